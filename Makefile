@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install system packages, .venv and the project in it
+	@./bootstrap
+
+.PHONY: demo
+demo: setup ## Train, publish and serve models for 200 tenants, kill a cell, check every answer
+	@$(BIN)/python -m bench demo
+
+.PHONY: test
+test: setup ## Run everything that CI runs
+	@$(BIN)/tox run
+
+.PHONY: up
+up: setup ## Start the local stack and stay in the foreground
+	@$(BIN)/croupierctl local up
+
+.PHONY: status
+status: setup ## Show the local stack
+	@$(BIN)/croupierctl local status
+
+.PHONY: down
+down: setup ## Stop the local stack
+	@$(BIN)/croupierctl local down
+
+.PHONY: format
+format: setup ## Format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+.PHONY: protos
+protos: setup ## Generate the code beside each .proto again
+	@$(BIN)/tox run -q -e protos -- --write
+
+.PHONY: requirements
+requirements: setup ## Pin every requirement again, with hashes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ./requirements/compile
+
+.PHONY: clean
+clean: ## Remove everything that was built, and the local stack's data
+	@rm -rf .venv .tox .croupier build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,121 @@
+"""Calls the version manager's API: for routers, cells and the command line, not for other services."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from croupier.client.channels import open_async
+from croupier.transport.status import DETAILS_KEY, to_error
+from protos.versions.v1 import versions_pb2 as pb
+from protos.versions.v1 import versions_pb2_grpc
+
+_CHUNK_BYTES = 256 * 1024
+
+
+class VersionManagerClient:
+    """One method for each of the API's; each raises the `croupier.errors` class of its status."""
+
+    def __init__(self, target: str, tls: grpc.ChannelCredentials | None = None) -> None:
+        self._channel = open_async(target, tls)
+        self._stub: Any = versions_pb2_grpc.VersionManagerStub(self._channel)  # type: ignore[no-untyped-call]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def publish(
+        self,
+        tenant: str,
+        name: str,
+        artifact: bytes,
+        *,
+        version: int = 0,
+        release_if_first: bool = False,
+        timeout: float = 60.0,
+    ) -> pb.Version:
+        """Upload `artifact` as a version of a model; `version` 0 takes the next free number."""
+        header = pb.PublishRequest.Header(
+            tenant=tenant,
+            name=name,
+            version=version,
+            artifact=hashlib.sha256(artifact).digest(),
+            size=len(artifact),
+            release_if_first=release_if_first,
+        )
+
+        async def parts() -> AsyncIterator[pb.PublishRequest]:
+            yield pb.PublishRequest(header=header)
+            for start in range(0, len(artifact), _CHUNK_BYTES):
+                yield pb.PublishRequest(chunk=artifact[start : start + _CHUNK_BYTES])
+
+        return await self._call(self._stub.Publish, parts(), timeout)
+
+    async def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
+        return await self._call(self._stub.ListModels, request)
+
+    async def get_model(self, tenant: str, name: str) -> pb.Model:
+        return await self._call(self._stub.GetModel, pb.GetModelRequest(tenant=tenant, name=name))
+
+    async def delete_version(self, tenant: str, name: str, version: int) -> None:
+        request = pb.DeleteVersionRequest(tenant=tenant, name=name, version=version)
+        await self._call(self._stub.DeleteVersion, request)
+
+    async def delete_model(self, tenant: str, name: str) -> None:
+        await self._call(self._stub.DeleteModel, pb.DeleteModelRequest(tenant=tenant, name=name))
+
+    async def set_release(self, request: pb.SetReleaseRequest) -> pb.Release:
+        return await self._call(self._stub.SetRelease, request)
+
+    async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
+        return await self._call(self._stub.Resolve, request)
+
+    async def get_generation(self, number: int = 0) -> pb.Generation:
+        return await self._call(self._stub.GetGeneration, pb.GetGenerationRequest(number=number))
+
+    async def set_generation(self, generation: pb.Generation, expected_number: int) -> pb.Generation:
+        request = pb.SetGenerationRequest(generation=generation, expected_number=expected_number)
+        return await self._call(self._stub.SetGeneration, request)
+
+    async def list_cells(self) -> list[pb.Cell]:
+        response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
+        return list(response.cells)
+
+    async def watch(self, revision: int = 0, catalog: str = "") -> AsyncIterator[pb.WatchEvent]:
+        """The catalog's events from `revision` on; ends or raises when the stream breaks."""
+        try:
+            async for event in self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog)):
+                yield event
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        """Register a cell and keep it registered with `reports`; an answer for each."""
+        try:
+            async for response in self._stub.Join(reports):
+                yield response
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def _call(self, method: Any, request: Any, timeout: float = 10.0) -> Any:
+        try:
+            return await method(request, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> Exception:
+    """The `croupier.errors` class that a failed call's status stands for."""
+    details = b""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            details = value
+    return to_error(error.code().value[0], error.details() or "", details)

@@ -1,0 +1,84 @@
+"""How a process starts, runs and stops.
+
+    run(main) ── main(life) ── builds its parts in an AsyncExitStack
+                             │ life.ready("croupier-router on 127.0.0.1:8500")
+                             │ await life.stopped()        SIGTERM, SIGINT, or a task that failed
+                             └ the stack closes the parts, last built first
+
+Obligations of `main`: start nothing before its `async with`, spawn long-lived tasks with
+`life.spawn`, and return once `stopped` has. A spawned task that raises stops the process with
+exit code 1: a part that died in silence is worse than a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The stop signal of a process and its supervised tasks."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.failed = False
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` until it ends or the process stops."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def ready(self, line: str) -> None:
+        """Tell whoever started us that we serve: one line on standard output."""
+        print(f"{line} ready", flush=True)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def stopped(self) -> None:
+        await self._stop.wait()
+
+    async def close(self) -> None:
+        """Cancel the spawned tasks and wait for them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s failed", task.get_name(), exc_info=error)
+            self.failed = True
+            self.stop()
+
+
+def run(main: Callable[[Lifecycle], Awaitable[None]]) -> int:
+    """Run `main` on uvloop until it is told to stop; returns the exit code."""
+    return uvloop.run(_supervise(main))
+
+
+async def _supervise(main: Callable[[Lifecycle], Awaitable[None]]) -> int:
+    life = Lifecycle()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, life.stop)
+    try:
+        await main(life)
+    except Exception as error:
+        _log.debug("stopped by an error", exc_info=error)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        await life.close()
+    return 1 if life.failed else 0

@@ -1,0 +1,179 @@
+"""Settings of a process: a frozen dataclass, filled from flags, then the environment, then defaults.
+
+Each field declared with `option` becomes a flag (`--hand-size 4`) and an environment variable
+(`CROUPIER_ROUTER_HAND_SIZE=4`); the flag wins. This is the only module that reads the environment.
+
+Secure by default: `ServerSettings` binds loopback, and refuses any wider address unless there are
+TLS and a way to know the caller, or someone says `--insecure`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import ipaddress
+import logging
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from croupier.errors import CroupierError
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class InvalidSettings(CroupierError):
+    """A setting that cannot be used. The operator's."""
+
+    reason = "INVALID_SETTINGS"
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field that is a flag; its type comes from the annotation."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """PEM files of a server; with `client_ca`, callers must show a certificate signed by it."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """PEM files for calling a server; `certificate` and `key` are shown where it asks for them."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """What every server process can be told."""
+
+    listen: str = option("127.0.0.1:0", "host:port to serve on; port 0 picks a free one")
+    metrics_listen: str = option("127.0.0.1:0", "host:port of the Prometheus page; empty for none")
+    tls_certificate: Path | None = option(None, "PEM file of this server's certificate chain")
+    tls_key: Path | None = option(None, "PEM file of its private key")
+    tls_client_ca: Path | None = option(None, "PEM file of the authority that signs callers' certificates")
+    insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
+    log_level: str = option("info", "debug, info, warning or error")
+
+    @property
+    def server_tls(self) -> ServerTls | None:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise InvalidSettings("--tls-certificate and --tls-key go together")
+        if self.tls_certificate is None or self.tls_key is None:
+            if self.tls_client_ca is not None:
+                raise InvalidSettings("--tls-client-ca needs --tls-certificate and --tls-key")
+            return None
+        return ServerTls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    def check_exposure(self, *, knows_callers: bool = False) -> None:
+        """Refuse to serve strangers: call it before binding.
+
+        `knows_callers`: the server verifies a credential of its own besides client certificates.
+
+        Raises:
+            InvalidSettings: the address is not loopback and the settings are not safe for that.
+        """
+        tls = self.server_tls
+        if is_loopback(self.listen):
+            return
+        if tls is not None and (knows_callers or tls.client_ca is not None):
+            return
+        if not self.insecure:
+            raise InvalidSettings(
+                f"{self.listen} is not loopback: it needs TLS and a credential of the caller "
+                "(--tls-certificate, --tls-key and --tls-client-ca or tokens), or --insecure"
+            )
+        _log.warning("INSECURE: serving %s to anyone who can reach it", self.listen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerSettings:
+    """How a process shows itself to the other Croupier processes that it calls."""
+
+    peer_ca: Path | None = option(None, "PEM file of the authority that signs the peers' certificates")
+    peer_certificate: Path | None = option(None, "PEM file of the certificate shown to peers")
+    peer_key: Path | None = option(None, "PEM file of its private key")
+
+    @property
+    def peer_tls(self) -> ClientTls | None:
+        if self.peer_ca is None:
+            return None
+        return ClientTls(self.peer_ca, self.peer_certificate, self.peer_key)
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether `host:port` or `unix:path` can be reached from this machine only."""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(
+    cls: type[T],
+    program: str,
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> T:
+    """Fill the settings dataclass `cls` from `argv` and `environ` (the process's own when None).
+
+    Exits with status 2 and a sentence on wrong flags, as argparse does.
+    """
+    environ = os.environ if environ is None else environ
+    parser = argparse.ArgumentParser(prog=program, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    hints = typing.get_type_hints(cls)
+    prefix = "CROUPIER_" + program.removeprefix("croupier-").replace("-", "_").upper() + "_"
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        _add_flag(parser, field, hints[field.name], environ.get(prefix + field.name.upper()))
+    return cls(**vars(parser.parse_args(argv)))
+
+
+def _add_flag(
+    parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any, from_environ: str | None
+) -> None:
+    flag = "--" + field.name.replace("_", "-")
+    help_text = field.metadata.get("help", "")
+    # argparse runs `type` over defaults that are strings, so the environment's text is parsed too.
+    default = field.default if from_environ is None else from_environ
+    if hint is bool:
+        parser.add_argument(
+            flag, action=argparse.BooleanOptionalAction, help=help_text, default=_parse_bool(default)
+        )
+        return
+    parser.add_argument(flag, type=_parser_of(hint), default=default, metavar=field.name.upper(), help=help_text)
+
+
+def _parse_bool(value: bool | str) -> bool:
+    return value if isinstance(value, bool) else value.lower() in {"1", "true", "yes", "on"}
+
+
+def _parser_of(hint: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        (hint,) = [arm for arm in typing.get_args(hint) if arm is not type(None)]
+    if typing.get_origin(hint) is tuple:
+        return lambda text: tuple(part for part in text.split(",") if part)
+    return hint
+
+
+def home() -> Path:
+    """The folder of the local stack: `$CROUPIER_HOME`, else `.croupier` in the working folder."""
+    return Path(os.environ.get("CROUPIER_HOME", ".croupier")).absolute()

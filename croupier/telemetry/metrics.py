@@ -1,0 +1,20 @@
+"""Prometheus metrics: declared beside the code that counts, served here.
+
+A metric's name begins with `croupier_`; labels are of bounded cardinality (never a tenant, a
+model or a digest).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+__all__ = ["Counter", "Gauge", "Histogram", "serve"]
+
+
+def serve(listen: str) -> int:
+    """Serve `/metrics` on `host:port` from a thread of its own; returns the port, 0 for none."""
+    if not listen:
+        return 0
+    host, _, port = listen.rpartition(":")
+    server, _ = start_http_server(int(port), addr=host)
+    return int(server.server_port)

@@ -1,0 +1,128 @@
+"""Errors to gRPC status and back: the one place where the two meet.
+
+A server calls `from_error` once, at its edge; a client of another Croupier process calls
+`to_error`, so that a cell's InvalidRequest is the router's InvalidRequest too. Details travel as
+`google.rpc.Status` in the trailing metadata `grpc-status-details-bin`.
+
+This module knows status codes, not grpcio: codes are the integers of the gRPC specification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+
+from croupier import errors
+from protos.status.v1 import status_pb2
+
+DETAILS_KEY = "grpc-status-details-bin"
+DOMAIN = "croupier"
+_TYPE_URL = "type.googleapis.com/google.rpc."
+OK = 0
+UNAVAILABLE = 14
+
+_CODES: dict[type[errors.CroupierError], int] = {
+    errors.Cancelled: 1,
+    errors.InvalidRequest: 3,
+    errors.DeadlineExceeded: 4,
+    errors.NotFound: 5,
+    errors.AlreadyExists: 6,
+    errors.PermissionDenied: 7,
+    errors.QuotaExceeded: 8,
+    errors.TooLarge: 8,
+    errors.FailedPrecondition: 9,
+    errors.Conflict: 10,
+    errors.Unimplemented: 12,
+    errors.InternalError: 13,
+    errors.Unavailable: UNAVAILABLE,
+    errors.DataLoss: 15,
+    errors.Unauthenticated: 16,
+}
+_CLASSES = {code: cls for cls, code in _CODES.items() if cls is not errors.TooLarge}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A gRPC status as it goes on the wire; `details` is a serialized google.rpc.Status."""
+
+    code: int
+    message: str
+    reason: str
+    retry_after: float
+    details: bytes
+
+
+def code_of(error: BaseException) -> int:
+    """The gRPC status code for `error`; INTERNAL for anything that is not ours."""
+    for cls in type(error).__mro__:
+        if cls in _CODES:
+            return _CODES[cls]
+    return _CODES[errors.InternalError]
+
+
+def from_error(error: BaseException) -> Status:
+    """The status that tells a caller of `error`; a foreign exception's text stays inside."""
+    if not isinstance(error, errors.CroupierError):
+        error = errors.InternalError("internal error")
+    code = code_of(error)
+    retry_after = getattr(error, "retry_after", 0.0)
+    packed = status_pb2.Status(code=code, message=error.message)
+    for detail in _details(error, retry_after):
+        packed.details.add(type_url=_TYPE_URL + detail.DESCRIPTOR.name, value=detail.SerializeToString())
+    return Status(code, error.message, error.reason, retry_after, packed.SerializeToString())
+
+
+def _details(error: errors.CroupierError, retry_after: float) -> list[Message]:
+    found: list[Message] = [
+        status_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+    ]
+    if isinstance(error, errors.InvalidRequest):
+        violation = status_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        found.append(status_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, errors.QuotaExceeded):
+        quota = status_pb2.QuotaFailure.Violation(
+            subject=error.metadata.get("subject", ""), description=error.message
+        )
+        found.append(status_pb2.QuotaFailure(violations=[quota]))
+    if retry_after > 0:
+        delay = Duration()
+        delay.FromNanoseconds(int(retry_after * 1e9))
+        found.append(status_pb2.RetryInfo(retry_delay=delay))
+    return found
+
+
+def to_error(code: int, message: str, details: bytes = b"") -> errors.CroupierError:
+    """The error that a peer's status stands for; an unknown code becomes InternalError."""
+    info, bad_request, retry = status_pb2.ErrorInfo(), status_pb2.BadRequest(), status_pb2.RetryInfo()
+    for packed in _unpack(details):
+        for detail in (info, bad_request, retry):
+            if packed.type_url == _TYPE_URL + detail.DESCRIPTOR.name:
+                _merge(detail, packed.value)
+    cls = _CLASSES.get(code, errors.InternalError)
+    if cls is errors.QuotaExceeded and info.reason == errors.TooLarge.reason:
+        cls = errors.TooLarge
+    extra: dict[str, object] = {}
+    if issubclass(cls, errors.InvalidRequest):
+        extra["field"] = bad_request.field_violations[0].field if bad_request.field_violations else ""
+    if issubclass(cls, (errors.QuotaExceeded, errors.Unavailable)):
+        extra["retry_after"] = retry.retry_delay.ToNanoseconds() / 1e9
+    error = cls(message, reason=info.reason, **extra)  # type: ignore[arg-type]
+    error.metadata = dict(info.metadata)
+    return error
+
+
+def _unpack(details: bytes) -> list[AnyMessage]:
+    try:
+        return list(status_pb2.Status.FromString(details).details)
+    except DecodeError:
+        return []
+
+
+def _merge(detail: Message, value: bytes) -> None:
+    try:
+        detail.MergeFromString(value)
+    except DecodeError:
+        detail.Clear()

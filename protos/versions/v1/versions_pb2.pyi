@@ -1,0 +1,365 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PublishRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    class Header(_message.Message):
+        __slots__ = ("tenant", "name", "version", "artifact", "size", "release_if_first")
+        TENANT_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+        SIZE_FIELD_NUMBER: _ClassVar[int]
+        RELEASE_IF_FIRST_FIELD_NUMBER: _ClassVar[int]
+        tenant: str
+        name: str
+        version: int
+        artifact: bytes
+        size: int
+        release_if_first: bool
+        def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., release_if_first: bool = ...) -> None: ...
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: PublishRequest.Header
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[PublishRequest.Header, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class Version(_message.Message):
+    __slots__ = ("number", "artifact", "size", "engine", "created")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    artifact: bytes
+    size: int
+    engine: str
+    created: float
+    def __init__(self, number: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., engine: _Optional[str] = ..., created: _Optional[float] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("number", "splits", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    splits: _containers.RepeatedCompositeFieldContainer[Split]
+    labels: _containers.ScalarMap[str, int]
+    def __init__(self, number: _Optional[int] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class Split(_message.Message):
+    __slots__ = ("version", "basis_points")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BASIS_POINTS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    basis_points: int
+    def __init__(self, version: _Optional[int] = ..., basis_points: _Optional[int] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("tenant", "name", "versions", "release")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    versions: _containers.RepeatedCompositeFieldContainer[Version]
+    release: Release
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[Version, _Mapping]]] = ..., release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ("tenant", "page_size", "page_token")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    page_size: int
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models", "next_page_token")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    next_page_token: str
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("tenant", "name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class DeleteVersionRequest(_message.Message):
+    __slots__ = ("tenant", "name", "version")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    version: int
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class DeleteVersionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class DeleteModelRequest(_message.Message):
+    __slots__ = ("tenant", "name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class DeleteModelResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetReleaseRequest(_message.Message):
+    __slots__ = ("tenant", "name", "splits", "labels", "expected_number")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    splits: _containers.RepeatedCompositeFieldContainer[Split]
+    labels: _containers.ScalarMap[str, int]
+    expected_number: int
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., expected_number: _Optional[int] = ...) -> None: ...
+
+class ResolveRequest(_message.Message):
+    __slots__ = ("tenant", "name", "version", "label", "routing_key")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    version: int
+    label: str
+    routing_key: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., routing_key: _Optional[str] = ...) -> None: ...
+
+class ResolveResponse(_message.Message):
+    __slots__ = ("version", "release", "revision", "point")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    version: Version
+    release: Release
+    revision: int
+    point: int
+    def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., revision: _Optional[int] = ..., point: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("revision", "catalog")
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    catalog: str
+    def __init__(self, revision: _Optional[int] = ..., catalog: _Optional[str] = ...) -> None: ...
+
+class WatchEvent(_message.Message):
+    __slots__ = ("begin", "chunk", "end", "delta", "heartbeat")
+    class Begin(_message.Message):
+        __slots__ = ("catalog", "revision")
+        CATALOG_FIELD_NUMBER: _ClassVar[int]
+        REVISION_FIELD_NUMBER: _ClassVar[int]
+        catalog: str
+        revision: int
+        def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+    class Chunk(_message.Message):
+        __slots__ = ("models", "cells", "generations")
+        MODELS_FIELD_NUMBER: _ClassVar[int]
+        CELLS_FIELD_NUMBER: _ClassVar[int]
+        GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+        models: _containers.RepeatedCompositeFieldContainer[Model]
+        cells: _containers.RepeatedCompositeFieldContainer[Cell]
+        generations: _containers.RepeatedCompositeFieldContainer[Generation]
+        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ...) -> None: ...
+    class End(_message.Message):
+        __slots__ = ("models",)
+        MODELS_FIELD_NUMBER: _ClassVar[int]
+        models: int
+        def __init__(self, models: _Optional[int] = ...) -> None: ...
+    class Delta(_message.Message):
+        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations")
+        REVISION_FIELD_NUMBER: _ClassVar[int]
+        MODELS_FIELD_NUMBER: _ClassVar[int]
+        REMOVED_MODELS_FIELD_NUMBER: _ClassVar[int]
+        CELLS_FIELD_NUMBER: _ClassVar[int]
+        REMOVED_CELLS_FIELD_NUMBER: _ClassVar[int]
+        GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+        revision: int
+        models: _containers.RepeatedCompositeFieldContainer[Model]
+        removed_models: _containers.RepeatedCompositeFieldContainer[ModelKey]
+        cells: _containers.RepeatedCompositeFieldContainer[Cell]
+        removed_cells: _containers.RepeatedScalarFieldContainer[str]
+        generations: _containers.RepeatedCompositeFieldContainer[Generation]
+        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ...) -> None: ...
+    class Heartbeat(_message.Message):
+        __slots__ = ("revision",)
+        REVISION_FIELD_NUMBER: _ClassVar[int]
+        revision: int
+        def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    begin: WatchEvent.Begin
+    chunk: WatchEvent.Chunk
+    end: WatchEvent.End
+    delta: WatchEvent.Delta
+    heartbeat: WatchEvent.Heartbeat
+    def __init__(self, begin: _Optional[_Union[WatchEvent.Begin, _Mapping]] = ..., chunk: _Optional[_Union[WatchEvent.Chunk, _Mapping]] = ..., end: _Optional[_Union[WatchEvent.End, _Mapping]] = ..., delta: _Optional[_Union[WatchEvent.Delta, _Mapping]] = ..., heartbeat: _Optional[_Union[WatchEvent.Heartbeat, _Mapping]] = ...) -> None: ...
+
+class ModelKey(_message.Message):
+    __slots__ = ("tenant", "name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Generation(_message.Message):
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides")
+    class OverridesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Override
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Override, _Mapping]] = ...) -> None: ...
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    HAND_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    seed: int
+    hand_size: int
+    seats: _containers.RepeatedCompositeFieldContainer[Seat]
+    overrides: _containers.MessageMap[str, Override]
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ...) -> None: ...
+
+class Seat(_message.Message):
+    __slots__ = ("cell", "zone", "weight", "draining")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    zone: str
+    weight: float
+    draining: bool
+    def __init__(self, cell: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[float] = ..., draining: bool = ...) -> None: ...
+
+class Override(_message.Message):
+    __slots__ = ("pins", "excludes", "hand_size", "isolation_group")
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDES_FIELD_NUMBER: _ClassVar[int]
+    HAND_SIZE_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_GROUP_FIELD_NUMBER: _ClassVar[int]
+    pins: _containers.RepeatedScalarFieldContainer[str]
+    excludes: _containers.RepeatedScalarFieldContainer[str]
+    hand_size: int
+    isolation_group: str
+    def __init__(self, pins: _Optional[_Iterable[str]] = ..., excludes: _Optional[_Iterable[str]] = ..., hand_size: _Optional[int] = ..., isolation_group: _Optional[str] = ...) -> None: ...
+
+class SetGenerationRequest(_message.Message):
+    __slots__ = ("generation", "expected_number")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    generation: Generation
+    expected_number: int
+    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ...) -> None: ...
+
+class GetGenerationRequest(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
+
+class Cell(_message.Message):
+    __slots__ = ("id", "zone", "address", "weight", "state", "load")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    zone: str
+    address: str
+    weight: float
+    state: str
+    load: Load
+    def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
+
+class Load(_message.Message):
+    __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits")
+    CAPACITY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_FIELD_NUMBER: _ClassVar[int]
+    LOADING_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    capacity_bytes: int
+    used_bytes: int
+    resident: int
+    loading: int
+    oldest_seconds: float
+    requests: int
+    hits: int
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ...) -> None: ...
+
+class JoinRequest(_message.Message):
+    __slots__ = ("cell",)
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    cell: Cell
+    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ...) -> None: ...
+
+class JoinResponse(_message.Message):
+    __slots__ = ("lease_seconds",)
+    LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    lease_seconds: float
+    def __init__(self, lease_seconds: _Optional[float] = ...) -> None: ...
+
+class ListCellsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListCellsResponse(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedCompositeFieldContainer[Cell]
+    def __init__(self, cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ...) -> None: ...

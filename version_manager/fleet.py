@@ -1,0 +1,37 @@
+"""The cells as they registered: who they are, where they serve, how full they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class CellState(StrEnum):
+    ACTIVE = "active"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A cell's load report: bytes, counts of models, seconds since its least recent model was used."""
+
+    capacity_bytes: int = 0
+    used_bytes: int = 0
+    resident: int = 0
+    loading: int = 0
+    oldest_seconds: float = 0.0
+    requests: int = 0
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One worker process. `address` is host:port of its data plane; `weight` its share of tenants."""
+
+    id: str
+    zone: str
+    address: str
+    weight: float = 1.0
+    state: CellState = CellState.ACTIVE
+    load: Load = field(default=Load())
