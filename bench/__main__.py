@@ -1,0 +1,70 @@
+"""`python -m bench NAME`: one command a bench; `smoke` runs each of them small."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import demo as demo_bench
+from bench import outage as outage_bench
+from bench import placement as placement_bench
+from bench import report
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+
+
+@app.command()
+def demo(
+    tenants: Annotated[int, typer.Option(min=1)] = 200,
+    requests: Annotated[int, typer.Option(min=2)] = 20_000,
+    cells: Annotated[int, typer.Option(min=2)] = 8,
+    zones: Annotated[int, typer.Option(min=1, max=26)] = 4,
+    json: Json = None,
+) -> None:
+    """Serve real models to many tenants, kill a cell half way, check every answer."""
+    if not demo_bench.run(tenants=tenants, requests=requests, cells=cells, zones=zones, json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def outage(
+    seconds: Annotated[float, typer.Option(min=0, help="How long they stay away.")] = 60.0,
+    tenants: Annotated[int, typer.Option(min=2)] = 20,
+    json: Json = None,
+) -> None:
+    """Kill etcd and the version manager under load: nothing fails, cold models included."""
+    if not outage_bench.run(seconds=seconds, tenants=tenants, json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def placement(
+    cells: Annotated[int, typer.Option(min=2)] = 64,
+    tenants: Annotated[int, typer.Option(min=2)] = 100_000,
+    json: Json = None,
+) -> None:
+    """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
+    placement_bench.run(cells=cells, tenants=tenants, json=json)
+
+
+@app.command()
+def smoke() -> None:
+    """Run every bench small and look at what it wrote."""
+    with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
+        written = [Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement")]
+        demo(tenants=6, requests=400, cells=4, zones=2, json=written[0])
+        outage(seconds=3.0, tenants=6, json=written[1])
+        placement(cells=16, tenants=2_000, json=written[2])
+        missing = [path.name for path in written if not path.stat().st_size]
+    if missing:
+        report.step(f"nothing written: {', '.join(missing)}")
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

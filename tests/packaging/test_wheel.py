@@ -1,0 +1,39 @@
+"""What the wheel contains: the packages that pyproject.toml lists, whole, and nothing else."""
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def packaged_files() -> set[str]:
+    """Every source file that belongs into the wheel, from the list in pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = [ROOT / package.replace(".", "/") for package in project["tool"]["setuptools"]["packages"]]
+    kinds = (".py", ".pyi", ".proto", ".typed")
+    return {
+        str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir() if path.suffix in kinds
+    }
+
+
+def test_every_package_of_the_tree_is_listed() -> None:
+    tops = ("cell", "croupier", "croupierctl", "protos", "router", "sharding", "version_manager")
+    in_tree = {str(path.relative_to(ROOT)) for top in tops for path in (ROOT / top).rglob("*.py")}
+    assert {name for name in packaged_files() if name.endswith(".py")} == in_tree
+
+
+def test_the_wheel_holds_the_listed_packages_and_nothing_else(built_wheel: Path) -> None:
+    with zipfile.ZipFile(built_wheel) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert {name for name in held if not name.endswith(".so")} == packaged_files()
+
+
+def test_the_wheel_says_who_it_is(built_wheel: Path) -> None:
+    with zipfile.ZipFile(built_wheel) as wheel:
+        (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        text = wheel.read(metadata).decode()
+        assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+    assert "License-Expression: Apache-2.0" in text
+    needed = {line for line in text.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line}
+    assert {line.split(":")[1].split(">")[0].split("<")[0].strip() for line in needed} == {"grpcio", "protobuf"}
