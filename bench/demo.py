@@ -6,7 +6,6 @@ was wrong and nothing was lost.
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from croupier.errors import CroupierError
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ async def run(
             began = time.perf_counter()
             try:
                 is_right = await ask(request)
-            except Exception as error:
+            except CroupierError as error:
                 tally.errors[f"{type(error).__name__}: {error}"] += 1
                 continue
             tally.latencies.append(time.perf_counter() - began)

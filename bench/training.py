@@ -122,7 +122,7 @@ def _mlp(is_classifier: bool, seed: int) -> Any:
     from sklearn.preprocessing import StandardScaler
 
     kind = MLPClassifier if is_classifier else MLPRegressor
-    return make_pipeline(StandardScaler(), kind((16,), max_iter=30, random_state=seed))
+    return make_pipeline(StandardScaler(), kind(hidden_layer_sizes=(16,), max_iter=30, random_state=seed))
 
 
 def _boosting(is_classifier: bool, seed: int) -> Any:

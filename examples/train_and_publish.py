@@ -1,0 +1,31 @@
+"""Train a classifier on scikit-learn's wine data and publish it for tenant "acme".
+
+Needs a running stack (`make up`) and the packages of `pip install croupier[publish]`.
+"""
+
+import argparse
+import asyncio
+
+from croupier.artifacts.packers.onnx import pack_sklearn
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from croupier.client.manager import VersionManagerClient
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--manager", default="127.0.0.1:8400", help="address of the version manager")
+    arguments = parser.parse_args()
+    wine = load_wine()
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
+    artifact = pack_sklearn(model, features=wine.feature_names)
+    async with VersionManagerClient(arguments.manager) as manager:
+        version = await manager.publish("acme", "wine", artifact, release_if_first=True)
+    print(f"acme/wine version {version.number}: {len(artifact):,} bytes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,22 @@
+from collections.abc import Iterator
+
+import pytest
+from support.fleet import Wine, eventually, publish, small_stack, train_wine
+
+from croupier.client import Client
+from croupierctl.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def wine() -> Wine:
+    return train_wine()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, wine: Wine) -> Iterator[Stack]:
+    """Four cells in two zones, hands of two, with acme/wine released; no test may leave a part dead."""
+    with small_stack(tmp_path_factory.mktemp("stack")) as stack:
+        publish(stack, "acme", "wine", wine.artifact)
+        with Client(stack.router, tenant="acme") as client:
+            eventually(lambda: bool(client.predict("wine", wine.rows[0]).version), "acme/wine is routed")
+        yield stack

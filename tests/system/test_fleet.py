@@ -1,0 +1,130 @@
+"""Real processes, hurt in the ways that processes are hurt; callers see none of it."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.fleet import Wine, eventually, publish
+
+from croupier.client import AsyncClient, Client
+from croupier.client.manager import VersionManagerClient
+from croupier.errors import Unavailable
+from croupierctl.stack import Stack
+from sharding.dealer import Dealer
+from version_manager.wire import generation_from_pb
+
+pytestmark = pytest.mark.system
+
+
+def hand_of(stack: Stack, tenant: str) -> tuple[str, ...]:
+    async def call() -> tuple[str, ...]:
+        async with VersionManagerClient(stack.manager) as manager:
+            return Dealer(generation_from_pb(await manager.get_generation())).hand(tenant)
+
+    return asyncio.run(call())
+
+
+def ask_all(stack: Stack, wine: Wine, count: int, *, timeout: float = 8.0, meanwhile=lambda: None) -> None:
+    """Ask `count` times, eight at once, call `meanwhile` half way, and check every answer."""
+
+    async def run() -> None:
+        numbers = iter(range(count))
+
+        async def caller() -> None:
+            for number in numbers:
+                if number == count // 2:
+                    await asyncio.to_thread(meanwhile)
+                row = number % len(wine.rows)
+                answer = await client.predict("wine", wine.rows[row], timeout=timeout)
+                assert np.allclose(answer.outputs["probabilities"], wine.probabilities[row], atol=1e-4)
+
+        async with AsyncClient(stack.router, tenant="acme") as client:
+            await asyncio.gather(*(caller() for _ in range(8)))
+
+    asyncio.run(run())
+
+
+def test_every_answer_is_the_models_own(stack: Stack, wine: Wine) -> None:
+    ask_all(stack, wine, 300)
+
+
+def test_a_killed_cell_costs_no_answer(stack: Stack, wine: Wine) -> None:
+    first = hand_of(stack, "acme")[0]
+    ask_all(stack, wine, 400, meanwhile=stack.process(first).kill)
+    stack.restart(first)
+    ask_all(stack, wine, 50)
+
+
+def test_a_stopped_cell_costs_no_answer(stack: Stack, wine: Wine) -> None:
+    cell = stack.process(hand_of(stack, "acme")[0])
+    try:
+        ask_all(stack, wine, 200, meanwhile=lambda: cell.signal(signal.SIGSTOP))
+    finally:
+        cell.signal(signal.SIGCONT)
+    ask_all(stack, wine, 50)
+
+
+def test_a_cell_told_to_stop_drains(stack: Stack, wine: Wine) -> None:
+    first = hand_of(stack, "acme")[0]
+    codes = []
+    ask_all(stack, wine, 400, meanwhile=lambda: codes.append(stack.process(first).stop()))
+    assert codes == [0]
+    stack.restart(first)
+
+
+def test_a_whole_hand_down_is_told_fast_and_hurts_no_other_tenant(stack: Stack, wine: Wine) -> None:
+    hand = hand_of(stack, "acme")
+    other = next(f"other-{n}" for n in range(200) if not set(hand_of(stack, f"other-{n}")) & set(hand))
+    publish(stack, other, "wine", wine.artifact)
+    for cell in hand:
+        stack.process(cell).kill()
+    try:
+        with Client(stack.router, tenant="acme", retries=0) as client, pytest.raises(Unavailable):
+            client.predict("wine", wine.rows[0], timeout=8.0)
+        with Client(stack.router, tenant=other) as client:
+            eventually(
+                lambda: client.predict("wine", wine.rows[0]).version == 1, "the other tenant is served"
+            )
+    finally:
+        for cell in hand:
+            stack.restart(cell)
+    eventually(lambda: ask_all(stack, wine, 8) is None, "the hand is back")
+
+
+def test_a_restarted_cell_finds_its_models_in_its_disk_cache(stack: Stack, wine: Wine) -> None:
+    first = hand_of(stack, "acme")[0]
+    ask_all(stack, wine, 20)
+    cached = list((stack.folder / "cache" / first).rglob("*"))
+    assert [path for path in cached if path.is_file()]
+    stack.restart(first)
+    ask_all(stack, wine, 20)
+
+
+def test_tritonclient_is_served(stack: Stack, wine: Wine, triton_python: str) -> None:
+    program = [triton_python, "examples/triton_client.py", "--router", stack.router, "--tenant", "acme"]
+    rows = ",".join(map(str, wine.rows[0].tolist()))
+    result = subprocess.run(
+        [*program, "--model", "wine", "--row", rows], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "live: True" in result.stdout
+    assert "FP32" in result.stdout
+    shown = [float(word) for word in result.stdout.splitlines()[-1].split(":")[1].split(",")]
+    assert np.allclose(shown, wine.probabilities[0], atol=1e-4)
+
+
+@pytest.fixture(scope="session")
+def triton_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment that has tritonclient and nothing of ours."""
+    folder = tmp_path_factory.mktemp("triton")
+    python = str(folder / "bin" / "python")
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run(
+        [*uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", "requirements/triton.txt"],
+        check=True,
+    )
+    return python
