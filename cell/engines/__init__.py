@@ -1,0 +1,96 @@
+"""What scores models: the protocols that a cell's other parts rely on, and the engines by name.
+
+An engine turns a checked artifact into a scorer. Both of its calls run in threads, several at a
+time, so engines and scorers share no mutable state; native code lets the interpreter lock go.
+A new kind of model is a new file beside this one and a line in `cell.app`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from cell.signature import Arrays, Signature
+from croupier.artifacts.format import Artifact
+from croupier.errors import FailedPrecondition, InternalError
+
+
+class UnknownEngine(FailedPrecondition):
+    """An artifact for an engine that this cell does not have. The operator's."""
+
+    reason = "UNKNOWN_ENGINE"
+
+
+class ArtifactRefused(FailedPrecondition):
+    """An artifact that its engine will not or cannot load. The publisher's."""
+
+    reason = "ARTIFACT_REFUSED"
+
+
+class ScoringFailed(InternalError):
+    """A model that failed on inputs which fit its signature. The publisher's."""
+
+    reason = "SCORING_FAILED"
+
+
+class Scorer(Protocol):
+    """One loaded model."""
+
+    @property
+    def signature(self) -> Signature: ...
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory that goes when this scorer goes."""
+        ...
+
+    @property
+    def batchable(self) -> bool:
+        """Whether rows of several requests may go through one call: the first dimension is free."""
+        ...
+
+    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+        """The named outputs for every row of `inputs`, in their order. Runs in a thread.
+
+        Raises:
+            ScoringFailed: the model failed.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """One way of scoring."""
+
+    def estimate(self, artifact: Artifact) -> int:
+        """Bytes to hold free while `artifact` loads; about what the scorer will take.
+
+        Raises:
+            ArtifactRefused: the artifact lacks what this engine needs.
+        """
+        ...
+
+    def load(self, artifact: Artifact) -> Scorer:
+        """Make the artifact ready to score; keeps nothing of its buffer. Runs in a thread.
+
+        Raises:
+            ArtifactRefused: saying why.
+        """
+        ...
+
+
+class Engines:
+    """The engines of a cell by the name that artifacts give."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self._engines = dict(engines)
+
+    def get(self, name: str) -> Engine:
+        """The engine called `name`.
+
+        Raises:
+            UnknownEngine: this cell has none.
+        """
+        engine = self._engines.get(name)
+        if engine is None:
+            raise UnknownEngine(f"this cell has no engine {name!r}")
+        return engine

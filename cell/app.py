@@ -1,0 +1,207 @@
+"""The cell's process: builds the parts, serves, drains.
+
+On SIGTERM the cell says that it drains, keeps serving for `drain_seconds` while the routers hear of
+it, lets running requests end, and leaves the registry. Training libraries and the S3 client are
+not imported here: a cell starts in the time that NumPy, grpcio and ONNX Runtime take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from cell import server
+from cell.batcher import Batcher
+from cell.capacity import default_capacity
+from cell.diskcache import DiskCache
+from cell.engines import Engines
+from cell.engines import onnx as onnx_engine
+from cell.host import Host
+from cell.loader import Loader
+from cell.pipeline import Pipeline
+from cell.register import Identity, Registration
+from cell.residency import Residency
+from croupier import settings
+from croupier.client.channels import credentials
+from croupier.client.manager import VersionManagerClient
+from croupier.lifecycle import Lifecycle, run
+from croupier.names import check_name
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
+from croupier.stores.objects import open_store
+from croupier.telemetry import logs, metrics
+from croupier.transport.server import Server
+
+PROGRAM = "croupier-cell"
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSettings(ServerSettings, PeerSettings):
+    """What a cell can be told."""
+
+    id: str = option("cell-0", "this cell's name; it keeps its place in every hand by it")
+    zone: str = option("zone-0", "what fails together with this cell")
+    weight: float = option(1.0, "its share of tenants against other cells")
+    store: str = option(
+        "", "object store: file:///folder or s3://bucket/prefix?endpoint=...; empty for the local stack's"
+    )
+    cache_dir: Path | None = option(
+        None, "folder for artifacts, this cell's alone; one in the local stack if unset"
+    )
+    cache_bytes: int = option(10 * _GIB, "how much of the disk they may take")
+    capacity_bytes: int = option(0, "memory for models; 0 for a part of what this process may use")
+    manager: str = option("127.0.0.1:8400", "host:port of the version manager; empty to stay unregistered")
+    advertise: str = option("", "host:port at which routers reach this cell; empty for the bound one")
+    score_threads: int = option(2, "scoring calls at a time")
+    load_threads: int = option(2, "models loading at a time")
+    max_loads: int = option(256, "models loading or waiting to; more are refused")
+    max_rows: int = option(1024, "rows or items of one request, and rows of one scoring call")
+    max_queued_rows: int = option(65_536, "rows waiting to be scored; more are refused")
+    fetch_seconds: float = option(30.0, "how long the object store may take for an artifact")
+    refusal_seconds: float = option(5.0, "how long a model that failed to load is refused at once")
+    drain_seconds: float = option(1.0, "how long to keep serving after saying that this cell drains")
+    grace_seconds: float = option(10.0, "how long running requests may take at the end")
+
+    @property
+    def folder(self) -> Path:
+        return self.cache_dir or settings.home() / "cache" / self.id
+
+    @property
+    def store_url(self) -> str:
+        return self.store or f"file://{settings.home() / 'objects'}"
+
+    def check(self) -> None:
+        """Raises InvalidName or InvalidSettings, saying which setting is wrong."""
+        check_name(self.id, "--id")
+        check_name(self.zone, "--zone")
+        for name in ("weight", "score_threads", "load_threads", "max_loads", "max_rows", "max_queued_rows"):
+            if not getattr(self, name) > 0:
+                raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
+        if self.capacity_bytes < 0 or self.cache_bytes < 0:
+            raise InvalidSettings("--capacity-bytes and --cache-bytes cannot be below 0")
+        self.check_exposure()
+
+
+class Cell:
+    """The parts of a cell, built and closed in order.
+
+    `start` first; then `address` is where it serves. `stop` drains.
+    """
+
+    def __init__(self, told: CellSettings, life: Lifecycle) -> None:
+        self._told = told
+        self._life = life
+        self._stack = AsyncExitStack()
+        self._registration: Registration | None = None
+        self._membership: asyncio.Task[None] | None = None
+        self._is_draining = False
+        self._server = Server()
+        self.address = ""
+
+    async def start(self) -> None:
+        """Build everything and serve.
+
+        Raises:
+            CroupierError, OSError: a setting or a folder that cannot be used.
+        """
+        told = self._told
+        told.check()
+        host = await self._build_host()
+        batcher = Batcher(
+            self._threads(told.score_threads, "score"),
+            workers=told.score_threads,
+            max_rows=told.max_rows,
+            max_queued_rows=told.max_queued_rows,
+            clock=time.monotonic,
+        )
+        self._stack.push_async_callback(batcher.close)
+        pipeline = Pipeline(host, batcher, max_rows=told.max_rows, clock=time.monotonic)
+        services = server.register(
+            self._server.grpc_server, pipeline, time.monotonic, lambda: not self._is_draining
+        )
+        # Closed in the opposite order: the cell stays registered until its last request has ended.
+        manager = await self._open_manager()
+        self._stack.push_async_callback(self._leave)
+        self.address = await self._server.start(told.listen, services, told.server_tls)
+        self._stack.push_async_callback(self._server.stop, told.grace_seconds)
+        if manager is not None:
+            self._register(manager, host)
+
+    async def stop(self) -> None:
+        """Say that this cell drains, let the routers hear it, end what runs, close the parts."""
+        self._is_draining = True
+        wait = self._told.drain_seconds
+        if self._registration is not None and await self._registration.drain(wait):
+            await asyncio.sleep(wait)
+        await self._stack.aclose()
+
+    async def _build_host(self) -> Host:
+        told = self._told
+        threads = self._threads(told.load_threads, "load")
+        store = await self._stack.enter_async_context(open_store(told.store_url))
+        disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
+        engines = Engines({onnx_engine.NAME: onnx_engine.OnnxEngine()})
+        loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
+        host = Host(
+            Residency(told.capacity_bytes or default_capacity()),
+            loader,
+            clock=time.monotonic,
+            slots=told.load_threads,
+            max_loads=told.max_loads,
+            refusal_seconds=told.refusal_seconds,
+        )
+        self._stack.push_async_callback(host.close)
+        return host
+
+    def _threads(self, count: int, name: str) -> Executor:
+        return self._stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix=name))
+
+    async def _open_manager(self) -> VersionManagerClient | None:
+        if not self._told.manager:
+            return None
+        tls = self._told.peer_tls
+        channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
+        return await self._stack.enter_async_context(VersionManagerClient(self._told.manager, channel))
+
+    def _register(self, manager: VersionManagerClient, host: Host) -> None:
+        told = self._told
+        identity = Identity(told.id, told.zone, told.advertise or self.address, told.weight)
+        rng = random.Random(os.urandom(16))  # noqa: S311 (jitter)
+        self._registration = Registration(manager, identity, host.load, rng=rng)
+        self._membership = self._life.spawn(self._registration.run(), "registration")
+
+    async def _leave(self) -> None:
+        if self._membership is not None:
+            self._membership.cancel()
+            await asyncio.wait([self._membership])
+
+
+async def serve(told: CellSettings, life: Lifecycle) -> None:
+    """Run one cell until the process is told to stop."""
+    metrics.serve(told.metrics_listen)
+    cell = Cell(told, life)
+    try:
+        await cell.start()
+        life.ready(f"{PROGRAM} {told.id} on {cell.address}")
+        await life.stopped()
+    finally:
+        await cell.stop()
+
+
+def main() -> int:
+    """The program `croupier-cell`."""
+    told = settings.load(CellSettings, PROGRAM)
+    logs.configure(PROGRAM, told.log_level)
+    return run(lambda life: serve(told, life))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

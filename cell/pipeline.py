@@ -1,0 +1,149 @@
+"""The way of one request through a cell. The only file that knows the order of the stages.
+
+    check     a digest, a deadline in the future
+    host      a lease on the model, loaded on a miss
+    decode    the caller's tensors, features or row against the model's signature
+    batcher   scored with whoever waits for the same artifact
+    encode    in the form that the caller used
+
+A cell knows models by digest alone: names and versions are echoed, never read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from cell import rows, tensors
+from cell.batcher import Batcher
+from cell.host import Host
+from cell.signature import Signature
+from croupier.artifacts.format import Tensor
+from croupier.deadline import Deadline
+from croupier.errors import CroupierError, InternalError, InvalidRequest
+from croupier.names import check_digest
+from croupier.telemetry.metrics import Counter
+from croupier.transport.status import from_error
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
+
+_log = logging.getLogger(__name__)
+
+_REQUESTS = Counter("croupier_cell_requests_total", "Requests by method", ["method"])
+_INFER, _PREDICT = _REQUESTS.labels("infer"), _REQUESTS.labels("predict")
+
+
+class Pipeline:
+    """Answers requests that are decoded; `max_rows` bounds the rows or items of one."""
+
+    def __init__(self, host: Host, batcher: Batcher, *, max_rows: int, clock: Callable[[], float]) -> None:
+        self._host = host
+        self._batcher = batcher
+        self._max_rows = max_rows
+        self._clock = clock
+
+    async def infer(
+        self, request: inference_pb2.ModelInferRequest, deadline: Deadline
+    ) -> inference_pb2.ModelInferResponse:
+        """The answer to one ModelInfer.
+
+        Raises:
+            InvalidRequest: the request does not fit the model.
+            And what `Host.lease` and `Batcher.score` raise.
+        """
+        _INFER.inc()
+        deadline.check(self._clock())
+        digest = check_digest(request.artifact)
+        with await self._host.lease(digest, deadline) as lease:
+            signature = lease.model.signature
+            outputs = tensors.requested_outputs(request, signature)
+            inputs = tensors.decode(request, signature, self._max_rows)
+            names = [output.name for output in outputs]
+            scored = await self._batcher.score(lease, inputs.arrays, inputs.rows, names, deadline)
+        return tensors.encode(request, outputs, scored)
+
+    async def describe(
+        self, request: inference_pb2.ModelMetadataRequest, deadline: Deadline
+    ) -> inference_pb2.ModelMetadataResponse:
+        """What a model takes and gives; loads it if need be.
+
+        Raises:
+            What `Host.lease` raises.
+        """
+        deadline.check(self._clock())
+        digest = check_digest(request.artifact)
+        with await self._host.lease(digest, deadline) as lease:
+            return _metadata(request, lease.model.signature)
+
+    async def predict(
+        self, request: prediction_pb2.PredictRequest, deadline: Deadline
+    ) -> prediction_pb2.PredictResponse:
+        """The results of all items, in their order; an item that fails has its own status.
+
+        Raises:
+            InvalidRequest: no items, or too many.
+            DeadlineExceeded: the deadline has passed already.
+        """
+        _PREDICT.inc()
+        deadline.check(self._clock())
+        if not request.items:
+            raise InvalidRequest("the request has no items", field="items")
+        if len(request.items) > self._max_rows:
+            raise InvalidRequest(
+                f"{len(request.items)} items are over the limit of {self._max_rows}", field="items"
+            )
+        if len(request.items) == 1:
+            results = [await self._result(request.items[0], deadline)]
+        else:
+            results = await asyncio.gather(*(self._result(item, deadline) for item in request.items))
+        return prediction_pb2.PredictResponse(results=results)
+
+    async def _result(self, item: prediction_pb2.Item, deadline: Deadline) -> prediction_pb2.Result:
+        began = self._clock()
+        try:
+            value = await self._value(item, deadline)
+            result = prediction_pb2.Result(value=value, version=item.version)
+        except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
+            if not isinstance(error, CroupierError) or isinstance(error, InternalError):
+                _log.error("an item failed inside", exc_info=error)
+            result = prediction_pb2.Result(status=_status(error))
+        result.took_us = int((self._clock() - began) * 1e6)
+        return result
+
+    async def _value(self, item: prediction_pb2.Item, deadline: Deadline) -> prediction_pb2.Value:
+        digest = check_digest(item.artifact)
+        with await self._host.lease(digest, deadline) as lease:
+            signature = lease.model.signature
+            inputs = rows.to_arrays(item, signature)
+            names = [output.name for output in signature.outputs]
+            scored = await self._batcher.score(lease, inputs, 1, names, deadline)
+        return rows.to_value(signature.outputs, scored)
+
+
+def _status(error: Exception) -> prediction_pb2.Status:
+    status = from_error(error)
+    return prediction_pb2.Status(
+        code=status.code,
+        message=status.message,
+        reason=status.reason,
+        retry_after_ms=int(status.retry_after * 1e3),
+    )
+
+
+def _metadata(
+    request: inference_pb2.ModelMetadataRequest, signature: Signature
+) -> inference_pb2.ModelMetadataResponse:
+    return inference_pb2.ModelMetadataResponse(
+        name=request.name,
+        versions=[request.version] if request.version else [],
+        platform=f"croupier_{signature.engine}",
+        inputs=map(_tensor_metadata, signature.inputs),
+        outputs=map(_tensor_metadata, signature.outputs),
+    )
+
+
+def _tensor_metadata(tensor: Tensor) -> inference_pb2.ModelMetadataResponse.TensorMetadata:
+    return inference_pb2.ModelMetadataResponse.TensorMetadata(
+        name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
+    )

@@ -1,0 +1,147 @@
+"""Items of the prediction API to a model's input arrays, and one row of outputs to a value.
+
+An item has named features in any order or a dense row in the model's order. Either fills one wide
+input of shape (-1, n) or n inputs of shape (-1, 1); the artifact format allows no third way.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cell.signature import Array, Arrays, Signature
+from croupier.artifacts.datatypes import DATATYPES
+from croupier.artifacts.format import Tensor
+from croupier.errors import InvalidRequest
+from protos.prediction.v1 import prediction_pb2 as pb
+
+Scalar = float | str
+
+
+def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
+    """The input arrays of one item, each with one row.
+
+    Raises:
+        InvalidRequest: naming what is wrong: missing, unknown or repeated features, a row of
+            another length, a value of the wrong kind, NaN where the model declares none.
+    """
+    kind = item.WhichOneof("input")
+    if kind is None:
+        raise InvalidRequest("the item has neither features nor a row", field="input")
+    if not signature.features:
+        raise InvalidRequest("this model takes tensors, not features", field=kind)
+    if kind == "row":
+        values: Sequence[Scalar] = _dense(item.row, signature)
+    else:
+        values = _named(item.features, signature)
+    if len(signature.inputs) == 1:
+        (tensor,) = signature.inputs
+        array = _array(tensor, values, signature, kind)
+        return {tensor.name: array.reshape(1, len(values))}
+    return {
+        tensor.name: _array(tensor, values[place : place + 1], signature, kind).reshape(1, 1)
+        for place, tensor in enumerate(signature.inputs)
+    }
+
+
+def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
+    """The outputs of one row: floats as float32, integers and booleans as int64, text as it is."""
+    value = pb.Value()
+    for output in outputs:
+        message = value.outputs.add(name=output.name)
+        flat = arrays[output.name].ravel()
+        kind = DATATYPES[output.datatype].kind
+        if kind == "f":
+            message.numbers.values.extend(_saturated(flat).tolist())
+        elif kind == "O":
+            message.texts.values.extend(map(str, flat.tolist()))
+        else:
+            message.integers.values.extend(flat.astype(np.int64).tolist())
+    return value
+
+
+def _dense(row: pb.Row, signature: Signature) -> Sequence[float]:
+    if len(row.values) != len(signature.features):
+        raise InvalidRequest(
+            f"the row has {len(row.values)} values; the model has {len(signature.features)} features",
+            field="row",
+        )
+    return list(row.values)
+
+
+def _named(features: pb.Features, signature: Signature) -> list[Scalar]:
+    values: list[Scalar | None] = [None] * len(signature.features)
+    for feature in features.features:
+        name = feature.name
+        place = signature.columns.get(name)
+        if place is None:
+            raise InvalidRequest(f"the model has no feature {name!r}", field=f"features.{name}")
+        if values[place] is not None:
+            raise InvalidRequest(f"feature {name!r} is there twice", field=f"features.{name}")
+        kind = feature.WhichOneof("value")
+        if kind is None:
+            raise InvalidRequest(f"feature {name!r} has no value", field=f"features.{name}")
+        values[place] = feature.number if kind == "number" else feature.text
+    return [_present(value, place, signature) for place, value in enumerate(values)]
+
+
+def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
+    if value is not None:
+        return value
+    if signature.accepts_missing and DATATYPES[_tensor_of(place, signature).datatype].kind == "f":
+        return math.nan
+    name = signature.features[place]
+    raise InvalidRequest(f"feature {name!r} is missing", field=f"features.{name}")
+
+
+def _tensor_of(place: int, signature: Signature) -> Tensor:
+    return signature.inputs[place if len(signature.inputs) > 1 else 0]
+
+
+def _array(tensor: Tensor, values: Sequence[Scalar], signature: Signature, kind: str) -> Array:
+    """`values` as a flat array of the tensor's datatype."""
+    dtype = DATATYPES[tensor.datatype]
+    for place, value in enumerate(values):
+        problem = _problem(value, dtype, signature.accepts_missing)
+        if problem:
+            first = signature.features.index(tensor.name) if len(signature.inputs) > 1 else 0
+            name = signature.features[first + place]
+            raise InvalidRequest(f"feature {name!r} {problem}", field=f"{kind}.{name}")
+    return np.array(values, dtype)
+
+
+def _problem(value: Scalar, dtype: np.dtype[Any], accepts_missing: bool) -> str:
+    """Why `value` cannot be an element of `dtype`; empty when it can."""
+    if isinstance(value, str):
+        return "" if dtype.kind == "O" else "is text; the model takes a number"
+    if dtype.kind == "O":
+        return "is a number; the model takes text"
+    if dtype.kind == "f":
+        if math.isnan(value):
+            return "" if accepts_missing else "is NaN, which this model does not take"
+        if math.isinf(value):
+            return ""
+    elif not value.is_integer():
+        return "is not a whole number"
+    low, high = _bounds(dtype)
+    return "" if low <= value <= high else f"does not fit into {dtype.name}"
+
+
+@functools.cache
+def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the greatest element; integers are exact, for Python compares them so."""
+    if dtype.kind == "b":
+        return 0, 1
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    number = float if dtype.kind == "f" else int
+    return number(limits.min), number(limits.max)
+
+
+def _saturated(flat: Array) -> Array:
+    """As float32; a float64 beyond its range becomes infinite, without a warning."""
+    with np.errstate(over="ignore"):
+        return flat.astype(np.float32)

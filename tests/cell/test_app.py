@@ -1,0 +1,136 @@
+import asyncio
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cell_server import infer_request, open_cell
+from support.cells import until
+from support.join_service import JoinService
+
+from cell.app import PROGRAM, CellSettings
+from croupier import settings
+from croupier.client.channels import open_async
+from croupier.errors import CroupierError
+from croupier.names import InvalidName
+from croupier.settings import InvalidSettings
+from croupier.stores.objects import open_store
+from protos.inference.v2 import inference_pb2_grpc
+
+Manager = tuple[JoinService, str]
+
+_HEAVY = ("aiobotocore", "botocore", "lightgbm", "onnx", "pandas", "scipy", "skl2onnx", "sklearn", "xgboost")
+
+
+def test_a_cell_starts_without_training_libraries_and_the_s3_client() -> None:
+    script = f"import sys, cell.app; print([name for name in {_HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_settings_from_flags() -> None:
+    told = settings.load(
+        CellSettings,
+        PROGRAM,
+        ["--id", "c7", "--zone", "z2", "--weight", "2.5", "--cache-dir", "/tmp/x", "--manager", ""],
+        {"CROUPIER_CELL_CAPACITY_BYTES": "1000"},
+    )
+    assert (told.id, told.zone, told.weight, told.manager) == ("c7", "z2", 2.5, "")
+    assert (told.folder, told.capacity_bytes) == (Path("/tmp/x"), 1000)
+
+
+def test_each_cell_has_its_own_folder_and_all_have_one_store() -> None:
+    one, two = CellSettings(id="one"), CellSettings(id="two")
+    assert one.folder != two.folder
+    assert one.store_url == two.store_url
+    assert one.store_url.startswith("file:///")
+
+
+@pytest.mark.parametrize(
+    ("told", "error"),
+    [
+        ({"id": "../x"}, InvalidName),
+        ({"zone": ""}, InvalidName),
+        ({"weight": 0.0}, InvalidSettings),
+        ({"weight": float("nan")}, InvalidSettings),
+        ({"max_rows": 0}, InvalidSettings),
+        ({"capacity_bytes": -1}, InvalidSettings),
+        ({"listen": "0.0.0.0:0"}, InvalidSettings),
+        ({"store": "ftp://x"}, InvalidSettings),
+    ],
+)
+async def test_settings_that_cannot_be(
+    tmp_path: Path, told: dict[str, Any], error: type[CroupierError]
+) -> None:
+    with pytest.raises(error):
+        async with open_cell(tmp_path, **told):
+            pass
+
+
+async def test_an_address_in_use(tmp_path: Path) -> None:
+    async with open_cell(tmp_path / "a") as first:
+        with pytest.raises(InvalidSettings):
+            async with open_cell(tmp_path / "b", listen=first.cell.address):
+                pass
+
+
+async def test_it_registers_where_it_serves_and_says_what_it_holds(
+    tmp_path: Path, manager: Manager, small: Any
+) -> None:
+    service, address = manager
+    async with open_cell(tmp_path, id="c1", zone="z1", weight=2.0, manager=address) as server:
+        await until(lambda: bool(service.reports), "a report")
+        first = service.reports[0]
+        assert (first.id, first.zone, first.weight, first.state) == ("c1", "z1", 2.0, "active")
+        assert first.address == server.cell.address
+        assert first.load.capacity_bytes == 2**26
+        await server.infer(infer_request(await server.store.put(small[2]), small[1][:1]))
+        await until(lambda: service.reports[-1].load.resident == 1, "a report of the model")
+        assert service.reports[-1].load.requests == 1
+    await until(lambda: service.left == 1, "the stream's end")
+    assert service.reports[-1].state == "draining"
+
+
+async def test_it_tells_the_address_that_it_was_told(tmp_path: Path, manager: Manager) -> None:
+    service, address = manager
+    async with open_cell(tmp_path, manager=address, advertise="cells.example:9000"):
+        await until(lambda: bool(service.reports), "a report")
+    assert service.reports[0].address == "cells.example:9000"
+
+
+async def test_it_serves_without_a_manager_there(tmp_path: Path, small: Any) -> None:
+    async with open_cell(tmp_path, manager="127.0.0.1:1") as server:
+        assert (await server.infer(infer_request(await server.store.put(small[2]), small[1][:1]))).outputs
+
+
+@pytest.mark.system
+async def test_the_process_serves_drains_and_exits_cleanly(
+    tmp_path: Path, manager: Manager, small: Any
+) -> None:
+    service, address = manager
+    url = f"file://{tmp_path / 'objects'}"
+    async with open_store(url) as store:
+        key = await store.put(small[2])
+    flags = ["--id", "c9", "--store", url, "--cache-dir", str(tmp_path / "cache"), "--manager", address]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cell.app", *flags, "--drain-seconds", "0.2", stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        assert line.startswith("croupier-cell c9 on 127.0.0.1:")
+        assert line.endswith(" ready\n")
+        async with open_async(line.split()[3]) as channel:
+            stub: Any = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+            assert (await stub.ModelInfer(infer_request(key, small[1][:1]), timeout=10)).outputs
+            await until(lambda: bool(service.reports), "a report")
+            process.send_signal(signal.SIGTERM)
+            await until(lambda: service.reports[-1].state == "draining", "a report of draining")
+            assert await asyncio.wait_for(process.wait(), 10) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    await until(lambda: service.left == 1, "the stream's end")

@@ -1,0 +1,295 @@
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
+
+from cell.batcher import Batcher, Mixed, _Batch, _Job, _run
+from cell.engines import ScoringFailed
+from cell.residency import Lease
+from croupier.artifacts.format import Tensor
+from croupier.deadline import NEVER, Deadline
+from croupier.errors import DeadlineExceeded, Unavailable
+
+
+class Bench:
+    """A batcher whose threads wait to be told."""
+
+    def __init__(self, **limits: int) -> None:
+        self.threads = HeldThreads()
+        self.clock = Clock()
+        settings = {"workers": 1, "max_rows": 8, "max_queued_rows": 100, **limits}
+        self.batcher = Batcher(self.threads, clock=self.clock, **settings)
+
+    def ask(
+        self, lease: Lease[Any], *rows: float, outputs: tuple[str, ...] = ("sum",), deadline: Deadline = NEVER
+    ) -> "asyncio.Task[Mapping[str, Any]]":
+        """Score rows (row, 0)."""
+        inputs = {"input": np.array([[row, 0] for row in rows], np.float32)}
+        return asyncio.create_task(self.batcher.score(lease, inputs, len(rows), outputs, deadline))
+
+    async def run(self) -> None:
+        """Go round until no call waits."""
+        await ticks()
+        while self.threads.run():
+            await ticks()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.batcher.close()
+
+
+def sums(task: "asyncio.Task[Mapping[str, Any]]") -> list[float]:
+    return [float(value) for value in task.result()["sum"]]
+
+
+async def test_requests_of_one_tick_are_one_call(bench: Bench) -> None:
+    scorer = SumScorer(bias=0.5)
+    lease = resident(scorer)
+    tasks = [bench.ask(lease, 1), bench.ask(lease, 2, 3), bench.ask(lease, 4)]
+    await bench.run()
+    assert [sums(task) for task in tasks] == [[1.5], [2.5, 3.5], [4.5]]
+    assert [len(call["input"]) for call in scorer.calls] == [4]
+
+
+async def test_artifacts_are_never_mixed(bench: Bench) -> None:
+    scorers = [SumScorer(bias=100.0 * number) for number in range(3)]
+    leases = [resident(scorer, f"model-{number}") for number, scorer in enumerate(scorers)]
+    asked = [(number, bench.ask(leases[number % 3], number)) for number in range(12)]
+    await ticks()
+    assert len(bench.threads.held) == 1
+    await bench.run()
+    for number, task in asked:
+        assert sums(task) == [number + 100.0 * (number % 3)]
+    assert [len(scorer.calls) for scorer in scorers] == [1, 1, 1]
+
+
+async def test_what_queues_while_a_call_runs_is_the_next_call(bench: Bench) -> None:
+    scorer = SumScorer()
+    lease = resident(scorer)
+    first = bench.ask(lease, 1)
+    await ticks()
+    second, third = bench.ask(lease, 2), bench.ask(lease, 3)
+    await ticks()
+    assert len(bench.threads.held) == 1
+    await bench.run()
+    assert [sums(first), sums(second), sums(third)] == [[1], [2], [3]]
+    assert [len(call["input"]) for call in scorer.calls] == [1, 2]
+
+
+async def test_idle_workers_share_what_waits() -> None:
+    bench = Bench(workers=2)
+    leases = [resident(SumScorer(), str(number)) for number in range(4)]
+    tasks = [bench.ask(lease, 1) for lease in leases]
+    await ticks()
+    assert [len(arguments[0]) for _, _, arguments in bench.threads.held] == [2, 2]
+    await bench.run()
+    assert all(sums(task) == [1] for task in tasks)
+
+
+async def test_a_batch_has_at_most_so_many_rows(bench: Bench) -> None:
+    scorer = SumScorer()
+    lease = resident(scorer)
+    tasks = [bench.ask(lease, *[1.0] * 3) for _ in range(5)]
+    await bench.run()
+    assert all(task.done() for task in tasks)
+    assert [len(call["input"]) for call in scorer.calls] == [6, 6, 3]
+
+
+async def test_a_model_that_is_not_batchable_scores_alone(bench: Bench) -> None:
+    scorer = SumScorer(batchable=False)
+    lease = resident(scorer)
+    tasks = [bench.ask(lease, 1), bench.ask(lease, 2)]
+    await bench.run()
+    assert [sums(task) for task in tasks] == [[1], [2]]
+    assert [len(call["input"]) for call in scorer.calls] == [1, 1]
+
+
+async def test_each_gets_the_outputs_it_asked_for(bench: Bench) -> None:
+    outputs = [*SUM, Tensor("other", "FP32", (-1,))]
+    lease = resident(SumScorer(signature=signature_of(outputs=outputs)))
+    one, both = bench.ask(lease, 1), bench.ask(lease, 2, outputs=("other", "sum"))
+    await bench.run()
+    assert list(one.result()) == ["sum"]
+    assert list(both.result()) == ["other", "sum"]
+
+
+async def test_a_caller_that_hangs_up_while_waiting_is_not_scored(bench: Bench) -> None:
+    scorer = SumScorer()
+    lease = resident(scorer)
+    first = bench.ask(lease, 1)
+    await ticks()
+    gone, stays = bench.ask(lease, 2), bench.ask(lease, 3)
+    await ticks()
+    gone.cancel()
+    await bench.run()
+    assert (sums(first), sums(stays), gone.cancelled()) == ([1], [3], True)
+    assert [call["input"][:, 0].tolist() for call in scorer.calls] == [[1], [3]]
+
+
+async def test_a_caller_that_hangs_up_while_scored_harms_nobody(bench: Bench) -> None:
+    lease = resident(SumScorer())
+    gone, stays = bench.ask(lease, 1), bench.ask(lease, 2)
+    await ticks()
+    gone.cancel()
+    await bench.run()
+    assert (sums(stays), gone.cancelled()) == ([2], True)
+
+
+async def test_expired_work_is_dropped_unexecuted(bench: Bench) -> None:
+    scorer = SumScorer()
+    lease = resident(scorer)
+    blocking = bench.ask(lease, 0)
+    await ticks()
+    late = bench.ask(lease, 1, deadline=Deadline.after(1.0, bench.clock.now))
+    stays = bench.ask(lease, 2, deadline=Deadline.after(3.0, bench.clock.now))
+    await ticks()
+    bench.clock.advance(2.0)
+    await bench.run()
+    with pytest.raises(DeadlineExceeded):
+        late.result()
+    assert (sums(blocking), sums(stays)) == ([0], [2])
+    assert [call["input"][:, 0].tolist() for call in scorer.calls] == [[0], [2]]
+
+
+async def test_work_that_expires_on_the_way_to_the_thread_is_dropped(bench: Bench) -> None:
+    scorer = SumScorer()
+    late = bench.ask(resident(scorer), 1, deadline=Deadline.after(1.0, bench.clock.now))
+    await ticks()
+    bench.clock.advance(1.0)
+    await bench.run()
+    with pytest.raises(DeadlineExceeded):
+        late.result()
+    assert scorer.calls == []
+
+
+async def test_a_culprit_harms_only_itself(bench: Bench) -> None:
+    lease = resident(SumScorer(poison=13))
+    tasks = [bench.ask(lease, 1), bench.ask(lease, 13), bench.ask(lease, 2)]
+    await bench.run()
+    assert (sums(tasks[0]), sums(tasks[2])) == ([1], [2])
+    with pytest.raises(ValueError, match="poisoned"):
+        tasks[1].result()
+
+
+async def test_a_model_that_loses_rows_is_caught(bench: Bench) -> None:
+    class Forgetful(SumScorer):
+        def score(self, inputs: Any, outputs: Any) -> Any:
+            return {name: np.zeros(1, np.float32) for name in outputs}
+
+    lease = resident(Forgetful())
+    alone, pair = bench.ask(lease, 1), bench.ask(lease, 1, 2)
+    await bench.run()
+    assert sums(alone) == [0]
+    with pytest.raises(ScoringFailed):
+        pair.result()
+
+
+async def test_a_lease_is_held_until_the_rows_are_scored(bench: Bench) -> None:
+    lease = resident(SumScorer(size=1000))
+    entry = lease._entry
+    assert entry is not None
+    task = bench.ask(lease, 1)
+    await ticks()
+    task.cancel()
+    await ticks()
+    lease.release()
+    assert entry.leases == 1
+    await bench.run()
+    assert entry.leases == 0
+
+
+async def test_leases_end_however_a_request_ends(bench: Bench) -> None:
+    lease = resident(SumScorer(poison=13))
+    entry = lease._entry
+    assert entry is not None
+    first = bench.ask(lease, 13)
+    await ticks()
+    late = bench.ask(lease, 1, deadline=Deadline.after(1.0, bench.clock.now))
+    gone = bench.ask(lease, 2)
+    fine = bench.ask(lease, 3)
+    await ticks()
+    gone.cancel()
+    bench.clock.advance(1.0)
+    await bench.run()
+    await asyncio.wait([first, late, gone, fine])
+    assert isinstance(first.exception(), ValueError)
+    assert isinstance(late.exception(), DeadlineExceeded)
+    assert entry.leases == 1
+
+
+async def test_too_much_waiting_is_refused(bench: Bench) -> None:
+    lease = resident(SumScorer())
+    tasks = [bench.ask(lease, 1)]
+    await ticks()
+    tasks += [bench.ask(lease, *[1.0] * 8) for _ in range(12)]
+    await ticks()
+    refused = bench.ask(lease, *[1.0] * 8)
+    await ticks()
+    with pytest.raises(Unavailable) as caught:
+        refused.result()
+    assert caught.value.retry_after > 0
+    await bench.run()
+    assert all(task.exception() is None for task in tasks)
+    again = bench.ask(lease, *[1.0] * 8)
+    await bench.run()
+    assert len(sums(again)) == 8
+
+
+async def test_closing_refuses_what_waits_and_ends_what_runs() -> None:
+    bench = Bench()
+    lease = resident(SumScorer())
+    runs = bench.ask(lease, 1)
+    await ticks()
+    waits = bench.ask(lease, 2)
+    await ticks()
+    closing = asyncio.create_task(bench.batcher.close())
+    await bench.run()
+    await closing
+    assert sums(runs) == [1]
+    for task in (waits, bench.ask(lease, 3)):
+        with pytest.raises(Unavailable):
+            await task
+    assert lease._entry is not None
+    assert lease._entry.leases == 1
+
+
+async def test_identity_is_asserted_at_execution() -> None:
+    loop = asyncio.get_running_loop()
+    leases = [resident(SumScorer(bias=bias), name) for bias, name in ((0.0, "a"), (9.0, "b"))]
+    inputs = {"input": np.ones((1, 2), np.float32)}
+    jobs = tuple(_Job(lease, inputs, 1, ("sum",), NEVER, loop.create_future()) for lease in leases)
+    (right, answer), (wrong, error) = _run([_Batch(leases[0].digest, jobs)], Clock())
+    assert (right, wrong) == jobs
+    assert isinstance(answer, Mapping)
+    assert answer["sum"].tolist() == [2.0]
+    assert isinstance(error, Mixed)
+
+
+async def test_in_real_threads_everybody_gets_the_own_answer() -> None:
+    scorers = [SumScorer(bias=1000.0 * number, poison=77) for number in range(5)]
+    leases = [resident(scorer, str(number)) for number, scorer in enumerate(scorers)]
+    rng = np.random.default_rng(0)
+    with ThreadPoolExecutor(2) as pool:
+        batcher = Batcher(pool, workers=2, max_rows=16, max_queued_rows=10_000, clock=Clock())
+
+        async def ask(number: int) -> None:
+            rows = rng.integers(0, 100, int(rng.integers(1, 5))).astype(np.float32)
+            inputs = {"input": np.stack([rows, rows], axis=1)}
+            asked = batcher.score(leases[number % 5], inputs, len(rows), ("sum",), NEVER)
+            if 77 in rows:
+                with pytest.raises(ValueError, match="poisoned"):
+                    await asked
+            else:
+                answer = await asked
+                np.testing.assert_array_equal(answer["sum"], 2 * rows + 1000.0 * (number % 5))
+
+        await asyncio.gather(*(ask(number) for number in range(400)))
+        await batcher.close()
+    assert all(lease._entry.leases == 1 for lease in leases if lease._entry)

@@ -1,0 +1,196 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import AttributeProto, SparseTensorProto, TensorProto, helper
+from support.graphs import INPUT, OUTPUT, artifact, graph, matmul, weights
+
+from cell.engines import ArtifactRefused, Engines, ScoringFailed, UnknownEngine
+from cell.engines.heap import heap_bytes
+from cell.engines.onnx import OnnxEngine
+from cell.engines.onnx_graph import DecodeError, reads_other_files
+from croupier.artifacts.format import Tensor
+
+ROWS = np.array([[1, 2], [3, 4]], np.float32)
+ENGINE = OnnxEngine()
+
+
+def refused(model: bytes, **parts: Any) -> str:
+    with pytest.raises(ArtifactRefused) as caught:
+        ENGINE.load(artifact(model, **parts))
+    return caught.value.message
+
+
+def test_scores() -> None:
+    scorer = ENGINE.load(artifact(matmul()))
+    np.testing.assert_array_equal(
+        scorer.score({"input": ROWS}, ["y"])["y"], np.array([[3, 3], [7, 7]], np.float32)
+    )
+    assert scorer.signature.inputs == (INPUT,)
+    assert scorer.signature.outputs == (OUTPUT,)
+    assert scorer.batchable
+
+
+def test_text_goes_in_and_out() -> None:
+    column = helper.make_tensor_value_info("city", TensorProto.STRING, [None, 1])
+    same = helper.make_tensor_value_info("same", TensorProto.STRING, [None, 1])
+    made = helper.make_graph([helper.make_node("Identity", ["city"], ["same"])], "g", [column], [same])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    scorer = ENGINE.load(
+        artifact(
+            model.SerializeToString(),
+            inputs=[Tensor("city", "BYTES", (-1, 1))],
+            outputs=[Tensor("same", "BYTES", (-1, 1))],
+        )
+    )
+    cities = np.array([["Rome"], ["Zürich"]], dtype=np.object_)
+    assert scorer.score({"city": cities}, ["same"])["same"].tolist() == [["Rome"], ["Zürich"]]
+
+
+def test_a_fixed_first_dimension_is_not_batchable() -> None:
+    assert not ENGINE.load(artifact(matmul(batch=1))).batchable
+
+
+def test_what_the_runtime_refuses_to_score_is_the_models_failure() -> None:
+    scorer = ENGINE.load(artifact(matmul(batch=1)))
+    with pytest.raises(ScoringFailed):
+        scorer.score({"input": ROWS}, ["y"])
+
+
+def test_resident_bytes_are_measured_within_bounds() -> None:
+    readings = iter([0, 50_000, 0, 1, 0, 10**12])
+    engine = OnnxEngine(heap=lambda: next(readings))
+    packed = artifact(matmul())
+    estimate = engine.estimate(packed)
+    sizes = [engine.load(packed).resident_bytes for _ in range(3)]
+    assert sizes[0] == 50_000 + 5 * 1024
+    assert 32 * 1024 < sizes[1] < sizes[0]
+    assert sizes[2] == 2 * estimate + 5 * 1024
+
+
+def test_resident_bytes_are_estimated_where_nobody_counts() -> None:
+    engine = OnnxEngine(heap=lambda: None)
+    packed = artifact(matmul())
+    assert engine.load(packed).resident_bytes == engine.estimate(packed) + 5 * 1024
+
+
+def test_the_heap_grows_with_what_is_kept() -> None:
+    before = heap_bytes()
+    if before is None:
+        pytest.skip("this C library does not count")
+    kept = np.ones(1_000_000)
+    after = heap_bytes()
+    assert after is not None
+    assert after - before >= kept.nbytes
+
+
+def test_bytes_that_are_no_model() -> None:
+    assert refused(b"\x00rubbish" * 10) == "ONNX Runtime cannot load the model"
+    assert refused(b"location \xff") == "the ONNX model cannot be decoded"
+
+
+def test_the_other_format_of_the_runtime() -> None:
+    refused(b"\x1c\x00\x00\x00ORTM" + bytes(200))
+
+
+def test_no_model_at_all() -> None:
+    assert "no" in refused(b"", sections={"other": b"x"})
+    with pytest.raises(ArtifactRefused):
+        ENGINE.estimate(artifact(b"", sections={"other": b"x"}))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_a_damaged_model_loads_or_is_refused(place: int, change: int) -> None:
+    model = bytearray(matmul())
+    model[place % len(model)] ^= change
+    try:
+        ENGINE.load(artifact(bytes(model)))
+    except ArtifactRefused:
+        return
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"inputs": [Tensor("other", "FP32", (-1, 2))]}, "other inputs"),
+        ({"inputs": [INPUT, Tensor("more", "FP32", (-1, 2))]}, "other inputs"),
+        ({"inputs": [Tensor("input", "FP64", (-1, 2))]}, "FP64"),
+        ({"inputs": [Tensor("input", "FP32", (-1, 3))]}, "[-1, 3]"),
+        ({"inputs": [Tensor("input", "FP32", (-1,))]}, "[-1]"),
+        ({"outputs": [Tensor("z", "FP32", (-1, 2))]}, "no output 'z'"),
+        ({"outputs": [Tensor("y", "INT64", (-1, 2))]}, "INT64"),
+    ],
+)
+def test_an_artifact_that_says_other_than_its_model(parts: dict[str, Any], says: str) -> None:
+    assert says in refused(matmul(), **parts)
+
+
+@pytest.mark.parametrize(
+    "external",
+    [
+        {"location": "w.bin"},
+        {"location": "/etc/passwd"},
+        {"location": "../w.bin", "offset": "0", "length": "16"},
+        {"location": "*/_ORT_MEM_ADDR_/*", "offset": "4096", "length": "16"},
+    ],
+)
+def test_external_data_is_refused(
+    external: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "w.bin").write_bytes(np.ones(4, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)
+    assert refused(matmul([weights(**external)])) == "the ONNX model keeps data in other files"
+    assert os.listdir(tmp_path) == ["w.bin"]
+
+
+def constant(**attribute: Any) -> bytes:
+    node = helper.make_node("Constant", [], ["y"])
+    node.attribute.append(AttributeProto(name="value", **attribute))
+    return graph([node])
+
+
+OUTSIDE = weights(location="w.bin")
+SPARSE = SparseTensorProto(values=OUTSIDE)
+
+
+def test_external_data_is_found_wherever_it_hides() -> None:
+    inner = helper.make_graph([], "inner", [], [], [OUTSIDE])
+    function = helper.make_function(
+        "f", "F", ["a"], ["b"], [helper.make_node("Constant", [], ["b"], value=OUTSIDE)], []
+    )
+    for model in (
+        constant(t=OUTSIDE, type=AttributeProto.TENSOR),
+        constant(tensors=[weights(), OUTSIDE], type=AttributeProto.TENSORS),
+        constant(sparse_tensor=SPARSE, type=AttributeProto.SPARSE_TENSOR),
+        constant(sparse_tensors=[SPARSE], type=AttributeProto.SPARSE_TENSORS),
+        constant(g=inner, type=AttributeProto.GRAPH),
+        constant(graphs=[inner], type=AttributeProto.GRAPHS),
+        matmul(functions=[function]),
+        # Without a word of where: refused by the runtime itself, found here all the same.
+        matmul([TensorProto(name="location", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)]),
+    ):
+        assert reads_other_files(model)
+
+
+def test_a_graph_sent_in_pieces_hides_nothing() -> None:
+    assert reads_other_files(matmul() + matmul([OUTSIDE]))
+
+
+def test_the_word_alone_is_no_fault() -> None:
+    model = matmul(producer_name="location", doc_string="external_data location")
+    assert not reads_other_files(model)
+    ENGINE.load(artifact(model))
+    with pytest.raises(DecodeError):
+        reads_other_files(b"location \xff")
+
+
+def test_engines_by_name() -> None:
+    engines = Engines({"onnx": ENGINE})
+    assert engines.get("onnx") is ENGINE
+    with pytest.raises(UnknownEngine, match="'forest'"):
+        engines.get("forest")

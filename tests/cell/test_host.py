@@ -1,0 +1,270 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from support.cells import Clock, SumScorer, digest, ticks
+
+from cell.engines import ArtifactRefused
+from cell.host import Host, LoadQueueFull
+from cell.residency import NoRoom, Residency
+from croupier.deadline import NEVER, Deadline
+from croupier.errors import DeadlineExceeded, NotFound, Unavailable
+
+A, B, C = digest("a"), digest("b"), digest("c")
+
+
+class Loads:
+    """A loader whose loads end when told to; makes scorers of `size` bytes."""
+
+    def __init__(self) -> None:
+        self.begun: list[bytes] = []
+        self.size = 10
+        self._ends: dict[bytes, asyncio.Future[None]] = {}
+
+    async def load(self, digest: bytes, make_room: Callable[[int], None]) -> Any:
+        self.begun.append(digest)
+        self._ends[digest] = asyncio.get_running_loop().create_future()
+        await self._ends[digest]
+        make_room(self.size)
+        return SumScorer(size=self.size)
+
+    async def end(self, digest: bytes, error: Exception | None = None) -> None:
+        if error is None:
+            self._ends[digest].set_result(None)
+        else:
+            self._ends[digest].set_exception(error)
+        await ticks()
+
+
+class Bench:
+    def __init__(self, capacity: int = 100, **limits: Any) -> None:
+        self.loads = Loads()
+        self.clock = Clock()
+        self.residency: Residency[Any] = Residency(capacity)
+        self.host = Host(self.residency, self.loads, clock=self.clock, **limits)  # type: ignore[arg-type]
+
+    def ask(self, key: bytes, deadline: Deadline = NEVER) -> "asyncio.Task[Any]":
+        return asyncio.create_task(self.host.lease(key, deadline))
+
+    async def make_resident(self, key: bytes) -> None:
+        task = self.ask(key)
+        await ticks()
+        await self.loads.end(key)
+        task.result().release()
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.host.close()
+
+
+async def test_the_first_loads_and_the_next_hits(bench: Bench) -> None:
+    first = bench.ask(A)
+    await ticks()
+    await bench.loads.end(A)
+    with first.result() as lease, await bench.host.lease(A, NEVER) as again:
+        assert lease.model is again.model
+    assert bench.loads.begun == [A]
+    load = bench.host.load()
+    assert (load.requests, load.hits, load.resident, load.used_bytes) == (2, 1, 1, 10)
+
+
+async def test_one_load_for_all_who_wait(bench: Bench) -> None:
+    tasks = [bench.ask(A) for _ in range(5)]
+    await ticks()
+    assert bench.host.load().loading == 1
+    await bench.loads.end(A)
+    leases = [task.result() for task in tasks]
+    assert len({id(lease.model) for lease in leases}) == 1
+    assert bench.loads.begun == [A]
+    with pytest.raises(NoRoom):
+        bench.residency.plan(100)
+    for lease in leases:
+        lease.release()
+    assert bench.residency.plan(100).victims == (A,)
+
+
+async def test_a_waiter_that_hangs_up_takes_nobody_along(bench: Bench) -> None:
+    gone, stays = bench.ask(A), bench.ask(A)
+    await ticks()
+    gone.cancel()
+    await ticks()
+    await bench.loads.end(A)
+    stays.result().release()
+    assert gone.cancelled()
+    assert bench.residency.plan(100).victims == (A,)
+
+
+async def test_a_begun_load_that_nobody_waits_for_is_finished(bench: Bench) -> None:
+    task = bench.ask(A)
+    await ticks()
+    task.cancel()
+    await ticks()
+    await bench.loads.end(A)
+    assert A in bench.residency
+    assert bench.residency.plan(100).victims == (A,)
+
+
+async def test_a_queued_load_that_nobody_waits_for_is_given_up() -> None:
+    bench = Bench(slots=1)
+    first, queued = bench.ask(A), bench.ask(B)
+    await ticks()
+    queued.cancel()
+    await ticks()
+    assert bench.host.load().loading == 1
+    await bench.loads.end(A)
+    first.result().release()
+    assert bench.loads.begun == [A]
+    await bench.make_resident(B)
+
+
+async def test_only_so_many_loads_run_at_a_time() -> None:
+    bench = Bench(slots=2)
+    tasks = [bench.ask(key) for key in (A, B, C)]
+    await ticks()
+    assert bench.loads.begun == [A, B]
+    await bench.loads.end(A)
+    assert bench.loads.begun == [A, B, C]
+    await bench.loads.end(B)
+    await bench.loads.end(C)
+    for task in tasks:
+        task.result().release()
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    bench = Bench(slots=1, max_loads=2)
+    tasks = [bench.ask(key) for key in (A, B)]
+    await ticks()
+    with pytest.raises(LoadQueueFull) as caught:
+        await bench.host.lease(C, NEVER)
+    assert caught.value.retry_after > 0
+    joins = bench.ask(B)
+    await ticks()
+    await bench.loads.end(A)
+    await bench.loads.end(B)
+    for task in (*tasks, joins):
+        task.result().release()
+
+
+async def test_a_deadline_ends_the_wait_and_not_the_load(bench: Bench) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await bench.host.lease(A, Deadline.after(0.001, bench.clock.now))
+    await bench.loads.end(A)
+    (await bench.host.lease(A, NEVER)).release()
+    assert bench.loads.begun == [A]
+
+
+async def test_a_failure_is_everybodys_and_is_remembered_for_a_while(bench: Bench) -> None:
+    tasks = [bench.ask(A) for _ in range(2)]
+    await ticks()
+    await bench.loads.end(A, ArtifactRefused("broken"))
+    for task in tasks:
+        with pytest.raises(ArtifactRefused):
+            task.result()
+    for _ in range(2):
+        with pytest.raises(ArtifactRefused, match="broken") as caught:
+            await bench.host.lease(A, NEVER)
+        assert caught.value.reason == "ARTIFACT_REFUSED"
+    assert bench.loads.begun == [A]
+    bench.clock.advance(5.0)
+    await bench.make_resident(A)
+    assert bench.loads.begun == [A, A]
+
+
+async def test_a_remembered_failure_holds_no_frames(bench: Bench) -> None:
+    for _ in range(2):
+        task = bench.ask(A)
+        await ticks()
+        if not task.done():
+            await bench.loads.end(A, ArtifactRefused("broken"))
+        assert isinstance(task.exception(), ArtifactRefused)
+    _, error = bench.host._refusals[A]
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
+
+
+async def test_one_models_failure_is_not_anothers(bench: Bench) -> None:
+    task = bench.ask(A)
+    await ticks()
+    await bench.loads.end(A, NotFound("gone"))
+    with pytest.raises(NotFound):
+        task.result()
+    await bench.make_resident(B)
+
+
+async def test_what_passes_is_not_remembered(bench: Bench) -> None:
+    task = bench.ask(A)
+    await ticks()
+    await bench.loads.end(A, Unavailable("the store is away"))
+    with pytest.raises(Unavailable):
+        task.result()
+    await bench.make_resident(A)
+
+
+async def test_a_failure_that_nobody_waits_for_is_silent(bench: Bench) -> None:
+    task = bench.ask(A)
+    await ticks()
+    task.cancel()
+    await ticks()
+    await bench.loads.end(A, ArtifactRefused("broken"))
+    assert bench.host.load().loading == 0
+
+
+async def test_loading_evicts_the_least_recently_used() -> None:
+    bench = Bench(capacity=25)
+    for key in (A, B, C):
+        await bench.make_resident(key)
+    assert list(bench.residency.digests()) == [B, C]
+
+
+async def test_no_room_while_everything_is_in_use() -> None:
+    bench = Bench(capacity=10)
+    held = bench.ask(A)
+    await ticks()
+    await bench.loads.end(A)
+    refused = bench.ask(B)
+    await ticks()
+    await bench.loads.end(B)
+    with pytest.raises(NoRoom):
+        refused.result()
+    held.result().release()
+    await bench.make_resident(B)
+    assert bench.residency.used == 10
+
+
+async def test_a_model_that_was_just_loaded_is_used_before_it_can_go() -> None:
+    bench = Bench(capacity=10)
+    waiting, other = bench.ask(A), bench.ask(B)
+    await ticks()
+    bench.loads._ends[A].set_result(None)
+    bench.loads._ends[B].set_result(None)
+    await ticks()
+    with waiting.result() as lease:
+        assert lease.digest == A
+    with pytest.raises(NoRoom):
+        other.result()
+
+
+async def test_closing_gives_up_what_loads() -> None:
+    bench = Bench(slots=1)
+    tasks = [bench.ask(A), bench.ask(B)]
+    await ticks()
+    await bench.host.close()
+    await ticks()
+    for task in tasks:
+        with pytest.raises(Unavailable):
+            task.result()
+    assert bench.residency.reserved == 0
+
+
+async def test_the_memory_of_failures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cell.host._MAX_REFUSALS", 2)
+    bench = Bench()
+    for key in (A, B, C):
+        task = bench.ask(key)
+        await ticks()
+        await bench.loads.end(key, NotFound("gone"))
+        assert isinstance(task.exception(), NotFound)
+    assert list(bench.host._refusals) == [B, C]

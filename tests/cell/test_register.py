@@ -1,0 +1,178 @@
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from support.cells import ticks, until
+from support.join_service import JoinService
+
+from cell.host import HostLoad
+from cell.register import Identity, Pace, Registration
+from croupier.client.manager import VersionManagerClient
+from croupier.errors import AlreadyExists, Unavailable
+from protos.versions.v1 import versions_pb2 as pb
+
+IDENTITY = Identity("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
+LOAD = HostLoad(100, 60, 3, 1, 7.5, 20, 15)
+FAST = Pace(report=0.005, least_backoff=0.1, most_backoff=5.0, silence=5.0)
+
+Join = Callable[[AsyncIterator[pb.JoinRequest]], AsyncIterator[pb.JoinResponse]]
+
+
+class FakeManager:
+    """Answers each report until told otherwise; one behaviour a join, the last for all further ones."""
+
+    def __init__(self, *joins: Join) -> None:
+        self.joins = list(joins) or [self.answer]
+        self.reports: list[pb.Cell] = []
+
+    def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        behaviour = self.joins[0] if len(self.joins) == 1 else self.joins.pop(0)
+        return behaviour(reports)
+
+    async def answer(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        async for report in reports:
+            self.reports.append(report.cell)
+            yield pb.JoinResponse(lease_seconds=5)
+
+
+async def refuse(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+    raise Unavailable("away")
+    yield pb.JoinResponse()
+
+
+async def hang_up(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+    await anext(reports)
+    yield pb.JoinResponse(lease_seconds=5)
+
+
+async def fall_silent(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+    await anext(reports)
+    yield pb.JoinResponse(lease_seconds=0.01)
+    await asyncio.Event().wait()
+
+
+class Sleeps:
+    """Takes no time and remembers what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    def __call__(self, seconds: float) -> Awaitable[None]:
+        self.asked.append(seconds)
+        return asyncio.sleep(0)
+
+
+class Running:
+    """A registration that runs inside a `with` block."""
+
+    def __init__(self, manager: FakeManager | VersionManagerClient, pace: Pace = FAST) -> None:
+        self.sleeps = Sleeps()
+        self.registration = Registration(
+            manager, IDENTITY, lambda: LOAD, pace=pace, rng=random.Random(1), sleep=self.sleeps
+        )
+
+    async def __aenter__(self) -> "Running":
+        self.task = asyncio.create_task(self.registration.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert not self.task.done()
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        assert self.task.cancelled()
+
+
+async def test_reports_who_it_is_and_how_full_it_is() -> None:
+    manager = FakeManager()
+    async with Running(manager):
+        await until(lambda: len(manager.reports) >= 3, "three reports")
+    load = pb.Load(
+        capacity_bytes=100,
+        used_bytes=60,
+        resident=3,
+        loading=1,
+        oldest_seconds=7.5,
+        requests=20,
+        hits=15,
+    )
+    assert manager.reports[0] == pb.Cell(
+        id="cell-1", zone="zone-a", address="127.0.0.1:1234", weight=2.0, state="active", load=load
+    )
+    assert manager.reports[2].load == load
+
+
+async def test_joins_again_after_the_manager_hung_up() -> None:
+    manager = FakeManager(hang_up, hang_up)
+    manager.joins.append(manager.answer)
+    async with Running(manager) as running:
+        await until(lambda: bool(manager.reports), "a report after two broken streams")
+    assert len(running.sleeps.asked) == 2
+
+
+async def test_joins_again_after_silence() -> None:
+    manager = FakeManager(fall_silent)
+    manager.joins.append(manager.answer)
+    async with Running(manager):
+        await until(lambda: bool(manager.reports), "a report after silence")
+
+
+async def test_backs_off_with_jitter_and_for_ever() -> None:
+    async with Running(FakeManager(refuse)) as running:
+        await until(lambda: len(running.sleeps.asked) >= 60, "sixty attempts")
+    asked = running.sleeps.asked
+    assert all(0.05 <= seconds <= 5.0 for seconds in asked)
+    assert asked[0] <= 0.1
+    assert max(asked[10:]) > 2.0
+    assert len(set(asked)) == len(asked)
+
+
+async def test_an_answer_resets_the_back_off() -> None:
+    manager = FakeManager(*[refuse] * 20, hang_up, refuse)
+    async with Running(manager) as running:
+        await until(lambda: len(running.sleeps.asked) >= 23, "attempts after an answer")
+    assert running.sleeps.asked[20] <= 0.1
+
+
+async def test_a_manager_that_will_not_have_it_is_asked_again() -> None:
+    async def conflict(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        raise AlreadyExists("another cell has this id")
+        yield pb.JoinResponse()
+
+    manager = FakeManager(conflict)
+    manager.joins.append(manager.answer)
+    async with Running(manager):
+        await until(lambda: bool(manager.reports), "a report")
+
+
+async def test_draining_is_said_at_once_and_known_when_answered() -> None:
+    manager = FakeManager()
+    async with Running(manager, Pace(report=3600)) as running:
+        await until(lambda: len(manager.reports) == 1, "the first report")
+        assert await running.registration.drain(5.0)
+    assert [cell.state for cell in manager.reports] == ["active", "draining"]
+
+
+async def test_draining_does_not_wait_for_a_manager_that_is_away() -> None:
+    async with Running(FakeManager(refuse)) as running:
+        await ticks()
+        assert not await running.registration.drain(0.01)
+
+
+async def test_a_drain_that_is_cancelled() -> None:
+    async with Running(FakeManager(refuse)) as running:
+        draining = asyncio.create_task(running.registration.drain(60.0))
+        await ticks()
+        draining.cancel()
+        await asyncio.wait([draining])
+        assert draining.cancelled()
+
+
+async def test_through_a_real_stream(manager: tuple[JoinService, str]) -> None:
+    service, address = manager
+    async with VersionManagerClient(address) as client:
+        async with Running(client) as running:
+            await until(lambda: len(service.reports) >= 2, "two reports")
+            assert await running.registration.drain(5.0)
+        await until(lambda: service.left == 1, "the stream's end")
+    assert service.reports[0].id == "cell-1"
+    assert service.reports[-1].state == "draining"

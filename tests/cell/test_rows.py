@@ -1,0 +1,128 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cells import signature_of
+
+from cell.rows import to_arrays, to_value
+from cell.signature import Signature
+from croupier.artifacts.format import Tensor
+from croupier.errors import InvalidRequest
+from protos.prediction.v1 import prediction_pb2 as pb
+
+WIDE = signature_of(features=["a", "b"])
+GAPS = signature_of(features=["a", "b"], accepts_missing=True)
+MIXED = signature_of(
+    features=["n", "flag", "city"],
+    inputs=[
+        Tensor("n", "INT8", (-1, 1)),
+        Tensor("flag", "BOOL", (-1, 1)),
+        Tensor("city", "BYTES", (-1, 1)),
+    ],
+)
+
+
+def named(*pairs: tuple[str, Any]) -> pb.Item:
+    item = pb.Item()
+    for name, value in pairs:
+        feature = item.features.features.add(name=name)
+        if isinstance(value, str):
+            feature.text = value
+        elif value is not None:
+            feature.number = value
+    return item
+
+
+def dense(*values: float) -> pb.Item:
+    return pb.Item(row=pb.Row(values=values))
+
+
+def test_named_features_in_any_order() -> None:
+    arrays = to_arrays(named(("b", 2), ("a", 1)), WIDE)
+    np.testing.assert_array_equal(arrays["input"], np.array([[1, 2]], np.float32))
+    assert arrays["input"].dtype == np.float32
+
+
+def test_a_dense_row() -> None:
+    np.testing.assert_array_equal(to_arrays(dense(1, 2), WIDE)["input"], np.array([[1, 2]], np.float32))
+
+
+def test_an_input_for_each_feature() -> None:
+    arrays = to_arrays(named(("city", "Rome"), ("n", -3), ("flag", 1)), MIXED)
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "n": [[-3]],
+        "flag": [[True]],
+        "city": [["Rome"]],
+    }
+    assert arrays["n"].dtype == np.int8
+
+
+def test_a_missing_feature_is_nan_where_that_is_declared() -> None:
+    row = to_arrays(named(("b", 2)), GAPS)["input"][0]
+    assert np.isnan(row[0])
+    assert row[1] == 2
+    assert np.isnan(to_arrays(dense(1, math.nan), GAPS)["input"][0, 1])
+
+
+def test_infinity_is_a_number() -> None:
+    assert np.isinf(to_arrays(named(("a", math.inf), ("b", 2)), WIDE)["input"][0, 0])
+
+
+@pytest.mark.parametrize(
+    ("item", "signature", "field"),
+    [
+        (pb.Item(), WIDE, "input"),
+        (named(("a", 1)), WIDE, "features.b"),
+        (pb.Item(features=pb.Features()), WIDE, "features.a"),
+        (named(("a", 1), ("b", 2), ("c", 3)), WIDE, "features.c"),
+        (named(("a", 1), ("a", 1), ("b", 2)), WIDE, "features.a"),
+        (named(("a", 1), ("b", None)), GAPS, "features.b"),
+        (named(("a", 1), ("b", "text")), WIDE, "features.b"),
+        (named(("a", 1), ("b", math.nan)), WIDE, "features.b"),
+        (named(("a", 1), ("b", 1e300)), WIDE, "features.b"),
+        (dense(1), WIDE, "row"),
+        (dense(1, 2, 3), WIDE, "row"),
+        (dense(1, math.nan), WIDE, "row.b"),
+        (named(("city", 1), ("n", 1), ("flag", 0)), MIXED, "features.city"),
+        (named(("city", "x"), ("n", 1.5), ("flag", 0)), MIXED, "features.n"),
+        (named(("city", "x"), ("n", 128), ("flag", 0)), MIXED, "features.n"),
+        (named(("city", "x"), ("n", math.nan), ("flag", 0)), MIXED, "features.n"),
+        (named(("city", "x"), ("n", math.inf), ("flag", 0)), MIXED, "features.n"),
+        (named(("city", "x"), ("n", 1), ("flag", 2)), MIXED, "features.flag"),
+        (dense(1, 1, 1), MIXED, "row.city"),
+        (dense(1, 2), signature_of(), "row"),
+        (named(("a", 1)), signature_of(), "features"),
+    ],
+)
+def test_what_does_not_fit_is_named(item: pb.Item, signature: Signature, field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        to_arrays(item, signature)
+    assert caught.value.field == field
+
+
+def test_only_floats_can_be_missing() -> None:
+    signature = signature_of(features=["n"], inputs=[Tensor("n", "INT64", (-1, 1))], accepts_missing=True)
+    with pytest.raises(InvalidRequest, match="'n' is missing"):
+        to_arrays(pb.Item(features=pb.Features()), signature)
+
+
+def test_a_value_of_every_kind() -> None:
+    outputs = [
+        Tensor("p", "FP64", (-1, 2)),
+        Tensor("label", "INT64", (-1,)),
+        Tensor("yes", "BOOL", (-1,)),
+        Tensor("name", "BYTES", (-1,)),
+    ]
+    arrays = {
+        "p": np.array([[0.5, 1e300]]),
+        "label": np.array([7]),
+        "yes": np.array([True]),
+        "name": np.array(["é"], dtype=np.object_),
+    }
+    value = to_value(outputs, arrays)
+    assert [output.name for output in value.outputs] == ["p", "label", "yes", "name"]
+    assert list(value.outputs[0].numbers.values) == [0.5, math.inf]
+    assert list(value.outputs[1].integers.values) == [7]
+    assert list(value.outputs[2].integers.values) == [1]
+    assert list(value.outputs[3].texts.values) == ["é"]
