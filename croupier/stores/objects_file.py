@@ -1,0 +1,91 @@
+"""Bytes by key in a folder, for one machine or a shared file system.
+
+A file appears whole or not at all: it is written beside its place, flushed to the disk and then
+renamed, so that neither a crash nor a full disk leaves half an artifact under its name. All of it
+runs in threads, for a disk can take its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from croupier.errors import CroupierError, NotFound, Unavailable
+from croupier.stores.refused import StoreRefused
+
+T = TypeVar("T")
+
+
+class FileBlobs:
+    """Every key is a path below `folder`, which must exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def read(self, key: str) -> bytes:
+        return await self._run(key, Path.read_bytes)
+
+    async def create(self, key: str, data: bytes) -> None:
+        await self.replace(key, data)
+
+    async def replace(self, key: str, data: bytes) -> None:
+        await self._run(key, lambda path: _write(path, data))
+
+    async def exists(self, key: str) -> bool:
+        return await self._run(key, Path.exists)
+
+    async def delete(self, key: str) -> None:
+        await self._run(key, lambda path: path.unlink(missing_ok=True))
+
+    async def _run(self, key: str, act: Callable[[Path], T]) -> T:
+        with _translated(key):
+            return await asyncio.to_thread(act, self._folder / key)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            # mkstemp lets only its owner read; the cells may run as somebody else.
+            os.fchmod(file.fileno(), 0o644)
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+    # The names are on the disk only when their folders are.
+    _sync_folder(path.parent)
+    _sync_folder(path.parent.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _meaning(error, key) from error
+
+
+def _meaning(error: OSError, key: str) -> CroupierError:
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"the store has no {key}")
+    if isinstance(error, PermissionError):
+        return StoreRefused(f"the store's folder may not be used: {error}")
+    return Unavailable(f"the store's folder cannot be used: {error}")
