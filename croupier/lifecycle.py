@@ -8,6 +8,9 @@
 Obligations of `main`: start nothing before its `async with`, spawn long-lived tasks with
 `life.spawn`, and return once `stopped` has. A spawned task that raises stops the process with
 exit code 1: a part that died in silence is worse than a restart.
+
+A stop that comes before `ready` or `stopped` was called cancels `main`: a process that still waits
+for another one at its start serves nobody, and would otherwise not hear the signal.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
+
+from croupier.errors import CroupierError
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +35,13 @@ class Lifecycle:
     def __init__(self) -> None:
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._starting: asyncio.Task[None] | None = None
         self.failed = False
+
+    def start(self, main: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `main`; until it is ready, a stop cancels it."""
+        self._starting = asyncio.create_task(main, name="main")
+        return self._starting
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` until it ends or the process stops."""
@@ -41,12 +52,24 @@ class Lifecycle:
 
     def ready(self, line: str) -> None:
         """Tell whoever started us that we serve: one line on standard output."""
+        self._starting = None
         print(f"{line} ready", flush=True)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._stop.is_set()
+
     def stop(self) -> None:
+        """Ask the process to stop; returns at once."""
         self._stop.set()
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            starting.cancel()
 
     async def stopped(self) -> None:
+        """Return once the process was asked to stop."""
+        self._starting = None
         await self._stop.wait()
 
     async def close(self) -> None:
@@ -63,20 +86,29 @@ class Lifecycle:
             self.stop()
 
 
-def run(main: Callable[[Lifecycle], Awaitable[None]]) -> int:
-    """Run `main` on uvloop until it is told to stop; returns the exit code."""
+def run(main: Callable[[Lifecycle], Coroutine[Any, Any, None]]) -> int:
+    """Run `main` on uvloop until it is told to stop; returns the exit code.
+
+    0 after a stop that was asked for, 1 when `main` or a spawned task raised; the reason goes to
+    standard error, with a traceback if it is not of the kind that an operator can mend.
+    """
     return uvloop.run(_supervise(main))
 
 
-async def _supervise(main: Callable[[Lifecycle], Awaitable[None]]) -> int:
+async def _supervise(main: Callable[[Lifecycle], Coroutine[Any, Any, None]]) -> int:
     life = Lifecycle()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.stop)
+    task = life.start(main(life))
     try:
-        await main(life)
-    except Exception as error:
-        _log.debug("stopped by an error", exc_info=error)
+        await task
+    except asyncio.CancelledError:
+        if not life.stopping:
+            raise
+    except Exception as error:  # noqa: BLE001 - whatever ended `main` decides the exit code
+        foreseen = isinstance(error, (CroupierError, OSError))
+        _log.log(logging.DEBUG if foreseen else logging.ERROR, "stopped by an error", exc_info=error)
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
     finally:

@@ -29,9 +29,9 @@ def check_name(value: str, field: str) -> str:
         InvalidName: naming `field` and what is wrong.
     """
     # Nearly every name is plain ASCII, for which the general checks below say nothing new.
-    if value.isascii() and 0 < len(value) <= MAX_NAME_BYTES:
-        if value.replace("-", "").replace("_", "").isalnum():
-            return value
+    plain = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    if plain and len(value) <= MAX_NAME_BYTES:
+        return value
     problem = _problem(value)
     if problem:
         raise InvalidName(f"{field} {problem}", field=field)

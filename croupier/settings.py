@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off", ""}
+
 
 class InvalidSettings(CroupierError):
     """A setting that cannot be used. The operator's."""
@@ -110,7 +113,11 @@ class PeerSettings:
 
     @property
     def peer_tls(self) -> ClientTls | None:
+        if (self.peer_certificate is None) != (self.peer_key is None):
+            raise InvalidSettings("--peer-certificate and --peer-key go together")
         if self.peer_ca is None:
+            if self.peer_certificate is not None:
+                raise InvalidSettings("--peer-certificate and --peer-key need --peer-ca")
             return None
         return ClientTls(self.peer_ca, self.peer_certificate, self.peer_key)
 
@@ -153,17 +160,24 @@ def _add_flag(
     flag = "--" + field.name.replace("_", "-")
     help_text = field.metadata.get("help", "")
     # argparse runs `type` over defaults that are strings, so the environment's text is parsed too.
-    default = field.default if from_environ is None else from_environ
+    default: Any = field.default if from_environ is None else from_environ
     if hint is bool:
-        parser.add_argument(
-            flag, action=argparse.BooleanOptionalAction, help=help_text, default=_parse_bool(default)
-        )
+        if isinstance(default, str):
+            try:
+                default = _parse_bool(default)
+            except ValueError:
+                parser.error(f"the environment's value for {flag} is neither true nor false: {default!r}")
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text, default=default)
         return
-    parser.add_argument(flag, type=_parser_of(hint), default=default, metavar=field.name.upper(), help=help_text)
+    parser.add_argument(
+        flag, type=_parser_of(hint), default=default, metavar=field.name.upper(), help=help_text
+    )
 
 
-def _parse_bool(value: bool | str) -> bool:
-    return value if isinstance(value, bool) else value.lower() in {"1", "true", "yes", "on"}
+def _parse_bool(value: str) -> bool:
+    if value.lower() in _TRUE or value.lower() in _FALSE:
+        return value.lower() in _TRUE
+    raise ValueError(value)
 
 
 def _parser_of(hint: Any) -> Any:

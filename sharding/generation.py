@@ -53,7 +53,7 @@ def check_generation(generation: Generation) -> Generation:
 
     Raises:
         InvalidGeneration: no seat to deal, a cell seated twice, a weight that is not above 0,
-            a hand of no cell, or an override that names a cell without a seat.
+            a hand of no cell, or an override that names a cell without a seat or leaves none to deal.
     """
     cells = [seat.cell for seat in generation.seats]
     if len(set(cells)) != len(cells):
@@ -69,14 +69,23 @@ def check_generation(generation: Generation) -> Generation:
         check_name(seat.zone, "zone")
         if not (seat.weight > 0 and math.isfinite(seat.weight)):
             raise InvalidGeneration(f"the weight of {seat.cell} is not above 0", field="seats")
+    active = {seat.cell for seat in generation.seats if not seat.draining}
     for tenant, override in generation.overrides.items():
         check_name(tenant, "tenant")
-        unknown = {*override.pins, *override.excludes} - set(cells)
-        if unknown:
-            raise InvalidGeneration(
-                f"the override of {tenant} names cells without a seat: {', '.join(sorted(unknown))}",
-                field="overrides",
-            )
-        if override.hand_size < 0:
-            raise InvalidGeneration(f"the hand size of {tenant} is negative", field="overrides")
+        _check_override(tenant, override, set(cells), active)
     return generation
+
+
+def _check_override(tenant: str, override: Override, seated: set[str], active: set[str]) -> None:
+    unknown = {*override.pins, *override.excludes} - seated
+    if unknown:
+        raise InvalidGeneration(
+            f"the override of {tenant} names cells without a seat: {', '.join(sorted(unknown))}",
+            field="overrides",
+        )
+    if override.hand_size < 0:
+        raise InvalidGeneration(f"the hand size of {tenant} is negative", field="overrides")
+    if override.isolation_group:
+        check_name(override.isolation_group, "isolation_group")
+    if active.isdisjoint(override.pins) and active <= {*override.excludes}:
+        raise InvalidGeneration(f"the override of {tenant} leaves no cell to deal", field="overrides")

@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from croupier.settings import InvalidSettings
+
 __all__ = ["Counter", "Gauge", "Histogram", "serve"]
 
 
 def serve(listen: str) -> int:
-    """Serve `/metrics` on `host:port` from a thread of its own; returns the port, 0 for none."""
+    """Serve `/metrics` on `host:port` from a thread of its own; returns the port, 0 for none.
+
+    Raises:
+        InvalidSettings: the address cannot be bound.
+    """
     if not listen:
         return 0
     host, _, port = listen.rpartition(":")
-    server, _ = start_http_server(int(port), addr=host)
+    try:
+        server, _ = start_http_server(int(port), addr=host.strip("[]"))
+    except (OSError, OverflowError, ValueError) as error:
+        raise InvalidSettings(f"cannot serve metrics on {listen}: {error}") from error
     return int(server.server_port)

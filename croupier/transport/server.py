@@ -6,9 +6,11 @@ are decoded inside it as well, because grpcio reports an undecodable message as 
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -51,8 +53,9 @@ class Server:
         """Bind `listen` and serve; returns the address with the port that was bound.
 
         Raises:
-            InvalidSettings: the address cannot be bound.
+            InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
+        _check_port(listen)
         reflection.enable_server_reflection(
             [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
         )
@@ -62,7 +65,9 @@ class Server:
             else:
                 port = self.grpc_server.add_secure_port(listen, _credentials(tls))
         except RuntimeError as error:
-            raise InvalidSettings(f"cannot serve on {listen}: is the address in use?") from error
+            raise InvalidSettings(
+                f"cannot serve on {listen}: not an address of this machine, or in use"
+            ) from error
         await self.grpc_server.start()
         for service in ["", *services]:
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -73,18 +78,38 @@ class Server:
         await self.grpc_server.stop(grace)
 
 
+def _check_port(listen: str) -> None:
+    """grpcio would serve on the port's lowest 16 bits."""
+    port = listen.rpartition(":")[2]
+    if port.isdecimal() and int(port) > 65_535:
+        raise InvalidSettings(f"cannot serve on {listen}: there is no such port")
+
+
 def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
+    _check_files(tls)
     pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
     ca = tls.client_ca.read_bytes() if tls.client_ca else None
     return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
 
 
-class _StatusInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+def _check_files(tls: ServerTls) -> None:
+    """grpcio says no more of a bad file than that the port could not be added."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        if tls.client_ca is not None:
+            context.load_verify_locations(tls.client_ca)
+    except OSError as error:
+        files = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.client_ca) if path)
+        raise InvalidSettings(f"cannot use the TLS files {files}: {error}") from error
+
+
+class _StatusInterceptor(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
@@ -122,28 +147,34 @@ async def _decode_stream(requests: AsyncIterator[bytes], decode: Callable[[bytes
 
 
 def _wrap_unary(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
             return await behavior(decode(request), context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             await _abort(context, error)
 
     return call
 
 
 def _wrap_stream(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            async for response in behavior(decode(request), context):
-                yield response
-        except Exception as error:
+            responses = behavior(decode(request), context)
+            if inspect.isawaitable(responses):
+                # The health service's Watch writes to the context instead of yielding.
+                await responses
+                return
+            async with aclosing(responses):
+                async for response in responses:
+                    yield response
+        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             await _abort(context, error)
 
     return call
 
 
-async def _abort(context: grpc.aio.ServicerContext, error: Exception) -> None:
-    if isinstance(error, (grpc.aio.AbortError, grpc.aio.UsageError, asyncio.CancelledError)):
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, CroupierError) or isinstance(error, InternalError):
         _log.error("a request failed inside", exc_info=error)

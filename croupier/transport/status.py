@@ -20,6 +20,10 @@ from protos.status.v1 import status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 DOMAIN = "croupier"
+# Texts travel up to three times in trailing metadata, percent-encoded once, and peers refuse more
+# than 8 KiB of it: so many bytes of UTF-8 always fit.
+MAX_TEXT_BYTES = 512
+_LONGEST_RETRY_SECONDS = 86_400.0
 _TYPE_URL = "type.googleapis.com/google.rpc."
 OK = 0
 UNAVAILABLE = 14
@@ -67,24 +71,28 @@ def from_error(error: BaseException) -> Status:
     """The status that tells a caller of `error`; a foreign exception's text stays inside."""
     if not isinstance(error, errors.CroupierError):
         error = errors.InternalError("internal error")
-    code = code_of(error)
-    retry_after = getattr(error, "retry_after", 0.0)
-    packed = status_pb2.Status(code=code, message=error.message)
-    for detail in _details(error, retry_after):
+    code, message = code_of(error), _text(error.message)
+    retry_after = min(getattr(error, "retry_after", 0.0), _LONGEST_RETRY_SECONDS)
+    packed = status_pb2.Status(code=code, message=message)
+    for detail in _details(error, message, retry_after):
         packed.details.add(type_url=_TYPE_URL + detail.DESCRIPTOR.name, value=detail.SerializeToString())
-    return Status(code, error.message, error.reason, retry_after, packed.SerializeToString())
+    return Status(code, message, error.reason, retry_after, packed.SerializeToString())
 
 
-def _details(error: errors.CroupierError, retry_after: float) -> list[Message]:
+def _details(error: errors.CroupierError, message: str, retry_after: float) -> list[Message]:
     found: list[Message] = [
-        status_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
+        status_pb2.ErrorInfo(
+            reason=error.reason,
+            domain=DOMAIN,
+            metadata={key: _text(value) for key, value in error.metadata.items()},
+        )
     ]
     if isinstance(error, errors.InvalidRequest):
-        violation = status_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
+        violation = status_pb2.BadRequest.FieldViolation(field=_text(error.field), description=message)
         found.append(status_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, errors.QuotaExceeded):
         quota = status_pb2.QuotaFailure.Violation(
-            subject=error.metadata.get("subject", ""), description=error.message
+            subject=_text(error.metadata.get("subject", "")), description=message
         )
         found.append(status_pb2.QuotaFailure(violations=[quota]))
     if retry_after > 0:
@@ -92,6 +100,14 @@ def _details(error: errors.CroupierError, retry_after: float) -> list[Message]:
         delay.FromNanoseconds(int(retry_after * 1e9))
         found.append(status_pb2.RetryInfo(retry_delay=delay))
     return found
+
+
+def _text(text: str) -> str:
+    """`text` as it can travel: valid Unicode, cut to size."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= MAX_TEXT_BYTES:
+        return encoded.decode()
+    return encoded[: MAX_TEXT_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def to_error(code: int, message: str, details: bytes = b"") -> errors.CroupierError:
@@ -102,7 +118,8 @@ def to_error(code: int, message: str, details: bytes = b"") -> errors.CroupierEr
             if packed.type_url == _TYPE_URL + detail.DESCRIPTOR.name:
                 _merge(detail, packed.value)
     cls = _CLASSES.get(code, errors.InternalError)
-    if cls is errors.QuotaExceeded and info.reason == errors.TooLarge.reason:
+    # Without a reason it is grpcio that refused the size of a message or of the metadata.
+    if cls is errors.QuotaExceeded and info.reason in {"", errors.TooLarge.reason}:
         cls = errors.TooLarge
     extra: dict[str, object] = {}
     if issubclass(cls, errors.InvalidRequest):

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.certificates import Authority
+from support.ports import free_port
+
+from croupier.client.channels import credentials, open_async, open_blocking
+from croupier.settings import ServerTls
+from croupier.transport.server import Server
+
+
+def check_blocking(address: str, tls: grpc.ChannelCredentials | None) -> int:
+    with open_blocking(address, tls) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        status: int = stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status
+        return status
+
+
+def test_no_authority_means_plaintext() -> None:
+    assert credentials(None) is None
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"ca\.pem"):
+        credentials(tmp_path / "ca.pem")
+
+
+async def test_blocking_in_the_clear() -> None:
+    server = Server()
+    address = await server.start("127.0.0.1:0", [])
+    assert await asyncio.to_thread(check_blocking, address, None) == 1
+    await server.stop(0)
+
+
+async def test_blocking_over_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair, caller = authority.issue("server"), authority.issue("caller")
+    server = Server()
+    tls = ServerTls(pair.certificate, pair.key, authority.certificate)
+    address = await server.start("127.0.0.1:0", [], tls)
+    shown = credentials(authority.certificate, caller.certificate, caller.key)
+    assert await asyncio.to_thread(check_blocking, address, shown) == 1
+    await server.stop(0)
+
+
+async def test_nobody_there_is_unavailable_at_once() -> None:
+    async with open_async(f"127.0.0.1:{free_port()}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_channel_finds_its_server_again() -> None:
+    port = free_port()
+    async with open_async(f"127.0.0.1:{port}") as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        for _ in range(2):
+            server = Server()
+            await server.start(f"127.0.0.1:{port}", [])
+            response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=10, wait_for_ready=True)
+            assert response.status == 1
+            await server.stop(0)
+
+
+async def test_channels_to_one_server_share_no_connection() -> None:
+    peers: list[str] = []
+    server = Server()
+
+    async def who(request: bytes, context: Any) -> bytes:
+        peers.append(context.peer())
+        return b""
+
+    handler = grpc.method_handlers_generic_handler(
+        "test.Who", {"Who": grpc.unary_unary_rpc_method_handler(who)}
+    )
+    server.grpc_server.add_generic_rpc_handlers((handler,))
+    address = await server.start("127.0.0.1:0", [])
+    async with open_async(address) as one, open_async(address) as other:
+        for channel in (one, one, other):
+            await channel.unary_unary("/test.Who/Who")(b"", timeout=5)
+    await server.stop(0)
+    assert peers[0] == peers[1] != peers[2]

@@ -1,0 +1,51 @@
+import urllib.request
+
+import pytest
+
+from croupier.settings import InvalidSettings
+from croupier.telemetry.metrics import Counter, Gauge, Histogram, serve
+
+COUNTED = Counter("croupier_test_things", "Things", ["kind"])
+HELD = Gauge("croupier_test_held", "Held now")
+TOOK = Histogram("croupier_test_seconds", "Seconds", buckets=(0.1, 1.0))
+
+
+def read(port: int, host: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=5) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def test_a_page_with_what_was_counted() -> None:
+    COUNTED.labels("a").inc(2)
+    HELD.set(3)
+    TOOK.observe(0.5)
+    page = read(serve("127.0.0.1:0"))
+    for line in (
+        'croupier_test_things_total{kind="a"} 2.0',
+        "croupier_test_held 3.0",
+        'croupier_test_seconds_bucket{le="0.1"} 0.0',
+        'croupier_test_seconds_bucket{le="1.0"} 1.0',
+        "process_resident_memory_bytes",
+    ):
+        assert line in page
+
+
+def test_no_page() -> None:
+    assert serve("") == 0
+
+
+def test_ipv6() -> None:
+    assert "croupier_test_held" in read(serve("[::1]:0"), "[::1]")
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "256.1.1.1:0"])
+def test_no_address(listen: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"cannot serve metrics on {listen}"):
+        serve(listen)
+
+
+def test_an_address_in_use() -> None:
+    port = serve("127.0.0.1:0")
+    with pytest.raises(InvalidSettings, match="cannot serve metrics"):
+        serve(f"127.0.0.1:{port}")

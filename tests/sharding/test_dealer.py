@@ -1,0 +1,284 @@
+"""What an operator may rely on when the fleet changes; the ring properties of Grafana's dskit, and more."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.generations import (
+    SEED,
+    TENANTS,
+    draining,
+    even,
+    generations,
+    names,
+    overriding,
+    resized,
+    with_seat,
+    without,
+)
+
+from sharding.dealer import Dealer, SizeRule
+from sharding.generation import Generation, Override, Seat, check_generation
+
+SOME = TENANTS[:200]
+
+
+def hands(generation: Generation, tenants: tuple[str, ...] = TENANTS) -> list[frozenset[str]]:
+    dealer = Dealer(check_generation(generation))
+    return [frozenset(dealer.hand(tenant)) for tenant in tenants]
+
+
+def assert_only_slots_on(
+    cell: str, before: list[frozenset[str]], after: list[frozenset[str]], *, shrinks: bool = False
+) -> int:
+    """`cell` left every hand that held it, one other came for it, nothing else moved; how many did."""
+    moved = 0
+    for old, new in zip(before, after, strict=True):
+        if cell in old:
+            assert old - new == {cell}
+            assert len(new - old) == (0 if shrinks else 1)
+            moved += 1
+        else:
+            assert old == new
+    return moved
+
+
+class TestFigures:
+    """64 cells, 4 zones, hands of 4."""
+
+    def test_removing_a_cell_moves_exactly_the_slots_on_it(self) -> None:
+        moved = assert_only_slots_on("cell-017", hands(even()), hands(without(even(), "cell-017")))
+        chance, count = 4 / 64, len(TENANTS)
+        assert abs(moved - count * chance) < 5 * (count * chance * (1 - chance)) ** 0.5
+
+    def test_cells_are_dealt_evenly(self) -> None:
+        dealer = Dealer(even())
+        tally = Counter(cell for i in range(100_000) for cell in dealer.hand(f"t{i}"))
+        counts = np.array(list(tally.values()))
+        assert len(counts) == 64
+        # Chance alone gives a coefficient of variation of .0122; a 128-token ring has .072.
+        assert counts.std() / counts.mean() == pytest.approx(0.013, abs=0.003)
+        assert counts.max() / counts.mean() == pytest.approx(1.026, abs=0.02)
+
+    def test_a_doubled_weight_draws_slots_to_that_cell_only(self) -> None:
+        before = hands(even())
+        after = hands(with_seat(even(), Seat("cell-017", "zone-1", 2.0)))
+        changed = 0
+        for old, new in zip(before, after, strict=True):
+            if old != new:
+                assert new - old == {"cell-017"}
+                changed += 1
+        ideal = 2 / 17 - 1 / 16
+        assert ideal == pytest.approx(0.05515, abs=5e-6)
+        sigma = (len(TENANTS) * ideal * (1 - ideal)) ** 0.5
+        assert abs(changed - len(TENANTS) * ideal) < 5 * sigma
+
+    def test_hands_of_one_are_fair_to_zones_of_any_size(self) -> None:
+        seats = [Seat(f"big-{i}", "big") for i in range(8)]
+        seats += [Seat(f"small-{i}", "small") for i in range(2)]
+        seats += [Seat("heavy", "lone", 6.0)]
+        dealer = Dealer(Generation(1, SEED, 1, tuple(seats)))
+        tally = Counter(dealer.hand(tenant)[0] for tenant in TENANTS)
+        for seat in seats:
+            chance = seat.weight / 16
+            sigma = (len(TENANTS) * chance * (1 - chance)) ** 0.5
+            assert abs(tally[seat.cell] - len(TENANTS) * chance) < 5 * sigma
+
+
+class TestGrafanaProperties:
+    @pytest.mark.parametrize("size", range(3, 16))
+    def test_stability(self, size: int) -> None:
+        generation = even(cells=50, zones=3, hand_size=size)
+        shuffled = list(generation.seats)
+        random.Random(size).shuffle(shuffled)
+        one, other = Dealer(generation), Dealer(replace(generation, number=9, seats=tuple(shuffled)))
+        for tenant in TENANTS[:100]:
+            hand = one.hand(tenant)
+            assert hand == one.hand(tenant) == other.hand(tenant)
+            assert len(set(hand)) == len(hand) == size
+
+    @pytest.mark.parametrize("cells", [20, 35, 50])
+    @pytest.mark.parametrize("zones", [1, 3])
+    @pytest.mark.parametrize("size", [3, 5, 10, 15])
+    def test_consistency(self, cells: int, zones: int, size: int) -> None:
+        generation = even(cells, zones, size)
+        before = hands(generation, SOME)
+        for cell in ("cell-000", "cell-007", "cell-019"):
+            assert assert_only_slots_on(cell, before, hands(without(generation, cell), SOME)) > 0
+            assert assert_only_slots_on(cell, before, hands(draining(generation, cell), SOME)) > 0
+        grown = hands(with_seat(generation, Seat("new", "zone-0")), SOME)
+        assert assert_only_slots_on("new", grown, before) > 0
+
+    def test_hands_nest(self) -> None:
+        whole = Dealer(even(hand_size=64))
+        for size in range(1, 64):
+            dealer = Dealer(even(hand_size=size))
+            for tenant in TENANTS[:20]:
+                assert dealer.hand(tenant) == whole.hand(tenant)[:size]
+
+    @pytest.mark.parametrize("per_zone", [1, 2, 5])
+    def test_an_added_zone_keeps_what_was_dealt(self, per_zone: int) -> None:
+        two = even(cells=20, zones=2, hand_size=2 * per_zone)
+        added = tuple(Seat(f"third-{i}", "third") for i in range(10))
+        three = replace(two, hand_size=3 * per_zone, seats=two.seats + added)
+        for old, new in zip(hands(two, SOME), hands(three, SOME), strict=True):
+            assert old < new
+
+
+class TestZones:
+    def test_a_hand_spans_every_zone(self) -> None:
+        generation = even(cells=30, zones=5, hand_size=12)
+        zone_of = {seat.cell: seat.zone for seat in generation.seats}
+        dealer = Dealer(generation)
+        for tenant in SOME:
+            zones = [zone_of[cell] for cell in dealer.hand(tenant)]
+            assert len(set(zones[:5])) == len(set(zones[5:10])) == 5
+            assert len(set(zones[10:])) == 2
+
+    def test_a_zone_that_runs_out_leaves_its_turns_to_the_others(self) -> None:
+        seats = (Seat("a", "small"), *(Seat(f"b{i}", "big") for i in range(4)))
+        for hand in hands(Generation(1, SEED, 4, seats), SOME):
+            assert "a" in hand
+            assert len(hand) == 4
+
+    def test_a_hand_is_never_larger_than_the_fleet(self) -> None:
+        generation = even(cells=6, zones=4, hand_size=40)
+        assert hands(generation, SOME) == [frozenset(seat.cell for seat in generation.seats)] * len(SOME)
+
+
+@given(generations(), st.lists(names, min_size=5, max_size=5), st.data())
+def test_losing_a_cell_moves_the_slots_on_it_whatever_the_fleet(
+    generation: Generation, tenants: list[str], data: st.DataObject
+) -> None:
+    active = [seat.cell for seat in generation.seats if not seat.draining]
+    cell = data.draw(st.sampled_from(active))
+    some = tuple(tenants)
+    before, after = hands(generation, some), hands(draining(generation, cell), some)
+    assert_only_slots_on(cell, before, after, shrinks=len(active) <= generation.hand_size)
+    assert after == hands(without(generation, cell), some)
+
+
+@given(generations(), names, st.floats(1.01, 10), st.data())
+def test_more_weight_moves_slots_to_that_cell_only(
+    generation: Generation, tenant: str, factor: float, data: st.DataObject
+) -> None:
+    seat = data.draw(st.sampled_from(generation.seats))
+    heavier = with_seat(generation, replace(seat, weight=seat.weight * factor))
+    (old,), (new,) = hands(generation, (tenant,)), hands(heavier, (tenant,))
+    assert old == new or (new - old == {seat.cell} and len(old - new) == 1)
+
+
+@given(generations(), names, st.integers(1, 12), st.integers(1, 12))
+def test_hands_nest_whatever_the_fleet(generation: Generation, tenant: str, one: int, other: int) -> None:
+    small, large = sorted((one, other))
+    longer = Dealer(resized(generation, large)).hand(tenant)
+    assert longer[:small] == Dealer(resized(generation, small)).hand(tenant)
+
+
+@given(generations(), st.lists(names, min_size=1))
+def test_an_explanation_agrees_with_the_hand(generation: Generation, tenants: list[str]) -> None:
+    dealer = Dealer(generation, cached=1)
+    seats = {seat.cell: seat for seat in generation.seats}
+    for tenant in tenants:
+        told = dealer.explain(tenant)
+        assert told.hand == dealer.hand(tenant)
+        assert [place.zone for place in told.places] == [seats[cell].zone for cell in told.hand]
+        assert [place.round for place in told.places] == sorted(place.round for place in told.places)
+        assert set(told.zones) == {seat.zone for seat in generation.seats if not seat.draining}
+        assert not any(seats[cell].draining for cell in told.hand)
+
+
+class TestOverrides:
+    base = even()
+
+    def deal(self, **said: object) -> tuple[str, ...]:
+        return self.dealer(**said).hand("acme")
+
+    def dealer(self, drained: str = "", **said: object) -> Dealer:
+        generation = overriding(self.base, "acme", Override(**said))  # type: ignore[arg-type]
+        return Dealer(check_generation(draining(generation, drained)))
+
+    plain = Dealer(base).hand("acme")
+    longer = Dealer(resized(base, 9)).hand("acme")
+
+    def test_pins_are_the_hand(self) -> None:
+        assert self.deal(pins=("cell-009", "cell-001")) == ("cell-009", "cell-001")
+
+    def test_pins_outrank_exclusions_and_size(self) -> None:
+        pins = ("cell-009", "cell-001")
+        assert pins == self.deal(pins=pins, excludes=("cell-009",), hand_size=7, isolation_group="g")
+
+    def test_a_cell_pinned_twice_is_held_once(self) -> None:
+        assert self.deal(pins=("cell-009", "cell-009")) == ("cell-009",)
+
+    def test_a_draining_pin_is_dealt_in_its_place(self) -> None:
+        dealer = self.dealer(pins=("cell-009", "cell-001"), drained="cell-009")
+        first = next(cell for cell in self.plain if cell not in {"cell-001", "cell-009"})
+        assert dealer.hand("acme") == ("cell-001", first)
+        told = dealer.explain("acme")
+        assert (told.pinned, told.draining, told.size) == (("cell-001",), ("cell-009",), 2)
+        assert [place.round for place in told.places] == [0, 1]
+
+    def test_exclusions_close_up(self) -> None:
+        hand = self.deal(excludes=self.plain[1:2])
+        assert set(self.plain) - set(hand) == {self.plain[1]}
+        assert len(hand) == 4
+
+    def test_a_size_of_ones_own_outranks_the_default(self) -> None:
+        assert self.deal(hand_size=9) == self.longer
+
+    def test_a_size_and_exclusions_go_together(self) -> None:
+        hand = self.deal(hand_size=9, excludes=self.longer[:2])
+        assert len(hand) == 9
+        assert set(self.longer[2:]) < set(hand)
+        assert set(hand).isdisjoint(self.longer[:2])
+
+    def test_an_isolation_group_stands_in_for_the_tenant(self) -> None:
+        dealer = self.dealer(isolation_group="free-trials")
+        assert dealer.hand("acme") == dealer.hand("free-trials") != self.plain
+
+    def test_other_tenants_are_left_alone(self) -> None:
+        dealer = self.dealer(pins=("cell-009",), hand_size=3, isolation_group="g")
+        assert dealer.hand("globex") == Dealer(self.base).hand("globex")
+
+    @pytest.mark.parametrize(
+        ("said", "size", "rule"),
+        [
+            ({}, 4, SizeRule.DEFAULT),
+            ({"hand_size": 6}, 6, SizeRule.TENANT),
+            ({"hand_size": 6, "excludes": ("cell-001",)}, 6, SizeRule.TENANT),
+            ({"hand_size": 6, "pins": ("cell-001",)}, 1, SizeRule.PINS),
+        ],
+    )
+    def test_the_rule_is_told(self, said: dict[str, object], size: int, rule: SizeRule) -> None:
+        told = self.dealer(**said).explain("acme")
+        assert (size, rule) == (told.size, told.size_rule)
+        assert size == len(told.hand)
+
+    def test_everything_is_told(self) -> None:
+        told = self.dealer(
+            pins=("cell-009",), excludes=("cell-009", "cell-002"), isolation_group="g"
+        ).explain("acme")
+        assert (told.tenant, told.dealt_as, told.generation) == ("acme", "g", 2)
+        assert (told.pinned, told.excluded, told.draining) == (("cell-009",), ("cell-002",), ())
+        assert sorted(told.zones) == ["zone-0", "zone-1", "zone-2", "zone-3"]
+
+
+def test_the_seed_keys_every_hand() -> None:
+    one, other = hands(even(), SOME), hands(replace(even(), seed=SEED + 1), SOME)
+    same = sum(a == b for a, b in zip(one, other, strict=True))
+    assert same <= 1
+
+
+def test_the_cache_is_bounded_and_changes_nothing() -> None:
+    small, large = Dealer(even(), cached=2), Dealer(even())
+    for tenant in (*SOME, *reversed(SOME)):
+        assert small.hand(tenant) == large.hand(tenant)
+    assert small._cached.cache_info().currsize == 2
+    assert large.hand("tenant-0") is large.hand("tenant-0")
