@@ -34,10 +34,11 @@ async def await_routed(manager: VersionManagerClient, client: AsyncClient, model
     """Changes reach a router in order, after the version manager has answered: see a new one arrive."""
     recipe = model.recipe
     await manager.set_release(all_traffic(recipe, 1, labels={"checked": 1}))
+    asking = client.for_tenant(recipe.tenant)
     give_up = time.monotonic() + 10
     while True:
         try:
-            await client.predict(recipe.name, model.rows[0], tenant=recipe.tenant, label="checked")
+            await asking.predict(recipe.name, model.rows[0], label="checked")
             return
         except NotFound:
             if time.monotonic() > give_up:
@@ -53,7 +54,6 @@ def all_traffic(recipe: Recipe, version: int, labels: dict[str, int] | None = No
 async def is_right(client: AsyncClient, model: Trained, row: int, timeout: float = 10.0) -> bool:
     """Ask for `model.rows[row]`; whether the answer is the training library's own."""
     recipe = model.recipe
-    prediction = await client.predict(
-        recipe.name, model.rows[row], tenant=recipe.tenant, entity_id=str(row), timeout=timeout
-    )
+    asking = client.for_tenant(recipe.tenant)
+    prediction = await asking.predict(recipe.name, model.rows[row], entity_id=str(row), timeout=timeout)
     return model.is_right(row, prediction.outputs)

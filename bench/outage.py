@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ _CALM_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`cold` models were first asked for during the outage; `live_after_s` from release set to served."""
+    """`cold` models were first asked for during the outage; `live_after_s`: from both back to a new
+    version published, released and served."""
 
     seconds_down: float
     models: int
@@ -142,21 +143,27 @@ async def _ask_new_router(stack: Stack, models: list[Trained]) -> int:
 
 
 async def _release_anew(stack: Stack, client: AsyncClient, model: Trained) -> float:
-    """Publish the same artifact as version 2, release it; seconds until a request gets it."""
+    """Publish the same artifact as version 2 and release it; seconds until a request gets it."""
     recipe = model.recipe
+    asking = client.for_tenant(recipe.tenant)
+    began = time.monotonic()
     async with VersionManagerClient(stack.manager) as manager:
-        give_up = time.monotonic() + 30
-        while True:
-            try:
-                version = await manager.publish(recipe.tenant, recipe.name, model.artifact, version=2)
+        await _until_it_works(
+            lambda: manager.publish(recipe.tenant, recipe.name, model.artifact, version=2), began + 30
+        )
+        await manager.set_release(fleet.all_traffic(recipe, 2))
+        while time.monotonic() < began + 30:
+            if (await asking.predict(recipe.name, model.rows[0])).version == 2:
                 break
-            except CroupierError:
-                if time.monotonic() > give_up:
-                    raise
-            await asyncio.sleep(0.1)
-        began = time.monotonic()
-        await manager.set_release(fleet.all_traffic(recipe, version.number))
-        while (await client.predict(recipe.name, model.rows[0], tenant=recipe.tenant)).version != 2:
-            if time.monotonic() > began + 30:
-                break
-        return time.monotonic() - began
+    return time.monotonic() - began
+
+
+async def _until_it_works(act: Callable[[], Awaitable[object]], give_up: float) -> None:
+    while True:
+        try:
+            await act()
+            return
+        except CroupierError:
+            if time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(0.05)

@@ -8,7 +8,7 @@ the training library itself says of them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -44,7 +44,7 @@ class Trained:
     expected: Array
     classes: tuple[int, ...]
 
-    def is_right(self, row: int, outputs: dict[str, Any]) -> bool:
+    def is_right(self, row: int, outputs: Mapping[str, Any]) -> bool:
         """Whether an answer for `rows[row]` is the training library's own, within 1e-4.
 
         A label is right if its class has the highest probability, ties within the tolerance included.

@@ -6,12 +6,12 @@ Needs a running stack (`make up`) and the packages of `pip install croupier[publ
 import argparse
 import asyncio
 
-from croupier.artifacts.packers.onnx import pack_sklearn
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from croupier.artifacts.packers.onnx import pack_sklearn
 from croupier.client.manager import VersionManagerClient
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -27,7 +26,14 @@ def hand_of(stack: Stack, tenant: str) -> tuple[str, ...]:
     return asyncio.run(call())
 
 
-def ask_all(stack: Stack, wine: Wine, count: int, *, timeout: float = 8.0, meanwhile=lambda: None) -> None:
+def ask_all(
+    stack: Stack,
+    wine: Wine,
+    count: int,
+    *,
+    timeout: float = 8.0,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Ask `count` times, eight at once, call `meanwhile` half way, and check every answer."""
 
     async def run() -> None:
@@ -101,30 +107,3 @@ def test_a_restarted_cell_finds_its_models_in_its_disk_cache(stack: Stack, wine:
     assert [path for path in cached if path.is_file()]
     stack.restart(first)
     ask_all(stack, wine, 20)
-
-
-def test_tritonclient_is_served(stack: Stack, wine: Wine, triton_python: str) -> None:
-    program = [triton_python, "examples/triton_client.py", "--router", stack.router, "--tenant", "acme"]
-    rows = ",".join(map(str, wine.rows[0].tolist()))
-    result = subprocess.run(
-        [*program, "--model", "wine", "--row", rows], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "live: True" in result.stdout
-    assert "FP32" in result.stdout
-    shown = [float(word) for word in result.stdout.splitlines()[-1].split(":")[1].split(",")]
-    assert np.allclose(shown, wine.probabilities[0], atol=1e-4)
-
-
-@pytest.fixture(scope="session")
-def triton_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The Python of an environment that has tritonclient and nothing of ours."""
-    folder = tmp_path_factory.mktemp("triton")
-    python = str(folder / "bin" / "python")
-    uv = [sys.executable, "-m", "uv"]
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-    subprocess.run(
-        [*uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", "requirements/triton.txt"],
-        check=True,
-    )
-    return python
