@@ -106,7 +106,10 @@ class Process:
 
 @dataclass(slots=True)
 class Stack:
-    """`router_port` and `manager_port` 0 pick free ones; cells are spread over the zones in turn."""
+    """`router_port` and `manager_port` 0 pick free ones; cells are spread over the zones in turn.
+
+    `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself.
+    """
 
     folder: Path
     cells: int = 8
@@ -114,7 +117,7 @@ class Stack:
     hand_size: int = 3
     router_port: int = 0
     manager_port: int = 0
-    cell_capacity: int = 0
+    cell_capacity: int = 512 * 2**20
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -158,8 +161,12 @@ class Stack:
         self._write_state()
 
     def stop(self) -> None:
-        """Stop what was started, last first."""
-        for process in reversed(self.processes.values()):
+        """Stop what was started: routers and cells together, then what they lean on."""
+        base = [process for name, process in self.processes.items() if name in ("etcd", "version-manager")]
+        leaves = [process for process in self.processes.values() if process not in base]
+        for process in leaves:
+            process.signal(signal.SIGTERM)
+        for process in (*leaves, *reversed(base)):
             process.stop()
         (self.folder / _STATE_FILE).unlink(missing_ok=True)
 
@@ -212,7 +219,7 @@ class Stack:
         ]
 
     def _cell_argv(self, number: int) -> list[str]:
-        argv = [
+        return [
             *(sys.executable, "-m", "cell.app"),
             *(
                 "--id",
@@ -222,11 +229,9 @@ class Stack:
             ),
             *("--store", self.store_url),
             *("--cache-dir", str(self.folder / "cache" / f"cell-{number}")),
+            *("--capacity-bytes", str(self.cell_capacity)),
             *("--manager", self.manager),
         ]
-        if self.cell_capacity:
-            argv += ["--capacity-bytes", str(self.cell_capacity)]
-        return argv
 
     @property
     def snapshot(self) -> Path:

@@ -53,6 +53,11 @@ class Catalog:
             raise UnknownModel(f"tenant {tenant} has no model {name}")
         return model
 
+    def of_tenant(self, tenant: str) -> Iterator[Model]:
+        """The models of one tenant."""
+        bucket = self._buckets[_bucket_of(tenant)]
+        return (model for (owner, _), model in bucket.items() if owner == tenant)
+
     def apply(self, delta: Delta) -> Catalog:
         """The catalog after `delta`; itself if the delta is not newer."""
         if delta.revision <= self.revision:

@@ -56,9 +56,7 @@ def model_from_pb(message: pb.Model) -> Model:
 
 
 def generation_to_pb(generation: Generation) -> pb.Generation:
-    message = pb.Generation(
-        number=generation.number, seed=generation.seed, hand_size=generation.hand_size
-    )
+    message = pb.Generation(number=generation.number, seed=generation.seed, hand_size=generation.hand_size)
     for seat in generation.seats:
         message.seats.add(cell=seat.cell, zone=seat.zone, weight=seat.weight, draining=seat.draining)
     for tenant, override in generation.overrides.items():

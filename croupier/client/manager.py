@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import grpc
 
 from croupier.client.channels import open_async
-from croupier.transport.status import DETAILS_KEY, to_error
+from croupier.client.ending import Ending
+from croupier.client.rpc_errors import from_rpc_error
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 
+__all__ = ["VersionManagerClient", "from_rpc_error"]
+
+_T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
 
 
@@ -41,8 +45,12 @@ class VersionManagerClient:
         version: int = 0,
         release_if_first: bool = False,
         timeout: float = 60.0,
+        progress: Callable[[int], None] | None = None,
     ) -> pb.Version:
-        """Upload `artifact` as a version of a model; `version` 0 takes the next free number."""
+        """Upload `artifact` as a version of a model; `version` 0 takes the next free number.
+
+        `progress` is told the number of bytes of each chunk as it leaves.
+        """
         header = pb.PublishRequest.Header(
             tenant=tenant,
             name=name,
@@ -55,7 +63,10 @@ class VersionManagerClient:
         async def parts() -> AsyncIterator[pb.PublishRequest]:
             yield pb.PublishRequest(header=header)
             for start in range(0, len(artifact), _CHUNK_BYTES):
-                yield pb.PublishRequest(chunk=artifact[start : start + _CHUNK_BYTES])
+                chunk = artifact[start : start + _CHUNK_BYTES]
+                yield pb.PublishRequest(chunk=chunk)
+                if progress is not None:
+                    progress(len(chunk))
 
         return await self._call(self._stub.Publish, parts(), timeout)
 
@@ -91,31 +102,32 @@ class VersionManagerClient:
 
     async def watch(self, revision: int = 0, catalog: str = "") -> AsyncIterator[pb.WatchEvent]:
         """The catalog's events from `revision` on; ends or raises when the stream breaks."""
+        call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog))
         try:
-            async for event in self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog)):
+            async for event in call:
                 yield event
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
+        finally:
+            # grpcio leaves the call open when its reader is cancelled before the first response.
+            call.cancel()
 
     async def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
         """Register a cell and keep it registered with `reports`; an answer for each."""
+        call = self._stub.Join(reports)
+        ending = Ending(call)
         try:
-            async for response in self._stub.Join(reports):
+            async for response in call:
                 yield response
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise await ending.error(error) from error
+        finally:
+            call.cancel()
 
-    async def _call(self, method: Any, request: Any, timeout: float = 10.0) -> Any:
+    async def _call(self, method: Callable[..., Awaitable[_T]], request: object, timeout: float = 10.0) -> _T:
+        call = method(request, timeout=timeout)
+        ending = Ending(call)
         try:
-            return await method(request, timeout=timeout)
+            return await call
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
-
-
-def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> Exception:
-    """The `croupier.errors` class that a failed call's status stands for."""
-    details = b""
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            details = value
-    return to_error(error.code().value[0], error.details() or "", details)
+            raise await ending.error(error) from error

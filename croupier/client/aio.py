@@ -1,0 +1,155 @@
+"""The asyncio client: the I/O around `steps`."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from croupier.client import steps
+from croupier.client.aio_stream import AsyncExchange
+from croupier.client.channels import open_async
+from croupier.client.decode import Outcome, Prediction
+from croupier.client.encode import Features, Item
+from croupier.client.options import Options, Token
+from croupier.client.rpc_errors import from_rpc_error
+from croupier.errors import CroupierError
+from protos.prediction.v1 import prediction_pb2 as pb
+from protos.prediction.v1 import prediction_pb2_grpc
+
+
+class AsyncClient:
+    """Predictions from `target` (`host:port` or `unix:path`), within one event loop.
+
+    Callers are known by `token`, a tenant's JWT or a function that returns the present one, or on a
+    router without tokens by `tenant`. With `ca` the connection is TLS; `certificate` and `key` are
+    shown where the router asks for them. `timeout` is in seconds for each call, retries included;
+    None for none. `retries`: how often more a call is tried that was `Unavailable`.
+
+    Every method raises the `croupier.errors` class that says what is wrong and whose fault it is.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tenant: str = "",
+        token: Token = "",
+        ca: Path | str | None = None,
+        certificate: Path | str | None = None,
+        key: Path | str | None = None,
+        timeout: float | None = 5.0,
+        retries: int = 2,
+    ) -> None:
+        self._options = Options.build(target, tenant, token, (ca, certificate, key), timeout, retries)
+        # Opened when first used: grpcio ties a channel to the loop that runs at that moment.
+        self._channel: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    def for_tenant(self, tenant: str = "", *, token: Token = "") -> Self:
+        """This client as another tenant, over the same connection; call it inside the event loop.
+
+        For services that ask for many tenants. Closing either closes the connection of both.
+        """
+        self._stub()
+        other = copy.copy(self)
+        other._options = self._options.for_tenant(tenant, token)  # noqa: SLF001 (of this very class)
+        return other
+
+    async def predict(
+        self,
+        model: str,
+        features: Features,
+        *,
+        version: int = 0,
+        label: str = "",
+        entity_id: str = "",
+        key: str = "",
+        timeout: float | None = None,
+    ) -> Prediction:
+        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's."""
+        item = Item(model, features, version, label, entity_id, key)
+        (outcome,) = await self.predict_many([item], timeout=timeout)
+        if isinstance(outcome, CroupierError):
+            raise outcome
+        return outcome
+
+    async def predict_many(self, items: Iterable[Item], *, timeout: float | None = None) -> list[Outcome]:
+        """Every item's prediction or error, in order, by one request.
+
+        An item that fails does not raise; the call does when it fails as a whole.
+        """
+        work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
+        answer: steps.Answer = None
+        while True:
+            try:
+                step = work.send(answer)
+            except StopIteration as end:
+                outcomes: list[Outcome] = end.value
+                return outcomes
+            match step:
+                case steps.Send(request, seconds):
+                    answer = await self._send(request, seconds)
+                case steps.Wait(seconds):
+                    await asyncio.sleep(seconds)
+                    answer = None
+
+    async def stream(
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        in_flight: int = 64,
+        timeout: float | None = None,
+    ) -> AsyncIterator[tuple[int, Outcome]]:
+        """Each item's index in `items` and its prediction or error, as they are ready.
+
+        At most `in_flight` items are taken from `items` before their results are taken from here.
+        A connection that breaks is replaced, and what it left unanswered is sent again; an item that
+        the router could not serve is not. `timeout` is in seconds for the whole stream, None for none.
+        """
+        window = self._options.window(in_flight, timeout, time.monotonic)
+        metadata = self._options.metadata()
+
+        def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
+            return self._stub().PredictStream(requests, timeout=seconds, metadata=metadata)
+
+        async with aclosing(AsyncExchange(connect, items, window)) as exchange:
+            while (answer := await exchange.answer()) is not None:
+                yield answer
+
+    async def _send(
+        self, request: pb.PredictRequest, seconds: float | None
+    ) -> pb.PredictResponse | CroupierError:
+        metadata = self._options.metadata()
+        try:
+            response: pb.PredictResponse = await self._stub().Predict(
+                request, timeout=seconds, metadata=metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error)
+        return response
+
+    def _stub(self) -> Any:
+        if self._channel is None:
+            self._channel = open_async(self._options.target, self._options.tls)
+            self._opened = prediction_pb2_grpc.PredictionServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        return self._opened

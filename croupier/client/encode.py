@@ -1,0 +1,115 @@
+"""What a caller asks for, as messages of `protos.prediction.v1`.
+
+NumPy and pandas are known by their behaviour, never imported: an SDK that imports them would
+cost half a second and 50 MB in services that send plain dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, SupportsFloat, TypeAlias
+
+from croupier.errors import InvalidRequest
+from protos.prediction.v1 import prediction_pb2 as pb
+
+
+class InvalidFeatures(InvalidRequest):
+    """Features that no request can carry. The caller's."""
+
+
+class NamedRow(Protocol):
+    """What is read of a pandas Series: its labels are the feature names."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]: ...
+
+
+class Vector(Protocol):
+    """What is read of a NumPy array."""
+
+    @property
+    def ndim(self) -> int: ...
+
+    def tolist(self) -> Any: ...
+
+
+Features: TypeAlias = Mapping[str, SupportsFloat | str | None] | NamedRow | Vector | Sequence[SupportsFloat]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One prediction to make.
+
+    `features` is either named (a dict or a pandas Series: numbers and strings by feature name, where
+    None and pandas.NA leave the feature out) or dense (a NumPy array of one dimension or a sequence:
+    every feature of the model as a float32, in the model's order). `version` 0 asks for what the
+    release says; `label` for the version that carries it. `key` keeps a caller on one side of a
+    traffic split; `entity_id` stands in for it.
+    """
+
+    model: str
+    features: Features
+    version: int = 0
+    label: str = ""
+    entity_id: str = ""
+    key: str = ""
+
+
+def encode(item: Item) -> pb.Item:
+    """Raises InvalidFeatures, or InvalidRequest for a field that does not fit its type."""
+    try:
+        message = pb.Item(
+            model=item.model,
+            version=item.version,
+            label=item.label,
+            entity_id=item.entity_id,
+            routing_key=item.key,
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"the item cannot be sent: {error}") from error
+    _add_features(message, item.features)
+    return message
+
+
+def _add_features(message: pb.Item, features: Features) -> None:
+    if features is None or isinstance(features, (str, bytes)):
+        raise _invalid(f"the type {type(features).__name__}: send a dict, a row or a sequence of numbers")
+    # Arrays and data frames say how many dimensions they have; everything else here has one.
+    dimensions = getattr(features, "ndim", 1)
+    if dimensions != 1:
+        raise _invalid(f"{dimensions} dimensions instead of one row: send an item for each row")
+    # Presence counts: an empty row or dict is sent as such, for the server to judge.
+    if hasattr(features, "items"):
+        message.features.SetInParent()
+        for name, value in features.items():
+            _add_named(message.features, name, value)
+        return
+    message.row.SetInParent()
+    try:
+        values: Any = features.tolist() if hasattr(features, "tolist") else features
+        message.row.values.extend(values)
+    except (TypeError, ValueError) as error:
+        raise _invalid(f"a row that is not made of numbers: {error}") from error
+
+
+def _add_named(message: pb.Features, name: Any, value: Any) -> None:
+    if not isinstance(name, str):
+        raise _invalid(f"the name {name!r}, which is not a string: for a row without names send its values")
+    if _is_absent(value):
+        return
+    if isinstance(value, str):
+        message.features.add(name=name, text=value)
+        return
+    try:
+        message.features.add(name=name, number=float(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = type(value).__name__
+        raise _invalid(f"a value of type {kind} for {name}: a number or a string is needed") from error
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or type(value).__name__ in {"NAType", "NaTType"}
+
+
+def _invalid(what: str) -> InvalidFeatures:
+    return InvalidFeatures(f"the features have {what}", field="features")

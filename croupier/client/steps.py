@@ -1,0 +1,95 @@
+"""One Predict call, retries and all, without its I/O.
+
+`predict` is a generator that says what to do next, `Send` or `Wait`, and is told what came of it;
+the asyncio and the blocking client each have a loop of a few lines that does as told. So there is
+one copy of the logic, and its tests need neither a server nor a clock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from croupier.client.decode import Outcome, decode_all
+from croupier.client.encode import Item, encode
+from croupier.client.retry import RetryPolicy
+from croupier.deadline import Deadline
+from croupier.errors import CroupierError, Unavailable
+from protos.prediction.v1 import prediction_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Make the call; answer with its response or error. `timeout` in seconds, None for none."""
+
+    request: pb.PredictRequest
+    timeout: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let `seconds` pass; answer with None."""
+
+    seconds: float
+
+
+Answer: TypeAlias = pb.PredictResponse | CroupierError | None
+Steps: TypeAlias = Generator[Send | Wait, Answer, list[Outcome]]
+
+
+def predict(
+    items: Sequence[Item],
+    *,
+    policy: RetryPolicy,
+    deadline: Deadline,
+    clock: Callable[[], float],
+    rng: random.Random,
+) -> Steps:
+    """The outcomes of `items`, in their order; only those that are unavailable are sent again.
+
+    Raises:
+        DeadlineExceeded: the deadline had passed before anything was sent.
+        CroupierError: the call failed as a whole.
+    """
+    outcomes, pending = _encode_all(items)
+    failures = 0
+    while pending:
+        now = clock()
+        deadline.check(now)
+        answer = yield Send(pb.PredictRequest(items=pending.values()), deadline.timeout(now))
+        outcomes.update(zip(pending, _outcomes(answer, len(pending)), strict=True))
+        failures += 1
+        again = {index: item for index, item in pending.items() if isinstance(outcomes[index], Unavailable)}
+        wait = policy.wait([outcomes[index] for index in again], failures, deadline, clock(), rng)
+        if wait is None:
+            _raise_if_all(outcomes, answer)
+            break
+        yield Wait(wait)
+        pending = again
+    return [outcomes[index] for index in range(len(items))]
+
+
+def _encode_all(items: Sequence[Item]) -> tuple[dict[int, Outcome], dict[int, pb.Item]]:
+    """An item that cannot be sent is an outcome already; the others are pending."""
+    outcomes: dict[int, Outcome] = {}
+    pending: dict[int, pb.Item] = {}
+    for index, item in enumerate(items):
+        try:
+            pending[index] = encode(item)
+        except CroupierError as error:
+            outcomes[index] = error
+    return outcomes, pending
+
+
+def _outcomes(answer: Answer, count: int) -> list[Outcome]:
+    assert answer is not None, "the answer to Send is a response or an error"
+    if isinstance(answer, CroupierError):
+        return [answer] * count
+    return decode_all(answer, count)
+
+
+def _raise_if_all(outcomes: dict[int, Outcome], answer: Answer) -> None:
+    if isinstance(answer, CroupierError) and all(outcome is answer for outcome in outcomes.values()):
+        raise answer

@@ -1,0 +1,5 @@
+"""`python -m croupierctl`."""
+
+from croupierctl.app import main
+
+main()

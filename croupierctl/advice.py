@@ -1,0 +1,42 @@
+"""What to do about an error: a sentence for each kind that an operator can meet."""
+
+from __future__ import annotations
+
+from croupier import errors
+from croupier.artifacts.format import InvalidArtifact
+from croupierctl.session import ServerUnavailable
+from router.route import NoShardMap
+
+# The first class that fits wins: special ones stand before general ones.
+_ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
+    (NoShardMap, "seat the cells that are registered: croupierctl shards set --from-cells"),
+    (
+        ServerUnavailable,
+        "start the local stack with `make up`, or point --manager and --router at servers that run",
+    ),
+    (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
+    (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
+    (InvalidArtifact, "give a packed artifact, or an ONNX file that the message allows"),
+    (errors.InvalidRequest, "mend that and try again; --help tells what is possible"),
+    (
+        errors.NotFound,
+        "see what there is: croupierctl models ls, croupierctl cells ls, croupierctl shards show",
+    ),
+    (errors.Conflict, "somebody changed it meanwhile: look at it again, then repeat the command"),
+    (errors.AlreadyExists, "a version never changes: leave --version out to publish the next one"),
+    (errors.Unauthenticated, "show a token with --token; `croupierctl token` makes one"),
+    (errors.PermissionDenied, "use a token of the tenant that owns it"),
+    (errors.QuotaExceeded, "the tenant is over its limit: send less, or later"),
+    (errors.TooLarge, "send it in smaller parts"),
+    (errors.DataLoss, "the bytes changed on the way: try again"),
+    (errors.Unimplemented, "the server is older than this command line: update it"),
+    (errors.InternalError, "this is a fault of the server: its log says more"),
+)
+
+
+def advice(error: errors.CroupierError) -> str:
+    """What to do about `error`; empty when its message says so itself."""
+    for kind, sentence in _ADVICE:
+        if isinstance(error, kind):
+            return sentence
+    return ""

@@ -1,0 +1,19 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Tenant: TypeAlias = Annotated[str, typer.Argument(metavar="TENANT", help="The customer.", show_default=False)]
+Model: TypeAlias = Annotated[
+    str, typer.Argument(metavar="MODEL", help="The model's name.", show_default=False)
+]
+Version: TypeAlias = Annotated[
+    int, typer.Option("--version", min=0, help="An exact version; 0 takes what the release says.")
+]
+Label: TypeAlias = Annotated[str, typer.Option("--label", help="The version that carries this label.")]
+Key: TypeAlias = Annotated[
+    str, typer.Option("--key", help="Routing key: keeps a caller on one side of a traffic split.")
+]

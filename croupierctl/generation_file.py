@@ -1,0 +1,63 @@
+"""A shard map as a JSON file, for people to edit: `shards show --json`, change, `shards set FILE`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from croupier.errors import InvalidRequest
+from sharding.generation import Generation, Override, Seat
+
+
+class InvalidFile(InvalidRequest):
+    """A file that is no shard map. The operator's."""
+
+
+class _Seat(msgspec.Struct, forbid_unknown_fields=True):
+    cell: str
+    zone: str
+    weight: float = 1.0
+    draining: bool = False
+
+
+class _Override(msgspec.Struct, forbid_unknown_fields=True):
+    pins: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    hand_size: int = 0
+    isolation_group: str = ""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    seats: tuple[_Seat, ...]
+    hand_size: int | None = None
+    seed: int | None = None
+    overrides: dict[str, _Override] = {}
+    # Written by `shards show`; the next number is given by the version manager.
+    number: int = 0
+
+
+def parse(data: bytes, active: Generation) -> Generation:
+    """The generation that a file describes; what it leaves out is as in `active`.
+
+    Raises:
+        InvalidFile: not JSON, or not of this form.
+    """
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except msgspec.DecodeError as error:
+        raise InvalidFile(f"the file is not a shard map: {error}") from error
+    return Generation(
+        number=0,
+        seed=active.seed if file.seed is None else file.seed,
+        hand_size=active.hand_size if file.hand_size is None else file.hand_size,
+        seats=tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in file.seats),
+        overrides={
+            tenant: Override(found.pins, found.excludes, found.hand_size, found.isolation_group)
+            for tenant, found in file.overrides.items()
+        },
+    )
+
+
+def render(generation: Generation) -> dict[str, object]:
+    """What `parse` reads, as values for JSON."""
+    builtins: dict[str, object] = msgspec.to_builtins(generation)
+    return builtins

@@ -1,0 +1,101 @@
+"""`croupierctl hand`: a tenant's cells, and how much of them others share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+from croupier.client.manager import VersionManagerClient
+from croupier.names import check_name
+from croupierctl import output
+from croupierctl.arguments import Tenant
+from croupierctl.session import ask_manager, current
+from protos.versions.v1 import versions_pb2 as pb
+from sharding import overlap
+from sharding.dealer import Dealer, Explanation
+from sharding.generation import Generation
+from version_manager.wire import generation_from_pb
+
+
+def hand(tenant: Tenant) -> None:
+    """Show the cells that a tenant was dealt, and the chance that another one has the same."""
+    check_name(tenant, "tenant")
+
+    async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell]]:
+        generation = generation_from_pb(await manager.get_generation())
+        return generation, await manager.list_cells()
+
+    generation, registered = ask_manager(ask)
+    dealt = Dealer(generation).explain(tenant)
+    cells = {cell.id: cell for cell in registered}
+    shared = overlap_of(generation, len(dealt.hand))
+    rows = [
+        (place, seat.cell, seat.zone, *_registered(cells.get(seat.cell)))
+        for place, seat in enumerate(dealt.places, 1)
+    ]
+    columns = ("place", "cell", "zone", "address", "state")
+    if current().as_json:
+        output.emit(
+            {
+                "tenant": tenant,
+                "generation": generation.number,
+                "size_rule": dealt.size_rule,
+                "dealt_as": dealt.dealt_as,
+                "cells": [dict(zip(columns, row, strict=True)) for row in rows],
+                "overlap": [float(chance) for chance in shared],
+            }
+        )
+        return
+    output.say(f"generation {generation.number} deals {tenant} {rule(dealt)}")
+    output.table(columns, rows, empty="the hand is empty: every cell is draining or excluded")
+    output.say(blast_radius(shared))
+
+
+def _registered(cell: pb.Cell | None) -> tuple[str, str]:
+    return (cell.address, cell.state) if cell is not None else ("", "not registered")
+
+
+def rule(dealt: Explanation) -> str:
+    """Which rules made a hand what it is, in words."""
+    count = len(dealt.hand)
+    words = f"{count} cell{'s' * (count != 1)} ({_SIZES[dealt.size_rule]})"
+    if count < dealt.size:
+        words += f", where {dealt.size} were asked for and no more are left"
+    if dealt.dealt_as != dealt.tenant:
+        words += f", as a member of isolation group {dealt.dealt_as}"
+    if dealt.draining:
+        words += f"; draining and passed over: {', '.join(dealt.draining)}"
+    if dealt.excluded:
+        words += f"; kept out: {', '.join(dealt.excluded)}"
+    return words
+
+
+_SIZES = {
+    "pins": "they are pinned",
+    "tenant": "the tenant's own hand size",
+    "default": "the generation's hand size",
+}
+
+
+def overlap_of(generation: Generation, size: int) -> tuple[Fraction, ...]:
+    """The chances that another tenant's hand of `size` shares 0, 1, … cells with one of this generation.
+
+    Exact for cells of equal weight and zones that the hand fills evenly; otherwise the figures are
+    those of a fleet without zones.
+    """
+    zones = list(Counter(seat.zone for seat in generation.seats if not seat.draining).values())
+    try:
+        return overlap.zoned_overlap(zones, size)
+    except ValueError:
+        return overlap.overlap(sum(zones), min(size, sum(zones)))
+
+
+def blast_radius(shared: tuple[Fraction, ...]) -> str:
+    """What a broken hand means for the next tenant, in words."""
+    size = len(shared) - 1
+    if size < 1:
+        return ""
+    words = f"another tenant shares none of them with a chance of {float(shared[0]):.4%}"
+    every = "it" if size == 1 else f"all {size}"
+    odds = f"1 in {round(1 / shared[-1]):,}" if shared[-1] else "never"
+    return f"{words}, {every}: {odds}"

@@ -1,0 +1,72 @@
+"""Whom the command line talks to, and how: set by the root options, read by every verb."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from croupier.client.channels import credentials
+from croupier.client.manager import VersionManagerClient
+from croupier.errors import InvalidRequest, Unavailable
+
+T = TypeVar("T")
+
+MANAGER = "127.0.0.1:8400"
+ROUTER = "127.0.0.1:8500"
+
+
+class ServerUnavailable(Unavailable):
+    """A server that the command line needs does not answer. The operator's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`manager` and `router` are `host:port`; with `ca`, both are spoken to in TLS."""
+
+    manager: str = MANAGER
+    router: str = ROUTER
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    as_json: bool = False
+
+
+_current: ContextVar[Session] = ContextVar("session")
+
+
+def begin(session: Session) -> None:
+    """Make `session` the one that verbs see."""
+    _current.set(session)
+
+
+def current() -> Session:
+    return _current.get(Session())
+
+
+def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
+    """Run `work` with a client of the version manager.
+
+    Raises:
+        ServerUnavailable: it does not answer.
+        CroupierError: what it answered.
+    """
+    session = current()
+    try:
+        tls = credentials(session.ca, session.certificate, session.key)
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}") from error
+
+    async def run() -> T:
+        async with VersionManagerClient(session.manager, tls) as manager:
+            return await work(manager)
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        raise ServerUnavailable(
+            f"the version manager at {session.manager} is unavailable: {error}"
+        ) from error

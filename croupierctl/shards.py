@@ -1,0 +1,138 @@
+"""`croupierctl shards`: the shard map from which every tenant's hand follows."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from croupier.client.manager import VersionManagerClient
+from croupier.errors import FailedPrecondition, NotFound
+from croupierctl import generation_file, output
+from croupierctl.session import ask_manager, current
+from protos.versions.v1 import versions_pb2 as pb
+from sharding.generation import Generation, Seat, check_generation
+from version_manager.fleet import CellState
+from version_manager.wire import generation_from_pb, generation_to_pb
+
+app = typer.Typer(help="The shard map: which cells are dealt to whom.", no_args_is_help=True)
+
+_DEFAULT_HAND_SIZE = 4
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Option(min=0, help="A generation; 0 is the active one.")] = 0,
+) -> None:
+    """Show a generation: its seats, and the tenants that have rules of their own."""
+    generation = generation_from_pb(ask_manager(lambda manager: manager.get_generation(number)))
+    if current().as_json:
+        output.emit(generation_file.render(generation))
+        return
+    output.say(f"generation {generation.number}: hands of {generation.hand_size}, seed {generation.seed}")
+    seats = sorted(generation.seats, key=lambda seat: (seat.zone, seat.cell))
+    output.table(
+        ("zone", "cell", "weight", "draining"),
+        [(seat.zone, seat.cell, seat.weight, seat.draining) for seat in seats],
+    )
+    if generation.overrides:
+        output.say("")
+        output.table(
+            ("tenant", "pins", "excludes", "hand size", "isolation group"),
+            [
+                (
+                    tenant,
+                    output.listing(rule.pins),
+                    output.listing(rule.excludes),
+                    rule.hand_size or None,
+                    rule.isolation_group,
+                )
+                for tenant, rule in sorted(generation.overrides.items())
+            ],
+        )
+
+
+@app.command("set")
+def set_generation(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="A JSON file as `shards --json show` prints it.",
+            show_default=False,
+        ),
+    ] = None,
+    from_cells: Annotated[
+        bool, typer.Option("--from-cells", help="Seat the cells that are registered now.")
+    ] = False,
+    hand_size: Annotated[int, typer.Option(min=0, help="Cells in a hand; 0 keeps what stands.")] = 0,
+) -> None:
+    """Make the next generation and activate it. Tenants' hands follow from it at once.
+
+    A file is the whole map: seats, overrides (pins, excludes, hand_size, isolation_group by tenant)
+    and hand size. --from-cells keeps the overrides and takes its seats from the registered cells.
+    """
+    if (file is None) == (not from_cells):
+        raise typer.BadParameter("give either a file or --from-cells")
+    data = file.read_bytes() if file else None
+
+    async def change(manager: VersionManagerClient) -> tuple[Generation, Generation]:
+        active = await _active(manager)
+        if data is None:
+            new = seat_cells(active, await manager.list_cells())
+        else:
+            new = generation_file.parse(data, active)
+        new = check_generation(_sized(new, hand_size))
+        made = await manager.set_generation(generation_to_pb(new), expected_number=active.number)
+        return active, generation_from_pb(made)
+
+    before, after = ask_manager(change)
+    _report(before, after)
+
+
+def seat_cells(active: Generation, cells: list[pb.Cell]) -> Generation:
+    """A generation that seats the registered cells and keeps the rest of `active`.
+
+    Raises:
+        FailedPrecondition: no cell is registered.
+    """
+    if not cells:
+        raise FailedPrecondition("no cell is registered: start cells with --manager first")
+    seats = tuple(
+        Seat(cell.id, cell.zone, cell.weight, draining=cell.state != CellState.ACTIVE)
+        for cell in sorted(cells, key=lambda cell: cell.id)
+    )
+    return Generation(0, active.seed, active.hand_size, seats, active.overrides)
+
+
+async def _active(manager: VersionManagerClient) -> Generation:
+    try:
+        return generation_from_pb(await manager.get_generation())
+    except NotFound:
+        # The first of a deployment: from now on its seed stays. It fits a JSON number, since a tool
+        # that rounded it while somebody edits the map would deal every tenant anew.
+        return Generation(0, secrets.randbits(53), _DEFAULT_HAND_SIZE, ())
+
+
+def _sized(generation: Generation, hand_size: int) -> Generation:
+    if not hand_size:
+        return generation
+    return Generation(0, generation.seed, hand_size, generation.seats, generation.overrides)
+
+
+def _report(before: Generation, after: Generation) -> None:
+    old = {seat.cell for seat in before.seats}
+    new = {seat.cell for seat in after.seats}
+    output.record(
+        {
+            "generation": after.number,
+            "hand size": after.hand_size,
+            "seats": len(after.seats),
+            "seated": output.listing(sorted(new - old)),
+            "unseated": output.listing(sorted(old - new)),
+            "draining": output.listing(sorted(seat.cell for seat in after.seats if seat.draining)),
+        }
+    )

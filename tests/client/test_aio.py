@@ -1,0 +1,278 @@
+"""The asyncio client against a real server."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from croupier import errors
+from croupier.client import AsyncClient, InvalidFeatures, Item, Prediction
+
+
+@pytest.fixture
+async def client(server):
+    async with AsyncClient(server.target, tenant="acme", timeout=20.0) as opened:
+        yield opened
+
+
+def items(count, model="m"):
+    return [Item(model, [float(index)]) for index in range(count)]
+
+
+async def test_a_prediction(client):
+    found = await client.predict("churn", {"a": 1.0, "b": 2.0}, version=3)
+    assert Prediction({"sum": [3.0]}, 3, 0.0015) == found
+    assert found.value == 3.0
+
+
+async def test_every_argument_reaches_the_server(client, server):
+    await client.predict("churn", [1.0], label="stable", entity_id="user-7", key="session-1")
+    (item,) = server.items
+    assert (item.label, item.entity_id, item.routing_key) == ("stable", "user-7", "session-1")
+    assert server.metadata[0]["croupier-tenant"] == "acme"
+    assert "authorization" not in server.metadata[0]
+
+
+async def test_the_token_is_read_for_every_call(server):
+    tokens = iter(["first", "second"])
+    async with AsyncClient(server.target, token=lambda: next(tokens)) as client:
+        await client.predict("m", [])
+        await client.predict("m", [])
+    assert [call["authorization"] for call in server.metadata] == ["Bearer first", "Bearer second"]
+
+
+async def test_many_predictions_in_order(client, server):
+    server.item_failures["bad"].append(errors.NotFound("no such model"))
+    found = await client.predict_many([Item("m", [1.0]), Item("bad", []), Item("m", [3.0])])
+    assert [found[0].value, found[2].value] == [1.0, 3.0]
+    assert isinstance(found[1], errors.NotFound)
+    assert len(server.metadata) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidRequest("wrong shape", field="features"),
+        errors.Unauthenticated("no credential"),
+        errors.PermissionDenied("not yours"),
+        errors.NotFound("no such model"),
+        errors.FailedPrecondition("quarantined", reason="QUARANTINED"),
+        errors.QuotaExceeded("too many", retry_after=2.5),
+        errors.InternalError("a bug"),
+    ],
+)
+async def test_a_call_fails_with_the_servers_error_and_is_not_tried_again(client, server, error):
+    server.failures.append(error)
+    with pytest.raises(type(error)) as caught:
+        await client.predict("m", [])
+    assert error.message == caught.value.message
+    assert error.reason == caught.value.reason
+    assert getattr(error, "field", "") == getattr(caught.value, "field", "")
+    assert getattr(error, "retry_after", 0) == getattr(caught.value, "retry_after", 0)
+    assert len(server.metadata) == 1
+
+
+async def test_an_item_fails_with_its_own_error(client, server):
+    server.item_failures["m"].append(errors.FailedPrecondition("quarantined"))
+    with pytest.raises(errors.FailedPrecondition, match="quarantined"):
+        await client.predict("m", [])
+
+
+async def test_unavailable_is_tried_again(client, server):
+    server.failures.append(errors.Unavailable("drain"))
+    server.item_failures["m"].append(errors.Unavailable("whole hand down"))
+    assert (await client.predict("m", [])).value == 0.0
+    assert len(server.metadata) == 3
+
+
+async def test_retries_run_out(client, server):
+    server.failures.extend(errors.Unavailable("drain") for _ in range(3))
+    with pytest.raises(errors.Unavailable, match="drain"):
+        await client.predict("m", [])
+    assert len(server.metadata) == 3
+
+
+async def test_a_server_that_is_not_there_is_unavailable():
+    async with AsyncClient("unix:/nowhere/at/all", retries=1) as client:
+        with pytest.raises(errors.Unavailable):
+            await client.predict("m", [])
+
+
+async def test_the_deadline_reaches_the_server_and_ends_the_call(server):
+    server.held["m"] = asyncio.Event()
+    async with AsyncClient(server.target, timeout=60.0) as client:
+        with pytest.raises(errors.DeadlineExceeded):
+            await client.predict("m", [], timeout=0.2)
+        await client.predict("other", [])
+    assert 0.0 < server.timeouts[0] <= 0.3
+    assert 50.0 < server.timeouts[1] <= 61.0
+
+
+async def test_without_a_timeout_there_is_no_deadline(server):
+    async with AsyncClient(server.target, timeout=None) as client:
+        await client.predict("m", [])
+    assert server.timeouts == [None]
+
+
+async def test_retry_after_beyond_the_deadline_is_not_waited_for(server):
+    server.failures.append(errors.Unavailable("overload", retry_after=30.0))
+    async with AsyncClient(server.target, timeout=10.0) as client:
+        with pytest.raises(errors.Unavailable) as caught:
+            await client.predict("m", [])
+    assert caught.value.retry_after == 30.0
+
+
+async def test_a_message_over_the_limit_is_too_large(client):
+    with pytest.raises(errors.TooLarge):
+        await client.predict("m", [0.0] * 5_000_000)
+
+
+async def test_features_that_cannot_be_sent_never_leave(client, server):
+    with pytest.raises(InvalidFeatures):
+        await client.predict("m", "text")
+    assert server.metadata == []
+
+
+async def test_a_cancelled_call_is_cancelled_in_the_server(client, server):
+    server.held["m"] = asyncio.Event()
+    call = asyncio.create_task(client.predict("m", []))
+    await server.called.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await server.cancelled.wait()
+    assert (await client.predict("other", [])).value == 0.0
+
+
+async def test_a_client_may_be_made_before_there_is_a_loop(server):
+    client = await asyncio.to_thread(AsyncClient, server.target)
+    async with client:
+        assert (await client.predict("m", [])).value == 0.0
+
+
+async def test_a_stream_answers_every_item_once(client, server):
+    found = {index: outcome.value async for index, outcome in client.stream(items(200), in_flight=8)}
+    assert {index: float(index) for index in range(200)} == found
+    assert server.most_unanswered <= 8
+    assert len(server.metadata) == 1
+    assert server.streams_ended == 1
+
+
+async def test_a_stream_of_nothing_ends(client):
+    assert [answer async for answer in client.stream([])] == []
+
+
+async def test_a_stream_takes_an_asynchronous_source(client):
+    async def source():
+        for item in items(5):
+            yield item
+
+    found = {index async for index, _ in client.stream(source())}
+    assert set(range(5)) == found
+
+
+async def test_a_stream_answers_in_the_order_of_completion(client, server):
+    server.held["slow"] = asyncio.Event()
+    order = []
+    async for index, _ in client.stream([Item("slow", []), Item("m", []), Item("m", [])]):
+        order.append(index)
+        if len(order) == 2:
+            server.held["slow"].set()
+    assert order[-1] == 0
+    assert sorted(order) == [0, 1, 2]
+
+
+async def test_an_answer_does_not_wait_for_the_next_item(client):
+    answered = asyncio.Event()
+
+    async def source():
+        yield Item("m", [])
+        await answered.wait()
+        yield Item("m", [])
+
+    found = []
+    async for index, _ in client.stream(source()):
+        found.append(index)
+        answered.set()
+    assert found == [0, 1]
+
+
+async def test_items_of_a_stream_fail_alone(client, server):
+    server.item_failures["bad"].append(errors.NotFound("no such model"))
+    source = [Item("m", []), Item("bad", []), Item("m", "text"), Item("m", [])]
+    found = {index: type(outcome) async for index, outcome in client.stream(source)}
+    assert {0: Prediction, 1: errors.NotFound, 2: InvalidFeatures, 3: Prediction} == found
+
+
+async def test_a_stream_goes_on_after_its_connection_broke(client, server):
+    server.stream_breaks.extend([0, 5, 1])
+    found = {index: outcome.value async for index, outcome in client.stream(items(40), in_flight=4)}
+    assert {index: float(index) for index in range(40)} == found
+    assert len(server.metadata) == 4
+
+
+async def test_a_stream_that_brings_nothing_fails(client, server):
+    server.stream_breaks.extend([0, 0, 0])
+    with pytest.raises(errors.Unavailable, match="broke"):
+        async for _ in client.stream(items(3)):
+            pass
+
+
+async def test_the_servers_own_status_ends_a_stream(client, server):
+    # grpcio loses it in about half of the streams that end while a request is being written.
+    server.stream_error = errors.PermissionDenied("not yours")
+    for _ in range(30):
+        server.stream_breaks.append(0)
+        with pytest.raises(errors.PermissionDenied, match="not yours"):
+            async for _ in client.stream(items(20)):
+                pass
+    assert len(server.metadata) == 30
+
+
+async def test_the_deadline_of_a_stream(client, server):
+    server.held["m"] = asyncio.Event()
+    with pytest.raises(errors.DeadlineExceeded):
+        async for _ in client.stream(items(3), timeout=0.2):
+            pass
+
+
+async def test_an_error_of_the_source_reaches_the_caller(client, server):
+    server.held["m"] = asyncio.Event()
+
+    async def source():
+        yield Item("m", [])
+        await server.called.wait()
+        raise LookupError("the cursor is gone")
+
+    with pytest.raises(LookupError, match="cursor"):
+        async for _ in client.stream(source()):
+            pass
+    await server.cancelled.wait()
+
+
+async def test_a_stream_that_is_left_early_is_cancelled(client, server):
+    server.held["slow"] = asyncio.Event()
+    async with aclosing(client.stream([Item("m", []), Item("slow", [])])) as answers:
+        async for _ in answers:
+            break
+    await server.cancelled.wait()
+
+
+async def test_a_stream_whose_task_is_cancelled_lets_go_of_everything(client, server):
+    server.held["m"] = asyncio.Event()
+
+    async def consume():
+        async for _ in client.stream(items(3)):
+            pass
+
+    task = asyncio.create_task(consume())
+    await server.called.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await server.cancelled.wait()
+
+
+async def test_a_window_of_nothing_is_refused(client):
+    with pytest.raises(errors.InvalidRequest):
+        await anext(client.stream(items(1), in_flight=0))

@@ -1,0 +1,59 @@
+import random
+
+import pytest
+
+from croupier.client import AsyncClient, Client
+from croupier.client.options import Options
+from croupier.deadline import NEVER, Deadline
+from croupier.errors import InvalidRequest
+from croupier.names import InvalidName
+
+
+def build(*, tenant="", token="", paths=(None, None, None), timeout=5.0, retries=2):
+    return Options.build("router:1", tenant, token, paths, timeout, retries)
+
+
+def test_who_calls_is_metadata():
+    assert build().metadata() == []
+    expected = [("croupier-tenant", "acme"), ("authorization", "Bearer abc")]
+    assert expected == build(tenant="acme", token="abc").metadata()
+
+
+@pytest.mark.parametrize("token", ["a\nb", "schlüssel", "a\x00"])
+def test_a_token_that_is_no_header(token):
+    with pytest.raises(InvalidRequest) as caught:
+        build(token=token).metadata()
+    assert caught.value.field == "token"
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize("tenant", ["../other", "a\x00b", "Größe"])
+def test_a_tenant_that_no_metadata_can_carry(tenant):
+    with pytest.raises(InvalidName):
+        build(tenant=tenant)
+
+
+def test_a_certificate_needs_an_authority(tmp_path):
+    with pytest.raises(InvalidRequest, match="ca"):
+        build(paths=(None, tmp_path / "certificate.pem", tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_file_that_cannot_be_read(kind, tmp_path):
+    with pytest.raises(InvalidRequest, match=r"cannot read .*missing\.pem"):
+        kind("router:1", ca=tmp_path / "missing.pem")
+
+
+def test_a_calls_own_timeout_goes_before_the_clients():
+    assert Deadline(105.0) == build().call(None, lambda: 100.0)["deadline"]
+    assert Deadline(101.0) == build().call(1.0, lambda: 100.0)["deadline"]
+    assert build(timeout=None).call(None, lambda: 100.0)["deadline"] == NEVER
+
+
+def test_a_stream_has_no_deadline_of_its_own():
+    assert build().window(1, None, lambda: 100.0).deadline == NEVER
+    assert Deadline(103.0) == build().window(1, 3.0, lambda: 100.0).deadline
+
+
+def test_clients_do_not_draw_alike():
+    assert isinstance(build().rng, random.SystemRandom)

@@ -1,0 +1,83 @@
+"""The root: options, exit codes, errors."""
+
+import pytest
+from support.ports import free_port
+from typer.testing import CliRunner
+
+from croupier import errors
+from croupierctl.app import app
+
+VERBS = ["models", "release", "cells", "shards", "hand", "explain", "predict", "token", "local"]
+
+
+def invoke(*words, **options):
+    return CliRunner().invoke(app, list(words), **options)
+
+
+def test_help_lists_every_verb():
+    result = invoke("--help")
+    assert result.exit_code == 0
+    for verb in VERBS:
+        assert f"  {verb} " in result.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb):
+    assert invoke(verb, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["nothing"], ["cells", "ls", "--wrong"], ["hand"], ["--manager"]])
+def test_a_wrong_command_line_is_exit_code_2(words):
+    result = invoke(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_a_server_that_is_not_there_is_exit_code_1_with_advice():
+    target = f"127.0.0.1:{free_port()}"
+    result = invoke("--manager", target, "cells", "ls")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert f"error: the version manager at {target} is unavailable" in result.stderr
+    assert "hint: start the local stack with `make up`" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (errors.NotFound("no such thing"), "croupierctl models ls"),
+        (errors.Conflict("stale"), "look at it again"),
+        (errors.InvalidRequest("wrong"), "mend that"),
+        (errors.PermissionDenied("not yours"), "token of the tenant"),
+        (errors.InternalError("a bug"), "its log says more"),
+        (errors.FailedPrecondition("released"), ""),
+    ],
+)
+def test_an_error_is_a_sentence_and_what_to_do(manager, run, error, hint):
+    manager.failures.append(error)
+    said = run("cells", "ls", code=1).err
+    assert said.startswith(f"error: {error.message}\n")
+    assert ("hint: " in said) == bool(hint)
+    assert hint in said
+
+
+def test_json_may_stand_anywhere(manager):
+    for words in (["--json", "cells", "ls"], ["cells", "--json", "ls"], ["cells", "ls", "--json"]):
+        assert invoke("--manager", manager.target, *words).stdout == "[]\n"
+
+
+def test_behind_two_dashes_json_is_a_word(manager):
+    assert invoke("--manager", manager.target, "hand", "--", "--json").stdout == ""
+
+
+def test_the_manager_may_come_from_the_environment(manager):
+    result = invoke("cells", "ls", env={"CROUPIERCTL_MANAGER": manager.target})
+    assert result.exit_code == 0
+    assert "no cell is registered" in result.stderr
+
+
+def test_an_authority_that_cannot_be_read(tmp_path):
+    result = invoke("--ca", str(tmp_path / "missing.pem"), "cells", "ls")
+    assert result.exit_code == 1
+    assert "missing.pem" in result.stderr

@@ -1,0 +1,154 @@
+import pytest
+from support.graphs import matmul
+
+from croupier.artifacts.format import view
+from croupier.artifacts.packers.onnx import pack_onnx
+from croupier.errors import AlreadyExists
+from croupierctl.models import parse_features
+
+
+@pytest.fixture
+def onnx(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(matmul())
+    return path
+
+
+@pytest.fixture
+def packed(tmp_path):
+    path = tmp_path / "model.artifact"
+    path.write_bytes(pack_onnx(matmul(), features=["x", "y"]))
+    return path
+
+
+def test_an_onnx_file_is_packed(manager, run, onnx):
+    said = run("models", "publish", "acme", "churn", onnx, "--features", "a,b", "--accepts-missing")
+    (data,) = manager.artifacts.values()
+    artifact = view(data)
+    assert artifact.features == ("a", "b")
+    assert artifact.accepts_missing
+    assert "model.onnx" in said.out
+    assert "croupierctl release set acme churn 1" in said.err
+
+
+def test_a_packed_artifact_is_sent_as_it_is(manager, run, packed):
+    run("models", "publish", "acme", "churn", packed)
+    assert list(manager.artifacts.values()) == [packed.read_bytes()]
+
+
+def test_several_files_are_versions_in_order(manager, ask, onnx, packed):
+    rows = ask("models", "publish", "acme", "churn", onnx, packed, "--release")
+    assert [row["version"] for row in rows] == [1, 2]
+    assert [row["file"] for row in rows] == [str(onnx), str(packed)]
+    assert bytes.fromhex(rows[1]["artifact"]) in manager.artifacts
+    (split,) = manager.models["acme", "churn"].release.splits
+    assert (split.version, split.basis_points) == (2, 10_000)
+
+
+def test_releasing_keeps_labels(manager, run, onnx, packed):
+    run("models", "publish", "acme", "churn", onnx, "--release")
+    run("release", "set", "acme", "churn", "--label", "stable=1")
+    run("models", "publish", "acme", "churn", packed, "--release")
+    assert dict(manager.models["acme", "churn"].release.labels) == {"stable": 1}
+
+
+def test_a_number_may_be_chosen(manager, run, onnx):
+    run("models", "publish", "acme", "churn", onnx, "--version", 7)
+    assert [version.number for version in manager.models["acme", "churn"].versions] == [7]
+
+
+def test_what_was_published_before_a_failure_is_told(manager, run, onnx):
+    run("models", "publish", "acme", "churn", onnx)
+    manager.failures.append(AlreadyExists("version 1 is another artifact"))
+    said = run("models", "publish", "acme", "churn", onnx, "--version", 1, code=1)
+    assert said.out == ""
+    assert "hint: a version never changes" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["{onnx}", "{packed}", "--version", "3"], "numbers one file"),
+        (["{packed}", "--features", "a,b"], "is packed"),
+        (["{onnx}", "--features", "@missing.txt"], "cannot read missing.txt"),
+        (["missing.onnx"], "does not exist"),
+    ],
+)
+def test_a_wrong_command_line(run, onnx, packed, words, problem):
+    filled = [word.format(onnx=onnx, packed=packed) for word in words]
+    assert problem in " ".join(run("models", "publish", "acme", "churn", *filled, code=2).err.split())
+
+
+def test_a_file_that_is_no_model(manager, run, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"this is not a model")
+    said = run("models", "publish", "acme", "churn", path, code=1)
+    assert "hint: give a packed artifact, or an ONNX file" in said.err
+    assert manager.artifacts == {}
+
+
+def test_a_kind_may_be_insisted_on(run, packed):
+    said = run("models", "publish", "acme", "churn", packed, "--onnx", code=1)
+    assert "ONNX" in said.err
+
+
+def test_features_may_come_from_a_file(tmp_path):
+    path = tmp_path / "features.txt"
+    path.write_text("age\n plan \n\nrate, yearly\n")
+    assert parse_features(f"@{path}") == ["age", "plan", "rate, yearly"]
+    assert parse_features(" a, b,") == ["a", "b"]
+    assert parse_features("") == []
+
+
+def test_models_are_listed(run, ask, onnx):
+    run("models", "publish", "acme", "churn", onnx, "--release")
+    run("models", "publish", "zeta", "fraud", onnx)
+    rows = ask("models", "ls")
+    assert [(row["tenant"], row["model"]) for row in rows] == [("acme", "churn"), ("zeta", "fraud")]
+    assert rows[0]["traffic"] == [{"version": 1, "basis_points": 10_000}]
+    assert rows[1]["release"] is None
+    assert [row["model"] for row in ask("models", "ls", "zeta")] == ["fraud"]
+    assert "1: 100 %" in run("models", "ls").out
+
+
+def test_long_lists_are_paged_and_cut(manager, run, ask, onnx):
+    for number in range(5):
+        run("models", "publish", "acme", f"m{number}", onnx)
+    assert len(ask("models", "ls", "--limit", 0)) == 5
+    said = run("models", "ls", "--limit", 3)
+    assert "there are more than 3" in said.err
+    assert "m2" in said.out
+    assert "m3" not in said.out
+
+
+def test_an_empty_list_says_so(run):
+    assert run("models", "ls").err == "no models\n"
+
+
+def test_a_models_versions_are_shown(run, ask, onnx, packed):
+    run("models", "publish", "acme", "churn", onnx, packed)
+    run("release", "set", "acme", "churn", "--split", "1=9000", "--split", "2=10%", "--label", "new=2")
+    first, second = ask("models", "show", "acme", "churn")
+    assert (first["traffic"], second["traffic"]) == (9000, 1000)
+    assert (first["labels"], second["labels"]) == ([], ["new"])
+    assert len(first["artifact"]) == 64
+    assert "2020-09-13 12:26:40Z" in run("models", "show", "acme", "churn").out
+
+
+def test_removing_asks_first(manager, run, onnx):
+    run("models", "publish", "acme", "churn", onnx)
+    assert run("models", "rm", "acme", "churn", code=1, input="n\n")
+    assert manager.models
+    run("models", "rm", "acme", "churn", input="y\n")
+    assert manager.models == {}
+
+
+def test_one_version_is_removed(manager, run, onnx, packed):
+    run("models", "publish", "acme", "churn", onnx, packed)
+    run("models", "rm", "acme", "churn", "--version", 1, "--yes")
+    assert [version.number for version in manager.models["acme", "churn"].versions] == [2]
+
+
+def test_a_model_that_is_not_there(run):
+    said = run("models", "rm", "acme", "nothing", "--yes", code=1)
+    assert "error: tenant acme has no model nothing" in said.err

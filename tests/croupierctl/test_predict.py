@@ -1,0 +1,90 @@
+import asyncio
+import json
+
+import pytest
+from support.ports import free_port
+from support.prediction_server import PredictionServer
+from typer.testing import CliRunner
+
+from croupier.errors import NotFound, Unavailable
+from croupierctl.app import app
+
+
+@pytest.fixture
+async def router():
+    async with PredictionServer() as server:
+        yield server
+
+
+@pytest.fixture
+def predict(router):
+    """Run `predict acme churn` in a thread, beside the server's loop."""
+
+    async def call(*words, code=0, **options):
+        line = ["--router", router.target, "predict", "acme", "churn", *words]
+        result = await asyncio.to_thread(CliRunner().invoke, app, line, **options)
+        assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
+        return result
+
+    return call
+
+
+async def test_named_features(predict, router):
+    result = await predict("--features", '{"a": 1.5, "plan": "basic"}', "--key", "user-7", "--label", "new")
+    (item,) = router.items
+    assert {feature.name for feature in item.features.features} == {"a", "plan"}
+    assert (item.routing_key, item.label) == ("user-7", "new")
+    assert router.metadata[0]["croupier-tenant"] == "acme"
+    assert "1.5" in result.stdout
+    assert "1.5 ms" in result.stdout
+
+
+async def test_a_row_for_programs(predict):
+    result = await predict("--row", "1,2.5,3", "--version", "4", "--json")
+    assert json.loads(result.stdout) == {"outputs": {"sum": [6.5]}, "version": 4, "took": 0.0015}
+
+
+async def test_the_token_is_shown(predict, router, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("from-a-file\n")
+    await predict("--row", "1", "--token", f"@{path}")
+    await predict("--row", "1", env={"CROUPIERCTL_TOKEN": "from-the-environment"})
+    tokens = [call["authorization"] for call in router.metadata]
+    assert tokens == ["Bearer from-a-file", "Bearer from-the-environment"]
+
+
+async def test_errors_of_the_model(predict, router):
+    router.item_failures["churn"].append(NotFound("tenant acme has no model churn"))
+    result = await predict("--row", "1", code=1)
+    assert "error: tenant acme has no model churn" in result.stderr
+
+
+async def test_a_hand_that_is_down(predict, router):
+    router.item_failures["churn"].extend(Unavailable("no cell", reason="NO_CELL") for _ in range(3))
+    result = await predict("--row", "1", code=1)
+    assert "error: no cell" in result.stderr
+    assert "croupierctl cells ls" in result.stderr
+
+
+def test_a_router_that_is_not_there():
+    target = f"127.0.0.1:{free_port()}"
+    result = CliRunner().invoke(app, ["--router", target, "predict", "acme", "churn", "--row", "1"])
+    assert result.exit_code == 1
+    assert f"the router at {target} is unavailable" in result.stderr
+    assert "hint: start the local stack" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--row", "1", "--features", "{}"],
+        ["--row", "one"],
+        ["--features", "{"],
+        ["--features", "[1]"],
+        ["--row", "1", "--token", "@missing"],
+        ["--row", "1", "--timeout", "0"],
+    ],
+)
+async def test_a_wrong_command_line(predict, words):
+    assert (await predict(*words, code=2)).stdout == ""

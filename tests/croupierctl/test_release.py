@@ -1,0 +1,81 @@
+import pytest
+
+from croupier.errors import Conflict
+from protos.versions.v1 import versions_pb2 as pb
+
+
+@pytest.fixture
+def churn(manager):
+    model = pb.Model(tenant="acme", name="churn", versions=[pb.Version(number=1), pb.Version(number=2)])
+    manager.models["acme", "churn"] = model
+    return model
+
+
+def splits(model):
+    return {split.version: split.basis_points for split in model.release.splits}
+
+
+def test_one_version_gets_all_traffic(run, churn):
+    run("release", "set", "acme", "churn", 2)
+    assert splits(churn) == {2: 10_000}
+    assert churn.release.number == 1
+
+
+def test_traffic_is_split_and_labelled(ask, churn):
+    printed = ask(
+        *("release", "set", "acme", "churn"),
+        *("--split", "1=9000", "--split", "2=10%", "--label", "stable=1"),
+    )
+    assert splits(churn) == {1: 9000, 2: 1000}
+    assert printed == {
+        "release": 1,
+        "splits": [{"version": 1, "basis_points": 9000}, {"version": 2, "basis_points": 1000}],
+        "labels": {"stable": 1},
+    }
+
+
+def test_what_is_not_mentioned_stays(run, churn):
+    run("release", "set", "acme", "churn", 1, "--label", "stable=1", "--label", "old=1")
+    run("release", "set", "acme", "churn", "--label", "new=2", "--unlabel", "old")
+    assert splits(churn) == {1: 10_000}
+    assert dict(churn.release.labels) == {"stable": 1, "new": 2}
+    run("release", "set", "acme", "churn", 2)
+    assert dict(churn.release.labels) == {"stable": 1, "new": 2}
+
+
+def test_the_release_is_shown(run, ask, churn):
+    run("release", "set", "acme", "churn", 1, "--label", "stable=1")
+    assert ask("release", "show", "acme", "churn")["release"] == 1
+    shown = run("release", "show", "acme", "churn").out
+    assert "version 1: 100 %" in shown
+    assert "stable: version 1" in shown
+
+
+def test_a_conflict_is_told(run, manager, churn):
+    manager.failures.append(Conflict("the release is number 9 by now"))
+    assert "number 9" in run("release", "set", "acme", "churn", 2, code=1).err
+
+
+def test_nothing_is_released(run, churn):
+    assert "has no release" in run("release", "show", "acme", "churn", code=1).err
+
+
+def test_a_label_that_is_not_there(run, churn):
+    assert "no label old" in run("release", "set", "acme", "churn", 1, "--unlabel", "old", code=1).err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["2", "--split", "1=5000"],
+        ["--split", "1"],
+        ["--split", "one=50%"],
+        ["--split", "1=-5"],
+        ["--label", "stable"],
+        ["--label", "=1"],
+        ["--label", "stable=first"],
+    ],
+)
+def test_a_wrong_command_line(run, churn, words):
+    run("release", "set", "acme", "churn", *words, code=2)

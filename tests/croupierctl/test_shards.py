@@ -1,0 +1,117 @@
+import json
+
+import pytest
+from support.version_manager_fake import cell
+
+from croupier.errors import Conflict
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(value):
+        path = tmp_path / "map.json"
+        path.write_text(value if isinstance(value, str) else json.dumps(value))
+        return path
+
+    return to_file
+
+
+def test_registered_cells_are_seated(fleet, ask):
+    fleet.cells[3].state = "draining"
+    printed = ask("shards", "set", "--from-cells", "--hand-size", 3)
+    (generation,) = fleet.generations
+    assert printed["generation"] == 1
+    assert printed["draining"] == ["cell-3"]
+    assert generation.hand_size == 3
+    assert [seat.cell for seat in generation.seats] == [f"cell-{n}" for n in range(8)]
+    assert generation.seats[5].zone == "zone-b"
+
+
+def test_the_seed_stays_and_fits_a_json_number(fleet, run):
+    run("shards", "set", "--from-cells")
+    run("shards", "set", "--from-cells", "--hand-size", 2)
+    first, second = fleet.generations
+    assert first.seed == second.seed < 2**53
+    assert (first.hand_size, second.hand_size) == (4, 2)
+
+
+def test_cells_that_come_and_go_are_told(fleet, run, ask):
+    run("shards", "set", "--from-cells")
+    fleet.cells = [*fleet.cells[1:], cell(8, "zone-a")]
+    printed = ask("shards", "set", "--from-cells")
+    assert (printed["seated"], printed["unseated"]) == (["cell-8"], ["cell-0"])
+
+
+def test_no_cell_is_no_shard_map(manager, run):
+    assert "no cell is registered" in run("shards", "set", "--from-cells", code=1).err
+    assert manager.generations == []
+
+
+def test_a_map_can_be_shown_edited_and_set(fleet, run, ask, write):
+    run("shards", "set", "--from-cells", "--hand-size", 3)
+    shown = ask("shards", "show")
+    shown["overrides"] = {
+        "acme": {"pins": ["cell-1", "cell-2"]},
+        "zeta": {"excludes": ["cell-3"], "hand_size": 5, "isolation_group": "banks"},
+    }
+    run("shards", "set", write(shown))
+    again = ask("shards", "show")
+    assert again["number"] == 2
+    assert again["seed"] == shown["seed"]
+    assert again["seats"] == shown["seats"]
+    assert again["overrides"]["acme"]["pins"] == ["cell-1", "cell-2"]
+    assert again["overrides"]["zeta"] == {
+        "pins": [],
+        "excludes": ["cell-3"],
+        "hand_size": 5,
+        "isolation_group": "banks",
+    }
+    told = run("shards", "show").out
+    assert "generation 2: hands of 3" in told
+    assert "banks" in told
+    assert ask("shards", "show", "--number", 1)["overrides"] == {}
+
+
+def test_overrides_survive_new_cells(fleet, run, ask, write):
+    run("shards", "set", "--from-cells")
+    shown = ask("shards", "show")
+    run("shards", "set", write({"seats": shown["seats"], "overrides": {"acme": {"hand_size": 6}}}))
+    run("shards", "set", "--from-cells")
+    assert fleet.generations[-1].overrides["acme"].hand_size == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("{", "not a shard map"),
+        ({"seat": []}, "not a shard map"),
+        ({"seats": [{"cell": "a"}]}, "not a shard map"),
+        ({"seats": []}, "no seat is left"),
+        ({"seats": [{"cell": "a", "zone": "z", "weight": 0}]}, "weight of a"),
+        ({"seats": [{"cell": "a", "zone": "z"}] * 2}, "two seats"),
+        ({"seats": [{"cell": "a", "zone": "z"}], "overrides": {"t": {"pins": ["b"]}}}, "without a seat"),
+    ],
+)
+def test_a_file_that_is_no_map(manager, run, write, value, problem):
+    said = run("shards", "set", write(value), code=1)
+    assert problem in said.err
+    assert manager.generations == []
+
+
+def test_a_stale_change_is_a_conflict(fleet, run):
+    run("shards", "set", "--from-cells")
+    fleet.failures.append(Conflict("the active generation is 2"))
+    assert "hint: somebody changed it" in run("shards", "set", "--from-cells", code=1).err
+
+
+def test_there_is_no_map_yet(run):
+    assert "no generation" in run("shards", "show", code=1).err
+
+
+@pytest.mark.parametrize("words", [[], ["--hand-size", "3"], ["missing.json"]])
+def test_a_wrong_command_line(run, words):
+    run("shards", "set", *words, code=2)
+
+
+def test_a_file_and_from_cells_exclude_each_other(run, write):
+    run("shards", "set", write({"seats": []}), "--from-cells", code=2)

@@ -1,0 +1,145 @@
+"""A version manager in memory, on a real gRPC port, for tests of its callers.
+
+It serves from threads, so that a command that runs its own event loop can call it from the test's thread.
+"""
+
+import functools
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+import grpc
+
+from croupier.errors import Conflict, CroupierError, FailedPrecondition, NotFound
+from croupier.transport.status import DETAILS_KEY, from_error
+from protos.versions.v1 import versions_pb2 as pb
+from protos.versions.v1 import versions_pb2_grpc as services
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _mapped(method: Any) -> Any:
+    @functools.wraps(method)
+    def call(self: "FakeManager", request: Any, context: Any) -> Any:
+        try:
+            if self.failures:
+                raise self.failures.pop(0)
+            return method(self, request)
+        except CroupierError as error:
+            status = from_error(error)
+            context.set_trailing_metadata(((DETAILS_KEY, status.details),))
+            context.abort(_CODES[status.code], status.message)
+
+    return call
+
+
+class FakeManager(services.VersionManagerServicer):
+    """`failures`: errors that the next calls end with."""
+
+    def __init__(self) -> None:
+        self.models: dict[tuple[str, str], pb.Model] = {}
+        self.artifacts: dict[bytes, bytes] = {}
+        self.generations: list[pb.Generation] = []
+        self.cells: list[pb.Cell] = []
+        self.failures: list[CroupierError] = []
+        self.target = ""
+
+    def __enter__(self) -> Self:
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        services.add_VersionManagerServicer_to_server(self, self._server)
+        self.target = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.stop(None).wait()
+
+    @_mapped
+    def Publish(self, requests: Any) -> pb.Version:
+        header = next(requests).header
+        data = b"".join(request.chunk for request in requests)
+        assert header.artifact == hashlib.sha256(data).digest()
+        assert header.size == len(data)
+        self.artifacts[header.artifact] = data
+        fresh = pb.Model(tenant=header.tenant, name=header.name)
+        model = self.models.setdefault((header.tenant, header.name), fresh)
+        number = header.version or max((v.number for v in model.versions), default=0) + 1
+        version = pb.Version(
+            number=number, artifact=header.artifact, size=header.size, engine="onnx", created=1.6e9
+        )
+        model.versions.append(version)
+        return version
+
+    @_mapped
+    def ListModels(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
+        keys = sorted(key for key in self.models if request.tenant in ("", key[0]))
+        start = int(request.page_token or 0)
+        end = start + request.page_size
+        following = str(end) if end < len(keys) else ""
+        found = [self.models[key] for key in keys[start:end]]
+        return pb.ListModelsResponse(models=found, next_page_token=following)
+
+    @_mapped
+    def GetModel(self, request: pb.GetModelRequest) -> pb.Model:
+        return self._model(request)
+
+    @_mapped
+    def DeleteVersion(self, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:
+        model = self._model(request)
+        if any(split.version == request.version for split in model.release.splits):
+            raise FailedPrecondition(f"version {request.version} is released")
+        kept = [version for version in model.versions if version.number != request.version]
+        del model.versions[:]
+        model.versions.extend(kept)
+        return pb.DeleteVersionResponse()
+
+    @_mapped
+    def DeleteModel(self, request: pb.DeleteModelRequest) -> pb.DeleteModelResponse:
+        self._model(request)
+        del self.models[request.tenant, request.name]
+        return pb.DeleteModelResponse()
+
+    @_mapped
+    def SetRelease(self, request: pb.SetReleaseRequest) -> pb.Release:
+        model = self._model(request)
+        if request.expected_number != model.release.number:
+            raise Conflict(f"the release is number {model.release.number} by now")
+        number = model.release.number + 1
+        release = pb.Release(number=number, splits=request.splits, labels=request.labels)
+        model.release.CopyFrom(release)
+        return release
+
+    @_mapped
+    def GetGeneration(self, request: pb.GetGenerationRequest) -> pb.Generation:
+        number = request.number or len(self.generations)
+        if not 0 < number <= len(self.generations):
+            raise NotFound(f"there is no generation {number}")
+        return self.generations[number - 1]
+
+    @_mapped
+    def SetGeneration(self, request: pb.SetGenerationRequest) -> pb.Generation:
+        if request.expected_number != len(self.generations):
+            raise Conflict(f"the active generation is {len(self.generations)}")
+        generation = pb.Generation()
+        generation.CopyFrom(request.generation)
+        generation.number = len(self.generations) + 1
+        self.generations.append(generation)
+        return generation
+
+    @_mapped
+    def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:
+        return pb.ListCellsResponse(cells=self.cells)
+
+    def _model(self, request: Any) -> pb.Model:
+        found = self.models.get((request.tenant, request.name))
+        if found is None:
+            raise NotFound(f"tenant {request.tenant} has no model {request.name}")
+        return found
+
+
+def cell(number: int, zone: str, **fields: Any) -> pb.Cell:
+    """A registered cell `cell-<number>` that serves on port 9000 + number."""
+    defaults: dict[str, Any] = {"weight": 1.0, "state": "active"}
+    return pb.Cell(
+        id=f"cell-{number}", zone=zone, address=f"127.0.0.1:{9000 + number}", **(defaults | fields)
+    )
