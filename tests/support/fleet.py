@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from croupier.artifacts.packers.onnx import pack_sklearn
 from croupier.client.manager import VersionManagerClient
+from croupier.errors import CroupierError
 from croupierctl.stack import Stack
 
 
@@ -48,14 +49,14 @@ def publish(stack: Stack, tenant: str, name: str, artifact: bytes) -> int:
 
 
 def eventually(check: Callable[[], bool], what: str, timeout: float = 15.0) -> None:
-    """Wait until `check` is true; an error in it counts as not yet."""
+    """Wait until `check` is true; an error of ours in it counts as not yet."""
     give_up = time.monotonic() + timeout
-    last: Exception | None = None
+    last: BaseException | None = None
     while time.monotonic() < give_up:
         try:
             if check():
                 return
-        except Exception as error:
+        except (CroupierError, AssertionError) as error:
             last = error
         time.sleep(0.02)
     raise AssertionError(f"not in {timeout} s: {what}") from last
