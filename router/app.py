@@ -1,0 +1,174 @@
+"""The router process: builds its parts, serves, stops.
+
+Ready means that a catalog is loaded, from the version manager or from the snapshot file. Until then
+the process is alive, its health says NOT_SERVING, and predictions are refused with UNAVAILABLE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from grpc_health.v1 import health_pb2
+
+from croupier import lifecycle
+from croupier.client.channels import credentials, open_async
+from croupier.client.manager import VersionManagerClient
+from croupier.lifecycle import Lifecycle
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, load, option
+from croupier.telemetry import logs, metrics
+from croupier.transport.server import MAX_MESSAGE_BYTES, Server
+from router import snapshot
+from router.admission import Admission
+from router.attempt import Attempts
+from router.budget import RetryBudget
+from router.cells import Cells
+from router.features import NoFeatures
+from router.feeds import Feed, Patience
+from router.identity import HeaderIdentity, Identity, TokenIdentity
+from router.pick import Health
+from router.pipeline import Pipeline
+from router.server import Handlers
+from router.view import View
+
+_PROGRAM = "croupier-router"
+_AGE = metrics.Gauge("croupier_router_view_age_seconds", "Since the version manager was last heard")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterSettings(ServerSettings, PeerSettings):
+    """Times are in seconds."""
+
+    listen: str = option("127.0.0.1:8500", "host:port to serve on; port 0 picks a free one")
+    manager: str = option("127.0.0.1:8400", "host:port of the version manager")
+    snapshot: Path | None = option(None, "file that keeps a copy of the catalog, to start from without it")
+    token_key: Path | None = option(
+        None, "file with the key of the tenants' tokens; else headers are believed"
+    )
+    max_in_flight: int = option(4096, "requests in flight")
+    max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
+    max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
+    max_message_bytes: int = option(MAX_MESSAGE_BYTES, "bytes of one request")
+    stream_at_once: int = option(32, "requests of one stream that are in work")
+    default_timeout: float = option(10.0, "time for a request whose caller set no deadline")
+    attempt_timeout: float = option(1.0, "silence of a cell after which the next one is asked as well")
+    retry_share: float = option(0.2, "retries that each request pays for")
+    retries_per_second: float = option(10.0, "retries besides")
+    watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
+
+    def check(self) -> None:
+        """Raises InvalidSettings for settings that are not safe to serve with."""
+        self.check_exposure(knows_callers=self.token_key is not None)
+        if self.token_key is None and not is_loopback(self.listen) and not self.insecure:
+            raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-key, or --insecure")
+
+
+def main() -> None:
+    settings = load(RouterSettings, _PROGRAM)
+    logs.configure(_PROGRAM, settings.log_level)
+    sys.exit(lifecycle.run(lambda life: serve(settings, life)))
+
+
+async def serve(settings: RouterSettings, life: Lifecycle) -> None:
+    """Serve until `life` stops.
+
+    Raises:
+        InvalidSettings: settings that cannot be used, or an address in use.
+    """
+    settings.check()
+    identity = _identity(settings.token_key)
+    tls = settings.peer_tls
+    peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
+    clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
+    health = Health(probe=settings.attempt_timeout)
+    async with AsyncExitStack() as stack:
+        cells = Cells(lambda address: open_async(address, peer))
+        stack.push_async_callback(cells.close)
+        manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
+
+        def follow(view: View) -> None:
+            health.forget(cells.update(view.cells))
+
+        patience = Patience(silence=settings.watch_silence)
+        feed = Feed(manager.watch, on_swap=follow, clock=clock, rng=rng, patience=patience)
+        _AGE.set_function(lambda: feed.age)
+        await _load_snapshot(feed, settings.snapshot)
+
+        budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
+        pipeline = Pipeline(
+            lambda: feed.view,
+            Admission(settings.max_in_flight, settings.max_in_flight_per_tenant),
+            NoFeatures(),
+            Attempts(health, budget, clock=clock, patience=settings.attempt_timeout),
+            cells.call,
+            rng=rng,
+            max_items=settings.max_items,
+        )
+        handlers = Handlers(
+            pipeline,
+            identity,
+            lambda: feed.is_loaded,
+            clock=clock,
+            version=_version(),
+            default_timeout=settings.default_timeout,
+            at_once=settings.stream_at_once,
+        )
+        server = Server(max_message_bytes=settings.max_message_bytes)
+        services = handlers.add_to(server.grpc_server)
+        # Spawned work ends before the channels that it uses are closed.
+        stack.push_async_callback(life.close)
+        stack.push_async_callback(server.stop)
+        address = await server.start(settings.listen, services, settings.server_tls)
+        await _say(server, services, serving=feed.is_loaded)
+        metrics.serve(settings.metrics_listen)
+
+        life.spawn(feed.run(), "the feed")
+        if settings.snapshot is not None:
+            life.spawn(snapshot.keep(feed, settings.snapshot, clock=clock), "the snapshot")
+
+        async def announce() -> None:
+            await feed.loaded()
+            await _say(server, services, serving=True)
+            life.ready(f"{_PROGRAM} on {address}")
+
+        life.spawn(announce(), "the announcement")
+        await life.stopped()
+
+
+async def _load_snapshot(feed: Feed, path: Path | None) -> None:
+    view = await asyncio.to_thread(snapshot.read_if_good, path) if path else None
+    if view is not None:
+        await feed.load(view)
+
+
+async def _say(server: Server, services: list[str], *, serving: bool) -> None:
+    status = health_pb2.HealthCheckResponse
+    for service in ["", *services]:
+        await server.health.set(service, status.SERVING if serving else status.NOT_SERVING)
+
+
+def _identity(token_key: Path | None) -> Identity:
+    if token_key is None:
+        return HeaderIdentity()
+    try:
+        key = token_key.read_bytes().strip()
+    except OSError as error:
+        raise InvalidSettings(f"--token-key: {error}") from error
+    return TokenIdentity(key, time.time)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("croupier")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Watch events to a `View` and back: what the version manager sends and what the snapshot file holds.
+
+Begin, chunks and end are collected by an `Assembly`; a delta becomes a `Change`. A record that
+cannot be used is counted and left out, and never replaces a good one: the version manager validated
+it, so this guards against its bugs and against versions of it that know more than we do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from typing import TypeVar
+
+from croupier.errors import InternalError, InvalidRequest
+from croupier.telemetry.metrics import Counter
+from protos.versions.v1 import versions_pb2 as pb
+from router.view import Change, View, successor
+from sharding.generation import Generation, check_generation
+from version_manager.catalog import Catalog, Delta, UnknownModel
+from version_manager.fleet import Cell
+from version_manager.release import Model, check_release
+from version_manager.wire import (
+    cell_from_pb,
+    cell_to_pb,
+    generation_from_pb,
+    generation_to_pb,
+    model_from_pb,
+    model_to_pb,
+)
+
+_log = logging.getLogger(__name__)
+_BAD = Counter("croupier_router_bad_records_total", "Records of the watch that could not be used")
+_CHUNK_MODELS = 500
+
+M = TypeVar("M")
+T = TypeVar("T")
+
+
+class BrokenWatch(InternalError):
+    """Events in an order that makes no sense. The version manager's bug, or a damaged file."""
+
+
+class Assembly:
+    """Collects a snapshot: begin, chunks, end."""
+
+    def __init__(self, begin: pb.WatchEvent.Begin) -> None:
+        self._begin = begin
+        self._received = 0
+        self._models: list[Model] = []
+        self._bad_models: list[pb.Model] = []
+        self._cells: list[Cell] = []
+        self._generations: list[Generation] = []
+        self._bad_generations: list[pb.Generation] = []
+
+    def add(self, chunk: pb.WatchEvent.Chunk) -> None:
+        self._received += len(chunk.models)
+        self._models += _usable(chunk.models, _model, self._bad_models)
+        self._cells += _usable(chunk.cells, cell_from_pb)
+        self._generations += _usable(chunk.generations, _generation, self._bad_generations)
+
+    def finish(self, end: pb.WatchEvent.End, held: View) -> View:
+        """The view that takes the place of `held`.
+
+        Raises:
+            BrokenWatch: not as many models as the end says.
+        """
+        if end.models != self._received:
+            raise BrokenWatch(f"{self._received} of {end.models} models arrived")
+        models = chain(self._models, self._last_good(held.catalog))
+        catalog = Catalog.build(self._begin.catalog, self._begin.revision, models)
+        # A list with a hole in it would make the previous generation the active one.
+        generations = held.generations if self._bad_generations else tuple(self._generations)
+        return successor(held, catalog, generations, self._cells)
+
+    def _last_good(self, held: Catalog) -> Iterator[Model]:
+        for message in self._bad_models:
+            try:
+                yield held.get(message.tenant, message.name)
+            except UnknownModel:
+                continue
+
+
+def change_of(message: pb.WatchEvent.Delta) -> Change:
+    """The change that a delta stands for, without the records in it that cannot be used."""
+    models = tuple(_usable(message.models, _model))
+    removed = tuple((key.tenant, key.name) for key in message.removed_models)
+    bad: list[pb.Generation] = []
+    generations = tuple(_usable(message.generations, _generation, bad))
+    return Change(
+        Delta(message.revision, models, removed),
+        tuple(_usable(message.cells, cell_from_pb)),
+        tuple(message.removed_cells),
+        () if bad else generations,
+    )
+
+
+def events_of(view: View) -> Iterator[pb.WatchEvent]:
+    """The events that build `view` from nothing."""
+    catalog = view.catalog
+    yield pb.WatchEvent(begin=pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision))
+    fleet = pb.WatchEvent.Chunk(
+        cells=[cell_to_pb(known.cell) for known in view.cells.values()],
+        generations=[generation_to_pb(generation) for generation in view.generations],
+    )
+    yield pb.WatchEvent(chunk=fleet)
+    models = iter(catalog)
+    while chunk := [model_to_pb(model) for model in islice(models, _CHUNK_MODELS)]:
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(models=chunk))
+    yield pb.WatchEvent(end=pb.WatchEvent.End(models=catalog.size))
+    departed = [name for name, known in view.cells.items() if known.departed]
+    if departed:
+        yield pb.WatchEvent(delta=pb.WatchEvent.Delta(revision=catalog.revision, removed_cells=departed))
+
+
+def view_of(events: Iterable[pb.WatchEvent]) -> View:
+    """The view that whole `events` build from nothing.
+
+    Raises:
+        BrokenWatch: no snapshot, or only a part of one.
+    """
+    assembly: Assembly | None = None
+    view: View | None = None
+    for event in events:
+        kind = event.WhichOneof("event")
+        if kind == "begin":
+            assembly = Assembly(event.begin)
+        elif kind == "chunk" and assembly:
+            assembly.add(event.chunk)
+        elif kind == "end" and assembly:
+            view = assembly.finish(event.end, View())
+        elif kind == "delta" and view:
+            view = view.after(change_of(event.delta))
+    if view is None:
+        raise BrokenWatch("there is no whole snapshot")
+    return view
+
+
+def _model(message: pb.Model) -> Model:
+    model = model_from_pb(message)
+    if model.release is not None:
+        check_release(model.release, model.versions)
+    return model
+
+
+def _generation(message: pb.Generation) -> Generation:
+    return check_generation(generation_from_pb(message))
+
+
+def _usable(messages: Iterable[M], convert: Callable[[M], T], bad: list[M] | None = None) -> list[T]:
+    found = []
+    for message in messages:
+        try:
+            found.append(convert(message))
+        except (InvalidRequest, ValueError) as error:
+            _BAD.inc()
+            _log.warning("left out a record that cannot be used: %s", error)
+            if bad is not None:
+                bad.append(message)
+    return found

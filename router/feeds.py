@@ -1,0 +1,183 @@
+"""Keeps the router's view of the world current: follows the version manager's watch, swaps views.
+
+    connect, "go on after revision r of catalog c"
+      ├─ delta…                       apply, swap
+      ├─ begin, chunk…, end           collect, judge (view.refusal), swap or refuse
+      ├─ heartbeat                    all is well
+      └─ silence, or an error         broken: wait a little, connect again
+
+A broken watch changes nothing: the view stands until a better one is there. What arrives is applied
+to the view as a whole; nobody ever sees half of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from croupier.errors import CroupierError, FailedPrecondition, Unavailable
+from croupier.telemetry.metrics import Counter, Gauge
+from protos.versions.v1 import versions_pb2 as pb
+from router.events import Assembly, BrokenWatch, change_of
+from router.view import EMPTY, View, collapse, refusal
+
+_log = logging.getLogger(__name__)
+_REVISION = Gauge("croupier_router_view_revision", "Revision of the catalog that is served")
+_MODELS = Gauge("croupier_router_view_models", "Models in the catalog that is served")
+_FROZEN = Gauge("croupier_router_view_frozen", "1 while a catalog is refused and the held one is kept")
+_BROKEN = Counter("croupier_router_watch_broken_total", "Watches that ended or went silent")
+
+# Opens the watch after a revision of a catalog.
+Watch = Callable[[int, str], AsyncIterator[pb.WatchEvent]]
+OnSwap = Callable[[View], None]
+
+
+class RefusedCatalog(FailedPrecondition):
+    """A catalog that must not replace the one that is held. The operator's: see `view.py`."""
+
+    reason = "REFUSED_CATALOG"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: of silence until a watch counts as broken; of the first and the longest wait before
+    the next one; of the wait after a catalog was refused."""
+
+    silence: float = 6.0
+    first: float = 0.05
+    longest: float = 1.0
+    refused: float = 5.0
+
+    def wait(self, failures: int, rng: Random) -> float:
+        """The wait after so many failures in a row, from 1; between half of it and all of it."""
+        return min(self.longest, self.first * 2.0 ** min(failures - 1, 32)) * rng.uniform(0.5, 1.0)
+
+
+class Feed:
+    """Holds the view. `clock` is monotonic, in seconds.
+
+    `view` is always whole. `on_swap` is called with every new one, before anybody else sees it.
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        *,
+        on_swap: OnSwap,
+        clock: Callable[[], float],
+        rng: Random,
+        patience: Patience = Patience(),
+    ) -> None:
+        self.view = EMPTY
+        self._watch = watch
+        self._on_swap = on_swap
+        self._clock = clock
+        self._rng = rng
+        self._patience = patience
+        self._heard = clock()
+        self._failures = 0
+        self._assembly: Assembly | None = None
+        self._loaded = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is a catalog, from the version manager or from disk."""
+        return self._loaded.is_set()
+
+    @property
+    def age(self) -> float:
+        """Seconds since the version manager was last heard."""
+        return self._clock() - self._heard
+
+    async def loaded(self) -> None:
+        await self._loaded.wait()
+
+    async def changed_from(self, view: View | None) -> View:
+        """The view, once there is one and it is another than `view`."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.is_loaded and self.view is not view)
+            return self.view
+
+    async def load(self, view: View) -> None:
+        """Begin with `view`, from disk."""
+        await self._swap(view)
+
+    async def run(self) -> None:
+        """Follow the watch for ever."""
+        while True:
+            wait = 0.0
+            try:
+                await self._follow()
+            except RefusedCatalog as error:
+                _FROZEN.set(1)
+                _log.error("%s", error)
+                wait = self._patience.refused * self._rng.uniform(0.5, 1.0)
+            except CroupierError as error:
+                _log.warning("the watch broke: %s", error)
+            _BROKEN.inc()
+            self._failures += 1
+            await asyncio.sleep(wait or self._patience.wait(self._failures, self._rng))
+
+    async def _follow(self) -> None:
+        """One watch, until it breaks."""
+        self._assembly = None
+        catalog = self.view.catalog
+        # The client's generator: closing it hangs up.
+        stream: Any = self._watch(catalog.revision, catalog.name)
+        async with aclosing(stream):
+            while (event := await self._next(stream)) is not None:
+                self._heard = self._clock()
+                await self._take(event)
+                if self._assembly is None:
+                    self._failures = 0
+
+    async def _next(self, stream: AsyncIterator[pb.WatchEvent]) -> pb.WatchEvent | None:
+        try:
+            async with asyncio.timeout(self._patience.silence):
+                return await anext(stream, None)
+        except TimeoutError:
+            raise Unavailable(f"nothing was heard for {self._patience.silence:g} s") from None
+
+    async def _take(self, event: pb.WatchEvent) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "begin":
+            self._assembly = Assembly(event.begin)
+        elif kind == "chunk":
+            self._assembling().add(event.chunk)
+        elif kind == "end":
+            # A large catalog takes a second to index: not on the loop that answers requests.
+            new = await asyncio.to_thread(self._assembling().finish, event.end, self.view)
+            self._assembly = None
+            self._judge(refusal(self.view, new))
+            await self._swap(new)
+        elif kind == "delta":
+            new = self.view.after(change_of(event.delta))
+            self._judge(collapse(self.view, new))
+            await self._swap(new)
+
+    def _assembling(self) -> Assembly:
+        if self._assembly is None:
+            raise BrokenWatch("a chunk or an end without a begin")
+        return self._assembly
+
+    def _judge(self, problem: str) -> None:
+        if problem:
+            raise RefusedCatalog(f"the catalog is refused and the held one kept: {problem}")
+        _FROZEN.set(0)
+
+    async def _swap(self, view: View) -> None:
+        if view is self.view and self.is_loaded:
+            return
+        self._on_swap(view)
+        async with self._changed:
+            self.view = view
+            self._loaded.set()
+            self._changed.notify_all()
+        _REVISION.set(view.catalog.revision)
+        _MODELS.set(view.catalog.size)

@@ -1,0 +1,55 @@
+"""What a request gets: catalog → model → exact version → the digest of its artifact.
+
+Pure: everything that decides is an argument, so that the command line explains a route with the
+same function that routed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from croupier.names import check_name
+from version_manager.catalog import Catalog
+from version_manager.release import split_point
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request says about the model that it wants.
+
+    `version` 0 leaves the choice to the release. `key` keeps one caller on one side of a traffic
+    split. `tenant` is whose model the caller says it is; empty when it says nothing.
+    """
+
+    model: str
+    version: int = 0
+    label: str = ""
+    key: str = ""
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a cell is asked to score: an exact version, known to the cell by its SHA-256 alone."""
+
+    tenant: str
+    model: str
+    version: int
+    artifact: bytes
+
+
+def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Target:
+    """The version of `tenant`'s model that `ask` gets.
+
+    `random_point` (0 to 9,999) places a request without a key on the traffic split.
+
+    Raises:
+        InvalidRequest: a name that may not be one, or both a version and a label.
+        UnknownModel, UnknownVersion: the tenant has nothing like that.
+    """
+    name = check_name(ask.model, "model_name")
+    if ask.label:
+        check_name(ask.label, "label")
+    point = split_point(tenant, name, ask.key) if ask.key else random_point
+    version = catalog.get(tenant, name).select(version=ask.version, label=ask.label, point=point)
+    return Target(tenant, name, version.number, version.artifact)

@@ -1,0 +1,29 @@
+"""Where a model of a tenant may be asked for: the tenant's hand, in this model's order.
+
+The hand comes from the current generation, and behind it stand the previous generation's cells: while
+a shard map takes over, models are still resident where the previous one put them. Pure, and blind
+to health: see `pick.py` for which of these cells is asked now.
+"""
+
+from __future__ import annotations
+
+from croupier.errors import Unavailable
+from router.view import View
+from sharding.placement import cells_for
+
+
+class NoShardMap(Unavailable):
+    """No generation is active yet. The operator's; passing."""
+
+    reason = "NO_SHARD_MAP"
+
+
+def route(view: View, tenant: str, model: str) -> tuple[str, ...]:
+    """The ids of the cells that may serve the model, best first.
+
+    Raises:
+        NoShardMap: there is no hand to deal.
+    """
+    if view.current is None:
+        raise NoShardMap("no shard map is active yet", retry_after=1.0)
+    return cells_for(view.current, view.previous, tenant, model)

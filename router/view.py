@@ -1,0 +1,153 @@
+"""The world as a router knows it: catalog, shard maps and cells, in one immutable value.
+
+A request reads one `View` from its beginning to its end. `feeds.py` swaps the next one in;
+`successor` and `View.after` make it. Pure.
+
+**What is lost is not what is gone.** A cell that left the registry keeps its last address here and is
+marked departed: it may be that only its lease is lost, and a departed cell is asked last, not
+never. It is dropped once no shard map that is held seats it.
+
+**An empty or shrunken catalog never means delete all.** A whole new catalog takes the place of the
+held one only if `refusal` finds nothing against it:
+
+- the same catalog at an older revision is refused: somebody restored or reads a stale replica;
+- one without a shard map, when a shard map is held, is refused: etcd was wiped;
+- one that lost more than half of the models (and more than a few) is refused;
+- an empty one is refused, unless it is the same catalog, further on, its shard map in place: then
+  the few models that were left have truly been removed.
+
+A delta names what was removed, so it is held to the third rule alone. A refused catalog changes
+nothing: the held one is served on, and a metric alarms. If an operator really did remove most models
+at once, a router that is started without its snapshot takes what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sharding.dealer import Dealer
+from sharding.generation import Generation
+from version_manager.catalog import Catalog, Delta
+from version_manager.fleet import Cell, Load
+
+# Losing this many models at once is nothing to stop for.
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCell:
+    """A cell as it last registered. `departed`: it is no longer registered."""
+
+    cell: Cell
+    departed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a delta of the watch brings; `generations` is active, then previous; empty: unchanged."""
+
+    models: Delta
+    cells: tuple[Cell, ...] = ()
+    removed_cells: tuple[str, ...] = ()
+    generations: tuple[Generation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`current` deals the hands; `previous` is where models may be resident still."""
+
+    catalog: Catalog = field(default_factory=Catalog.build)
+    current: Dealer | None = None
+    previous: Dealer | None = None
+    cells: Mapping[str, KnownCell] = field(default_factory=dict)
+
+    @property
+    def generations(self) -> tuple[Generation, ...]:
+        """Active, then previous."""
+        return tuple(dealer.generation for dealer in (self.current, self.previous) if dealer)
+
+    def after(self, change: Change) -> View:
+        """The view that follows; itself if nothing changed that a route depends on."""
+        catalog = self.catalog.apply(change.models)
+        current, previous = self.current, self.previous
+        if change.generations:
+            current, previous = _dealers(self, change.generations)
+        cells = _merge(self.cells, change.cells, change.removed_cells)
+        same = (self.catalog, self.current, self.previous, self.cells)
+        if all(new is old for new, old in zip((catalog, current, previous, cells), same, strict=True)):
+            return self
+        return View(catalog, current, previous, _prune(cells, current, previous))
+
+
+EMPTY = View()
+
+
+def successor(
+    held: View, catalog: Catalog, generations: tuple[Generation, ...], cells: Iterable[Cell]
+) -> View:
+    """The view that a whole snapshot makes; cells that it lacks are departed."""
+    arrived = tuple(cells)
+    lost = held.cells.keys() - {cell.id for cell in arrived}
+    current, previous = _dealers(held, generations)
+    merged = _merge(held.cells, arrived, sorted(lost))
+    return View(catalog, current, previous, _prune(merged, current, previous))
+
+
+def refusal(held: View, new: View) -> str:
+    """Why a whole snapshot must not replace what is held; empty if it may."""
+    same, ahead = held.catalog.name == new.catalog.name, new.catalog.revision > held.catalog.revision
+    if not held.catalog.size and held.current is None:
+        return ""
+    if same and new.catalog.revision < held.catalog.revision:
+        return "it is older than what is held"
+    if held.current is not None and new.current is None:
+        return "it has no shard map"
+    if held.catalog.size and not new.catalog.size and not (same and ahead):
+        return "it is empty"
+    return collapse(held, new)
+
+
+def collapse(held: View, new: View) -> str:
+    """Why so many models cannot have gone at once; empty if they can."""
+    lost = held.catalog.size - new.catalog.size
+    if lost > _FEW and new.catalog.size * 2 < held.catalog.size:
+        return f"it lost {lost} of {held.catalog.size} models"
+    return ""
+
+
+def _dealers(held: View, generations: tuple[Generation, ...]) -> tuple[Dealer | None, Dealer | None]:
+    """Dealers for the active and the previous generation; known ones keep the hands that they dealt."""
+    known = [dealer for dealer in (held.current, held.previous) if dealer]
+    found: list[Dealer | None] = []
+    for generation in generations[:2]:
+        same = [dealer for dealer in known if dealer.generation == generation]
+        found.append(same[0] if same else Dealer(generation))
+    found += [None, None]
+    return found[0], found[1]
+
+
+def _merge(
+    held: Mapping[str, KnownCell], arrived: Iterable[Cell], removed: Iterable[str]
+) -> Mapping[str, KnownCell]:
+    changed: dict[str, KnownCell] = {}
+    for cell in arrived:
+        # Load reports come all the time and move no route.
+        known = KnownCell(replace(cell, load=Load()))
+        if held.get(cell.id) != known:
+            changed[cell.id] = known
+    for name in removed:
+        if name in held and not held[name].departed:
+            changed[name] = replace(held[name], departed=True)
+    return {**held, **changed} if changed else held
+
+
+def _prune(
+    cells: Mapping[str, KnownCell], current: Dealer | None, previous: Dealer | None
+) -> Mapping[str, KnownCell]:
+    """Departed cells that nobody can be routed to any more are dropped."""
+    dealers = [dealer for dealer in (current, previous) if dealer]
+    if not dealers or not any(known.departed for known in cells.values()):
+        return cells
+    seated = {seat.cell for dealer in dealers for seat in dealer.generation.seats}
+    return {name: known for name, known in cells.items() if not known.departed or name in seated}

@@ -1,0 +1,222 @@
+import asyncio
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.fakes import FakeManager, digest, eventually, metric, model, no_change, snapshot_path
+from support.ports import free_port
+from support.worlds import Router, failing, router, world
+
+from croupier.client.channels import open_async
+from croupier.settings import InvalidSettings, load
+from protos.inference.v2 import inference_pb2
+from router import snapshot
+from router.app import RouterSettings
+from router.view import Change
+from version_manager.catalog import Delta
+
+
+def nowhere() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+def _refuses(address: str) -> bool:
+    with socket.socket() as probe:
+        host, _, port = address.rpartition(":")
+        return probe.connect_ex((host, int(port))) != 0
+
+
+async def is_serving(channel: grpc.aio.Channel, service: str = "") -> bool:
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), wait_for_ready=True)
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def test_until_a_catalog_is_loaded_the_router_is_alive_and_not_ready(tmp_path: Path) -> None:
+    listen, manager = nowhere(), FakeManager()
+    manager.address = nowhere()
+    async with router(manager.address, wait=False, listen=listen) as front:
+        inference = front.inference
+        live = await inference.ServerLive(inference_pb2.ServerLiveRequest(), wait_for_ready=True)
+        assert live.live
+        assert not (await inference.ServerReady(inference_pb2.ServerReadyRequest())).ready
+        assert not await is_serving(front.channel)
+        async with failing(grpc.StatusCode.UNAVAILABLE, "RetryInfo"):
+            await front.infer()
+        async with manager:
+
+            async def ready() -> bool:
+                return bool((await inference.ServerReady(inference_pb2.ServerReadyRequest())).ready)
+
+            await eventually(ready, "the catalog")
+            for service in ("", "inference.GRPCInferenceService", "croupier.prediction.v1.PredictionService"):
+                await eventually(lambda service=service: is_serving(front.channel, service), service)
+            async with failing(grpc.StatusCode.NOT_FOUND):
+                await front.infer()
+
+
+async def test_a_router_starts_from_its_snapshot_with_no_version_manager(tmp_path: Path) -> None:
+    path = snapshot_path(tmp_path)
+    async with world([model(versions=(1, 2))], snapshot=path) as made:
+        await eventually(path.exists, "the first snapshot")
+        made.change(Change(Delta(0, (model(name="late"),)), removed_cells=("cell-0",)))
+        await eventually(lambda: snapshot.read(path).catalog.revision == 2, "the second snapshot")
+        await made.manager.stop()
+        async with router(nowhere(), snapshot=path) as again:
+            assert (await again.inference.ServerReady(inference_pb2.ServerReadyRequest())).ready
+            for name in ("churn", "late"):
+                answer = await again.infer(name)
+                assert list(answer.raw_output_contents) == [
+                    made.hand(name=name)[0].id.encode(),
+                    digest(f"acme/{name}/1"),
+                ]
+        assert snapshot.read(path).cells["cell-0"].departed
+
+
+async def test_a_damaged_snapshot_is_ignored_and_written_anew(tmp_path: Path) -> None:
+    path, before = snapshot_path(tmp_path), metric("croupier_router_bad_snapshots_total")
+    path.parent.mkdir()
+    path.write_bytes(b"croupier-router-snapshot 1\n damaged")
+    async with world(snapshot=path) as made:
+        assert metric("croupier_router_bad_snapshots_total") == before + 1
+        assert await made.router.infer()
+        await eventually(lambda: snapshot.read_if_good(path), "a good one")
+
+
+async def test_a_router_with_a_snapshot_goes_on_from_its_revision(tmp_path: Path) -> None:
+    path = snapshot_path(tmp_path)
+    async with world(snapshot=path) as made:
+        await eventually(path.exists, "the snapshot")
+        made.manager.asked.clear()
+        async with router(made.manager.address, snapshot=path):
+            await eventually(lambda: made.manager.asked, "the watch")
+            assert (made.manager.asked[0].revision, made.manager.asked[0].catalog) == (1, "cluster-1")
+
+
+async def test_a_new_release_is_served_as_soon_as_it_is_known() -> None:
+    async with world([model(versions=(1, 2))]) as made:
+        assert (await made.router.infer()).model_version == "1"
+        made.change(Change(Delta(0, (model(versions=(1, 2), splits=((2, 10_000),)),))))
+
+        async def released() -> bool:
+            return bool((await made.router.infer()).model_version == "2")
+
+        await eventually(released, "version 2")
+
+
+async def test_the_version_manager_gone_costs_no_answer() -> None:
+    async with world() as made:
+        await made.manager.stop()
+        for _ in range(3):
+            assert await made.router.infer()
+        assert metric("croupier_router_view_age_seconds") > 0
+
+
+async def test_cells_that_lost_their_registration_are_asked_still() -> None:
+    async with world() as made:
+        made.change(no_change(removed_cells=tuple(made.cells)))
+        made.change(Change(Delta(0, (model(name="marker"),))))
+
+        async def seen() -> bool:
+            try:
+                return bool(await made.router.infer("marker"))
+            except grpc.aio.AioRpcError:
+                return False
+
+        await eventually(seen, "the change")
+        assert await made.router.infer()
+
+
+async def test_a_stopping_router_ends_what_runs() -> None:
+    async with world() as made:
+        release = asyncio.Event()
+
+        async def wait(call: Any) -> None:
+            await release.wait()
+
+        first = made.hand()[0]
+        first.before = wait
+        stopping = router(made.manager.address)
+        other = await stopping.__aenter__()
+        async with open_async(other.address) as channel:
+            asking = asyncio.create_task(Router(channel, "").infer())
+            await eventually(lambda: first.calls, "the call")
+            ending = asyncio.create_task(stopping.__aexit__(None, None, None))
+            await eventually(lambda: _refuses(other.address), "no new connections")
+            assert not ending.done()
+            release.set()
+            assert (await asking).model_version == "1"
+            await ending
+
+
+async def test_an_address_in_use_is_an_error_in_words() -> None:
+    async with world() as made:
+        with pytest.raises(InvalidSettings, match="in use"):
+            async with router(made.manager.address, listen=made.router.address):
+                pass
+
+
+def test_a_router_beyond_loopback_needs_tls_and_tokens(tmp_path: Path) -> None:
+    tls = {"tls_certificate": tmp_path / "c", "tls_key": tmp_path / "k"}
+    wide = "0.0.0.0:8500"
+    for bad in (
+        RouterSettings(listen=wide),
+        RouterSettings(listen=wide, token_key=tmp_path / "t"),
+        RouterSettings(listen=wide, **tls),
+        # Certificates name no tenant: whoever has one could fill in any header.
+        RouterSettings(listen=wide, **tls, tls_client_ca=tmp_path / "ca"),
+    ):
+        with pytest.raises(InvalidSettings):
+            bad.check()
+    RouterSettings(listen=wide, **tls, token_key=tmp_path / "t").check()
+    RouterSettings(listen=wide, insecure=True).check()
+    RouterSettings(listen="127.0.0.1:1").check()
+
+
+async def test_a_token_key_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
+    short = tmp_path / "short.key"
+    short.write_bytes(b"short")
+    for key, problem in ((tmp_path / "missing", "--token-key"), (short, "shorter than 32 bytes")):
+        with pytest.raises(InvalidSettings, match=problem):
+            async with router(nowhere(), token_key=key):
+                pass
+
+
+def test_every_setting_is_a_flag_and_a_variable() -> None:
+    settings = load(
+        RouterSettings,
+        "croupier-router",
+        ["--max-in-flight", "7", "--snapshot", "s", "--attempt-timeout", "0.5"],
+        {"CROUPIER_ROUTER_MAX_ITEMS": "9", "CROUPIER_ROUTER_INSECURE": "yes"},
+    )
+    assert (settings.max_in_flight, settings.max_items, settings.insecure) == (7, 9, True)
+    assert (settings.snapshot, settings.attempt_timeout) == (Path("s"), 0.5)
+    assert (settings.listen, settings.manager) == ("127.0.0.1:8500", "127.0.0.1:8400")
+
+
+@pytest.mark.system
+async def test_the_process_says_that_it_is_ready_serves_and_ends_well(tmp_path: Path) -> None:
+    async with world() as made:
+        argv = ["-m", "router.app", "--listen", "127.0.0.1:0", "--manager", made.manager.address]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *argv, "--snapshot", str(tmp_path / "s"), stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+            assert line.startswith("croupier-router on 127.0.0.1:")
+            assert line.endswith(" ready\n")
+            async with open_async(line.split()[2]) as channel:
+                assert await Router(channel, "").infer()
+            await eventually((tmp_path / "s").exists, "the snapshot")
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()

@@ -1,0 +1,161 @@
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from support.fakes import FakeCell, eventually, hang, refuse
+
+from croupier.client.channels import open_async
+from croupier.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidRequest, Unavailable
+from protos.inference.v2 import inference_pb2
+from router.attempt import CellUnreachable
+from router.cells import MODEL_INFER, Cells
+from router.view import KnownCell
+
+REQUEST = inference_pb2.ModelInferRequest(model_name="churn", artifact=bytes(32)).SerializeToString()
+
+
+@pytest.fixture
+async def cell() -> AsyncIterator[FakeCell]:
+    cell = FakeCell("a")
+    await cell.start()
+    yield cell
+    await cell.kill()
+
+
+@pytest.fixture
+async def cells(cell: FakeCell) -> AsyncIterator[Cells]:
+    cells = Cells(open_async, grace=5.0)
+    cells.update(known(cell))
+    yield cells
+    await cells.close()
+
+
+def known(*fakes: FakeCell) -> Mapping[str, KnownCell]:
+    return {fake.id: KnownCell(fake.registered()) for fake in fakes}
+
+
+async def ask(
+    cells: Cells, name: str = "a", timeout: float | None = 10.0
+) -> inference_pb2.ModelInferResponse:
+    return inference_pb2.ModelInferResponse.FromString(await cells.call(MODEL_INFER, name, REQUEST, timeout))
+
+
+async def test_bytes_go_there_and_back(cell: FakeCell, cells: Cells) -> None:
+    answer = await ask(cells)
+    assert list(answer.raw_output_contents) == [b"a", bytes(32)]
+    assert cell.calls[0].request.SerializeToString() == REQUEST
+    assert 9.0 < (cell.calls[0].remaining or 0) < 10.5
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidRequest("bad", field="inputs"),
+        FailedPrecondition("quarantined", reason="QUARANTINED"),
+        Unavailable("full", retry_after=1.5),
+        InternalError("bug"),
+    ],
+)
+async def test_what_the_cell_says_arrives_as_it_was_raised(
+    cell: FakeCell, cells: Cells, error: InvalidRequest
+) -> None:
+    cell.before = refuse(error)
+    with pytest.raises(type(error)) as caught:
+        await ask(cells)
+    assert type(caught.value) is type(error)
+    assert (caught.value.message, caught.value.reason) == (error.message, error.reason)
+    assert getattr(caught.value, "retry_after", 0) == getattr(error, "retry_after", 0)
+
+
+async def test_a_foreign_failure_is_internal_and_never_unknown(cell: FakeCell, cells: Cells) -> None:
+    cell.before = refuse(KeyError("x"))
+    with pytest.raises(InternalError):
+        await ask(cells)
+
+
+async def test_a_cell_that_is_not_there_is_unreachable(cell: FakeCell, cells: Cells) -> None:
+    await cell.kill()
+    with pytest.raises(CellUnreachable) as caught:
+        await ask(cells)
+    assert caught.value.retry_after > 0
+    with pytest.raises(CellUnreachable, match="not connected"):
+        await ask(cells, "never heard of")
+
+
+async def test_a_cell_that_dies_in_a_call_is_unreachable(cell: FakeCell, cells: Cells) -> None:
+    cell.before = hang
+    asking = asyncio.create_task(ask(cells))
+    await eventually(lambda: cell.calls, "the call")
+    await cell.kill()
+    with pytest.raises(CellUnreachable):
+        await asking
+
+
+async def test_a_deadline_passes(cell: FakeCell, cells: Cells) -> None:
+    cell.before = hang
+    with pytest.raises(DeadlineExceeded):
+        await ask(cells, timeout=0.1)
+
+
+async def test_a_cancelled_call_is_cancelled_at_the_cell(cell: FakeCell, cells: Cells) -> None:
+    cell.before = hang
+    asking = asyncio.create_task(ask(cells))
+    await eventually(lambda: cell.calls, "the call")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await eventually(lambda: cell.calls[0].cancelled, "the cell hears of it")
+
+
+async def test_a_new_address_is_a_new_channel_and_running_calls_end_in_peace(
+    cell: FakeCell, cells: Cells
+) -> None:
+    release = asyncio.Event()
+
+    async def wait(call: Any) -> None:
+        await release.wait()
+
+    cell.before = wait
+    asking = asyncio.create_task(ask(cells))
+    await eventually(lambda: cell.calls, "the call")
+    moved = FakeCell("a")
+    await moved.start()
+    try:
+        assert cells.update(known(moved)) == {"a"}
+        assert cells.update(known(moved)) == set()
+        await ask(cells)
+        assert len(moved.calls) == 1
+        release.set()
+        assert (await asking).raw_output_contents[0] == b"a"
+    finally:
+        await moved.kill()
+
+
+async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_up(cell: FakeCell) -> None:
+    cells = Cells(open_async, grace=0.01)
+    cells.update(known(cell))
+    cell.before = hang
+    asking = asyncio.create_task(ask(cells))
+    await eventually(lambda: cell.calls, "the call")
+    assert cells.update({}) == {"a"}
+    with pytest.raises(CellUnreachable):
+        await asking
+    await cells.close()
+
+
+async def test_a_restarted_cell_is_found_again(cell: FakeCell, cells: Cells) -> None:
+    await ask(cells)
+    await cell.kill()
+    with pytest.raises(CellUnreachable):
+        await ask(cells)
+    await cell.start()
+
+    async def answers() -> bool:
+        try:
+            return bool(await ask(cells))
+        except CellUnreachable:
+            return False
+
+    await eventually(partial(answers), "the cell is back")

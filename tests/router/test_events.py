@@ -1,0 +1,95 @@
+from collections.abc import Iterator
+
+import pytest
+from support.fakes import delta_event, generation, metric, model, no_change, view
+
+from protos.versions.v1 import versions_pb2 as pb
+from router.events import Assembly, BrokenWatch, change_of, events_of, view_of
+from router.view import EMPTY, Change, View
+from version_manager.catalog import Delta
+from version_manager.fleet import Cell
+
+MAP = generation(["a", "b"])
+FLEET = (Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1"))
+VIEW = view([model(name=f"m{n}") for n in range(1_100)], (MAP,), FLEET, revision=5)
+BAD = "croupier_router_bad_records_total"
+
+
+def assembled(events: Iterator[pb.WatchEvent], held: View = EMPTY) -> View:
+    assembly = Assembly(next(events).begin)
+    for event in events:
+        if event.HasField("end"):
+            return assembly.finish(event.end, held)
+        assembly.add(event.chunk)
+    raise AssertionError("no end")
+
+
+def same(left: View, right: View) -> bool:
+    return (
+        left.catalog == right.catalog and left.generations == right.generations and left.cells == right.cells
+    )
+
+
+def test_a_view_survives_its_events() -> None:
+    assert same(view_of(events_of(VIEW)), VIEW)
+    departed = VIEW.after(no_change(removed_cells=("a",)))
+    assert departed.cells["a"].departed
+    assert same(view_of(events_of(departed)), departed)
+    assert same(view_of(events_of(EMPTY)), EMPTY)
+
+
+def test_models_come_in_chunks() -> None:
+    sizes = [len(event.chunk.models) for event in events_of(VIEW) if event.HasField("chunk")]
+    assert sizes == [0, 500, 500, 100]
+
+
+def test_a_change_survives_its_event() -> None:
+    change = Change(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,))
+    assert change_of(delta_event(change).delta) == change
+
+
+def test_a_snapshot_with_a_missing_chunk_is_broken() -> None:
+    events = list(events_of(VIEW))
+    del events[2]
+    with pytest.raises(BrokenWatch, match="600 of 1100 models"):
+        view_of(events)
+    with pytest.raises(BrokenWatch, match="no whole snapshot"):
+        view_of(events[:-1])
+    with pytest.raises(BrokenWatch, match="no whole snapshot"):
+        view_of([])
+
+
+def test_bad_records_are_left_out_and_counted() -> None:
+    before = metric(BAD)
+    events = list(events_of(view([model(), model(name="bad")], (MAP,), FLEET)))
+    for message in events[2].chunk.models:
+        if message.name == "bad":
+            message.release.splits[0].basis_points = 1
+    events[1].chunk.cells[0].state = "dancing"
+    found = view_of(events)
+    assert [known.name for known in found.catalog] == ["churn"]
+    assert list(found.cells) == ["b"]
+    assert metric(BAD) == before + 2
+
+
+def test_bad_records_never_replace_good_ones() -> None:
+    held = view([model(), model(name="bad")], (MAP,), FLEET)
+    events = list(events_of(held))
+    for message in events[2].chunk.models:
+        if message.name == "bad":
+            message.release.splits[0].version = 99
+    events[1].chunk.generations[0].hand_size = 0
+    found = assembled(iter(events), held)
+    assert found.catalog.get("acme", "bad") == held.catalog.get("acme", "bad")
+    assert found.current is held.current
+
+
+def test_bad_records_of_a_delta_change_nothing() -> None:
+    held = view([model()], (MAP,), FLEET)
+    second = generation(["a"], number=2)
+    event = delta_event(Change(Delta(2, (model(versions=(2,)),)), FLEET, (), (second, MAP)))
+    event.delta.models[0].release.splits[0].basis_points = 9
+    event.delta.generations[0].seats[0].weight = -1
+    after = held.after(change_of(event.delta))
+    assert after.catalog.get("acme", "churn") == model()
+    assert after.generations == (MAP,)

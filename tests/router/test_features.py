@@ -1,0 +1,7 @@
+from router.features import NoFeatures
+from router.resolve import Target
+
+
+def test_nothing_is_added() -> None:
+    payload = b"\x0a\x01m"
+    assert NoFeatures().complete(Target("acme", "churn", 1, bytes(32)), payload) is payload

@@ -1,0 +1,124 @@
+import asyncio
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from support.fakes import eventually, generation, metric, model, no_change, snapshot_path, view
+
+from router import snapshot
+from router.feeds import Feed
+from router.view import View
+from version_manager.fleet import Cell
+
+MAP = generation(["a", "b"])
+FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
+VIEW = view([model(), model("globex")], (MAP,), FLEET, revision=5).after(no_change(removed_cells=("a",)))
+BAD = "croupier_router_bad_snapshots_total"
+FAILED = "croupier_router_snapshot_failures_total"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return snapshot_path(tmp_path)
+
+
+def feed() -> Feed:
+    async def silent(revision: int, catalog: str):
+        await asyncio.Event().wait()
+        yield
+
+    return Feed(silent, on_swap=lambda view: None, clock=time.monotonic, rng=Random(0))
+
+
+def facts(found: View) -> tuple[object, ...]:
+    return found.catalog, found.generations, dict(found.cells)
+
+
+def test_what_was_written_is_read(path: Path) -> None:
+    snapshot.write(path, VIEW)
+    assert facts(snapshot.read(path)) == facts(VIEW)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_is_replaced_as_a_whole(path: Path) -> None:
+    snapshot.write(path, VIEW)
+    path.with_name(path.name + ".new").write_bytes(b"left behind by a crash")
+    assert facts(snapshot.read(path)) == facts(VIEW)
+    later = view([model()], (MAP,), FLEET, revision=6)
+    snapshot.write(path, later)
+    assert facts(snapshot.read(path)) == facts(later)
+
+
+def test_no_file_is_no_view(path: Path) -> None:
+    before = metric(BAD)
+    assert snapshot.read_if_good(path) is None
+    assert metric(BAD) == before
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "other", "headless", "longer"])
+def test_a_damaged_file_is_refused_and_counted(path: Path, damage: str) -> None:
+    snapshot.write(path, VIEW)
+    data = bytearray(path.read_bytes())
+    if damage == "truncated":
+        data = data[:-3]
+    elif damage == "flipped":
+        data[len(data) // 2 + 20] ^= 1
+    elif damage == "empty":
+        data = bytearray()
+    elif damage == "other":
+        data[data.index(b"1\n")] = ord("2")
+    elif damage == "headless":
+        data = data[:30]
+    else:
+        data += b"\0"
+    path.write_bytes(data)
+    before = metric(BAD)
+    with pytest.raises(snapshot.CorruptSnapshot):
+        snapshot.read(path)
+    assert snapshot.read_if_good(path) is None
+    assert metric(BAD) == before + 1
+
+
+def test_a_rightly_signed_file_without_a_view_is_refused(path: Path) -> None:
+    snapshot.write(path, VIEW)
+    whole = path.read_bytes()
+    start = len(snapshot._MAGIC) + 32
+    for body in (b"", b"\x05", b"\x02\0\0\0\xff\xff", whole[start : start + 4 + whole[start]]):
+        digest = snapshot.hashlib.sha256(body).digest()
+        path.write_bytes(snapshot._MAGIC + digest + body)
+        with pytest.raises(snapshot.CorruptSnapshot):
+            snapshot.read(path)
+
+
+async def test_the_file_follows_the_feed(path: Path) -> None:
+    source = feed()
+    keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.01))
+    try:
+        await source.load(VIEW)
+        await eventually(path.exists, "the first write")
+        later = VIEW.after(no_change(cells=(Cell("a", "zone-0", "a:2"),)))
+        await source.load(later)
+        await eventually(lambda: facts(snapshot.read(path)) == facts(later), "the second write")
+    finally:
+        keeper.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeper
+
+
+async def test_a_full_disk_is_counted_and_tried_again_with_the_next_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, source = metric(FAILED), feed()
+    path.parent.mkdir(parents=True)
+    blocker = path.with_name(path.name + ".new")
+    blocker.mkdir()
+    keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.01))
+    try:
+        await source.load(VIEW)
+        await eventually(lambda: metric(FAILED) == before + 1, "the failure")
+        blocker.rmdir()
+        await source.load(view([model()], (MAP,), FLEET, revision=6))
+        await eventually(path.exists, "the write")
+    finally:
+        keeper.cancel()

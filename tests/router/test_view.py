@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+from support.fakes import generation, model, no_change, view
+
+from router.view import EMPTY, Change, collapse, refusal
+from version_manager.catalog import Delta
+from version_manager.fleet import Cell, CellState, Load
+
+CELLS = ["a", "b", "c", "d"]
+MAP = generation(CELLS)
+FLEET = [Cell(name, "zone-0", f"{name}:1") for name in CELLS]
+HELD = view([model(name=f"m{n}") for n in range(40)], (MAP,), FLEET, revision=10)
+
+
+def names(number: int) -> list[tuple[str, str]]:
+    return [("acme", f"m{n}") for n in range(number)]
+
+
+def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
+    change = Change(Delta(11, (model(name="new"),), (("acme", "m0"),)))
+    after = HELD.after(change)
+    assert (after.catalog.revision, after.catalog.size) == (11, 40)
+    assert after.catalog.get("acme", "new").name == "new"
+    assert HELD.catalog.get("acme", "m0").name == "m0"
+    assert (after.current, after.cells) == (HELD.current, HELD.cells)
+
+
+def test_a_delta_that_is_not_newer_changes_nothing() -> None:
+    assert HELD.after(Change(Delta(10, (model(name="new"),)))) is HELD
+
+
+def test_a_load_report_changes_nothing() -> None:
+    loaded = replace(FLEET[0], load=Load(used_bytes=5))
+    assert HELD.after(no_change(cells=(loaded,))) is HELD
+
+
+def test_a_cell_that_moves_or_drains_is_seen() -> None:
+    moved, drains = replace(FLEET[0], address="a:2"), replace(FLEET[1], state=CellState.DRAINING)
+    after = HELD.after(no_change(cells=(moved, drains)))
+    assert after.cells["a"].cell.address == "a:2"
+    assert after.cells["b"].cell.state is CellState.DRAINING
+
+
+def test_a_removed_cell_is_departed_with_its_address_and_may_come_back() -> None:
+    after = HELD.after(no_change(removed_cells=("a", "never heard of")))
+    assert after.cells["a"].departed
+    assert after.cells["a"].cell.address == "a:1"
+    assert after.cells.keys() == set(CELLS)
+    assert after.after(no_change(removed_cells=("a",))) is after
+    assert after.after(no_change(cells=(FLEET[0],))).cells == HELD.cells
+
+
+def test_a_departed_cell_is_dropped_once_no_shard_map_seats_it() -> None:
+    departed = HELD.after(no_change(removed_cells=("a",)))
+    second, third = generation(CELLS[1:], number=2), generation(CELLS[1:], number=3)
+    assert "a" in departed.after(no_change(generations=(second, MAP))).cells
+    assert "a" not in departed.after(no_change(generations=(third, second))).cells
+
+
+def test_a_new_generation_keeps_the_hands_of_the_one_before() -> None:
+    second = generation(CELLS[1:], number=2)
+    after = HELD.after(no_change(generations=(second, MAP)))
+    assert after.generations == (second, MAP)
+    assert after.previous is HELD.current
+
+
+def test_cells_that_a_snapshot_lacks_are_departed() -> None:
+    after = view(list(HELD.catalog), (MAP,), FLEET[1:], revision=11, held=HELD)
+    assert {name for name, known in after.cells.items() if known.departed} == {"a"}
+    assert after.current is HELD.current
+    none_left = view(list(HELD.catalog), (MAP,), (), revision=11, held=HELD)
+    assert all(known.departed for known in none_left.cells.values())
+    assert none_left.cells.keys() == set(CELLS)
+
+
+def test_a_first_catalog_is_taken_as_it_is() -> None:
+    assert refusal(EMPTY, view()) == ""
+    assert refusal(EMPTY, HELD) == ""
+
+
+def test_a_like_catalog_is_taken_whatever_its_name() -> None:
+    models = list(HELD.catalog)
+    assert refusal(HELD, view(models, (MAP,), revision=10)) == ""
+    assert refusal(HELD, view(models[:30], (MAP,), revision=11)) == ""
+    assert refusal(HELD, view(models, (MAP,), revision=3, catalog="restored")) == ""
+
+
+def test_an_older_revision_is_refused() -> None:
+    assert refusal(HELD, view(list(HELD.catalog), (MAP,), revision=9)) == "it is older than what is held"
+
+
+def test_a_catalog_without_its_shard_map_is_refused() -> None:
+    assert refusal(HELD, view(list(HELD.catalog), (), revision=11)) == "it has no shard map"
+
+
+def test_a_shrunken_catalog_is_refused() -> None:
+    models = list(HELD.catalog)
+    assert refusal(HELD, view(models[:19], (MAP,), revision=11)) == "it lost 21 of 40 models"
+    assert refusal(HELD, view(models[:20], (MAP,), revision=11)) == ""
+    assert refusal(HELD, view([], (MAP,), revision=11)) == "it lost 40 of 40 models"
+    assert refusal(HELD, view([], (), revision=1, catalog="wiped")) == "it has no shard map"
+
+
+def test_the_last_few_models_may_go_only_in_the_same_catalog_further_on() -> None:
+    few = view([model()], (MAP,), revision=10)
+    assert refusal(few, view([], (MAP,), revision=11)) == ""
+    assert refusal(few, view([], (MAP,), revision=10)) == "it is empty"
+    assert refusal(few, view([], (MAP,), revision=11, catalog="other")) == "it is empty"
+    without_map = view([model()], (), revision=10)
+    assert refusal(without_map, view([], (), revision=5, catalog="wiped")) == "it is empty"
+
+
+def test_a_delta_may_remove_a_few_models_but_not_most() -> None:
+    few = view([model()], (MAP,), revision=10)
+    assert collapse(few, few.after(Change(Delta(11, (), (("acme", "churn"),))))) == ""
+    assert collapse(HELD, HELD.after(Change(Delta(11, (), tuple(names(20)))))) == ""
+    assert collapse(HELD, HELD.after(Change(Delta(11, (), tuple(names(21)))))) == "it lost 21 of 40 models"
