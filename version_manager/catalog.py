@@ -48,10 +48,14 @@ class Catalog:
 
     def get(self, tenant: str, name: str) -> Model:
         """Raises UnknownModel."""
-        model = self._buckets[_bucket_of(tenant)].get((tenant, name))
+        model = self.find(tenant, name)
         if model is None:
             raise UnknownModel(f"tenant {tenant} has no model {name}")
         return model
+
+    def find(self, tenant: str, name: str) -> Model | None:
+        """The model, None without it."""
+        return self._buckets[_bucket_of(tenant)].get((tenant, name))
 
     def of_tenant(self, tenant: str) -> Iterator[Model]:
         """The models of one tenant."""

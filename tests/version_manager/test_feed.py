@@ -1,0 +1,161 @@
+import asyncio
+from contextlib import aclosing
+
+import pytest
+from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_keys, version
+
+from protos.versions.v1 import versions_pb2 as pb
+from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
+from version_manager.history import Change
+from version_manager.mirror import Mirror
+from version_manager.records import encode
+from version_manager.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
+
+HEARTBEAT = 0.02
+
+
+class NoEtcd:
+    pass
+
+
+@pytest.fixture
+def etcd() -> FakeEtcd:
+    return FakeEtcd(model_keys("acme", "churn") | shard_keys(2, 1) | {KEYS.cell("cell-1"): encode(cell())})
+
+
+@pytest.fixture
+def mirror(etcd) -> Mirror:
+    mirror = Mirror(NoEtcd(), KEYS, history=3)
+    mirror.take(etcd.listed())
+    return mirror
+
+
+@pytest.fixture
+def feed(mirror) -> Feed:
+    return Feed(mirror, heartbeat=HEARTBEAT)
+
+
+async def read(events, count: int) -> list[pb.WatchEvent]:
+    async with asyncio.timeout(10):
+        return [await anext(events) for _ in range(count)]
+
+
+async def until_not(events, kind: str) -> pb.WatchEvent:
+    async with asyncio.timeout(10):
+        while (event := await anext(events)).WhichOneof("event") == kind:
+            pass
+        return event
+
+
+def kinds(events) -> list[str]:
+    return [event.WhichOneof("event") for event in events]
+
+
+def cell_put(etcd: FakeEtcd, name: str):
+    return etcd.put({KEYS.cell(name): encode(cell(name))})
+
+
+async def test_a_new_watcher_gets_everything_then_changes(feed, mirror, etcd):
+    async with aclosing(feed.watch("", 0)) as events:
+        begin, first, models, end = await read(events, 4)
+        assert kinds([begin, first, models, end]) == ["begin", "chunk", "chunk", "end"]
+        assert (begin.begin.catalog, begin.begin.revision) == (mirror.map.catalog.name, 10)
+        assert [cell_from_pb(one) for one in first.chunk.cells] == [cell()]
+        assert [generation_from_pb(one) for one in first.chunk.generations] == [generation(2), generation(1)]
+        assert [model_from_pb(one) for one in models.chunk.models] == list(mirror.map.catalog)
+        assert end.end.models == 1
+
+        mirror.take(etcd.put({KEYS.version("acme", "churn", 2): encode(version(2))}))
+        (delta,) = await read(events, 1)
+        assert delta_from_pb(delta.delta).models == tuple(mirror.map.catalog)
+        assert delta.delta.revision == 11
+        assert not delta.delta.generations
+
+
+async def test_a_quiet_watcher_gets_heartbeats(feed, mirror):
+    async with aclosing(feed.watch(mirror.map.catalog.name, 10)) as events:
+        assert [event.heartbeat.revision for event in await read(events, 3)] == [10, 10, 10]
+
+
+async def test_a_watcher_that_comes_back_gets_what_it_missed(feed, mirror, etcd):
+    mirror.take(cell_put(etcd, "cell-2"))
+    mirror.take(cell_put(etcd, "cell-3"))
+    async with aclosing(feed.watch(mirror.map.catalog.name, 11)) as events:
+        missed, beat = await read(events, 2)
+        assert (missed.delta.revision, [one.id for one in missed.delta.cells]) == (12, ["cell-3"])
+        assert beat.heartbeat.revision == 12
+
+
+@pytest.mark.parametrize("known", [("other", 10), ("", 10), (None, 9), (None, 0)])
+async def test_a_watcher_that_cannot_resume_gets_a_snapshot(feed, mirror, known):
+    name = mirror.map.catalog.name if known[0] is None else known[0]
+    async with aclosing(feed.watch(name, known[1])) as events:
+        assert kinds(await read(events, 4)) == ["begin", "chunk", "chunk", "end"]
+
+
+async def test_a_watcher_that_is_slower_than_the_history_gets_a_new_snapshot(feed, mirror, etcd):
+    async with aclosing(feed.watch("", 0)) as events:
+        await read(events, 4)
+        for number in range(2, 9):
+            mirror.take(cell_put(etcd, f"cell-{number}"))
+        begin, cells, *_ = await read(events, 4)
+        assert begin.begin.revision == 17
+        assert len(cells.chunk.cells) == 8
+
+
+async def test_a_snapshot_in_progress_does_not_see_what_changes(feed, mirror, etcd):
+    async with aclosing(feed.watch("", 0)) as events:
+        await read(events, 1)
+        mirror.take(cell_put(etcd, "cell-2"))
+        cells, _, _, delta = await read(events, 4)
+        assert [one.id for one in cells.chunk.cells] == ["cell-1"]
+        assert [one.id for one in delta.delta.cells] == ["cell-2"]
+
+
+async def test_a_watcher_ahead_of_this_manager_waits_for_it(feed, mirror, etcd):
+    async with aclosing(feed.watch(mirror.map.catalog.name, 11)) as events:
+        waiting = asyncio.create_task(anext(events))
+        await asyncio.sleep(0)
+        mirror.take(cell_put(etcd, "cell-2"))
+        assert (await waiting).WhichOneof("event") == "heartbeat"
+
+
+async def test_another_catalog_begins_with_a_snapshot_in_the_same_stream(feed, mirror, etcd):
+    content = {key: pair.value for key, pair in etcd.content.items()}
+    async with aclosing(feed.watch("", 0)) as events:
+        await read(events, 4)
+        mirror.take(FakeEtcd(content, cluster_id=9, revision=2).listed())
+        begin = await until_not(events, "heartbeat")
+        assert (begin.begin.catalog, begin.begin.revision) == (mirror.map.catalog.name, 2)
+
+
+async def test_a_cancelled_watcher_leaves_the_others(feed, mirror, etcd):
+    name = mirror.map.catalog.name
+    async with aclosing(feed.watch(name, 10)) as first, aclosing(feed.watch(name, 10)) as second:
+        gone = asyncio.create_task(until_not(first, "heartbeat"))
+        await read(second, 1)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        mirror.take(cell_put(etcd, "cell-2"))
+        assert (await until_not(second, "heartbeat")).delta.revision == 11
+
+
+def test_large_catalogs_come_in_chunks():
+    content: dict[str, bytes] = {}
+    for number in range(2 * MODELS_A_CHUNK + 1):
+        content[KEYS.version("acme", f"model-{number}", 1)] = encode(version())
+    mirror = Mirror(NoEtcd(), KEYS)
+    mirror.take(FakeEtcd(content).listed())
+    events = list(snapshot(mirror.map))
+    assert [len(event.chunk.models) for event in events[1:-1]] == [0, MODELS_A_CHUNK, MODELS_A_CHUNK, 1]
+    assert events[-1].end.models == 2 * MODELS_A_CHUNK + 1
+
+
+def test_a_delta_carries_every_kind_of_change():
+    change = Change(5, (), (("acme", "churn"),), (cell(),), ("cell-2",), (generation(2), generation(1)))
+    message = delta_to_pb(change)
+    assert [(key.tenant, key.name) for key in message.removed_models] == [("acme", "churn")]
+    assert [one.id for one in message.cells] == ["cell-1"]
+    assert list(message.removed_cells) == ["cell-2"]
+    assert [one.number for one in message.generations] == [2, 1]

@@ -1,0 +1,191 @@
+"""Writers against each other and against what others left in etcd; the plain ways are in test_server."""
+
+import asyncio
+import random
+
+import pytest
+from support.manager import artifact, release
+
+from croupier.artifacts.format import digest_of
+from croupier.errors import AlreadyExists, Conflict, NotFound
+from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
+from version_manager.audit import Actor, Audit
+from version_manager.keys import Keys
+from version_manager.publisher import DigestMismatch, Publisher, Upload
+from version_manager.records import encode
+from version_manager.release import Release, Split, Version
+from version_manager.writer import TooManyWriters, Writer
+
+KEYS = Keys()
+ACTOR = Actor("tester", "here")
+
+
+class Interfering(Etcd):
+    """etcd in which somebody else writes just before each of the first `times` transactions."""
+
+    def __init__(self, config: EtcdConfig, times: int, key: str) -> None:
+        super().__init__(config)
+        self.left = times
+        self.key = key
+        self.number = 0
+
+    async def transact(self, compares, ops):
+        if self.left:
+            self.left -= 1
+            self.number += 1
+            whole = Release(self.number, (Split(1, 10_000),))
+            await self.put(self.key, encode(whole))
+        return await super().transact(compares, ops)
+
+
+class MemoryStore:
+    def __init__(self):
+        self.kept = {}
+
+    async def put(self, data):
+        self.kept[digest_of(data)] = data
+        return digest_of(data)
+
+
+class OpenMirror:
+    """A mirror that is never frozen and sees everything at once."""
+
+    def check_writable(self):
+        pass
+
+    async def reached(self, revision, timeout):
+        return True
+
+
+def publisher(etcd: Etcd, store: MemoryStore) -> Publisher:
+    mirror = OpenMirror()
+    audit = Audit(KEYS, lambda: 1_700_000_000 * 10**9, random.Random(1))
+    writer = Writer(etcd, mirror)
+    return Publisher(etcd, store, mirror, writer, KEYS, audit, clock=lambda: 1_700_000_000 * 10**9)
+
+
+async def test_a_change_made_meanwhile_is_seen_and_the_write_tried_again(fleet):
+    config = EtcdConfig((fleet.etcd.endpoint,))
+    async with Interfering(config, 2, KEYS.release("acme", "churn")) as etcd:
+        await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
+        wanted = Release(0, (Split(1, 10_000),), {"canary": 1})
+        made = await publisher(etcd, MemoryStore()).set_release("acme", "churn", wanted, 0, ACTOR)
+        assert made == Release(3, wanted.splits, wanted.labels)
+
+
+async def test_a_change_that_never_gets_through_is_a_conflict(fleet):
+    config = EtcdConfig((fleet.etcd.endpoint,))
+    async with Interfering(config, 99, KEYS.release("acme", "churn")) as etcd:
+        await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
+        with pytest.raises(TooManyWriters):
+            await publisher(etcd, MemoryStore()).set_release(
+                "acme", "churn", Release(0, (Split(1, 10_000),)), 0, ACTOR
+            )
+
+
+async def test_an_artifact_with_another_digest_never_reaches_the_store(fleet):
+    store = MemoryStore()
+    upload = Upload("acme", "churn", 0, bytes(32), artifact())
+    with pytest.raises(DigestMismatch):
+        await publisher(fleet.raw, store).publish(upload, ACTOR)
+    assert not store.kept
+
+
+async def test_the_record_has_the_time_and_the_entry_the_name(fleet):
+    data = artifact()
+    upload = Upload("acme", "churn", 0, digest_of(data), data)
+    made = await publisher(fleet.raw, MemoryStore()).publish(upload, ACTOR)
+    assert made == Version(1, digest_of(data), len(data), "onnx", 1_700_000_000.0)
+    (entry,) = await fleet.audit()
+    assert b'"who":"tester"' in entry
+    assert b'"at":"2023-11-14T22:13:20.000+00:00"' in entry
+
+
+async def test_publishers_at_once_get_numbers_of_their_own(fleet, client):
+    other = await fleet.start_manager()
+    made = await asyncio.gather(
+        *(who.publish("acme", "churn", artifact(f"{n}")) for n, who in enumerate([client, other] * 2))
+    )
+    assert sorted(version.number for version in made) == [1, 2, 3, 4]
+
+
+async def test_one_of_two_releases_made_from_the_same_one_is_refused(client):
+    for text in "12":
+        await client.publish("acme", "churn", artifact(text), release_if_first=True)
+    results = await asyncio.gather(
+        *(client.set_release(release("acme", "churn", (n, 10_000), expected=1)) for n in (1, 2)),
+        return_exceptions=True,
+    )
+    assert sorted(isinstance(result, Conflict) for result in results) == [False, True]
+
+
+async def test_deleting_and_releasing_the_same_version_at_once_leaves_no_broken_release(fleet, client):
+    for text in "12":
+        await client.publish("acme", "churn", artifact(text), release_if_first=True)
+    await asyncio.gather(
+        client.set_release(release("acme", "churn", (2, 10_000))),
+        client.delete_version("acme", "churn", 2),
+        return_exceptions=True,
+    )
+    model = await client.get_model("acme", "churn")
+    assert {split.version for split in model.release.splits} <= {one.number for one in model.versions}
+
+
+async def test_a_model_of_many_versions_goes_in_parts(fleet, client):
+    many = [
+        Put(KEYS.version("acme", "churn", n), encode(Version(n, bytes(32), 1, "onnx"))) for n in range(1, 241)
+    ]
+    for first in range(0, len(many), 120):
+        await fleet.raw.transact([], many[first : first + 120])
+    await client.publish("acme", "churn", artifact())
+    assert (await client.get_model("acme", "churn")).versions[-1].number == 241
+    await client.delete_model("acme", "churn")
+    assert not (await fleet.raw.range("croupier/")).items
+    assert len(await fleet.audit()) == 1 + 3
+
+
+async def test_a_number_taken_by_garbage_is_taken(fleet, client):
+    await fleet.raw.put(KEYS.version("acme", "churn", 1), b"?")
+    assert (await client.publish("acme", "churn", artifact())).number == 2
+    with pytest.raises(AlreadyExists):
+        await client.publish("acme", "churn", artifact(), version=1)
+    await client.delete_version("acme", "churn", 1)
+    assert (await client.publish("acme", "churn", artifact("b"), version=1)).number == 1
+
+
+async def test_a_garbage_release_is_replaced_by_the_next_one(fleet, client):
+    for text in "12":
+        await client.publish("acme", "churn", artifact(text), release_if_first=True)
+    await client.set_release(release("acme", "churn", (2, 10_000)))
+    await fleet.raw.put(KEYS.release("acme", "churn"), b"?")
+    # What it says is gone, what is served is not: version 2 stays in use, the numbers go on.
+    await client.publish("acme", "churn", artifact("3"), release_if_first=True)
+    assert (await client.get_model("acme", "churn")).release.number == 2
+    with pytest.raises(Conflict):
+        await client.set_release(release("acme", "churn", (1, 10_000), expected=1))
+    made = await client.set_release(release("acme", "churn", (1, 10_000), expected=2))
+    assert made.number == 3
+
+
+async def test_an_artifact_whose_store_lost_it_is_mended_by_publishing_again(fleet, client):
+    made = await client.publish("acme", "churn", artifact())
+    (kept,) = [path for path in (fleet.folder / "objects").rglob("*") if path.is_file()]
+    kept.unlink()
+    assert await client.publish("acme", "churn", artifact()) == made
+    assert kept.read_bytes() == artifact()
+
+
+async def test_a_cancelled_publish_leaves_etcd_as_it_was_or_whole(fleet, client):
+    publishing = asyncio.create_task(client.publish("acme", "churn", artifact(), release_if_first=True))
+    await asyncio.sleep(0)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    assert len((await fleet.raw.range("croupier/")).items) in {0, 2}
+
+
+async def test_a_transaction_is_one_even_if_a_key_is_not_there(fleet):
+    outcome = await fleet.raw.transact([], [Put("croupier-x/1", b"1"), Delete("croupier-x/2")])
+    assert outcome.succeeded
+    with pytest.raises(NotFound):
+        await fleet.client.delete_model("acme", "nothing")

@@ -1,0 +1,213 @@
+"""Cells that join, report, change state, fall silent, come back: on a real etcd, through real gRPC."""
+
+import asyncio
+import json
+from contextlib import aclosing
+
+import pytest
+from support.etcd import until
+from support.manager import Fleet, JoinedCell, cell_report, joined
+
+from croupier.errors import Conflict, CroupierError, DeadlineExceeded, InvalidRequest, Unavailable
+from protos.versions.v1 import versions_pb2 as pb
+
+KEY = "croupier/cells/cell-1"
+
+
+async def listed(client) -> dict[str, pb.Cell]:
+    return {cell.id: cell for cell in await client.list_cells()}
+
+
+async def until_listed(client, *cells: str) -> None:
+    async def are_listed() -> bool:
+        return (await listed(client)).keys() == set(cells)
+
+    await until(are_listed)
+
+
+async def test_a_joined_cell_is_listed_until_its_stream_ends(fleet, client):
+    cell = JoinedCell(client, cell_report("cell-1"))
+    assert (await anext(cell.answers)).lease_seconds == 10
+    await until_listed(client, "cell-1")
+    record = await fleet.raw.get(KEY)
+    assert json.loads(record.value) == {
+        "zone": "zone-a",
+        "address": "127.0.0.1:9000",
+        "weight": 1.0,
+        "state": "active",
+    }
+    assert record.lease
+    cell.hang_up()
+    assert [answer async for answer in cell.answers] == []
+    await until_listed(client)
+    assert await fleet.raw.get(KEY) is None
+
+
+async def test_a_cancelled_stream_leaves_too(client):
+    cell = JoinedCell(client, cell_report("cell-1"))
+    await anext(cell.answers)
+    await until_listed(client, "cell-1")
+    reading = asyncio.create_task(anext(cell.answers))
+    await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises((asyncio.CancelledError, CroupierError)):
+        await reading
+    await until_listed(client)
+
+
+async def test_loads_are_listed_and_cost_etcd_nothing(fleet, client):
+    async with joined(client, cell_report("cell-1")) as cell:
+        await until_listed(client, "cell-1")
+        before = (await fleet.raw.range("croupier/")).revision
+        async with aclosing(client.watch()) as events:
+            while (await anext(events)).WhichOneof("event") != "end":
+                pass
+            for used in range(1, 20):
+                await cell.say(cell_report("cell-1", used=used))
+            assert (await listed(client))["cell-1"].load.used_bytes == 19
+            assert (await anext(events)).WhichOneof("event") == "heartbeat"
+        assert (await fleet.raw.range("croupier/")).revision == before
+
+
+async def test_a_new_state_is_written_and_watched(fleet, client):
+    async with joined(client, cell_report("cell-1")) as cell:
+        await cell.say(cell_report("cell-1", state="draining", used=5))
+        record = await fleet.raw.get(KEY)
+        assert json.loads(record.value)["state"] == "draining"
+        assert record.lease
+
+        async def is_draining() -> bool:
+            return (await listed(client))["cell-1"].state == "draining"
+
+        await until(is_draining)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"id": ""}, "id"),
+        ({"id": "../x"}, "id"),
+        ({"id": "a\0b"}, "id"),
+        ({"zone": ""}, "zone"),
+        ({"address": ""}, "address"),
+        ({"address": "here"}, "address"),
+        ({"weight": 0.0}, "weight"),
+        ({"weight": float("nan")}, "weight"),
+        ({"state": "asleep"}, "state"),
+    ],
+)
+async def test_a_cell_that_describes_itself_wrongly_is_refused(fleet, client, change, field):
+    request = cell_report("cell-1")
+    for name, value in change.items():
+        setattr(request.cell, name, value)
+    with pytest.raises(InvalidRequest) as refused:
+        await anext(JoinedCell(client, request).answers)
+    assert refused.value.field == field
+    assert not (await fleet.raw.range("croupier")).items
+
+
+async def test_a_wrong_state_later_ends_the_stream(client):
+    cell = JoinedCell(client, cell_report("cell-1"))
+    await anext(cell.answers)
+    with pytest.raises(InvalidRequest):
+        await cell.say(cell_report("cell-1", state="asleep"))
+    await until_listed(client)
+
+
+async def test_a_stream_without_a_message_is_refused(client):
+    async def nothing():
+        return
+        yield
+
+    with pytest.raises(InvalidRequest):
+        await anext(client.join(nothing()))
+
+
+async def test_a_silent_cell_is_taken_for_gone(tmp_path):
+    async with Fleet(tmp_path, lease_seconds=0.5) as fleet:
+        cell = JoinedCell(fleet.client, cell_report("cell-1"))
+        await anext(cell.answers)
+        await until_listed(fleet.client, "cell-1")
+        with pytest.raises(DeadlineExceeded) as gone:
+            await anext(cell.answers)
+        assert gone.value.reason == "CELL_SILENT"
+        await until_listed(fleet.client)
+        silent = JoinedCell(fleet.client, cell_report("cell-1"))
+        silent._reports.get_nowait()
+        with pytest.raises(DeadlineExceeded):
+            await anext(silent.answers)
+
+
+async def test_the_newest_join_of_an_id_wins(fleet, client):
+    old = JoinedCell(client, cell_report("cell-1", port=9001))
+    await anext(old.answers)
+    async with joined(client, cell_report("cell-1", port=9002)):
+        with pytest.raises(Conflict) as superseded:
+            await anext(old.answers)
+        assert superseded.value.reason == "SUPERSEDED"
+        assert b"9002" in (await fleet.raw.get(KEY)).value
+
+        async def is_new() -> bool:
+            return (await listed(client))["cell-1"].address == "127.0.0.1:9002"
+
+        await until(is_new)
+
+
+async def test_a_cell_moves_to_another_manager(fleet, client):
+    other = await fleet.start_manager()
+    old = JoinedCell(client, cell_report("cell-1", port=9001))
+    await anext(old.answers)
+    async with joined(other, cell_report("cell-1", port=9002)):
+        # The old stream finds out when it has to write; its end takes nothing away.
+        with pytest.raises(Conflict):
+            await old.say(cell_report("cell-1", state="draining", port=9001))
+        await until_listed(client, "cell-1")
+        assert b"9002" in (await fleet.raw.get(KEY)).value
+
+
+async def test_a_stopping_manager_leaves_its_cells_to_their_leases(fleet, client):
+    cell = JoinedCell(client, cell_report("cell-1"))
+    await anext(cell.answers)
+    other = await fleet.start_manager()
+    await until_listed(other, "cell-1")
+    await fleet.stop_manager(0)
+    with pytest.raises(CroupierError):
+        await anext(cell.answers)
+    assert await fleet.raw.get(KEY) is not None
+    assert (await listed(other)).keys() == {"cell-1"}
+    async with joined(other, cell_report("cell-1")) as back:
+        await back.say(cell_report("cell-1", used=3))
+        assert (await listed(other))["cell-1"].load.used_bytes == 3
+
+
+async def test_a_cell_whose_record_was_overwritten_by_hand_goes_on(fleet, client):
+    async with joined(client, cell_report("cell-1")) as cell:
+        await until_listed(client, "cell-1")
+        await fleet.raw.put(KEY, b"garbage")
+        await cell.say(cell_report("cell-1", state="draining"))
+        assert b"draining" in (await fleet.raw.get(KEY)).value
+
+
+@pytest.mark.system
+async def test_a_lost_lease_is_renewed_when_etcd_is_back(tmp_path):
+    async with Fleet(tmp_path, lease_seconds=1.0) as fleet:
+        cell = JoinedCell(fleet.client, cell_report("cell-1"))
+        await anext(cell.answers)
+        lease = (await fleet.raw.get(KEY)).lease
+        await fleet.etcd.wipe(new_cluster=False)
+
+        async def is_back() -> bool:
+            await cell.say(cell_report("cell-1"))
+            found = await fleet.raw.get(KEY)
+            return found is not None and found.lease not in {0, lease}
+
+        await until(is_back)
+
+
+async def test_no_cell_joins_without_etcd(fleet, client):
+    fleet.etcd.sigstop()
+    try:
+        with pytest.raises(Unavailable):
+            await anext(JoinedCell(client, cell_report("cell-1")).answers)
+    finally:
+        fleet.etcd.sigcont()

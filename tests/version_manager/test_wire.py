@@ -1,0 +1,52 @@
+import pytest
+
+from protos.versions.v1 import versions_pb2 as pb
+from sharding.generation import Generation, Override, Seat
+from version_manager import wire
+from version_manager.catalog import Delta
+from version_manager.fleet import Cell, CellState, Load
+from version_manager.release import Model, Release, Split, Version
+
+VERSIONS = {1: Version(1, bytes(32), 10, "onnx", 1.5), 2: Version(2, bytes([1]) * 32, 11, "onnx", 2.5)}
+MODELS = [
+    Model("acme", "churn", VERSIONS, Release(3, (Split(1, 4_000), Split(2, 6_000)), {"canary": 2})),
+    Model("acme", "unreleased", VERSIONS),
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_survive_the_wire(model):
+    message = pb.Model.FromString(wire.model_to_pb(model).SerializeToString())
+    assert wire.model_from_pb(message) == model
+
+
+def test_generations_survive_the_wire():
+    generation = Generation(
+        7,
+        2**64 - 1,
+        4,
+        (Seat("cell-1", "a", 1.5), Seat("cell-2", "b", 1.0, draining=True)),
+        {"acme": Override(("cell-1",), ("cell-2",), 3, "group"), "beta": Override(hand_size=2)},
+    )
+    message = pb.Generation.FromString(wire.generation_to_pb(generation).SerializeToString())
+    assert wire.generation_from_pb(message) == generation
+
+
+def test_cells_survive_the_wire():
+    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, Load(1, 2, 3, 4, 5.5, 6, 7))
+    message = pb.Cell.FromString(wire.cell_to_pb(cell).SerializeToString())
+    assert wire.cell_from_pb(message) == cell
+
+
+def test_an_unknown_state_is_refused():
+    with pytest.raises(ValueError, match="asleep"):
+        wire.cell_from_pb(pb.Cell(id="cell-1", state="asleep"))
+
+
+def test_a_delta_names_what_is_set_and_what_is_removed():
+    message = pb.WatchEvent.Delta(
+        revision=9,
+        models=[wire.model_to_pb(MODELS[0])],
+        removed_models=[pb.ModelKey(tenant="acme", name="old")],
+    )
+    assert wire.delta_from_pb(message) == Delta(9, (MODELS[0],), (("acme", "old"),))

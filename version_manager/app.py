@@ -1,0 +1,187 @@
+"""The version manager's process: builds the parts, serves, stops.
+
+It serves once it has a map, so it waits for etcd at the start. At the stop it leaves the cells'
+records to their leases: see `registry`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from croupier import settings
+from croupier.lifecycle import Lifecycle, run
+from croupier.settings import InvalidSettings, ServerSettings, option
+from croupier.stores.etcd import Etcd, EtcdConfig
+from croupier.stores.objects import open_store
+from croupier.telemetry import logs, metrics
+from croupier.transport.server import Server
+from protos.versions.v1 import versions_pb2_grpc
+from version_manager.audit import Audit
+from version_manager.feed import Feed
+from version_manager.keys import Keys
+from version_manager.mirror import Mirror
+from version_manager.publisher import Publisher
+from version_manager.registry import Registry
+from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
+from version_manager.shards import Shards
+from version_manager.writer import Writer
+
+PROGRAM = "croupier-version-manager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagerSettings(ServerSettings):
+    """What a version manager can be told."""
+
+    listen: str = option("127.0.0.1:8400", "host:port to serve on; port 0 picks a free one")
+    etcd: tuple[str, ...] = option(("127.0.0.1:2379",), "etcd's endpoints: host:port[,host:port...]")
+    etcd_ca: Path | None = option(None, "PEM file of the authority that signs etcd's certificates")
+    etcd_certificate: Path | None = option(None, "PEM file of the certificate shown to etcd")
+    etcd_key: Path | None = option(None, "PEM file of its private key")
+    etcd_user: str = option("", "user name at etcd")
+    etcd_password_file: Path | None = option(None, "file with the password of that user")
+    prefix: str = option("croupier/", "what every key in etcd begins with")
+    store: str = option("", "object store of artifacts: file:///folder or s3://bucket/prefix?endpoint=...")
+    lease_seconds: float = option(10.0, "after how many silent seconds a cell is taken for gone")
+    history: int = option(20_000, "changed things kept for routers that come back")
+    max_artifact_bytes: int = option(DEFAULT_MAX_ARTIFACT_BYTES, "largest artifact that is taken")
+    grace_seconds: float = option(1.0, "how long running requests may take at the end")
+
+    @property
+    def etcd_config(self) -> EtcdConfig:
+        """Raises InvalidSettings."""
+        return EtcdConfig(
+            endpoints=self.etcd,
+            ca=self.etcd_ca,
+            certificate=self.etcd_certificate,
+            key=self.etcd_key,
+            user=self.etcd_user,
+            password=_password(self.etcd_password_file),
+        )
+
+    @property
+    def store_url(self) -> str:
+        return self.store or f"file://{settings.home() / 'objects'}"
+
+    def check(self) -> None:
+        """Raises InvalidSettings, saying which setting is wrong."""
+        for name in ("lease_seconds", "history", "max_artifact_bytes"):
+            if not getattr(self, name) > 0:
+                raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
+        self.check_exposure()
+
+
+def _password(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text().strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"etcd's password cannot be read: {error}") from error
+
+
+class VersionManager:
+    """The parts of a version manager, built and closed in order.
+
+    `start` first; then `address` is where it serves. The clock is the system's: entries of the
+    audit and versions carry its time.
+    """
+
+    def __init__(self, told: ManagerSettings, life: Lifecycle) -> None:
+        self._told = told
+        self._life = life
+        self._stack = AsyncExitStack()
+        self._server = Server()
+        self.address = ""
+
+    async def start(self) -> bool:
+        """Build everything, wait for the map, serve; False if told to stop before there is a map.
+
+        Raises:
+            CroupierError, OSError: a setting that cannot be used.
+        """
+        told = self._told
+        told.check()
+        keys = Keys(told.prefix)
+        store = await self._stack.enter_async_context(open_store(told.store_url))
+        etcd = Etcd(told.etcd_config)
+        registry = Registry(etcd, keys, lease_seconds=told.lease_seconds)
+        # Closed after etcd's client, so that no session can revoke its lease.
+        self._stack.push_async_callback(registry.close)
+        await self._stack.enter_async_context(etcd)
+        mirror = Mirror(etcd, keys, history=told.history)
+        self._spawn(mirror.run(), "mirror")
+        if not await self._loaded(mirror):
+            return False
+        writer = Writer(etcd, mirror)
+        audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
+        parts = Parts(
+            mirror=mirror,
+            publisher=Publisher(etcd, store, mirror, writer, keys, audit, clock=time.time_ns),
+            shards=Shards(etcd, mirror, writer, keys, audit),
+            registry=registry,
+            feed=Feed(mirror),
+        )
+        await self._serve(parts)
+        self._stack.callback(registry.stop)
+        return True
+
+    async def stop(self) -> None:
+        """End the streams, let running requests end, close."""
+        await self._stack.aclose()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` until the parts built before it are closed."""
+        task = self._life.spawn(work, name)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+
+        self._stack.push_async_callback(end)
+
+    async def _loaded(self, mirror: Mirror) -> bool:
+        waits = [asyncio.create_task(wait) for wait in (mirror.loaded(), self._life.stopped())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return mirror.is_loaded
+
+    async def _serve(self, parts: Parts) -> None:
+        service = VersionManagerService(parts, max_artifact_bytes=self._told.max_artifact_bytes)
+        versions_pb2_grpc.add_VersionManagerServicer_to_server(service, self._server.grpc_server)  # type: ignore[no-untyped-call]
+        self._stack.push_async_callback(self._server.stop, self._told.grace_seconds)
+        self.address = await self._server.start(self._told.listen, [SERVICE], self._told.server_tls)
+
+
+async def serve(life: Lifecycle, told: ManagerSettings) -> None:
+    """Run a version manager until `life` is told to stop."""
+    manager = VersionManager(told, life)
+    try:
+        metrics.serve(told.metrics_listen)
+        if await manager.start():
+            life.ready(f"{PROGRAM} on {manager.address}")
+            await life.stopped()
+    finally:
+        await manager.stop()
+
+
+def main() -> int:
+    """The command `croupier-version-manager`."""
+    told = settings.load(ManagerSettings, PROGRAM)
+    logs.configure(PROGRAM, told.log_level)
+    return run(lambda life: serve(life, told))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The events that one watcher gets: a snapshot in chunks or what it missed, then every change.
+
+    resumable? ──yes──▶ delta, delta, …              heartbeat when nothing else was to say
+        │no                  ▲
+        └──▶ begin, chunk…, end                      again from here when the history does not
+                                                     reach back to what the watcher has
+
+A snapshot is one immutable map, encoded piece by piece while the map moves on; what it missed
+meanwhile follows as deltas. Load reports of cells are no part of the map and make no events.
+
+After a manager's start, etcd may not know cells that serve: their leases ran out while no manager kept
+them. Watchers are not kept waiting for them to join again: a router goes on asking cells that departed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from itertools import islice
+
+from croupier.telemetry.metrics import Counter, Gauge
+from protos.versions.v1 import versions_pb2 as pb
+from version_manager import wire
+from version_manager.history import Change
+from version_manager.image import Map
+from version_manager.mirror import Mirror
+
+_SNAPSHOTS = Counter("croupier_version_manager_snapshots_total", "Whole catalogs sent to watchers")
+_WATCHERS = Gauge("croupier_version_manager_watchers", "Watch streams open now")
+
+MODELS_A_CHUNK = 500
+# How long a watcher that is ahead of this manager (it watched another one) may have to wait.
+_CATCH_UP_SECONDS = 2.0
+
+
+class Feed:
+    """Makes the events of `mirror`'s map; `heartbeat` is the longest silence, in seconds."""
+
+    def __init__(self, mirror: Mirror, *, heartbeat: float = 2.0) -> None:
+        self._mirror = mirror
+        self._heartbeat = heartbeat
+
+    async def watch(self, catalog: str, revision: int) -> AsyncGenerator[pb.WatchEvent, None]:
+        """The events after `revision` of `catalog`; never ends by itself."""
+        with _WATCHERS.track_inprogress():
+            if catalog == self._mirror.map.catalog.name:
+                await self._mirror.reached(revision, _CATCH_UP_SECONDS)
+            while True:
+                moved = self._mirror.next_move()
+                changes = self._mirror.since(catalog, revision)
+                if changes is None:
+                    served = self._mirror.map
+                    catalog, revision = served.catalog.name, served.catalog.revision
+                    for event in snapshot(served):
+                        yield event
+                    continue
+                for change in changes:
+                    yield pb.WatchEvent(delta=delta_to_pb(change))
+                    revision = change.revision
+                if not await _is_set(moved, self._heartbeat):
+                    yield pb.WatchEvent(heartbeat=pb.WatchEvent.Heartbeat(revision=revision))
+
+
+def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
+    """Begin, chunks of at most 500 models (the first has cells and generations instead), end."""
+    catalog = served.catalog
+    _SNAPSHOTS.inc()
+    yield pb.WatchEvent(begin=pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision))
+    yield pb.WatchEvent(
+        chunk=pb.WatchEvent.Chunk(
+            cells=map(wire.cell_to_pb, served.cells.values()),
+            generations=map(wire.generation_to_pb, served.generations),
+        )
+    )
+    models = iter(catalog)
+    while chunk := list(islice(models, MODELS_A_CHUNK)):
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(models=map(wire.model_to_pb, chunk)))
+    yield pb.WatchEvent(end=pb.WatchEvent.End(models=len(catalog)))
+
+
+def delta_to_pb(change: Change) -> pb.WatchEvent.Delta:
+    return pb.WatchEvent.Delta(
+        revision=change.revision,
+        models=map(wire.model_to_pb, change.models),
+        removed_models=[pb.ModelKey(tenant=tenant, name=name) for tenant, name in change.removed],
+        cells=map(wire.cell_to_pb, change.cells),
+        removed_cells=change.removed_cells,
+        generations=map(wire.generation_to_pb, change.generations),
+    )
+
+
+async def _is_set(event: asyncio.Event, timeout: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,301 @@
+"""What etcd says, decoded, with the last good word of every key that says nonsense now.
+
+Anybody with etcd's password can write anything under any key. There are three cases:
+
+1. A value that does not decode is passed over: what stood there before goes on being served.
+2. A value that decodes but does not fit the others (a release that names a version which is not
+   there, a pointer to a generation which is not) is passed over too, until the others fit it.
+3. What the served map needs does not go away with its key: a version that the release names, the
+   generations that deal. `shards/active` is never taken for deleted.
+
+Each is told as a `Problem`, and its key stays in `bad` until a good value or none stands there.
+No I/O and no clock: `mirror` feeds it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from croupier.stores.etcd import KeyValue
+from sharding.generation import Generation
+from version_manager.catalog import Catalog
+from version_manager.fleet import Cell
+from version_manager.history import Change
+from version_manager.keys import (
+    ActiveKey,
+    BadRecord,
+    CellKey,
+    GenerationKey,
+    Key,
+    Keys,
+    ModelKey,
+    ReleaseKey,
+    VersionKey,
+)
+from version_manager.records import Active, Record, decode
+from version_manager.release import InvalidRelease, Model, Release, Version, check_release
+
+ModelId = tuple[str, str]
+
+_KINDS: dict[type[Key], str] = {
+    VersionKey: "version",
+    ReleaseKey: "release",
+    GenerationKey: "generation",
+    ActiveKey: "active",
+    CellKey: "cell",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """All that is served, as one immutable value."""
+
+    catalog: Catalog
+    cells: Mapping[str, Cell]
+    # Active first, then previous; empty before the first one.
+    generations: tuple[Generation, ...]
+    # Every generation that etcd still has, by number.
+    archive: Mapping[int, Generation]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`kind`: version, release, generation, active, cell or unknown."""
+
+    key: str
+    kind: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What etcd says of one model, as far as it decodes."""
+
+    versions: dict[int, Version] = field(default_factory=dict)
+    release: Release | None = None
+
+
+class Image:
+    """One etcd prefix. `map` is what to serve, `mods` each key's mod_revision, as far as taken."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._entries: dict[ModelId, _Entry] = {}
+        self._active: Active | None = None
+        self.map = Map(Catalog.build(revision=-1), {}, (), {})
+        self.mods: dict[str, int] = {}
+        self.key_counts: Counter[ModelId] = Counter()
+        # Keys whose value does not decode, and keys whose value decodes and does not fit the others.
+        self._garbage: set[str] = set()
+        self._misfits: set[str] = set()
+
+    @property
+    def bad(self) -> frozenset[str]:
+        """The keys that are passed over now."""
+        return frozenset(self._garbage | self._misfits)
+
+    def begin(self, name: str) -> None:
+        """Count revisions anew from here, for the catalog `name`; the content stays."""
+        self.map = replace(self.map, catalog=replace(self.map.catalog, name=name, revision=-1))
+
+    def apply(
+        self, puts: Iterable[KeyValue], deletes: Iterable[str], revision: int
+    ) -> tuple[Change, list[Problem]]:
+        """Take what changed up to `revision`; returns what that changes in `map`, and what is wrong."""
+        problems: list[Problem] = []
+        said = self._decode(puts, deletes, problems)
+        models, removed = self._take_models(said, problems)
+        generations, archive = self._take_generations(said, problems)
+        cells, removed_cells = self._take_cells(said)
+        change = Change(revision, models, removed, cells, removed_cells, generations)
+        self.map = Map(
+            catalog=self.map.catalog.apply(change.delta),
+            cells=self._cells_after(change),
+            generations=generations or self.map.generations,
+            archive=archive,
+        )
+        return change, problems
+
+    def is_served(self, model: ModelId) -> bool:
+        return self.map.catalog.find(*model) is not None
+
+    def must_stay(self, key: str) -> bool:
+        """Whether something is served because of `key`, so that a restored etcd would have it."""
+        if key in self._garbage:
+            return False
+        try:
+            return not isinstance(self._keys.parse(key), CellKey)
+        except BadRecord:
+            return False
+
+    def regresses(self, pair: KeyValue) -> bool:
+        """Whether `pair` says less than what is served: a release or pointer of a lower number, or
+        another content where content is immutable.
+        """
+        try:
+            key = self._keys.parse(pair.key)
+            record = decode(key, pair.value)
+        except BadRecord:
+            return False
+        match key, record:
+            case VersionKey(), Version():
+                served = self.map.catalog.find(key.tenant, key.name)
+                known = served.versions.get(key.number) if served else None
+                return known is not None and known != record
+            case ReleaseKey(), Release():
+                served = self.map.catalog.find(key.tenant, key.name)
+                if served is None or served.release is None or served.release == record:
+                    return False
+                return record.number <= served.release.number
+            case GenerationKey(), Generation():
+                return self.map.archive.get(key.number, record) != record
+            case _, Active():
+                return bool(self.map.generations) and record.active < self.map.generations[0].number
+            case _:
+                return False
+
+    def model_of(self, key: str) -> ModelId | None:
+        """The model that `key` belongs to, whether or not anything else about it is right."""
+        match key.removeprefix(self._keys.prefix).split("/"):
+            case ["models", tenant, name, _, *_]:
+                return tenant, name
+            case _:
+                return None
+
+    def _count(self, key: str, mod_revision: int | None) -> None:
+        model = self.model_of(key)
+        if model is not None:
+            self.key_counts[model] += (mod_revision is not None) - (key in self.mods)
+            if not self.key_counts[model]:
+                del self.key_counts[model]
+        if mod_revision is None:
+            self.mods.pop(key, None)
+        else:
+            self.mods[key] = mod_revision
+
+    def _decode(
+        self, puts: Iterable[KeyValue], deletes: Iterable[str], problems: list[Problem]
+    ) -> dict[Key, Record | None]:
+        """What each key of ours says now; None: nothing any more."""
+        said: dict[Key, Record | None] = {}
+        for pair in puts:
+            self._count(pair.key, pair.mod_revision)
+            kind = "unknown"
+            try:
+                key = self._keys.parse(pair.key)
+                kind = _KINDS[type(key)]
+                said[key] = decode(key, pair.value)
+            except BadRecord as error:
+                self._garbage.add(pair.key)
+                problems.append(Problem(pair.key, kind, error.message))
+            else:
+                self._garbage.discard(pair.key)
+        for text in deletes:
+            self._count(text, None)
+            self._garbage.discard(text)
+            with suppress(BadRecord):
+                said[self._keys.parse(text)] = None
+        return said
+
+    def _take_models(
+        self, said: Mapping[Key, Record | None], problems: list[Problem]
+    ) -> tuple[tuple[Model, ...], tuple[ModelId, ...]]:
+        touched: set[ModelId] = set()
+        for key, record in said.items():
+            if isinstance(key, (VersionKey, ReleaseKey)):
+                touched.add((key.tenant, key.name))
+                self._enter(key, record)
+        models, removed = [], []
+        for model_id in touched:
+            served = self.map.catalog.find(*model_id)
+            model = self._build(model_id, served, problems)
+            if model is None:
+                self._entries.pop(model_id, None)
+                if served is not None:
+                    removed.append(model_id)
+            elif model != served:
+                models.append(model)
+        return tuple(models), tuple(removed)
+
+    def _enter(self, key: ModelKey, record: Record | None) -> None:
+        entry = self._entries.setdefault((key.tenant, key.name), _Entry())
+        match key, record:
+            case VersionKey(), Version():
+                entry.versions[key.number] = record
+            case VersionKey(), _:
+                entry.versions.pop(key.number, None)
+            case ReleaseKey(), Release():
+                entry.release = record
+            case _:
+                entry.release = None
+
+    def _build(self, model_id: ModelId, served: Model | None, problems: list[Problem]) -> Model | None:
+        """The model to serve after a change of its entry; None: it is gone."""
+        entry = self._entries[model_id]
+        release, versions = entry.release, dict(entry.versions)
+        key = self._keys.release(*model_id)
+        try:
+            if release is not None:
+                check_release(release, versions)
+        except InvalidRelease as error:
+            self._blame(Problem(key, "release", error.message), problems)
+            release = served.release if served else None
+            if served is not None and release is not None:
+                versions = {number: served.versions[number] for number in release.versions()} | versions
+        else:
+            self._misfits.discard(key)
+        return Model(*model_id, versions, release) if versions else None
+
+    def _take_generations(
+        self, said: Mapping[Key, Record | None], problems: list[Problem]
+    ) -> tuple[tuple[Generation, ...], Mapping[int, Generation]]:
+        """The generations to serve, empty if they are the same as before, and the archive."""
+        archive = dict(self.map.archive)
+        touched = False
+        for key, record in said.items():
+            match key, record:
+                case GenerationKey(), Generation():
+                    archive[key.number] = record
+                case GenerationKey(), _:
+                    archive.pop(key.number, None)
+                case ActiveKey(), Active():
+                    self._active = record
+                case _:
+                    continue
+            touched = True
+        if not touched or self._active is None:
+            return (), archive
+        if self._active.active not in archive:
+            message = f"there is no generation {self._active.active}"
+            self._blame(Problem(self._keys.active, "active", message), problems)
+            return (), archive
+        self._misfits.discard(self._keys.active)
+        numbers = (self._active.active, self._active.previous)
+        generations = tuple(archive[number] for number in numbers if number in archive)
+        return (generations if generations != self.map.generations else ()), archive
+
+    def _take_cells(self, said: Mapping[Key, Record | None]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+        known = self.map.cells
+        records = [record for record in said.values() if isinstance(record, Cell)]
+        removed = [key.id for key, record in said.items() if isinstance(key, CellKey) and record is None]
+        return (
+            tuple(cell for cell in records if known.get(cell.id) != cell),
+            tuple(cell for cell in removed if cell in known),
+        )
+
+    def _cells_after(self, change: Change) -> Mapping[str, Cell]:
+        if not change.cells and not change.removed_cells:
+            return self.map.cells
+        cells = {**self.map.cells, **{cell.id: cell for cell in change.cells}}
+        for cell in change.removed_cells:
+            del cells[cell]
+        return cells
+
+    def _blame(self, problem: Problem, problems: list[Problem]) -> None:
+        """Report that a record does not fit the others, once for as long as it does not."""
+        if problem.key not in self._misfits:
+            self._misfits.add(problem.key)
+            problems.append(problem)

@@ -1,0 +1,127 @@
+"""Where things lie in etcd, and what a key stands for.
+
+    <prefix>models/<tenant>/<name>/versions/<number>     one immutable version
+    <prefix>models/<tenant>/<name>/release               what is served now
+    <prefix>shards/generations/<number>                  one immutable shard map
+    <prefix>shards/active                                which of them deals, and which did before
+    <prefix>cells/<id>                                   a registered cell; leased
+    <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
+
+Names are checked where they enter and hold no slash, so they are segments as they are. The audit
+lies beside the prefix, not below it: it only grows, and every start of a manager would list it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from croupier.errors import FailedPrecondition
+from croupier.names import InvalidName, check_name, parse_version
+from croupier.settings import InvalidSettings
+
+
+class BadRecord(FailedPrecondition):
+    """A key or a value in etcd that is not one of ours. The operator's."""
+
+    reason = "BAD_RECORD"
+
+
+@dataclass(frozen=True, slots=True)
+class VersionKey:
+    tenant: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKey:
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationKey:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CellKey:
+    id: str
+
+
+ModelKey = VersionKey | ReleaseKey
+Key = VersionKey | ReleaseKey | GenerationKey | ActiveKey | CellKey
+
+
+class Keys:
+    """The keys under one prefix, which ends with a slash whether it was given with one or not."""
+
+    def __init__(self, prefix: str = "croupier/") -> None:
+        bare = prefix.rstrip("/")
+        if not bare or not bare.isprintable():
+            raise InvalidSettings("the prefix of the keys in etcd is not empty and can be printed")
+        self.prefix = f"{bare}/"
+        self.active = f"{self.prefix}shards/active"
+        self._audit = f"{bare}-audit/"
+
+    def model(self, tenant: str, name: str) -> str:
+        """The prefix of all keys of a model."""
+        return f"{self.prefix}models/{tenant}/{name}/"
+
+    def version(self, tenant: str, name: str, number: int) -> str:
+        return f"{self.model(tenant, name)}versions/{number}"
+
+    def release(self, tenant: str, name: str) -> str:
+        return f"{self.model(tenant, name)}release"
+
+    def generation(self, number: int) -> str:
+        return f"{self.prefix}shards/generations/{number}"
+
+    def cell(self, cell: str) -> str:
+        return f"{self.prefix}cells/{cell}"
+
+    def audit(self, nanoseconds: int, suffix: str) -> str:
+        """Sorts by time: 20 digits of nanoseconds since 1970."""
+        return f"{self._audit}{nanoseconds:020d}-{suffix}"
+
+    def parse(self, key: str) -> Key:
+        """What `key` stands for.
+
+        Raises:
+            BadRecord: nothing of ours has such a key.
+        """
+        try:
+            parsed = _parse(key.removeprefix(self.prefix).split("/"))
+        except InvalidName as error:
+            raise BadRecord(f"{key!r}: {error.message}") from error
+        if parsed is None or not key.startswith(self.prefix):
+            raise BadRecord(f"{key!r} is no key of ours")
+        return parsed
+
+
+def _parse(parts: list[str]) -> Key | None:
+    match parts:
+        case ["models", tenant, name, "versions", number]:
+            return VersionKey(check_name(tenant, "tenant"), check_name(name, "name"), _number(number))
+        case ["models", tenant, name, "release"]:
+            return ReleaseKey(check_name(tenant, "tenant"), check_name(name, "name"))
+        case ["shards", "generations", number]:
+            return GenerationKey(_number(number))
+        case ["shards", "active"]:
+            return ActiveKey()
+        case ["cells", cell]:
+            return CellKey(check_name(cell, "cell"))
+        case _:
+            return None
+
+
+def _number(text: str) -> int:
+    number = parse_version(text, "the number")
+    if str(number) != text:
+        raise InvalidName("the number is empty or has leading zeros", field="number")
+    return number

@@ -1,0 +1,190 @@
+"""The served map: follows etcd, decides what to believe, and wakes whoever waits for a revision.
+
+    etcd.follow ──▶ guard.Batch ──suspicious──▶ frozen: the batch waits, the map stands
+                         │sound
+                         ▼
+                       Image.apply ──▶ map (swapped whole), history (for watchers)
+
+Readers take `map` and hold on to it: it never changes under them. While frozen, nothing moves,
+cells included, and mutations are refused (`check_writable`), since nobody could see what they did.
+
+A catalog's name is its etcd cluster, with a count of the times that its revisions went back while
+this manager looked on: revisions of different names must not be compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter as Tally
+from collections.abc import Sequence
+from contextlib import aclosing
+
+from croupier.errors import FailedPrecondition
+from croupier.stores.etcd import Changed, Etcd, Listed
+from croupier.telemetry.metrics import Counter, Gauge
+from version_manager.guard import Batch, listing_batch
+from version_manager.history import Change, History
+from version_manager.image import Image, Map, Problem
+from version_manager.keys import Keys
+
+_log = logging.getLogger(__name__)
+
+_BAD_RECORDS = Counter(
+    "croupier_version_manager_bad_records_total",
+    "Values in etcd that were passed over: they do not decode, or do not fit the others",
+    ["kind"],
+)
+_BAD_KEYS = Gauge(
+    "croupier_version_manager_bad_keys", "Keys in etcd that are passed over now, their last good value served"
+)
+_FROZEN = Gauge(
+    "croupier_version_manager_frozen", "1 while etcd has lost so much that the map is kept as it was"
+)
+_MODELS = Gauge("croupier_version_manager_models", "Models in the served catalog")
+_REVISION = Gauge("croupier_version_manager_revision", "etcd's revision that the served map has reached")
+
+# The errors in one event that are written to the log one by one; the rest is counted.
+_LOGGED_PROBLEMS = 20
+
+
+class MapFrozen(FailedPrecondition):
+    """etcd lost content and the map is kept as it was: restore etcd, or restart the managers. The
+    operator's.
+    """
+
+    reason = "MAP_FROZEN"
+
+
+class Mirror:
+    """One etcd prefix, served. `run` feeds it; `history` is how many changed things are kept."""
+
+    def __init__(self, etcd: Etcd, keys: Keys, *, history: int = 20_000) -> None:
+        self._etcd = etcd
+        self._keys = keys
+        self._history_limit = history
+        self._image = Image(keys)
+        self._history = History(-1, history)
+        # The cluster that the map comes from, and the one that the last listing came from.
+        self._cluster_id = 0
+        self._listed_cluster_id = 0
+        self._rewinds = 0
+        # Suspicious, and so waiting; the map is frozen while there is one.
+        self._held: Batch | None = None
+        self._moved = asyncio.Event()
+        self.is_loaded = False
+
+    @property
+    def map(self) -> Map:
+        return self._image.map
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._held is not None
+
+    @property
+    def bad_keys(self) -> frozenset[str]:
+        """The keys whose value is passed over."""
+        return self._image.bad
+
+    def check_writable(self) -> None:
+        """Raises MapFrozen."""
+        if self._held is not None:
+            raise MapFrozen(f"the map is frozen: {self._held.describe()}")
+
+    def since(self, catalog: str, revision: int) -> tuple[Change, ...] | None:
+        """The changes of `catalog` after `revision`; None if only a snapshot will do."""
+        return self._history.since(revision) if catalog == self.map.catalog.name else None
+
+    def next_move(self) -> asyncio.Event:
+        """An event that is set when the map moves next: take it before looking at the map."""
+        return self._moved
+
+    async def loaded(self) -> None:
+        """Return once there is a map."""
+        while not self.is_loaded:
+            await self.next_move().wait()
+
+    async def reached(self, revision: int, timeout: float) -> bool:
+        """Wait at most `timeout` seconds until the map has everything up to `revision`."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self.map.catalog.revision < revision:
+                    await self.next_move().wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        """Follow etcd until cancelled."""
+        async with aclosing(self._etcd.follow(self._keys.prefix)) as events:
+            async for event in events:
+                self.take(event)
+
+    def take(self, event: Listed | Changed) -> None:
+        """Take what etcd reports, or hold it."""
+        batch = self._list(event) if isinstance(event, Listed) else self._change(event)
+        if self.is_loaded and batch.is_suspicious():
+            self._hold(batch)
+        else:
+            self._release(batch, event.revision)
+
+    def _list(self, event: Listed) -> Batch:
+        self._listed_cluster_id = event.cluster_id
+        rewound = self.is_loaded and (
+            event.cluster_id != self._cluster_id or event.revision < self.map.catalog.revision
+        )
+        was_strict = self._held is not None and self._held.is_strict
+        batch = listing_batch(self._image, event.items, event.revision, is_strict=rewound or was_strict)
+        if self._held is not None:
+            batch.is_listing = self._held.is_listing
+        return batch
+
+    def _change(self, event: Changed) -> Batch:
+        batch = self._held or Batch(self._image)
+        for pair in event.puts:
+            batch.put(pair)
+        for key, revision in event.deletes:
+            batch.delete(key, revision)
+        return batch
+
+    def _hold(self, batch: Batch) -> None:
+        if self._held is None:
+            _log.error("FROZEN: %s; the map stands until the content is back", batch.describe())
+        self._held = batch
+        _FROZEN.set(1)
+
+    def _release(self, batch: Batch, revision: int) -> None:
+        if self._held is not None:
+            _log.warning("the map moves again")
+        self._held = None
+        _FROZEN.set(0)
+        is_fresh = batch.is_strict or not self.is_loaded
+        if is_fresh:
+            self._rename(is_rewound=batch.is_strict)
+        change, problems = self._image.apply(batch.puts.values(), batch.deletes, revision)
+        if is_fresh:
+            self._history = History(revision, self._history_limit)
+        else:
+            self._history.append(change)
+        self._report(problems)
+        self.is_loaded = True
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    def _rename(self, *, is_rewound: bool) -> None:
+        self._cluster_id = self._listed_cluster_id
+        self._rewinds += is_rewound
+        name = f"{self._cluster_id:016x}"
+        self._image.begin(f"{name}.{self._rewinds}" if self._rewinds else name)
+
+    def _report(self, problems: Sequence[Problem]) -> None:
+        for problem in problems[:_LOGGED_PROBLEMS]:
+            _log.error("passed over %s: %s", problem.key, problem.message)
+        if len(problems) > _LOGGED_PROBLEMS:
+            _log.error("passed over %d more records", len(problems) - _LOGGED_PROBLEMS)
+        for kind, count in Tally(problem.kind for problem in problems).items():
+            _BAD_RECORDS.labels(kind).inc(count)
+        _BAD_KEYS.set(len(self._image.bad))
+        _MODELS.set(len(self.map.catalog))
+        _REVISION.set(self.map.catalog.revision)

@@ -1,0 +1,275 @@
+"""Changes models: publish, delete, release. Every write compares, and is tried again or refused.
+
+    read the model from etcd ──▶ decide (raises if it must not be) ──▶ one transaction:
+            ▲                                                          compares · puts · audit entry
+            └── a compare failed: somebody else wrote; a few times ◀───┘
+
+No lock decides correctness, so any number of managers may work at once. A call returns once this
+manager's own map has reached what was written, so whoever asks next sees it.
+
+An artifact goes to the object store before its record goes to etcd: a record never names an
+artifact that is not there. Deleting a version leaves its artifact, which others may have too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from croupier.artifacts.format import digest_of, view
+from croupier.errors import AlreadyExists, Conflict, DataLoss, FailedPrecondition
+from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
+from croupier.stores.etcd import Delete, Etcd, Put
+from croupier.stores.objects import ObjectStore
+from version_manager.audit import Actor, Audit
+from version_manager.catalog import UnknownModel
+from version_manager.keys import Keys
+from version_manager.mirror import Mirror
+from version_manager.records import check_labels, encode
+from version_manager.release import (
+    WHOLE,
+    InvalidRelease,
+    Release,
+    Split,
+    UnknownVersion,
+    Version,
+    check_release,
+)
+from version_manager.stored import Stored, read_stored
+from version_manager.writer import Writer
+
+# etcd takes 128 compares and 128 operations a transaction.
+MAX_NAMED_VERSIONS = 100
+_DELETES_A_TRANSACTION = 100
+
+
+class StaleRelease(Conflict):
+    """The release was changed since the caller read it. The operator's: read it again."""
+
+    reason = "STALE_RELEASE"
+
+
+class VersionInUse(FailedPrecondition):
+    """The release names the version. The operator's: release something else first."""
+
+    reason = "VERSION_IN_USE"
+
+
+class DigestMismatch(DataLoss):
+    """The bytes that arrived are not those that were sent. The publisher's: send them again."""
+
+    reason = "DIGEST_MISMATCH"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What a publisher sends. `digest` is the SHA-256 (32 bytes) of the artifact as the publisher
+    has it, `version` 0 the next free number.
+    """
+
+    tenant: str
+    name: str
+    version: int
+    digest: bytes
+    data: bytes
+    release_if_first: bool = False
+
+
+class Publisher:
+    """Writes models. `clock` gives nanoseconds since 1970."""
+
+    def __init__(
+        self,
+        etcd: Etcd,
+        store: ObjectStore,
+        mirror: Mirror,
+        writer: Writer,
+        keys: Keys,
+        audit: Audit,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        self._etcd = etcd
+        self._store = store
+        self._mirror = mirror
+        self._writer = writer
+        self._keys = keys
+        self._audit = audit
+        self._clock = clock
+
+    async def publish(self, upload: Upload, actor: Actor) -> Version:
+        """Make `upload` a version of its model; the version that has these bytes already, if one does.
+
+        Raises:
+            InvalidRequest: a name, a number or the artifact is wrong.
+            DigestMismatch: the bytes have another digest than the publisher's.
+            AlreadyExists: the version has other bytes.
+        """
+        self._check_names(upload.tenant, upload.name)
+        if upload.version > MAX_VERSION:
+            raise InvalidName("version is not a version number", field="version")
+        check_digest(upload.digest)
+        # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
+        if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
+            raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
+        engine = view(upload.data).engine
+        self._mirror.check_writable()
+        await self._store.put(upload.data)
+        return await self._writer.settle(lambda: self._record(upload, engine, actor))
+
+    async def delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> None:
+        """Take a version away; its artifact stays in the object store.
+
+        Raises:
+            UnknownModel, UnknownVersion: there is no such thing.
+            VersionInUse: the release names it.
+        """
+        self._check_names(tenant, name)
+        await self._writer.settle(lambda: self._delete_version(tenant, name, number, actor))
+
+    async def delete_model(self, tenant: str, name: str, actor: Actor) -> None:
+        """Take a model away: its release first, then its versions, a hundred at a time.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+        self._check_names(tenant, name)
+        remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
+        with suppress(UnknownModel):
+            while remaining:
+                remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
+
+    async def set_release(
+        self, tenant: str, name: str, wanted: Release, expected: int, actor: Actor
+    ) -> Release:
+        """Serve `wanted`, whose number is replaced by the next one, instead of release `expected`.
+
+        `expected` 0 stands for whatever is served.
+
+        Raises:
+            UnknownModel: there is no such model.
+            InvalidRequest: the release does not add up, or names versions that are not there.
+            StaleRelease: another release than `expected` is served.
+        """
+        self._check_names(tenant, name)
+        check_labels(wanted.labels)
+        if len(wanted.versions()) > MAX_NAMED_VERSIONS:
+            raise InvalidRelease(f"a release names at most {MAX_NAMED_VERSIONS} versions", field="splits")
+        return await self._writer.settle(lambda: self._set_release(tenant, name, wanted, expected, actor))
+
+    async def _record(self, upload: Upload, engine: str, actor: Actor) -> Version | None:
+        tenant, name = upload.tenant, upload.name
+        stored = await self._read(tenant, name)
+        version = _known(upload, stored)
+        ops: list[Put | Delete] = []
+        if version is None:
+            number = upload.version or stored.next_number()
+            version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9)
+            ops.append(Put(self._keys.version(tenant, name, number), encode(version)))
+        releases = upload.release_if_first and stored.release is None and not stored.is_release_bad
+        if releases:
+            first = Release(1, (Split(version.number, WHOLE),))
+            ops.append(Put(self._keys.release(tenant, name), encode(first)))
+        if not ops:
+            return version
+        keys = [self._keys.version(tenant, name, version.number), self._keys.release(tenant, name)]
+        entry = self._audit.entry(
+            actor,
+            "publish",
+            f"{tenant}/{name}/{version.number}",
+            artifact=version.artifact.hex(),
+            size=version.size,
+            released=releases,
+        )
+        return version if await self._writer.commit(stored.unchanged(keys), ops, entry) else None
+
+    async def _delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> bool | None:
+        stored = await self._read(tenant, name)
+        if not stored.revisions:
+            raise _unknown_model(tenant, name)
+        if number not in stored.numbers:
+            raise UnknownVersion(f"model {name} has no version {number}")
+        release = self._effective_release(tenant, name, stored)
+        if release is not None and number in release.versions():
+            raise VersionInUse(
+                f"release {release.number} of model {name} names version {number}: release another one first"
+            )
+        key = self._keys.version(tenant, name, number)
+        compares = stored.unchanged([key, self._keys.release(tenant, name)])
+        entry = self._audit.entry(actor, "delete version", f"{tenant}/{name}/{number}")
+        return await self._writer.commit(compares, [Delete(key)], entry) or None
+
+    async def _delete_some(self, tenant: str, name: str, actor: Actor) -> int | None:
+        """How many keys of the model are left; None: try again."""
+        stored = await self._read(tenant, name)
+        if not stored.revisions:
+            raise _unknown_model(tenant, name)
+        release = self._keys.release(tenant, name)
+        keys = sorted(stored.revisions, key=lambda key: key != release)
+        going = keys[:_DELETES_A_TRANSACTION]
+        entry = self._audit.entry(actor, "delete model", f"{tenant}/{name}", keys=len(going))
+        if not await self._writer.commit(stored.unchanged(going), [Delete(key) for key in going], entry):
+            return None
+        return len(keys) - len(going)
+
+    async def _set_release(
+        self, tenant: str, name: str, wanted: Release, expected: int, actor: Actor
+    ) -> Release | None:
+        stored = await self._read(tenant, name)
+        if not stored.revisions:
+            raise _unknown_model(tenant, name)
+        current = self._effective_release(tenant, name, stored)
+        number = current.number if current else 0
+        if expected and expected != number:
+            raise StaleRelease(
+                f"release {number} of model {name} is served, not {expected}", current=str(number)
+            )
+        release = check_release(Release(number + 1, wanted.splits, wanted.labels), stored.versions)
+        key = self._keys.release(tenant, name)
+        named = [self._keys.version(tenant, name, version) for version in sorted(release.versions())]
+        value = encode(release)
+        entry = self._audit.entry(
+            actor, "set release", f"{tenant}/{name}", release=msgspec.Raw(value), replaces=number
+        )
+        committed = await self._writer.commit(stored.unchanged([key, *named]), [Put(key, value)], entry)
+        return release if committed else None
+
+    async def _read(self, tenant: str, name: str) -> Stored:
+        return read_stored(self._keys, (await self._etcd.range(self._keys.model(tenant, name))).items)
+
+    def _effective_release(self, tenant: str, name: str, stored: Stored) -> Release | None:
+        """The release in etcd or, where that is garbage, the last good one, which is still served."""
+        if not stored.is_release_bad:
+            return stored.release
+        served = self._mirror.map.catalog.find(tenant, name)
+        return served.release if served else None
+
+    @staticmethod
+    def _check_names(tenant: str, name: str) -> None:
+        check_name(tenant, "tenant")
+        check_name(name, "name")
+
+
+def _known(upload: Upload, stored: Stored) -> Version | None:
+    """The version that `upload` would make again.
+
+    Raises:
+        AlreadyExists: its number is taken by other bytes.
+    """
+    if not upload.version:
+        same = [one for one in stored.versions.values() if one.artifact == upload.digest]
+        return max(same, key=lambda one: one.number, default=None)
+    if upload.version not in stored.numbers:
+        return None
+    known = stored.versions.get(upload.version)
+    if known is None or known.artifact != upload.digest:
+        raise AlreadyExists(f"model {upload.name} has a version {upload.version} with other bytes")
+    return known
+
+
+def _unknown_model(tenant: str, name: str) -> UnknownModel:
+    return UnknownModel(f"tenant {tenant} has no model {name}")

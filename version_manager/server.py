@@ -1,0 +1,238 @@
+"""The versions.v1 service: a thin edge that checks, converts and delegates.
+
+Reads are answered from the served map, in memory. Writes go through `publisher` and `shards`.
+Errors become gRPC status in `croupier.transport.server`, once.
+"""
+
+# gRPC names the methods.
+# ruff: noqa: N802
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from croupier.errors import InternalError, InvalidRequest, TooLarge
+from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
+from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
+from protos.versions.v1 import versions_pb2 as pb
+from protos.versions.v1 import versions_pb2_grpc
+from version_manager import wire
+from version_manager.audit import Actor
+from version_manager.feed import Feed
+from version_manager.fleet import Cell, CellState
+from version_manager.listing import page
+from version_manager.mirror import Mirror
+from version_manager.publisher import Publisher, Upload
+from version_manager.registry import CellSilent, Registry, Session
+from version_manager.release import split_point
+from version_manager.shards import Shards
+
+SERVICE = "croupier.versions.v1.VersionManager"
+DEFAULT_MAX_ARTIFACT_BYTES = 2**28
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service delegates to."""
+
+    mirror: Mirror
+    publisher: Publisher
+    shards: Shards
+    registry: Registry
+    feed: Feed
+
+
+class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
+    """`max_artifact_bytes` bounds what one upload may hold in memory."""
+
+    def __init__(self, parts: Parts, *, max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES) -> None:
+        self._parts = parts
+        self._max_artifact_bytes = max_artifact_bytes
+
+    async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: _Context) -> pb.Version:
+        upload = await _receive(requests, self._max_artifact_bytes)
+        with _own_faults():
+            return wire.version_to_pb(await self._parts.publisher.publish(upload, _actor(context)))
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: _Context) -> pb.ListModelsResponse:
+        if request.tenant:
+            check_name(request.tenant, "tenant")
+        # In a thread: with 300,000 models, finding a page takes some 100 ms.
+        models, token = await asyncio.to_thread(
+            page, self._parts.mirror.map.catalog, request.tenant, request.page_size, request.page_token
+        )
+        return pb.ListModelsResponse(models=map(wire.model_to_pb, models), next_page_token=token)
+
+    async def GetModel(self, request: pb.GetModelRequest, context: _Context) -> pb.Model:
+        _check_model(request)
+        return wire.model_to_pb(self._parts.mirror.map.catalog.get(request.tenant, request.name))
+
+    async def DeleteVersion(
+        self, request: pb.DeleteVersionRequest, context: _Context
+    ) -> pb.DeleteVersionResponse:
+        number = _version_number(request.version)
+        with _own_faults():
+            await self._parts.publisher.delete_version(request.tenant, request.name, number, _actor(context))
+        return pb.DeleteVersionResponse()
+
+    async def DeleteModel(self, request: pb.DeleteModelRequest, context: _Context) -> pb.DeleteModelResponse:
+        with _own_faults():
+            await self._parts.publisher.delete_model(request.tenant, request.name, _actor(context))
+        return pb.DeleteModelResponse()
+
+    async def SetRelease(self, request: pb.SetReleaseRequest, context: _Context) -> pb.Release:
+        wanted = wire.release_from_pb(request, 0)
+        with _own_faults():
+            release = await self._parts.publisher.set_release(
+                request.tenant, request.name, wanted, request.expected_number, _actor(context)
+            )
+        return wire.release_to_pb(release)
+
+    async def Resolve(self, request: pb.ResolveRequest, context: _Context) -> pb.ResolveResponse:
+        _check_model(request)
+        if request.label:
+            check_name(request.label, "label")
+        catalog = self._parts.mirror.map.catalog
+        model = catalog.get(request.tenant, request.name)
+        point = split_point(request.tenant, request.name, request.routing_key)
+        version = model.select(version=request.version, label=request.label, point=point)
+        return pb.ResolveResponse(
+            version=wire.version_to_pb(version),
+            release=wire.release_to_pb(model.release) if model.release else None,
+            revision=catalog.revision,
+            point=point,
+        )
+
+    async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncGenerator[pb.WatchEvent, None]:
+        async with aclosing(self._parts.feed.watch(request.catalog, request.revision)) as events:
+            async for event in events:
+                yield event
+
+    async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
+        wanted = wire.generation_from_pb(request.generation)
+        with _own_faults():
+            generation = await self._parts.shards.set(wanted, request.expected_number, _actor(context))
+        return wire.generation_to_pb(generation)
+
+    async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
+        return wire.generation_to_pb(self._parts.shards.get(request.number))
+
+    async def Join(
+        self, requests: AsyncIterator[pb.JoinRequest], context: _Context
+    ) -> AsyncGenerator[pb.JoinResponse, None]:
+        registry = self._parts.registry
+        answer = pb.JoinResponse(lease_seconds=registry.lease_seconds)
+        first = await _next_report(requests, None, registry.lease_seconds)
+        if first is None:
+            raise InvalidRequest("the first message says who joins", field="cell")
+        with _own_faults():
+            async with registry.join(_joining_cell(first)) as session:
+                yield answer
+                while (report := await _next_report(requests, session, registry.lease_seconds)) is not None:
+                    await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
+                    yield answer
+
+    async def ListCells(self, request: pb.ListCellsRequest, context: _Context) -> pb.ListCellsResponse:
+        cells = sorted(self._parts.mirror.map.cells.values(), key=lambda cell: cell.id)
+        return pb.ListCellsResponse(
+            cells=[wire.cell_to_pb(self._parts.registry.with_load(cell)) for cell in cells]
+        )
+
+
+@contextmanager
+def _own_faults() -> Iterator[None]:
+    """That etcd does not let this manager in is not the caller's fault, and no UNAUTHENTICATED."""
+    try:
+        yield
+    except (EtcdUnauthenticated, EtcdPermissionDenied) as error:
+        raise InternalError("etcd refuses the version manager") from error
+
+
+def _actor(context: _Context) -> Actor:
+    names = context.auth_context().get("x509_common_name", ())
+    return Actor(b", ".join(names).decode(errors="replace"), context.peer())
+
+
+def _check_model(request: pb.GetModelRequest | pb.ResolveRequest | pb.PublishRequest.Header) -> None:
+    check_name(request.tenant, "tenant")
+    check_name(request.name, "name")
+
+
+def _version_number(number: int) -> int:
+    if not 0 < number <= MAX_VERSION:
+        raise InvalidName("version is not a version number", field="version")
+    return number
+
+
+async def _receive(requests: AsyncIterator[pb.PublishRequest], limit: int) -> Upload:
+    """The upload that `requests` carry; never holds more than the header announces."""
+    first = await anext(aiter(requests), None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidRequest("the first message is the header", field="header")
+    header = first.header
+    _check_model(header)
+    check_digest(header.artifact)
+    if header.size > limit:
+        raise TooLarge(f"an artifact may have {limit} bytes; this one announces {header.size}")
+    data = bytearray()
+    async for request in requests:
+        if request.WhichOneof("part") != "chunk":
+            raise InvalidRequest("after the header come chunks", field="chunk")
+        data += request.chunk
+        if len(data) > header.size:
+            raise InvalidRequest("more bytes arrive than the header announces", field="size")
+    return Upload(
+        header.tenant,
+        header.name,
+        header.version,
+        header.artifact,
+        bytes(data),
+        release_if_first=header.release_if_first,
+    )
+
+
+def _state(cell: pb.Cell) -> CellState:
+    try:
+        return CellState(cell.state or CellState.ACTIVE)
+    except ValueError as error:
+        raise InvalidRequest("a cell is active, draining or drained", field="state") from error
+
+
+def _joining_cell(request: pb.JoinRequest) -> Cell:
+    cell = request.cell
+    return Cell(cell.id, cell.zone, cell.address, cell.weight, _state(cell), wire.load_from_pb(cell.load))
+
+
+async def _next_report(
+    requests: AsyncIterator[pb.JoinRequest], session: Session | None, patience: float
+) -> pb.JoinRequest | None:
+    """The next message; None once the cell has said all.
+
+    Raises:
+        CellSilent: none came in `patience` seconds.
+        CroupierError: `session` has ended, for the reason that it gives.
+    """
+    reading: asyncio.Task[Any] = asyncio.ensure_future(anext(aiter(requests), None))
+    waits: set[asyncio.Task[Any]] = {reading}
+    if session is not None:
+        waits.add(asyncio.create_task(session.ended.wait()))
+    try:
+        await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if session is not None:
+            session.check()
+        if not reading.done():
+            raise CellSilent(f"no message in {patience:g} s")
+        report: pb.JoinRequest | None = reading.result()
+        return report
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
