@@ -6,6 +6,7 @@ was wrong and nothing was lost.
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -93,6 +94,8 @@ async def _play(stack: Stack, models: list[Trained], requests: int) -> Result:
 
         report.step(f"sending {requests:,} requests, Zipf over {len(models)} models")
         tally = await load.run(range(requests), ask, callers=_CALLERS, at={requests // 2: kill})
+        # A cell reports its load once a second.
+        await asyncio.sleep(1.5)
         hit_rate = _hit_rate(await manager.list_cells())
     holding = sorted({m.recipe.tenant for m in models if killed in dealer.hand(m.recipe.tenant)})
     return Result(
