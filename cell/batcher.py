@@ -113,7 +113,8 @@ class Batcher:
         """
         if self._is_closed:
             raise Unavailable("this cell is stopping", reason="STOPPING", retry_after=_RETRY_AFTER)
-        if self._queued_rows + rows > self._max_queued_rows:
+        # With nothing before it a request is taken at any size, or it would be told to try again for ever.
+        if self._queued_rows and self._queued_rows + rows > self._max_queued_rows:
             raise Unavailable("this cell is overloaded", reason="OVERLOADED", retry_after=_RETRY_AFTER)
         loop = asyncio.get_running_loop()
         job = _Job(lease.share(), inputs, rows, tuple(outputs), deadline, loop.create_future())

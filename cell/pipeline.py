@@ -24,7 +24,7 @@ from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.names import check_digest
 from croupier.telemetry.metrics import Counter
-from croupier.transport.status import from_error
+from croupier.transport.status import item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -107,7 +107,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
             if not isinstance(error, CroupierError) or isinstance(error, InternalError):
                 _log.error("an item failed inside", exc_info=error)
-            result = prediction_pb2.Result(status=_status(error))
+            result = prediction_pb2.Result(status=item_status(error))
         result.took_us = int((self._clock() - began) * 1e6)
         return result
 
@@ -121,22 +121,12 @@ class Pipeline:
         return rows.to_value(signature.outputs, scored)
 
 
-def _status(error: Exception) -> prediction_pb2.Status:
-    status = from_error(error)
-    return prediction_pb2.Status(
-        code=status.code,
-        message=status.message,
-        reason=status.reason,
-        retry_after_ms=int(status.retry_after * 1e3),
-    )
-
-
 def _metadata(
     request: inference_pb2.ModelMetadataRequest, signature: Signature
 ) -> inference_pb2.ModelMetadataResponse:
+    """All but the versions, which a router appends: an echoed one would stand there twice."""
     return inference_pb2.ModelMetadataResponse(
         name=request.name,
-        versions=[request.version] if request.version else [],
         platform=f"croupier_{signature.engine}",
         inputs=map(_tensor_metadata, signature.inputs),
         outputs=map(_tensor_metadata, signature.outputs),

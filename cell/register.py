@@ -80,7 +80,7 @@ class Registration:
         self._state = ACTIVE
         # Set when the next report should not wait for its second.
         self._hurry = asyncio.Event()
-        # States of the reports that were sent and not answered yet.
+        # States of the reports that the stream which stands has sent and not had answered.
         self._unanswered: list[str] = []
         self._drain_known = asyncio.Event()
 
@@ -111,7 +111,7 @@ class Registration:
     async def _stay_joined(self) -> bool:
         """One stream, until it breaks; whether the manager ever answered."""
         answered = False
-        self._unanswered.clear()
+        self._unanswered = []
         try:
             async for _ in self._answers():
                 if not answered:
@@ -140,9 +140,11 @@ class Registration:
             yield answer
 
     async def _reports(self) -> AsyncIterator[pb.JoinRequest]:
-        while True:
+        unanswered = self._unanswered
+        # grpcio asks for one report more after the server has ended the stream: the next one has begun then.
+        while unanswered is self._unanswered:
             self._hurry.clear()
-            self._unanswered.append(self._state)
+            unanswered.append(self._state)
             yield pb.JoinRequest(cell=self._cell())
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), self._pace.report)

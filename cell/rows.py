@@ -16,10 +16,16 @@ import numpy as np
 from cell.signature import Array, Arrays, Signature
 from croupier.artifacts.datatypes import DATATYPES
 from croupier.artifacts.format import Tensor
-from croupier.errors import InvalidRequest
+from croupier.errors import FailedPrecondition, InvalidRequest
 from protos.prediction.v1 import prediction_pb2 as pb
 
 Scalar = float | str
+
+
+class ValueTooLarge(FailedPrecondition):
+    """An output that the prediction API has no type for. The publisher's."""
+
+    reason = "VALUE_TOO_LARGE"
 
 
 def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
@@ -49,7 +55,11 @@ def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
 
 
 def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
-    """The outputs of one row: floats as float32, integers and booleans as int64, text as it is."""
+    """The outputs of one row: floats as float32, integers and booleans as int64, text as it is.
+
+    Raises:
+        ValueTooLarge: a UINT64 that is beyond int64.
+    """
     value = pb.Value()
     for output in outputs:
         message = value.outputs.add(name=output.name)
@@ -60,7 +70,7 @@ def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
         elif kind == "O":
             message.texts.values.extend(map(str, flat.tolist()))
         else:
-            message.integers.values.extend(flat.astype(np.int64).tolist())
+            message.integers.values.extend(_signed(output, flat).tolist())
     return value
 
 
@@ -139,6 +149,13 @@ def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     number = float if dtype.kind == "f" else int
     return number(limits.min), number(limits.max)
+
+
+def _signed(output: Tensor, flat: Array) -> Array:
+    """As int64; a UINT64 beyond its range would become another number."""
+    if output.datatype == "UINT64" and (flat > np.iinfo(np.int64).max).any():
+        raise ValueTooLarge(f"output {output.name!r} has a value beyond int64: ask with ModelInfer")
+    return flat.astype(np.int64)
 
 
 def _saturated(flat: Array) -> Array:

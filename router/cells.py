@@ -14,7 +14,7 @@ from typing import Any
 
 import grpc
 
-from croupier.client.manager import from_rpc_error
+from croupier.client.rpc_errors import from_rpc_error, is_caller_cancelled
 from croupier.transport.status import DETAILS_KEY
 from router.attempt import CellUnreachable
 from router.view import KnownCell
@@ -45,14 +45,14 @@ class Cells:
         self._open = open_channel
         self._grace = grace
         self._lines: dict[str, _Line] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
 
     def update(self, cells: Mapping[str, KnownCell]) -> set[str]:
         """Follow the view; returns the cells whose connection is another one than before."""
         wanted = {name: known.cell.address for name, known in cells.items() if known.cell.address}
         old = {name for name, line in self._lines.items() if wanted.get(name) != line.address}
         for name in old:
-            self._close(self._lines.pop(name), self._grace)
+            self._close_in_peace(self._lines.pop(name))
         for name in wanted.keys() - self._lines.keys():
             self._lines[name] = _Line(wanted[name], self._open(wanted[name]))
         return old
@@ -73,23 +73,25 @@ class Cells:
             raise _translate(error) from error
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
             # A channel that closes cancels its calls: that is not our caller hanging up.
-            if _is_cancelled(error):
+            if is_caller_cancelled(error):
                 raise
             raise CellUnreachable("the connection was closed", retry_after=_RETRY_AFTER) from error
         return response
 
     async def close(self) -> None:
-        for line in self._lines.values():
-            self._close(line, None)
+        """Close every channel now; calls under way end as unreachable."""
+        channels = [*self._closing.values(), *(line.channel for line in self._lines.values())]
         self._lines.clear()
-        for task in self._closing:
+        waiting = list(self._closing)
+        for task in waiting:
             task.cancel()
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in channels))
 
-    def _close(self, line: _Line, grace: float | None) -> None:
-        task = asyncio.create_task(line.channel.close(grace), name=f"close {line.address}")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    def _close_in_peace(self, line: _Line) -> None:
+        task = asyncio.create_task(line.channel.close(self._grace), name=f"close {line.address}")
+        self._closing[task] = line.channel
+        task.add_done_callback(self._closing.pop)
 
 
 def _translate(error: grpc.aio.AioRpcError) -> Exception:
@@ -98,8 +100,3 @@ def _translate(error: grpc.aio.AioRpcError) -> Exception:
     if not said_by_cell and error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return CellUnreachable("the cell cannot be reached", retry_after=_RETRY_AFTER)
     return from_rpc_error(error)
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from croupier.errors import CroupierError, InternalError, Unavailable
-from croupier.transport.status import UNAVAILABLE, from_error
+from croupier.transport.status import UNAVAILABLE, code_of, item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.attempt import Outcome, Unit
@@ -57,29 +57,19 @@ def stitch(units: Sequence[Unit]) -> bytes:
     """The PredictResponse for `units`.
 
     Raises:
-        CroupierError: no cell said anything about any item; the first item's error.
+        CroupierError: no cell said anything about any item, and every item has this same error.
     """
     errors = [unit.outcome for unit in units if isinstance(unit.outcome, CroupierError)]
-    if len(errors) == len(units) and not any(isinstance(error, ItemUnavailable) for error in errors):
+    # Items that failed for different reasons keep their own: only some may be worth another try.
+    alike = len({(code_of(error), error.message) for error in errors}) == 1
+    if len(errors) == len(units) and alike and not isinstance(errors[0], ItemUnavailable):
         raise errors[0]
     return envelope.join_first([_result(unit) for unit in units])
-
-
-def status_message(error: CroupierError) -> bytes:
-    """`error` as a Status of the prediction API."""
-    status = from_error(error)
-    message = pb.Status(
-        code=status.code,
-        message=status.message,
-        reason=status.reason,
-        retry_after_ms=round(status.retry_after * 1000),
-    )
-    return message.SerializeToString()
 
 
 def _result(unit: Unit) -> bytes:
     if isinstance(unit.outcome, ItemUnavailable):
         return unit.outcome.result
     if isinstance(unit.outcome, CroupierError):
-        return pb.Result(status=pb.Status.FromString(status_message(unit.outcome))).SerializeToString()
+        return pb.Result(status=item_status(unit.outcome)).SerializeToString()
     return unit.answer()

@@ -72,16 +72,18 @@ class TokenIdentity:
         self._known: dict[str, tuple[str, float]] = {}
 
     def tenant(self, metadata: Metadata) -> str:
-        token = claimed = ""
+        token = ""
+        claims: list[str] = []
         for key, value in metadata:
             if key == "authorization":
                 token = _bearer(str(value), token)
             elif key == TENANT_HEADER:
-                claimed = str(value)
+                claims.append(str(value))
         if not token:
             raise Unauthenticated("a token is needed: authorization: Bearer …")
         tenant = self._verify(token)
-        check_claim(tenant, claimed)
+        for claimed in claims:
+            check_claim(tenant, claimed)
         return tenant
 
     def _verify(self, token: str) -> str:
@@ -115,7 +117,7 @@ class TokenIdentity:
             )
             expires, begins = float(claims["exp"]), float(claims.get("nbf", 0.0))
             tenant = check_name(claims["sub"], "tenant")
-        except (jwt.InvalidTokenError, InvalidName, TypeError, ValueError) as error:
+        except (jwt.InvalidTokenError, InvalidName, TypeError, ValueError, OverflowError) as error:
             raise Unauthenticated("the token is not valid", reason="INVALID_TOKEN") from error
         if self._now() < begins:
             raise Unauthenticated("the token is not valid yet", reason="INVALID_TOKEN")

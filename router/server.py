@@ -16,11 +16,10 @@ import grpc
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
 from croupier.telemetry.metrics import Counter
-from croupier.transport.status import code_of
+from croupier.transport.status import code_of, item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
-from router.fanout import status_message
 from router.identity import Identity
 from router.pipeline import Pipeline
 from router.stream import answer_all
@@ -119,7 +118,7 @@ class Handlers:
                 # Asked for each request: a token may expire while its stream lives on.
                 response = await self.predict(payload, context)
             except CroupierError as error:
-                return envelope.frame(name, _STATUS, status_message(error))
+                return envelope.frame(name, _STATUS, item_status(error).SerializeToString())
             return envelope.frame(name, _RESPONSE, response)
 
         async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:

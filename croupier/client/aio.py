@@ -19,8 +19,8 @@ from croupier.client.channels import open_async
 from croupier.client.decode import Outcome, Prediction
 from croupier.client.encode import Features, Item
 from croupier.client.options import Options, Token
-from croupier.client.rpc_errors import from_rpc_error
-from croupier.errors import CroupierError
+from croupier.client.rpc_errors import from_rpc_error, is_caller_cancelled
+from croupier.errors import Cancelled, CroupierError
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc
 
@@ -61,7 +61,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
+        """Close the connection; calls under way, and later ones, end with Cancelled."""
         if self._channel is not None:
             await self._channel.close()
 
@@ -127,9 +127,10 @@ class AsyncClient:
         the router could not serve is not. `timeout` is in seconds for the whole stream, None for none.
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
-        metadata = self._options.metadata()
 
         def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
+            # Asked for each connection: the token of the last one may have expired.
+            metadata = self._options.metadata()
             return self._stub().PredictStream(requests, timeout=seconds, metadata=metadata)
 
         async with aclosing(AsyncExchange(connect, items, window)) as exchange:
@@ -146,6 +147,10 @@ class AsyncClient:
             )
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error)
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            if is_caller_cancelled(error):
+                raise
+            return Cancelled("the client was closed")
         return response
 
     def _stub(self) -> Any:

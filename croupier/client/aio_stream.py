@@ -19,7 +19,7 @@ from croupier.client.decode import Outcome
 from croupier.client.encode import Item
 from croupier.client.ending import Ending, ended_early
 from croupier.client.window import Window
-from croupier.errors import CroupierError
+from croupier.errors import Cancelled, CroupierError
 from protos.prediction.v1 import prediction_pb2 as pb
 
 # How long a server may take to end a stream that has nothing left to say.
@@ -105,6 +105,9 @@ class AsyncExchange:
         except grpc.aio.AioRpcError as error:
             await self._lost(await self._ending.error(error))
             return None
+        except asyncio.CancelledError:
+            # It is the call that was cancelled, by a channel that closes, and not whoever waits here.
+            raise Cancelled("the client was closed") from None
         if response is grpc.aio.EOF:
             await self._lost(ended_early())
             return None
@@ -121,7 +124,10 @@ class AsyncExchange:
         if self._exhausted:
             self._outbox.put_nowait(None)
         timeout = self._window.deadline.timeout(time.monotonic())
-        self._call = self._connect(_drain(self._outbox), timeout)
+        try:
+            self._call = self._connect(_drain(self._outbox), timeout)
+        except grpc.aio.UsageError:
+            raise Cancelled("the client was closed") from None
         self._ending = Ending(self._call)
 
     def _hang_up(self) -> None:

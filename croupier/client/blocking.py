@@ -111,9 +111,10 @@ class Client:
         of the results, so a source that blocks delays results that are ready.
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
-        metadata = self._options.metadata()
 
         def connect(requests: Iterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
+            # Asked for each connection: the token of the last one may have expired.
+            metadata = self._options.metadata()
             return self._stub.PredictStream(requests, timeout=seconds, metadata=metadata)
 
         with closing(BlockingExchange(connect, items, window)) as exchange:

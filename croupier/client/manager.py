@@ -15,8 +15,6 @@ from croupier.client.rpc_errors import from_rpc_error
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 
-__all__ = ["VersionManagerClient", "from_rpc_error"]
-
 _T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
 

@@ -16,6 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
 from croupier import errors
+from protos.prediction.v1 import prediction_pb2
 from protos.status.v1 import status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -77,6 +78,17 @@ def from_error(error: BaseException) -> Status:
     for detail in _details(error, message, retry_after):
         packed.details.add(type_url=_TYPE_URL + detail.DESCRIPTOR.name, value=detail.SerializeToString())
     return Status(code, message, error.reason, retry_after, packed.SerializeToString())
+
+
+def item_status(error: BaseException) -> prediction_pb2.Status:
+    """The same as the status of one item of the prediction API."""
+    status = from_error(error)
+    return prediction_pb2.Status(
+        code=status.code,
+        message=status.message,
+        reason=status.reason,
+        retry_after_ms=round(status.retry_after * 1000),
+    )
 
 
 def _details(error: errors.CroupierError, message: str, retry_after: float) -> list[Message]:

@@ -242,6 +242,15 @@ async def test_too_much_waiting_is_refused(bench: Bench) -> None:
     assert len(sums(again)) == 8
 
 
+async def test_a_request_over_the_limit_is_taken_when_nothing_waits() -> None:
+    bench = Bench(max_queued_rows=3)
+    lease = resident(SumScorer())
+    alone = bench.ask(lease, 1, 2, 3, 4)
+    await bench.run()
+    assert sums(alone) == [1, 2, 3, 4]
+    await bench.batcher.close()
+
+
 async def test_closing_refuses_what_waits_and_ends_what_runs() -> None:
     bench = Bench()
     lease = resident(SumScorer())

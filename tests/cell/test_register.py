@@ -109,6 +109,21 @@ async def test_joins_again_after_the_manager_hung_up() -> None:
     assert len(running.sleeps.asked) == 2
 
 
+async def test_a_stream_that_has_ended_reports_no_more() -> None:
+    ended: list[AsyncIterator[pb.JoinRequest]] = []
+
+    async def end(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        ended.append(reports)
+        await anext(reports)
+        yield pb.JoinResponse(lease_seconds=5)
+
+    manager = FakeManager(end)
+    manager.joins.append(manager.answer)
+    async with Running(manager):
+        await until(lambda: bool(manager.reports), "a report on the next stream")
+        assert await anext(ended[0], None) is None
+
+
 async def test_joins_again_after_silence() -> None:
     manager = FakeManager(fall_silent)
     manager.joins.append(manager.answer)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.cells import signature_of
 
-from cell.rows import to_arrays, to_value
+from cell.rows import ValueTooLarge, to_arrays, to_value
 from cell.signature import Signature
 from croupier.artifacts.format import Tensor
 from croupier.errors import InvalidRequest
@@ -126,3 +126,11 @@ def test_a_value_of_every_kind() -> None:
     assert list(value.outputs[1].integers.values) == [7]
     assert list(value.outputs[2].integers.values) == [1]
     assert list(value.outputs[3].texts.values) == ["é"]
+
+
+def test_an_integer_beyond_int64_is_refused_and_not_wrapped() -> None:
+    outputs = (Tensor("n", "UINT64", (-1,)),)
+    value = to_value(outputs, {"n": np.array([2**63 - 1], np.uint64)})
+    assert list(value.outputs[0].integers.values) == [2**63 - 1]
+    with pytest.raises(ValueTooLarge):
+        to_value(outputs, {"n": np.array([2**63], np.uint64)})

@@ -144,6 +144,34 @@ async def test_a_cancelled_call_is_cancelled_in_the_server(client, server):
     assert (await client.predict("other", [])).value == 0.0
 
 
+async def test_a_client_that_is_closed_under_a_call_cancels_the_call_and_not_the_caller(client, server):
+    server.held["m"] = asyncio.Event()
+    asking = asyncio.create_task(client.predict("m", [1.0]))
+    await server.called.wait()
+    await client.close()
+    with pytest.raises(errors.Cancelled):
+        await asking
+    with pytest.raises(errors.Cancelled):
+        await client.predict("m", [1.0])
+
+
+async def test_a_client_that_is_closed_under_a_stream_cancels_the_stream_and_not_the_caller(client, server):
+    server.held["m"] = asyncio.Event()
+
+    async def consume():
+        return [index async for index, _ in client.stream(items(3))]
+
+    asking = asyncio.create_task(consume())
+    await server.called.wait()
+    await client.close()
+    for _ in range(2):
+        with pytest.raises(errors.Cancelled):
+            await asking
+        asking = asyncio.create_task(consume())
+    with pytest.raises(errors.Cancelled):
+        await asking
+
+
 async def test_a_client_may_be_made_before_there_is_a_loop(server):
     client = await asyncio.to_thread(AsyncClient, server.target)
     async with client:
@@ -209,6 +237,14 @@ async def test_a_stream_goes_on_after_its_connection_broke(client, server):
     found = {index: outcome.value async for index, outcome in client.stream(items(40), in_flight=4)}
     assert {index: float(index) for index in range(40)} == found
     assert len(server.metadata) == 4
+
+
+async def test_every_connection_of_a_stream_reads_the_token(server):
+    server.stream_breaks.extend([1])
+    tokens = iter(["first", "second"])
+    async with AsyncClient(server.target, token=lambda: next(tokens)) as client:
+        assert len([index async for index, _ in client.stream(items(3), in_flight=1)]) == 3
+    assert [call["authorization"] for call in server.metadata] == ["Bearer first", "Bearer second"]
 
 
 async def test_a_stream_that_brings_nothing_fails(client, server):

@@ -120,6 +120,14 @@ async def test_a_stream_goes_on_after_its_connection_broke(client, server):
     assert len(server.metadata) == 4
 
 
+async def test_every_connection_of_a_stream_reads_the_token(server):
+    server.stream_breaks.extend([1])
+    tokens = iter(["first", "second"])
+    with Client(server.target, token=lambda: next(tokens)) as client:
+        assert len(await asyncio.to_thread(consume, client, items(3), in_flight=1)) == 3
+    assert [call["authorization"] for call in server.metadata] == ["Bearer first", "Bearer second"]
+
+
 async def test_a_stream_that_brings_nothing_fails(client, server):
     server.stream_breaks.extend([0, 0, 0])
     with pytest.raises(errors.Unavailable, match="broke"):

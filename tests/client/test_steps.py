@@ -148,6 +148,19 @@ def test_a_deadline_that_has_passed_sends_nothing():
     assert server.sent == []
 
 
+def test_a_wait_that_took_too_long_loses_no_answer():
+    class Slow(Server):
+        def _act(self, step):
+            self.now += 10.0 if isinstance(step, Wait) else 0.0
+            return super()._act(step)
+
+    server = Slow(answer(good(), bad(14), good()))
+    found = server.run(ITEMS, deadline=Deadline(105.0))
+    assert [Prediction, Unavailable, Prediction] == [type(outcome) for outcome in found]
+    with pytest.raises(Unavailable):
+        Slow(Unavailable("gone")).run(ITEMS, deadline=Deadline(105.0))
+
+
 def test_a_server_that_answers_too_few_is_found_out():
     with pytest.raises(InternalError):
         Server(answer(good())).run(ITEMS)

@@ -16,7 +16,7 @@ from support.certificates import Authority
 
 from croupier import errors
 from croupier.client.channels import credentials, open_async
-from croupier.client.manager import from_rpc_error
+from croupier.client.rpc_errors import from_rpc_error
 from croupier.settings import InvalidSettings, ServerTls
 from croupier.transport.server import Server
 from protos.prediction.v1 import prediction_pb2 as pb

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
+import grpc
 import pytest
 from support.fakes import FakeCell, eventually, hang, refuse
 
@@ -143,6 +144,26 @@ async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_u
     with pytest.raises(CellUnreachable):
         await asking
     await cells.close()
+
+
+async def test_closing_closes_every_channel(cell: FakeCell) -> None:
+    opened: list[grpc.aio.Channel] = []
+
+    def remember(address: str) -> grpc.aio.Channel:
+        opened.append(open_async(address))
+        return opened[-1]
+
+    cells = Cells(remember)
+    cells.update(known(cell))
+    cell.before = hang
+    asking = asyncio.create_task(ask(cells))
+    await eventually(lambda: cell.calls, "a call on the channel that closes in peace")
+    cells.update({})
+    cells.update(known(cell))
+    await cells.close()
+    with pytest.raises(CellUnreachable):
+        await asking
+    assert [channel.get_state() for channel in opened] == [grpc.ChannelConnectivity.SHUTDOWN] * 2
 
 
 async def test_a_restarted_cell_is_found_again(cell: FakeCell, cells: Cells) -> None:

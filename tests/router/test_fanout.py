@@ -3,7 +3,7 @@ import pytest
 from croupier.errors import NotFound, Unavailable
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.attempt import CellUnreachable, Unit
-from router.fanout import BadAnswer, Fanout, ItemUnavailable, status_message, stitch
+from router.fanout import BadAnswer, Fanout, ItemUnavailable, stitch
 
 
 def value(version: int) -> bytes:
@@ -61,12 +61,20 @@ def test_results_are_stitched_in_the_items_order() -> None:
 
 
 def test_nothing_that_could_be_tried_is_the_requests_failure() -> None:
-    with pytest.raises(NotFound, match="first"):
-        stitch(units(NotFound("first"), CellUnreachable("second")))
+    with pytest.raises(CellUnreachable):
+        stitch(units(CellUnreachable("away"), CellUnreachable("away")))
+    with pytest.raises(NotFound):
+        stitch(units(NotFound("first")))
+
+
+def test_items_that_failed_for_different_reasons_have_their_own_status() -> None:
+    stitched = pb.PredictResponse.FromString(stitch(units(NotFound("first"), CellUnreachable("second"))))
+    assert [result.status.code for result in stitched.results] == [5, 14]
     stitched = pb.PredictResponse.FromString(stitch(units(NotFound("first"), ItemUnavailable(failed(14)))))
     assert [result.status.code for result in stitched.results] == [5, 14]
 
 
 def test_a_status_tells_when_to_try_again() -> None:
-    status = pb.Status.FromString(status_message(Unavailable("full", retry_after=0.25)))
+    stitched = stitch(units(value(1), Unavailable("full", retry_after=0.25)))
+    status = pb.PredictResponse.FromString(stitched).results[1].status
     assert status == pb.Status(code=14, message="full", reason="UNAVAILABLE", retry_after_ms=250)

@@ -54,9 +54,11 @@ def test_a_good_token_names_the_tenant(identity: TokenIdentity) -> None:
         token(exp=None),
         token(exp="soon"),
         token(exp=[]),
+        token(exp=10**400),
         token(sub=None),
         token(sub=""),
         token(sub="../globex"),
+        token(sub="acme\0globex"),
         token(sub=7),
         token(nbf=NOW + 10),
         jwt.encode({"sub": "acme", "aud": "croupier", "exp": NOW + 60}, None, algorithm="none"),
@@ -99,6 +101,9 @@ def test_a_header_beside_a_token_must_name_the_same_tenant(identity: TokenIdenti
     assert identity.tenant(bearer(token(), ("croupier-tenant", "acme"))) == "acme"
     with pytest.raises(PermissionDenied):
         identity.tenant(bearer(token(), ("croupier-tenant", "globex")))
+    for order in (("acme", "globex"), ("globex", "acme")):
+        with pytest.raises(PermissionDenied):
+            identity.tenant(bearer(token(), *(("croupier-tenant", name) for name in order)))
 
 
 def test_a_short_key_is_refused(clock: Clock) -> None:

@@ -47,13 +47,15 @@ async def test_tokens_are_verified(tmp_path: Any) -> None:
         for bad in (
             as_(exp=time.time() - 1),
             as_(aud="other"),
+            as_(sub="acme\0"),
+            (("authorization", "Bearer " + jwt.encode({"sub": "acme"}, None, algorithm="none")),),
             (("authorization", "Bearer x"),),
             (("croupier-tenant", "acme"),),
         ):
             made.router.metadata = bad
             async with failing(Code.UNAUTHENTICATED, "ErrorInfo"):
                 await made.router.infer("price")
-        made.router.metadata = (*as_(), ("croupier-tenant", "globex"))
+        made.router.metadata = (*as_(), ("croupier-tenant", "globex"), ("croupier-tenant", "acme"))
         async with failing(Code.PERMISSION_DENIED):
             await made.router.predict("secret")
 
@@ -107,6 +109,26 @@ async def test_no_items_and_too_many_items_are_invalid() -> None:
         async with failing(Code.INVALID_ARGUMENT, "BadRequest"):
             await made.router.predict(*["price"] * 4)
         assert len((await made.router.predict(*["price"] * 3)).results) == 3
+
+
+async def test_a_stream_answers_each_bad_request_with_its_own_status(stage: World) -> None:
+    requests = {
+        1: pb.PredictRequest(),
+        2: pb.PredictRequest(items=[pb.Item(model="a\0b")]),
+        3: pb.PredictRequest(items=[pb.Item(model="nothing")]),
+        4: pb.PredictRequest(items=[pb.Item(model="price")]),
+    }
+    frames = [pb.PredictStreamRequest(id=id_, request=request) for id_, request in requests.items()]
+    call = stage.router.prediction.PredictStream(iter(frames), metadata=stage.router.metadata)
+    assert {answer.id: answer.status.code async for answer in call} == {1: 3, 2: 3, 3: 5, 4: 0}
+
+
+async def test_items_that_fail_for_different_reasons_keep_them(stage: World) -> None:
+    for cell in stage.hand(name="price"):
+        await cell.kill()
+    response = await stage.router.predict("nothing", "a\0b", "price")
+    assert [result.status.code for result in response.results] == [5, 3, 14]
+    assert response.results[2].status.retry_after_ms > 0
 
 
 @pytest.mark.parametrize(
@@ -188,6 +210,10 @@ async def test_a_message_over_the_limit_is_refused() -> None:
             await made.router.infer("price", raw_input_contents=[bytes(5000)])
         async with failing(Code.RESOURCE_EXHAUSTED):
             await made.router.predict(*[pb.Item(model="price", entity_id="x" * 100)] * 50)
+        frame = pb.PredictStreamRequest(request=pb.PredictRequest(items=[pb.Item(model="x" * 5000)]))
+        stream = made.router.prediction.PredictStream(iter([frame]), metadata=made.router.metadata)
+        async with failing(Code.RESOURCE_EXHAUSTED):
+            await anext(aiter(stream))
         assert await made.router.infer("price", raw_input_contents=[bytes(3000)])
         assert len(made.calls()) == 1
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from croupier.errors import CroupierError, Unavailable
 from croupier.settings import ServerTls
 from croupier.transport.server import Server
-from croupier.transport.status import from_error
+from croupier.transport.status import item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc as services
 
@@ -113,13 +113,3 @@ class PredictionServer(services.PredictionServiceServicer):
         self.metadata.append(dict(context.invocation_metadata()))
         self.timeouts.append(context.time_remaining())
         self.called.set()
-
-
-def item_status(error: CroupierError) -> pb.Status:
-    status = from_error(error)
-    return pb.Status(
-        code=status.code,
-        message=status.message,
-        reason=status.reason,
-        retry_after_ms=round(status.retry_after * 1000),
-    )
