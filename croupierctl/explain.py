@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
 from croupier.names import check_name
@@ -50,13 +52,9 @@ async def _view(manager: VersionManagerClient, tenant: str, name: str) -> View:
 async def _generations(manager: VersionManagerClient) -> tuple[Generation, ...]:
     """The active one and the one before it, as far as there are any."""
     found: list[Generation] = []
-    number = 0
-    while len(found) < 2:
-        try:
-            found.append(generation_from_pb(await manager.get_generation(number)))
-        except NotFound:
-            break
-        number = found[-1].number - 1
-        if number == 0:
-            break
+    with suppress(NotFound):
+        active = await manager.get_generation()
+        found.append(generation_from_pb(active))
+        if active.previous:
+            found.append(generation_from_pb(await manager.get_generation(active.previous)))
     return tuple(found)

@@ -18,7 +18,7 @@ from version_manager.wire import generation_from_pb
 
 
 def hand(tenant: Tenant) -> None:
-    """Show the cells that a tenant was dealt, and the chance that another one has the same."""
+    """Show the cells that a tenant was dealt, and the chance that another one shares them."""
     check_name(tenant, "tenant")
 
     async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell]]:
@@ -28,7 +28,7 @@ def hand(tenant: Tenant) -> None:
     generation, registered = ask_manager(ask)
     dealt = Dealer(generation).explain(tenant)
     cells = {cell.id: cell for cell in registered}
-    shared = overlap_of(generation, len(dealt.hand))
+    shared = overlap_of(generation, dealt)
     rows = [
         (place, seat.cell, seat.zone, *_registered(cells.get(seat.cell)))
         for place, seat in enumerate(dealt.places, 1)
@@ -48,7 +48,7 @@ def hand(tenant: Tenant) -> None:
         return
     output.say(f"generation {generation.number} deals {tenant} {rule(dealt)}")
     output.table(columns, rows, empty="the hand is empty: every cell is draining or excluded")
-    output.say(blast_radius(shared))
+    output.say(blast_radius(generation, dealt))
 
 
 def _registered(cell: pb.Cell | None) -> tuple[str, str]:
@@ -77,25 +77,33 @@ _SIZES = {
 }
 
 
-def overlap_of(generation: Generation, size: int) -> tuple[Fraction, ...]:
-    """The chances that another tenant's hand of `size` shares 0, 1, … cells with one of this generation.
+def overlap_of(generation: Generation, dealt: Explanation) -> tuple[Fraction, ...]:
+    """The chances that a tenant without rules of its own shares 0, 1, … cells with the hand `dealt`.
 
-    Exact for cells of equal weight and zones that the hand fills evenly; otherwise the figures are
-    those of a fleet without zones.
+    Exact where all cells have one weight, for any zones and also for a hand that rules made.
     """
-    zones = list(Counter(seat.zone for seat in generation.seats if not seat.draining).values())
-    try:
-        return overlap.zoned_overlap(zones, size)
-    except ValueError:
-        return overlap.overlap(sum(zones), min(size, sum(zones)))
+    zones = Counter(seat.zone for seat in generation.seats if not seat.draining)
+    held = Counter(place.zone for place in dealt.places)
+    size = min(generation.hand_size, zones.total())
+    return overlap.shared_with([held[zone] for zone in zones], list(zones.values()), size)
 
 
-def blast_radius(shared: tuple[Fraction, ...]) -> str:
+def blast_radius(generation: Generation, dealt: Explanation) -> str:
     """What a broken hand means for the next tenant, in words."""
-    size = len(shared) - 1
-    if size < 1:
+    shared = overlap_of(generation, dealt)
+    size = min(generation.hand_size, sum(not seat.draining for seat in generation.seats))
+    if not dealt.hand:
         return ""
-    words = f"another tenant shares none of them with a chance of {float(shared[0]):.4%}"
-    every = "it" if size == 1 else f"all {size}"
-    odds = f"1 in {round(1 / shared[-1]):,}" if shared[-1] else "never"
-    return f"{words}, {every}: {odds}"
+    every = "its only cell" if size == 1 else f"all {size} of its cells"
+    # Who has more cells than this hand cannot lose them all with it.
+    whole = shared[size] if size < len(shared) else Fraction(0)
+    odds = f"with a chance of 1 in {_rounded(float(1 / whole))}" if whole else "never"
+    words = (
+        f"another tenant shares no cell of this hand with a chance of {float(shared[0]):.4%}, {every} {odds}"
+    )
+    weights = {seat.weight for seat in generation.seats if not seat.draining}
+    return words if len(weights) == 1 else f"{words} (as if all cells had one weight)"
+
+
+def _rounded(odds: float) -> str:
+    return f"{odds:,.0f}" if odds >= 1000 else f"{odds:.4g}"

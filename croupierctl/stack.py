@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import FailedPrecondition, NotFound
@@ -263,8 +263,12 @@ class Stack:
                 await manager.set_generation(new, expected_number=active.number)
 
     def _write_state(self) -> None:
-        rows = [{"name": p.name, "pid": p.pid, "address": p.address} for p in self.processes.values()]
-        (self.folder / _STATE_FILE).write_text(json.dumps({"pid": os.getpid(), "processes": rows}, indent=2))
+        rows = [
+            {"name": p.name, "pid": p.pid, "started": started_at(p.pid), "address": p.address}
+            for p in self.processes.values()
+        ]
+        state = {"pid": os.getpid(), "started": started_at(os.getpid()), "processes": rows}
+        (self.folder / _STATE_FILE).write_text(json.dumps(state, indent=2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,24 +282,38 @@ class RunningProcess:
 
 
 def read_state(folder: Path) -> tuple[int, list[RunningProcess]]:
-    """The pid of the command that holds the stack in `folder`, and its processes; (0, []) when none."""
+    """The pid of the command that holds the stack in `folder`, and its processes; (0, []) when none.
+
+    A file that a killed command left behind may name a pid that is another process's by now, which
+    `local down` must not end: so a process is known by its start as well.
+    """
     try:
         state = json.loads((folder / _STATE_FILE).read_text())
     except FileNotFoundError:
         return 0, []
     processes = [
-        RunningProcess(row["name"], row["pid"], row["address"], is_alive(row["pid"]))
+        RunningProcess(row["name"], row["pid"], row["address"], _still_runs(row))
         for row in state["processes"]
     ]
-    return (state["pid"] if is_alive(state["pid"]) else 0), processes
+    return (state["pid"] if _still_runs(state) else 0), processes
+
+
+def _still_runs(written: dict[str, Any]) -> bool:
+    started = started_at(written["pid"])
+    return started != 0 and started == written.get("started")
 
 
 def is_alive(pid: int) -> bool:
+    return started_at(pid) != 0
+
+
+def started_at(pid: int) -> int:
+    """When process `pid` started, in clock ticks since the machine did (proc(5)); 0 when it has ended."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
+        return 0
+    return 0 if fields[0] == "Z" else int(fields[19])
 
 
 def _free_port() -> int:

@@ -9,11 +9,14 @@ Without zones, a hand is any k of N cells:
 With zones, a hand takes about k/Z cells in each of Z zones, and the shared cells of the zones add up:
 the distributions of the zones are convolved. Zoned hands are fewer, hence the whole hand is shared
 a little more often (2^-16 against 2^-19.3 for 64 cells in 4 zones), and so is nothing at all.
+
+Zones of different sizes, and hands of different sizes, are the matter of `shared_with`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
 from math import comb, prod
@@ -74,6 +77,69 @@ def zoned_overlap(zones: Sequence[int], size: int) -> Distribution:
             for j, p in enumerate(_convolved(parts)):
                 total[j] += chance * p
     return tuple(total)
+
+
+def shared_with(held: Sequence[int], zones: Sequence[int], size: int) -> Distribution:
+    """What a hand of `size` dealt over `zones` of so many cells shares with a given set of cells, of which
+    `held` lie in each zone: min(number of them, `size`) + 1 chances.
+
+    The last round of a deal goes to the zones whose next cell scores best. Scores of cells of equal
+    weight are independent exponential variates, so the next cell overall is any of those not yet
+    dealt with the same chance, whatever came before; which cell of a zone it is has no part in that.
+
+    Raises:
+        ValueError: a hand that the cells cannot fill, or more cells held than a zone has.
+    """
+    if not 0 <= size <= sum(zones) or len(held) != len(zones):
+        raise ValueError(f"no hand of {size} out of zones of {', '.join(map(str, zones))} cells")
+    if any(not 0 <= count <= cells for count, cells in zip(held, zones, strict=True)):
+        raise ValueError("more cells are held in a zone than it has")
+    longest = min(sum(held), size)
+    total = [Fraction(0)] * (longest + 1)
+    for taken, chance in _deals(zones, size):
+        parts = [_hypergeometric(*zone) for zone in zip(zones, held, taken, strict=True)]
+        for j, p in enumerate(_convolved(parts)):
+            total[j] += chance * p
+    return tuple(total)
+
+
+def _deals(zones: Sequence[int], size: int) -> Iterator[tuple[tuple[int, ...], Fraction]]:
+    """How many cells a hand of `size` takes of each zone, with the chance of that."""
+    rounds = 0
+    while sum(min(cells, rounds + 1) for cells in zones) <= size and rounds < max(zones, default=0):
+        rounds += 1
+    full = tuple(min(cells, rounds) for cells in zones)
+    # How many scores of each zone are passed, until as many zones as the last round reaches have passed
+    # more than `rounds`: the states of a walk, each with its chance.
+    walk: dict[tuple[int, ...], Fraction] = {(0,) * len(zones): Fraction(1)}
+    for _ in range(size - sum(full)):
+        walk = _reach_next(walk, zones, rounds)
+    deals: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    for passed, chance in walk.items():
+        deals[tuple(f + (p > rounds) for f, p in zip(full, passed, strict=True))] += chance
+    yield from deals.items()
+
+
+def _reach_next(
+    walk: dict[tuple[int, ...], Fraction], zones: Sequence[int], rounds: int
+) -> dict[tuple[int, ...], Fraction]:
+    """Walk on until one more zone has passed more than `rounds` scores."""
+    reached: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    while walk:
+        going: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+        for passed, chance in walk.items():
+            # Zones that are too small for the round or have been reached have no say any more.
+            left = [
+                cells - count if cells > rounds and count <= rounds else 0
+                for cells, count in zip(zones, passed, strict=True)
+            ]
+            for zone, weight in enumerate(left):
+                if weight:
+                    state = (*passed[:zone], passed[zone] + 1, *passed[zone + 1 :])
+                    into = reached if state[zone] > rounds else going
+                    into[state] += chance * Fraction(weight, sum(left))
+        walk = going
+    return reached
 
 
 def _rounds(zones: Sequence[int], size: int) -> tuple[int, int]:

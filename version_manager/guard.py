@@ -13,7 +13,8 @@ Suspicious is:
 2. A listing (what happened since the last event is unknown, so no revision can be looked at alone)
    that lacks more than ten models, if that is more than a tenth of them, or all of several.
 3. Another cluster, or a revision that went back: there, everything that is served has to be found
-   again, and nothing of it older, except for cells, which register again by themselves.
+   again, and the spent numbers, and nothing of it older, except for cells, which register again by
+   themselves.
 """
 
 from __future__ import annotations

@@ -33,9 +33,10 @@ from version_manager.keys import (
     Keys,
     ModelKey,
     ReleaseKey,
+    SpentKey,
     VersionKey,
 )
-from version_manager.records import Active, Record, decode
+from version_manager.records import Active, Record, Spent, decode
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
 
 ModelId = tuple[str, str]
@@ -43,6 +44,7 @@ ModelId = tuple[str, str]
 _KINDS: dict[type[Key], str] = {
     VersionKey: "version",
     ReleaseKey: "release",
+    SpentKey: "spent",
     GenerationKey: "generation",
     ActiveKey: "active",
     CellKey: "cell",
@@ -63,7 +65,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: version, release, generation, active, cell or unknown."""
+    """`kind`: version, release, spent, generation, active, cell or unknown."""
 
     key: str
     kind: str
@@ -87,6 +89,8 @@ class Image:
         self._active: Active | None = None
         self.map = Map(Catalog.build(revision=-1), {}, (), {})
         self.mods: dict[str, int] = {}
+        # Not served, and so no part of the map: for the publisher, should etcd's own word be garbage.
+        self.spent: dict[ModelId, Spent] = {}
         self.key_counts: Counter[ModelId] = Counter()
         # Keys whose value does not decode, and keys whose value decodes and does not fit the others.
         self._garbage: set[str] = set()
@@ -110,6 +114,7 @@ class Image:
         models, removed = self._take_models(said, problems)
         generations, archive = self._take_generations(said, problems)
         cells, removed_cells = self._take_cells(said)
+        self._take_spent(said)
         change = Change(revision, models, removed, cells, removed_cells, generations)
         self.map = Map(
             catalog=self.map.catalog.apply(change.delta),
@@ -150,6 +155,9 @@ class Image:
                 if served is None or served.release is None or served.release == record:
                     return False
                 return record.number <= served.release.number
+            case SpentKey(), Spent():
+                known_spent = self.spent.get((key.tenant, key.name), Spent())
+                return record.version < known_spent.version or record.release < known_spent.release
             case GenerationKey(), Generation():
                 return self.map.archive.get(key.number, record) != record
             case _, Active():
@@ -285,6 +293,15 @@ class Image:
             tuple(cell for cell in records if known.get(cell.id) != cell),
             tuple(cell for cell in removed if cell in known),
         )
+
+    def _take_spent(self, said: Mapping[Key, Record | None]) -> None:
+        for key, record in said.items():
+            if not isinstance(key, SpentKey):
+                continue
+            if isinstance(record, Spent):
+                self.spent[key.tenant, key.name] = record
+            else:
+                self.spent.pop((key.tenant, key.name), None)
 
     def _cells_after(self, change: Change) -> Mapping[str, Cell]:
         if not change.cells and not change.removed_cells:

@@ -2,6 +2,7 @@
 
     <prefix>models/<tenant>/<name>/versions/<number>     one immutable version
     <prefix>models/<tenant>/<name>/release               what is served now
+    <prefix>spent/<tenant>/<name>                        the highest numbers of what was deleted
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/active                                which of them deals, and which did before
     <prefix>cells/<id>                                   a registered cell; leased
@@ -40,6 +41,12 @@ class ReleaseKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SpentKey:
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationKey:
     number: int
 
@@ -55,7 +62,7 @@ class CellKey:
 
 
 ModelKey = VersionKey | ReleaseKey
-Key = VersionKey | ReleaseKey | GenerationKey | ActiveKey | CellKey
+Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | CellKey
 
 
 class Keys:
@@ -78,6 +85,10 @@ class Keys:
 
     def release(self, tenant: str, name: str) -> str:
         return f"{self.model(tenant, name)}release"
+
+    def spent(self, tenant: str, name: str) -> str:
+        """Not below `model`: it outlives the model."""
+        return f"{self.prefix}spent/{tenant}/{name}"
 
     def generation(self, number: int) -> str:
         return f"{self.prefix}shards/generations/{number}"
@@ -110,6 +121,8 @@ def _parse(parts: list[str]) -> Key | None:
             return VersionKey(check_name(tenant, "tenant"), check_name(name, "name"), _number(number))
         case ["models", tenant, name, "release"]:
             return ReleaseKey(check_name(tenant, "tenant"), check_name(name, "name"))
+        case ["spent", tenant, name]:
+            return SpentKey(check_name(tenant, "tenant"), check_name(name, "name"))
         case ["shards", "generations", number]:
             return GenerationKey(_number(number))
         case ["shards", "active"]:

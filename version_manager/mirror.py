@@ -27,6 +27,7 @@ from version_manager.guard import Batch, listing_batch
 from version_manager.history import Change, History
 from version_manager.image import Image, Map, Problem
 from version_manager.keys import Keys
+from version_manager.records import Spent
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,10 @@ class Mirror:
     def bad_keys(self) -> frozenset[str]:
         """The keys whose value is passed over."""
         return self._image.bad
+
+    def spent(self, tenant: str, name: str) -> Spent | None:
+        """The last good word on a model's numbers; None if there was none."""
+        return self._image.spent.get((tenant, name))
 
     def check_writable(self) -> None:
         """Raises MapFrozen."""

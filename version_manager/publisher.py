@@ -7,6 +7,9 @@
 No lock decides correctness, so any number of managers may work at once. A call returns once this
 manager's own map has reached what was written, so whoever asks next sees it.
 
+A number is given out once, for a version as for a release. What deletes something writes the highest
+numbers of the model to its `spent` key, which stays when the model goes, and everything compares it.
+
 An artifact goes to the object store before its record goes to etcd: a record never names an
 artifact that is not there. Deleting a version leaves its artifact, which others may have too.
 """
@@ -23,13 +26,13 @@ import msgspec
 from croupier.artifacts.format import digest_of, view
 from croupier.errors import AlreadyExists, Conflict, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
-from croupier.stores.etcd import Delete, Etcd, Put
+from croupier.stores.etcd import Compare, Delete, Etcd, KeyValue, Put
 from croupier.stores.objects import ObjectStore
 from version_manager.audit import Actor, Audit
 from version_manager.catalog import UnknownModel
-from version_manager.keys import Keys
+from version_manager.keys import BadRecord, Keys, SpentKey
 from version_manager.mirror import Mirror
-from version_manager.records import check_labels, encode
+from version_manager.records import Spent, check_labels, decode, encode
 from version_manager.release import (
     WHOLE,
     InvalidRelease,
@@ -57,6 +60,12 @@ class VersionInUse(FailedPrecondition):
     """The release names the version. The operator's: release something else first."""
 
     reason = "VERSION_IN_USE"
+
+
+class VersionSpent(AlreadyExists):
+    """The number is not above one whose version was deleted. The publisher's: take the next one."""
+
+    reason = "VERSION_SPENT"
 
 
 class DigestMismatch(DataLoss):
@@ -107,7 +116,8 @@ class Publisher:
         Raises:
             InvalidRequest: a name, a number or the artifact is wrong.
             DigestMismatch: the bytes have another digest than the publisher's.
-            AlreadyExists: the version has other bytes.
+            AlreadyExists: the version has other bytes, or its number was given out before.
+            NoNumberLeft: the highest version has the highest number.
         """
         self._check_names(upload.tenant, upload.name)
         if upload.version > MAX_VERSION:
@@ -167,12 +177,12 @@ class Publisher:
         version = _known(upload, stored)
         ops: list[Put | Delete] = []
         if version is None:
-            number = upload.version or stored.next_number()
+            number = _number_for(upload, stored)
             version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9)
             ops.append(Put(self._keys.version(tenant, name, number), encode(version)))
         releases = upload.release_if_first and stored.release is None and not stored.is_release_bad
         if releases:
-            first = Release(1, (Split(version.number, WHOLE),))
+            first = Release(stored.highest.release + 1, (Split(version.number, WHOLE),))
             ops.append(Put(self._keys.release(tenant, name), encode(first)))
         if not ops:
             return version
@@ -201,7 +211,8 @@ class Publisher:
         key = self._keys.version(tenant, name, number)
         compares = stored.unchanged([key, self._keys.release(tenant, name)])
         entry = self._audit.entry(actor, "delete version", f"{tenant}/{name}/{number}")
-        return await self._writer.commit(compares, [Delete(key)], entry) or None
+        ops: list[Put | Delete] = [Delete(key), self._spend(tenant, name, stored, release)]
+        return await self._writer.commit(compares, ops, entry) or None
 
     async def _delete_some(self, tenant: str, name: str, actor: Actor) -> int | None:
         """How many keys of the model are left; None: try again."""
@@ -212,9 +223,17 @@ class Publisher:
         keys = sorted(stored.revisions, key=lambda key: key != release)
         going = keys[:_DELETES_A_TRANSACTION]
         entry = self._audit.entry(actor, "delete model", f"{tenant}/{name}", keys=len(going))
-        if not await self._writer.commit(stored.unchanged(going), [Delete(key) for key in going], entry):
+        served = self._effective_release(tenant, name, stored)
+        ops: list[Put | Delete] = [*map(Delete, going), self._spend(tenant, name, stored, served)]
+        if not await self._writer.commit(stored.unchanged(going), ops, entry):
             return None
         return len(keys) - len(going)
+
+    def _spend(self, tenant: str, name: str, stored: Stored, served: Release | None) -> Put:
+        """The operation that keeps the numbers of `stored` from being given out again."""
+        release = max(stored.highest.release, served.number if served else 0)
+        spent = Spent(stored.highest.version, release)
+        return Put(self._keys.spent(tenant, name), encode(spent))
 
     async def _set_release(
         self, tenant: str, name: str, wanted: Release, expected: int, actor: Actor
@@ -228,7 +247,8 @@ class Publisher:
             raise StaleRelease(
                 f"release {number} of model {name} is served, not {expected}", current=str(number)
             )
-        release = check_release(Release(number + 1, wanted.splits, wanted.labels), stored.versions)
+        following = max(number, stored.highest.release) + 1
+        release = check_release(Release(following, wanted.splits, wanted.labels), stored.versions)
         key = self._keys.release(tenant, name)
         named = [self._keys.version(tenant, name, version) for version in sorted(release.versions())]
         value = encode(release)
@@ -239,10 +259,31 @@ class Publisher:
         return release if committed else None
 
     async def _read(self, tenant: str, name: str) -> Stored:
-        return read_stored(self._keys, (await self._etcd.range(self._keys.model(tenant, name))).items)
+        listing = await self._etcd.range(self._keys.model(tenant, name))
+        spent = await self._etcd.get(self._keys.spent(tenant, name))
+        fence = Compare(self._keys.spent(tenant, name), spent.mod_revision if spent else 0)
+        return read_stored(self._keys, listing.items, self._spent(tenant, name, spent), fence)
+
+    def _spent(self, tenant: str, name: str, pair: KeyValue | None) -> Spent:
+        """What `pair` says or, where that is garbage, what it said before.
+
+        Raises:
+            BadRecord: it is garbage, and this manager never saw anything else there.
+        """
+        if pair is None:
+            return Spent()
+        try:
+            record = decode(SpentKey(tenant, name), pair.value)
+        except BadRecord as error:
+            known = self._mirror.spent(tenant, name)
+            if known is None:
+                raise BadRecord(f"{pair.key} in etcd does not tell which numbers were given out") from error
+            return known
+        assert isinstance(record, Spent)
+        return record
 
     def _effective_release(self, tenant: str, name: str, stored: Stored) -> Release | None:
-        """The release in etcd or, where that is garbage, the last good one, which is still served."""
+        """The release in etcd or, where that makes no sense, the last good one, which is still served."""
         if not stored.is_release_bad:
             return stored.release
         served = self._mirror.map.catalog.find(tenant, name)
@@ -269,6 +310,18 @@ def _known(upload: Upload, stored: Stored) -> Version | None:
     if known is None or known.artifact != upload.digest:
         raise AlreadyExists(f"model {upload.name} has a version {upload.version} with other bytes")
     return known
+
+
+def _number_for(upload: Upload, stored: Stored) -> int:
+    """The number of a new version. Raises VersionSpent and NoNumberLeft."""
+    if not upload.version:
+        return stored.next_number()
+    if upload.version <= stored.spent.version:
+        raise VersionSpent(
+            f"model {upload.name} had versions up to {stored.spent.version} when one was deleted: "
+            "no number up to it is given out again"
+        )
+    return upload.version
 
 
 def _unknown_model(tenant: str, name: str) -> UnknownModel:

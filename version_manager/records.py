@@ -20,7 +20,16 @@ from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION, check_name
 from sharding.generation import Generation, Override, Seat, check_generation
 from version_manager.fleet import Cell, CellState
-from version_manager.keys import ActiveKey, BadRecord, CellKey, GenerationKey, Key, ReleaseKey, VersionKey
+from version_manager.keys import (
+    ActiveKey,
+    BadRecord,
+    CellKey,
+    GenerationKey,
+    Key,
+    ReleaseKey,
+    SpentKey,
+    VersionKey,
+)
 from version_manager.release import WHOLE, Release, Split, Version
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
@@ -41,6 +50,18 @@ class Active:
     previous: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The highest numbers that a model gave out before something of it was deleted; 0: none.
+
+    They and all below are never given to anything else, so that a number in a log, a pinned request
+    or a half-made change means one thing for ever.
+    """
+
+    version: int = 0
+    release: int = 0
+
+
 class _Version(Struct, frozen=True, forbid_unknown_fields=True):
     artifact: _Digest
     size: _Count
@@ -57,6 +78,11 @@ class _Release(Struct, frozen=True, forbid_unknown_fields=True):
     number: _Number
     splits: tuple[_Split, ...]
     labels: dict[str, _Number] = {}
+
+
+class _Spent(Struct, frozen=True, forbid_unknown_fields=True):
+    version: _Count
+    release: _Count = 0
 
 
 class _Seat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +118,7 @@ class _Cell(Struct, frozen=True, forbid_unknown_fields=True):
     state: CellState = CellState.ACTIVE
 
 
-Record = Version | Release | Generation | Active | Cell
+Record = Version | Release | Spent | Generation | Active | Cell
 
 _T = TypeVar("_T", bound=Struct)
 
@@ -114,6 +140,9 @@ def decode(key: Key, value: bytes) -> Record:
                 return _version(key.number, _read(value, _Version))
             case ReleaseKey():
                 return _release(_read(value, _Release))
+            case SpentKey():
+                spent = _read(value, _Spent)
+                return Spent(spent.version, spent.release)
             case GenerationKey():
                 return _generation(key.number, _read(value, _Generation))
             case ActiveKey():
@@ -181,6 +210,8 @@ def _to_struct(record: Record) -> Struct:
         case Release():
             splits = tuple(_Split(split.version, split.basis_points) for split in record.splits)
             return _Release(record.number, splits, dict(record.labels))
+        case Spent():
+            return _Spent(record.version, record.release)
         case Generation():
             seats = tuple(_Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
             overrides = {

@@ -22,6 +22,7 @@ from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
+from sharding.generation import Generation
 from version_manager import wire
 from version_manager.audit import Actor
 from version_manager.feed import Feed
@@ -120,10 +121,15 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         wanted = wire.generation_from_pb(request.generation)
         with _own_faults():
             generation = await self._parts.shards.set(wanted, request.expected_number, _actor(context))
-        return wire.generation_to_pb(generation)
+        return self._told(generation)
 
     async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
-        return wire.generation_to_pb(self._parts.shards.get(request.number))
+        return self._told(self._parts.shards.get(request.number))
+
+    def _told(self, generation: Generation) -> pb.Generation:
+        message = wire.generation_to_pb(generation)
+        message.previous = self._parts.shards.previous(generation.number)
+        return message
 
     async def Join(
         self, requests: AsyncIterator[pb.JoinRequest], context: _Context

@@ -14,7 +14,7 @@ from croupier.errors import Conflict, NotFound, TooLarge
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
 from sharding.generation import Generation, InvalidGeneration, check_generation
 from version_manager.audit import Actor, Audit
-from version_manager.keys import ActiveKey, BadRecord, Keys
+from version_manager.keys import ActiveKey, BadRecord, GenerationKey, Keys
 from version_manager.mirror import Mirror
 from version_manager.records import Active, decode, encode
 from version_manager.writer import Writer
@@ -36,7 +36,9 @@ class UnknownGeneration(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class _Pointer:
-    """`shards/active` as etcd has it; where that is garbage or gone, what is served instead."""
+    """`shards/active` as etcd has it; where that is garbage, gone or points nowhere, what is served
+    instead.
+    """
 
     active: int
     mod_revision: int
@@ -51,6 +53,14 @@ class Shards:
         self._writer = writer
         self._keys = keys
         self._audit = audit
+
+    def previous(self, number: int) -> int:
+        """Which generation dealt before `number`, if that is the active one and any did; else 0."""
+        match self._mirror.map.generations:
+            case (active, before) if active.number == number:
+                return before.number
+            case _:
+                return 0
 
     def get(self, number: int) -> Generation:
         """Generation `number`, or the active one for 0. Raises UnknownGeneration."""
@@ -107,9 +117,16 @@ class Shards:
         pair = await self._etcd.get(self._keys.active)
         with suppress(BadRecord):
             record = decode(ActiveKey(), pair.value) if pair else None
-            if pair is not None and isinstance(record, Active):
+            if pair is not None and isinstance(record, Active) and await self._is_there(record.active):
                 return _Pointer(record.active, pair.mod_revision)
         return _Pointer(served[0].number if served else 0, pair.mod_revision if pair else 0)
+
+    async def _is_there(self, number: int) -> bool:
+        """Whether etcd has generation `number`; one that cannot be read is not there. Raises BadRecord."""
+        if number in self._mirror.map.archive:
+            return True
+        pair = await self._etcd.get(self._keys.generation(number))
+        return pair is not None and bool(decode(GenerationKey(number), pair.value))
 
     def _next_number(self, pointer: _Pointer) -> int:
         number = max(pointer.active, *self._mirror.map.archive, 0) + 1

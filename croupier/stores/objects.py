@@ -31,6 +31,7 @@ from croupier.settings import InvalidSettings
 from croupier.stores.objects_file import FileBlobs
 
 _S3_OPTIONS = {"endpoint", "region"}
+_NO_CREDENTIALS = "credentials do not belong into the object store's URL: see the AWS environment"
 
 
 class ObjectStore(Protocol):
@@ -159,9 +160,7 @@ def _folder_of(parts: SplitResult, url: str) -> Path:
 
 def _s3_options(parts: SplitResult, url: str) -> dict[str, str]:
     if "@" in parts.netloc:
-        raise InvalidSettings(
-            "credentials do not belong into the object store's URL: see the AWS environment"
-        )
+        raise InvalidSettings(_NO_CREDENTIALS)
     if not parts.netloc or ":" in parts.netloc or parts.fragment:
         raise InvalidSettings(f"{url!r} names no bucket: write s3://bucket/prefix")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -169,6 +168,8 @@ def _s3_options(parts: SplitResult, url: str) -> dict[str, str]:
         raise InvalidSettings(f"{url!r} has an unknown option: {', '.join(sorted(unknown))}")
     if "endpoint" in options:
         endpoint = urlsplit(options["endpoint"])
+        if "@" in endpoint.netloc:
+            raise InvalidSettings(_NO_CREDENTIALS)
         if endpoint.scheme not in {"http", "https"} or not endpoint.netloc:
             raise InvalidSettings(f"{url!r} has an endpoint that is no http or https URL")
     return options

@@ -49,3 +49,10 @@ def test_a_fleet_without_a_shard_map(churn, run):
 )
 def test_what_cannot_be_routed(churn, run, words, problem):
     assert problem in run("explain", *words, code=1).err
+
+
+def test_the_generation_before_need_not_be_one_less(churn, run):
+    churn.previous = 1
+    churn.generations.append(churn.generations[-1])
+    churn.generations[-1].number = 3
+    assert "generation 1 dealt" in run("explain", "acme", "churn").out

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from croupierctl.hand import blast_radius, overlap_of
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Override, Seat
+from sharding.overlap import shared_with
 from version_manager.wire import generation_to_pb
 
 
@@ -46,30 +48,56 @@ def test_rules_of_a_tenant_are_told(fleet, run):
     assert "kept out: cell-0-0" in told
 
 
+def explained(generation, tenant="acme"):
+    return Dealer(generation).explain(tenant)
+
+
 def test_the_blast_radius_is_exact():
     """4 zones of 16 cells, one of each: FIELD_NOTES' P(0) and P(4)."""
-    shared = overlap_of(generation(), 4)
+    shared = overlap_of(generation(), explained(generation()))
     assert float(shared[0]) == pytest.approx(0.772476196289)
     assert shared[4] == Fraction(1, 65536)
-    assert blast_radius(shared) == (
-        "another tenant shares none of them with a chance of 77.2476%, all 4: 1 in 65,536"
+    assert blast_radius(generation(), explained(generation())) == (
+        "another tenant shares no cell of this hand with a chance of 77.2476%, "
+        "all 4 of its cells with a chance of 1 in 65,536"
     )
 
 
 def test_draining_cells_do_not_count():
     seats = (*generation(1, 8, 2).seats, Seat("old", "zone-0", draining=True))
-    assert overlap_of(Generation(1, 7, 2, seats), 2)[2] == Fraction(1, 28)
+    drained = Generation(1, 7, 2, seats)
+    assert overlap_of(drained, explained(drained))[2] == Fraction(1, 28)
 
 
-def test_uneven_zones_are_taken_together():
+def test_zones_of_different_sizes_are_exact_too():
+    """One cell of each of two zones of 5 and 3, and a third of the zone whose second cell is better."""
     seats = tuple(Seat(f"c{n}", "a" if n < 5 else "b") for n in range(8))
-    assert overlap_of(Generation(1, 7, 3, seats), 3)[3] == Fraction(1, 56)
+    uneven = Generation(1, 7, 3, seats)
+    zones = [place.zone for place in explained(uneven).places]
+    held = [zones.count("a"), zones.count("b")]
+    assert overlap_of(uneven, explained(uneven)) == shared_with(held, [5, 3], 3)
+
+
+def test_a_hand_that_rules_made_is_met_by_hands_of_the_common_size():
+    rules = {"small": Override(pins=("cell-0-1",)), "large": Override(hand_size=8)}
+    fleet = generation(**rules)
+    assert overlap_of(fleet, explained(fleet, "small")) == (Fraction(15, 16), Fraction(1, 16))
+    assert blast_radius(fleet, explained(fleet, "small")).endswith("all 4 of its cells never")
+    assert overlap_of(fleet, explained(fleet, "large"))[4] == Fraction(1, 8**4)
 
 
 def test_a_hand_of_one_and_of_none():
-    assert blast_radius((Fraction(7, 8), Fraction(1, 8))).endswith("it: 1 in 8")
-    assert blast_radius((Fraction(1),)) == ""
-    assert Dealer(generation(1, 1, 4)).hand("t") == ("cell-0-0",)
+    single = generation(1, 8, 1)
+    assert blast_radius(single, explained(single)).endswith("its only cell with a chance of 1 in 8")
+    nobody = Override(pins=("cell-0-0",), hand_size=1)
+    empty = replace(generation(1, 1, 1, acme=nobody), seats=(Seat("cell-0-0", "zone-0", draining=True),))
+    assert blast_radius(empty, explained(empty)) == ""
+
+
+def test_cells_of_different_weights_are_told():
+    seats = (*generation(1, 7, 2).seats, Seat("big", "zone-0", weight=3.0))
+    weighted = Generation(1, 7, 2, seats)
+    assert blast_radius(weighted, explained(weighted)).endswith("(as if all cells had one weight)")
 
 
 def test_a_name_that_is_none(run):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.generations import TENANTS, even
 
 from sharding.dealer import Dealer
-from sharding.overlap import hands, overlap, zoned_hands, zoned_overlap
+from sharding.generation import Generation, Seat
+from sharding.overlap import hands, overlap, shared_with, zoned_hands, zoned_overlap
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,54 @@ def test_agrees_with_counting_every_hand(zones: list[int], size: int) -> None:
     shared = [len(one & other) for one in every for other in every]
     expected = tuple(Fraction(shared.count(j), len(shared)) for j in range(size + 1))
     assert expected == zoned_overlap(zones, size)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.data())
+def test_a_hand_held_is_shared_as_two_hands_are(zones: int, cells: int, data: st.DataObject) -> None:
+    """Over even zones, whichever hand is held makes no difference."""
+    size = data.draw(st.integers(0, zones * cells))
+    rounds, partial = divmod(size, zones)
+    held = [rounds + (zone < partial) for zone in range(zones)]
+    assert shared_with(held, [cells] * zones, size) == zoned_overlap([cells] * zones, size)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
+def test_a_hand_shares_as_much_as_it_can(zones: list[int], data: st.DataObject) -> None:
+    size = data.draw(st.integers(0, sum(zones)))
+    held = [data.draw(st.integers(0, cells)) for cells in zones]
+    chances = shared_with(held, zones, size)
+    assert sum(chances) == 1
+    assert len(chances) == min(sum(held), size) + 1
+    assert shared_with(zones, zones, size) == (*[Fraction(0)] * size, Fraction(1))
+
+
+def test_the_last_round_reaches_larger_zones_more_often() -> None:
+    """One cell of two zones: the best of all is in a zone of 3 of 4 cells with a chance of 3/4."""
+    assert shared_with([3, 0], [3, 1], 1) == (Fraction(1, 4), Fraction(3, 4))
+    # Two rounds for the first zone alone, since the other one has no second cell.
+    assert shared_with([2, 0], [3, 1], 3) == (Fraction(0), Fraction(2, 3), Fraction(1, 3))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5])
+def test_hands_dealt_over_uneven_zones_share_as_computed(size: int) -> None:
+    zones = (5, 3, 2)
+    seats = tuple(Seat(f"{zone}-{n}", f"{zone}") for zone, count in enumerate(zones) for n in range(count))
+    dealer = Dealer(Generation(1, 7, size, seats))
+    held = {"0-0", "0-1", "1-0"}
+    counts = np.zeros(min(3, size) + 1)
+    for tenant in TENANTS:
+        counts[len(held.intersection(dealer.hand(tenant)))] += 1
+    chances = np.array([float(p) for p in shared_with([2, 1, 0], zones, size)])
+    sigma = np.sqrt(len(TENANTS) * chances * (1 - chances))
+    assert (np.abs(counts - len(TENANTS) * chances) < 5 * sigma + 1).all()
+
+
+@pytest.mark.parametrize(
+    ("held", "zones", "size"), [([1], [2], 3), ([1], [2], -1), ([3], [2], 1), ([1, 1], [4], 1)]
+)
+def test_no_figure_for_what_cannot_be_held_or_dealt(held: list[int], zones: list[int], size: int) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        shared_with(held, zones, size)
 
 
 @pytest.mark.parametrize("size", [4, 6, 8])

@@ -1,9 +1,7 @@
 """Keys and transactions of a real etcd, whole and behind a network that fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,18 +14,6 @@ from croupier.stores.etcd import Compare, Delete, Etcd, EtcdConfig, Put
 from protos.etcd.v3 import rpc_pb2 as pb
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    async with EtcdServer(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def etcd(server: EtcdServer) -> AsyncIterator[Etcd]:
-    async with Etcd(EtcdConfig(endpoints=(server.endpoint,))) as etcd:
-        yield etcd
 
 
 async def test_put_get_delete(etcd: Etcd) -> None:

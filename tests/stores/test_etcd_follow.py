@@ -19,12 +19,6 @@ Events = AsyncGenerator[Listed | Changed, None]
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    async with EtcdServer(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
 async def proxy(server: EtcdServer) -> AsyncIterator[TcpProxy]:
     async with TcpProxy(server.endpoint) as proxy:
         yield proxy

@@ -1,6 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from support.etcd import EtcdServer, until
@@ -10,18 +8,6 @@ from croupier.errors import InvalidRequest, Unavailable
 from croupier.stores.etcd import Etcd, EtcdConfig
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[EtcdServer]:
-    async with EtcdServer(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def etcd(server: EtcdServer) -> AsyncIterator[Etcd]:
-    async with Etcd(EtcdConfig(endpoints=(server.endpoint,))) as etcd:
-        yield etcd
 
 
 async def test_key_lives_as_long_as_its_lease(etcd: Etcd) -> None:

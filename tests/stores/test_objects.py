@@ -144,6 +144,7 @@ async def test_a_cancelled_put_has_written_nothing(store, blobs):
         "s3://bucket/prefix?endpoint=",
         "s3://bucket/prefix?endpoint=127.0.0.1:9000",
         "s3://bucket/prefix?endpoint=ftp://127.0.0.1",
+        "s3://bucket/prefix?endpoint=http://user:secret@127.0.0.1:9000",
         "s3://bucket/prefix#x",
     ],
 )

@@ -40,6 +40,7 @@ class FakeManager(services.VersionManagerServicer):
         self.models: dict[tuple[str, str], pb.Model] = {}
         self.artifacts: dict[bytes, bytes] = {}
         self.generations: list[pb.Generation] = []
+        self.previous = 0
         self.cells: list[pb.Cell] = []
         self.failures: list[CroupierError] = []
         self.target = ""
@@ -114,7 +115,10 @@ class FakeManager(services.VersionManagerServicer):
         number = request.number or len(self.generations)
         if not 0 < number <= len(self.generations):
             raise NotFound(f"there is no generation {number}")
-        return self.generations[number - 1]
+        found = pb.Generation()
+        found.CopyFrom(self.generations[number - 1])
+        found.previous = self.previous if number == len(self.generations) else 0
+        return found
 
     @_mapped
     def SetGeneration(self, request: pb.SetGenerationRequest) -> pb.Generation:
@@ -123,6 +127,7 @@ class FakeManager(services.VersionManagerServicer):
         generation = pb.Generation()
         generation.CopyFrom(request.generation)
         generation.number = len(self.generations) + 1
+        self.previous = len(self.generations)
         self.generations.append(generation)
         return generation
 

@@ -53,6 +53,7 @@ async def everything(client) -> list[object]:
         (KEYS.generation(1), "generation"),
         (KEYS.active, "active"),
         (KEYS.cell("cell-1"), "cell"),
+        (KEYS.spent("acme", "churn"), "spent"),
         ("croupier/something/else", "unknown"),
     ],
 )

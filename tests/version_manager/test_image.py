@@ -3,7 +3,7 @@ from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_
 
 from version_manager.history import Change
 from version_manager.image import Image
-from version_manager.records import Active, encode
+from version_manager.records import Active, Spent, encode
 from version_manager.release import Model
 
 
@@ -170,6 +170,22 @@ def test_a_pointer_waits_for_its_generation(image, etcd):
     take(image, etcd.put({KEYS.generation(3): encode(generation(3))}))
     assert [one.number for one in image.map.generations] == [3, 2]
     assert not image.bad
+
+
+def test_spent_numbers_are_known_and_not_served(image, etcd):
+    key, before = KEYS.spent("acme", "churn"), image.map
+    change, problems = take(image, etcd.put({key: encode(Spent(3, 2))}))
+    assert (change.size, problems, image.map.catalog.size) == (0, [], before.catalog.size)
+    take(image, etcd.put({key: b"?"}))
+    assert image.spent == {("acme", "churn"): Spent(3, 2)}
+    assert image.bad == {key}
+    assert [image.regresses(FakeEtcd({key: encode(Spent(n, 2))}).content[key]) for n in (2, 3, 4)] == [
+        True,
+        False,
+        False,
+    ]
+    take(image, etcd.delete(key))
+    assert not image.spent
 
 
 @pytest.mark.parametrize("gone", [KEYS.active, KEYS.generation(2)])

@@ -12,6 +12,7 @@ from version_manager.keys import (
     GenerationKey,
     Keys,
     ReleaseKey,
+    SpentKey,
     VersionKey,
 )
 
@@ -33,6 +34,7 @@ NUMBERS = st.integers(1, MAX_VERSION)
 def test_the_layout_is_as_operators_know_it():
     assert KEYS.version("acme", "churn", 12) == "croupier/models/acme/churn/versions/12"
     assert KEYS.release("acme", "churn") == "croupier/models/acme/churn/release"
+    assert KEYS.spent("acme", "churn") == "croupier/spent/acme/churn"
     assert KEYS.generation(3) == "croupier/shards/generations/3"
     assert KEYS.active == "croupier/shards/active"
     assert KEYS.cell("cell-1") == "croupier/cells/cell-1"
@@ -43,6 +45,8 @@ def test_the_layout_is_as_operators_know_it():
 def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
     assert KEYS.parse(KEYS.version(tenant, name, number)) == VersionKey(tenant, name, number)
     assert KEYS.parse(KEYS.release(tenant, name)) == ReleaseKey(tenant, name)
+    assert KEYS.parse(KEYS.spent(tenant, name)) == SpentKey(tenant, name)
+    assert not KEYS.spent(tenant, name).startswith(KEYS.model(tenant, name))
     assert KEYS.parse(KEYS.generation(number)) == GenerationKey(number)
     assert KEYS.parse(KEYS.active) == ActiveKey()
     assert KEYS.parse(KEYS.cell(name)) == CellKey(name)
@@ -66,6 +70,7 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
         "croupier/models//churn/release",
         "croupier/shards/generations/one",
         "croupier/cells/",
+        "croupier/spent/acme",
         "croupier/",
         "",
     ],

@@ -10,7 +10,7 @@ from croupier.errors import InternalError
 from croupier.stores.etcd import Compare, Outcome, Put
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from version_manager.audit import Actor, Audit
-from version_manager.records import encode
+from version_manager.records import Spent, encode
 from version_manager.server import _own_faults
 from version_manager.stored import read_stored
 from version_manager.writer import TooManyWriters, Writer
@@ -48,6 +48,14 @@ def test_garbage_is_there_and_is_nothing():
     assert (found.versions, found.release, found.is_release_bad) == ({}, None, True)
     assert found.next_number() == 5
     assert len(found.revisions) == 2
+
+
+def test_what_was_spent_counts_and_is_compared():
+    fence = Compare(KEYS.spent("acme", "churn"), 3)
+    pairs = FakeEtcd(model_keys("acme", "churn")).listed().items
+    found = read_stored(KEYS, pairs, Spent(version=7, release=4), fence)
+    assert (found.next_number(), found.highest) == (8, Spent(7, 4))
+    assert found.unchanged([]) == [fence]
 
 
 def test_a_number_that_the_release_names_is_not_given_again():

@@ -7,7 +7,8 @@ import pytest
 from support.manager import artifact, release
 
 from croupier.artifacts.format import digest_of
-from croupier.errors import AlreadyExists, Conflict, NotFound
+from croupier.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from croupier.names import MAX_VERSION
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from version_manager.audit import Actor, Audit
 from version_manager.keys import Keys
@@ -140,7 +141,8 @@ async def test_a_model_of_many_versions_goes_in_parts(fleet, client):
     await client.publish("acme", "churn", artifact())
     assert (await client.get_model("acme", "churn")).versions[-1].number == 241
     await client.delete_model("acme", "churn")
-    assert not (await fleet.raw.range("croupier/")).items
+    (left,) = (await fleet.raw.range("croupier/")).items
+    assert (left.key, left.value) == ("croupier/spent/acme/churn", b'{"version":241,"release":0}')
     assert len(await fleet.audit()) == 1 + 3
 
 
@@ -150,7 +152,56 @@ async def test_a_number_taken_by_garbage_is_taken(fleet, client):
     with pytest.raises(AlreadyExists):
         await client.publish("acme", "churn", artifact(), version=1)
     await client.delete_version("acme", "churn", 1)
-    assert (await client.publish("acme", "churn", artifact("b"), version=1)).number == 1
+    assert (await client.publish("acme", "churn", artifact("b"))).number == 3
+
+
+async def test_the_highest_number_of_all_is_not_overwritten(client):
+    last = await client.publish("acme", "churn", artifact("a"), version=MAX_VERSION)
+    with pytest.raises(FailedPrecondition) as full:
+        await client.publish("acme", "churn", artifact("b"))
+    assert full.value.reason == "NO_NUMBER_LEFT"
+    assert list((await client.get_model("acme", "churn")).versions) == [last]
+
+
+async def test_deleting_and_publishing_at_once_never_gives_a_number_twice(fleet, client):
+    other = await fleet.start_manager()
+    await client.publish("acme", "churn", artifact("0"))
+    made = []
+    for turn in range(5):
+        last = (await client.get_model("acme", "churn")).versions[-1]
+        published, _ = await asyncio.gather(
+            other.publish("acme", "churn", artifact(f"{turn}-")),
+            client.delete_version("acme", "churn", last.number),
+        )
+        made.append(published.number)
+    assert made == sorted(set(made))
+
+
+async def test_garbage_under_the_spent_numbers_frees_none(fleet, client):
+    for text in "12":
+        await client.publish("acme", "churn", artifact(text))
+    await client.delete_version("acme", "churn", 2)
+    await fleet.raw.put(KEYS.spent("acme", "churn"), b"?")
+    assert (await client.publish("acme", "churn", artifact("3"))).number == 3
+    # A manager that never saw a good value does not guess.
+    other = await fleet.start_manager()
+    with pytest.raises(FailedPrecondition) as garbage:
+        await other.publish("acme", "churn", artifact("4"))
+    assert garbage.value.reason == "BAD_RECORD"
+    # Whoever knows writes a good one with the next deletion.
+    await client.delete_version("acme", "churn", 3)
+    assert (await other.publish("acme", "churn", artifact("4"))).number == 4
+
+
+async def test_a_release_that_names_nothing_is_replaced_by_the_next_one(fleet, client):
+    await client.publish("acme", "churn", artifact(), release_if_first=True)
+    await fleet.raw.put(KEYS.release("acme", "churn"), encode(Release(9, (Split(5, 10_000),))))
+    # Release 1 is served, so it is what a change is made against and what version 1 is used by.
+    with pytest.raises(FailedPrecondition) as used:
+        await client.delete_version("acme", "churn", 1)
+    assert used.value.reason == "VERSION_IN_USE"
+    made = await client.set_release(release("acme", "churn", (1, 10_000), expected=1))
+    assert made.number == 2
 
 
 async def test_a_garbage_release_is_replaced_by_the_next_one(fleet, client):

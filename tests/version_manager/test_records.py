@@ -8,15 +8,24 @@ from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION
 from sharding.generation import Generation, Override, Seat
 from version_manager.fleet import Cell, CellState
-from version_manager.keys import ActiveKey, BadRecord, CellKey, GenerationKey, ReleaseKey, VersionKey
-from version_manager.records import Active, check_cell, decode, encode
+from version_manager.keys import (
+    ActiveKey,
+    BadRecord,
+    CellKey,
+    GenerationKey,
+    ReleaseKey,
+    SpentKey,
+    VersionKey,
+)
+from version_manager.records import Active, Spent, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
 
 VERSION = VersionKey("acme", "churn", 3)
 RELEASE = ReleaseKey("acme", "churn")
+SPENT = SpentKey("acme", "churn")
 GENERATION = GenerationKey(7)
 CELL = CellKey("cell-1")
-KEYS = [VERSION, RELEASE, GENERATION, ActiveKey(), CELL]
+KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL]
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
@@ -34,6 +43,7 @@ SOUND = [
             {"acme": Override(("cell-1",), (), 1, "group")},
         ),
     ),
+    (SPENT, Spent(3, 0)),
     (ActiveKey(), Active(7, 6)),
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
 ]
@@ -88,6 +98,9 @@ def cell(**changes):
         (RELEASE, release(labels={"a/b": 1})),
         (RELEASE, release(labels={"canary": 0})),
         (RELEASE, release(lables={})),
+        (SPENT, {"version": -1}),
+        (SPENT, {"release": 1}),
+        (SPENT, {"version": 1, "other": 1}),
         (GENERATION, generation(seats=[])),
         (GENERATION, generation(seats=[SEAT, SEAT])),
         (GENERATION, generation(seats=[SEAT | {"weight": 0}])),

@@ -9,7 +9,7 @@ from support.manager import Fleet, artifact, generation, release
 
 from croupier.artifacts.format import digest_of
 from croupier.client.channels import open_async
-from croupier.client.manager import from_rpc_error
+from croupier.client.rpc_errors import from_rpc_error
 from croupier.errors import (
     AlreadyExists,
     Conflict,
@@ -83,6 +83,46 @@ async def test_a_version_goes_unless_the_release_names_it(client):
     assert [one.number for one in (await client.get_model("acme", "churn")).versions] == [1, 2]
     with pytest.raises(NotFound):
         await client.delete_version("acme", "churn", 3)
+
+
+async def test_the_number_of_a_deleted_version_is_never_given_again(client):
+    for text in "123":
+        await client.publish("acme", "churn", artifact(text))
+    await client.delete_version("acme", "churn", 3)
+    for number in (3, 2):
+        with pytest.raises(AlreadyExists):
+            await client.publish("acme", "churn", artifact("4"), version=number)
+    assert (await client.publish("acme", "churn", artifact("4"))).number == 4
+    # What stands below is as it was; a gap above is nobody's yet.
+    assert (await client.publish("acme", "churn", artifact("2"), version=2)).number == 2
+    assert (await client.publish("acme", "churn", artifact("9"), version=9)).number == 9
+    assert (await client.publish("acme", "churn", artifact("7"), version=7)).number == 7
+
+
+async def test_a_model_that_is_made_again_goes_on_counting(client):
+    for text in "12":
+        await client.publish("acme", "churn", artifact(text), release_if_first=True)
+    await client.set_release(release("acme", "churn", (2, 10_000)))
+    await client.delete_model("acme", "churn")
+    with pytest.raises(AlreadyExists) as spent:
+        await client.publish("acme", "churn", artifact("1"), version=1)
+    assert spent.value.reason == "VERSION_SPENT"
+    assert (await client.publish("acme", "churn", artifact("1"), release_if_first=True)).number == 3
+    model = await client.get_model("acme", "churn")
+    assert [one.number for one in model.versions] == [3]
+    assert model.release.number == 3
+    # A change that was made against the old model finds no release of its number.
+    with pytest.raises(Conflict):
+        await client.set_release(release("acme", "churn", (3, 10_000), expected=2))
+
+
+async def test_models_may_be_removed_one_after_another_to_the_last(fleet, client):
+    for name in ("churn", "fraud", "spam"):
+        await client.publish("acme", name, artifact(), release_if_first=True)
+    for name in ("churn", "fraud", "spam"):
+        await client.delete_model("acme", name)
+    assert not (await client.list_models(pb.ListModelsRequest())).models
+    assert (await client.publish("acme", "churn", artifact())).number == 2
 
 
 async def test_a_model_goes_whole(fleet, client):
@@ -267,65 +307,6 @@ async def test_an_artifact_over_the_limit_is_refused_by_its_header(tmp_path):
         with pytest.raises(TooLarge):
             await upload(fleet, header(DATA, size=len(DATA) + 1))
         assert (await fleet.client.publish("acme", "churn", DATA)).number == 1
-
-
-async def test_generations_are_swapped_by_number(client):
-    first = await client.set_generation(generation("a", "b"), 0)
-    second = await client.set_generation(generation("a", "b", "c"), 1)
-    assert (first.number, second.number) == (1, 2)
-    assert await client.get_generation() == second
-    assert await client.get_generation(1) == first
-    for stale in (0, 1, 3):
-        with pytest.raises(Conflict) as refused:
-            await client.set_generation(generation("a"), stale)
-        assert refused.value.metadata == {"current": "2"}
-    assert await client.get_generation() == second
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        pb.Generation(),
-        generation("a", "a"),
-        generation("a", "../b"),
-        pb.Generation(hand_size=1, seats=[pb.Seat(cell="a", zone="z", weight=0)]),
-        pb.Generation(hand_size=0, seats=[pb.Seat(cell="a", zone="z", weight=1)]),
-        pb.Generation(hand_size=1, seats=[pb.Seat(cell="a", zone="z", weight=1, draining=True)]),
-        pb.Generation(
-            hand_size=1,
-            seats=[pb.Seat(cell="a", zone="z", weight=1)],
-            overrides={"acme": pb.Override(pins=["b"])},
-        ),
-    ],
-)
-async def test_a_generation_that_cannot_deal_is_refused(fleet, client, wanted):
-    with pytest.raises(InvalidRequest):
-        await client.set_generation(wanted, 0)
-    assert not (await fleet.raw.range("croupier")).items
-
-
-async def test_the_seed_of_a_deployment_stays(client):
-    await client.set_generation(generation("a"), 0)
-    with pytest.raises(InvalidRequest) as refused:
-        await client.set_generation(generation("a", seed=8), 1)
-    assert refused.value.field == "seed"
-
-
-async def test_a_generation_that_does_not_fit_into_etcd_is_refused(client):
-    many = pb.Generation(
-        hand_size=1, seats=[pb.Seat(cell=f"cell-{n}", zone="z" * 100, weight=1) for n in range(8_000)]
-    )
-    with pytest.raises(TooLarge):
-        await client.set_generation(many, 0)
-
-
-async def test_old_generations_are_forgotten(fleet, client):
-    for number in range(40):
-        await client.set_generation(generation("a"), number)
-    kept = [pair.key for pair in (await fleet.raw.range("croupier/shards/generations/")).items]
-    assert len(kept) <= 33
-    assert "croupier/shards/generations/40" in kept
-    assert "croupier/shards/generations/39" in kept
 
 
 async def test_every_mutation_is_audited_in_its_transaction(fleet, client):

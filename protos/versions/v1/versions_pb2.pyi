@@ -250,7 +250,7 @@ class ModelKey(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("number", "seed", "hand_size", "seats", "overrides")
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -263,12 +263,14 @@ class Generation(_message.Message):
     HAND_SIZE_FIELD_NUMBER: _ClassVar[int]
     SEATS_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     number: int
     seed: int
     hand_size: int
     seats: _containers.RepeatedCompositeFieldContainer[Seat]
     overrides: _containers.MessageMap[str, Override]
-    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ...) -> None: ...
+    previous: int
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("cell", "zone", "weight", "draining")
