@@ -70,6 +70,19 @@ class CellSettings(ServerSettings, PeerSettings):
     drain_seconds: float = option(1.0, "how long to keep serving after saying that this cell drains")
     grace_seconds: float = option(10.0, "how long running requests may take at the end")
 
+    def advertised(self, bound: str) -> str:
+        """The address that routers are told, of a cell that is bound to `bound`.
+
+        Raises:
+            InvalidSettings: `bound` is every address of this machine, which is none to connect to.
+        """
+        address = self.advertise or bound
+        if address.rpartition(":")[0] in {"", "0.0.0.0", "[::]"}:  # noqa: S104 (refused)
+            raise InvalidSettings(
+                f"routers cannot connect to {address}: --advertise says where they reach this cell"
+            )
+        return address
+
     @property
     def folder(self) -> Path:
         return self.cache_dir or settings.home() / "cache" / self.id
@@ -173,7 +186,7 @@ class Cell:
 
     def _register(self, manager: VersionManagerClient, host: Host) -> None:
         told = self._told
-        identity = Identity(told.id, told.zone, told.advertise or self.address, told.weight)
+        identity = Identity(told.id, told.zone, told.advertised(self.address), told.weight)
         rng = random.Random(os.urandom(16))  # noqa: S311 (jitter)
         self._registration = Registration(manager, identity, host.load, rng=rng)
         self._membership = self._life.spawn(self._registration.run(), "registration")

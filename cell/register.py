@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cell.host import HostLoad
-from croupier.errors import CroupierError
+from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -50,12 +50,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between reports; the shortest and longest back-off; silence that ends a stream."""
+    """Seconds: between reports; the shortest and longest back-off; silence that ends a stream; the wait
+    before joining again where another process took this cell's id.
+    """
 
     report: float = 1.0
     least_backoff: float = 0.1
     most_backoff: float = 5.0
     silence: float = 10.0
+    superseded: float = 30.0
 
 
 class Registration:
@@ -89,10 +92,16 @@ class Registration:
         failures = 0
         while True:
             _JOINS.inc()
-            if await self._stay_joined():
-                failures = 0
+            try:
+                if await self._stay_joined():
+                    failures = 0
+                wait = self._backoff(failures)
+            except Conflict as error:
+                # Joining again at once would only throw the other one out, which would do the same.
+                _log.error("another process joined as %s: %s", self._identity.id, error)
+                wait = self._pace.superseded
             _REGISTERED.set(0)
-            await self._sleep(self._backoff(failures))
+            await self._sleep(wait)
             failures += 1
 
     async def drain(self, timeout: float) -> bool:
@@ -109,7 +118,11 @@ class Registration:
         return self._rng.uniform(self._pace.least_backoff / 2, longest)
 
     async def _stay_joined(self) -> bool:
-        """One stream, until it breaks; whether the manager ever answered."""
+        """One stream, until it breaks; whether the manager ever answered.
+
+        Raises:
+            Conflict: another process has joined under this cell's id.
+        """
         answered = False
         self._unanswered = []
         try:
@@ -119,6 +132,8 @@ class Registration:
                 answered = True
                 _REGISTERED.set(1)
                 self._note_answer()
+        except Conflict:
+            raise
         except CroupierError as error:
             _log.warning("not registered: %s", error)
         except TimeoutError:

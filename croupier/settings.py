@@ -37,9 +37,9 @@ class InvalidSettings(CroupierError):
     reason = "INVALID_SETTINGS"
 
 
-def option(default: Any, help: str) -> Any:
+def option(default: Any, help: str, choices: tuple[str, ...] | None = None) -> Any:
     """A dataclass field that is a flag; its type comes from the annotation."""
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class ServerSettings:
     tls_key: Path | None = option(None, "PEM file of its private key")
     tls_client_ca: Path | None = option(None, "PEM file of the authority that signs callers' certificates")
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
-    log_level: str = option("info", "debug, info, warning or error")
+    log_level: str = option("info", "what to log", ("debug", "info", "warning", "error"))
 
     @property
     def server_tls(self) -> ServerTls | None:
@@ -91,6 +91,10 @@ class ServerSettings:
             InvalidSettings: the address is not loopback and the settings are not safe for that.
         """
         tls = self.server_tls
+        if self.metrics_listen and not is_loopback(self.metrics_listen) and not self.insecure:
+            raise InvalidSettings(
+                f"{self.metrics_listen} is not loopback, and metrics are plain HTTP: it needs --insecure"
+            )
         if is_loopback(self.listen):
             return
         if tls is not None and (knows_callers or tls.client_ca is not None):
@@ -150,15 +154,20 @@ def load(
     hints = typing.get_type_hints(cls)
     prefix = "CROUPIER_" + program.removeprefix("croupier-").replace("-", "_").upper() + "_"
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        _add_flag(parser, field, hints[field.name], environ.get(prefix + field.name.upper()))
+        variable = prefix + field.name.upper()
+        _add_flag(parser, field, hints[field.name], variable, environ.get(variable))
     return cls(**vars(parser.parse_args(argv)))
 
 
 def _add_flag(
-    parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any, from_environ: str | None
+    parser: argparse.ArgumentParser,
+    field: dataclasses.Field[Any],
+    hint: Any,
+    variable: str,
+    from_environ: str | None,
 ) -> None:
     flag = "--" + field.name.replace("_", "-")
-    help_text = field.metadata.get("help", "")
+    help_text = f"{field.metadata.get('help', '')} [${variable}]"
     # argparse runs `type` over defaults that are strings, so the environment's text is parsed too.
     default: Any = field.default if from_environ is None else from_environ
     if hint is bool:
@@ -166,11 +175,15 @@ def _add_flag(
             try:
                 default = _parse_bool(default)
             except ValueError:
-                parser.error(f"the environment's value for {flag} is neither true nor false: {default!r}")
+                parser.error(f"{variable} is neither true nor false: {default!r}")
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text, default=default)
         return
+    choices = field.metadata.get("choices")
+    if choices and default not in choices:
+        parser.error(f"{variable} is none of {', '.join(choices)}: {default!r}")
+    metavar = None if choices else field.name.upper()
     parser.add_argument(
-        flag, type=_parser_of(hint), default=default, metavar=field.name.upper(), help=help_text
+        flag, type=_parser_of(hint), default=default, choices=choices, metavar=metavar, help=help_text
     )
 
 

@@ -12,7 +12,8 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     (NoShardMap, "seat the cells that are registered: croupierctl shards set --from-cells"),
     (
         ServerUnavailable,
-        "start the local stack with `make up`, or point --manager and --router at servers that run",
+        "start the local stack with `make up`, or point --manager and --router at servers that run; "
+        "to servers with TLS, show --ca, --certificate and --key",
     ),
     (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
     (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
@@ -29,7 +30,10 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     (errors.QuotaExceeded, "the tenant is over its limit: send less, or later"),
     (errors.TooLarge, "send it in smaller parts"),
     (errors.DataLoss, "the bytes changed on the way: try again"),
-    (errors.Unimplemented, "the server is older than this command line: update it"),
+    (
+        errors.Unimplemented,
+        "the server is older than this command line, or of another kind: look at --manager and --router",
+    ),
     (errors.InternalError, "this is a fault of the server: its log says more"),
 )
 

@@ -18,7 +18,13 @@ from croupierctl.stack import Stack, is_alive, read_state
 app = typer.Typer(help="Run the whole fleet on this machine.", no_args_is_help=True)
 
 Folder = Annotated[
-    Path, typer.Option("--folder", help="Where the stack keeps its data.", default_factory=home)
+    Path,
+    typer.Option(
+        "--folder",
+        help="Where the stack keeps its data.",
+        default_factory=home,
+        show_default="$CROUPIER_HOME, else .croupier here",
+    ),
 ]
 
 

@@ -18,9 +18,12 @@ from croupier.client.manager import VersionManagerClient
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manager", default="127.0.0.1:8400", help="address of the version manager")
+    parser.add_argument(
+        "--c", type=float, default=1.0, help="the regularisation: another one, another version"
+    )
     arguments = parser.parse_args()
     wine = load_wine()
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(wine.data, wine.target)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=arguments.c)).fit(wine.data, wine.target)
     artifact = pack_sklearn(model, features=wine.feature_names)
     async with VersionManagerClient(arguments.manager) as manager:
         version = await manager.publish("acme", "wine", artifact, release_if_first=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import grpc
 
+from croupier.errors import InvalidRequest
+
 _OPTIONS = [
     # A channel of one's own: grpcio would otherwise share one connection among equal targets.
     ("grpc.use_local_subchannel_pool", 1),
@@ -24,7 +26,15 @@ _OPTIONS = [
 def credentials(
     ca: Path | None, certificate: Path | None = None, key: Path | None = None
 ) -> grpc.ChannelCredentials | None:
-    """TLS credentials from PEM files; None, which means plaintext, without `ca`."""
+    """TLS credentials from PEM files; None, which means plaintext, without `ca`.
+
+    Raises:
+        InvalidRequest: a certificate without its key, or the other way round.
+        OSError: a file that cannot be read.
+    """
+    if (certificate is None) != (key is None):
+        # gRPC ends the whole process over this.
+        raise InvalidRequest("a certificate and its key go together", field="key")
     if ca is None:
         return None
     return grpc.ssl_channel_credentials(

@@ -6,9 +6,13 @@ model or a digest).
 
 from __future__ import annotations
 
+import logging
+
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from croupier.settings import InvalidSettings
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["Counter", "Gauge", "Histogram", "serve"]
 
@@ -26,4 +30,5 @@ def serve(listen: str) -> int:
         server, _ = start_http_server(int(port), addr=host.strip("[]"))
     except (OSError, OverflowError, ValueError) as error:
         raise InvalidSettings(f"cannot serve metrics on {listen}: {error}") from error
+    _log.info("metrics on http://%s:%d/metrics", host, server.server_port)
     return int(server.server_port)

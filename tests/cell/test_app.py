@@ -41,6 +41,14 @@ def test_settings_from_flags() -> None:
     assert (told.folder, told.capacity_bytes) == (Path("/tmp/x"), 1000)
 
 
+@pytest.mark.parametrize("bound", ["0.0.0.0:8600", "[::]:8600", ":8600"])
+def test_a_cell_on_every_address_says_where_it_is_reached(bound: str) -> None:
+    with pytest.raises(InvalidSettings, match="--advertise"):
+        CellSettings().advertised(bound)
+    assert CellSettings(advertise="cell:1").advertised(bound) == "cell:1"
+    assert CellSettings().advertised("127.0.0.1:8600") == "127.0.0.1:8600"
+
+
 def test_each_cell_has_its_own_folder_and_all_have_one_store() -> None:
     one, two = CellSettings(id="one"), CellSettings(id="two")
     assert one.folder != two.folder

@@ -8,7 +8,7 @@ from support.join_service import JoinService
 from cell.host import HostLoad
 from cell.register import Identity, Pace, Registration
 from croupier.client.manager import VersionManagerClient
-from croupier.errors import AlreadyExists, Unavailable
+from croupier.errors import AlreadyExists, Conflict, Unavailable
 from protos.versions.v1 import versions_pb2 as pb
 
 IDENTITY = Identity("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
@@ -157,6 +157,19 @@ async def test_a_manager_that_will_not_have_it_is_asked_again() -> None:
     manager.joins.append(manager.answer)
     async with Running(manager):
         await until(lambda: bool(manager.reports), "a report")
+
+
+async def test_a_cell_whose_id_was_taken_waits_long() -> None:
+    async def superseded(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        await anext(reports)
+        yield pb.JoinResponse(lease_seconds=5)
+        raise Conflict("cell has joined again")
+
+    manager = FakeManager(superseded)
+    manager.joins.append(manager.answer)
+    async with Running(manager) as running:
+        await until(lambda: bool(manager.reports), "it joins again")
+    assert running.sleeps.asked[0] == FAST.superseded
 
 
 async def test_draining_is_said_at_once_and_known_when_answered() -> None:

@@ -11,6 +11,7 @@ from support.certificates import Authority
 from support.ports import free_port
 
 from croupier.client.channels import credentials, open_async, open_blocking
+from croupier.errors import InvalidRequest
 from croupier.settings import ServerTls
 from croupier.transport.server import Server
 
@@ -29,6 +30,12 @@ def test_no_authority_means_plaintext() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"ca\.pem"):
         credentials(tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize("half", [(Path("a.pem"), None), (None, Path("a.key"))])
+def test_a_certificate_and_its_key_go_together(half: tuple[Path | None, Path | None]) -> None:
+    with pytest.raises(InvalidRequest, match="go together"):
+        credentials(Path("ca.pem"), *half)
 
 
 async def test_blocking_in_the_clear() -> None:

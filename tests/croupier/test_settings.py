@@ -78,7 +78,13 @@ class TestLoad:
             (["--hand-size=four"], {}, "invalid int value: 'four'"),
             (["--no-such-flag"], {}, "--no-such-flag"),
             ([], {"CROUPIER_ROUTER_HAND_SIZE": "four"}, "invalid int value: 'four'"),
-            ([], {"CROUPIER_ROUTER_INSECURE": "perhaps"}, "--insecure is neither true nor false: 'perhaps'"),
+            (
+                [],
+                {"CROUPIER_ROUTER_INSECURE": "perhaps"},
+                "CROUPIER_ROUTER_INSECURE is neither true nor false: 'perhaps'",
+            ),
+            (["--log-level=loud"], {}, "invalid choice: 'loud'"),
+            ([], {"CROUPIER_ROUTER_LOG_LEVEL": "loud"}, "CROUPIER_ROUTER_LOG_LEVEL is none of debug, info"),
         ],
     )
     def test_what_cannot_be_read_stops_the_program(
@@ -95,7 +101,7 @@ class TestLoad:
         assert caught.value.code == 0
         out = capsys.readouterr().out
         assert "usage: croupier-router" in out
-        assert "cells in a hand (default: 4)" in out
+        assert "cells in a hand [$CROUPIER_ROUTER_HAND_SIZE] (default: 4)" in " ".join(out.split())
 
 
 class TestExposure:
@@ -122,6 +128,12 @@ class TestExposure:
         assert not is_loopback(listen)
         with pytest.raises(InvalidSettings, match="is not loopback: it needs TLS"):
             Told(listen=listen).check_exposure()
+
+    def test_metrics_beyond_loopback_are_refused(self) -> None:
+        with pytest.raises(InvalidSettings, match="metrics are plain HTTP"):
+            Told(metrics_listen="0.0.0.0:80").check_exposure()
+        Told(metrics_listen="").check_exposure()
+        Told(metrics_listen="0.0.0.0:80", insecure=True).check_exposure()
 
     def test_a_wider_address_with_tls_and_known_callers(self) -> None:
         tls = Told(listen="0.0.0.0:80", tls_certificate=PEM, tls_key=PEM)
