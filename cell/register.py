@@ -50,15 +50,12 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between reports; the shortest and longest back-off; silence that ends a stream; the wait
-    before joining again where another process took this cell's id.
-    """
+    """Seconds: between reports; the shortest and longest back-off; silence that ends a stream."""
 
     report: float = 1.0
     least_backoff: float = 0.1
     most_backoff: float = 5.0
     silence: float = 10.0
-    superseded: float = 30.0
 
 
 class Registration:
@@ -92,16 +89,10 @@ class Registration:
         failures = 0
         while True:
             _JOINS.inc()
-            try:
-                if await self._stay_joined():
-                    failures = 0
-                wait = self._backoff(failures)
-            except Conflict as error:
-                # Joining again at once would only throw the other one out, which would do the same.
-                _log.error("another process joined as %s: %s", self._identity.id, error)
-                wait = self._pace.superseded
+            if await self._stay_joined():
+                failures = 0
             _REGISTERED.set(0)
-            await self._sleep(wait)
+            await self._sleep(self._backoff(failures))
             failures += 1
 
     async def drain(self, timeout: float) -> bool:
@@ -118,10 +109,10 @@ class Registration:
         return self._rng.uniform(self._pace.least_backoff / 2, longest)
 
     async def _stay_joined(self) -> bool:
-        """One stream, until it breaks; whether the manager ever answered.
+        """One stream, until it breaks; whether that was a success, which resets the back-off.
 
-        Raises:
-            Conflict: another process has joined under this cell's id.
+        It was if the manager ever answered, unless another process has joined as this cell: two of one
+        id throw each other out, and must not do so without a pause.
         """
         answered = False
         self._unanswered = []
@@ -132,8 +123,9 @@ class Registration:
                 answered = True
                 _REGISTERED.set(1)
                 self._note_answer()
-        except Conflict:
-            raise
+        except Conflict as error:
+            _log.error("another process joined as %s: %s", self._identity.id, error)
+            return False
         except CroupierError as error:
             _log.warning("not registered: %s", error)
         except TimeoutError:

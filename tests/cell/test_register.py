@@ -159,17 +159,16 @@ async def test_a_manager_that_will_not_have_it_is_asked_again() -> None:
         await until(lambda: bool(manager.reports), "a report")
 
 
-async def test_a_cell_whose_id_was_taken_waits_long() -> None:
+async def test_two_cells_of_one_id_back_off_further_each_time() -> None:
     async def superseded(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
         await anext(reports)
         yield pb.JoinResponse(lease_seconds=5)
-        raise Conflict("cell has joined again")
+        raise Conflict("the cell has joined again")
 
-    manager = FakeManager(superseded)
-    manager.joins.append(manager.answer)
-    async with Running(manager) as running:
-        await until(lambda: bool(manager.reports), "it joins again")
-    assert running.sleeps.asked[0] == FAST.superseded
+    async with Running(FakeManager(superseded)) as running:
+        await until(lambda: len(running.sleeps.asked) >= 40, "many attempts")
+    assert max(running.sleeps.asked[:2]) <= 0.2
+    assert max(running.sleeps.asked) > 2.5
 
 
 async def test_draining_is_said_at_once_and_known_when_answered() -> None:
