@@ -22,7 +22,7 @@ from croupier.settings import InvalidSettings, ServerSettings, option
 from croupier.stores.etcd import Etcd, EtcdConfig
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
-from croupier.transport.server import Server
+from croupier.transport.grpcio_server import Server
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager.audit import Audit
 from version_manager.feed import Feed

@@ -1,182 +1,239 @@
-"""What every grpcio server of Croupier has in common: options, status mapping, health, binding.
+"""An asyncio gRPC server on the nghttp2 session, for the data plane.
 
-Handlers raise `croupier.errors`; the interceptor here turns them into gRPC status once. Requests
-are decoded inside it as well, because grpcio reports an undecodable message as UNKNOWN.
+    Listener ──▶ a connection each ──▶ ServerSession
+                     │ deliver
+                     ├─ calls of batch routes, all that one read brought ──▶ the batch handler, at once
+                     └─ other calls ──▶ a task each (`context.py`)
+
+Obligations of a batch handler: it does not block and does not raise, and each call it gets is answered in
+the end, by `reply` or `fail`, now or later.
+
+A graceful stop says GOAWAY twice, with a round trip between: calls that were on their way when the client
+heard of it are served all the same, so none is lost. Connections that are older than they may be are
+ended in the same way.
 """
 
 from __future__ import annotations
 
-import inspect
+import asyncio
 import logging
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from random import Random
+from typing import Any, TypeAlias
 
-import grpc
-from google.protobuf.message import DecodeError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from croupier.errors import CroupierError, InternalError, InvalidRequest
-from croupier.settings import InvalidSettings, ServerTls
-from croupier.transport.status import DETAILS_KEY, from_error
+from croupier.errors import InternalError
+from croupier.settings import ServerTls
+from croupier.transport import context as contexts
+from croupier.transport.call import Budget
+from croupier.transport.connection import Connection
+from croupier.transport.context import Context
+from croupier.transport.health import Health
+from croupier.transport.limits import Limits
+from croupier.transport.listener import Listener
+from croupier.transport.reflection import Reflection
+from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.status import from_error
+from croupier.transport.tls import ServerContext
 
 _log = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 16 * 2**20
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_OPTIONS = [
-    # Two processes on one port would share its connections; an address in use must be an error.
-    ("grpc.so_reuseport", 0),
-    # grpcio's default answers pings more often than every 300 s with GOAWAY too_many_pings.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_send_message_length", -1),
-]
+_TICK_SECONDS = 1.0
+# How long a peer may go on sending after its call was answered.
+_LINGER_SECONDS = 5.0
+
+BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
+UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]
 
 
 class Server:
-    """A grpc.aio server with health, reflection and status mapping.
+    """Register handlers by path ("/package.Service/Method"), then `start`.
 
-    Register servicers on `grpc_server`, then `await start(...)`; `await stop(grace)` says
-    NOT_SERVING first and lets running calls end.
+    `reuse_port` lets other processes serve the same port. Every connection is closed after
+    `limits.max_age_seconds`, give or take a tenth that `rng` draws.
     """
 
-    def __init__(self, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
-        options = [*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)]
-        self.grpc_server = grpc.aio.server(interceptors=[_StatusInterceptor()], options=options)
-        self.health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
+    def __init__(
+        self,
+        *,
+        limits: Limits = Limits(),
+        tls: ServerTls | None = None,
+        reuse_port: bool = False,
+        rng: Random | None = None,
+    ) -> None:
+        self.limits = limits
+        self.health = Health()
+        self._tls = tls
+        self._reuse_port = reuse_port
+        self._rng = rng or Random()  # noqa: S311 - spreads load, keeps no secret
+        self._routes: dict[bytes, Route] = {}
+        self._batch: BatchHandler | None = None
+        self._budget = Budget(limits.total_bytes)
+        self._connections: set[_ServerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: Listener | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._is_empty = asyncio.Event()
 
-    async def start(self, listen: str, services: list[str], tls: ServerTls | None = None) -> str:
+    def add_batch(self, paths: Iterable[str], handler: BatchHandler) -> None:
+        """Serve unary methods by one synchronous handler, which gets every call that a read brought."""
+        self._batch = handler
+        for path in paths:
+            self._routes[path.encode()] = Route(path, handler, batch=True)
+
+    def add_unary(self, path: str, handler: UnaryHandler) -> None:
+        self._routes[path.encode()] = Route(path, handler)
+
+    def add_stream(self, path: str, handler: StreamHandler) -> None:
+        """Serve a streaming method of any kind: an async generator over the request's messages."""
+        self._routes[path.encode()] = Route(path, handler, streaming=True)
+
+    async def start(self, listen: str, services: Iterable[str] = ()) -> str:
         """Bind `listen` and serve; returns the address with the port that was bound.
+
+        `services` are the full names that health and reflection tell of.
 
         Raises:
             InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
-        _check_port(listen)
-        reflection.enable_server_reflection(
-            [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
+        names = [*services]
+        self.health.add_to(self)
+        Reflection(names).add_to(self)
+        loop = asyncio.get_running_loop()
+        self._listener = Listener(
+            listen,
+            lambda: _ServerConnection(self, loop),
+            tls=ServerContext(self._tls) if self._tls else None,
+            reuse_port=self._reuse_port,
+            max_connections=self.limits.max_connections,
+            handshake_timeout=self.limits.handshake_seconds,
         )
-        try:
-            if tls is None:
-                port = self.grpc_server.add_insecure_port(listen)
-            else:
-                port = self.grpc_server.add_secure_port(listen, _credentials(tls))
-        except RuntimeError as error:
-            raise InvalidSettings(
-                f"cannot serve on {listen}: not an address of this machine, or in use"
-            ) from error
-        await self.grpc_server.start()
-        for service in ["", *services]:
-            await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
-        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+        address = self._listener.open()
+        for name in names:
+            self.health.set(name, True)
+        self._ticker = loop.call_later(_TICK_SECONDS, self._tick)
+        return address
 
     async def stop(self, grace: float = 5.0) -> None:
-        await self.health.enter_graceful_shutdown()
-        await self.grpc_server.stop(grace)
-
-
-def _check_port(listen: str) -> None:
-    """grpcio would serve on the port's lowest 16 bits."""
-    port = listen.rpartition(":")[2]
-    if port.isdecimal() and int(port) > 65_535:
-        raise InvalidSettings(f"cannot serve on {listen}: there is no such port")
-
-
-def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    _check_files(tls)
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    ca = tls.client_ca.read_bytes() if tls.client_ca else None
-    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
-
-
-def _check_files(tls: ServerTls) -> None:
-    """grpcio says no more of a bad file than that the port could not be added."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_ca is not None:
-            context.load_verify_locations(tls.client_ca)
-    except OSError as error:
-        files = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.client_ca) if path)
-        raise InvalidSettings(f"cannot use the TLS files {files}: {error}") from error
-
-
-class _StatusInterceptor(grpc.aio.ServerInterceptor):
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        decode = handler.request_deserializer or bytes
-        requests = _decode_stream if handler.request_streaming else _decode
-        if handler.response_streaming:
-            behavior = handler.unary_stream or handler.stream_stream
-            wrapped = _wrap_stream(behavior, lambda request: requests(request, decode))
-        else:
-            behavior = handler.unary_unary or handler.stream_unary
-            wrapped = _wrap_unary(behavior, lambda request: requests(request, decode))
-        return _METHOD_HANDLERS[handler.request_streaming, handler.response_streaming](
-            wrapped, None, handler.response_serializer
-        )
-
-
-_METHOD_HANDLERS = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
-
-
-def _decode(request: bytes, decode: Callable[[bytes], Any]) -> Any:
-    try:
-        return decode(request)
-    except DecodeError as error:
-        raise InvalidRequest("the request is not a valid protobuf message") from error
-
-
-async def _decode_stream(requests: AsyncIterator[bytes], decode: Callable[[bytes], Any]) -> Any:
-    async for request in requests:
-        yield _decode(request, decode)
-
-
-def _wrap_unary(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+        """Say NOT_SERVING, take no more calls, and close when those under way end or `grace` is over."""
+        self.health.stop()
+        if self._listener is not None:
+            await self._listener.close()
+        for connection in tuple(self._connections):
+            connection.begin_end()
+        self.health.end()
         try:
-            return await behavior(decode(request), context)
-        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _abort(context, error)
+            async with asyncio.timeout(grace):
+                while self._connections:
+                    self._is_empty.clear()
+                    await self._is_empty.wait()
+        except TimeoutError:
+            pass
+        if self._ticker is not None:
+            self._ticker.cancel()
+        await self._end_tasks()
+        for connection in tuple(self._connections):
+            connection.session.terminate()
+            connection.flush()
+            connection.transport.abort()
 
-    return call
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
 
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-def _wrap_stream(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ticker = loop.call_later(_TICK_SECONDS, self._tick)
+        now = time.monotonic()
+        for connection in tuple(self._connections):
+            connection.tick(now)
+
+    # What connections call
+
+    def opened(self, connection: _ServerConnection) -> float:
+        """Returns the age at which the connection has to end."""
+        self._connections.add(connection)
+        return self.limits.max_age_seconds * self._rng.uniform(0.9, 1.1)
+
+    def closed(self, connection: _ServerConnection) -> None:
+        self._connections.discard(connection)
+        if self._listener is not None:
+            self._listener.connection_closed()
+        if not self._connections:
+            self._is_empty.set()
+
+    def new_session(self) -> ServerSession:
+        return ServerSession(self.limits, time.monotonic(), self._routes, self._budget)
+
+    def serve_batch(self, calls: list[ServerCall]) -> None:
+        assert self._batch is not None
         try:
-            responses = behavior(decode(request), context)
-            if inspect.isawaitable(responses):
-                # The health service's Watch writes to the context instead of yielding.
-                await responses
-                return
-            async with aclosing(responses):
-                async for response in responses:
-                    yield response
-        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _abort(context, error)
+            self._batch(calls)
+        except Exception:  # noqa: BLE001 - whatever it is, its callers get an answer
+            _log.exception("the batch handler failed")
+            status = from_error(InternalError("internal error"))
+            for call in calls:
+                call.fail(status.code, status.message, status.details)
 
-    return call
+    def serve(self, call: ServerCall, peer: str) -> None:
+        """Run an ordinary handler in a task of its own."""
+        context = Context(call, peer)
+        task = asyncio.get_running_loop().create_task(contexts.run(call, context))
+        call.tag = (context, task)
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            call.tag = None
+
+        task.add_done_callback(ended)
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    if not isinstance(error, CroupierError) or isinstance(error, InternalError):
-        _log.error("a request failed inside", exc_info=error)
-    status = from_error(error)
-    await context.abort(_CODES[status.code], status.message, ((DETAILS_KEY, status.details),))
+class _ServerConnection(Connection):
+    session: ServerSession
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server.new_session(), loop, time.monotonic)
+        self._server = server
+        self._most_age = float("inf")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._most_age = self._server.opened(self)
+        super().connection_made(transport)
+
+    def deliver(self) -> None:
+        session = self.session
+        batch = session.take_batch()
+        if batch:
+            self._server.serve_batch(batch)
+        for call, kind in session.take_events():
+            self._hand_on(call, kind)
+
+    def _hand_on(self, call: Any, kind: int) -> None:
+        if kind in (OPENED, READY):
+            self._server.serve(call, self.peer)
+        elif callable(call):
+            # The `on_cancel` of a call of a batch route.
+            call()
+        elif call.tag is not None:
+            context, task = call.tag
+            if kind == CANCELLED:
+                call.tag = None
+                task.cancel()
+            else:
+                context.notify()
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        self.session.expire(now - self._server.limits.request_seconds, now - _LINGER_SECONDS)
+        if now - self.made > self._most_age:
+            self.begin_end()
+
+    def lost(self) -> None:
+        self._server.closed(self)

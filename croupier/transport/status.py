@@ -4,6 +4,8 @@ A server calls `from_error` once, at its edge; a client of another Croupier proc
 `to_error`, so that a cell's InvalidRequest is the router's InvalidRequest too. Details travel as
 `google.rpc.Status` in the trailing metadata `grpc-status-details-bin`.
 
+A status that is none of our errors, or has to pass through unchanged, is an `RpcError`.
+
 This module knows status codes, not grpcio: codes are the integers of the gRPC specification.
 """
 
@@ -27,26 +29,77 @@ MAX_TEXT_BYTES = 512
 _LONGEST_RETRY_SECONDS = 86_400.0
 _TYPE_URL = "type.googleapis.com/google.rpc."
 OK = 0
+CANCELLED = 1
+UNKNOWN = 2
+INVALID_ARGUMENT = 3
+NOT_FOUND = 5
+PERMISSION_DENIED = 7
+RESOURCE_EXHAUSTED = 8
+UNIMPLEMENTED = 12
+INTERNAL = 13
 UNAVAILABLE = 14
+UNAUTHENTICATED = 16
 
 _CODES: dict[type[errors.CroupierError], int] = {
-    errors.Cancelled: 1,
-    errors.InvalidRequest: 3,
+    errors.Cancelled: CANCELLED,
+    errors.InvalidRequest: INVALID_ARGUMENT,
     errors.DeadlineExceeded: 4,
-    errors.NotFound: 5,
+    errors.NotFound: NOT_FOUND,
     errors.AlreadyExists: 6,
-    errors.PermissionDenied: 7,
-    errors.QuotaExceeded: 8,
-    errors.TooLarge: 8,
+    errors.PermissionDenied: PERMISSION_DENIED,
+    errors.QuotaExceeded: RESOURCE_EXHAUSTED,
+    errors.TooLarge: RESOURCE_EXHAUSTED,
     errors.FailedPrecondition: 9,
     errors.Conflict: 10,
-    errors.Unimplemented: 12,
-    errors.InternalError: 13,
+    errors.Unimplemented: UNIMPLEMENTED,
+    errors.InternalError: INTERNAL,
     errors.Unavailable: UNAVAILABLE,
     errors.DataLoss: 15,
-    errors.Unauthenticated: 16,
+    errors.Unauthenticated: UNAUTHENTICATED,
+}
+# grpc/grpc, doc/http-grpc-status-mapping.md
+_HTTP_STATUS = {
+    400: INTERNAL,
+    401: UNAUTHENTICATED,
+    403: PERMISSION_DENIED,
+    404: UNIMPLEMENTED,
+    429: UNAVAILABLE,
+    431: INTERNAL,
+    502: UNAVAILABLE,
+    503: UNAVAILABLE,
+    504: UNAVAILABLE,
+}
+# grpc/grpc, doc/PROTOCOL-HTTP2.md, "Errors"; every code that is not here stands for INTERNAL.
+_RESET = {
+    0x7: UNAVAILABLE,  # REFUSED_STREAM: the peer did nothing yet
+    0x8: CANCELLED,  # CANCEL
+    0xB: RESOURCE_EXHAUSTED,  # ENHANCE_YOUR_CALM
+    0xC: PERMISSION_DENIED,  # INADEQUATE_SECURITY
 }
 _CLASSES = {code: cls for cls, code in _CODES.items() if cls is not errors.TooLarge}
+
+
+class RpcError(errors.CroupierError):
+    """Any gRPC status as an exception.
+
+    Our client raises it for every end that is not OK. A server's handler that raises it ends the
+    call with exactly this. `details` is a serialized google.rpc.Status, or empty.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str = "",
+        details: bytes = b"",
+        trailing_metadata: tuple[tuple[str, str | bytes], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = details
+        self.trailing_metadata = trailing_metadata
+
+    def __str__(self) -> str:
+        return f"status {self.code}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +115,30 @@ class Status:
 
 def code_of(error: BaseException) -> int:
     """The gRPC status code for `error`; INTERNAL for anything that is not ours."""
+    if isinstance(error, RpcError):
+        return error.code
     for cls in type(error).__mro__:
         if cls in _CODES:
             return _CODES[cls]
-    return _CODES[errors.InternalError]
+    return INTERNAL
+
+
+def http_status_code(status: int) -> int:
+    """The gRPC status code for an HTTP response that has no grpc-status."""
+    return _HTTP_STATUS.get(status, UNKNOWN)
+
+
+def reset_code(http2_error: int) -> int:
+    """The gRPC status code for a stream that the server reset with an HTTP/2 error code."""
+    return _RESET.get(http2_error, INTERNAL)
 
 
 def from_error(error: BaseException) -> Status:
     """The status that tells a caller of `error`; a foreign exception's text stays inside."""
+    if isinstance(error, RpcError):
+        known = to_error(error.code, error.message, error.details)
+        retry_after = min(max(0.0, getattr(known, "retry_after", 0.0)), _LONGEST_RETRY_SECONDS)
+        return Status(error.code, error.message, known.reason, retry_after, error.details)
     if not isinstance(error, errors.CroupierError):
         error = errors.InternalError("internal error")
     code, message = code_of(error), _text(error.message)
@@ -85,7 +154,7 @@ def item_status(error: BaseException) -> prediction_pb2.Status:
     status = from_error(error)
     return prediction_pb2.Status(
         code=status.code,
-        message=status.message,
+        message=_text(status.message),
         reason=status.reason,
         retry_after_ms=round(status.retry_after * 1000),
     )

@@ -13,7 +13,7 @@ from support.ports import free_port
 from croupier.client.channels import credentials, open_async, open_blocking
 from croupier.errors import InvalidRequest
 from croupier.settings import ServerTls
-from croupier.transport.server import Server
+from croupier.transport.grpcio_server import Server
 
 
 def check_blocking(address: str, tls: grpc.ChannelCredentials | None) -> int:

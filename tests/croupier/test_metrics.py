@@ -3,11 +3,13 @@ import urllib.request
 import pytest
 
 from croupier.settings import InvalidSettings
-from croupier.telemetry.metrics import Counter, Gauge, Histogram, serve
+from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopHistogram, serve
 
 COUNTED = Counter("croupier_test_things", "Things", ["kind"])
 HELD = Gauge("croupier_test_held", "Held now")
 TOOK = Histogram("croupier_test_seconds", "Seconds", buckets=(0.1, 1.0))
+SEEN = LoopCounter("croupier_test_seen_total", "Seen", ["kind", "code"])
+ADDED = LoopHistogram("croupier_test_added_seconds", "Seconds", buckets=(0.1, 1.0))
 
 
 def read(port: int, host: str = "127.0.0.1") -> str:
@@ -27,6 +29,24 @@ def test_a_page_with_what_was_counted() -> None:
         'croupier_test_seconds_bucket{le="0.1"} 0.0',
         'croupier_test_seconds_bucket{le="1.0"} 1.0',
         "process_resident_memory_bytes",
+    ):
+        assert line in page
+
+
+def test_what_one_thread_counts_looks_the_same() -> None:
+    SEEN.values["a", "OK"] += 2
+    for value in (0.05, 0.1, 0.5, 7.0):
+        ADDED.observe(value)
+    page = read(serve("127.0.0.1:0"))
+    for line in (
+        "# TYPE croupier_test_seen_total counter",
+        'croupier_test_seen_total{code="OK",kind="a"} 2.0',
+        "# TYPE croupier_test_added_seconds histogram",
+        'croupier_test_added_seconds_bucket{le="0.1"} 2.0',
+        'croupier_test_added_seconds_bucket{le="1.0"} 3.0',
+        'croupier_test_added_seconds_bucket{le="+Inf"} 4.0',
+        "croupier_test_added_seconds_count 4.0",
+        "croupier_test_added_seconds_sum 7.65",
     ):
         assert line in page
 

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from croupier import errors
 from croupier.errors import CroupierError, InvalidRequest, QuotaExceeded, TooLarge, Unavailable
 from croupier.names import InvalidName
-from croupier.transport.status import DETAILS_KEY, MAX_TEXT_BYTES, code_of, from_error, to_error
+from croupier.transport.status import (
+    DETAILS_KEY,
+    MAX_TEXT_BYTES,
+    RpcError,
+    code_of,
+    from_error,
+    http_status_code,
+    item_status,
+    reset_code,
+    to_error,
+)
 
 CODES = {
     errors.Cancelled: grpc.StatusCode.CANCELLED,
@@ -207,3 +217,65 @@ def test_a_long_text_is_cut_where_a_character_ends() -> None:
     message = from_error(InvalidRequest("é" * 1_000)).message
     assert message == "é" * ((MAX_TEXT_BYTES - 3) // 2) + "…"
     assert from_error(InvalidRequest("\ud800 lone")).message == "? lone"
+
+
+class TestRpcError:
+    def test_code_message_and_details_stay_as_they_are(self) -> None:
+        error = RpcError(11, "é" * 1_000, b"\xff not a status", (("key", "value"),))
+        status = from_error(error)
+        assert (status.code, status.message, status.details) == (11, "é" * 1_000, b"\xff not a status")
+        assert code_of(error) == 11
+        assert isinstance(error, CroupierError)
+        assert error.trailing_metadata == (("key", "value"),)
+        assert str(RpcError(5, "no such thing")) == "status 5: no such thing"
+
+    def test_what_the_details_say_is_known(self) -> None:
+        origin = from_error(Unavailable("busy", retry_after=1.5, reason="DRAIN"))
+        status = from_error(RpcError(origin.code, origin.message, origin.details))
+        assert status == origin
+
+    @pytest.mark.parametrize("seconds", [-5, 10_000_000])
+    def test_a_hostile_retry_time(self, seconds: int) -> None:
+        details = status_pb2.Status(code=14)
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromSeconds(seconds)
+        details.details.add().Pack(retry)
+        item = item_status(RpcError(14, "busy", details.SerializeToString()))
+        assert item.retry_after_ms == (0 if seconds < 0 else 86_400_000)
+
+    def test_as_an_items_status(self) -> None:
+        item = item_status(RpcError(8, "\ud800" + "x" * 1_000))
+        assert (item.code, item.reason) == (8, "TOO_LARGE")
+        assert len(item.message.encode()) <= MAX_TEXT_BYTES
+        assert item_status(RpcError(2, "odd")).message == "odd"
+
+
+@pytest.mark.parametrize(
+    ("http", "code"),
+    [
+        (200, grpc.StatusCode.UNKNOWN),
+        (400, grpc.StatusCode.INTERNAL),
+        (401, grpc.StatusCode.UNAUTHENTICATED),
+        (403, grpc.StatusCode.PERMISSION_DENIED),
+        (404, grpc.StatusCode.UNIMPLEMENTED),
+        (418, grpc.StatusCode.UNKNOWN),
+        (429, grpc.StatusCode.UNAVAILABLE),
+        (431, grpc.StatusCode.INTERNAL),
+        (500, grpc.StatusCode.UNKNOWN),
+        (502, grpc.StatusCode.UNAVAILABLE),
+        (503, grpc.StatusCode.UNAVAILABLE),
+        (504, grpc.StatusCode.UNAVAILABLE),
+    ],
+)
+def test_a_response_without_grpc_status(http: int, code: grpc.StatusCode) -> None:
+    assert NUMBERS[http_status_code(http)] is code
+
+
+@pytest.mark.parametrize("http2_error", [*range(0xE), 0xFFFFFFFF])
+def test_a_reset_stream(http2_error: int) -> None:
+    assert NUMBERS[reset_code(http2_error)] is {
+        0x7: grpc.StatusCode.UNAVAILABLE,
+        0x8: grpc.StatusCode.CANCELLED,
+        0xB: grpc.StatusCode.RESOURCE_EXHAUSTED,
+        0xC: grpc.StatusCode.PERMISSION_DENIED,
+    }.get(http2_error, grpc.StatusCode.INTERNAL)

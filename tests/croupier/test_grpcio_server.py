@@ -18,7 +18,7 @@ from croupier import errors
 from croupier.client.channels import credentials, open_async
 from croupier.client.rpc_errors import from_rpc_error
 from croupier.settings import InvalidSettings, ServerTls
-from croupier.transport.server import Server
+from croupier.transport.grpcio_server import Server
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc
 

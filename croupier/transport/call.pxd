@@ -1,0 +1,85 @@
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+
+from croupier.transport.nghttp2 cimport nghttp2_nv, nghttp2_session
+
+
+cdef class Budget:
+    cdef readonly Py_ssize_t used
+    cdef readonly Py_ssize_t limit
+
+
+cdef class Wire:
+    cdef nghttp2_session* handle
+    cdef bint is_dirty
+    cdef public object wake
+    cdef Budget budget
+    cdef readonly Py_ssize_t held
+    cdef Py_ssize_t floor
+    cdef Py_ssize_t most
+    cdef Py_ssize_t max_message
+    cdef Py_ssize_t queue_room
+    cdef list events
+
+    cdef void touch(self)
+    cdef bint hold(self, Py_ssize_t size)
+    cdef void release(self, Py_ssize_t size)
+
+
+cdef class Call:
+    cdef Wire wire
+    cdef readonly int32_t stream_id
+    cdef public object tag
+    # Metadata as it came: the entries from `trailing_at` on are trailing.
+    cdef char* block
+    cdef uint32_t block_size
+    cdef uint32_t block_room
+    cdef uint32_t trailing_at
+    cdef uint32_t header_bytes
+    cdef readonly str encoding
+    # The message that is arriving.
+    cdef uint8_t prefix[5]
+    cdef uint8_t prefix_size
+    cdef void* partial
+    cdef Py_ssize_t partial_size
+    cdef Py_ssize_t partial_room
+    cdef Py_ssize_t declared
+    # Messages that have arrived and were not taken.
+    cdef object first
+    cdef list others
+    cdef bint is_streaming
+    cdef Py_ssize_t held
+    cdef Py_ssize_t unconsumed
+    # The message that is leaving, and those behind it.
+    cdef bytes sending
+    cdef uint8_t send_prefix[5]
+    cdef Py_ssize_t sent
+    cdef list waiting
+    cdef Py_ssize_t queued
+    cdef bint is_deferred
+    cdef bint is_full
+    cdef bint is_ending
+    cdef bint is_remote_ended
+    cdef bint is_body_submitted
+
+    cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1
+    cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit)
+    cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int begin_message(self) except -1
+    cdef int complete(self, object message, bint compressed) except -1
+    cdef void give_back(self, Py_ssize_t size)
+    cdef void consume(self)
+    cdef void drop_partial(self)
+    cdef bint enqueue(self, bytes message, bint compressed)
+    cdef void load(self, bytes message, bint compressed)
+    cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room)
+    cdef void resume(self)
+    cdef void forget(self)
+    cdef bytes peek_kept(self, const char* name, Py_ssize_t namelen)
+
+
+cdef inline void set_header(
+    nghttp2_nv* header, const char* name, size_t namelen, const char* value, size_t valuelen, uint8_t flags
+) noexcept:
+    header.name, header.namelen = <uint8_t*>name, namelen
+    header.value, header.valuelen = <uint8_t*>value, valuelen
+    header.flags = flags

@@ -1,0 +1,304 @@
+"""An asyncio gRPC client on the nghttp2 session: one multiplexed connection to one address.
+
+    start ──▶ connected?  ──yes──▶ the session takes the call; `done` is called when it has ended
+                  │
+                  └──no──▶ it waits for the connection that is being made, or fails with it
+
+A connection is made when a call needs one. When that fails, calls fail at once until the back-off is over; the next
+one then tries again. A connection that was told to go away, or whose stream ids run out, takes no new
+calls and is closed when those under way have ended; the next call makes a new one. A call that the peer
+refused unseen is sent once more, there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from random import Random
+
+from croupier.errors import CroupierError
+from croupier.settings import ClientTls
+from croupier.transport.addresses import socket_path, split_address
+from croupier.transport.client_session import ClientCall, ClientSession
+from croupier.transport.connection import Connection
+from croupier.transport.limits import Limits
+from croupier.transport.stream import Stream
+from croupier.transport.tls import PROTOCOL, ClientContext
+
+_log = logging.getLogger(__name__)
+
+_TICK_SECONDS = 1.0
+_FIRST_BACKOFF = 0.05
+_LONGEST_BACKOFF = 5.0
+_UNAVAILABLE = 14
+
+Done = Callable[[ClientCall], None]
+
+
+class Channel:
+    """Calls a server at `target`, host:port or unix:path. Made inside a running loop; no I/O until first used."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tls: ClientTls | None = None,
+        limits: Limits = Limits(),
+        authority: str = "",
+        user_agent: str = "croupier",
+        rng: Random | None = None,
+    ) -> None:
+        self.target = target
+        self.limits = limits
+        self._tls = ClientContext(tls) if tls else None
+        self._authority = authority or ("localhost" if target.startswith("unix:") else target)
+        self._user_agent = user_agent
+        self._rng = rng or Random()  # noqa: S311 - jitter, keeps no secret
+        self._loop = asyncio.get_running_loop()
+        self._session: ClientSession | None = None
+        self._connections: set[_ClientConnection] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        # Calls that wait for the connection, with what to do once it is there or has failed.
+        self._waiting: list[ClientCall] = []
+        self._opening: list[asyncio.Future[ClientSession]] = []
+        self._failures = 0
+        self._blocked_until = 0.0
+        self._why = ""
+        self._ticker: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._is_empty = asyncio.Event()
+
+    def start(self, path: bytes, message: bytes, timeout: float | None, done: Done) -> ClientCall:
+        """One unary call, on the hot path.
+
+        `timeout` in seconds is told to the peer and not kept here: who has a deadline cancels the call. `done`
+        is called once when the call has ended, never from inside here, and not after `cancel`.
+        """
+        call = ClientCall(path, message, timeout, done)
+        session = self._session
+        if session is None or not session.start(call):
+            self._start_later(call)
+        return call
+
+    async def unary(
+        self,
+        path: str,
+        message: bytes,
+        *,
+        timeout: float | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+        compression: str = "",
+    ) -> bytes:
+        """One unary call. Raises RpcError for every end that is not OK."""
+        async with self.stream(path, timeout=timeout, metadata=metadata, compression=compression) as stream:
+            await stream.send(message)
+            stream.end()
+            return await stream.receive_only()
+
+    def stream(
+        self,
+        path: str,
+        *,
+        timeout: float | None = None,
+        metadata: Iterable[tuple[str, str | bytes]] = (),
+        compression: str = "",
+    ) -> Stream:
+        """A call of any kind; raises ValueError for what cannot be metadata."""
+        return Stream(self.session, path, timeout=timeout, metadata=metadata, compression=compression)
+
+    async def session(self) -> ClientSession:
+        """A session that takes new calls.
+
+        Raises:
+            ConnectionError: there is no connection.
+        """
+        if self._session is not None and self._session.is_usable:
+            return self._session
+        if why := self._why_not():
+            raise ConnectionError(why)
+        future: asyncio.Future[ClientSession] = self._loop.create_future()
+        self._opening.append(future)
+        self._connect()
+        return await future
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Take no new calls; those under way have `grace` seconds, then they end as broken."""
+        self._is_closed = True
+        self._session = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        self._give_up("the channel is closed")
+        for connection in tuple(self._connections):
+            connection.session.go_away()
+        try:
+            async with asyncio.timeout(grace):
+                while self._connections:
+                    self._is_empty.clear()
+                    await self._is_empty.wait()
+        except TimeoutError:
+            pass
+        for connection in tuple(self._connections):
+            connection.end_now()
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    # Connecting
+
+    def _start_later(self, call: ClientCall) -> None:
+        if why := self._why_not():
+            self._loop.call_soon(_break, call, why)
+            return
+        self._waiting.append(call)
+        self._connect()
+
+    def _why_not(self) -> str:
+        """Why no connection may be made now; empty if one may."""
+        if self._is_closed:
+            return "the channel is closed"
+        if self._connecting is None and time.monotonic() < self._blocked_until:
+            return self._why
+        return ""
+
+    def _connect(self) -> None:
+        if self._connecting is None:
+            self._connecting = self._loop.create_task(self._open(), name=f"connect {self.target}")
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._make_connection()
+        except (OSError, TimeoutError, UnicodeError, CroupierError) as error:
+            self._failures += 1
+            longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 30))
+            self._blocked_until = time.monotonic() + self._rng.uniform(_FIRST_BACKOFF, longest)
+            self._why = f"cannot connect to {self.target}: {error or type(error).__name__}"
+            self._connecting = None
+            self._give_up(self._why)
+            return
+        self._connecting = None
+        self._failures = 0
+        self._session = session = connection.session
+        opening, self._opening = self._opening, []
+        for future in opening:
+            if not future.done():
+                future.set_result(session)
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if not call.is_done and not session.start(call):
+                self._start_later(call)
+
+    async def _make_connection(self) -> _ClientConnection:
+        context = self._tls.current() if self._tls else None
+        seconds = self.limits.handshake_seconds
+        name = self._authority.rpartition(":")[0].strip("[]") or self._authority if context else None
+        factory = self._new_connection
+        async with asyncio.timeout(seconds):
+            if self.target.startswith("unix:"):
+                transport, connection = await self._loop.create_unix_connection(
+                    factory, socket_path(self.target), ssl=context, server_hostname=name
+                )
+            else:
+                host, port = split_address(self.target)
+                transport, connection = await self._loop.create_connection(
+                    factory, host, port, ssl=context, server_hostname=name
+                )
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() != PROTOCOL:
+            transport.abort()
+            raise ConnectionError("the server does not speak HTTP/2")
+        if self._ticker is None:
+            self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick)
+        return connection
+
+    def _new_connection(self) -> _ClientConnection:
+        session = ClientSession(
+            self.limits,
+            time.monotonic(),
+            authority=self._authority,
+            secure=self._tls is not None,
+            user_agent=self._user_agent,
+        )
+        return _ClientConnection(self, session, self._loop)
+
+    def _give_up(self, why: str) -> None:
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            self._loop.call_soon(_break, call, why)
+        opening, self._opening = self._opening, []
+        for future in opening:
+            if not future.done():
+                future.set_exception(ConnectionError(why))
+
+    def _tick(self) -> None:
+        self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick) if self._connections else None
+        now = time.monotonic()
+        for connection in tuple(self._connections):
+            connection.tick(now)
+
+    # What connections call
+
+    def opened(self, connection: _ClientConnection) -> None:
+        self._connections.add(connection)
+
+    def closed(self, connection: _ClientConnection) -> None:
+        self._connections.discard(connection)
+        if self._session is connection.session:
+            self._session = None
+        if not self._connections:
+            self._is_empty.set()
+
+    def ended(self, call: ClientCall) -> None:
+        """A unary call has ended."""
+        if call.is_unprocessed and not self._is_closed and call.renew():
+            self._again(call)
+            return
+        done, call.done = call.done, None
+        if done is not None:
+            done(call)
+
+    def _again(self, call: ClientCall) -> None:
+        session = self._session
+        if session is None or not session.start(call):
+            self._start_later(call)
+
+
+def _break(call: ClientCall, why: str) -> None:
+    if call.is_done:
+        return
+    call.abort(_UNAVAILABLE, why)
+    done, call.done = call.done, None
+    if done is not None:
+        done(call)
+
+
+class _ClientConnection(Connection):
+    session: ClientSession
+
+    def __init__(self, channel: Channel, session: ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(session, loop, time.monotonic)
+        self._channel = channel
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._channel.opened(self)
+        super().connection_made(transport)
+
+    def deliver(self) -> None:
+        session = self.session
+        for call in session.take_completed():
+            self._channel.ended(call)
+        for call, _ in session.take_events():
+            if call.tag is not None:
+                call.tag()
+
+    def end_now(self) -> None:
+        self.session.terminate()
+        self.flush()
+        self.transport.close()
+        # Whoever closes a channel wants its calls to have ended when that returns.
+        self.session.close()
+        self.deliver()
+
+    def lost(self) -> None:
+        self._channel.closed(self)

@@ -1,0 +1,153 @@
+"""An ordinary `async def` handler and its call: messages in, messages out, and how it ends.
+
+A handler runs in a task of its own. The task is cancelled when the peer cancels the call or goes, and
+when the deadline passes. Back-pressure goes both ways: messages are taken one by one, which opens the
+peer's window, and `send` waits while the peer does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from typing import Any
+
+from croupier.deadline import Deadline
+from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
+from croupier.transport.compression import compress
+from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
+from croupier.transport.server_session import ServerCall
+from croupier.transport.status import RpcError, from_error
+
+_log = logging.getLogger(__name__)
+
+
+class Context:
+    """What a handler knows of its call."""
+
+    def __init__(self, call: ServerCall, peer: str) -> None:
+        self.peer = peer
+        self.deadline = Deadline(call.deadline)
+        # Of the messages that are sent from now on; "" for none. Taken from the first message on.
+        self.compression = ""
+        self._call = call
+        self._initial: list[tuple[bytes, bytes]] = []
+        self._trailing: list[tuple[bytes, bytes]] = []
+        self._is_begun = False
+        self._encoding = ""
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def metadata(self) -> Pairs:
+        """The request's custom metadata; values of `-bin` keys are bytes.
+
+        Raises:
+            InvalidRequest: such a value is not base64.
+        """
+        try:
+            return decode_pairs(self._call.raw_metadata())
+        except ValueError as error:
+            raise InvalidRequest(f"the metadata cannot be read: {error}", field="metadata") from error
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        """The raw values of one metadata key."""
+        return self._call.values(name)
+
+    def send_initial_metadata(self, pairs: Iterable[tuple[str, str | bytes]]) -> None:
+        """Send metadata ahead of the first message. Raises ValueError for what cannot be metadata."""
+        self._initial += encode_pairs(pairs)
+        self._begin()
+
+    def set_trailing_metadata(self, pairs: Iterable[tuple[str, str | bytes]]) -> None:
+        """Set the metadata that go with the status. Raises ValueError for what cannot be metadata."""
+        self._trailing = encode_pairs(pairs)
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """The request's messages, as they come."""
+        call = self._call
+        while True:
+            while (message := call.take()) is not None:
+                yield message
+            if call.is_remote_ended or not call.is_open:
+                return
+            await self._wait()
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; waits while the peer does not read."""
+        self._begin()
+        if self.compression and self.compression == self._encoding:
+            self._call.send(compress(self.compression, message), True)
+        else:
+            self._call.send(message)
+        while self._call.is_open and not self._call.is_writable:
+            await self._wait()
+
+    def finish(self) -> None:
+        self._begin()
+        self._call.finish(self._trailing)
+
+    def fail(self, error: BaseException) -> None:
+        """End with the status that stands for `error`."""
+        if not isinstance(error, CroupierError) or isinstance(error, InternalError):
+            _log.error("a request failed inside", exc_info=error)
+        trailing = self._trailing
+        if isinstance(error, RpcError):
+            try:
+                trailing = trailing + encode_pairs(error.trailing_metadata)
+            except ValueError:
+                _log.exception("an error's metadata cannot travel and are left out")
+        status = from_error(error)
+        self._call.fail(status.code, status.message, status.details, trailing)
+
+    def notify(self) -> None:
+        """Something has come, or there is room again."""
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _begin(self) -> None:
+        if self._is_begun:
+            return
+        self._is_begun = True
+        pairs = self._initial
+        accepted = b",".join(self.values(b"grpc-accept-encoding")).decode("latin-1")
+        if self.compression and self.compression in accepted.replace(" ", "").split(","):
+            self._encoding = self.compression
+            pairs = [(b"grpc-encoding", self._encoding.encode()), *pairs]
+        if pairs:
+            self._call.begin(pairs)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+
+async def run(call: ServerCall, context: Context) -> None:
+    """Run the handler of `call` to its end, within its deadline, and answer."""
+    timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            await _serve(call, context)
+    except asyncio.CancelledError:
+        # By the peer, who hears nothing any more, or because the server stops.
+        context.fail(Unavailable("the server is stopping", reason="STOPPING"))
+        raise
+    except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
+        if isinstance(error, TimeoutError) and limit.expired():
+            error = DeadlineExceeded("the deadline has passed")
+        context.fail(error)
+
+
+async def _serve(call: ServerCall, context: Context) -> None:
+    handler: Any = call.route.handler
+    if call.route.is_streaming:
+        responses: AsyncGenerator[bytes, None] = handler(context.messages(), context)
+        async with aclosing(responses):
+            async for response in responses:
+                await context.send(response)
+    else:
+        await context.send(await handler(call.message, context))
+    context.finish()

@@ -1,0 +1,41 @@
+from libc.stdint cimport uint8_t
+
+from croupier.transport.call cimport Call
+from croupier.transport.session cimport Session
+
+
+cdef class Route:
+    cdef readonly str path
+    cdef readonly bint is_batch
+    cdef readonly bint is_streaming
+    cdef readonly object handler
+
+
+cdef class ServerCall(Call):
+    cdef readonly Route route
+    cdef readonly double arrived
+    cdef readonly double deadline
+    cdef double ended_at
+    cdef public object on_cancel
+    cdef bint is_answered
+    cdef bint is_begun
+    cdef bint is_delivered
+    cdef list trailers
+    cdef uint8_t seen
+
+    cdef void submit(self, object pairs, bint has_body)
+    cdef int fail_full(self) except -1
+    cdef bint end(self)
+
+
+cdef class ServerSession(Session):
+    cdef readonly dict routes
+    cdef list batch
+    cdef bytes last_path
+    cdef Route last_route
+
+    cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size)
+    cdef int _refuse_form(self, ServerCall call) except -1
+    cdef int _refuse(self, ServerCall call, error, trailing=*) except -1
+    cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1
+    cdef Route find_route(self, const uint8_t* path, Py_ssize_t size)

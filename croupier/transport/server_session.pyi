@@ -1,0 +1,48 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from croupier.transport.call import Budget, Call
+from croupier.transport.limits import Limits
+from croupier.transport.session import Session
+
+OPENED: int
+READY: int
+ENDED: int
+CANCELLED: int
+
+class Route:
+    path: str
+    is_batch: bool
+    is_streaming: bool
+    handler: Any
+    def __init__(
+        self, path: str, handler: Any = None, *, batch: bool = False, streaming: bool = False
+    ) -> None: ...
+
+class ServerCall(Call):
+    route: Route
+    arrived: float
+    deadline: float
+    on_cancel: Callable[[], None] | None
+    @property
+    def path(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def message(self) -> bytes: ...
+    def reply(self, message: bytes) -> None: ...
+    def fail(
+        self, code: int, message: str, details: bytes = b"", trailing: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None: ...
+    def begin(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def send(self, message: bytes, compressed: bool = False) -> None: ...
+    def finish(self, trailing: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def refuse_http(self, status: int) -> None: ...
+
+class ServerSession(Session):
+    routes: dict[bytes, Route]
+    def __init__(
+        self, limits: Limits, now: float, routes: dict[bytes, Route], budget: Budget | None = None
+    ) -> None: ...
+    def take_batch(self) -> list[ServerCall]: ...
+    def expire(self, arrived: float, answered: float) -> None: ...

@@ -1,0 +1,188 @@
+"""One call with any number of messages each way, for whoever can wait.
+
+    async with channel.stream("/package.Service/Method") as stream:
+        await stream.send(b"…")
+        stream.end()
+        async for message in stream:
+            …
+
+`send` waits while the peer does not read, and `receive` opens the peer's window for what was taken: neither
+side piles up what the other one cannot use. Leaving the block cancels a call that has not ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self
+
+from croupier.transport.client_session import ClientCall, ClientSession
+from croupier.transport.compression import compress
+from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
+from croupier.transport.status import RpcError
+
+_OK, _DEADLINE_EXCEEDED, _UNKNOWN, _INTERNAL, _UNAVAILABLE = 0, 4, 2, 13, 14
+
+
+class Stream:
+    """`open_session` gives a session that takes calls; `timeout` in seconds counts from here."""
+
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[ClientSession]],
+        path: str,
+        *,
+        timeout: float | None,
+        metadata: Iterable[tuple[str, str | bytes]],
+        compression: str,
+    ) -> None:
+        self._open_session = open_session
+        self._pairs = encode_pairs(metadata)
+        self._compression = compression
+        self._call = ClientCall(path.encode(), None, timeout)
+        self._is_open = False
+        self._is_ended = False
+        self._waiters: list[asyncio.Future[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._opened = asyncio.Lock()
+        if timeout is not None:
+            self._timer = asyncio.get_running_loop().call_later(timeout, self._expire)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        message = await self.receive()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+    async def send(self, message: bytes, *, compress: bool = True) -> None:
+        """Send a message; waits while the peer does not read. `compress` matters with a compression only.
+
+        A call that has ended takes no more: `receive` says how it ended.
+        """
+        await self._begin()
+        if compress and self._compression:
+            self._call.send(_compress(self._compression, message), True)
+        else:
+            self._call.send(message)
+        while not (self._call.is_done or self._call.is_writable):
+            await self._wait()
+
+    def end(self) -> None:
+        """Send no more messages."""
+        self._is_ended = True
+        if self._is_open:
+            self._call.end()
+
+    async def receive(self) -> bytes | None:
+        """The next message; None when the call has ended with OK.
+
+        Raises:
+            RpcError: it ended in another way.
+        """
+        await self._begin()
+        call = self._call
+        while True:
+            message: bytes | None = call.take()
+            if message is not None:
+                return message
+            if call.is_done:
+                break
+            await self._wait()
+        self._stop_timer()
+        if call.code != _OK:
+            raise RpcError(call.code, call.status_message, call.details, self.trailing_metadata)
+        return None
+
+    async def receive_only(self) -> bytes:
+        """The one message of a call that has one.
+
+        Raises:
+            RpcError: the call did not end with OK, or had no message, or more than one.
+        """
+        message = await self.receive()
+        if message is None or await self.receive() is not None:
+            raise RpcError(_INTERNAL, "the answer has not exactly one message")
+        return message
+
+    async def initial_metadata(self) -> Pairs:
+        """What came ahead of the first message; empty when the call ended without."""
+        await self._begin()
+        while not (self._call.has_headers or self._call.is_done):
+            await self._wait()
+        return self._decode(self._call.raw_metadata())
+
+    @property
+    def trailing_metadata(self) -> Pairs:
+        """What came with the status, once the call has ended."""
+        return self._decode(self._call.raw_metadata(True))
+
+    def cancel(self) -> None:
+        """End the call if it has not ended."""
+        self._stop_timer()
+        if not self._call.is_done:
+            self._call.cancel()
+            self._notify()
+
+    async def _begin(self) -> None:
+        """Put the call on the wire, once."""
+        if self._is_open:
+            return
+        async with self._opened:
+            while not (self._is_open or self._call.is_done):
+                try:
+                    session = await self._open_session()
+                except ConnectionError as error:
+                    self._call.abort(_UNAVAILABLE, str(error))
+                    return
+                if not self._call.is_done:
+                    self._call.tag = self._notify
+                    self._is_open = session.open(
+                        self._call, self._pairs, self._compression.encode() if self._compression else None
+                    )
+        if self._is_ended:
+            self._call.end()
+
+    async def _wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def _notify(self) -> None:
+        if self._call.is_done:
+            # The call and its stream know each other: once is enough.
+            self._call.tag = None
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _expire(self) -> None:
+        self._call.abort(_DEADLINE_EXCEEDED, "the deadline has passed")
+        self._notify()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _decode(self, raw: list[tuple[bytes, bytes]]) -> Pairs:
+        try:
+            return decode_pairs(raw)
+        except ValueError as error:
+            raise RpcError(_INTERNAL, f"the metadata cannot be read: {error}") from error
+
+
+def _compress(encoding: str, message: bytes) -> bytes:
+    return compress(encoding, message)

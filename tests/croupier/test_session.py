@@ -1,0 +1,409 @@
+"""A client's session and a server's, joined in memory: what goes in at one end comes out at the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.pair import BATCH, STREAM, UNARY, Cut, Pair, events_of, taken, whole
+
+from croupier.transport.call import MESSAGE_EVENT
+from croupier.transport.client_session import CLOSED, HEADERS, ClientCall, ClientSession
+from croupier.transport.compression import compress
+from croupier.transport.limits import Limits
+from croupier.transport.server_session import ENDED, OPENED, READY, Route
+
+NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED = 5, 8, 12
+TEXTS = ["", "plain", "100 %", "%41", " spaces ", "line\nbreak", "Grüße", "☺", "\0\x7f"]
+
+
+def pieces(size: int) -> Cut:
+    def cut(data: bytes) -> Iterable[bytes]:
+        return (data[at : at + size] for at in range(0, len(data), size))
+
+    return cut
+
+
+CUTS = {"whole": whole, "byte by byte": pieces(1), "by 7": pieces(7), "by 1000": pieces(1000)}
+
+
+@pytest.fixture(params=CUTS)
+def pair(request: pytest.FixtureRequest) -> Iterable[Pair]:
+    """Whatever a test does, nothing is left in the end."""
+    pair = Pair(cut=CUTS[request.param])
+    yield pair
+    pair.check_nothing_left()
+
+
+class TestUnary:
+    @pytest.mark.parametrize("path", [BATCH, UNARY])
+    @pytest.mark.parametrize("size", [0, 1, 4, 16_379, 16_380, 100_000])
+    def test_a_message_each_way(self, pair: Pair, path: str, size: int) -> None:
+        request, response = b"q" * size, b"a" * size
+        call, served = pair.unary(path, request)
+        assert (path, request, math.inf) == (served.path, served.message, served.deadline)
+        served.reply(response)
+        pair.pump()
+        assert [call] == pair.completed
+        assert (0, response, "", b"") == (call.code, call.message, call.status_message, call.details)
+        assert (call.is_done, call.is_broken, call.is_unprocessed) == (True, False, False)
+
+    def test_a_batch_call_is_no_event_and_an_ordinary_one_is(self, pair: Pair) -> None:
+        _, first = pair.unary(BATCH)
+        assert pair.server_events == []
+        _, second = pair.unary(UNARY)
+        assert [(second, READY)] == pair.server_events
+        first.reply(b"")
+        second.reply(b"")
+
+    def test_many_calls_come_in_one_batch(self) -> None:
+        pair = Pair()
+        calls = [pair.start(request=b"%d" % number) for number in range(50)]
+        pair.server.receive(pair.client.drain(), pair.now)
+        batch = pair.server.take_batch()
+        assert [b"%d" % number for number in range(50)] == [served.message for served in batch]
+        # They may be answered in any order.
+        for served in reversed(batch):
+            served.reply(served.message * 2)
+        pair.pump()
+        assert [call.message for call in calls] == [b"%d%d" % (number, number) for number in range(50)]
+        pair.check_nothing_left()
+
+    def test_streams_have_odd_numbers(self, pair: Pair) -> None:
+        numbers = []
+        for _ in range(3):
+            call, served = pair.unary()
+            assert call.stream_id == served.stream_id
+            numbers.append(call.stream_id)
+            served.reply(b"")
+        assert numbers == [1, 3, 5]
+
+    def test_the_tag_is_whoever_uses_it(self, pair: Pair) -> None:
+        call, served = pair.unary()
+        call.tag, served.tag = "mine", "yours"
+        served.reply(b"")
+        assert (call.tag, served.tag) == ("mine", "yours")
+
+
+class TestStatus:
+    @pytest.mark.parametrize("message", TEXTS)
+    def test_without_a_body(self, pair: Pair, message: str) -> None:
+        call, served = pair.unary()
+        served.fail(NOT_FOUND, message, b"\0details\xff")
+        pair.pump()
+        assert (NOT_FOUND, message, b"\0details\xff") == (call.code, call.status_message, call.details)
+        assert (call.message, call.is_broken) == (b"", False)
+
+    @pytest.mark.parametrize("message", TEXTS)
+    def test_after_messages(self, pair: Pair, message: str) -> None:
+        call, served = pair.stream()
+        served.send(b"one")
+        served.fail(NOT_FOUND, message, b"details", [(b"x", b"y")])
+        call.end()
+        pair.pump()
+        assert taken(call) == [b"one"]
+        assert (NOT_FOUND, message, b"details") == (call.code, call.status_message, call.details)
+        assert (b"x", b"y") in call.raw_metadata(True)
+
+    @pytest.mark.parametrize("code", range(17))
+    def test_every_code_travels(self, code: int) -> None:
+        pair = Pair()
+        call, served = pair.stream()
+        call.end()
+        served.fail(code, "")
+        pair.pump()
+        assert (code, True) == (call.code, call.is_done)
+
+    @pytest.mark.parametrize("length", range(7))
+    def test_details_of_every_length(self, length: int) -> None:
+        pair = Pair()
+        call, served = pair.unary()
+        served.fail(NOT_FOUND, "", bytes(range(length)))
+        pair.pump()
+        assert bytes(range(length)) == call.details
+
+    def test_an_unknown_method(self, pair: Pair) -> None:
+        call = pair.start("/test.Pair/Nothing")
+        pair.pump()
+        assert (call.code, call.is_broken) == (UNIMPLEMENTED, False)
+        assert pair.calls == []
+
+    def test_trailers_alone_are_trailing_metadata(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        call.end()
+        served.fail(NOT_FOUND, "", trailing=[(b"x", b"1"), (b"x", b"2")])
+        pair.pump()
+        assert (call.raw_metadata(), call.has_headers and HEADERS in kinds(pair, call)) == ([], False)
+        assert call.raw_metadata(True) == [(b"x", b"1"), (b"x", b"2")]
+
+
+def kinds(pair: Pair, call: ClientCall) -> list[int]:
+    return events_of(pair.client_events, call)
+
+
+class TestStreaming:
+    def test_events_tell_of_every_step(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        assert events_of(pair.server_events, served) == [OPENED]
+        call.send(b"one")
+        pair.pump()
+        assert events_of(pair.server_events, served) == [OPENED, MESSAGE_EVENT]
+        assert (served.has_message, served.is_remote_ended) == (True, False)
+        assert taken(served) == [b"one"]
+        served.send(b"uno")
+        pair.pump()
+        assert kinds(pair, call) == [HEADERS, MESSAGE_EVENT]
+        assert taken(call) == [b"uno"]
+        call.end()
+        pair.pump()
+        assert events_of(pair.server_events, served) == [OPENED, MESSAGE_EVENT, ENDED]
+        assert (served.has_message, served.is_remote_ended) == (False, True)
+        served.finish()
+        pair.pump()
+        assert kinds(pair, call) == [HEADERS, MESSAGE_EVENT, CLOSED]
+        assert (call.code, call.is_done, call.is_broken) == (0, True, False)
+        assert pair.completed == []
+
+    @given(
+        up=st.lists(st.binary(max_size=40) | st.integers(0, 50_000).map(bytes), max_size=6),
+        down=st.lists(st.binary(max_size=40) | st.integers(0, 50_000).map(bytes), max_size=6),
+        size=st.sampled_from([1, 5, 6, 9, 1000, 2**20]),
+        together=st.booleans(),
+    )
+    @example(up=[], down=[], size=2**20, together=True)
+    @example(up=[b"", b"", b""], down=[b""], size=1, together=True)
+    def test_messages_come_whole_and_in_order(
+        self, up: list[bytes], down: list[bytes], size: int, together: bool
+    ) -> None:
+        pair = Pair(Limits(stream_window=2**16), cut=pieces(size))
+        call, served = pair.stream()
+        came_up: list[bytes] = []
+        came_down: list[bytes] = []
+        for end, messages in ((call, up), (served, down)):
+            for message in messages:
+                end.send(message)
+                if not together:
+                    pair.pump()
+        call.end()
+        while not served.is_remote_ended or len(came_up) < len(up) or len(came_down) < len(down):
+            pair.pump()
+            came_up += taken(served)
+            came_down += taken(call)
+        served.finish()
+        pair.pump()
+        assert (up, down) == (came_up, came_down)
+        assert (call.code, call.is_done, served.is_remote_ended) == (0, True, True)
+        pair.check_nothing_left()
+
+    def test_messages_wait_until_they_are_taken(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        for number in range(5):
+            call.send(b"%d" % number)
+        call.end()
+        pair.pump()
+        assert taken(served) == [b"0", b"1", b"2", b"3", b"4"]
+        assert (served.take(), served.has_message) == (None, False)
+        served.finish()
+
+    def test_a_message_may_outlive_its_call(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        call.end()
+        served.send(b"one")
+        served.send(b"two")
+        served.finish()
+        pair.check_nothing_left()
+        assert taken(call) == [b"one", b"two"]
+
+    def test_the_server_may_end_first(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        call.send(b"never read")
+        served.finish([(b"x", b"y")])
+        pair.pump()
+        assert (call.code, call.is_done) == (0, True)
+        assert call.raw_metadata(True) == [(b"x", b"y")]
+
+    def test_an_end_without_a_message(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        call.end()
+        served.finish()
+        pair.pump()
+        assert kinds(pair, call) == [HEADERS, CLOSED]
+        assert (call.code, taken(call)) == (0, [])
+
+
+class TestMetadata:
+    def test_of_a_request(self, pair: Pair) -> None:
+        call, served = pair.stream([(b"k", b"one"), (b"x-bin", b"AAE"), (b"k", b"two"), (b"empty", b"")])
+        assert served.values(b"k") == (b"one", b"two")
+        assert (
+            served.values(b"x-bin"),
+            served.values(b"empty"),
+            served.values(b"nothing"),
+        ) == ((b"AAE",), (b"",), ())
+        assert [entry for entry in served.raw_metadata() if entry[0] in (b"k", b"x-bin", b"empty")] == [
+            (b"k", b"one"),
+            (b"x-bin", b"AAE"),
+            (b"k", b"two"),
+            (b"empty", b""),
+        ]
+        assert served.raw_metadata(True) == []
+        served.finish()
+        call.end()
+
+    def test_what_http2_needs_is_not_metadata(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        names = {name for name, _ in served.raw_metadata()}
+        assert {b"user-agent", b"grpc-accept-encoding"} == names
+        assert served.values(b"user-agent") == (b"croupier",)
+        served.finish()
+        call.end()
+
+    def test_of_a_response(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        served.begin([(b"k", b"one"), (b"k", b"two"), (b"x-bin", b"AAE")])
+        pair.pump()
+        assert (
+            call.has_headers,
+            call.raw_metadata(),
+        ) == (True, [(b"k", b"one"), (b"k", b"two"), (b"x-bin", b"AAE")])
+        served.begin([(b"late", b"1")])
+        served.finish([(b"k", b"three"), (b"t", b"")])
+        call.end()
+        pair.pump()
+        assert call.raw_metadata(True) == [(b"k", b"three"), (b"t", b"")]
+        assert call.raw_metadata() == [(b"k", b"one"), (b"k", b"two"), (b"x-bin", b"AAE")]
+        assert call.values(b"k") == (b"one", b"two", b"three")
+
+    def test_the_same_names_again_and_again(self, pair: Pair) -> None:
+        # HPACK's table is the same at both ends after many turns.
+        for number in range(20):
+            pairs = [(b"k%d" % (number % 7), b"v%d" % number), (b"same", b"value")]
+            call, served = pair.stream(pairs)
+            assert pairs == [entry for entry in served.raw_metadata() if entry in pairs]
+            served.finish(pairs)
+            call.end()
+            pair.pump()
+            assert pairs == call.raw_metadata(True)
+
+    @pytest.mark.parametrize("count", [1, 50, 56])
+    def test_many(self, pair: Pair, count: int) -> None:
+        pairs = [(b"name-%d" % number, b"value") for number in range(count)]
+        call, served = pair.stream(pairs)
+        assert pairs == [entry for entry in served.raw_metadata() if entry in pairs]
+        served.begin(pairs)
+        served.finish(pairs)
+        call.end()
+        pair.pump()
+        assert (pairs, pairs) == (call.raw_metadata(), call.raw_metadata(True))
+
+    def test_who_calls(self) -> None:
+        pair = Pair(secure=True, user_agent="me/1")
+        call, served = pair.unary()
+        assert served.values(b"user-agent") == (b"me/1",)
+        served.reply(b"")
+        pair.check_nothing_left()
+        assert call.code == 0
+
+
+class TestHeadersOverTheLimit:
+    LIMITS = Limits(max_header_bytes=1000)
+    BIG = ((b"x", b"y" * 1000),)
+
+    def test_of_a_request(self) -> None:
+        pair = Pair(self.LIMITS, client_limits=Limits())
+        call = pair.open(self.BIG)
+        pair.pump()
+        assert (call.code, call.is_broken, pair.calls) == (RESOURCE_EXHAUSTED, False, [])
+        pair.check_nothing_left()
+
+    @pytest.mark.parametrize("initial", [True, False])
+    def test_of_a_response(self, initial: bool) -> None:
+        pair = Pair(client_limits=self.LIMITS)
+        call, served = pair.stream()
+        served.begin(self.BIG if initial else ())
+        served.finish(() if initial else self.BIG)
+        pair.pump()
+        assert (call.code, call.is_broken) == (RESOURCE_EXHAUSTED, True)
+        pair.check_nothing_left()
+
+    def test_just_below(self) -> None:
+        # RFC 9113, 6.5.2: names, values, and 32 bytes for each field.
+        room = 1000 - sum(
+            len(name) + len(value) + 32
+            for name, value in ((":status", "200"), ("content-type", "application/grpc"), ("x", ""))
+        )
+        for size, code in ((room, 0), (room + 1, RESOURCE_EXHAUSTED)):
+            pair = Pair(client_limits=self.LIMITS)
+            call, served = pair.stream()
+            call.end()
+            served.begin([(b"x", b"y" * size)])
+            served.finish()
+            pair.pump()
+            assert code == call.code
+
+
+class TestTimeout:
+    @pytest.mark.parametrize(
+        "seconds",
+        [0.0, 1e-6, 0.25, 1.0, 99.999999, 100.0, 3600.0, 99_999.999, 100_000.0, 86_400 * 365.0, 99_999_999.0],
+    )
+    def test_it_is_told_and_never_shortened(self, seconds: float) -> None:
+        pair = Pair()
+        pair.start(timeout=seconds)
+        pair.pump()
+        left = pair.calls[-1].deadline - pair.now
+        assert seconds <= left + 1e-9
+        assert left <= seconds * 1.000_01 + 1e-6
+
+    @pytest.mark.parametrize(("seconds", "told"), [(-1.0, 0.0), (1e12, 99_999_999.0), (math.inf, math.inf)])
+    def test_at_the_ends(self, seconds: float, told: float) -> None:
+        pair = Pair()
+        pair.open(timeout=seconds)
+        pair.pump()
+        assert pair.calls[-1].deadline - pair.now == told
+
+    def test_it_counts_from_the_arrival(self) -> None:
+        pair = Pair()
+        pair.start(timeout=2.0)
+        pair.now += 5
+        pair.pump()
+        [served] = pair.calls
+        assert (served.arrived, served.deadline) == (1005.0, 1007.0)
+
+
+class TestCompression:
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+    def test_both_ways(self, pair: Pair, encoding: str) -> None:
+        call = pair.open(encoding=encoding.encode())
+        pair.pump()
+        [served] = pair.calls
+        assert encoding == served.encoding
+        served.begin([(b"grpc-encoding", encoding.encode())])
+        for end in (call, served):
+            end.send(compress(encoding, b"squeezed" * 100), True)
+            end.send(b"plain")
+        pair.pump()
+        for end in (served, call):
+            assert taken(end) == [b"squeezed" * 100, b"plain"]
+        assert encoding == call.encoding
+        call.end()
+        served.finish()
+
+
+def test_a_route_is_what_it_was_made() -> None:
+    route = Route(STREAM, "handler", streaming=True)
+    assert (
+        route.path,
+        route.handler,
+        route.is_streaming,
+        route.is_batch,
+    ) == (STREAM, "handler", True, False)
+
+
+def test_a_session_needs_no_bytes_and_no_owner() -> None:
+    session = ClientSession(Limits(), 0.0, authority="nobody:1")
+    session.receive(b"", 0.0)
+    assert (session.is_settled, session.is_finished, session.is_usable) == (False, False, True)

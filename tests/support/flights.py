@@ -1,0 +1,145 @@
+"""Cells that follow a script, for attempts, by a clock that only the tests move."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from croupier.errors import CroupierError, InternalError
+from croupier.transport.wheel import Wheel
+from router.attempt import Attempts, CellUnreachable, Flight, Run
+from router.budget import RetryBudget
+from router.pick import Health
+from router.units import Unit
+
+PATIENCE = 1.0
+HAND = ("a", "b", "c")
+HANG = "hang"
+
+
+class Sent:
+    """A call to a fake cell."""
+
+    def __init__(self, fleet: Fleet, flight: Flight, line: Any) -> None:
+        self.fleet, self.flight, self.line = fleet, flight, line
+
+    def cancel(self) -> None:
+        self.fleet.cancelled.append(self.flight.cell)
+        self.fleet.flying.remove(self)
+
+
+class Fleet:
+    """Cells that do, call by call, what their script says; the last line again and again.
+
+    `at_once`: errors are raised as the call is made, not told later.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: float = 100.0,
+        patience: float = PATIENCE,
+        threshold: int = 3,
+        at_once: bool = False,
+        **scripts: Any,
+    ) -> None:
+        self.now = 1000.0
+        self.wheel = Wheel()
+        self.health = Health(threshold=threshold, first=60.0, longest=60.0)
+        tokens = RetryBudget(now=self.now, share=0.0, per_second=0.0, most=budget)
+        tokens._tokens = budget
+        self.attempts = Attempts(self.health, tokens, self.wheel, clock=lambda: self.now, patience=patience)
+        self.at_once = at_once
+        self.play(**scripts)
+        self.flying: list[Sent] = []
+        self.calls: list[tuple[str, list[bytes]]] = []
+        self.timeouts: list[float | None] = []
+        self.cancelled: list[str] = []
+
+    def play(self, **scripts: Any) -> None:
+        self.scripts = {cell: list(lines) for cell, lines in scripts.items()}
+
+    # The line that the attempts fly on
+
+    def send(self, flight: Flight, timeout: float | None) -> Sent:
+        self.calls.append((flight.cell, [unit.payload for unit in flight.units]))
+        self.timeouts.append(timeout)
+        lines = self.scripts.get(flight.cell, [b"ok"])
+        line = lines.pop(0) if len(lines) > 1 else lines[0]
+        if isinstance(line, Exception) and (self.at_once or not isinstance(line, CroupierError)):
+            raise line
+        sent = Sent(self, flight, line)
+        self.flying.append(sent)
+        return sent
+
+    def outcomes(self, flight: Flight, response: bytes) -> list[Any]:
+        if response == b"unreadable":
+            raise InternalError("unreadable")
+        if response == b"bug":
+            raise ZeroDivisionError
+        if response == b"few":
+            return [response]
+        [line] = [sent.line for sent in self.flying if sent.flight is flight] or [response]
+        if isinstance(line, dict):
+            return [line.get(unit.payload, unit.payload + flight.cell.encode()) for unit in flight.units]
+        return [response + b" " + flight.cell.encode()] * len(flight.units)
+
+    # What tests do
+
+    def ask(self, *units: Unit, seconds: float = 10.0) -> Asking:
+        return Asking(self, list(units) or [Unit(b"?", HAND)], self.now + seconds)
+
+    def land(self, *, late: bool = False) -> None:
+        """Let everything land that is not told to hang, or what hangs as well."""
+        while ready := [sent for sent in self.flying if late or sent.line != HANG]:
+            sent = ready[0]
+            if isinstance(sent.line, Exception):
+                self.flying.remove(sent)
+                sent.flight.fail(sent.line)  # type: ignore[arg-type]
+            else:
+                if not isinstance(sent.line, dict):
+                    self.flying.remove(sent)
+                sent.flight.land(sent.line if isinstance(sent.line, bytes) else b"late")
+                if sent in self.flying:
+                    self.flying.remove(sent)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass in small steps, and land what lands meanwhile."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + 0.01)
+            self.wheel.advance(self.now)
+            self.land()
+
+    def is_cooling(self, cell: str) -> bool:
+        return self.health.is_cooling(cell, self.now)
+
+    @property
+    def asked(self) -> list[str]:
+        return [cell for cell, _ in self.calls]
+
+
+class Asking:
+    """A run, and how often it has ended."""
+
+    def __init__(self, fleet: Fleet, units: list[Unit], deadline: float) -> None:
+        self.fleet, self.units, self.ends = fleet, units, 0
+        self.run: Run = fleet.attempts.run(units, fleet, deadline, fleet.now, self._end, 1)
+
+    def _end(self, count: int) -> None:
+        self.ends += count
+
+    def answers(self) -> Sequence[Any]:
+        """Let everything land; the outcomes."""
+        self.fleet.land()
+        assert self.ends == 1, "it has not ended, or more than once"
+        assert self.run.slot is None, "it waits in the wheel still"
+        return [unit.outcome for unit in self.units]
+
+    def answer(self) -> Any:
+        [outcome] = self.answers()
+        return outcome
+
+
+def down() -> CellUnreachable:
+    return CellUnreachable("down")
