@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from cell import server
 from cell.batcher import Batcher
 from cell.capacity import default_capacity
 from cell.diskcache import DiskCache
@@ -28,6 +27,7 @@ from cell.loader import Loader
 from cell.pipeline import Pipeline
 from cell.register import Identity, Registration
 from cell.residency import Residency
+from cell.server import Handlers
 from croupier import settings
 from croupier.client.channels import credentials
 from croupier.client.manager import VersionManagerClient
@@ -36,6 +36,7 @@ from croupier.names import check_name
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
+from croupier.transport.limits import Limits
 from croupier.transport.server import Server
 
 PROGRAM = "croupier-cell"
@@ -116,7 +117,9 @@ class Cell:
         self._registration: Registration | None = None
         self._membership: asyncio.Task[None] | None = None
         self._is_draining = False
-        self._server = Server()
+        # Routers are the callers, and cancel what they have hedged or given up: many resets are no attack.
+        limits = Limits(reset_burst=100_000, reset_rate=100_000)
+        self._server = Server(limits=limits, tls=told.server_tls)
         self.address = ""
 
     async def start(self) -> None:
@@ -137,13 +140,11 @@ class Cell:
         )
         self._stack.push_async_callback(batcher.close)
         pipeline = Pipeline(host, batcher, max_rows=told.max_rows, clock=time.monotonic)
-        services = server.register(
-            self._server.grpc_server, pipeline, time.monotonic, lambda: not self._is_draining
-        )
+        services = Handlers(pipeline, lambda: not self._is_draining).add_to(self._server)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         manager = await self._open_manager()
         self._stack.push_async_callback(self._leave)
-        self.address = await self._server.start(told.listen, services, told.server_tls)
+        self.address = await self._server.start(told.listen, services)
         self._stack.push_async_callback(self._server.stop, told.grace_seconds)
         if manager is not None:
             self._register(manager, host)

@@ -1,4 +1,4 @@
-"""The cell's gRPC services: messages in, messages out. Errors become status in the interceptor.
+"""The cell's gRPC services: messages in, messages out. Errors become status in the transport, once.
 
 A router is the caller. It resolves names to an artifact's digest and writes that into the request,
 so of the Open Inference Protocol a cell serves what needs no name but a digest, and of the
@@ -8,98 +8,107 @@ prediction API the unary call; a stream is the router's to take apart.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
-import grpc
+from google.protobuf.message import DecodeError, Message
 
 from cell.pipeline import Pipeline
-from croupier.deadline import Deadline
-from croupier.errors import Unimplemented
-from protos.inference.v2 import inference_pb2, inference_pb2_grpc
-from protos.prediction.v1 import prediction_pb2, prediction_pb2_grpc
+from croupier.errors import InvalidRequest, Unimplemented
+from croupier.transport.context import Context
+from croupier.transport.server import Server
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
 
 INFERENCE_SERVICE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PREDICTION_SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 
 NAME = "croupier-cell"
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Request = TypeVar("_Request", bound=Message)
 
 
-def register(
-    server: grpc.aio.Server, pipeline: Pipeline, clock: Callable[[], float], is_ready: Callable[[], bool]
-) -> list[str]:
-    """Put both services on `server`; returns their names.
+class Handlers:
+    """The methods of both services; `is_ready` is what ServerReady answers."""
 
-    `clock` is the one that deadlines are on; `is_ready` is what ServerReady answers.
-    """
-    inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        InferenceServicer(pipeline, clock, is_ready), server
-    )
-    prediction_pb2_grpc.add_PredictionServiceServicer_to_server(  # type: ignore[no-untyped-call]
-        PredictionServicer(pipeline, clock), server
-    )
-    return [INFERENCE_SERVICE, PREDICTION_SERVICE]
-
-
-class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
-    """The Open Inference Protocol, with `artifact` in place of a name."""
-
-    def __init__(self, pipeline: Pipeline, clock: Callable[[], float], is_ready: Callable[[], bool]) -> None:
+    def __init__(self, pipeline: Pipeline, is_ready: Callable[[], bool]) -> None:
         self._pipeline = pipeline
-        self._clock = clock
         self._is_ready = is_ready
 
-    async def ServerLive(  # noqa: N802 (the protocol's name, here and below)
+    def add_to(self, server: Server) -> list[str]:
+        """Register both services; returns their names."""
+
+        def add(
+            service: str,
+            method: str,
+            request: type[_Request],
+            handler: Callable[[_Request, Context], Awaitable[Message]],
+        ) -> None:
+            server.add_unary(f"/{service}/{method}", _on_bytes(request, handler))
+
+        pb = inference_pb2
+        add(INFERENCE_SERVICE, "ServerLive", pb.ServerLiveRequest, self.server_live)
+        add(INFERENCE_SERVICE, "ServerReady", pb.ServerReadyRequest, self.server_ready)
+        add(INFERENCE_SERVICE, "ServerMetadata", pb.ServerMetadataRequest, self.server_metadata)
+        add(INFERENCE_SERVICE, "ModelReady", pb.ModelReadyRequest, self.model_ready)
+        add(INFERENCE_SERVICE, "ModelMetadata", pb.ModelMetadataRequest, self.model_metadata)
+        add(INFERENCE_SERVICE, "ModelInfer", pb.ModelInferRequest, self.model_infer)
+        add(PREDICTION_SERVICE, "Predict", prediction_pb2.PredictRequest, self.predict)
+        server.add_stream(f"/{PREDICTION_SERVICE}/PredictStream", self.predict_stream)
+        return [INFERENCE_SERVICE, PREDICTION_SERVICE]
+
+    async def server_live(
         self, request: inference_pb2.ServerLiveRequest, context: Context
     ) -> inference_pb2.ServerLiveResponse:
         return inference_pb2.ServerLiveResponse(live=True)
 
-    async def ServerReady(  # noqa: N802
+    async def server_ready(
         self, request: inference_pb2.ServerReadyRequest, context: Context
     ) -> inference_pb2.ServerReadyResponse:
         return inference_pb2.ServerReadyResponse(ready=self._is_ready())
 
-    async def ServerMetadata(  # noqa: N802
+    async def server_metadata(
         self, request: inference_pb2.ServerMetadataRequest, context: Context
     ) -> inference_pb2.ServerMetadataResponse:
         return inference_pb2.ServerMetadataResponse(name=NAME, version=_version())
 
-    async def ModelReady(  # noqa: N802
+    async def model_ready(
         self, request: inference_pb2.ModelReadyRequest, context: Context
     ) -> inference_pb2.ModelReadyResponse:
         raise Unimplemented("a cell knows no model by its name: ask a router")
 
-    async def ModelMetadata(  # noqa: N802
+    async def model_metadata(
         self, request: inference_pb2.ModelMetadataRequest, context: Context
     ) -> inference_pb2.ModelMetadataResponse:
-        return await self._pipeline.describe(request, _deadline(context, self._clock))
+        return await self._pipeline.describe(request, context.deadline)
 
-    async def ModelInfer(  # noqa: N802
+    async def model_infer(
         self, request: inference_pb2.ModelInferRequest, context: Context
     ) -> inference_pb2.ModelInferResponse:
-        return await self._pipeline.infer(request, _deadline(context, self._clock))
+        return await self._pipeline.infer(request, context.deadline)
 
-
-class PredictionServicer(prediction_pb2_grpc.PredictionServiceServicer):
-    """The prediction API's unary half, with `artifact` in each item."""
-
-    def __init__(self, pipeline: Pipeline, clock: Callable[[], float]) -> None:
-        self._pipeline = pipeline
-        self._clock = clock
-
-    async def Predict(  # noqa: N802
+    async def predict(
         self, request: prediction_pb2.PredictRequest, context: Context
     ) -> prediction_pb2.PredictResponse:
-        return await self._pipeline.predict(request, _deadline(context, self._clock))
+        return await self._pipeline.predict(request, context.deadline)
 
-    def PredictStream(self, requests: object, context: Context) -> None:  # noqa: N802
-        raise Unimplemented("a cell serves no streams: ask a router")
+    async def predict_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        async for _ in requests:
+            raise Unimplemented("a cell serves no streams: ask a router")
+        yield b""
 
 
-def _deadline(context: Context, clock: Callable[[], float]) -> Deadline:
-    return Deadline.after(context.time_remaining(), clock())
+def _on_bytes(
+    request_type: type[_Request], handler: Callable[[_Request, Context], Awaitable[Message]]
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def serve(data: bytes, context: Context) -> bytes:
+        try:
+            request = request_type.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequest("the request is not a valid protobuf message") from error
+        return (await handler(request, context)).SerializeToString()
+
+    return serve
 
 
 def _version() -> str:

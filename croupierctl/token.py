@@ -46,5 +46,5 @@ def mint(key: bytes, tenant: str, *, now: float, seconds: float) -> tuple[str, i
     expires = int(now + seconds)
     claims = {"sub": tenant, "aud": AUDIENCE, "iat": int(now), "exp": expires}
     made = jwt.encode(claims, key, algorithm="HS256")
-    router.tenant([("authorization", f"Bearer {made}")])
+    router.tenant(lambda name: (f"Bearer {made}".encode(),) if name == b"authorization" else ())
     return made, expires

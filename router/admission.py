@@ -7,10 +7,7 @@ since "you send too much" helps a caller more than "we are full".
 
 from __future__ import annotations
 
-from croupier.errors import QuotaExceeded, Unavailable
-from croupier.telemetry.metrics import Gauge
-
-_IN_FLIGHT = Gauge("croupier_router_in_flight", "Requests that are being answered now")
+from croupier.errors import CroupierError, QuotaExceeded, Unavailable
 
 
 class Overloaded(Unavailable):
@@ -41,17 +38,10 @@ class Admission:
             Overloaded: the router is at its own.
         """
         count = self._tenants.get(tenant, 0)
-        if count >= self._per_tenant:
-            raise QuotaExceeded(
-                f"tenant {tenant} has {count} requests in flight, its limit",
-                retry_after=self._retry_after,
-                subject=tenant,
-            )
-        if self._total >= self._limit:
-            raise Overloaded("the router has too many requests in flight", retry_after=self._retry_after)
+        if count >= self._per_tenant or self._total >= self._limit:
+            raise self._refusal(tenant, count)
         self._tenants[tenant] = count + 1
         self._total += 1
-        _IN_FLIGHT.inc()
 
     def leave(self, tenant: str) -> None:
         count = self._tenants[tenant]
@@ -60,4 +50,12 @@ class Admission:
         else:
             self._tenants[tenant] = count - 1
         self._total -= 1
-        _IN_FLIGHT.dec()
+
+    def _refusal(self, tenant: str, count: int) -> CroupierError:
+        if count < self._per_tenant:
+            return Overloaded("the router has too many requests in flight", retry_after=self._retry_after)
+        return QuotaExceeded(
+            f"tenant {tenant} has {count} requests in flight, its limit",
+            retry_after=self._retry_after,
+            subject=tenant,
+        )

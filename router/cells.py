@@ -9,43 +9,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import grpc
-
-from croupier.client.rpc_errors import from_rpc_error, is_caller_cancelled
-from croupier.transport.status import DETAILS_KEY
-from router.attempt import CellUnreachable
+from croupier.errors import CroupierError
+from croupier.transport.client import Channel
+from croupier.transport.client_session import ClientCall
+from croupier.transport.status import CANCELLED, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, to_error
+from router.attempt import CellUnreachable, Flight
 from router.view import KnownCell
 
-MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-MODEL_METADATA = "/inference.GRPCInferenceService/ModelMetadata"
-PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
+MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
+MODEL_METADATA = b"/inference.GRPCInferenceService/ModelMetadata"
+PREDICT = b"/croupier.prediction.v1.PredictionService/Predict"
 
 _RETRY_AFTER = 0.25
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Line:
     address: str
-    channel: grpc.aio.Channel
-    methods: dict[str, Any] = field(default_factory=dict)
-
-    def method(self, path: str) -> Any:
-        if path not in self.methods:
-            self.methods[path] = self.channel.unary_unary(path)
-        return self.methods[path]
+    channel: Channel
 
 
 class Cells:
     """`open_channel` makes the channel to host:port; `grace`: seconds for calls on a channel that closes."""
 
-    def __init__(self, open_channel: Callable[[str], grpc.aio.Channel], *, grace: float = 30.0) -> None:
+    def __init__(self, open_channel: Callable[[str], Channel], *, grace: float = 30.0) -> None:
         self._open = open_channel
         self._grace = grace
         self._lines: dict[str, _Line] = {}
-        self._closing: dict[asyncio.Task[None], grpc.aio.Channel] = {}
+        self._closing: dict[asyncio.Task[None], Channel] = {}
 
     def update(self, cells: Mapping[str, KnownCell]) -> set[str]:
         """Follow the view; returns the cells whose connection is another one than before."""
@@ -57,26 +50,20 @@ class Cells:
             self._lines[name] = _Line(wanted[name], self._open(wanted[name]))
         return old
 
-    async def call(self, path: str, cell: str, request: bytes, timeout: float | None) -> bytes:
-        """Call the method at `path`; `timeout` in seconds.
+    def start(self, path: bytes, flight: Flight, request: bytes, timeout: float | None) -> ClientCall:
+        """Call the method at `path` for `flight`, which lands or fails when the call has ended.
+
+        `timeout` in seconds is for the cell to know; who keeps it cancels the call that is returned.
 
         Raises:
-            CellUnreachable: no connection, or it broke.
-            CroupierError: what the cell said.
+            CellUnreachable: no connection.
         """
-        line = self._lines.get(cell)
+        line = self._lines.get(flight.cell)
         if line is None:
             raise CellUnreachable("the cell is not connected", retry_after=_RETRY_AFTER)
-        try:
-            response: bytes = await line.method(path)(request, timeout=timeout)
-        except grpc.aio.AioRpcError as error:
-            raise _translate(error) from error
-        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
-            # A channel that closes cancels its calls: that is not our caller hanging up.
-            if is_caller_cancelled(error):
-                raise
-            raise CellUnreachable("the connection was closed", retry_after=_RETRY_AFTER) from error
-        return response
+        call = line.channel.start(path, request, timeout, _end)
+        call.tag = flight
+        return call
 
     async def close(self) -> None:
         """Close every channel now; calls under way end as unreachable."""
@@ -94,9 +81,28 @@ class Cells:
         task.add_done_callback(self._closing.pop)
 
 
-def _translate(error: grpc.aio.AioRpcError) -> Exception:
-    """A cell puts details into each status; one without them comes from the connection."""
-    said_by_cell = any(key == DETAILS_KEY for key, _ in error.trailing_metadata() or ())
-    if not said_by_cell and error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+def _end(call: ClientCall) -> None:
+    flight: Flight = call.tag
+    # A call and its flight know each other: what has ended is not left to the garbage collector.
+    call.tag = None
+    if call.code == OK:
+        flight.land(call.message)
+    else:
+        flight.fail(_translate(call))
+
+
+def _translate(call: ClientCall) -> CroupierError:
+    """What a call that failed says of the cell. There are three cases:
+
+    - the connection broke, or was never made;
+    - UNAVAILABLE or CANCELLED without details: a cell puts details into each status, so that this was
+      said for it, by a server that stops or by something in between;
+    - everything else is the cell's own answer, or one that is too large for us: another cell would
+      give the same.
+    """
+    details = call.details
+    if call.is_broken and call.code != RESOURCE_EXHAUSTED:
         return CellUnreachable("the cell cannot be reached", retry_after=_RETRY_AFTER)
-    return from_rpc_error(error)
+    if not details and call.code in (CANCELLED, UNAVAILABLE):
+        return CellUnreachable("the cell is going away", retry_after=_RETRY_AFTER)
+    return to_error(call.code, call.status_message, details)

@@ -7,13 +7,17 @@ own words.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.transport.status import UNAVAILABLE, code_of, item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.attempt import Outcome, Unit
+from router.cells import PREDICT, Cells
+from router.units import Unit, join_answers, join_payloads
+
+if TYPE_CHECKING:
+    from router.attempt import Flight, Outcome, Sent
 
 
 class BadAnswer(InternalError):
@@ -30,40 +34,56 @@ class ItemUnavailable(Unavailable):
         self.result = result
 
 
+class Whole:
+    """The line for a single unit, whose payload is the request of the method at `path`."""
+
+    def __init__(self, cells: Cells, path: bytes) -> None:
+        self._cells = cells
+        self._path = path
+
+    def send(self, flight: Flight, timeout: float | None) -> Sent:
+        return self._cells.start(self._path, flight, flight.units[0].payload, timeout)
+
+    def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
+        return [response]
+
+
 class Fanout:
-    """Sends some items to a cell as one PredictRequest. `call`: cell, request, timeout → response."""
+    """The line for many units: a PredictRequest of which each is an item."""
 
-    def __init__(self, call: Callable[[str, bytes, float | None], Awaitable[bytes]]) -> None:
-        self._call = call
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
 
-    async def send(self, cell: str, units: Sequence[Unit], timeout: float | None) -> list[Outcome]:
-        """An outcome for each item; raises the error of the call as a whole."""
-        request = envelope.join_first([unit.payload for unit in units])
-        response = await self._call(cell, request, timeout)
+    def send(self, flight: Flight, timeout: float | None) -> Sent:
+        return self._cells.start(PREDICT, flight, join_payloads(flight.units), timeout)
+
+    def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         try:
             results = envelope.read_results(response)
-            codes = [envelope.status_code(result) for result in results]
+            busy = envelope.places_of(results, UNAVAILABLE)
         except envelope.MalformedMessage as error:
             raise BadAnswer("a cell's response is not a valid protobuf message") from error
-        if len(results) != len(units):
-            raise BadAnswer(f"a cell answered {len(units)} items with {len(results)} results")
-        return [
-            ItemUnavailable(result) if code == UNAVAILABLE else result
-            for result, code in zip(results, codes, strict=True)
-        ]
+        if len(results) != len(flight.units):
+            raise BadAnswer(f"a cell answered {len(flight.units)} items with {len(results)} results")
+        outcomes: list[Outcome] = [*results]
+        for place in busy:
+            outcomes[place] = ItemUnavailable(results[place])
+        return outcomes
 
 
-def stitch(units: Sequence[Unit]) -> bytes:
+def stitch(units: list[Unit]) -> Outcome:
     """The PredictResponse for `units`.
 
-    Raises:
-        CroupierError: no cell said anything about any item, and every item has this same error.
+    An error, if no cell said anything about any item, and every item has this same error.
     """
+    joined = join_answers(units)
+    if joined is not None:
+        return joined
     errors = [unit.outcome for unit in units if isinstance(unit.outcome, CroupierError)]
     # Items that failed for different reasons keep their own: only some may be worth another try.
     alike = len({(code_of(error), error.message) for error in errors}) == 1
     if len(errors) == len(units) and alike and not isinstance(errors[0], ItemUnavailable):
-        raise errors[0]
+        return errors[0]
     return envelope.join_first([_result(unit) for unit in units])
 
 

@@ -12,12 +12,17 @@ from router.resolve import Target
 
 
 class Features(Protocol):
+    # Whether any request is completed at all: False spares each of them a look.
+    adds: bool
+
     def complete(self, target: Target, payload: bytes) -> bytes:
         """The request for `target` with the features that it lacked."""
 
 
 class NoFeatures:
     """Callers send every feature themselves."""
+
+    adds = False
 
     def complete(self, target: Target, payload: bytes) -> bytes:
         return payload

@@ -2,12 +2,15 @@
 
 `TokenIdentity` verifies `authorization: Bearer <JWT>` (HS256, audience `croupier`, the tenant as
 subject, an expiry). `HeaderIdentity` believes the `croupier-tenant` header: for loopback.
+
+Both remember what they made of a call's metadata: one look-up, 0.1 µs, instead of 24 µs for a token's HMAC
+and JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import jwt
 
@@ -17,10 +20,14 @@ from croupier.settings import InvalidSettings
 
 AUDIENCE = "croupier"
 TENANT_HEADER = "croupier-tenant"
+_TENANT_KEY = TENANT_HEADER.encode()
+_TOKEN_KEY = b"authorization"
 _MIN_KEY_BYTES = 32
-_REMEMBERED_TOKENS = 16_384
+_REMEMBERED = 16_384
 
-Metadata = Iterable[tuple[str, str | bytes]]
+# The raw values that a call's metadata have under a key.
+Values = Callable[[bytes], tuple[bytes, ...]]
+T = TypeVar("T")
 
 
 class WrongTenant(PermissionDenied):
@@ -30,7 +37,7 @@ class WrongTenant(PermissionDenied):
 
 
 class Identity(Protocol):
-    def tenant(self, metadata: Metadata) -> str:
+    def tenant(self, values: Values) -> str:
         """The tenant that a call's metadata stand for.
 
         Raises:
@@ -49,55 +56,52 @@ def check_claim(tenant: str, claimed: str) -> None:
 class HeaderIdentity:
     """Believes the header `croupier-tenant`."""
 
-    def tenant(self, metadata: Metadata) -> str:
-        named = {value for key, value in metadata if key == TENANT_HEADER}
-        if len(named) != 1:
+    def __init__(self, *, remembered: int = _REMEMBERED) -> None:
+        self._remembered = remembered
+        self._known: dict[tuple[bytes, ...], str] = {}
+
+    def tenant(self, values: Values) -> str:
+        named = values(_TENANT_KEY)
+        return self._known.get(named) or self._check(named)
+
+    def _check(self, named: tuple[bytes, ...]) -> str:
+        if len(set(named)) != 1:
             raise Unauthenticated(f"exactly one {TENANT_HEADER} header is needed")
-        return check_name(str(named.pop()), "tenant")
+        tenant = check_name(_text(named[0]), "tenant")
+        return _remember(self._known, named, tenant, self._remembered)
 
 
 class TokenIdentity:
     """Verifies tokens signed with `key`; `now` is the time in seconds since 1970.
 
-    A token that was verified is remembered until it expires: 0.4 µs instead of 24 µs for its HMAC
-    and JSON.
+    A token that was verified is remembered until it expires.
     """
 
-    def __init__(self, key: bytes, now: Callable[[], float], *, remembered: int = _REMEMBERED_TOKENS) -> None:
+    def __init__(self, key: bytes, now: Callable[[], float], *, remembered: int = _REMEMBERED) -> None:
         if len(key) < _MIN_KEY_BYTES:
             raise InvalidSettings(f"the token key is shorter than {_MIN_KEY_BYTES} bytes")
         self._key = key
         self._now = now
         self._remembered = remembered
-        self._known: dict[str, tuple[str, float]] = {}
+        self._known: dict[tuple[bytes, ...], tuple[str, float]] = {}
 
-    def tenant(self, metadata: Metadata) -> str:
+    def tenant(self, values: Values) -> str:
+        credentials = values(_TOKEN_KEY)
+        tenant, expires = self._known.get(credentials) or self._verify(credentials)
+        if self._now() >= expires:
+            self._known.pop(credentials, None)
+            raise Unauthenticated("the token has expired", reason="TOKEN_EXPIRED")
+        for claimed in values(_TENANT_KEY):
+            check_claim(tenant, _text(claimed))
+        return tenant
+
+    def _verify(self, credentials: tuple[bytes, ...]) -> tuple[str, float]:
         token = ""
-        claims: list[str] = []
-        for key, value in metadata:
-            if key == "authorization":
-                token = _bearer(str(value), token)
-            elif key == TENANT_HEADER:
-                claims.append(str(value))
+        for value in credentials:
+            token = _bearer(_text(value), token)
         if not token:
             raise Unauthenticated("a token is needed: authorization: Bearer …")
-        tenant = self._verify(token)
-        for claimed in claims:
-            check_claim(tenant, claimed)
-        return tenant
-
-    def _verify(self, token: str) -> str:
-        known = self._known.get(token)
-        if known is None:
-            known = self._decode(token)
-            while len(self._known) >= self._remembered:
-                del self._known[next(iter(self._known))]
-            self._known[token] = known
-        tenant, expires = known
-        if self._now() >= expires:
-            del self._known[token]
-            raise Unauthenticated("the token has expired", reason="TOKEN_EXPIRED")
-        return tenant
+        return _remember(self._known, credentials, self._decode(token), self._remembered)
 
     def _decode(self, token: str) -> tuple[str, float]:
         """The tenant and the expiry of a token that is rightly signed and already valid."""
@@ -131,3 +135,15 @@ def _bearer(value: str, already: str) -> str:
     if already and already != token:
         raise Unauthenticated("more than one token")
     return token
+
+
+def _text(value: bytes) -> str:
+    """Metadata as text; bytes that are none are refused where the text is looked at."""
+    return value.decode(errors="surrogateescape")
+
+
+def _remember(known: dict[tuple[bytes, ...], T], values: tuple[bytes, ...], found: T, most: int) -> T:
+    while len(known) >= most:
+        del known[next(iter(known))]
+    known[values] = found
+    return found

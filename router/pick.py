@@ -71,6 +71,8 @@ class Health:
         self._longest = longest
         self._probe = probe
         self._records: dict[str, _Record] = {}
+        # Cells that failed and have not answered since: all others stand where the view puts them.
+        self.troubled: set[str] = set()
 
     def is_cooling(self, cell: str, now: float) -> bool:
         record = self._records.get(cell)
@@ -78,28 +80,32 @@ class Health:
 
     def started(self, cell: str, now: float) -> None:
         """A request goes to the cell; after a cooling period it is the probe."""
-        record = self._records.get(cell)
-        if record is not None and record.trips and now >= record.until:
+        if cell not in self.troubled:
+            return
+        record = self._records[cell]
+        if now >= record.until:
             record.probing = True
             record.until = now + self._probe
 
     def answered(self, cell: str, now: float) -> None:
         """The cell answered, well or with a refusal that is the caller's own fault."""
-        record = self._record(cell)
+        record = self._records.get(cell) or self._record(cell)
         record.answered = now
-        record.refusals = record.trips = 0
-        record.until = float("-inf")
-        record.probing = False
+        if record.refusals or record.trips:
+            record.refusals = record.trips = 0
+            record.until = float("-inf")
+            record.probing = False
+            self.troubled.discard(cell)
 
     def refused(self, cell: str, now: float) -> None:
         """The cell said UNAVAILABLE."""
         record = self._record(cell)
         record.answered = now
-        self._count(record, now)
+        self._count(cell, record, now)
 
     def unreachable(self, cell: str, now: float) -> None:
         """The connection failed or broke."""
-        self._trip(self._record(cell), now)
+        self._trip(cell, self._record(cell), now)
 
     def silent(self, cell: str, since: float, now: float, *, whole: bool) -> None:
         """No answer since `since`; `whole`: for as long as an attempt may take."""
@@ -107,24 +113,25 @@ class Health:
         if record.answered >= since:
             return
         if whole:
-            self._trip(record, now)
+            self._trip(cell, record, now)
         else:
-            self._count(record, now)
+            self._count(cell, record, now)
 
     def forget(self, cells: Iterable[str]) -> None:
         """The cells are at other addresses now, or gone."""
         for cell in cells:
             self._records.pop(cell, None)
+            self.troubled.discard(cell)
 
     def _record(self, cell: str) -> _Record:
         return self._records.setdefault(cell, _Record())
 
-    def _count(self, record: _Record, now: float) -> None:
+    def _count(self, cell: str, record: _Record, now: float) -> None:
         record.refusals += 1
         if record.probing or record.refusals >= self._threshold:
-            self._trip(record, now)
+            self._trip(cell, record, now)
 
-    def _trip(self, record: _Record, now: float) -> None:
+    def _trip(self, cell: str, record: _Record, now: float) -> None:
         # Requests that were under way together fail together: they are one failure.
         if now < record.until and not record.probing:
             return
@@ -132,3 +139,4 @@ class Health:
         record.trips += 1
         record.refusals = 0
         record.probing = False
+        self.troubled.add(cell)

@@ -1,40 +1,48 @@
 """The whole request on one screen; the only file that knows the order of the stages.
 
-    admission → resolve → features → route → pick → attempt
+    admission → (resolve → route, once for each model and view) → features → pick → attempt
 
-Everything up to `attempt` is synchronous and decides; `attempt` acts. Stages do not call each other.
+Everything is synchronous: a flight that lands calls back. Stages do not call each other. What is refused
+before anything flies is raised; from then on, the end of a request comes to `done`, once, whatever happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING, TypeAlias
 
-from croupier.deadline import Deadline
-from croupier.errors import CroupierError, NotFound, Unavailable
-from croupier.telemetry.metrics import Histogram
-from router import cells, envelope
+from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
+from croupier.telemetry.metrics import LoopHistogram
+from router import envelope
 from router.admission import Admission
-from router.attempt import Attempts, Send, Unit
-from router.fanout import Fanout, stitch
+from router.attempt import Attempts
+from router.cells import MODEL_INFER, MODEL_METADATA, Cells
+from router.fanout import Fanout, Whole, stitch
 from router.features import Features
 from router.identity import check_claim
-from router.pick import is_reachable, pick
-from router.resolve import Ask, Target, resolve
+from router.pick import Health, is_reachable, pick
+from router.resolve import Ask, choices, resolve
 from router.route import route
+from router.routes import Route, Routes
+from router.units import Unit
 from router.view import EMPTY, View
-from version_manager.release import WHOLE
 
-_ADDED = Histogram(
+if TYPE_CHECKING:
+    from router.attempt import Line, Outcome, Run
+
+_log = logging.getLogger(__name__)
+_ADDED = LoopHistogram(
     "croupier_router_added_seconds",
     "From a request's arrival to its first call to a cell",
     buckets=(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3),
 )
+# Where no cell is in trouble, or where that is looked at later.
+_CALM = Health()
 
-# The method's path, a cell, a request, a timeout in seconds → the response.
-Call = Callable[[str, str, bytes, float | None], Awaitable[bytes]]
+Done: TypeAlias = "Callable[[Outcome], None]"
 
 
 class NoCatalog(Unavailable):
@@ -43,58 +51,125 @@ class NoCatalog(Unavailable):
     reason = "NO_CATALOG"
 
 
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What differs: how a tenant's request becomes units, how they travel, and what they answer."""
+
+    units: Callable[[str, bytes], list[Unit]]
+    line: Line
+    answer: Callable[[View, list[Unit]], Outcome]
+    takes_features: bool = True
+
+
 class Pipeline:
-    """`view` gives the view of this moment; `call` calls a cell; `rng` places requests without a key."""
+    """Follows the view; `rng` places requests without a key.
+
+    A method takes a tenant, a request, a deadline and the moment of its arrival, both on the clock of
+    `attempts`, and what to do with its outcome. It returns what to cancel when the caller goes.
+    """
 
     def __init__(
         self,
-        view: Callable[[], View],
         admission: Admission,
         features: Features,
         attempts: Attempts,
-        call: Call,
+        cells: Cells,
         *,
         rng: Random,
         max_items: int,
     ) -> None:
-        self._view = view
+        self._view = EMPTY
         self._admission = admission
         self._features = features
         self._attempts = attempts
-        self._call = call
-        self._fanout = Fanout(partial(call, cells.PREDICT))
-        self._rng = rng
-        self._max_items = max_items
         self._clock = attempts.clock
+        self._routes = routes = Routes(self._decide, rng.random)
+        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first)
+        self._predict = _Method(
+            lambda tenant, request: routes.items(tenant, request, max_items),
+            Fanout(cells),
+            lambda view, units: stitch(units),
+        )
+        self._metadata = _Method(routes.model, Whole(cells, MODEL_METADATA), _with_versions, False)
 
-    async def infer(self, tenant: str, request: bytes, deadline: Deadline) -> bytes:
+    def follow(self, view: View) -> None:
+        """Answer by `view` from now on; requests that are under way have read another one to their end."""
+        self._view = view
+        self._routes.follow(view)
+
+    def infer(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
         """A ModelInferRequest to its response. Raises CroupierError."""
-        with self._admitted(tenant, deadline) as (view, began):
-            ask = envelope.read_infer(request)
-            unit, _ = self._prepare(view, tenant, ask, request, envelope.append_infer)
-            await self._fly([unit], self._whole(cells.MODEL_INFER), deadline, began)
-            return unit.answer()
+        return self._run(self._infer, tenant, request, deadline, arrived, done)
 
-    async def predict(self, tenant: str, request: bytes, deadline: Deadline) -> bytes:
+    def predict(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
         """A PredictRequest to its response. Raises CroupierError."""
-        with self._admitted(tenant, deadline) as (view, began):
-            items = envelope.read_items(request, self._max_items)
-            units = [self._prepare_item(view, tenant, ask, item) for item, ask in items]
-            await self._fly(units, self._fanout.send, deadline, began)
-            return stitch(units)
+        return self._run(self._predict, tenant, request, deadline, arrived, done)
 
-    async def model_metadata(self, tenant: str, request: bytes, deadline: Deadline) -> bytes:
+    def model_metadata(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
         """A ModelMetadataRequest to its response, all versions of the model in it. Raises CroupierError."""
-        with self._admitted(tenant, deadline) as (view, began):
-            ask = envelope.read_model(request)
-            unit, target = self._prepare(view, tenant, ask, request, envelope.append_infer)
-            await self._fly([unit], self._whole(cells.MODEL_METADATA), deadline, began)
-            versions = view.catalog.get(tenant, target.model).versions
-            return envelope.append_versions(unit.answer(), sorted(versions))
+        return self._run(self._metadata, tenant, request, deadline, arrived, done)
+
+    def _run(
+        self, method: _Method, tenant: str, request: bytes, deadline: float, arrived: float, done: Done
+    ) -> Run:
+        if self._clock() >= deadline:
+            raise DeadlineExceeded("the deadline has passed")
+        view = self._view
+        if view is EMPTY:
+            raise NoCatalog("no catalog is loaded yet", retry_after=1.0)
+        self._admission.enter(tenant)
+        try:
+            units = method.units(tenant, request)
+            if method.takes_features and self._features.adds:
+                self._complete(units)
+            if self._attempts.health.troubled:
+                self._pick(view, units)
+        except BaseException:
+            self._admission.leave(tenant)
+            raise
+
+        now = self._clock()
+        _ADDED.observe(now - arrived)
+        ended = self._ended
+        return self._attempts.run(units, method.line, deadline, now, ended, method, view, tenant, units, done)
+
+    def _ended(self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done) -> None:
+        self._admission.leave(tenant)
+        try:
+            outcome = method.answer(view, units)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller is told of an end
+            _log.exception("a bug in an answer")
+            outcome = InternalError("internal error")
+        done(outcome)
+
+    def _decide(self, tenant: str, ask: Ask) -> Route:
+        """What all requests get that ask for this, in the view that the routes follow."""
+        view = self._view
+        check_claim(tenant, ask.tenant)
+        found = choices(view.catalog, tenant, ask)
+        order = route(view, tenant, ask.model)
+        calm = pick(order, view.cells, _CALM, 0.0)
+        return Route(view.catalog.get(tenant, ask.model), found, order, order if calm == order else calm)
+
+    def _complete(self, units: list[Unit]) -> None:
+        for unit in units:
+            if unit.outcome is None:
+                unit.complete(self._features.complete(unit.target, unit.request))
+
+    def _pick(self, view: View, units: list[Unit]) -> None:
+        """Put the cells of a hand that is in trouble into the order of this moment."""
+        health, now = self._attempts.health, self._clock()
+        picked: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for unit in units:
+            if health.troubled.isdisjoint(unit.cells):
+                continue
+            if unit.order not in picked:
+                picked[unit.order] = pick(unit.order, view.cells, health, now)
+            unit.cells = picked[unit.order]
 
     def model_ready(self, tenant: str, request: bytes) -> bool:
         """Whether a request for the model would find a version and a cell that should answer."""
-        view, ask, now = self._view(), envelope.read_model(request), self._clock()
+        view, ask, now = self._view, envelope.read_model(request), self._clock()
         try:
             target = resolve(view.catalog, tenant, ask, 0)
             hand = route(view, tenant, target.model)
@@ -103,45 +178,14 @@ class Pipeline:
         known = [view.cells[cell] for cell in hand if cell in view.cells]
         return any(is_reachable(cell, self._attempts.health, now) for cell in known)
 
-    @contextmanager
-    def _admitted(self, tenant: str, deadline: Deadline) -> Iterator[tuple[View, float]]:
-        began = self._clock()
-        deadline.check(began)
-        view = self._view()
-        if view is EMPTY:
-            raise NoCatalog("no catalog is loaded yet", retry_after=1.0)
-        self._admission.enter(tenant)
-        try:
-            yield view, began
-        finally:
-            self._admission.leave(tenant)
 
-    def _prepare(
-        self, view: View, tenant: str, ask: Ask, payload: bytes, append: Callable[[bytes, Target], bytes]
-    ) -> tuple[Unit, Target]:
-        check_claim(tenant, ask.tenant)
-        target = resolve(view.catalog, tenant, ask, int(self._rng.random() * WHOLE))
-        payload = self._features.complete(target, payload)
-        order = route(view, tenant, target.model)
-        hand = pick(order, view.cells, self._attempts.health, self._clock())
-        return Unit(append(payload, target), hand), target
+def _first(view: View, units: list[Unit]) -> Outcome:
+    outcome = units[0].outcome
+    return InternalError("a prediction was never tried") if outcome is None else outcome
 
-    def _prepare_item(self, view: View, tenant: str, ask: Ask, item: bytes) -> Unit:
-        """An item that cannot be routed has its error for an outcome; the others go on."""
-        try:
-            unit, _ = self._prepare(view, tenant, ask, item, envelope.append_item)
-        except CroupierError as error:
-            return Unit(item, (), outcome=error)
-        return unit
 
-    async def _fly(self, units: Sequence[Unit], send: Send, deadline: Deadline, began: float) -> None:
-        _ADDED.observe(self._clock() - began)
-        await self._attempts.run(units, send, deadline)
-
-    def _whole(self, path: str) -> Send:
-        """Sends one unit as the whole request."""
-
-        async def send(cell: str, units: Sequence[Unit], timeout: float | None) -> list[bytes]:
-            return [await self._call(path, cell, units[0].payload, timeout)]
-
-        return send
+def _with_versions(view: View, units: list[Unit]) -> Outcome:
+    outcome, target = _first(view, units), units[0].target
+    if isinstance(outcome, CroupierError):
+        return outcome
+    return envelope.append_versions(outcome, sorted(view.catalog.get(target.tenant, target.model).versions))

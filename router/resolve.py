@@ -7,10 +7,11 @@ same function that routed it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from croupier.names import check_name
 from version_manager.catalog import Catalog
-from version_manager.release import split_point
+from version_manager.release import WHOLE, split_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,20 @@ def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Targe
     point = split_point(tenant, name, ask.key) if ask.key else random_point
     version = catalog.get(tenant, name).select(version=ask.version, label=ask.label, point=point)
     return Target(tenant, name, version.number, version.artifact)
+
+
+def choices(catalog: Catalog, tenant: str, ask: Ask) -> tuple[tuple[int, Target], ...]:
+    """Every target that requests which name the same as `ask` may get, whatever their key.
+
+    Each stands behind the point of the traffic at which it ends: 10,000 for a single one.
+
+    Raises:
+        CroupierError: as `resolve`.
+    """
+    model = catalog.find(tenant, ask.model)
+    splits = model.release.splits if model is not None and model.release is not None else ()
+    if ask.version or ask.label or len(splits) < 2:
+        return ((WHOLE, resolve(catalog, tenant, ask, 0)),)
+    keyless = Ask(ask.model)
+    ends = accumulate([split.basis_points for split in splits])
+    return tuple([(end, resolve(catalog, tenant, keyless, end - 1)) for end in ends])

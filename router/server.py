@@ -1,35 +1,68 @@
 """gRPC at the router's edge: bytes in, bytes out; who calls and until when; what is counted.
 
-The handlers are generic: requests and responses pass as the bytes that they are. Errors are mapped
-to status by the interceptor that all Croupier servers share.
+All unary methods are answered by one synchronous handler, which gets every call that a read of a socket
+brought. Nothing in it waits: a call is replied to when its run ends. Errors are mapped to status here,
+once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias
 
-import grpc
-
-from croupier.deadline import Deadline
-from croupier.errors import CroupierError
-from croupier.telemetry.metrics import Counter
-from croupier.transport.status import code_of, item_status
+from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
+from croupier.telemetry.metrics import LoopCounter
+from croupier.transport.context import Context
+from croupier.transport.server import Server
+from croupier.transport.server_session import ServerCall
+from croupier.transport.status import Status, code_of, from_error, item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
 from router.identity import Identity
-from router.pipeline import Pipeline
+from router.pipeline import Done, Pipeline
 from router.stream import answer_all
+
+if TYPE_CHECKING:
+    from router.attempt import Outcome, Run
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PREDICTION = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 
-_REQUESTS = Counter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
-_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+_log = logging.getLogger(__name__)
+_REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
+# In the order of their numbers (grpc.io/docs/guides/status-codes).
+_CODE_NAMES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
 _RESPONSE, _STATUS = 2, 3
+_MOST_REFUSALS = 1024
+_refusals: dict[tuple[object, ...], Status] = {}
+
+# A method that the pipeline answers, and one that is answered at once.
+_Flying: TypeAlias = "Callable[[str, bytes, float, float, Done], Run]"
+_Quick: TypeAlias = Callable[[ServerCall], bytes]
 
 
 class Handlers:
@@ -56,113 +89,160 @@ class Handlers:
         self._version = version
         self._default_timeout = default_timeout
         self._at_once = at_once
+        quick: dict[str, _Quick] = {
+            f"/{INFERENCE}/ServerLive": self.server_live,
+            f"/{INFERENCE}/ServerReady": self.server_ready,
+            f"/{INFERENCE}/ServerMetadata": self.server_metadata,
+            f"/{INFERENCE}/ModelReady": self.model_ready,
+        }
+        flying: dict[str, _Flying] = {
+            f"/{INFERENCE}/ModelMetadata": pipeline.model_metadata,
+            f"/{INFERENCE}/ModelInfer": pipeline.infer,
+            f"/{PREDICTION}/Predict": pipeline.predict,
+        }
+        self._methods: dict[str, Callable[[ServerCall], None]] = {
+            **{path: partial(self._answer, _counted(path), answer) for path, answer in quick.items()},
+            **{path: partial(self._fly, _counted(path), start) for path, start in flying.items()},
+        }
 
-    def add_to(self, server: grpc.aio.Server) -> list[str]:
+    def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
-        unary = grpc.unary_unary_rpc_method_handler
-        inference = {
-            "ServerLive": self.server_live,
-            "ServerReady": self.server_ready,
-            "ServerMetadata": self.server_metadata,
-            "ModelReady": self.model_ready,
-            "ModelMetadata": self.model_metadata,
-            "ModelInfer": self.model_infer,
-        }
-        prediction: dict[str, Any] = {
-            "Predict": unary(_counted("Predict", self.predict)),
-            "PredictStream": grpc.stream_stream_rpc_method_handler(
-                _counted_stream("PredictStream", self.predict_stream)
-            ),
-        }
-        handlers: dict[str, Any] = {name: unary(_counted(name, method)) for name, method in inference.items()}
-        server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(INFERENCE, handlers),
-                grpc.method_handlers_generic_handler(PREDICTION, prediction),
-            )
-        )
+        server.add_batch(self._methods, self.take)
+        server.add_stream(f"/{PREDICTION}/PredictStream", self.predict_stream)
         return [INFERENCE, PREDICTION]
 
-    async def server_live(self, request: bytes, context: Any) -> bytes:
+    def take(self, calls: list[ServerCall]) -> None:
+        """Begin every one of `calls`; raises nothing."""
+        methods = self._methods
+        for call in calls:
+            methods[call.path](call)
+
+    def _fly(self, counted: tuple[str, str], start: _Flying, call: ServerCall) -> None:
+        arrived, deadline = call.arrived, call.deadline
+        if deadline == inf:
+            deadline = arrived + self._default_timeout
+        try:
+            if not call.is_open:
+                # One read brought the request and its end.
+                raise Cancelled("the caller hung up")
+            tenant = self._identity.tenant(call.values)
+            run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call))
+        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
+            self._fail(counted, call, error)
+        else:
+            call.on_cancel = run.cancel
+
+    def _answer(self, counted: tuple[str, str], answer: _Quick, call: ServerCall) -> None:
+        try:
+            self._end(counted, call, answer(call))
+        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
+            self._fail(counted, call, error)
+
+    def _end(self, counted: tuple[str, str], call: ServerCall, outcome: Outcome) -> None:
+        if isinstance(outcome, bytes):
+            call.reply(outcome)
+            _REQUESTS.values[counted] += 1
+        else:
+            self._fail(counted, call, outcome)
+
+    def _fail(self, counted: tuple[str, str], call: ServerCall, error: Exception) -> None:
+        _count(counted[0], error)
+        if not isinstance(error, CroupierError) or isinstance(error, InternalError):
+            _log.error("a request failed inside", exc_info=error)
+        if call.is_open:
+            status = _status_of(error)
+            call.fail(status.code, status.message, status.details)
+
+    # Methods
+
+    def server_live(self, call: ServerCall) -> bytes:
         return inference_pb2.ServerLiveResponse(live=True).SerializeToString()
 
-    async def server_ready(self, request: bytes, context: Any) -> bytes:
+    def server_ready(self, call: ServerCall) -> bytes:
         return inference_pb2.ServerReadyResponse(ready=self._is_ready()).SerializeToString()
 
-    async def server_metadata(self, request: bytes, context: Any) -> bytes:
+    def server_metadata(self, call: ServerCall) -> bytes:
         response = inference_pb2.ServerMetadataResponse(name="croupier", version=self._version)
         return response.SerializeToString()
 
-    async def model_ready(self, request: bytes, context: Any) -> bytes:
-        ready = self._pipeline.model_ready(self._tenant(context), request)
+    def model_ready(self, call: ServerCall) -> bytes:
+        ready = self._pipeline.model_ready(self._identity.tenant(call.values), call.message)
         return inference_pb2.ModelReadyResponse(ready=ready).SerializeToString()
 
-    async def model_metadata(self, request: bytes, context: Any) -> bytes:
-        return await self._pipeline.model_metadata(self._tenant(context), request, self._deadline(context))
-
-    async def model_infer(self, request: bytes, context: Any) -> bytes:
-        return await self._pipeline.infer(self._tenant(context), request, self._deadline(context))
-
-    async def predict(self, request: bytes, context: Any) -> bytes:
-        return await self._pipeline.predict(self._tenant(context), request, self._deadline(context))
-
     async def predict_stream(
-        self, requests: AsyncIterator[bytes], context: Any
+        self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[bytes, None]:
         """One frame for each, as it gets ready; only a frame that cannot be read ends the stream."""
-        self._tenant(context)
-
-        async def answer(request: bytes) -> bytes:
-            name, payload = envelope.read_frame(request)
-            try:
-                # Asked for each request: a token may expire while its stream lives on.
-                response = await self.predict(payload, context)
-            except CroupierError as error:
-                return envelope.frame(name, _STATUS, item_status(error).SerializeToString())
-            return envelope.frame(name, _RESPONSE, response)
-
-        async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
-            async for response in answers:
-                yield response
-
-    def _tenant(self, context: Any) -> str:
-        return self._identity.tenant(context.invocation_metadata() or ())
-
-    def _deadline(self, context: Any) -> Deadline:
-        """The caller's; for a stream without one, each request has the default time."""
-        remaining = context.time_remaining()
-        return Deadline.after(self._default_timeout if remaining is None else remaining, self._clock())
-
-
-def _counted(method: str, behavior: Any) -> Any:
-    async def call(request: bytes, context: Any) -> bytes:
-        with _counting(method):
-            response: bytes = await behavior(request, context)
-            return response
-
-    return call
-
-
-def _counted_stream(method: str, behavior: Any) -> Any:
-    async def call(requests: AsyncIterator[bytes], context: Any) -> AsyncGenerator[bytes, None]:
-        with _counting(method):
-            async with aclosing(behavior(requests, context)) as responses:
-                async for response in responses:
+        with _counting("PredictStream"):
+            self._identity.tenant(context.values)
+            answer = partial(self._answer_frame, context)
+            async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
+                async for response in answers:
                     yield response
 
-    return call
+    def _answer_frame(self, context: Context, request: bytes) -> asyncio.Future[bytes]:
+        """The frame that answers one; raises MalformedMessage."""
+        name, payload = envelope.read_frame(request)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        def done(outcome: Outcome) -> None:
+            if not future.done():
+                future.set_result(_frame(name, outcome))
+
+        now, deadline = self._clock(), context.deadline.at
+        if deadline == inf:
+            deadline = now + self._default_timeout
+        try:
+            # Asked for each request: a token may expire while its stream lives on.
+            tenant = self._identity.tenant(context.values)
+            run = self._pipeline.predict(tenant, payload, deadline, now, done)
+        except CroupierError as error:
+            done(error)
+        else:
+            future.add_done_callback(lambda _: run.cancel())
+        return future
+
+
+def _status_of(error: Exception) -> Status:
+    """The status for `error`. What comes in floods when there is too much to do is made only once.
+
+    A status takes 8 µs to make, as much as it takes to serve a request, and 0.5 µs to find again.
+    """
+    if not isinstance(error, (QuotaExceeded, Unavailable)):
+        return from_error(error)
+    # All that a status says.
+    key = (type(error), error.message, error.reason, error.retry_after, *error.metadata.items())
+    status = _refusals.get(key)
+    if status is None:
+        if len(_refusals) >= _MOST_REFUSALS:
+            _refusals.clear()
+        _refusals[key] = status = from_error(error)
+    return status
+
+
+def _frame(name: int, outcome: Outcome) -> bytes:
+    if isinstance(outcome, bytes):
+        return envelope.frame(name, _RESPONSE, outcome)
+    return envelope.frame(name, _STATUS, item_status(outcome).SerializeToString())
+
+
+def _counted(path: str) -> tuple[str, str]:
+    """The labels of a good end: they are the same for nearly every request."""
+    return path.rpartition("/")[2], _CODE_NAMES[0]
+
+
+def _count(method: str, error: BaseException) -> None:
+    _REQUESTS.values[method, _CODE_NAMES[code_of(error)]] += 1
 
 
 @contextmanager
 def _counting(method: str) -> Iterator[None]:
-    code = 0
     try:
         yield
     except (asyncio.CancelledError, GeneratorExit):
-        code = grpc.StatusCode.CANCELLED.value[0]
+        _count(method, Cancelled("the caller hung up"))
         raise
     except BaseException as error:
-        code = code_of(error)
+        _count(method, error)
         raise
-    finally:
-        _REQUESTS.labels(method, _CODE_NAMES[code]).inc()
+    _REQUESTS.values[_counted(method)] += 1

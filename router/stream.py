@@ -19,29 +19,34 @@ async def answer_all(
 
     What `answer` raises ends the stream. When the consumer goes, everything in work is cancelled.
     """
-    reading: asyncio.Task[bytes | None] | None = None
+    # An answer takes its room until it was taken by the consumer.
+    room = asyncio.Semaphore(at_once)
     working: set[asyncio.Future[bytes]] = set()
-    more = True
+    ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+
+    def end(future: asyncio.Future[bytes]) -> None:
+        working.discard(future)
+        ended.put_nowait(future)
+
+    async def read() -> None:
+        await room.acquire()
+        async for request in requests:
+            future = asyncio.ensure_future(answer(request))
+            working.add(future)
+            future.add_done_callback(end)
+            await room.acquire()
+
+    reading = asyncio.create_task(read())
+    reading.add_done_callback(ended.put_nowait)
     try:
-        while more or working:
-            if more and reading is None and len(working) < at_once:
-                reading = asyncio.create_task(_read(requests))
-            waiting: list[asyncio.Future[Any]] = [*working, *([reading] if reading else [])]
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in working & done:
-                working.discard(task)
-                yield task.result()
-            if reading and reading in done:
-                request, reading = reading.result(), None
-                more = request is not None
-                if request is not None:
-                    working.add(asyncio.ensure_future(answer(request)))
+        while working or not ended.empty() or not reading.done():
+            future = await ended.get()
+            result = future.result()
+            if future is not reading:
+                yield result
+                room.release()
     finally:
-        rest: list[asyncio.Future[Any]] = [*working, *([reading] if reading else [])]
+        rest: list[asyncio.Future[Any]] = [reading, *working]
         for left in rest:
             left.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-
-
-async def _read(requests: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(requests, None)

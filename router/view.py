@@ -150,4 +150,6 @@ def _prune(
     if not dealers or not any(known.departed for known in cells.values()):
         return cells
     seated = {seat.cell for dealer in dealers for seat in dealer.generation.seats}
-    return {name: known for name, known in cells.items() if not known.departed or name in seated}
+    kept = {name: known for name, known in cells.items() if not known.departed or name in seated}
+    # The same mapping says that no cell changed, which routes are remembered by (`routes.pyx`).
+    return kept if len(kept) < len(cells) else cells

@@ -18,7 +18,7 @@ def key_file(tmp_path):
 
 
 def bearer(token):
-    return [("authorization", f"Bearer {token}")]
+    return lambda name: (f"Bearer {token}".encode(),) if name == b"authorization" else ()
 
 
 def test_the_router_believes_a_token(run, key_file):

@@ -154,6 +154,16 @@ async def test_a_stopping_router_ends_what_runs() -> None:
             await ending
 
 
+async def test_several_routers_may_share_a_port() -> None:
+    async with world(reuse_port=True) as made:
+        shared = made.router.address
+        async with router(made.manager.address, listen=shared, reuse_port=True) as second:
+            assert second.address == shared
+            for _ in range(8):
+                async with open_async(shared) as channel:
+                    assert await Router(channel, shared).infer()
+
+
 async def test_an_address_in_use_is_an_error_in_words() -> None:
     async with world() as made:
         with pytest.raises(InvalidSettings, match="in use"):

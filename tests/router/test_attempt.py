@@ -1,13 +1,16 @@
-import asyncio
-import time
-from collections.abc import Sequence
+"""Flights over a fleet that follows a script."""
+
+import gc
+import weakref
 from typing import Any
 
 import pytest
-from support.fakes import eventually, metric
+from support.fakes import metric
+from support.flights import HAND, HANG, PATIENCE, Asking, Fleet, down
 
-from croupier.deadline import Deadline
+from croupier.deadline import NEVER
 from croupier.errors import (
+    Cancelled,
     CroupierError,
     DeadlineExceeded,
     FailedPrecondition,
@@ -15,82 +18,40 @@ from croupier.errors import (
     InvalidRequest,
     Unavailable,
 )
-from router.attempt import Attempts, CellUnreachable, NoCell, Outcome, Unit
-from router.budget import RetryBudget
-from router.pick import Health
-
-PATIENCE = 0.05
-HAND = ("a", "b", "c")
-HANG = "hang"
+from router.attempt import CellUnreachable, Flight, NoCell, Run
+from router.units import Unit
 
 
-class Fleet:
-    """Cells that do, call by call, what their script says; the last line again and again."""
-
-    def __init__(self, **scripts: Any) -> None:
-        self.scripts = {cell: list(lines) for cell, lines in scripts.items()}
-        self.calls: list[tuple[str, list[bytes]]] = []
-        self.timeouts: list[float | None] = []
-        self.cancelled: list[str] = []
-        self.release = asyncio.Event()
-
-    async def send(self, cell: str, units: Sequence[Unit], timeout: float | None) -> Sequence[Outcome]:
-        self.calls.append((cell, [unit.payload for unit in units]))
-        self.timeouts.append(timeout)
-        lines = self.scripts.get(cell, [b"ok"])
-        line = lines.pop(0) if len(lines) > 1 else lines[0]
-        if line == HANG:
-            try:
-                await self.release.wait()
-            except asyncio.CancelledError:
-                self.cancelled.append(cell)
-                raise
-            line = b"late"
-        if isinstance(line, Exception):
-            raise line
-        if isinstance(line, dict):
-            return [line.get(unit.payload, unit.payload + cell.encode()) for unit in units]
-        return [line + b" " + cell.encode()] * len(units)
-
-    @property
-    def asked(self) -> list[str]:
-        return [cell for cell, _ in self.calls]
+@pytest.fixture(params=[False, True], ids=["told later", "raised at once"])
+def at_once(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
-def attempts(budget: float = 100.0, *, patience: float = PATIENCE, threshold: int = 3) -> Attempts:
-    now = time.monotonic()
-    tokens = RetryBudget(now=now, share=0.0, per_second=0.0, most=budget)
-    tokens._tokens = budget
-    health = Health(threshold=threshold, first=60.0, longest=60.0)
-    return Attempts(health, tokens, clock=time.monotonic, patience=patience)
-
-
-def within(seconds: float) -> Deadline:
-    return Deadline.after(seconds, time.monotonic())
-
-
-def down() -> CellUnreachable:
-    return CellUnreachable("down")
-
-
-async def one(fleet: Fleet, runner: Attempts | None = None, *, seconds: float = 10.0) -> bytes:
-    unit = Unit(b"?", HAND)
-    await (runner or attempts()).run([unit], fleet.send, within(seconds))
-    return unit.answer()
-
-
-async def test_the_first_cell_answers_and_no_other_is_asked() -> None:
+def test_the_first_cell_answers_and_no_other_is_asked() -> None:
     fleet = Fleet()
-    assert await one(fleet) == b"ok a"
+    asking = fleet.ask()
+    assert (asking.ends, len(fleet.wheel)) == (0, 1)
+    assert asking.answer() == b"ok a"
     assert fleet.asked == ["a"]
-    assert 9.0 < (fleet.timeouts[0] or 0) <= 10.0
+    assert fleet.timeouts == [10.0]
+
+
+def test_without_a_deadline_the_cell_is_told_of_none() -> None:
+    fleet = Fleet(a=[HANG], b=[HANG], c=[HANG])
+    asking = fleet.ask(seconds=NEVER.at)
+    fleet.wait(10 * PATIENCE)
+    assert (fleet.asked, fleet.timeouts) == (["a", "b", "c"], [None] * 3)
+    # All three are overdue: there is nothing to wait for but their answers.
+    assert len(fleet.wheel) == 0
+    fleet.land(late=True)
+    assert asking.answer() == b"late a"
 
 
 @pytest.mark.parametrize("error", [down(), Unavailable("busy")])
-async def test_unavailable_goes_on_to_the_next_cell(error: Exception) -> None:
-    fleet = Fleet(a=[error], b=[error])
+def test_unavailable_goes_on_to_the_next_cell(error: Exception, at_once: bool) -> None:
+    fleet = Fleet(a=[error], b=[error], at_once=at_once)
     before = metric("croupier_router_retries_total")
-    assert await one(fleet) == b"ok c"
+    assert fleet.ask().answer() == b"ok c"
     assert fleet.asked == ["a", "b", "c"]
     assert metric("croupier_router_retries_total") == before + 2
 
@@ -98,126 +59,190 @@ async def test_unavailable_goes_on_to_the_next_cell(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [InvalidRequest("bad"), FailedPrecondition("no"), InternalError("bug"), DeadlineExceeded("late")]
 )
-async def test_any_other_error_is_the_answer(error: CroupierError) -> None:
-    fleet = Fleet(a=[error])
-    with pytest.raises(type(error)) as caught:
-        await one(fleet)
-    assert caught.value is error
+def test_any_other_error_is_the_answer(error: CroupierError, at_once: bool) -> None:
+    fleet = Fleet(a=[error], at_once=at_once)
+    asking = fleet.ask()
+    assert asking.answer() is error
+    with pytest.raises(type(error)):
+        asking.units[0].answer()
     assert fleet.asked == ["a"]
 
 
-async def test_a_whole_hand_that_is_down_is_told_at_once_and_nobody_outside_it_is_asked() -> None:
-    fleet = Fleet(a=[down()], b=[down()], c=[Unavailable("full", retry_after=2.0)])
-    with pytest.raises(Unavailable, match="full") as caught:
-        await one(fleet)
-    assert caught.value.retry_after == 2.0
+def test_a_whole_hand_that_is_down_is_told_at_once_and_nobody_outside_it_is_asked(at_once: bool) -> None:
+    full = Unavailable("full", retry_after=2.0)
+    fleet = Fleet(a=[down()], b=[down()], c=[full], at_once=at_once)
+    assert fleet.ask().answer() is full
     assert fleet.asked == ["a", "b", "c"]
 
 
-async def test_without_a_cell_there_is_nobody_to_ask() -> None:
-    unit = Unit(b"?", ())
-    await attempts().run([unit], Fleet().send, within(10.0))
-    with pytest.raises(NoCell) as caught:
-        unit.answer()
-    assert caught.value.retry_after > 0
+def test_without_a_cell_there_is_nobody_to_ask() -> None:
+    outcome = Fleet().ask(Unit(b"?", ())).answer()
+    assert isinstance(outcome, NoCell)
+    assert outcome.retry_after > 0
 
 
-async def test_an_empty_budget_ends_the_retries() -> None:
-    runner = attempts(budget=1.0)
+def test_an_empty_budget_ends_the_retries(at_once: bool) -> None:
+    fleet = Fleet(a=[down()], b=[down()], budget=1.0, at_once=at_once)
     before = metric("croupier_router_retries_denied_total")
-    fleet = Fleet(a=[down()], b=[down()])
-    with pytest.raises(Unavailable):
-        await one(fleet, runner)
+    assert isinstance(fleet.ask().answer(), CellUnreachable)
     assert fleet.asked == ["a", "b"]
-    fleet = Fleet(a=[down()])
-    with pytest.raises(Unavailable):
-        await one(fleet, runner)
+    fleet.calls.clear()
+    assert isinstance(fleet.ask().answer(), CellUnreachable)
     assert fleet.asked == ["a"]
     assert metric("croupier_router_retries_denied_total") == before + 2
-    assert await one(Fleet(), runner) == b"ok a"
+    fleet.play()
+    assert fleet.ask().answer() == b"ok a"
 
 
-async def test_a_hung_cell_costs_an_attempts_time_and_cools_down() -> None:
-    runner, fleet = attempts(), Fleet(a=[HANG])
-    began = time.monotonic()
-    assert await one(fleet, runner) == b"ok b"
-    assert time.monotonic() - began < 2.0
+def test_a_hung_cell_costs_an_attempts_time_and_cools_down() -> None:
+    fleet = Fleet(a=[HANG])
+    asking = fleet.ask()
+    fleet.wait(0.9 * PATIENCE)
+    assert fleet.asked == ["a"]
+    fleet.wait(0.2 * PATIENCE)
+    assert asking.answer() == b"ok b"
     assert fleet.asked == ["a", "b"]
     assert fleet.cancelled == ["a"]
-    assert runner.health.is_cooling("a", time.monotonic())
+    assert fleet.is_cooling("a")
 
 
-async def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
-    runner, fleet = attempts(), Fleet(a=[HANG], b=[HANG], c=[down()])
-    asking = asyncio.create_task(one(fleet, runner))
-    await eventually(lambda: len(fleet.asked) == 3, "all three are asked")
-    assert runner.health.is_cooling("a", time.monotonic())
-    fleet.release.set()
-    assert await asking in (b"late a", b"late b")
-    assert not all(runner.health.is_cooling(cell, time.monotonic()) for cell in "ab")
+def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
+    fleet = Fleet(a=[HANG], b=[HANG], c=[down()])
+    asking = fleet.ask()
+    fleet.wait(2.5 * PATIENCE)
+    assert fleet.asked == ["a", "b", "c"]
+    assert fleet.is_cooling("a")
+    fleet.land(late=True)
+    assert asking.answer() == b"late a"
+    assert not fleet.is_cooling("a")
+    assert fleet.cancelled == ["b"]
 
 
-async def test_a_cell_that_answers_others_is_slow_and_not_hung() -> None:
-    runner, fleet = attempts(), Fleet(a=[HANG, b"quick"])
-    asking = asyncio.create_task(one(fleet, runner))
-    await eventually(lambda: fleet.asked == ["a"], "the slow one")
-    assert await one(fleet, runner) == b"quick a"
-    assert await asking == b"ok b"
-    assert not runner.health.is_cooling("a", time.monotonic())
+def test_a_cell_that_answers_others_is_slow_and_not_hung() -> None:
+    fleet = Fleet(a=[HANG, b"quick"])
+    asking = fleet.ask()
+    fleet.wait(0.5 * PATIENCE)
+    assert fleet.ask().answer() == b"quick a"
+    fleet.wait(PATIENCE)
+    assert asking.answer() == b"ok b"
+    assert not fleet.is_cooling("a")
 
 
-async def test_without_a_budget_a_silent_cell_is_waited_for() -> None:
-    runner, fleet = attempts(budget=0.0), Fleet(a=[HANG])
-    asking = asyncio.create_task(one(fleet, runner))
-    await eventually(lambda: runner.health.is_cooling("a", time.monotonic()), "the cell is overdue")
-    fleet.release.set()
-    assert await asking == b"late a"
+def test_without_a_budget_a_silent_cell_is_waited_for() -> None:
+    fleet = Fleet(a=[HANG], budget=0.0)
+    asking = fleet.ask()
+    fleet.wait(2 * PATIENCE)
+    assert fleet.is_cooling("a")
+    fleet.land(late=True)
+    assert asking.answer() == b"late a"
     assert fleet.asked == ["a"]
 
 
-async def test_a_caller_in_a_hurry_gets_a_second_chance() -> None:
-    runner, fleet = attempts(patience=60.0), Fleet(a=[HANG])
-    assert await one(fleet, runner, seconds=0.4) == b"ok b"
-    assert not runner.health.is_cooling("a", time.monotonic())
+def test_a_caller_in_a_hurry_gets_a_second_chance() -> None:
+    fleet = Fleet(a=[HANG], patience=60.0)
+    asking = fleet.ask(seconds=0.4)
+    fleet.wait(0.25)
+    assert asking.answer() == b"ok b"
+    assert not fleet.is_cooling("a")
 
 
-async def test_short_silences_in_a_row_cool_a_cell_down() -> None:
-    runner = attempts(patience=60.0, threshold=2)
+def test_short_silences_in_a_row_cool_a_cell_down() -> None:
+    fleet = Fleet(a=[HANG], patience=60.0, threshold=2)
     for _ in range(2):
-        assert await one(Fleet(a=[HANG]), runner, seconds=0.2) == b"ok b"
-    assert runner.health.is_cooling("a", time.monotonic())
+        asking = fleet.ask(seconds=0.2)
+        fleet.wait(0.15)
+        assert asking.answer() == b"ok b"
+    assert fleet.is_cooling("a")
 
 
-async def test_the_deadline_ends_everything() -> None:
+def test_the_deadline_ends_everything() -> None:
     fleet = Fleet(a=[HANG], b=[HANG], c=[HANG])
-    with pytest.raises(DeadlineExceeded):
-        await one(fleet, seconds=0.3)
+    asking = fleet.ask(seconds=5.0)
+    fleet.wait(4.9)
+    assert asking.ends == 0
+    fleet.wait(0.2)
+    assert isinstance(asking.answer(), DeadlineExceeded)
     assert sorted(fleet.cancelled) == ["a", "b", "c"]
 
 
-async def test_a_cancelled_request_cancels_its_calls() -> None:
+def test_a_deadline_that_comes_before_every_silence_ends_a_run_at_its_own_moment() -> None:
+    fleet = Fleet(a=[HANG], b=[HANG], c=[HANG], patience=60.0)
+    asking = fleet.ask(seconds=1.0)
+    fleet.wait(0.98)
+    assert (asking.ends, fleet.asked) == (0, ["a", "b", "c"])
+    fleet.wait(0.03)
+    assert isinstance(asking.answer(), DeadlineExceeded)
+
+
+def test_a_cell_that_gives_up_at_the_deadline_is_silent_and_not_unreachable() -> None:
+    fleet = Fleet(a=[HANG], patience=60.0)
+    asking = fleet.ask(Unit(b"?", ("a",)), seconds=0.5)
+    fleet.wait(0.4)
+    fleet.now += 0.1
+    [sent] = fleet.flying
+    sent.line = down()
+    assert isinstance(asking.answer(), DeadlineExceeded)
+    assert not fleet.is_cooling("a")
+
+
+def test_a_cancelled_request_cancels_its_calls() -> None:
     fleet = Fleet(a=[HANG], b=[HANG])
-    asking = asyncio.create_task(one(fleet))
-    await eventually(lambda: len(fleet.asked) >= 2, "two calls")
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert fleet.cancelled[:2] == ["a", "b"]
+    asking = fleet.ask()
+    fleet.wait(1.5 * PATIENCE)
+    asking.run.cancel()
+    assert isinstance(asking.answer(), Cancelled)
+    assert fleet.cancelled == ["a", "b"]
+    asking.run.cancel()
+    assert asking.ends == 1
 
 
-async def test_a_bug_in_a_call_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        await one(Fleet(a=[ZeroDivisionError()]))
+def test_a_cancel_after_the_end_changes_nothing() -> None:
+    fleet = Fleet()
+    asking = fleet.ask()
+    assert asking.answer() == b"ok a"
+    asking.run.cancel()
+    assert asking.answer() == b"ok a"
 
 
-async def test_units_for_one_cell_share_a_call_and_each_goes_its_own_way_after() -> None:
-    fleet = Fleet(a=[{b"2": Unavailable("busy"), b"3": InvalidRequest("bad"), b"4": Unavailable("busy")}])
+@pytest.mark.parametrize("script", [[ZeroDivisionError()], [b"bug"]])
+def test_a_bug_in_a_call_is_an_internal_error_in_the_log(
+    script: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet = Fleet(a=script)
+    assert isinstance(fleet.ask().answer(), InternalError)
+    assert fleet.asked == ["a"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_answer_with_too_few_outcomes_is_a_bug(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(a=[b"few"])
+    units = [Unit(b"1", HAND), Unit(b"2", HAND)]
+    assert all(isinstance(outcome, InternalError) for outcome in fleet.ask(*units).answers())
+    assert "1 outcomes for 2 units" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [Flight, Run])
+def test_flights_and_runs_are_made_by_attempts_alone(kind: type) -> None:
+    with pytest.raises(TypeError, match="made by"):
+        kind()
+
+
+def test_an_answer_that_cannot_be_read_is_final() -> None:
+    fleet = Fleet(a=[b"unreadable"])
+    assert isinstance(fleet.ask().answer(), InternalError)
+    assert fleet.asked == ["a"]
+
+
+def test_units_for_one_cell_share_a_call_and_each_goes_its_own_way_after() -> None:
+    fleet = Fleet(
+        a=[{b"2": Unavailable("busy"), b"3": InvalidRequest("bad"), b"4": Unavailable("busy")}],
+        b=[{}],
+        c=[{}],
+    )
     units = [Unit(b"1", ("a", "b")), Unit(b"2", ("a", "b")), Unit(b"3", ("a", "b")), Unit(b"4", ("a", "c"))]
-    units.append(Unit(b"5", ("b", "a")))
-    fleet.scripts |= {"b": [{}], "c": [{}]}
-    await attempts().run(units, fleet.send, within(10.0))
-    assert [unit.outcome for unit in units if isinstance(unit.outcome, bytes)] == [b"1a", b"2b", b"4c", b"5b"]
-    assert isinstance(units[2].outcome, InvalidRequest)
+    outcomes = fleet.ask(*units, Unit(b"5", ("b", "a"))).answers()
+    assert [outcome for outcome in outcomes if isinstance(outcome, bytes)] == [b"1a", b"2b", b"4c", b"5b"]
+    assert isinstance(outcomes[2], InvalidRequest)
     assert fleet.calls == [
         ("a", [b"1", b"2", b"3", b"4"]),
         ("b", [b"5"]),
@@ -226,27 +251,49 @@ async def test_units_for_one_cell_share_a_call_and_each_goes_its_own_way_after()
     ]
 
 
-async def test_a_unit_with_an_outcome_is_not_tried() -> None:
+def test_a_unit_with_an_outcome_is_not_tried() -> None:
     fleet = Fleet(a=[{}])
     settled = Unit(b"1", ("a",), outcome=InvalidRequest("bad name"))
     busy = Unit(b"2", ("a",), outcome=Unavailable("no shard map"))
-    units = [settled, busy, Unit(b"3", ("a",))]
-    await attempts().run(units, fleet.send, within(10.0))
+    asking = fleet.ask(settled, busy, Unit(b"3", ("a",)))
+    assert asking.answers() == [settled.outcome, busy.outcome, b"3a"]
     assert fleet.calls == [("a", [b"3"])]
-    assert units[2].answer() == b"3a"
 
 
-async def test_units_of_a_hung_cell_go_on_while_the_others_are_done() -> None:
+def test_with_nothing_to_try_a_run_ends_as_it_begins() -> None:
+    asking = Fleet().ask(Unit(b"1", ("a",), outcome=InvalidRequest("bad name")))
+    assert asking.ends == 1
+
+
+def test_units_of_a_hung_cell_go_on_while_the_others_are_done() -> None:
     fleet = Fleet(a=[HANG], b=[{}])
-    units = [Unit(b"1", ("a", "b")), Unit(b"2", ("b", "a"))]
-    await attempts().run(units, fleet.send, within(10.0))
-    assert [unit.answer() for unit in units] == [b"1b", b"2b"]
+    asking = fleet.ask(Unit(b"1", ("a", "b")), Unit(b"2", ("b", "a")))
+    fleet.wait(1.1 * PATIENCE)
+    assert asking.answers() == [b"1b", b"2b"]
     assert fleet.cancelled == ["a"]
 
 
-async def test_the_deadline_takes_only_what_has_no_answer() -> None:
+def test_the_deadline_takes_only_what_has_no_answer() -> None:
     fleet = Fleet(a=[HANG], b=[{}])
-    units = [Unit(b"1", ("a",)), Unit(b"2", ("b",))]
-    await attempts().run(units, fleet.send, within(0.2))
-    assert isinstance(units[0].outcome, DeadlineExceeded)
-    assert units[1].answer() == b"2b"
+    asking = fleet.ask(Unit(b"1", ("a",)), Unit(b"2", ("b",)), seconds=0.2)
+    fleet.wait(0.3)
+    first, second = asking.answers()
+    assert isinstance(first, DeadlineExceeded)
+    assert second == b"2b"
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        fleet = Fleet(a=[HANG], b=[b"ok", HANG], c=[down()])
+        ends: list[weakref.ref[Asking]] = []
+        for seconds in (10.0, 0.5):
+            asking = fleet.ask(seconds=seconds)
+            fleet.wait(1.5)
+            assert asking.ends == 1
+            ends.append(weakref.ref(asking))
+            del asking
+        assert [end() for end in ends] == [None, None]
+    finally:
+        gc.enable()

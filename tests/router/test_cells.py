@@ -3,18 +3,38 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
-import grpc
 import pytest
 from support.fakes import FakeCell, eventually, hang, refuse
 
-from croupier.client.channels import open_async
-from croupier.errors import DeadlineExceeded, FailedPrecondition, InternalError, InvalidRequest, Unavailable
+from croupier.errors import (
+    CroupierError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InternalError,
+    InvalidRequest,
+    TooLarge,
+    Unavailable,
+)
+from croupier.transport.client import Channel
+from croupier.transport.limits import Limits
 from protos.inference.v2 import inference_pb2
 from router.attempt import CellUnreachable
 from router.cells import MODEL_INFER, Cells
 from router.view import KnownCell
 
 REQUEST = inference_pb2.ModelInferRequest(model_name="churn", artifact=bytes(32)).SerializeToString()
+
+
+class Flight:
+    """What `Cells` needs of a flight; its end is a future."""
+
+    def __init__(self, cell: str) -> None:
+        self.cell = cell
+        self.end: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.land = self.end.set_result
+
+    def fail(self, error: CroupierError) -> None:
+        self.end.set_exception(error)
 
 
 @pytest.fixture
@@ -27,7 +47,7 @@ async def cell() -> AsyncIterator[FakeCell]:
 
 @pytest.fixture
 async def cells(cell: FakeCell) -> AsyncIterator[Cells]:
-    cells = Cells(open_async, grace=5.0)
+    cells = Cells(Channel, grace=5.0)
     cells.update(known(cell))
     yield cells
     await cells.close()
@@ -37,10 +57,21 @@ def known(*fakes: FakeCell) -> Mapping[str, KnownCell]:
     return {fake.id: KnownCell(fake.registered()) for fake in fakes}
 
 
+async def call(cells: Cells, name: str, timeout: float | None, request: bytes = REQUEST) -> bytes:
+    """A call that is cancelled as its task is."""
+    flight: Any = Flight(name)
+    sent = cells.start(MODEL_INFER, flight, request, timeout)
+    try:
+        return bytes(await flight.end)
+    except asyncio.CancelledError:
+        sent.cancel()
+        raise
+
+
 async def ask(
     cells: Cells, name: str = "a", timeout: float | None = 10.0
 ) -> inference_pb2.ModelInferResponse:
-    return inference_pb2.ModelInferResponse.FromString(await cells.call(MODEL_INFER, name, REQUEST, timeout))
+    return inference_pb2.ModelInferResponse.FromString(await call(cells, name, timeout))
 
 
 async def test_bytes_go_there_and_back(cell: FakeCell, cells: Cells) -> None:
@@ -74,6 +105,23 @@ async def test_a_foreign_failure_is_internal_and_never_unknown(cell: FakeCell, c
     cell.before = refuse(KeyError("x"))
     with pytest.raises(InternalError):
         await ask(cells)
+
+
+async def test_an_answer_that_is_too_large_says_nothing_of_the_cell(cell: FakeCell) -> None:
+    cells = Cells(lambda address: Channel(address, limits=Limits(max_message_bytes=32)))
+    cells.update(known(cell))
+    for _ in range(2):
+        with pytest.raises(TooLarge):
+            await ask(cells)
+    await cells.close()
+
+
+async def test_a_call_and_its_flight_do_not_hold_each_other(cells: Cells) -> None:
+    flight: Any = Flight("a")
+    sent = cells.start(MODEL_INFER, flight, REQUEST, 10.0)
+    assert sent.tag is flight
+    await flight.end
+    assert sent.tag is None
 
 
 async def test_a_cell_that_is_not_there_is_unreachable(cell: FakeCell, cells: Cells) -> None:
@@ -135,7 +183,7 @@ async def test_a_new_address_is_a_new_channel_and_running_calls_end_in_peace(
 
 
 async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_up(cell: FakeCell) -> None:
-    cells = Cells(open_async, grace=0.01)
+    cells = Cells(Channel, grace=0.01)
     cells.update(known(cell))
     cell.before = hang
     asking = asyncio.create_task(ask(cells))
@@ -147,10 +195,10 @@ async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_u
 
 
 async def test_closing_closes_every_channel(cell: FakeCell) -> None:
-    opened: list[grpc.aio.Channel] = []
+    opened: list[Channel] = []
 
-    def remember(address: str) -> grpc.aio.Channel:
-        opened.append(open_async(address))
+    def remember(address: str) -> Channel:
+        opened.append(Channel(address))
         return opened[-1]
 
     cells = Cells(remember)
@@ -163,7 +211,10 @@ async def test_closing_closes_every_channel(cell: FakeCell) -> None:
     await cells.close()
     with pytest.raises(CellUnreachable):
         await asking
-    assert [channel.get_state() for channel in opened] == [grpc.ChannelConnectivity.SHUTDOWN] * 2
+    assert len(opened) == 2
+    for channel in opened:
+        with pytest.raises(ConnectionError, match="closed"):
+            await channel.session()
 
 
 async def test_a_restarted_cell_is_found_again(cell: FakeCell, cells: Cells) -> None:

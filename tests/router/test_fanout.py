@@ -1,9 +1,31 @@
+from typing import Any
+
 import pytest
 
-from croupier.errors import NotFound, Unavailable
+from croupier.errors import CroupierError, NotFound, Unavailable
 from protos.prediction.v1 import prediction_pb2 as pb
-from router.attempt import CellUnreachable, Unit
-from router.fanout import BadAnswer, Fanout, ItemUnavailable, stitch
+from router.attempt import CellUnreachable
+from router.cells import MODEL_INFER, PREDICT
+from router.fanout import BadAnswer, Fanout, ItemUnavailable, Whole, stitch
+from router.units import Unit
+
+
+class Flight:
+    """What a line needs of a flight."""
+
+    def __init__(self, cell: str, units: list[Unit]) -> None:
+        self.cell, self.units = cell, units
+
+
+class Cells:
+    """Records what is started."""
+
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+
+    def start(self, path: bytes, flight: Any, request: bytes, timeout: float | None) -> str:
+        self.started.append((path, flight.cell, request, timeout))
+        return "sent"
 
 
 def value(version: int) -> bytes:
@@ -18,63 +40,82 @@ def units(*outcomes: object) -> list[Unit]:
     return [Unit(b"", (), outcome=outcome) for outcome in outcomes]  # type: ignore[arg-type]
 
 
-async def sent(response: bytes, count: int) -> tuple[list[object], list[object]]:
-    calls: list[object] = []
+def stitched(*outcomes: object) -> pb.PredictResponse:
+    response = stitch(units(*outcomes))
+    assert isinstance(response, bytes)
+    return pb.PredictResponse.FromString(response)
 
-    async def call(cell: str, request: bytes, timeout: float | None) -> bytes:
-        calls.append((cell, pb.PredictRequest.FromString(request), timeout))
-        return response
 
-    items = [Unit(pb.Item(model=f"m{n}").SerializeToString(), ()) for n in range(count)]
-    return list(await Fanout(call).send("a", items, 2.5)), calls
+def read(response: bytes, count: int) -> list[Any]:
+    cells: Any = Cells()
+    flight: Any = Flight("a", [Unit(b"", ()) for _ in range(count)])
+    return Fanout(cells).outcomes(flight, response)
 
 
 def response(*results: bytes) -> bytes:
     return pb.PredictResponse(results=[pb.Result.FromString(r) for r in results]).SerializeToString()
 
 
-async def test_items_go_in_one_request_and_results_come_back_as_they_are() -> None:
-    outcomes, calls = await sent(response(value(1), failed(3)), 2)
-    assert outcomes == [value(1), failed(3)]
-    assert calls == [("a", pb.PredictRequest(items=[pb.Item(model="m0"), pb.Item(model="m1")]), 2.5)]
+def test_items_go_in_one_request() -> None:
+    cells: Any = Cells()
+    flight: Any = Flight("a", [Unit(pb.Item(model=f"m{n}").SerializeToString(), ()) for n in range(2)])
+    assert Fanout(cells).send(flight, 2.5) == "sent"
+    [(path, cell, request, timeout)] = cells.started
+    assert (path, cell, timeout) == (PREDICT, "a", 2.5)
+    assert pb.PredictRequest.FromString(request) == pb.PredictRequest(
+        items=[pb.Item(model="m0"), pb.Item(model="m1")]
+    )
 
 
-async def test_only_unavailable_items_may_be_tried_again() -> None:
-    outcomes, _ = await sent(response(failed(14), failed(8), value(2)), 3)
+def test_a_whole_request_goes_as_it_is_and_so_does_its_answer() -> None:
+    cells: Any = Cells()
+    flight: Any = Flight("a", [Unit(b"request", ())])
+    line = Whole(cells, MODEL_INFER)
+    assert line.send(flight, None) == "sent"
+    assert cells.started == [(MODEL_INFER, "a", b"request", None)]
+    assert line.outcomes(flight, b"anything") == [b"anything"]
+
+
+def test_results_come_back_as_they_are() -> None:
+    assert read(response(value(1), failed(3)), 2) == [value(1), failed(3)]
+
+
+def test_only_unavailable_items_may_be_tried_again() -> None:
+    outcomes = read(response(failed(14), failed(8), value(2)), 3)
     assert isinstance(outcomes[0], ItemUnavailable)
     assert outcomes[0].result == failed(14)
     assert outcomes[1:] == [failed(8), value(2)]
 
 
-@pytest.mark.parametrize("bad", [b"\xff", response(value(1)), response(value(1), value(2), value(3)), b""])
-async def test_an_answer_that_does_not_fit_is_a_bug_of_the_cell(bad: bytes) -> None:
+@pytest.mark.parametrize(
+    "bad", [b"\xff", response(value(1)), response(value(1), value(2), value(3)), b"", b"\x0a\x01\xff\x0a\x00"]
+)
+def test_an_answer_that_does_not_fit_is_a_bug_of_the_cell(bad: bytes) -> None:
     with pytest.raises(BadAnswer):
-        await sent(bad, 2)
+        read(bad, 2)
 
 
 def test_results_are_stitched_in_the_items_order() -> None:
     busy = ItemUnavailable(failed(14, "the cell's own words"))
-    stitched = pb.PredictResponse.FromString(stitch(units(value(1), NotFound("gone"), busy, value(2))))
-    assert [result.version for result in stitched.results] == [1, 0, 0, 2]
-    assert (stitched.results[1].status.code, stitched.results[1].status.reason) == (5, "NOT_FOUND")
-    assert stitched.results[2].status.message == "the cell's own words"
+    together = stitched(value(1), NotFound("gone"), busy, value(2))
+    assert [result.version for result in together.results] == [1, 0, 0, 2]
+    assert (together.results[1].status.code, together.results[1].status.reason) == (5, "NOT_FOUND")
+    assert together.results[2].status.message == "the cell's own words"
+    assert [result.version for result in stitched(value(3), value(4)).results] == [3, 4]
 
 
-def test_nothing_that_could_be_tried_is_the_requests_failure() -> None:
-    with pytest.raises(CellUnreachable):
-        stitch(units(CellUnreachable("away"), CellUnreachable("away")))
-    with pytest.raises(NotFound):
-        stitch(units(NotFound("first")))
+@pytest.mark.parametrize("errors", [(CellUnreachable("away"), CellUnreachable("away")), (NotFound("first"),)])
+def test_nothing_that_could_be_tried_is_the_requests_failure(errors: tuple[CroupierError, ...]) -> None:
+    assert stitch(units(*errors)) is errors[0]
 
 
 def test_items_that_failed_for_different_reasons_have_their_own_status() -> None:
-    stitched = pb.PredictResponse.FromString(stitch(units(NotFound("first"), CellUnreachable("second"))))
-    assert [result.status.code for result in stitched.results] == [5, 14]
-    stitched = pb.PredictResponse.FromString(stitch(units(NotFound("first"), ItemUnavailable(failed(14)))))
-    assert [result.status.code for result in stitched.results] == [5, 14]
+    together = stitched(NotFound("first"), CellUnreachable("second"))
+    assert [result.status.code for result in together.results] == [5, 14]
+    together = stitched(NotFound("first"), ItemUnavailable(failed(14)))
+    assert [result.status.code for result in together.results] == [5, 14]
 
 
 def test_a_status_tells_when_to_try_again() -> None:
-    stitched = stitch(units(value(1), Unavailable("full", retry_after=0.25)))
-    status = pb.PredictResponse.FromString(stitched).results[1].status
+    status = stitched(value(1), Unavailable("full", retry_after=0.25)).results[1].status
     assert status == pb.Status(code=14, message="full", reason="UNAVAILABLE", retry_after_ms=250)

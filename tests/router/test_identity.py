@@ -6,7 +6,7 @@ import pytest
 from croupier.errors import PermissionDenied, Unauthenticated
 from croupier.names import InvalidName
 from croupier.settings import InvalidSettings
-from router.identity import HeaderIdentity, TokenIdentity, WrongTenant, check_claim
+from router.identity import HeaderIdentity, TokenIdentity, Values, WrongTenant, check_claim
 
 KEY = b"k" * 32
 NOW = 1_000_000.0
@@ -35,14 +35,23 @@ def token(key: bytes = KEY, algorithm: str = "HS256", **claims: Any) -> str:
     return jwt.encode({k: v for k, v in given.items() if v is not None}, key, algorithm=algorithm)
 
 
-def bearer(text: str, *more: tuple[str, str]) -> list[tuple[str, str | bytes]]:
-    return [("user-agent", "test"), ("authorization", f"Bearer {text}"), *more]
+def metadata(*pairs: tuple[str, str]) -> Values:
+    """The metadata of a call, as its `values`."""
+
+    def values(name: bytes) -> tuple[bytes, ...]:
+        return tuple(value.encode() for key, value in pairs if key.encode() == name)
+
+    return values
+
+
+def bearer(text: str, *more: tuple[str, str]) -> Values:
+    return metadata(("user-agent", "test"), ("authorization", f"Bearer {text}"), *more)
 
 
 def test_a_good_token_names_the_tenant(identity: TokenIdentity) -> None:
     assert identity.tenant(bearer(token())) == "acme"
     assert identity.tenant(bearer(token(sub="globex", aud=["croupier", "other"]))) == "globex"
-    assert identity.tenant([("authorization", f"bearer {token()}")]) == "acme"
+    assert identity.tenant(metadata(("authorization", f"bearer {token()}"))) == "acme"
 
 
 @pytest.mark.parametrize(
@@ -69,14 +78,19 @@ def test_a_good_token_names_the_tenant(identity: TokenIdentity) -> None:
     ],
 )
 def test_a_bad_token_is_refused(identity: TokenIdentity, bad: str) -> None:
-    with pytest.raises(Unauthenticated):
-        identity.tenant(bearer(bad))
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            identity.tenant(bearer(bad))
+    assert not identity._known
 
 
 def test_metadata_without_one_token_are_refused(identity: TokenIdentity) -> None:
-    for metadata in ([], [("authorization", "Basic abc")], bearer(token(), *bearer(token(sub="globex")))):
+    second = ("authorization", "Bearer " + token(sub="globex"))
+    for values in (metadata(), metadata(("authorization", "Basic abc")), bearer(token(), second)):
         with pytest.raises(Unauthenticated):
-            identity.tenant(metadata)
+            identity.tenant(values)
+    good = ("authorization", "Bearer " + token())
+    assert identity.tenant(metadata(good, good)) == "acme"
 
 
 def test_a_remembered_token_expires(identity: TokenIdentity, clock: Clock) -> None:
@@ -112,13 +126,24 @@ def test_a_short_key_is_refused(clock: Clock) -> None:
 
 
 def test_a_header_names_the_tenant() -> None:
-    identity = HeaderIdentity()
-    assert identity.tenant([("croupier-tenant", "acme"), ("x", "y")]) == "acme"
-    for metadata in ([], [("croupier-tenant", "acme"), ("croupier-tenant", "globex")]):
-        with pytest.raises(Unauthenticated):
-            identity.tenant(metadata)
-    with pytest.raises(InvalidName):
-        identity.tenant([("croupier-tenant", "../acme")])
+    identity, acme, globex = HeaderIdentity(), ("croupier-tenant", "acme"), ("croupier-tenant", "globex")
+    for _ in range(2):
+        assert identity.tenant(metadata(acme, ("x", "y"))) == "acme"
+        assert identity.tenant(metadata(acme, acme)) == "acme"
+        assert identity.tenant(metadata(globex)) == "globex"
+        for values in (metadata(), metadata(acme, globex)):
+            with pytest.raises(Unauthenticated):
+                identity.tenant(values)
+    for bad in (metadata(("croupier-tenant", "../acme")), lambda name: (b"\xff\xfe",)):
+        with pytest.raises(InvalidName):
+            identity.tenant(bad)
+
+
+def test_only_so_many_headers_are_remembered() -> None:
+    identity = HeaderIdentity(remembered=2)
+    for number in range(5):
+        assert identity.tenant(metadata(("croupier-tenant", f"tenant-{number}"))) == f"tenant-{number}"
+        assert len(identity._known) <= 2
 
 
 def test_a_claim_about_another_tenant_is_refused() -> None:

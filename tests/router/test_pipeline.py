@@ -1,18 +1,27 @@
-"""The order of the stages, with a call to cells that is a function; no network."""
+"""The order of the stages, with cells that are a script; no network, and no loop."""
 
-import asyncio
-import time
 from collections.abc import Callable
+from math import inf
 from random import Random
+from typing import Any
 
 import pytest
-from support.fakes import digest, eventually, generation, model, view
+from support.fakes import digest, generation, metric, model, no_change, view
 
-from croupier.deadline import NEVER, Deadline
-from croupier.errors import DeadlineExceeded, InvalidRequest, NotFound, PermissionDenied, QuotaExceeded
+from croupier.errors import (
+    Cancelled,
+    CroupierError,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    QuotaExceeded,
+)
+from croupier.transport.wheel import Wheel
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
-from router import cells
+from router import cells, envelope
 from router.admission import Admission
 from router.attempt import Attempts, CellUnreachable, NoCell
 from router.budget import RetryBudget
@@ -21,8 +30,9 @@ from router.pick import Health
 from router.pipeline import NoCatalog, Pipeline
 from router.resolve import Target
 from router.route import NoShardMap, route
-from router.view import EMPTY, View
-from version_manager.fleet import Cell
+from router.view import EMPTY, Change, View
+from version_manager.catalog import Delta
+from version_manager.fleet import Cell, CellState
 
 NAMES = ["a", "b", "c", "d"]
 VIEW = view(
@@ -32,149 +42,284 @@ VIEW = view(
 )
 INFER = inference_pb2.ModelInferRequest(model_name="churn").SerializeToString()
 PREDICT = pb.PredictRequest(items=[pb.Item(model="churn")]).SerializeToString()
+NOW = 1000.0
+
+Answer = Callable[[str, bytes], bytes | CroupierError]
 
 
-class Calls:
-    """Records calls; answers with the request, or as told."""
+class Sent:
+    def __init__(self, cells: "Cells", cell: str) -> None:
+        self.cells, self.cell = cells, cell
 
-    def __init__(self, answer: Callable[[str, str, bytes], bytes] | None = None) -> None:
-        self.made: list[tuple[str, str]] = []
+    def cancel(self) -> None:
+        self.cells.cancelled.append(self.cell)
+
+
+class Cells:
+    """Records calls; on `land`, answers with the request, or as told."""
+
+    def __init__(self, answer: Answer = lambda cell, request: request) -> None:
+        self.made: list[tuple[bytes, str]] = []
         self.requests: list[bytes] = []
-        self._answer = answer
+        self.cancelled: list[str] = []
+        self.answer = answer
+        self._flying: list[Any] = []
 
-    async def __call__(self, path: str, cell: str, request: bytes, timeout: float | None) -> bytes:
-        self.made.append((path, cell))
+    def start(self, path: bytes, flight: Any, request: bytes, timeout: float | None) -> Sent:
+        self.made.append((path, flight.cell))
         self.requests.append(request)
-        return self._answer(path, cell, request) if self._answer else request
+        self._flying.append((flight, request))
+        return Sent(self, flight.cell)
+
+    def land(self) -> None:
+        while self._flying:
+            flight, request = self._flying.pop(0)
+            answer = self.answer(flight.cell, request)
+            flight.land(answer) if isinstance(answer, bytes) else flight.fail(answer)
 
 
 class Upper:
     """A feature stage that can be seen in the request."""
 
+    adds = True
+
     def complete(self, target: Target, payload: bytes) -> bytes:
         return payload + inference_pb2.ModelInferRequest(id=f"for {target.model}").SerializeToString()
 
 
-def pipeline(
-    calls: Calls, found: View = VIEW, admission: Admission | None = None, features: NoFeatures | None = None
-) -> Pipeline:
-    attempts = Attempts(Health(), RetryBudget(now=time.monotonic()), clock=time.monotonic)
-    return Pipeline(
-        lambda: found,
-        admission or Admission(10, 10),
-        features or NoFeatures(),
-        attempts,
-        calls,
-        rng=Random(0),
-        max_items=10,
-    )
+class Front:
+    """A pipeline over scripted cells."""
+
+    def __init__(
+        self,
+        found: View = VIEW,
+        answer: Answer | None = None,
+        admission: Admission | None = None,
+        features: Any = None,
+        max_items: int = 10,
+    ) -> None:
+        self.cells = Cells(answer) if answer else Cells()
+        self.health = Health()
+        self.admission = admission or Admission(10, 10)
+        attempts = Attempts(self.health, RetryBudget(now=NOW), Wheel(), clock=lambda: NOW)
+        scripted: Any = self.cells
+        self.pipeline = Pipeline(
+            self.admission,
+            features or NoFeatures(),
+            attempts,
+            scripted,
+            rng=Random(0),
+            max_items=max_items,
+        )
+        if found is not EMPTY:
+            self.pipeline.follow(found)
+        self.outcomes: list[Any] = []
+
+    def start(self, method: str, request: bytes, deadline: float = inf, tenant: str = "acme") -> Any:
+        ask = getattr(self.pipeline, method)
+        return ask(tenant, request, deadline, NOW - 0.001, self.outcomes.append)
+
+    def ask(self, method: str, request: bytes, **how: Any) -> Any:
+        """The outcome, once everything has landed."""
+        self.outcomes.clear()
+        self.start(method, request, **how)
+        self.cells.land()
+        [outcome] = self.outcomes
+        return outcome
+
+    def infer(self) -> Any:
+        return self.ask("infer", INFER)
 
 
-async def test_a_request_goes_through_all_stages() -> None:
-    calls = Calls()
-    answer = await pipeline(calls, features=Upper()).infer("acme", INFER, NEVER)
-    assert calls.made == [(cells.MODEL_INFER, route(VIEW, "acme", "churn")[0])]
+METHODS = [("infer", INFER), ("predict", PREDICT), ("model_metadata", INFER)]
+
+
+def test_a_request_goes_through_all_stages() -> None:
+    front = Front(features=Upper())
+    before = metric("croupier_router_added_seconds_count")
+    answer = front.infer()
+    assert front.cells.made == [(cells.MODEL_INFER, route(VIEW, "acme", "churn")[0])]
     assert inference_pb2.ModelInferRequest.FromString(answer) == inference_pb2.ModelInferRequest(
         model_name="churn", model_version="1", id="for churn", artifact=digest("acme/churn/1")
     )
+    assert metric("croupier_router_added_seconds_count") == before + 1
 
 
-async def test_a_deadline_that_has_passed_executes_nothing() -> None:
-    calls = Calls()
-    front = pipeline(calls)
-    for ask in (front.infer, front.predict, front.model_metadata):
-        with pytest.raises(DeadlineExceeded):
-            await ask("acme", INFER, Deadline(time.monotonic()))
-    assert calls.made == []
+@pytest.mark.parametrize("method", ["infer", "predict"])
+def test_an_empty_message_is_an_answer(method: str) -> None:
+    # All fields of a proto3 message may have their defaults.
+    empty = b"" if method == "infer" else b"\x0a\x00"
+    front = Front(answer=lambda cell, request: empty)
+    assert front.ask(method, dict(METHODS)[method]) == empty
 
 
-async def test_before_there_is_a_catalog_nothing_is_unknown_but_unavailable() -> None:
-    front = pipeline(Calls(), EMPTY)
-    for ask in (front.infer, front.predict, front.model_metadata):
-        with pytest.raises(NoCatalog) as caught:
-            await ask("acme", INFER, NEVER)
-        assert caught.value.retry_after > 0
-    assert not front.model_ready("acme", inference_pb2.ModelReadyRequest(name="churn").SerializeToString())
+def test_items_go_through_all_stages() -> None:
+    front = Front(features=Upper())
+    items = [pb.Item(model=name) for name in ("churn", "nothing", "price")]
+    answer = front.ask("predict", pb.PredictRequest(items=items).SerializeToString())
+    assert set(front.cells.made) == {
+        (cells.PREDICT, route(VIEW, "acme", name)[0]) for name in ("churn", "price")
+    }
+    done, unknown, other = envelope.read_results(answer)
+    for result, name in ((done, "churn"), (other, "price")):
+        # What the scripted cell echoes is the item: the feature stage wrote into its field 3.
+        assert pb.Item.FromString(result).artifact == digest(f"acme/{name}/1")
+        assert pb.Item.FromString(result).label == f"for {name}"
+    assert pb.Result.FromString(unknown).status.code == 5
 
 
-async def test_without_a_shard_map_or_cells_nothing_can_be_asked() -> None:
+def test_metadata_have_no_features_and_the_versions_of_the_catalog() -> None:
+    front = Front(features=Upper())
+    answer = front.ask("model_metadata", INFER)
+    assert front.cells.made == [(cells.MODEL_METADATA, route(VIEW, "acme", "churn")[0])]
+    assert b"for churn" not in answer
+    assert list(inference_pb2.ModelMetadataResponse.FromString(answer).versions)[-1] == "1"
+
+
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_a_deadline_that_has_passed_executes_nothing(method: str, request_: bytes) -> None:
+    front = Front()
+    with pytest.raises(DeadlineExceeded):
+        front.start(method, request_, deadline=NOW)
+    assert front.cells.made == front.outcomes == []
+    assert front.admission.in_flight == 0
+
+
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_before_there_is_a_catalog_nothing_is_unknown_but_unavailable(method: str, request_: bytes) -> None:
+    front = Front(EMPTY)
+    with pytest.raises(NoCatalog) as caught:
+        front.start(method, request_)
+    assert caught.value.retry_after > 0
+    ready = inference_pb2.ModelReadyRequest(name="churn").SerializeToString()
+    assert not front.pipeline.model_ready("acme", ready)
+
+
+def test_without_a_shard_map_or_cells_nothing_can_be_asked() -> None:
     models = list(VIEW.catalog)
+    bare = Front(view(models))
     with pytest.raises(NoShardMap):
-        await pipeline(Calls(), view(models)).infer("acme", INFER, NEVER)
-    unseated = view(models, (generation(NAMES),))
-    for ask in (pipeline(Calls(), unseated).infer, pipeline(Calls(), unseated).predict):
-        with pytest.raises(NoCell):
-            await ask("acme", INFER if ask.__name__ == "infer" else PREDICT, NEVER)
+        bare.start("infer", INFER)
+    assert isinstance(bare.ask("predict", PREDICT), NoShardMap)
+    unseated = Front(view(models, (generation(NAMES),)))
+    for method, request in METHODS:
+        assert isinstance(unseated.ask(method, request), NoCell)
+    assert bare.admission.in_flight == unseated.admission.in_flight == 0
 
 
-async def test_whatever_happens_a_request_leaves() -> None:
-    admission = Admission(1, 1)
-
-    def broken(path: str, cell: str, request: bytes) -> bytes:
-        raise ZeroDivisionError
-
+def test_whatever_happens_a_request_leaves() -> None:
     claim = inference_pb2.ModelInferRequest(model_name="churn")
     claim.parameters["tenant"].string_param = "globex"
-    front = pipeline(Calls(), admission=admission)
+    front = Front(admission=Admission(1, 1))
     for error, request in (
         (InvalidRequest, b"\xff"),
         (NotFound, inference_pb2.ModelInferRequest(model_name="x").SerializeToString()),
         (PermissionDenied, claim.SerializeToString()),
     ):
         with pytest.raises(error):
-            await front.infer("acme", request, NEVER)
-    with pytest.raises(ZeroDivisionError):
-        await pipeline(Calls(broken), admission=admission).infer("acme", INFER, NEVER)
-    assert admission.in_flight == 0
-    admission.enter("acme")
-    with pytest.raises(QuotaExceeded):
-        await front.infer("acme", INFER, NEVER)
-    assert admission.in_flight == 1
+            front.start("infer", request)
+        assert front.admission.in_flight == 0
+    with pytest.raises(InvalidRequest):
+        front.start("predict", b"\xff")
+    assert isinstance(front.infer(), bytes)
+    assert front.admission.in_flight == 0
+    front.admission.enter("acme")
+    for method, request in METHODS:
+        with pytest.raises(QuotaExceeded):
+            front.start(method, request)
+    assert front.admission.in_flight == 1
 
 
-async def test_a_cancelled_request_leaves() -> None:
-    admission, begun = Admission(5, 5), asyncio.Event()
+def test_a_bug_in_a_stage_is_raised_and_the_request_leaves() -> None:
+    class Broken:
+        adds = True
 
-    async def call(path: str, cell: str, request: bytes, timeout: float | None) -> bytes:
-        begun.set()
-        await asyncio.Event().wait()
+        def complete(self, target: Target, payload: bytes) -> bytes:
+            raise ZeroDivisionError
+
+    front = Front(features=Broken())
+    for method, request in (("infer", INFER), ("predict", PREDICT)):
+        with pytest.raises(ZeroDivisionError):
+            front.start(method, request)
+    assert (front.admission.in_flight, front.outcomes) == (0, [])
+
+
+def test_a_bug_in_an_answer_is_internal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(units: object) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("router.pipeline.stitch", broken)
+    front = Front()
+    assert isinstance(front.ask("predict", PREDICT), InternalError)
+    assert front.admission.in_flight == 0
+
+
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_a_cancelled_request_leaves_and_gives_up_its_calls(method: str, request_: bytes) -> None:
+    front = Front()
+    run = front.start(method, request_)
+    assert front.admission.in_flight == 1
+    run.cancel()
+    run.cancel()
+    [outcome] = front.outcomes
+    assert isinstance(outcome, Cancelled)
+    assert front.cells.cancelled == [route(VIEW, "acme", "churn")[0]]
+    assert front.admission.in_flight == 0
+
+
+def test_a_request_reads_one_view_from_beginning_to_end() -> None:
+    def swap(cell: str, request: bytes) -> bytes:
+        front.pipeline.follow(view([], (generation(NAMES),)))
         return request
 
-    front = pipeline(call, admission=admission)  # type: ignore[arg-type]
-    for ask, request in ((front.infer, INFER), (front.predict, PREDICT)):
-        begun.clear()
-        asking = asyncio.create_task(ask("acme", request, NEVER))
-        await begun.wait()
-        assert admission.in_flight == 1
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        await eventually(lambda: admission.in_flight == 0)
-
-
-async def test_a_request_reads_one_view_from_beginning_to_end() -> None:
-    views = [VIEW]
-
-    def swap(path: str, cell: str, request: bytes) -> bytes:
-        views[0] = view([], (generation(NAMES),))
-        return request
-
-    front = pipeline(Calls(swap))
-    front._view = lambda: views[0]
-    metadata = await front.model_metadata("acme", INFER, NEVER)
+    front = Front(answer=swap)
+    metadata = front.ask("model_metadata", INFER)
     assert list(inference_pb2.ModelMetadataResponse.FromString(metadata).versions)[-1] == "1"
+    with pytest.raises(NotFound):
+        front.start("infer", INFER)
 
 
-async def test_a_failure_of_the_first_cell_moves_on_inside_the_hand() -> None:
+def test_a_new_release_is_served_from_the_next_request_on() -> None:
+    front = Front()
+    front.infer()
+    changed = model(versions=(1, 2), splits=((2, 10_000),))
+    front.pipeline.follow(VIEW.after(Change(Delta(2, (changed,)))))
+    assert inference_pb2.ModelInferRequest.FromString(front.infer()).model_version == "2"
+
+
+def test_a_failure_of_the_first_cell_moves_on_inside_the_hand() -> None:
     first, second = route(VIEW, "acme", "churn")
+    front = Front(answer=lambda cell, request: CellUnreachable("down") if cell == first else request)
+    assert isinstance(front.infer(), bytes)
+    assert isinstance(front.infer(), bytes)
+    assert isinstance(front.ask("predict", PREDICT), bytes)
+    assert [cell for _, cell in front.cells.made] == [first, second, second, second]
 
-    def one_is_down(path: str, cell: str, request: bytes) -> bytes:
-        if cell == first:
-            raise CellUnreachable("down")
-        return request
 
-    calls = Calls(one_is_down)
-    front = pipeline(calls)
-    await front.infer("acme", INFER, NEVER)
-    await front.infer("acme", INFER, NEVER)
-    assert [cell for _, cell in calls.made] == [first, second, second]
+def test_trouble_elsewhere_changes_no_order() -> None:
+    front = Front()
+    hand = route(VIEW, "acme", "churn")
+    for cell in set(NAMES) - set(hand):
+        front.health.unreachable(cell, NOW)
+    front.infer()
+    assert front.cells.made == [(cells.MODEL_INFER, hand[0])]
+
+
+def test_a_cell_that_heals_is_asked_first_again() -> None:
+    front = Front()
+    first, second = route(VIEW, "acme", "churn")
+    front.health.unreachable(first, NOW)
+    front.infer()
+    front.health.answered(first, NOW)
+    front.infer()
+    assert [cell for _, cell in front.cells.made] == [second, first]
+
+
+def test_a_cell_that_drains_is_asked_last() -> None:
+    first, second = route(VIEW, "acme", "churn")
+    draining = Cell(first, "zone-0", f"{first}:1", state=CellState.DRAINING)
+    front = Front(VIEW.after(no_change(cells=(draining,))))
+    front.infer()
+    front.health.unreachable(second, NOW)
+    front.infer()
+    assert [cell for _, cell in front.cells.made] == [second, first]

@@ -1,6 +1,8 @@
 """What a client of the router gets, through real gRPC: answers, from inside the hand alone."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 from support.fakes import FakeCell, digest, eventually, hang, metric, no_change, told
@@ -8,6 +10,7 @@ from support.worlds import MODELS, World, failing, parameters, world
 
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
+from router.server import Handlers
 from version_manager.fleet import Cell, CellState
 from version_manager.release import split_point
 
@@ -216,3 +219,44 @@ async def test_requests_are_counted_by_outcome(stage: World) -> None:
         await stage.router.infer("nothing")
     assert (count("ModelInfer", "OK"), count("ModelInfer", "NOT_FOUND")) == (before[0] + 1, before[1] + 1)
     assert metric("croupier_router_added_seconds_count") == added + 1
+    cancelled = count("ModelInfer", "CANCELLED")
+    stage.hand(name="price")[0].before = hang
+    asking = asyncio.create_task(stage.router.infer("price"))
+    await eventually(lambda: len(stage.calls()) == 2, "the call")
+    asking.cancel()
+    await eventually(lambda: count("ModelInfer", "CANCELLED") == cancelled + 1, "the cancelled one")
+
+
+async def test_streams_are_counted_by_how_they_end(stage: World) -> None:
+    def count(code: str) -> float:
+        return metric("croupier_router_requests_total", method="PredictStream", code=code)
+
+    before = [count(code) for code in ("OK", "UNAUTHENTICATED", "CANCELLED")]
+    stream = stage.router.prediction.PredictStream(iter([]), metadata=stage.router.metadata)
+    assert [answer async for answer in stream] == []
+    async with failing(Code.UNAUTHENTICATED):
+        await anext(aiter(stage.router.prediction.PredictStream(iter([]))))
+    stream = stage.router.prediction.PredictStream(metadata=stage.router.metadata)
+    await stream.write(pb.PredictStreamRequest(id=1))
+    await stream.read()
+    stream.cancel()
+    expected = [value + 1 for value in before]
+    await eventually(
+        lambda: [count(code) for code in ("OK", "UNAUTHENTICATED", "CANCELLED")] == expected, "the counts"
+    )
+
+
+def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
+    class Closed:
+        path = "/inference.GRPCInferenceService/ModelInfer"
+        deadline, arrived, is_open = 20.0, 10.0, False
+
+    def count() -> float:
+        return metric("croupier_router_requests_total", method="ModelInfer", code="CANCELLED")
+
+    # Neither the pipeline nor the identity nor the call's reply is touched.
+    nobody: Any = SimpleNamespace(infer=None, predict=None, model_metadata=None)
+    settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
+    before, closed = count(), cast("Any", Closed())
+    Handlers(nobody, nobody, lambda: True, **settings).take([closed])
+    assert count() == before + 1

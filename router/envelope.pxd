@@ -1,0 +1,20 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+cdef struct Text:
+    const uint8_t* data
+    Py_ssize_t size
+
+# What a request names, as the bytes in the message; absent and empty are the same.
+cdef struct Names:
+    Text model
+    Text version  # of a ModelInferRequest
+    uint64_t number  # the version of an Item
+    Text label
+    Text key
+    Text tenant
+
+cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1
+cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1
+cdef object ask_of(Names* names)
+cdef str decoded(Text text)
+cdef int check_text(Text text) except -1

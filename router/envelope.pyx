@@ -1,0 +1,363 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The outside of a message: reads what routing needs and appends what a cell needs.
+
+Only a message's top level is read. Tensors, rows and features stay the bytes that they were:
+nothing is decoded, nothing encoded again. Two rules of protobuf's encoding carry this
+(protobuf.dev/programming-guides/encoding):
+
+- the last value of a field wins, so an appended field overrides whatever the caller wrote there;
+- a field of an unexpected wire type is unknown, and passed over.
+
+An appended field is only safe behind a message that is whole: behind a cut one, it would be
+swallowed by the last field. So every length is checked up to the end, groups included, and
+anything malformed is refused here.
+
+Native, because it is done for every request: what a ModelInferRequest of 62 bytes asks for took 1.9 µs to
+read in Python and takes 0.6 µs here, what 32 items ask for took 76 µs and takes 20 µs. Nearly all of
+that is the making of `Ask`, which remembered routes (`routes.pyx`) do without.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from croupier.errors import InvalidRequest
+from croupier.names import parse_version
+from router.fields cimport (
+    I64,
+    LEN,
+    VARINT,
+    Cursor,
+    Field,
+    bytes_of,
+    cursor_of,
+    next_field,
+    put_head,
+    record_size,
+    repeated,
+)
+from router.fields import MalformedMessage
+from router.resolve import Ask
+
+cdef enum:
+    ARTIFACT_NUMBER = 1000
+    # The size of a parameter whose value is no string.
+    NOT_TEXT = -1
+
+
+def scan(bytes data not None):
+    """The top-level fields of `data` in their order, each as (number, wire type, value, end).
+
+    `value` is that of a VARINT, else where the field's bytes start. A group is one field.
+
+    Raises:
+        MalformedMessage: at the first field that is not whole.
+    """
+    cdef Cursor cursor = cursor_of(data)
+    cdef Field field
+    cdef const uint8_t* begin = cursor.at
+    cdef list found = []
+    while next_field(&cursor, &field):
+        value = field.number_value if field.kind == VARINT else field.data - begin
+        found.append((field.number, field.kind, value, cursor.at - begin))
+    return found
+
+
+def read_infer(bytes data not None):
+    """What a ModelInferRequest asks for, its parameters `routing_key`, `label` and `tenant` included.
+
+    Raises:
+        InvalidRequest: malformed, text that is not UTF-8, a version that is not a number, or one
+            of these parameters with a value that is not a string.
+    """
+    cdef Names names
+    read_infer_names(<const uint8_t*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), &names)
+    return ask_of(&names)
+
+
+def read_model(bytes data not None):
+    """What a ModelReadyRequest or a ModelMetadataRequest asks for.
+
+    Raises:
+        InvalidRequest: as `read_infer`.
+    """
+    cdef Cursor cursor = cursor_of(data)
+    cdef Field field
+    cdef Text name = Text(NULL, 0), version = Text(NULL, 0)
+    while next_field(&cursor, &field):
+        if field.kind == LEN and field.number == 1:
+            name = _text(&field)
+        elif field.kind == LEN and field.number == 2:
+            version = _text(&field)
+    return Ask(decoded(name), parse_version(decoded(version), "version"))
+
+
+def read_items(bytes data not None, int most):
+    """The items of a PredictRequest, each as its bytes and what it asks for.
+
+    Raises:
+        InvalidRequest: malformed, no item, or more than `most`.
+    """
+    cdef Names names
+    cdef list items = repeated(data)
+    check_items(len(items), most)
+    cdef list found = []
+    for item in items:
+        read_item_names(<const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), &names)
+        found.append((item, ask_of(&names)))
+    return found
+
+
+def check_items(Py_ssize_t count, Py_ssize_t most):
+    """Raises InvalidRequest if a PredictRequest may not have so many items."""
+    if not count:
+        raise InvalidRequest("the request has no items", field="items")
+    if count > most:
+        raise InvalidRequest(f"the request has {count} items, the most is {most}", field="items")
+
+
+def read_frame(bytes data not None):
+    """The id of a PredictStreamRequest and the bytes of its PredictRequest.
+
+    Raises:
+        MalformedMessage: not a protobuf message.
+    """
+    cdef Cursor cursor = cursor_of(data)
+    cdef Field field
+    cdef uint64_t name = 0
+    cdef list parts = []
+    while next_field(&cursor, &field):
+        if field.number == 1 and field.kind == VARINT:
+            name = field.number_value
+        elif field.number == 2 and field.kind == LEN:
+            # A message field that stands twice is merged, and messages merge by standing in a row.
+            parts.append(bytes_of(&field))
+    return name, parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_results(bytes data not None):
+    """The results of a PredictResponse, each as its bytes.
+
+    Raises:
+        MalformedMessage: not a protobuf message.
+    """
+    return repeated(data)
+
+
+def places_of(list results not None, uint64_t code):
+    """The places of the results that have this gRPC status code.
+
+    Raises:
+        MalformedMessage: one is not a protobuf message.
+    """
+    cdef Py_ssize_t place
+    return [place for place in range(len(results)) if status_code(<bytes>results[place]) == code]
+
+
+cpdef uint64_t status_code(bytes result) except? 99:
+    """The gRPC status code of a Result of the prediction API; 0 for one with a value.
+
+    Raises:
+        MalformedMessage: not a protobuf message.
+    """
+    cdef Cursor cursor = cursor_of(result), inner
+    cdef Field field, status
+    cdef uint64_t code = 0
+    while next_field(&cursor, &field):
+        # Of a oneof, the last one stands.
+        if field.kind == LEN and field.number in (1, 2):
+            code = 0
+        if field.kind == LEN and field.number == 2:
+            inner = Cursor(field.data, field.data + field.size)
+            while next_field(&inner, &status):
+                if status.number == 1 and status.kind == VARINT:
+                    code = status.number_value
+    return code
+
+
+def infer_suffix(target):
+    """What makes a ModelInferRequest or ModelMetadataRequest one for an exact version and its artifact."""
+    version = str(target.version).encode()
+    return b"".join((_record(b"\x12", version), _record(_ARTIFACT_TAG, target.artifact)))
+
+
+def item_suffix(target):
+    """The same for an Item."""
+    return b"".join((b"\x10", _encoded(target.version), _record(_ARTIFACT_TAG, target.artifact)))
+
+
+def append_infer(bytes request not None, target):
+    """A ModelInferRequest or ModelMetadataRequest with the exact version and the artifact."""
+    return request + infer_suffix(target)
+
+
+def append_item(bytes item not None, target):
+    """An Item with the exact version and the artifact."""
+    return item + item_suffix(target)
+
+
+def append_versions(bytes response not None, versions):
+    """A ModelMetadataResponse with the versions that can be asked for."""
+    return response + b"".join([_record(b"\x12", str(version).encode()) for version in versions])
+
+
+def join_first(parts):
+    """A message whose repeated field 1 is `parts`: a PredictRequest's items, a PredictResponse's results."""
+    cdef list all_parts = list(parts)
+    cdef Py_ssize_t size = 0
+    cdef bytes part
+    for part in all_parts:
+        size += record_size(PyBytes_GET_SIZE(part))
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
+    for part in all_parts:
+        size = PyBytes_GET_SIZE(part)
+        out = put_head(out, size)
+        memcpy(out, PyBytes_AS_STRING(part), size)
+        out += size
+    return joined
+
+
+def frame(name, int field, bytes payload not None):
+    """A PredictStreamResponse: `field` is 2 for a response, 3 for a status."""
+    return b"".join((b"\x08", _encoded(name), _record(_encoded(field << 3 | LEN), payload)))
+
+
+# What a request names
+
+
+cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1:
+    """What a ModelInferRequest names; raises as `read_infer`, but for texts, which stay bytes."""
+    cdef Cursor cursor = Cursor(data, data + size)
+    cdef Field field
+    memset(names, 0, sizeof(Names))
+    while next_field(&cursor, &field):
+        if field.kind != LEN:
+            continue
+        if field.number == 1:
+            names.model = _text(&field)
+        elif field.number == 2:
+            names.version = _text(&field)
+        elif field.number == 4:
+            _read_parameter(&field, names)
+    _check_parameter(names.key, "routing_key")
+    _check_parameter(names.label, "label")
+    _check_parameter(names.tenant, "tenant")
+    return 0
+
+
+cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1:
+    """What an Item names; raises as `read_items`, but for texts, which stay bytes."""
+    cdef Cursor cursor = Cursor(data, data + size)
+    cdef Field field
+    cdef Text entity = Text(NULL, 0)
+    memset(names, 0, sizeof(Names))
+    while next_field(&cursor, &field):
+        if field.kind == LEN:
+            if field.number == 1:
+                names.model = _text(&field)
+            elif field.number == 3:
+                names.label = _text(&field)
+            elif field.number == 4:
+                entity = _text(&field)
+            elif field.number == 5:
+                names.key = _text(&field)
+        elif field.kind == VARINT and field.number == 2:
+            names.number = field.number_value
+    if not names.key.size:
+        names.key = entity
+    else:
+        check_text(entity)
+    return 0
+
+
+cdef object ask_of(Names* names):
+    """The whole of `names` as text; raises InvalidRequest for what is not."""
+    version = parse_version(decoded(names.version)) if names.version.size else names.number
+    return Ask(
+        decoded(names.model), version, decoded(names.label), decoded(names.key), decoded(names.tenant)
+    )
+
+
+cdef int _read_parameter(Field* entry, Names* names) except -1:
+    """One entry of the map `parameters`: of two with the same key, the later one stands."""
+    cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size), inner
+    cdef Field field, choice
+    cdef Text key = Text(NULL, 0), value = Text(NULL, NOT_TEXT)
+    while next_field(&cursor, &field):
+        if field.kind != LEN:
+            continue
+        if field.number == 1:
+            key = _text(&field)
+        elif field.number == 2:
+            inner = Cursor(field.data, field.data + field.size)
+            while next_field(&inner, &choice):
+                if choice.number == 3 and choice.kind == LEN:
+                    value = _text(&choice)
+                elif _is_other_choice(&choice):
+                    value.size = NOT_TEXT
+    if _is(key, b"routing_key", 11):
+        names.key = value
+    elif _is(key, b"label", 5):
+        names.label = value
+    elif _is(key, b"tenant", 6):
+        names.tenant = value
+    return 0
+
+
+cdef bint _is_other_choice(Field* field) noexcept nogil:
+    """Whether the field is one of InferParameter's oneof that is not a string."""
+    if field.kind == VARINT:
+        return field.number == 1 or field.number == 2 or field.number == 5
+    return field.kind == I64 and field.number == 4
+
+
+cdef int _check_parameter(Text value, str name) except -1:
+    if value.size == NOT_TEXT:
+        raise InvalidRequest(f"the parameter {name} is not a string", field=f"parameters.{name}")
+    return 0
+
+
+cdef bint _is(Text text, const char* word, Py_ssize_t size) noexcept nogil:
+    return text.size == size and memcmp(text.data, word, size) == 0
+
+
+cdef Text _text(Field* field) noexcept nogil:
+    return Text(field.data, field.size)
+
+
+cdef str decoded(Text text):
+    if not text.size:
+        return ""
+    try:
+        return PyUnicode_DecodeUTF8(<const char*>text.data, text.size, NULL)
+    except UnicodeDecodeError as error:
+        raise MalformedMessage from error
+
+
+cdef int check_text(Text text) except -1:
+    """Raises MalformedMessage unless the text is UTF-8; nearly every one is plain ASCII."""
+    cdef Py_ssize_t i
+    cdef uint8_t seen = 0
+    for i in range(text.size):
+        seen |= text.data[i]
+    if seen & 0x80:
+        decoded(text)
+    return 0
+
+
+def _encoded(number):
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _record(bytes tag, bytes payload):
+    return b"".join((tag, _encoded(len(payload)), payload))
+
+
+_ARTIFACT_TAG = _encoded(ARTIFACT_NUMBER << 3 | LEN)

@@ -1,0 +1,140 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""The fields of a protobuf message: where each begins and ends, without a look inside.
+
+The format is protobuf's own (protobuf.dev/programming-guides/encoding). Every length is checked up to
+the end of the message, groups included: what is not whole is refused, never read past.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from croupier.errors import InvalidRequest
+
+cdef enum:
+    MAX_FIELD_NUMBER = 0x1FFFFFFF
+    MAX_GROUP_DEPTH = 100
+
+
+class MalformedMessage(InvalidRequest):
+    """Bytes that are not a protobuf message. The caller's."""
+
+    def __init__(self):
+        super().__init__("the request is not a valid protobuf message", reason="MALFORMED_MESSAGE")
+
+
+cdef Cursor cursor_of(bytes data) noexcept:
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(data)
+    return Cursor(at, at + PyBytes_GET_SIZE(data))
+
+
+cdef bytes bytes_of(Field* field):
+    return PyBytes_FromStringAndSize(<const char*>field.data, field.size)
+
+
+cdef int next_field(Cursor* cursor, Field* field) except -1:
+    """Read the next field: 1, or 0 at the end. Raises MalformedMessage for one that is not whole."""
+    cdef int found = _step(cursor, field)
+    if found < 0 or (found and field.kind == START and not _pass_group(cursor, field)):
+        raise MalformedMessage
+    if found and field.kind == END:
+        raise MalformedMessage
+    return found
+
+
+cdef bint _pass_group(Cursor* cursor, Field* field) noexcept nogil:
+    """Move behind the group that `field` opens; False if it does not end, or nests too deep."""
+    cdef uint32_t groups[MAX_GROUP_DEPTH]
+    cdef int depth = 1
+    cdef Field inner
+    groups[0] = field.number
+    while depth:
+        if _step(cursor, &inner) <= 0:
+            return False
+        if inner.kind == START:
+            if depth == MAX_GROUP_DEPTH:
+                return False
+            groups[depth] = inner.number
+            depth += 1
+        elif inner.kind == END:
+            depth -= 1
+            if groups[depth] != inner.number:
+                return False
+    return True
+
+
+cdef int _step(Cursor* cursor, Field* field) noexcept nogil:
+    """The next field, or the bounds of a group: 1, 0 at the end, -1 for what is not whole."""
+    cdef uint64_t tag, size
+    if cursor.at == cursor.end:
+        return 0
+    if not _varint(cursor, &tag) or tag < 8 or tag >> 3 > MAX_FIELD_NUMBER:
+        return -1
+    field.number, field.kind, field.data = tag >> 3, tag & 7, cursor.at
+    if field.kind == VARINT:
+        return 1 if _varint(cursor, &field.number_value) else -1
+    if field.kind == START or field.kind == END:
+        return 1
+    if field.kind == LEN:
+        if not _varint(cursor, &size):
+            return -1
+        field.data = cursor.at
+    elif field.kind == I32:
+        size = 4
+    elif field.kind == I64:
+        size = 8
+    else:
+        return -1
+    if size > <uint64_t>(cursor.end - cursor.at):
+        return -1
+    field.size = size
+    cursor.at += size
+    return 1
+
+
+cdef bint _varint(Cursor* cursor, uint64_t* value) noexcept nogil:
+    """Read a number of at most ten bytes; of more than 64 bits, the lowest count."""
+    cdef const uint8_t* at = cursor.at
+    cdef int shift = 0
+    cdef uint8_t byte
+    value[0] = 0
+    while at < cursor.end and shift < 70:
+        byte = at[0]
+        at += 1
+        value[0] |= <uint64_t>(byte & 0x7F) << shift
+        if byte < 0x80:
+            cursor.at = at
+            return True
+        shift += 7
+    return False
+
+
+cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil:
+    """The bytes that `size` bytes take as a value of field 1."""
+    cdef Py_ssize_t rest = size, head = 2
+    while rest > 0x7F:
+        rest >>= 7
+        head += 1
+    return head + size
+
+
+cdef uint8_t* put_head(uint8_t* out, Py_ssize_t size) noexcept nogil:
+    """Write what stands before a value of field 1 with `size` bytes; returns where the value goes."""
+    out[0] = 0x0A
+    out += 1
+    while size > 0x7F:
+        out[0] = size & 0x7F | 0x80
+        size >>= 7
+        out += 1
+    out[0] = size
+    return out + 1
+
+
+cdef list repeated(bytes data):
+    """The values of the repeated field 1 of a message."""
+    cdef Cursor cursor = cursor_of(data)
+    cdef Field field
+    cdef list found = []
+    while next_field(&cursor, &field):
+        if field.number == 1 and field.kind == LEN:
+            found.append(bytes_of(&field))
+    return found

@@ -1,0 +1,41 @@
+from collections.abc import Callable
+
+from router.resolve import Ask, Target
+from router.units import Unit
+from router.view import View
+from version_manager.release import Model
+
+REMEMBERED_ROUTES: int
+
+class Route:
+    def __init__(
+        self,
+        model: Model,
+        choices: tuple[tuple[int, Target], ...],
+        order: tuple[str, ...],
+        cells: tuple[str, ...],
+    ) -> None: ...
+    @property
+    def model(self) -> Model: ...
+    @property
+    def choices(self) -> tuple[tuple[int, Target], ...]: ...
+    @property
+    def order(self) -> tuple[str, ...]: ...
+    @property
+    def cells(self) -> tuple[str, ...]: ...
+
+class Routes:
+    def __init__(
+        self,
+        decide: Callable[[str, Ask], Route],
+        random: Callable[[], float],
+        *,
+        remembered: int = ...,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def view(self) -> View | None: ...
+    def follow(self, view: View) -> None: ...
+    def infer(self, tenant: str, request: bytes) -> list[Unit]: ...
+    def model(self, tenant: str, request: bytes) -> list[Unit]: ...
+    def items(self, tenant: str, request: bytes, most: int) -> list[Unit]: ...

@@ -1,0 +1,242 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""Routes that are remembered: what was decided for a model is decided once.
+
+For the same tenant, model, version and label, every request gets the same choice of versions and the
+same cells, until the view changes. So a `Route` is found by those names as they stand in the message, without
+decoding them; only where a traffic split leaves a choice is the request's own point looked at. Finding
+one takes 0.15 µs, or 0.1 µs an item where there are many; deciding one takes 8 µs.
+
+**A view that changes** takes no route with it that it does not touch: versions are published all the
+time, and each makes a new view. Where shard maps and cells are still the same ones, a route holds for as
+long as the catalog has the very same model, which is looked up once for each route and view.
+
+**The bound.** Routes lie in two generations. When the young one is full, it becomes the old one,
+and what was in the old one is forgotten, but for the routes that were found there again.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from croupier.errors import CroupierError
+from router.envelope cimport Names, Text, ask_of, check_text, decoded, read_infer_names, read_item_names
+from router.fields cimport LEN, Cursor, Field, cursor_of, next_field
+from router.units cimport Unit, new_unit
+
+from router.envelope import check_items, infer_suffix, item_suffix, read_model
+from version_manager.release import WHOLE, split_point
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+cdef enum:
+    # Longer names are refused (`croupier.names`), and an error is not remembered.
+    MAX_NAME = 128
+    MAX_VERSION_TEXT = 19
+    MAX_KEY = 3 * MAX_NAME + MAX_VERSION_TEXT + 4
+
+REMEMBERED_ROUTES = 2**17
+
+
+@cython.final
+cdef class Route:
+    """What requests that name the same model get.
+
+    `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
+    that may be asked, `cells` the order in which they are while none cools down.
+    """
+
+    cdef readonly object model
+    cdef readonly tuple choices
+    cdef readonly tuple order
+    cdef readonly tuple cells
+    cdef tuple suffixes
+    # Where there is no choice. Each further object to look at is one that the processor's cache may
+    # not hold: 0.2 µs a request with 10,000 models.
+    cdef bytes suffix
+    cdef uint64_t epoch
+
+    def __init__(self, model, tuple choices not None, tuple order not None, tuple cells not None):
+        self.model, self.choices, self.order, self.cells = model, choices, order, cells
+
+
+@cython.final
+cdef class Routes:
+    """Finds the route of each request; `decide` makes those that are not known.
+
+    `decide(tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1, which
+    place requests without a key on a traffic split. `remembered` routes are kept at most.
+    """
+
+    cdef readonly object view
+    cdef object _decide
+    cdef object _random
+    cdef Py_ssize_t _room
+    cdef uint64_t _epoch
+    cdef dict _young
+    cdef dict _old
+
+    def __init__(self, decide, random, *, Py_ssize_t remembered=REMEMBERED_ROUTES):
+        self._decide, self._random = decide, random
+        self._room = max(1, remembered // 2)
+        self._young, self._old = {}, {}
+
+    def __len__(self):
+        return len(self._young) + len(self._old)
+
+    def follow(self, view):
+        """Routes are for `view` from now on."""
+        held = self.view
+        if held is None or not (
+            view.cells is held.cells and view.current is held.current and view.previous is held.previous
+        ):
+            self._young, self._old = {}, {}
+        self.view = view
+        self._epoch += 1
+
+    def infer(self, str tenant not None, bytes request not None):
+        """The unit for a ModelInferRequest, in a list. Raises CroupierError."""
+        cdef Names names
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(request)
+        read_infer_names(<const uint8_t*>PyBytes_AS_STRING(request), size, &names)
+        cdef Text owner = _utf8(tenant)
+        # A claim about another tenant is not part of the key: `decide` refuses it.
+        cdef bint is_own = not names.tenant.size or _is_same(names.tenant, owner)
+        key = _key(owner, b"I", &names, names.version) if is_own else None
+        cdef Route route = self._find(key)
+        if route is None:
+            route = self._decided(key, tenant, ask_of(&names), infer_suffix)
+        return [self._aim(new_unit(request, 0, size), route, tenant, &names)]
+
+    def model(self, str tenant not None, bytes request not None):
+        """The unit for a ModelMetadataRequest, in a list; nothing is remembered. Raises CroupierError."""
+        cdef Names names
+        memset(&names, 0, sizeof(Names))
+        cdef Route route = self._decided(None, tenant, read_model(request), infer_suffix)
+        return [self._aim(new_unit(request, 0, PyBytes_GET_SIZE(request)), route, tenant, &names)]
+
+    def items(self, str tenant not None, bytes request not None, Py_ssize_t most):
+        """A unit for each item of a PredictRequest; one that has no route has its error for an outcome.
+
+        Raises:
+            InvalidRequest: malformed, no item, or more than `most`.
+        """
+        cdef Cursor cursor = cursor_of(request)
+        cdef const uint8_t* begin = cursor.at
+        cdef Field field
+        cdef Text owner = _utf8(tenant)
+        cdef list units = []
+        check_items(_count_items(cursor), most)
+        while next_field(&cursor, &field):
+            if field.number == 1 and field.kind == LEN:
+                units.append(self._item(new_unit(request, field.data - begin, field.size), &field, tenant, owner))
+        return units
+
+    cdef Unit _item(self, Unit unit, Field* field, str tenant, Text owner):
+        cdef Names names
+        read_item_names(field.data, field.size, &names)
+        cdef Text version = Text(<const uint8_t*>&names.number, sizeof(uint64_t) if names.number else 0)
+        key = _key(owner, b"P", &names, version)
+        cdef Route route = self._find(key)
+        if route is None:
+            # Text that is not UTF-8 makes the whole request malformed: protobuf would not read it either.
+            ask = ask_of(&names)
+            try:
+                route = self._decided(key, tenant, ask, item_suffix)
+            except CroupierError as error:
+                unit.outcome = error
+                return unit
+        return self._aim(unit, route, tenant, &names)
+
+    cdef Unit _aim(self, Unit unit, Route route, str tenant, Names* names):
+        """Point `unit` at the version that its request gets."""
+        unit.route, unit.cells = route, route.cells
+        if route.suffix is not None:
+            check_text(names.key)
+            unit.suffix = route.suffix
+            return unit
+        if names.key.size:
+            point = split_point(tenant, decoded(names.model), decoded(names.key))
+        else:
+            point = int(self._random() * WHOLE)
+        while point >= route.choices[unit.choice][0]:
+            unit.choice += 1
+        unit.suffix = route.suffixes[unit.choice]
+        return unit
+
+    cdef Route _find(self, bytes key):
+        """The route that is remembered and still holds; None without."""
+        if key is None:
+            return None
+        cdef PyObject* found = PyDict_GetItemWithError(self._young, key)
+        cdef bint is_old = found == NULL
+        if is_old:
+            found = PyDict_GetItemWithError(self._old, key)
+            if found == NULL:
+                return None
+        cdef Route route = <Route>found
+        if route.epoch != self._epoch:
+            if self.view.catalog.find(route.model.tenant, route.model.name) is not route.model:
+                return None
+            route.epoch = self._epoch
+        if is_old:
+            self._remember(key, route)
+        return route
+
+    cdef Route _decided(self, bytes key, str tenant, ask, suffix_of):
+        cdef Route route = self._decide(tenant, ask)
+        route.suffixes = tuple([suffix_of(target) for _, target in route.choices])
+        if len(route.suffixes) == 1:
+            route.suffix = route.suffixes[0]
+        route.epoch = self._epoch
+        if key is not None:
+            self._remember(key, route)
+        return route
+
+    cdef int _remember(self, bytes key, Route route) except -1:
+        if len(self._young) >= self._room:
+            self._old, self._young = self._young, {}
+        self._young[key] = route
+        return 0
+
+
+cdef bytes _key(Text tenant, const char* kind, Names* names, Text version):
+    """The names that decide a route, each behind its length; None if one is too long to be a name."""
+    cdef uint8_t key[MAX_KEY]
+    cdef uint8_t* out = key
+    if tenant.size > MAX_NAME or names.model.size > MAX_NAME or names.label.size > MAX_NAME:
+        return None
+    if version.size > MAX_VERSION_TEXT:
+        return None
+    out[0] = kind[0]
+    out = _put(_put(_put(out + 1, tenant), names.model), version)
+    # The last one needs no length.
+    memcpy(out, names.label.data, names.label.size)
+    return PyBytes_FromStringAndSize(<const char*>key, out - key + names.label.size)
+
+
+cdef uint8_t* _put(uint8_t* out, Text name) noexcept nogil:
+    out[0] = name.size
+    memcpy(out + 1, name.data, name.size)
+    return out + 1 + name.size
+
+
+cdef bint _is_same(Text one, Text other) noexcept nogil:
+    return one.size == other.size and memcmp(one.data, other.data, one.size) == 0
+
+
+cdef Text _utf8(str name):
+    cdef Text text
+    text.data = <const uint8_t*>PyUnicode_AsUTF8AndSize(name, &text.size)
+    return text
+
+
+cdef Py_ssize_t _count_items(Cursor cursor) except -1:
+    cdef Field field
+    cdef Py_ssize_t count = 0
+    while next_field(&cursor, &field):
+        count += field.number == 1 and field.kind == LEN
+    return count

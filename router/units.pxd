@@ -1,0 +1,16 @@
+cdef class Unit:
+    cdef bytes message
+    cdef Py_ssize_t start
+    cdef Py_ssize_t size
+    cdef bytes suffix
+    cdef int tried
+    cdef object route
+    cdef Py_ssize_t choice
+    cdef public tuple cells
+    cdef public object outcome
+
+cdef Unit new_unit(bytes message, Py_ssize_t start, Py_ssize_t size)
+cpdef list untried(list units)
+cpdef dict by_next_cell(list units)
+cpdef Py_ssize_t settle(list units, list outcomes) except -1
+cpdef list unsettled(list units)

@@ -1,0 +1,164 @@
+# cython: boundscheck=False, wraparound=False, initializedcheck=False
+"""Units: predictions on their way, and what is done to many of them at once.
+
+A unit does not copy its request out of the message that brought it; its bytes are put together where
+they go, once for each call to a cell.
+
+Native, because a request may have a thousand of them: joining 32 items and the results of 32 takes
+1 µs in all, and looking at the status of each result another one, which took 37 µs in Python.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from croupier.errors import InternalError, Unavailable
+from router.fields cimport put_head, record_size
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Unit:
+    """One prediction: the request for the cell, the cells in the order to try, and what came of it."""
+
+    def __cinit__(self):
+        self.message = self.suffix = b""
+        self.cells = ()
+
+    def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
+        self.message, self.size = payload, PyBytes_GET_SIZE(payload)
+        self.cells, self.outcome = cells, outcome
+
+    @property
+    def order(self):
+        """Every cell that may be asked, in the model's order."""
+        return self.cells if self.route is None else self.route.order
+
+    @property
+    def target(self):
+        """What a cell is asked to score; None for a unit that was not routed."""
+        return None if self.route is None else self.route.choices[self.choice][1]
+
+    @property
+    def request(self):
+        """What the caller sent."""
+        return self.message[self.start : self.start + self.size]
+
+    def complete(self, bytes request not None):
+        """Let `request` stand in for what the caller sent."""
+        self.message, self.start, self.size = request, 0, PyBytes_GET_SIZE(request)
+
+    @property
+    def payload(self):
+        """The request with the exact version and the artifact."""
+        cdef bytes payload = PyBytes_FromStringAndSize(NULL, _payload_size(self))
+        _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload))
+        return payload
+
+    @property
+    def is_settled(self):
+        """Whether the outcome is final: only what is `Unavailable` may be tried again."""
+        return _is_final(self.outcome)
+
+    def answer(self):
+        """The answer; raises the error that stands in its place."""
+        if isinstance(self.outcome, bytes):
+            return self.outcome
+        raise self.outcome or InternalError("a prediction was never tried")
+
+
+cdef Unit new_unit(bytes message, Py_ssize_t start, Py_ssize_t size):
+    """A unit whose request is a part of `message`; the rest of it is the caller's to fill."""
+    cdef Unit unit = Unit.__new__(Unit)
+    unit.message, unit.start, unit.size = message, start, size
+    return unit
+
+
+cpdef list untried(list units):
+    """The units that have no outcome at all."""
+    cdef Unit unit
+    return [unit for unit in units if unit.outcome is None]
+
+
+cpdef dict by_next_cell(list units):
+    """The units that have a cell left to try, by that cell."""
+    cdef dict groups = {}
+    cdef Unit unit
+    cdef list group
+    for unit in units:
+        if unit.tried < len(unit.cells):
+            cell = unit.cells[unit.tried]
+            unit.tried += 1
+            group = groups.get(cell)
+            if group is None:
+                groups[cell] = [unit]
+            else:
+                group.append(unit)
+    return groups
+
+
+cpdef Py_ssize_t settle(list units, list outcomes) except -1:
+    """Give each unit its outcome, unless it has a final one; returns how many became final."""
+    cdef Py_ssize_t i, settled = 0
+    cdef Unit unit
+    if len(outcomes) != len(units):
+        raise ValueError(f"{len(outcomes)} outcomes for {len(units)} units")
+    for i in range(len(units)):
+        unit = units[i]
+        if not _is_final(unit.outcome):
+            unit.outcome = outcomes[i]
+            settled += _is_final(unit.outcome)
+    return settled
+
+
+cpdef list unsettled(list units):
+    """The units without a final outcome."""
+    cdef Unit unit
+    return [unit for unit in units if not _is_final(unit.outcome)]
+
+
+def join_payloads(list units not None):
+    """A PredictRequest with the payload of each unit for an item."""
+    cdef Py_ssize_t size = 0
+    cdef Unit unit
+    for unit in units:
+        size += record_size(_payload_size(unit))
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
+    for unit in units:
+        out = _put_payload(unit, put_head(out, _payload_size(unit)))
+    return joined
+
+
+def join_answers(list units not None):
+    """A PredictResponse with the answer of each unit for a result; None if one has none."""
+    cdef Py_ssize_t size = 0
+    cdef Unit unit
+    for unit in units:
+        if type(unit.outcome) is not bytes:
+            return None
+        size += record_size(PyBytes_GET_SIZE(unit.outcome))
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
+    for unit in units:
+        out = _put(put_head(out, PyBytes_GET_SIZE(unit.outcome)), <bytes>unit.outcome)
+    return joined
+
+
+cdef bint _is_final(outcome):
+    return type(outcome) is bytes or (outcome is not None and not isinstance(outcome, Unavailable))
+
+
+cdef Py_ssize_t _payload_size(Unit unit):
+    return unit.size + PyBytes_GET_SIZE(unit.suffix)
+
+
+cdef uint8_t* _put_payload(Unit unit, uint8_t* out):
+    memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
+    return _put(out + unit.size, unit.suffix)
+
+
+cdef uint8_t* _put(uint8_t* out, bytes part):
+    memcpy(out, PyBytes_AS_STRING(part), PyBytes_GET_SIZE(part))
+    return out + PyBytes_GET_SIZE(part)

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from croupier.errors import InternalError, InvalidRequest, Unavailable
+from protos.prediction.v1 import prediction_pb2 as pb
+from router import envelope
+from router.units import Unit, by_next_cell, join_answers, join_payloads, settle, unsettled, untried
+
+payloads = st.lists(st.one_of(st.binary(max_size=8), st.binary(min_size=120, max_size=300)), max_size=6)
+
+
+def unit(outcome: object = None, payload: bytes = b"?", cells: tuple[str, ...] = ("a", "b")) -> Unit:
+    return Unit(payload, cells, outcome=outcome)  # type: ignore[arg-type]
+
+
+def test_a_unit_is_settled_by_an_answer_or_an_error_that_is_not_unavailable() -> None:
+    busy, bad = Unavailable("busy"), InvalidRequest("bad")
+    assert [unit(outcome).is_settled for outcome in (None, busy, bad, b"")] == [False, False, True, True]
+
+
+def test_the_answer_of_a_unit() -> None:
+    assert unit(b"yes").answer() == b"yes"
+    with pytest.raises(InvalidRequest, match="bad"):
+        unit(InvalidRequest("bad")).answer()
+    with pytest.raises(InternalError):
+        unit().answer()
+
+
+def test_a_request_may_be_completed() -> None:
+    found = unit(payload=b"request")
+    assert (found.request, found.payload, found.order, found.target) == (
+        b"request",
+        b"request",
+        ("a", "b"),
+        None,
+    )
+    found.complete(b"request and features")
+    assert found.request == found.payload == b"request and features"
+
+
+def test_units_are_grouped_by_the_cell_that_each_tries_next() -> None:
+    one, two, three = unit(cells=("a", "b")), unit(cells=("b",)), unit(cells=("a",))
+    assert by_next_cell([one, two, three]) == {"a": [one, three], "b": [two]}
+    assert by_next_cell([one, two, three]) == {"b": [one]}
+    assert by_next_cell([one, two, three]) == {}
+
+
+def test_a_final_outcome_stands() -> None:
+    busy, bad, new = Unavailable("busy"), InvalidRequest("bad"), Unavailable("new")
+    units = [unit(b"first"), unit(bad), unit(busy), unit(), unit()]
+    assert settle(units, [b"second", b"second", b"second", new, bad]) == 2
+    assert [found.outcome for found in units] == [b"first", bad, b"second", new, bad]
+    assert unsettled(units) == [units[3]]
+    assert untried(units) == []
+    assert untried([unit(busy), unit()])[0].outcome is None
+
+
+def test_every_unit_needs_an_outcome() -> None:
+    with pytest.raises(ValueError, match="1 outcomes for 2 units"):
+        settle([unit(), unit()], [b"yes"])
+
+
+@given(payloads)
+def test_payloads_and_answers_are_joined_as_the_envelope_does(parts: list[bytes]) -> None:
+    assert join_payloads([unit(payload=part) for part in parts]) == envelope.join_first(parts)
+    assert join_answers([unit(part) for part in parts]) == envelope.join_first(parts)
+
+
+def test_without_every_answer_there_is_nothing_to_join() -> None:
+    value = pb.Result(version=1).SerializeToString()
+    assert join_answers([unit(value), unit(InvalidRequest("bad"))]) is None
+    assert join_answers([unit()]) is None
