@@ -17,6 +17,10 @@ demo: setup ## Train, publish and serve models for 200 tenants, kill a cell, che
 test: setup ## Run everything that CI runs
 	@$(BIN)/tox run
 
+.PHONY: peers
+peers: setup ## Install the proxies and the load that `python -m bench route` compares with
+	@./bench/peers/install
+
 .PHONY: up
 up: setup ## Start the local stack and stay in the foreground
 	@$(BIN)/croupierctl local up
@@ -43,4 +47,4 @@ requirements: setup ## Pin every requirement again, with hashes
 
 .PHONY: clean
 clean: ## Remove everything that was built, and the local stack's data
-	@rm -rf .venv .tox .croupier build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-peers .tox .croupier build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

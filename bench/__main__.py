@@ -12,10 +12,13 @@ from bench import demo as demo_bench
 from bench import outage as outage_bench
 from bench import placement as placement_bench
 from bench import report
+from bench import route as route_bench
+from bench.peers.launch import PEERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
+_PAYLOADS = (64, 1_024, 65_536)
 
 
 @app.command()
@@ -53,13 +56,35 @@ def placement(
 
 
 @app.command()
+def route(
+    peers: Annotated[
+        str, typer.Option(help="Which proxies to compare with; those not installed are left out.")
+    ] = ("envoy,haproxy,nginx"),
+    payload: Annotated[list[int] | None, typer.Option(min=64, help="Bytes of a request; repeatable.")] = None,
+    tls: Annotated[bool, typer.Option(help="Everything once more with TLS on the callers' side.")] = False,
+    requests: Annotated[int, typer.Option(min=100, help="In one closed loop.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one open loop.")] = 5.0,
+    json: Json = None,
+) -> None:
+    """The router beside Envoy, HAProxy and nginx: CPU time a request and added latency."""
+    names = [name for name in peers.split(",") if name]
+    if unknown := set(names) - PEERS.keys():
+        raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
+    plan = route_bench.Plan(names, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
+    if not route_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def smoke() -> None:
     """Run every bench small and look at what it wrote."""
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
-        written = [Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement")]
+        written = [Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement", "route")]
         demo(tenants=6, requests=400, cells=4, zones=2, json=written[0])
         outage(seconds=3.0, tenants=6, json=written[1])
         placement(cells=16, tenants=2_000, json=written[2])
+        route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=written[3])
         missing = [path.name for path in written if not path.stat().st_size]
     if missing:
         report.step(f"nothing written: {', '.join(missing)}")

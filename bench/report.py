@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_WIDE = 160
+
 console = Console(highlight=False)
 
 
@@ -24,6 +26,16 @@ def table(title: str, rows: Sequence[tuple[str, str]]) -> None:
     for row in rows:
         grid.add_row(*row)
     console.print(grid)
+
+
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table with a column for each of `head`, in full even where it is wider than the terminal."""
+    found = Table(title=title, title_justify="left")
+    for number, name in enumerate(head):
+        found.add_column(name, justify="left" if number < 2 else "right", no_wrap=True)
+    for row in rows:
+        found.add_row(*row)
+    Console(highlight=False, width=max(console.width, _WIDE)).print(found)
 
 
 def write_json(path: Path | None, result: Mapping[str, Any]) -> None:

@@ -1,0 +1,153 @@
+"""What the route bench asks for: 10,000 models of 250 tenants, and the messages that ask for them.
+
+Every answer is a constant of the upstream, so that it can be compared at full rate.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
+from router import snapshot
+from router.view import EMPTY, successor
+from sharding.generation import Generation, Seat
+from version_manager.catalog import Catalog
+from version_manager.fleet import Cell
+from version_manager.release import WHOLE, Model, Release, Split, Version
+
+MODELS = 10_000
+TENANTS = 250
+ITEMS = 32
+# As many as a hand has cells: each is the upstream, on a port of its own.
+CELLS = 4
+
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
+PREDICT_STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
+
+_FEATURES = [float(number) for number in range(8)]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests that differ by tenant and model alone: request number n is `asks[n % len(asks)]`.
+
+    An ask is a tenant and the start of a message, which `rest` completes: the starts of 10,000 messages
+    take little memory however large the messages are. `items` is how many predictions one asks for.
+    """
+
+    path: bytes
+    asks: Sequence[tuple[bytes, bytes]]
+    rest: bytes
+    expected: bytes
+    items: int = 1
+
+    def first(self) -> Load:
+        """The same request every time."""
+        return Load(self.path, self.asks[:1], self.rest, self.expected, self.items)
+
+    def message(self, number: int) -> bytes:
+        return self.asks[number % len(self.asks)][1] + self.rest
+
+    def tenant(self, number: int) -> bytes:
+        return self.asks[number % len(self.asks)][0]
+
+
+def tenant_of(number: int) -> str:
+    """Neighbours in number belong to different tenants."""
+    return f"tenant-{number % TENANTS:03}"
+
+
+def name_of(number: int) -> str:
+    return f"model-{number // TENANTS:04}"
+
+
+def write_snapshot(path: Path, cells: Sequence[str], models: int = MODELS) -> None:
+    """A router's snapshot: all models released, and a hand of all `cells` (addresses) for everyone."""
+    seats = tuple(Seat(f"cell-{number}", f"zone-{number}") for number in range(len(cells)))
+    generation = Generation(number=1, seed=1, hand_size=len(cells), seats=seats)
+    registered = [Cell(seat.cell, seat.zone, address) for seat, address in zip(seats, cells, strict=True)]
+    catalog = Catalog.build("bench", 1, map(_model, range(models)))
+    snapshot.write(path, successor(EMPTY, catalog, (generation,), registered))
+
+
+def unary(payload: int, models: int = MODELS) -> Load:
+    """ModelInferRequests of `payload` bytes, over all models in turn."""
+    heads = [_infer_head(name_of(number)) for number in range(models)]
+    rest = _padding(payload - len(heads[0]))
+    asks = [(tenant_of(number).encode(), head) for number, head in enumerate(heads)]
+    return Load(MODEL_INFER.encode(), asks, rest, infer_response())
+
+
+def one_model(models: int = MODELS) -> Load:
+    """PredictRequests of 32 items of one model each, over all models in turn."""
+    asks = [(tenant_of(number).encode(), _predict([name_of(number)] * ITEMS)) for number in range(models)]
+    return Load(PREDICT.encode(), asks, b"", predict_response(ITEMS), ITEMS)
+
+
+def spread() -> Load:
+    """PredictRequests of 32 items of 32 models, each tenant in turn."""
+    names = [name_of(number * TENANTS) for number in range(ITEMS)]
+    asks = [(tenant_of(number).encode(), _predict(names)) for number in range(TENANTS)]
+    return Load(PREDICT.encode(), asks, b"", predict_response(ITEMS), ITEMS)
+
+
+def spread_stream() -> Load:
+    """The same as messages of PredictStream; what is expected is how an answer ends, behind its id."""
+    pb = prediction_pb2
+    asks = []
+    for number, (tenant, message) in enumerate(spread().asks):
+        request = pb.PredictRequest.FromString(message)
+        asks.append((tenant, pb.PredictStreamRequest(id=number, request=request).SerializeToString()))
+    response = pb.PredictResponse.FromString(predict_response(ITEMS))
+    expected = pb.PredictStreamResponse(response=response).SerializeToString()
+    return Load(PREDICT_STREAM.encode(), asks, b"", expected, ITEMS)
+
+
+@functools.cache
+def infer_response() -> bytes:
+    """What the upstream answers to every ModelInfer."""
+    output = inference_pb2.ModelInferResponse.InferOutputTensor(name="score", datatype="FP32", shape=[1])
+    response = inference_pb2.ModelInferResponse(
+        model_name="model", model_version="1", outputs=[output], raw_output_contents=[b"\0\0\0\x3f"]
+    )
+    return response.SerializeToString()
+
+
+@functools.cache
+def predict_response(items: int) -> bytes:
+    """What it answers to a Predict of so many items."""
+    numbers = prediction_pb2.Numbers(values=[0.5])
+    value = prediction_pb2.Value(outputs=[prediction_pb2.Output(name="score", numbers=numbers)])
+    result = prediction_pb2.Result(value=value, version=1)
+    return prediction_pb2.PredictResponse(results=[result] * items).SerializeToString()
+
+
+def _model(number: int) -> Model:
+    tenant, name = tenant_of(number), name_of(number)
+    digest = hashlib.sha256(f"{tenant}/{name}".encode()).digest()
+    return Model(tenant, name, {1: Version(1, digest, 20_000, "linear")}, Release(1, (Split(1, WHOLE),)))
+
+
+def _infer_head(name: str) -> bytes:
+    return inference_pb2.ModelInferRequest(model_name=name).SerializeToString()
+
+
+def _padding(size: int) -> bytes:
+    """Tensor bytes that make a message `size` bytes longer, length included."""
+    for length_bytes in (1, 2, 3):
+        field = inference_pb2.ModelInferRequest(raw_input_contents=[bytes(max(0, size - 1 - length_bytes))])
+        if len(encoded := field.SerializeToString()) == size:
+            return encoded
+    raise ValueError(f"no field of {size} bytes in all")
+
+
+def _predict(names: Sequence[str]) -> bytes:
+    row = prediction_pb2.Row(values=_FEATURES)
+    items = [prediction_pb2.Item(model=name, row=row) for name in names]
+    return prediction_pb2.PredictRequest(items=items).SerializeToString()

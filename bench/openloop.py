@@ -1,0 +1,177 @@
+"""Our own load: an open loop for latencies, and a closed loop where h2load cannot do.
+
+An **open loop** sends when a request is due, whether or not earlier ones were answered, as callers
+do who do not know of each other. Arrivals are a Poisson process, drawn beforehand from a seed. A
+latency counts from the moment at which the request was *due*: what waits because the sender or the
+proxy fell behind has waited, and a slow answer cannot hide the requests that came behind it.
+
+A **closed loop** keeps a fixed number of requests under way, as h2load does: it finds the most that
+a proxy can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.calling import TIMEOUT, Caller
+from bench.catalog import Load
+from bench.h2load import STREAMS, Loaded
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What an open loop saw. Seconds: `latencies` of the right answers, `lateness` of all requests sent,
+    from when they were due; both without the warm-up."""
+
+    requests: int
+    failures: int
+    latencies: Floats
+    lateness: Floats
+
+    def quantile_ms(self, share: float) -> float:
+        return _quantile_ms(self.latencies, share)
+
+    def late_ms(self, share: float) -> float:
+        return _quantile_ms(self.lateness, share)
+
+
+def arrivals(rate: float, seconds: float, seed: int) -> Floats:
+    """When requests are due, in seconds from the start: a Poisson process of `rate` a second."""
+    random = np.random.default_rng(seed)
+    return np.cumsum(random.exponential(1 / rate, size=max(1, round(rate * seconds))))
+
+
+async def open_loop(
+    callers: Sequence[Caller], load: Load, *, rate: float, seconds: float, seed: int, warm_up: float = 0.5
+) -> Sample:
+    """Send `load` for `warm_up` and then `seconds` seconds; the warm-up is not in the sample."""
+    due = arrivals(rate, warm_up + seconds, seed)
+    run = _OpenLoop(callers, load, due)
+    with _no_garbage_collection():
+        await run.finish()
+    counted = due >= warm_up
+    latencies = run.latencies[counted]
+    right = np.isfinite(latencies)
+    return Sample(len(latencies), int((~right).sum()), latencies[right], run.lateness[counted])
+
+
+async def closed_loop(
+    callers: Sequence[Caller], load: Load, requests: int, *, streams: int = STREAMS
+) -> Loaded:
+    """Send `load` so many times with `streams` requests under way for each caller."""
+    run = _ClosedLoop(load, requests)
+    began = time.perf_counter()
+    with _no_garbage_collection():
+        for caller in callers:
+            for _ in range(streams):
+                run.send(caller)
+        await run.finish()
+    seconds = time.perf_counter() - began
+    return Loaded(requests, requests - run.right, run.right / seconds)
+
+
+class _OpenLoop:
+    """`latencies` by request, infinite for those without a right answer."""
+
+    def __init__(self, callers: Sequence[Caller], load: Load, due: Floats) -> None:
+        self.latencies = np.full(len(due), np.inf)
+        self.lateness = np.full(len(due), np.inf)
+        self._callers = callers
+        self._load = load
+        self._due = due
+        self._sent = 0
+        self._left = len(due)
+        self._loop = asyncio.get_running_loop()
+        self._finished = asyncio.Event()
+
+    async def finish(self) -> None:
+        # A moment for the task that waits below to go to sleep.
+        self._start = time.perf_counter() + 0.01
+        # Plain floats: picking one element of an array costs ten times as much.
+        self._times = (self._due + self._start).tolist()
+        self._give_up = self._times[-1] + TIMEOUT
+        self._turn()
+        await self._finished.wait()
+
+    def _turn(self) -> None:
+        """One turn of the loop: send what is due, and come again at once.
+
+        The loop never sleeps: its timers count milliseconds, in which 50 requests would bunch, and a
+        core that has gone to sleep takes tens of microseconds to wake up, which would all be counted.
+        """
+        now = time.perf_counter()
+        while self._sent < len(self._times) and self._times[self._sent] <= now:
+            self._send(self._sent, now)
+        if self._left and now < self._give_up:
+            self._loop.call_soon(self._turn)
+        else:
+            self._finished.set()
+
+    def _send(self, number: int, now: float) -> None:
+        self._sent += 1
+        self.lateness[number] = now - self._times[number]
+        self._callers[number % len(self._callers)].start(self._load, number, self._done)
+
+    def _done(self, number: int, is_right: bool) -> None:
+        self._left -= 1
+        if is_right:
+            self.latencies[number] = time.perf_counter() - self._times[number]
+
+
+class _ClosedLoop:
+    """`right` counts right answers."""
+
+    def __init__(self, load: Load, requests: int) -> None:
+        self.right = 0
+        self._load = load
+        self._requests = requests
+        self._sent = 0
+        self._answered = 0
+        self._finished = asyncio.Event()
+
+    def send(self, caller: Caller) -> None:
+        if self._sent == self._requests:
+            return
+
+        def done(_: int, is_right: bool) -> None:
+            self._answered += 1
+            self.right += is_right
+            if self._answered == self._requests:
+                self._finished.set()
+            self.send(caller)
+
+        self._sent += 1
+        caller.start(self._load, self._sent - 1, done)
+
+    async def finish(self) -> None:
+        """Wait for every answer, or until none has come for a while: a lost one must not hang the bench."""
+        seen = -1
+        while not self._finished.is_set() and self._answered > seen:
+            seen = self._answered
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), TIMEOUT)
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection stops the sender for milliseconds; what it would find is little."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _quantile_ms(seconds: Floats, share: float) -> float:
+    return float(np.quantile(seconds, share)) * 1e3 if len(seconds) else float("nan")

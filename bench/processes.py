@@ -1,0 +1,140 @@
+"""Processes under measurement: on a core of their own, with their CPU time, gone when we are done.
+
+CPU time is what the kernel charges to a process and its descendants (proc(5), `stat`): in ticks of
+10 ms, so a figure needs a run of a second or more.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from croupierctl.stack import Process, StackFailed
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """`proxy` is for what is measured, `load` for all others; the same where there is only one."""
+
+    proxy: int
+    load: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """A line of /proc/PID/stat. `ticks` includes children that have ended and were waited for."""
+
+    pid: int
+    parent: int
+    ticks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Seconds of the clock, of all cores at work, and of our own processes, up to some moment."""
+
+    at: float
+    busy: float
+    ours: float
+
+    def others_share(self, since: Usage, cores: int) -> float:
+        """How much of the machine others had since then, 0 to 1: other processes, or other machines
+        that the same hardware pretends to be."""
+        others = (self.busy - since.busy) - (self.ours - since.ours)
+        return max(0.0, others) / ((self.at - since.at) * cores)
+
+
+def usage() -> Usage:
+    busy = parse_busy(Path("/proc/stat").read_text())
+    return Usage(time.monotonic(), busy, cpu_seconds(os.getpid()))
+
+
+def parse_busy(text: str) -> float:
+    """Seconds that all cores have worked, from /proc/stat; what was stolen from us counts as work."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, text.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / _TICKS_PER_SECOND
+
+
+def cores() -> Cores:
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(usable[0], usable[-1])
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This thread, and the processes that it starts meanwhile, run on `core` alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def start_pinned(process: Process, core: int) -> None:
+    with pinned(core):
+        process.start()
+
+
+def free_address() -> str:
+    """host:port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host, port = probe.getsockname()
+        return f"{host}:{port}"
+
+
+def wait_connectable(process: Process, timeout: float = 20.0) -> None:
+    """Wait until `process.address` takes connections.
+
+    Raises:
+        StackFailed: the process ended, or nobody listens after `timeout` seconds.
+    """
+    host, _, port = process.address.rpartition(":")
+    give_up = time.monotonic() + timeout
+    while time.monotonic() < give_up and process.is_running:
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise StackFailed(f"{process.name} did not start; its log is {process.log}:\n{process.last_lines()}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time so far of `pid` and all its descendants."""
+    return sum(stat.ticks for stat in family(pid, _stats())) / _TICKS_PER_SECOND
+
+
+def family(pid: int, stats: list[Stat]) -> list[Stat]:
+    """The process `pid` and its descendants among `stats`."""
+    found = {pid}
+    # A child may have a lower number than its parent, so go on until nobody is added.
+    while added := {stat.pid for stat in stats if stat.parent in found} - found:
+        found |= added
+    return [stat for stat in stats if stat.pid in found]
+
+
+def parse_stat(line: str) -> Stat:
+    """The name stands in parentheses and may hold anything, even parentheses and blanks."""
+    pid, _, rest = line.partition(" ")
+    fields = rest.rpartition(")")[2].split()
+    # utime, stime, cutime, cstime are the fields 14 to 17, the first after the name is number 3.
+    return Stat(int(pid), int(fields[1]), sum(map(int, fields[11:15])))
+
+
+def _stats() -> list[Stat]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found.append(parse_stat(path.read_text(errors="replace")))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found

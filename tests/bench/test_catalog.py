@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from bench import catalog
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
+from router import snapshot
+from router.route import route
+
+
+@pytest.mark.parametrize("payload", [64, 1024, 65_536])
+def test_a_request_has_the_size_asked_for_and_names_a_model(payload: int) -> None:
+    load = catalog.unary(payload, models=600)
+    for number in (0, 1, 599, 600):
+        message = load.message(number)
+        request = inference_pb2.ModelInferRequest.FromString(message)
+        assert payload == len(message)
+        assert catalog.name_of(number % 600) == request.model_name
+        assert catalog.tenant_of(number % 600) == load.tenant(number).decode()
+
+
+def test_the_first_request_alone() -> None:
+    load = catalog.unary(64).first()
+    assert {load.message(0)} == {load.message(number) for number in range(5)}
+
+
+def test_requests_of_one_model_and_of_many() -> None:
+    one = prediction_pb2.PredictRequest.FromString(catalog.one_model(1000).message(999))
+    assert [catalog.name_of(999)] * catalog.ITEMS == [item.model for item in one.items]
+    spread = catalog.spread()
+    many = prediction_pb2.PredictRequest.FromString(spread.message(7))
+    assert len({item.model for item in many.items}) == catalog.ITEMS
+    assert spread.tenant(7) == b"tenant-007"
+
+
+def test_what_a_stream_answers_ends_as_expected() -> None:
+    load = catalog.spread_stream()
+    frame = prediction_pb2.PredictStreamRequest.FromString(load.message(3))
+    response = prediction_pb2.PredictResponse.FromString(catalog.predict_response(catalog.ITEMS))
+    answer = prediction_pb2.PredictStreamResponse(id=frame.id, response=response)
+    assert answer.SerializeToString().endswith(load.expected)
+
+
+def test_the_snapshot_routes_every_model_to_all_cells(tmp_path: Path) -> None:
+    addresses = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]
+    catalog.write_snapshot(tmp_path / "snapshot", addresses, models=1000)
+    view = snapshot.read(tmp_path / "snapshot")
+    assert view.catalog.size == 1000
+    for number in range(0, 1000, 37):
+        hand = route(view, catalog.tenant_of(number), catalog.name_of(number))
+        assert set(addresses) == {view.cells[cell].cell.address for cell in hand}
