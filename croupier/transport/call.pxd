@@ -6,6 +6,14 @@ from croupier.transport.nghttp2 cimport nghttp2_nv, nghttp2_session
 cdef class Budget:
     cdef readonly Py_ssize_t used
     cdef readonly Py_ssize_t limit
+    cdef Py_ssize_t sessions
+    # Bytes by which messages may still grow when they are decompressed, and since when that is true.
+    cdef double growth
+    cdef double growth_burst
+    cdef double growth_rate
+    cdef double since
+
+    cdef Py_ssize_t room_to_grow(self, double now)
 
 
 cdef class Wire:
@@ -19,6 +27,10 @@ cdef class Wire:
     cdef Py_ssize_t max_message
     cdef Py_ssize_t queue_room
     cdef list events
+    cdef readonly double now
+    # What the peer may still do that is of no use to anybody, and the work of this turn: see `Session`.
+    cdef double calm
+    cdef double work
 
     cdef void touch(self)
     cdef bint hold(self, Py_ssize_t size)
@@ -35,6 +47,9 @@ cdef class Call:
     cdef uint32_t block_room
     cdef uint32_t trailing_at
     cdef uint32_t header_bytes
+    # Held for the call itself and its metadata, for as long as it is known; `is_crowded` without room for that.
+    cdef Py_ssize_t own
+    cdef bint is_crowded
     cdef readonly str encoding
     # The message that is arriving.
     cdef uint8_t prefix[5]
@@ -45,7 +60,7 @@ cdef class Call:
     cdef Py_ssize_t declared
     # Messages that have arrived and were not taken.
     cdef object first
-    cdef list others
+    cdef object others
     cdef bint is_streaming
     cdef Py_ssize_t held
     cdef Py_ssize_t unconsumed
@@ -53,7 +68,7 @@ cdef class Call:
     cdef bytes sending
     cdef uint8_t send_prefix[5]
     cdef Py_ssize_t sent
-    cdef list waiting
+    cdef object waiting
     cdef Py_ssize_t queued
     cdef bint is_deferred
     cdef bint is_full
@@ -61,14 +76,17 @@ cdef class Call:
     cdef bint is_remote_ended
     cdef bint is_body_submitted
 
+    cdef bint hold_own(self, Py_ssize_t size)
     cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1
     cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit)
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int begin_message(self) except -1
     cdef int complete(self, object message, bint compressed) except -1
+    cdef object inflate(self, object message)
     cdef void give_back(self, Py_ssize_t size)
     cdef void consume(self)
     cdef void drop_partial(self)
+    cdef void drop_received(self)
     cdef bint enqueue(self, bytes message, bint compressed)
     cdef void load(self, bytes message, bint compressed)
     cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room)

@@ -10,7 +10,9 @@ def too_much() -> TooLarge: ...
 class Budget:
     used: int
     limit: int
-    def __init__(self, limit: int) -> None: ...
+    def __init__(
+        self, limit: int, *, growth_burst: float = 4_194_304, growth_rate: float = 4_194_304
+    ) -> None: ...
 
 class Wire:
     wake: Any

@@ -5,10 +5,14 @@ A call takes in the bytes of a stream's DATA frames and cuts them into gRPC mess
 four bytes, the message), and it gives out the bytes of the messages that it was told to send.
 
     receiving   A message that lies in one chunk is one copy. A longer one grows as its bytes arrive,
-                never to what its length claims. Every byte received and not yet taken is held against the
-                connection's budget (`Wire.hold`); a stream's window opens again only as messages are taken.
+                to twice of what has come, never to what its length claims. A stream's window opens again
+                only as messages are taken.
     sending     Messages wait in a queue that the peer's window empties; above `queue_room` bytes `is_full`
                 is set, and an event tells when it is worth writing again.
+
+Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
+here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
+is kept in full.
 
 `Wire` is what a call knows of its connection; a call whose connection is gone has none.
 """
@@ -18,6 +22,8 @@ from cpython.ref cimport Py_XDECREF, PyObject
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
+
+from collections import deque
 
 from croupier.transport.nghttp2 cimport (
     nghttp2_session,
@@ -38,9 +44,21 @@ cdef struct _Entry:
     uint32_t valuelen
 
 cdef enum:
-    # A message is not given more memory ahead of its bytes than this.
-    _FIRST_ROOM = 65_536
+    # The least memory that a message is given ahead of its bytes.
+    _FIRST_ROOM = 1_024
     _PREFIX = 5
+    # What a message in a queue costs beside its bytes: two objects and their place (measured: 57 to 120 bytes).
+    _MESSAGE_BYTES = 96
+    # A compressed message may grow so many times without a charge: inflating takes 2.7 ns a byte, and
+    # at this ratio a byte received costs us no more than the bytes of small requests do, some 40 ns.
+    _FREE_GROWTH = 16
+    _MOST_GROWTH = 1_032
+    # A DATA frame with so many bytes of a message, or with its end, was worth sending.
+    _WORTH_SENDING = 1_024
+
+# What `Wire.calm` gains: see `Session`.
+cdef double _PER_MESSAGE = 2.0
+cdef double _PER_DATA_FRAME = 2.0
 
 MESSAGE_EVENT = 1
 WRITABLE_EVENT = 2
@@ -52,10 +70,26 @@ def too_much():
 
 
 cdef class Budget:
-    """Bytes that all connections of a server may hold together above their floors."""
+    """What all connections of a server share.
 
-    def __cinit__(self, Py_ssize_t limit):
+    Together they hold at most twice `limit` bytes: the floors of all are at most `limit`, and above its
+    floor a connection gets no more than is left. So one that takes all it can leaves as much to others,
+    and many that do leave a share to the next one.
+
+    Compressed messages that grow out of proportion are work for nothing; together they may grow by
+    `growth_burst` bytes at once and `growth_rate` a second.
+    """
+
+    def __cinit__(self, Py_ssize_t limit, *, double growth_burst=2**22, double growth_rate=2**22):
         self.limit = limit
+        self.growth = self.growth_burst = growth_burst
+        self.growth_rate = growth_rate
+
+    cdef Py_ssize_t room_to_grow(self, double now):
+        if now > self.since:
+            self.growth = min(self.growth_burst, self.growth + (now - self.since) * self.growth_rate)
+            self.since = now
+        return <Py_ssize_t>self.growth
 
 
 cdef class Wire:
@@ -70,8 +104,9 @@ cdef class Wire:
     cdef bint hold(self, Py_ssize_t size):
         """Count `size` bytes more; False, and nothing counted, when there is no room for them."""
         cdef Py_ssize_t after = self.held + size
-        if after > self.floor:
-            if after > self.most or self.budget.used + size > self.budget.limit:
+        cdef Budget budget = self.budget
+        if after > self.floor or after * budget.sessions > budget.limit:
+            if after > self.most or after > budget.limit - budget.used:
                 return False
         self.held = after
         self.budget.used += size
@@ -137,21 +172,31 @@ cdef class Call:
         message = self.first
         if message is None:
             return None
-        if self.others:
-            self.first = self.others.pop(0)
-            self.give_back(min(self.held - self.queued, PyBytes_GET_SIZE(message)))
+        self.first = self.others.popleft() if self.others else None
+        if self.is_streaming:
+            self.give_back(PyBytes_GET_SIZE(message) + _MESSAGE_BYTES)
         else:
-            self.first = None
+            self.give_back(self.held - self.queued)
+        if self.first is None:
             self.consume()
-            # What is queued to be sent, and what has come of the next message, stays held.
-            self.give_back(self.held - self.queued - (self.partial_size if self.partial != NULL else 0))
         return message
 
+    cdef bint hold_own(self, Py_ssize_t size):
+        """Hold for as long as the call is known; without room it is crowded."""
+        if self.wire is None or not self.wire.hold(size):
+            self.is_crowded = True
+            return False
+        self.own += size
+        return True
+
     cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1:
+        """Keep a header, if there is room to."""
         cdef uint32_t need = self.block_size + sizeof(_Entry) + namelen + valuelen
         cdef _Entry entry
         if need > self.block_room:
             room = max(need, 2 * self.block_room, 192)
+            if not self.hold_own(room - self.block_room):
+                return 0
             grown = <char*>realloc(self.block, room)
             if grown == NULL:
                 raise MemoryError
@@ -205,7 +250,7 @@ cdef class Call:
                     self.prefix_size = 0
                     self.complete(message, self.prefix[0])
                     continue
-                self.partial_room = min(self.declared, _FIRST_ROOM)
+                self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
                 self.partial = _new_bytes(NULL, self.partial_room)
                 self.partial_size = 0
                 if size == 0:
@@ -238,23 +283,50 @@ cdef class Call:
         return 0
 
     cdef int complete(self, object message, bint compressed) except -1:
-        """A whole message is here."""
+        """A whole message is here. What was held for its bytes is now held for the message."""
+        cdef Py_ssize_t more = _MESSAGE_BYTES - _PREFIX
         if compressed:
-            message = decompress(self.encoding, message, self.wire.max_message)
-            if not self.wire.hold(PyBytes_GET_SIZE(message)):
-                raise too_much()
-            self.held += PyBytes_GET_SIZE(message)
+            inflated = self.inflate(message)
+            more += PyBytes_GET_SIZE(inflated) - PyBytes_GET_SIZE(message)
+            message = inflated
+        if not self.wire.hold(more):
+            raise too_much()
+        self.held += more
+        self.wire.calm += _PER_MESSAGE
         if self.first is None:
             self.first = message
+            # One event for a queue that was empty: whoever hears of it takes all there is.
+            if self.is_streaming:
+                self.wire.events.append((self, MESSAGE_EVENT))
         elif not self.is_streaming:
             raise InvalidRequest("more than one message where there can be only one")
-        elif self.others is None:
-            self.others = [message]
         else:
+            if self.others is None:
+                self.others = deque()
             self.others.append(message)
-        if self.is_streaming:
-            self.wire.events.append((self, MESSAGE_EVENT))
         return 0
+
+    cdef object inflate(self, object message):
+        """The message that a compressed one stands for.
+
+        Its size is known only as it grows, so it may grow to what there is room for and no further.
+        """
+        cdef Budget budget = self.wire.budget
+        cdef Py_ssize_t free = _FREE_GROWTH * PyBytes_GET_SIZE(message)
+        cdef Py_ssize_t most = min(self.wire.max_message, free + budget.room_to_grow(self.wire.now))
+        # Without success nobody knows how far it got, but deflate cannot grow by more (RFC 1951).
+        cdef Py_ssize_t size = min(most, _MOST_GROWTH * PyBytes_GET_SIZE(message))
+        try:
+            inflated = decompress(self.encoding, message, most)
+            size = PyBytes_GET_SIZE(inflated)
+        except TooLarge:
+            if most < self.wire.max_message:
+                raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
+            raise
+        finally:
+            budget.growth -= max(0, size - free)
+            self.wire.work += 3.0 * size
+        return inflated
 
     cdef void give_back(self, Py_ssize_t size):
         if self.wire is not None and size > 0:
@@ -273,21 +345,30 @@ cdef class Call:
         self.partial = NULL
         Py_XDECREF(partial)
 
+    cdef void drop_received(self):
+        """Nobody wants what has come of this call any more."""
+        self.drop_partial()
+        self.first = None
+        self.others = None
+        self.give_back(self.held - self.queued)
+
     # Sending
 
     cdef bint enqueue(self, bytes message, bint compressed):
         """Queue a message; False, and nothing done, when there is no room to hold it."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + _PREFIX
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
         if not self.wire.hold(size):
             return False
         self.held += size
         self.queued += size
-        self.is_full = self.is_streaming and self.queued > self.wire.queue_room
+        # Set until it is told: whoever waits has to hear of room that others use in between.
+        if self.is_streaming and self.queued > self.wire.queue_room:
+            self.is_full = True
         if self.sending is None:
             self.load(message, compressed)
-        elif self.waiting is None:
-            self.waiting = [(message, compressed)]
         else:
+            if self.waiting is None:
+                self.waiting = deque()
             self.waiting.append((message, compressed))
         return True
 
@@ -303,7 +384,7 @@ cdef class Call:
 
     cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room):
         """Put as much as there is, and fits, into `buffer`; how many bytes that was."""
-        cdef Py_ssize_t at = 0, part, size
+        cdef Py_ssize_t at = 0, freed = 0, part, size
         while self.sending is not None and at < room:
             if self.sent < _PREFIX:
                 part = min(room - at, _PREFIX - self.sent)
@@ -316,13 +397,17 @@ cdef class Call:
             at += part
             self.sent += part
             if self.sent == size + _PREFIX:
+                freed += _MESSAGE_BYTES - _PREFIX
                 if self.waiting:
-                    message, compressed = self.waiting.pop(0)
+                    message, compressed = self.waiting.popleft()
                     self.load(message, compressed)
                 else:
                     self.sending = None
-        self.queued -= at
-        self.give_back(at)
+        if freed or at >= _WORTH_SENDING:
+            self.wire.calm += _PER_DATA_FRAME
+        freed += at
+        self.queued -= freed
+        self.give_back(freed)
         if self.is_full and self.queued <= self.wire.queue_room // 2:
             self.is_full = False
             self.wire.events.append((self, WRITABLE_EVENT))
@@ -341,4 +426,6 @@ cdef class Call:
         self.waiting = None
         if self.wire is not None:
             self.give_back(self.held)
+            self.wire.release(self.own)
+            self.own = 0
             self.wire = None

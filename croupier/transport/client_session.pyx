@@ -31,13 +31,15 @@ cdef enum:
     _OK = 0
     _CANCELLED = 1
     _UNKNOWN = 2
-    _INVALID = 3
     _EXHAUSTED = 8
     _INTERNAL = 13
     _UNAVAILABLE = 14
     _NO_STATUS = -1
     # Stream ids end at 2^31 (this is 2^20 less); before they do, a new connection has to take over.
     _LAST_IDS = 2_146_435_072
+
+# What a call allows the peer beside its answer, in tokens: see `Session`.
+cdef double _PER_CALL = 5.0
 
 cdef bytes _ACCEPTED = ACCEPTED
 
@@ -92,8 +94,9 @@ cdef class ClientCall(Call):
     def cancel(self):
         """Reset the call; nobody is told of its end."""
         self.is_done, self.done = True, None
-        self.code = _CANCELLED
+        self.code, self.is_unprocessed = _CANCELLED, False
         self._reset()
+        self.drop_received()
 
     def abort(self, int code, str message):
         """Reset the call, which ends with a status of our own."""
@@ -116,7 +119,7 @@ cdef class ClientCall(Call):
             return False
         self.is_renewed = True
         self.is_done = self.is_unprocessed = self.is_broken = self.is_ending = self.is_body_submitted = False
-        self.is_remote_ended = self.has_headers = self.is_deferred = False
+        self.is_remote_ended = self.has_headers = self.is_deferred = self.is_crowded = False
         self.own_message, self.queued = None, 0
         return True
 
@@ -181,6 +184,10 @@ cdef class ClientSession(Session):
         return (self.handle != NULL and not self.is_going_away and not self.is_broken
                 and nghttp2_session_get_next_stream_id(self.handle) < _LAST_IDS)
 
+    def skip_to(self, int32_t stream_id):
+        """Give `stream_id` to the next call: ids run out sooner, for those who want to see that."""
+        self.check(nghttp2_session_set_next_stream_id(self.handle, stream_id))
+
     def take_completed(self):
         """The unary calls that have ended since this was asked last, cancelled ones left out."""
         if not self.completed:
@@ -199,6 +206,8 @@ cdef class ClientSession(Session):
         else:
             call.settle(_EXHAUSTED, too_much().message, True)
             self.report(call)
+            # There is nothing to send, but an end to tell of.
+            self.touch()
         return True
 
     def open(self, ClientCall call not None, pairs=(), bytes encoding=None):
@@ -248,6 +257,7 @@ cdef class ClientSession(Session):
         call.stream_id = self.check(
             nghttp2_submit_request(self.handle, NULL, headers, count, &provider, <void*>call))
         self.calls[call.stream_id] = call
+        self.calm += _PER_CALL
         self.touch()
         return 0
 
@@ -267,8 +277,12 @@ cdef class ClientSession(Session):
             nghttp2_session_client_new3(&self.handle, callbacks, <void*>self, option, &memory))
 
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
-        cdef Call call = self.call_of(stream_id)
+        cdef ClientCall call = <ClientCall>self.call_of(stream_id)
         if call is not None:
+            if not call.has_headers:
+                # Informational headers came before, any number of them perhaps: they are nobody's metadata.
+                call.block_size = call.http_status = 0
+                call.reported, call.raw_message, call.raw_details, call.encoding = _NO_STATUS, None, None, None
             call.trailing_at = call.block_size
             call.header_bytes = 0
         return 0
@@ -311,6 +325,8 @@ cdef class ClientSession(Session):
             return 0
         if it.header_bytes > self.max_header_bytes:
             it.abort(_EXHAUSTED, f"the metadata are over the limit of {self.max_header_bytes} bytes")
+        elif it.is_crowded:
+            it.abort(_EXHAUSTED, too_much().message)
         elif it.http_status >= 200 and not it.has_headers:
             it.has_headers = True
             # Trailers only: the headers are the trailers.
@@ -335,9 +351,9 @@ cdef class ClientSession(Session):
         return not (<ClientCall>call).is_done
 
     cdef int on_bad_message(self, Call call, object error) except -1:
-        # What is the caller's fault in a request is the server's in an answer.
+        # Whatever is wrong with an answer but its size is the server's fault.
         code = code_of(error)
-        (<ClientCall>call).abort(_INTERNAL if code == _INVALID else code, error.message)
+        (<ClientCall>call).abort(code if code == _EXHAUSTED else _INTERNAL, error.message)
         return 0
 
     cdef int on_remote_end(self, Call call) except -1:
@@ -368,7 +384,20 @@ cdef class ClientSession(Session):
         if self.handle == NULL:
             it.settle(_UNAVAILABLE, "the connection was lost", True)
         else:
-            it.is_unprocessed = error_code == NGHTTP2_REFUSED_STREAM
+            # Who has begun to answer has seen the call, whatever it says now.
+            it.is_unprocessed = error_code == NGHTTP2_REFUSED_STREAM and not it.has_headers
             it.settle(reset_code(error_code), f"the stream was reset with HTTP/2 error {error_code}", True)
         self.report(it)
+        return 0
+
+    cdef int on_going_away(self) except -1:
+        """Calls that wait behind the peer's limit are not sent any more: they end now, and not when nghttp2
+        comes to them, for which one that is under way has to end."""
+        cdef Call call
+        for call in [*self.calls.values()]:
+            if self.call_of(call.stream_id) is None:
+                nghttp2_session_set_stream_user_data(self.handle, call.stream_id, NULL)
+                del self.calls[call.stream_id]
+                self.on_closed(call, NGHTTP2_REFUSED_STREAM)
+                call.forget()
         return 0

@@ -24,6 +24,9 @@ from croupier.transport.status import RpcError, from_error
 
 _log = logging.getLogger(__name__)
 
+# Messages that a handler gets before others have their turn: a peer may send 200,000 in a megabyte.
+_AT_ONCE = 64
+
 
 class Context:
     """What a handler knows of its call."""
@@ -38,7 +41,8 @@ class Context:
         self._trailing: list[tuple[bytes, bytes]] = []
         self._is_begun = False
         self._encoding = ""
-        self._waiter: asyncio.Future[None] | None = None
+        # A handler may read in one task and write in another.
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def metadata(self) -> Pairs:
@@ -67,21 +71,28 @@ class Context:
 
     async def messages(self) -> AsyncIterator[bytes]:
         """The request's messages, as they come."""
-        call = self._call
+        call, taken = self._call, 0
         while True:
             while (message := call.take()) is not None:
                 yield message
+                taken += 1
+                if taken % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
             if call.is_remote_ended or not call.is_open:
                 return
             await self._wait()
 
-    async def send(self, message: bytes) -> None:
-        """Send a message; waits while the peer does not read."""
+    def put(self, message: bytes) -> None:
+        """Queue a message."""
         self._begin()
         if self.compression and self.compression == self._encoding:
             self._call.send(compress(self.compression, message), True)
         else:
             self._call.send(message)
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; waits while the peer does not read."""
+        self.put(message)
         while self._call.is_open and not self._call.is_writable:
             await self._wait()
 
@@ -104,9 +115,10 @@ class Context:
 
     def notify(self) -> None:
         """Something has come, or there is room again."""
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _begin(self) -> None:
         if self._is_begun:
@@ -121,13 +133,17 @@ class Context:
             self._call.begin(pairs)
 
     async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
 
 
 async def run(call: ServerCall, context: Context) -> None:
     """Run the handler of `call` to its end, within its deadline, and answer."""
     timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
+    if timeout is not None and timeout <= 0:
+        context.fail(DeadlineExceeded("the deadline has passed"))
+        return
     try:
         async with asyncio.timeout(timeout) as limit:
             await _serve(call, context)
@@ -149,5 +165,5 @@ async def _serve(call: ServerCall, context: Context) -> None:
             async for response in responses:
                 await context.send(response)
     else:
-        await context.send(await handler(call.message, context))
+        context.put(await handler(call.message, context))
     context.finish()

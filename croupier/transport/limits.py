@@ -29,13 +29,16 @@ class Limits:
     floor_bytes: int = 2**18
     connection_bytes: int = 64 * 2**20
     total_bytes: int = 128 * 2**20
-    # Streams that a peer may reset: so many at once, and so many a second.
+    # Calls that a peer may reset within their first second: so many at once, and so many a second.
     reset_burst: int = 1000
     reset_rate: int = 200
     # Frames that carry no request and no data (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA). Each
     # request, and each DATA frame that is sent, allows a few more.
     control_burst: int = 1000
     control_rate: int = 100
+    # Bytes by which compressed messages of all connections may grow beyond 16 times their size.
+    growth_burst: int = 2**22
+    growth_rate: int = 2**22
     # nghttp2 counts a frame again for each read that brings a part of its head.
     max_continuations: int = 16
     max_settings: int = 32

@@ -46,6 +46,10 @@ cdef extern from "nghttp2/nghttp2.h":
         nghttp2_frame_hd hd
         nghttp2_headers_category cat
 
+    ctypedef struct nghttp2_rst_stream:
+        nghttp2_frame_hd hd
+        uint32_t error_code
+
     ctypedef struct nghttp2_goaway:
         nghttp2_frame_hd hd
         int32_t last_stream_id
@@ -54,6 +58,7 @@ cdef extern from "nghttp2/nghttp2.h":
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
         nghttp2_headers headers
+        nghttp2_rst_stream rst_stream
         nghttp2_goaway goaway
 
     ctypedef union nghttp2_data_source:
@@ -71,7 +76,12 @@ cdef extern from "nghttp2/nghttp2.h":
     int NGHTTP2_ERR_DEFERRED
     int NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
     int NGHTTP2_ERR_FLOODED
+    int NGHTTP2_ERR_TOO_MANY_CONTINUATIONS
+    int NGHTTP2_ERR_BAD_CLIENT_MAGIC
+    int NGHTTP2_ERR_REFUSED_STREAM
     int NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE
+
+    int NGHTTP2_CLIENT_MAGIC_LEN
 
     int NGHTTP2_DATA
     int NGHTTP2_HEADERS
@@ -99,6 +109,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES
 
     uint32_t NGHTTP2_NO_ERROR
+    uint32_t NGHTTP2_PROTOCOL_ERROR
     uint32_t NGHTTP2_INTERNAL_ERROR
     uint32_t NGHTTP2_REFUSED_STREAM
     uint32_t NGHTTP2_CANCEL
@@ -112,8 +123,8 @@ cdef extern from "nghttp2/nghttp2.h":
         nghttp2_session_callbacks*,
         int (*)(nghttp2_session*, const nghttp2_frame*, const uint8_t*, size_t, const uint8_t*, size_t,
                 uint8_t, void*) noexcept)
-    void nghttp2_session_callbacks_set_on_begin_frame_callback(
-        nghttp2_session_callbacks*, int (*)(nghttp2_session*, const nghttp2_frame_hd*, void*) noexcept)
+    void nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
+        nghttp2_session_callbacks*, int (*)(nghttp2_session*, const nghttp2_frame*, int, void*) noexcept)
     void nghttp2_session_callbacks_set_on_frame_recv_callback(
         nghttp2_session_callbacks*, int (*)(nghttp2_session*, const nghttp2_frame*, void*) noexcept)
     void nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
@@ -147,6 +158,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_session_want_write(nghttp2_session*)
     void* nghttp2_session_get_stream_user_data(nghttp2_session*, int32_t)
     int nghttp2_session_set_stream_user_data(nghttp2_session*, int32_t, void*)
+    int nghttp2_session_get_stream_local_close(nghttp2_session*, int32_t)
     int nghttp2_session_consume_connection(nghttp2_session*, size_t)
     int nghttp2_session_consume_stream(nghttp2_session*, int32_t, size_t)
     int nghttp2_session_set_local_window_size(nghttp2_session*, uint8_t, int32_t, int32_t)
@@ -154,6 +166,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_session_terminate_session(nghttp2_session*, uint32_t)
     int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session*)
     uint32_t nghttp2_session_get_next_stream_id(nghttp2_session*)
+    int nghttp2_session_set_next_stream_id(nghttp2_session*, int32_t)
 
     int nghttp2_submit_settings(nghttp2_session*, uint8_t, const nghttp2_settings_entry*, size_t)
     int nghttp2_submit_ping(nghttp2_session*, uint8_t, const uint8_t*)

@@ -69,7 +69,9 @@ class Server:
         self._rng = rng or Random()  # noqa: S311 - spreads load, keeps no secret
         self._routes: dict[bytes, Route] = {}
         self._batch: BatchHandler | None = None
-        self._budget = Budget(limits.total_bytes)
+        self._budget = Budget(
+            limits.total_bytes, growth_burst=limits.growth_burst, growth_rate=limits.growth_rate
+        )
         self._connections: set[_ServerConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: Listener | None = None

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from croupier.transport.call cimport Call
 from croupier.transport.session cimport Session
@@ -34,6 +34,7 @@ cdef class ServerSession(Session):
     cdef bytes last_path
     cdef Route last_route
 
+    cdef int _reset(self, ServerCall call, uint32_t code) except -1
     cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size)
     cdef int _refuse_form(self, ServerCall call) except -1
     cdef int _refuse(self, ServerCall call, error, trailing=*) except -1

@@ -20,7 +20,7 @@ from base64 import b64encode
 
 from croupier.transport.call cimport Budget, Call, set_header
 from croupier.transport.nghttp2 cimport *
-from croupier.transport.session cimport MAX_PAIRS, Session, memory, put_pairs
+from croupier.transport.session cimport MAX_PAIRS, Session, check_pairs, memory, put_pairs
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge, Unimplemented
 from croupier.transport.call import too_much
@@ -36,6 +36,14 @@ cdef enum:
     _TE = 4
     _OVERFLOW = 8
     _BAD_TIMEOUT = 16
+    # Resets of calls that are older come from time-outs and from callers who hung up.
+    _YOUNG_SECONDS = 1
+    # What a call takes here and in nghttp2, and what a task for its handler takes beside (measured: TODO).
+    _CALL_BYTES = 1_024
+    _TASK_BYTES = 8_192
+
+cdef double _PER_REQUEST = 5.0
+cdef double _CALL_WORK = 3_000.0
 
 cdef bytes _DETAILS = DETAILS_KEY.encode()
 cdef tuple _ACCEPT = (b"grpc-accept-encoding", ACCEPTED)
@@ -79,18 +87,24 @@ cdef class ServerCall(Call):
         if not self.enqueue(message, False):
             self.fail_full()
         elif self.end():
-            self.submit((), True)
+            if self.is_begun:
+                self.resume()
+            else:
+                self.submit((), True)
 
     def fail(self, int code, str message, bytes details=b"", trailing=()):
         """Answer with a gRPC status; `details` is a serialized google.rpc.Status."""
-        if not self.end():
+        cdef list trailers = [(b"grpc-status", str(code).encode())]
+        if self.is_answered or self.wire is None:
             return
-        self.trailers = [(b"grpc-status", str(code).encode())]
         if message:
-            self.trailers.append((b"grpc-message", percent_encode(message)))
+            trailers.append((b"grpc-message", percent_encode(message)))
         if details:
-            self.trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
-        self.trailers.extend(trailing)
+            trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
+        trailers.extend(trailing)
+        check_pairs(trailers)
+        self.end()
+        self.trailers = trailers
         if self.is_begun:
             self.resume()
         else:
@@ -99,7 +113,7 @@ cdef class ServerCall(Call):
     def begin(self, pairs=()):
         """Send the initial metadata; (name, value) bytes."""
         if self.is_open and not self.is_begun:
-            self.submit(pairs, True)
+            self.submit([*pairs], True)
 
     def send(self, bytes message not None, bint compressed=False):
         """Queue a message; see `is_writable`."""
@@ -114,10 +128,12 @@ cdef class ServerCall(Call):
 
     def finish(self, trailing=()):
         """End with OK, after what is queued."""
+        cdef list trailers = [(b"grpc-status", b"0"), *trailing] if trailing else None
+        if trailers is not None:
+            check_pairs(trailers)
         if not self.end():
             return
-        if trailing:
-            self.trailers = [(b"grpc-status", b"0"), *trailing]
+        self.trailers = trailers
         if self.is_begun:
             self.resume()
         else:
@@ -148,13 +164,13 @@ cdef class ServerCall(Call):
         cdef nghttp2_data_provider provider
         cdef int count = 2
         cdef uint8_t still = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
-        self.is_begun = True
         set_header(&headers[0], b":status", 7, b"200", 3, still)
         set_header(&headers[1], b"content-type", 12, b"application/grpc", 16, still)
         if pairs:
             if pairs[0][0] == b":status":
                 count = 0
             count = put_pairs(headers, count, pairs)
+        self.is_begun = True
         provider.source.ptr = <void*>self
         provider.read_callback = _read_body
         nghttp2_submit_response(self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL)
@@ -194,6 +210,8 @@ cdef class ServerSession(Session):
 
     def __init__(self, limits, double now, dict routes, Budget budget=None):
         self.routes, self.batch = routes, []
+        # The client's preface comes ahead of all frames.
+        self.payload_left = NGHTTP2_CLIENT_MAGIC_LEN
         Session.__init__(self, limits, now, budget)
 
     def take_batch(self):
@@ -201,24 +219,30 @@ cdef class ServerSession(Session):
         if not self.batch:
             return ()
         batch, self.batch = self.batch, []
-        return batch
+        return [call for call in batch if call.is_open]
 
     def expire(self, double arrived, double answered):
         """Refuse unary requests that arrived before `arrived` and are not whole.
 
-        A peer that has gone on sending since its call was answered before `answered` is told to stop (RFC 9113,
-        8.1). Not at once: grpcio then reports INTERNAL in place of the status that it was sent.
+        An answer has as long to leave: who has not read it by then is not going to. A peer that has gone on
+        sending since its call was answered before `answered` is told to stop (RFC 9113, 8.1). Not at once:
+        grpcio then reports INTERNAL in place of the status that it was sent.
         """
         cdef ServerCall call
         for call in self.calls.values():
-            if call.is_remote_ended:
-                continue
             if call.is_answered:
-                if call.ended_at < answered:
-                    nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, call.stream_id, NGHTTP2_NO_ERROR)
-                    self.touch()
-            elif call.arrived < arrived and not call.is_streaming:
+                if call.ended_at < arrived:
+                    self._reset(call, NGHTTP2_CANCEL)
+                # A reset would cut off what is still to be sent of the answer.
+                elif call.ended_at < answered and nghttp2_session_get_stream_local_close(self.handle, call.stream_id):
+                    self._reset(call, NGHTTP2_NO_ERROR)
+            elif call.arrived < arrived and not call.is_remote_ended and not call.is_streaming:
                 call.fail(4, "the request did not arrive in time")
+
+    cdef int _reset(self, ServerCall call, uint32_t code) except -1:
+        nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, call.stream_id, code)
+        self.touch()
+        return 0
 
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
         return self.check(
@@ -243,6 +267,9 @@ cdef class ServerSession(Session):
         call.arrived, call.deadline = self.now, INFINITY
         self.calls[stream_id] = call
         nghttp2_session_set_stream_user_data(self.handle, stream_id, <void*>call)
+        self.work += _CALL_WORK
+        if call.hold_own(_CALL_BYTES):
+            self.calm += _PER_REQUEST
         return 0
 
     cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
@@ -297,6 +324,11 @@ cdef class ServerSession(Session):
             # Storing ended at the limit, so nothing else can be said of this request.
             self._refuse(it, TooLarge(f"the metadata are over the limit of {self.max_header_bytes} bytes"))
             return 0
+        if it.route is not None and not it.route.is_batch:
+            it.hold_own(_TASK_BYTES)
+        if it.is_crowded:
+            self._refuse(it, too_much())
+            return 0
         if it.seen != (_POST | _CONTENT_TYPE | _TE) or it.route is None or it.encoding == "":
             self._refuse_form(it)
             return 0
@@ -325,6 +357,15 @@ cdef class ServerSession(Session):
         call.fail(status.code, status.message, status.details, trailing)
         return 0
 
+    cdef int on_reset(self, Call call) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if it.is_answered or self.now - it.arrived >= _YOUNG_SECONDS:
+            return 0
+        return self.spend_reset()
+
+    cdef int on_misuse(self) except -1:
+        return self.spend_reset()
+
     cdef bint is_wanted(self, Call call):
         return not (<ServerCall>call).is_answered
 
@@ -334,6 +375,7 @@ cdef class ServerSession(Session):
         on_cancel = it.on_cancel
         is_known = it.is_streaming or it.is_delivered
         self._refuse(it, error)
+        it.drop_received()
         if is_known:
             self._tell_cancelled(it, on_cancel)
         return 0

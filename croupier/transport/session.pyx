@@ -9,14 +9,22 @@ There is no asyncio here, and no clock: `now` is passed in, in seconds. Callback
 they collect, and never call out. nghttp2 keeps the protocol's rules (RFC 9113), HPACK and flow control, and
 sends RST_STREAM or GOAWAY with the right code where a peer breaks them. What is left to bound is here:
 
-1. Frames that carry neither a request nor data cost a token (`_on_begin_frame`); requests and DATA frames that
-   were sent bring some back, and so does time. A peer without tokens gets GOAWAY(ENHANCE_YOUR_CALM).
-2. Resets, acknowledgements, CONTINUATION and SETTINGS are bounded by nghttp2's own options.
-3. Bytes held are counted by `Wire.hold`; a header list is not stored beyond its limit.
+1. Frames cost tokens (`_price`), and what is of use brings some back: a request, a message, a DATA frame that
+   was worth sending; so does time. A peer without tokens gets GOAWAY(ENHANCE_YOUR_CALM). Heads of frames are
+   read ahead of nghttp2, which does not tell of those that it ignores.
+2. Calls that are reset while they are young, and those that have to be reset for what the peer did, cost of
+   a second kind of token.
+3. Acknowledgements, CONTINUATION and SETTINGS entries are bounded by nghttp2's own options, and so are
+   resets of every kind once more.
+4. What is kept is counted by `Wire.hold`; a header list is not kept beyond its limit.
+5. Work is estimated as it is done, and `turn` ends it for now: what a peer may do is not all done at once.
+
+A new connection has few tokens and earns more: who connects again and again gains nothing by it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyObject_Calloc, PyObject_Free, PyObject_Malloc, PyObject_Realloc
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
@@ -31,14 +39,26 @@ cdef enum:
     # No frame that is sent is larger: HTTP/2's least maximum of a frame, its head, and the client's preface.
     _LARGEST_FRAME = 16_384 + 9 + 24
     # A list so many times too long is an attack, not a mistake.
-    _HEADER_EXCESS = 16
-    # What a peer may go on sending after its call was answered.
-    _SURPLUS = 131_072
+    _HEADER_EXCESS = 4
     # The share of a stream's window that may have been read before nghttp2 is told.
     _LAG_SHARE = 4
+    _HEAD = 9
+    # A DATA frame with less has to bring a message, or it costs.
+    _SMALL_DATA = 64
+    # Frames are counted so many ahead of what they earn: DATA by its size, HEADERS as several.
+    _STRIDE = 32
+    _HEADERS_WEIGHT = 4
+    # Tokens that every new connection has; more is earned.
+    _FIRST_TOKENS = 100
 
-cdef double _PER_REQUEST = 4.0
-cdef double _PER_DATA_FRAME = 2.0
+# SETTINGS has nghttp2 look at every stream (8 µs, and 15 ns more for each that is open).
+cdef double _PER_SETTINGS = 16.0
+# A header list over the limit is read for nothing: up to 0.2 ms.
+cdef double _PER_EXCESS = 50.0
+# What things take, in nanoseconds: estimates, for `turn`.
+cdef double _FRAME_WORK = 100.0
+cdef double _HEADER_WORK = 3.0
+cdef double _DATA_WORK = 0.25
 
 # `drain` copies frames here: one buffer for the process, since only one thread at a time holds the GIL.
 cdef uint8_t _scratch[_SCRATCH]
@@ -70,16 +90,20 @@ cdef class Session(Wire):
 
     def __init__(self, limits, double now, Budget budget=None):
         self.limits = limits
-        self.budget = budget if budget is not None else Budget(limits.total_bytes)
+        self.budget = budget if budget is not None else Budget(
+            limits.total_bytes, growth_burst=limits.growth_burst, growth_rate=limits.growth_rate)
         self.floor, self.most = limits.floor_bytes, limits.connection_bytes
         self.max_message, self.queue_room = limits.max_message_bytes, limits.stream_queue
         self.max_header_bytes = limits.max_header_bytes
         self.lag = limits.stream_window // _LAG_SHARE // 4
-        self.calm = self.calm_most = limits.control_burst
-        self.calm_rate = limits.control_rate
+        self.calm_most, self.calm_rate = limits.control_burst, limits.control_rate
+        self.resets_most, self.resets_rate = limits.reset_burst, limits.reset_rate
+        self.calm, self.resets = _first_tokens(self.calm_most), _first_tokens(self.resets_most)
+        self.turn = INFINITY
         self.now = now
         self.calls, self.events = {}, []
         self._open()
+        self.budget.sessions += 1
 
     def __dealloc__(self):
         if self.handle != NULL:
@@ -94,7 +118,7 @@ cdef class Session(Wire):
         try:
             nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, _on_begin_headers)
             nghttp2_session_callbacks_set_on_header_callback(callbacks, _on_header)
-            nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, _on_begin_frame)
+            nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, _on_invalid_frame)
             nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, _on_frame_recv)
             nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, _on_data_chunk)
             nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, _on_stream_close)
@@ -105,7 +129,10 @@ cdef class Session(Wire):
             nghttp2_option_set_max_outbound_ack(option, limits.control_burst)
             nghttp2_option_set_max_settings(option, limits.max_settings)
             nghttp2_option_set_max_continuations(option, limits.max_continuations)
-            nghttp2_option_set_stream_reset_rate_limit(option, limits.reset_burst, limits.reset_rate)
+            # Old calls are left out in our own count: a peer may reset all that it has open.
+            nghttp2_option_set_stream_reset_rate_limit(
+                option, limits.reset_burst + limits.max_concurrent_streams,
+                limits.reset_rate + limits.max_concurrent_streams)
             self.open_handle(callbacks, option)
         finally:
             nghttp2_session_callbacks_del(callbacks)
@@ -134,18 +161,39 @@ cdef class Session(Wire):
     # What the owner of the connection calls
 
     def receive(self, const uint8_t[::1] data, double now):
-        """Take in what the peer sent, at `now` in seconds. Never raises for what a peer does."""
-        self.calm = min(self.calm_most, self.calm + (now - self.now) * self.calm_rate)
-        self.now = now
-        if self.handle == NULL or self.is_broken or data.shape[0] == 0:
-            return
-        cdef Py_ssize_t taken = nghttp2_session_mem_recv(self.handle, &data[0], data.shape[0])
-        if taken < 0:
-            self.is_broken = True
-            flooded = taken == NGHTTP2_ERR_FLOODED or self.calm < 0
-            self.terminate(NGHTTP2_ENHANCE_YOUR_CALM if flooded else NGHTTP2_INTERNAL_ERROR)
-        self.touch()
-        self._raise_failure()
+        """Take in what the peer sent, at `now` in seconds. Never raises for what a peer does.
+
+        Returns how much was taken. That is everything, unless `turn` is over: then the rest is to be passed
+        in the next turn, ahead of what comes after it. A session that was closed takes nothing.
+        """
+        cdef Py_ssize_t size = data.shape[0], at = 0, upto, taken
+        if self.handle == NULL:
+            return 0
+        self._pass_time(now)
+        self.work = 0.0
+        while at < size:
+            if self.is_broken:
+                return size
+            if self.work > self.turn:
+                break
+            upto = at + self._count_frames(&data[at], size - at)
+            taken = 0
+            if upto > at:
+                taken = nghttp2_session_mem_recv(self.handle, &data[at], upto - at)
+            if taken < 0 or self.calm < 0:
+                self.is_broken = True
+                self.terminate(self._reason(taken))
+            at = upto
+            self.touch()
+            self._raise_failure()
+        return at
+
+    def _reason(self, int error):
+        if self.calm < 0 or error == NGHTTP2_ERR_FLOODED or error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+            return NGHTTP2_ENHANCE_YOUR_CALM
+        if error == NGHTTP2_ERR_BAD_CLIENT_MAGIC:
+            return NGHTTP2_PROTOCOL_ERROR
+        return NGHTTP2_INTERNAL_ERROR
 
     def drain(self):
         """The bytes to send now, at most 256 KiB; `has_more` tells whether to ask again."""
@@ -188,6 +236,11 @@ cdef class Session(Wire):
         events, self.events = self.events, []
         return events
 
+    def count_unsent(self, Py_ssize_t size):
+        """Hold what was drained and could not be sent yet: `size` bytes by now."""
+        self.release(self.unsent - size)
+        self.unsent = size
+
     def ping(self, double now):
         """Ask the peer for a sign of life; `ping_at` is 0 again once it has answered."""
         if self.handle != NULL and not self.ping_at:
@@ -223,6 +276,7 @@ cdef class Session(Wire):
         handle, self.handle = self.handle, NULL
         self.is_dirty = False
         nghttp2_session_del(handle)
+        self.budget.sessions -= 1
         self.is_broken = True
         calls, self.calls = self.calls, {}
         for call in calls.values():
@@ -253,6 +307,14 @@ cdef class Session(Wire):
     cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
         return 0
 
+    cdef int on_reset(self, Call call) except -1:
+        """The peer has reset a call that was open. Returns what its callback has to."""
+        return 0
+
+    cdef int on_misuse(self) except -1:
+        """A call cannot go on for what the peer did."""
+        return 0
+
     cdef bint is_wanted(self, Call call):
         return True
 
@@ -263,6 +325,9 @@ cdef class Session(Wire):
         return 0
 
     cdef int on_closed(self, Call call, uint32_t error_code) except -1:
+        return 0
+
+    cdef int on_going_away(self) except -1:
         return 0
 
     cdef int _raise_failure(self) except -1:
@@ -276,12 +341,72 @@ cdef class Session(Wire):
         self.failure = error
         return NGHTTP2_ERR_CALLBACK_FAILURE
 
-    cdef int _spend(self, double tokens):
-        self.calm -= tokens
-        if self.calm < 0 and not self.is_broken:
-            self.is_broken = True
-            self.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
+    cdef int _pass_time(self, double now) except -1:
+        cdef double passed = now - self.now
+        self.now = now
+        self.calm = min(self.calm_most, self.calm + passed * self.calm_rate)
+        self.resets = min(self.resets_most, self.resets + passed * self.resets_rate)
         return 0
+
+    cdef int spend(self, double tokens):
+        """Returns what a callback has to: without tokens nghttp2 reads no further."""
+        self.calm -= tokens
+        return NGHTTP2_ERR_CALLBACK_FAILURE if self.calm < 0 else 0
+
+    cdef int spend_reset(self):
+        self.resets -= 1.0
+        return self.spend(0.0 if self.resets >= 0 else self.calm + 1.0)
+
+    cdef Py_ssize_t _count_frames(self, const uint8_t* data, Py_ssize_t size):
+        """Charge for some frames; returns where they end, or `size` when that is later.
+
+        The frame that cannot be paid any more is left out.
+        """
+        cdef Py_ssize_t at = self.payload_left, begin, part, length, weight = 0
+        cdef const uint8_t* head
+        if at >= size:
+            self.payload_left = at - size
+            return size
+        self.payload_left = 0
+        while at < size:
+            begin = at
+            if self.head_size == 0 and size - at >= _HEAD:
+                head = data + at
+                at += _HEAD
+            else:
+                part = min(_HEAD - self.head_size, size - at)
+                memcpy(self.head + self.head_size, data + at, part)
+                self.head_size += part
+                at += part
+                if self.head_size < _HEAD:
+                    return size
+                head = self.head
+                self.head_size = 0
+            length = (<Py_ssize_t>head[0] << 16) | (head[1] << 8) | head[2]
+            weight += (length >> 11) + (_HEADERS_WEIGHT if head[3] == NGHTTP2_HEADERS else 1)
+            if weight > _STRIDE and begin > 0:
+                return begin
+            self.work += _FRAME_WORK
+            self.calm -= self._price(head, length)
+            if self.calm < 0:
+                return begin
+            at += length
+        self.payload_left = at - size
+        return size
+
+    cdef double _price(self, const uint8_t* head, Py_ssize_t length):
+        cdef int kind = head[3]
+        if kind == NGHTTP2_DATA and length >= _SMALL_DATA:
+            return 0.0
+        # The first SETTINGS is free, or those of a peer with little allowed could not pay it.
+        if kind == NGHTTP2_SETTINGS and length > 0 and self.is_settled:
+            return _PER_SETTINGS + len(self.calls) / _PER_SETTINGS
+        return 1.0
+
+
+cdef double _first_tokens(double most):
+    """A tenth of all, but not so few that a well-behaved peer could not begin."""
+    return max(most / 10, min(most, <double>_FIRST_TOKENS))
 
 
 cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
@@ -296,22 +421,35 @@ cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
     return at
 
 
+cdef int check_pairs(list pairs) except -1:
+    """Raise now what `put_pairs` would raise when nobody can hear of it but the whole connection."""
+    cdef bytes name, value
+    if len(pairs) > MAX_PAIRS - 2:
+        raise InternalError("too many metadata")
+    for name, value in pairs:
+        pass
+    return 0
+
+
 # What nghttp2 calls. `user` is the session, which outlives its handle.
 
-cdef int _on_begin_frame(nghttp2_session* handle, const nghttp2_frame_hd* head, void* user) noexcept:
+cdef int _on_invalid_frame(
+    nghttp2_session* handle, const nghttp2_frame* frame, int error, void* user
+) noexcept:
     cdef Session session = <Session>user
-    cdef int kind = head.type
-    if kind == NGHTTP2_HEADERS:
-        session.calm = min(session.calm_most, session.calm + _PER_REQUEST)
-    elif kind != NGHTTP2_DATA or (head.length == 0 and not head.flags & NGHTTP2_FLAG_END_STREAM):
-        session._spend(1.0)
-    return 0
+    # Refused streams are none that would be counted somewhere else. Other errors are seen as they are answered.
+    if error != NGHTTP2_ERR_REFUSED_STREAM:
+        return 0
+    try:
+        return session.on_misuse()
+    except BaseException as failure:
+        return session._fail(failure)
 
 
 cdef int _on_begin_headers(nghttp2_session* handle, const nghttp2_frame* frame, void* user) noexcept:
     cdef Session session = <Session>user
     try:
-        session.headers_since = session.now
+        session.headers_since, session.headers_of = session.now, frame.hd.stream_id
         session.on_headers_begin(frame.hd.stream_id, frame.headers.cat)
     except BaseException as error:
         return session._fail(error)
@@ -328,10 +466,12 @@ cdef int _on_header(
     if found == NULL:
         return 0
     call = <Call>found
+    cdef bint was_within = call.header_bytes <= session.max_header_bytes
+    session.work += (namelen + valuelen) * _HEADER_WORK
     if not call.count_header(namelen, valuelen, session.max_header_bytes):
         if call.header_bytes > _HEADER_EXCESS * session.max_header_bytes:
-            session._spend(session.calm + 1.0)
-        return 0
+            return session.spend(session.calm + 1.0)
+        return session.spend(_PER_EXCESS if was_within else 0.0)
     try:
         session.on_header(call, frame.headers.cat, name, namelen, value, valuelen)
     except BaseException as error:
@@ -353,6 +493,10 @@ cdef int _on_frame_recv(nghttp2_session* handle, const nghttp2_frame* frame, voi
             if call is not None and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
                 call.is_remote_ended = True
                 session.on_remote_end(call)
+        elif kind == NGHTTP2_RST_STREAM:
+            call = session.call_of(frame.hd.stream_id)
+            if call is not None:
+                return session.on_reset(call)
         elif kind == NGHTTP2_PING:
             if frame.hd.flags & NGHTTP2_FLAG_ACK:
                 session.ping_at = 0.0
@@ -360,6 +504,7 @@ cdef int _on_frame_recv(nghttp2_session* handle, const nghttp2_frame* frame, voi
             session.is_settled = True
         elif kind == NGHTTP2_GOAWAY:
             session.is_going_away = True
+            session.on_going_away()
     except BaseException as error:
         return session._fail(error)
     return 0
@@ -370,6 +515,7 @@ cdef int _on_data_chunk(
 ) noexcept:
     cdef Session session = <Session>user
     cdef Call call
+    session.work += size * _DATA_WORK
     nghttp2_session_consume_connection(handle, size)
     try:
         call = session.call_of(stream_id)
@@ -378,9 +524,8 @@ cdef int _on_data_chunk(
             return 0
         call.unconsumed += size
         if not session.is_wanted(call):
-            # The peer may not know yet; a stream's window that stays shut bounds what it can send.
-            if call.unconsumed > _SURPLUS:
-                nghttp2_submit_rst_stream(handle, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR)
+            # The peer may not know yet; a stream's window that stays shut bounds what it can send. No reset:
+            # nghttp2 would drop an answer that still waits, and grpcio says INTERNAL in place of one it got.
             return 0
         if not session.hold(size):
             session.on_bad_message(call, too_much())
@@ -402,6 +547,9 @@ cdef int _on_data_chunk(
 cdef int _on_stream_close(nghttp2_session* handle, int32_t stream_id, uint32_t error_code, void* user) noexcept:
     cdef Session session = <Session>user
     cdef Call call
+    if stream_id == session.headers_of:
+        # nghttp2 has reset it for what they say, and tells of no end of them.
+        session.headers_since = 0.0
     try:
         call = session.calls.pop(stream_id, None)
         if call is not None:
@@ -414,8 +562,22 @@ cdef int _on_stream_close(nghttp2_session* handle, int32_t stream_id, uint32_t e
 
 cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, void* user) noexcept:
     cdef Session session = <Session>user
-    if frame.hd.type == NGHTTP2_DATA:
-        session.calm = min(session.calm_most, session.calm + _PER_DATA_FRAME)
+    cdef int kind = frame.hd.type
+    cdef uint32_t code
+    if kind != NGHTTP2_RST_STREAM and kind != NGHTTP2_GOAWAY:
+        return 0
+    try:
+        if kind == NGHTTP2_RST_STREAM:
+            code = frame.rst_stream.error_code
+            if code != NGHTTP2_NO_ERROR and code != NGHTTP2_CANCEL and code != NGHTTP2_REFUSED_STREAM:
+                session.on_misuse()
+        # nghttp2 has counted too many resets. It would go on to read until all calls have ended.
+        if session.calm < 0 or (kind == NGHTTP2_GOAWAY and frame.goaway.error_code == NGHTTP2_INTERNAL_ERROR):
+            if not session.is_broken:
+                session.is_broken = True
+                session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)
+    except BaseException as error:
+        return session._fail(error)
     return 0
 
 

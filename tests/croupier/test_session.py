@@ -59,6 +59,14 @@ class TestUnary:
         first.reply(b"")
         second.reply(b"")
 
+    def test_metadata_may_come_ahead_of_the_reply(self, pair: Pair) -> None:
+        call, served = pair.unary()
+        served.begin([(b"k", b"v")])
+        pair.pump()
+        served.reply(b"answer")
+        pair.pump()
+        assert (call.code, call.message, call.raw_metadata()) == (0, b"answer", [(b"k", b"v")])
+
     def test_many_calls_come_in_one_batch(self) -> None:
         pair = Pair()
         calls = [pair.start(request=b"%d" % number) for number in range(50)]

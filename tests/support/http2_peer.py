@@ -81,7 +81,7 @@ def message(body: bytes = b"", compressed: int = 0) -> bytes:
     return struct.pack(">BI", compressed, len(body)) + body
 
 
-def request_fields(path: str, *extra: tuple[str, str], **changed: str | None) -> Fields:
+def request_fields(path: str, /, *extra: tuple[str, str], **changed: str | None) -> Fields:
     """The headers of a gRPC request. In `changed`, names go without a colon and with `_` for `-`;
     None leaves a header out."""
     fields: dict[str, str | None] = {

@@ -75,7 +75,7 @@ class Pair:
 
     def deliver(self, session: Session, data: bytes) -> int:
         for part in self.cut(data):
-            session.receive(part, self.now)
+            assert session.receive(part, self.now) == len(part)
             self.collect()
         return len(data)
 
