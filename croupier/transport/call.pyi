@@ -1,22 +1,7 @@
 from typing import Any
 
-from croupier.errors import TooLarge
-
 MESSAGE_EVENT: int
 WRITABLE_EVENT: int
-
-def too_much() -> TooLarge: ...
-
-class Budget:
-    used: int
-    limit: int
-    def __init__(
-        self, limit: int, *, growth_burst: float = 4_194_304, growth_rate: float = 4_194_304
-    ) -> None: ...
-
-class Wire:
-    wake: Any
-    held: int
 
 class Call:
     tag: Any

@@ -32,8 +32,11 @@ from croupier.transport.nghttp2 cimport (
     nghttp2_session_resume_data,
 )
 
+from croupier.transport.wire cimport Budget
+
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.transport.compression import decompress
+from croupier.transport.wire import too_much
 
 cdef extern from "Python.h":
     PyObject* _new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t) except NULL
@@ -56,65 +59,12 @@ cdef enum:
     # A DATA frame with so many bytes of a message, or with its end, was worth sending.
     _WORTH_SENDING = 1_024
 
-# What `Wire.calm` gains: see `Session`.
+# What `Wire.calm` gains: see `Meter`.
 cdef double _PER_MESSAGE = 2.0
 cdef double _PER_DATA_FRAME = 2.0
 
 MESSAGE_EVENT = 1
 WRITABLE_EVENT = 2
-
-
-def too_much():
-    """The error for bytes that there is no room to hold."""
-    return TooLarge("too much is held for this connection already", reason="CONNECTION_FULL")
-
-
-cdef class Budget:
-    """What all connections of a server share.
-
-    Together they hold at most twice `limit` bytes: the floors of all are at most `limit`, and above its
-    floor a connection gets no more than is left. So one that takes all it can leaves as much to others,
-    and many that do leave a share to the next one.
-
-    Compressed messages that grow out of proportion are work for nothing; together they may grow by
-    `growth_burst` bytes at once and `growth_rate` a second.
-    """
-
-    def __cinit__(self, Py_ssize_t limit, *, double growth_burst=2**22, double growth_rate=2**22):
-        self.limit = limit
-        self.growth = self.growth_burst = growth_burst
-        self.growth_rate = growth_rate
-
-    cdef Py_ssize_t room_to_grow(self, double now):
-        if now > self.since:
-            self.growth = min(self.growth_burst, self.growth + (now - self.since) * self.growth_rate)
-            self.since = now
-        return <Py_ssize_t>self.growth
-
-
-cdef class Wire:
-    """A connection as its calls see it: `wake` is called once when there is something to send."""
-
-    cdef void touch(self):
-        if not self.is_dirty:
-            self.is_dirty = True
-            if self.wake is not None:
-                self.wake()
-
-    cdef bint hold(self, Py_ssize_t size):
-        """Count `size` bytes more; False, and nothing counted, when there is no room for them."""
-        cdef Py_ssize_t after = self.held + size
-        cdef Budget budget = self.budget
-        if after > self.floor or after * budget.sessions > budget.limit:
-            if after > self.most or after > budget.limit - budget.used:
-                return False
-        self.held = after
-        self.budget.used += size
-        return True
-
-    cdef void release(self, Py_ssize_t size):
-        self.held -= size
-        self.budget.used -= size
 
 
 cdef class Call:

@@ -1,8 +1,9 @@
 from collections.abc import Callable, Iterable, Sequence
 
-from croupier.transport.call import Budget, Call
+from croupier.transport.call import Call
 from croupier.transport.limits import Limits
 from croupier.transport.session import Session
+from croupier.transport.wire import Budget
 
 HEADERS: int
 CLOSED: int

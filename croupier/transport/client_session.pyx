@@ -16,11 +16,13 @@ from libc.string cimport memcmp
 
 from base64 import b64decode
 
-from croupier.transport.call cimport Budget, Call, set_header
+from croupier.transport.allocator cimport memory
+from croupier.transport.call cimport Call, set_header
 from croupier.transport.nghttp2 cimport *
-from croupier.transport.session cimport MAX_PAIRS, Session, memory, put_pairs
+from croupier.transport.session cimport MAX_PAIRS, Session, put_pairs
+from croupier.transport.wire cimport Budget
 
-from croupier.transport.call import too_much
+from croupier.transport.wire import too_much
 from croupier.transport.compression import ACCEPTED
 from croupier.transport.metadata import percent_decode
 from croupier.transport.status import code_of, http_status_code, reset_code

@@ -25,7 +25,6 @@ from typing import Any, TypeAlias
 from croupier.errors import InternalError
 from croupier.settings import ServerTls
 from croupier.transport import context as contexts
-from croupier.transport.call import Budget
 from croupier.transport.connection import Connection
 from croupier.transport.context import Context
 from croupier.transport.health import Health
@@ -35,6 +34,7 @@ from croupier.transport.reflection import Reflection
 from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
 from croupier.transport.status import from_error
 from croupier.transport.tls import ServerContext
+from croupier.transport.wire import Budget
 
 _log = logging.getLogger(__name__)
 

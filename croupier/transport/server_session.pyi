@@ -1,9 +1,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from croupier.transport.call import Budget, Call
+from croupier.transport.call import Call
 from croupier.transport.limits import Limits
 from croupier.transport.session import Session
+from croupier.transport.wire import Budget
 
 OPENED: int
 READY: int

@@ -18,12 +18,14 @@ from libc.string cimport memcmp
 
 from base64 import b64encode
 
-from croupier.transport.call cimport Budget, Call, set_header
+from croupier.transport.allocator cimport memory
+from croupier.transport.call cimport Call, set_header
 from croupier.transport.nghttp2 cimport *
-from croupier.transport.session cimport MAX_PAIRS, Session, check_pairs, memory, put_pairs
+from croupier.transport.session cimport MAX_PAIRS, Session, check_pairs, put_pairs
+from croupier.transport.wire cimport Budget
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge, Unimplemented
-from croupier.transport.call import too_much
+from croupier.transport.wire import too_much
 from croupier.transport.compression import ACCEPTED
 from croupier.transport.metadata import percent_encode
 from croupier.transport.status import DETAILS_KEY, from_error

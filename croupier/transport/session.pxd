@@ -1,10 +1,10 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
-from croupier.transport.call cimport Call, Wire
+from croupier.transport.call cimport Call
+from croupier.transport.meter cimport Meter
 from croupier.transport.nghttp2 cimport (
     nghttp2_frame,
     nghttp2_headers_category,
-    nghttp2_mem,
     nghttp2_nv,
     nghttp2_option,
     nghttp2_session,
@@ -15,26 +15,13 @@ cdef enum:
     MAX_PAIRS = 64
 
 
-cdef class Session(Wire):
+cdef class Session(Meter):
     cdef readonly object limits
-    cdef dict calls
     cdef object failure
-    cdef double calm_most
-    cdef double calm_rate
-    cdef double resets
-    cdef double resets_most
-    cdef double resets_rate
-    # Work after which `receive` lets others have their turn, in nanoseconds or so; unlimited unless set.
-    cdef public double turn
-    # The frame head that is arriving, and what is to come of the payload behind the last one.
-    cdef uint8_t head[9]
-    cdef uint8_t head_size
-    cdef Py_ssize_t payload_left
     cdef Py_ssize_t unsent
     cdef uint32_t max_header_bytes
     cdef Py_ssize_t lag
     cdef readonly double ping_at
-    cdef readonly bint is_settled
     cdef readonly bint is_going_away
     cdef readonly bint is_broken
     cdef readonly double headers_since
@@ -44,11 +31,6 @@ cdef class Session(Wire):
     cdef int _submit_settings(self) except -1
     cdef int _raise_failure(self) except -1
     cdef int _fail(self, error)
-    cdef int _pass_time(self, double now) except -1
-    cdef Py_ssize_t _count_frames(self, const uint8_t* data, Py_ssize_t size)
-    cdef double _price(self, const uint8_t* head, Py_ssize_t length)
-    cdef int spend(self, double tokens)
-    cdef int spend_reset(self)
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1
     cdef int check(self, int result) except -1
     cdef Call call_of(self, int32_t stream_id)
@@ -67,5 +49,3 @@ cdef class Session(Wire):
 
 cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1
 cdef int check_pairs(list pairs) except -1
-
-cdef nghttp2_mem memory

@@ -3,8 +3,8 @@ from typing import Any
 
 from typing_extensions import Buffer
 
-from croupier.transport.call import Budget, Wire
 from croupier.transport.limits import Limits
+from croupier.transport.wire import Budget, Wire
 
 class Session(Wire):
     limits: Limits

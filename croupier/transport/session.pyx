@@ -9,30 +9,22 @@ There is no asyncio here, and no clock: `now` is passed in, in seconds. Callback
 they collect, and never call out. nghttp2 keeps the protocol's rules (RFC 9113), HPACK and flow control, and
 sends RST_STREAM or GOAWAY with the right code where a peer breaks them. What is left to bound is here:
 
-1. Frames cost tokens (`_price`), and what is of use brings some back: a request, a message, a DATA frame that
-   was worth sending; so does time. A peer without tokens gets GOAWAY(ENHANCE_YOUR_CALM). Heads of frames are
-   read ahead of nghttp2, which does not tell of those that it ignores.
-2. Calls that are reset while they are young, and those that have to be reset for what the peer did, cost of
-   a second kind of token.
-3. Acknowledgements, CONTINUATION and SETTINGS entries are bounded by nghttp2's own options, and so are
-   resets of every kind once more.
-4. What is kept is counted by `Wire.hold`; a header list is not kept beyond its limit.
-5. Work is estimated as it is done, and `turn` ends it for now: what a peer may do is not all done at once.
-
-A new connection has few tokens and earns more: who connects again and again gains nothing by it.
+1. What a peer does that is of no use, and how long it may keep us at work: `Meter`.
+2. Acknowledgements, CONTINUATION and SETTINGS entries: nghttp2's own options, and resets of every kind once more.
+3. What is kept: `Wire.hold`; a header list is not kept beyond its limit.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyObject_Calloc, PyObject_Free, PyObject_Malloc, PyObject_Realloc
-from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from croupier.transport.call cimport Budget, Call, Wire, set_header
+from croupier.transport.call cimport Call, set_header
+from croupier.transport.meter cimport Meter
 from croupier.transport.nghttp2 cimport *
+from croupier.transport.wire cimport Budget
 
 from croupier.errors import CroupierError, InternalError
-from croupier.transport.call import too_much
+from croupier.transport.wire import too_much
 
 cdef enum:
     _SCRATCH = 262_144
@@ -42,50 +34,17 @@ cdef enum:
     _HEADER_EXCESS = 4
     # The share of a stream's window that may have been read before nghttp2 is told.
     _LAG_SHARE = 4
-    _HEAD = 9
-    # A DATA frame with less has to bring a message, or it costs.
-    _SMALL_DATA = 64
-    # Frames are counted so many ahead of what they earn: DATA by its size, HEADERS as several.
-    _STRIDE = 32
-    _HEADERS_WEIGHT = 4
-    # Tokens that every new connection has; more is earned.
-    _FIRST_TOKENS = 100
 
-# SETTINGS has nghttp2 look at every stream (8 µs, and 15 ns more for each that is open).
-cdef double _PER_SETTINGS = 16.0
 # A header list over the limit is read for nothing: up to 0.2 ms.
 cdef double _PER_EXCESS = 50.0
 # What things take, in nanoseconds: estimates, for `turn`.
-cdef double _FRAME_WORK = 100.0
 cdef double _HEADER_WORK = 3.0
 cdef double _DATA_WORK = 0.25
 
 # `drain` copies frames here: one buffer for the process, since only one thread at a time holds the GIL.
 cdef uint8_t _scratch[_SCRATCH]
 
-# nghttp2 allocates a few small things for each call; Python's allocator is made for that, and takes 3 µs off
-# the 8 that a call costs at both of its ends (32 calls of 64 bytes a read).
-cdef nghttp2_mem memory
-memory.malloc, memory.free, memory.calloc, memory.realloc = _malloc, _free, _calloc, _realloc
-
-
-cdef void* _malloc(size_t size, void* user) noexcept:
-    return PyObject_Malloc(size)
-
-
-cdef void _free(void* what, void* user) noexcept:
-    PyObject_Free(what)
-
-
-cdef void* _calloc(size_t count, size_t size, void* user) noexcept:
-    return PyObject_Calloc(count, size)
-
-
-cdef void* _realloc(void* what, size_t size, void* user) noexcept:
-    return PyObject_Realloc(what, size)
-
-
-cdef class Session(Wire):
+cdef class Session(Meter):
     """The base of both roles. `budget` is what the sessions of one server share; None makes one of its own."""
 
     def __init__(self, limits, double now, Budget budget=None):
@@ -96,11 +55,7 @@ cdef class Session(Wire):
         self.max_message, self.queue_room = limits.max_message_bytes, limits.stream_queue
         self.max_header_bytes = limits.max_header_bytes
         self.lag = limits.stream_window // _LAG_SHARE // 4
-        self.calm_most, self.calm_rate = limits.control_burst, limits.control_rate
-        self.resets_most, self.resets_rate = limits.reset_burst, limits.reset_rate
-        self.calm, self.resets = _first_tokens(self.calm_most), _first_tokens(self.resets_most)
-        self.turn = INFINITY
-        self.now = now
+        self.set_tolls(limits, now)
         self.calls, self.events = {}, []
         self._open()
         self.budget.sessions += 1
@@ -169,14 +124,14 @@ cdef class Session(Wire):
         cdef Py_ssize_t size = data.shape[0], at = 0, upto, taken
         if self.handle == NULL:
             return 0
-        self._pass_time(now)
+        self.pass_time(now)
         self.work = 0.0
         while at < size:
             if self.is_broken:
                 return size
             if self.work > self.turn:
                 break
-            upto = at + self._count_frames(&data[at], size - at)
+            upto = at + self.count_frames(&data[at], size - at)
             taken = 0
             if upto > at:
                 taken = nghttp2_session_mem_recv(self.handle, &data[at], upto - at)
@@ -340,74 +295,6 @@ cdef class Session(Wire):
         """A bug in a callback: nghttp2 ends the session, and the owner hears of it."""
         self.failure = error
         return NGHTTP2_ERR_CALLBACK_FAILURE
-
-    cdef int _pass_time(self, double now) except -1:
-        cdef double passed = now - self.now
-        self.now = now
-        self.calm = min(self.calm_most, self.calm + passed * self.calm_rate)
-        self.resets = min(self.resets_most, self.resets + passed * self.resets_rate)
-        return 0
-
-    cdef int spend(self, double tokens):
-        """Returns what a callback has to: without tokens nghttp2 reads no further."""
-        self.calm -= tokens
-        return NGHTTP2_ERR_CALLBACK_FAILURE if self.calm < 0 else 0
-
-    cdef int spend_reset(self):
-        self.resets -= 1.0
-        return self.spend(0.0 if self.resets >= 0 else self.calm + 1.0)
-
-    cdef Py_ssize_t _count_frames(self, const uint8_t* data, Py_ssize_t size):
-        """Charge for some frames; returns where they end, or `size` when that is later.
-
-        The frame that cannot be paid any more is left out.
-        """
-        cdef Py_ssize_t at = self.payload_left, begin, part, length, weight = 0
-        cdef const uint8_t* head
-        if at >= size:
-            self.payload_left = at - size
-            return size
-        self.payload_left = 0
-        while at < size:
-            begin = at
-            if self.head_size == 0 and size - at >= _HEAD:
-                head = data + at
-                at += _HEAD
-            else:
-                part = min(_HEAD - self.head_size, size - at)
-                memcpy(self.head + self.head_size, data + at, part)
-                self.head_size += part
-                at += part
-                if self.head_size < _HEAD:
-                    return size
-                head = self.head
-                self.head_size = 0
-            length = (<Py_ssize_t>head[0] << 16) | (head[1] << 8) | head[2]
-            weight += (length >> 11) + (_HEADERS_WEIGHT if head[3] == NGHTTP2_HEADERS else 1)
-            if weight > _STRIDE and begin > 0:
-                return begin
-            self.work += _FRAME_WORK
-            self.calm -= self._price(head, length)
-            if self.calm < 0:
-                return begin
-            at += length
-        self.payload_left = at - size
-        return size
-
-    cdef double _price(self, const uint8_t* head, Py_ssize_t length):
-        cdef int kind = head[3]
-        if kind == NGHTTP2_DATA and length >= _SMALL_DATA:
-            return 0.0
-        # The first SETTINGS is free, or those of a peer with little allowed could not pay it.
-        if kind == NGHTTP2_SETTINGS and length > 0 and self.is_settled:
-            return _PER_SETTINGS + len(self.calls) / _PER_SETTINGS
-        return 1.0
-
-
-cdef double _first_tokens(double most):
-    """A tenth of all, but not so few that a well-behaved peer could not begin."""
-    return max(most / 10, min(most, <double>_FIRST_TOKENS))
-
 
 cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
     """Append (name, value) bytes to `headers`, which has room for MAX_PAIRS; `pairs` must outlive their use."""

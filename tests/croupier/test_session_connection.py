@@ -1,4 +1,4 @@
-"""A connection between two joined sessions from its first frame to its last: settings, pings, GOAWAY, the end."""
+"""A connection of two joined sessions from its first frame to its last: settings, pings, GOAWAY, end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flow control, and what two joined sessions hold: bounded at both ends, whatever the other one does or leaves."""
+"""Flow control, and what two joined sessions hold: bounded at both ends, whatever the other one does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from support.pair import BATCH, UNARY, WINDOW, Pair, events_of, taken
 
-from croupier.transport.call import MESSAGE_EVENT, WRITABLE_EVENT, Budget
+from croupier.transport.call import MESSAGE_EVENT, WRITABLE_EVENT
+from croupier.transport.wire import Budget
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.limits import Limits
 from croupier.transport.server_session import CANCELLED, ENDED
@@ -93,7 +94,7 @@ class TestBackPressure:
     def test_who_does_not_take_stops_the_writer(self, both: tuple[Pair, Any, Any]) -> None:
         pair, writer, reader = both
         sent = write(pair, writer)
-        # What lies in the reader's window and in the writer's queue, and not a byte more however long it waits.
+        # What lies in the reader's window and in the writer's queue, however long it waits.
         assert WINDOW < sent < WINDOW + QUEUE + 3 * SIZE
         assert max(pair.held) < WINDOW + QUEUE + 3 * SIZE
         pair.pump()

@@ -218,7 +218,7 @@ class TestReads:
         whole = per_stream(seen_by(Server(late=True), [sent]))
         cut_up = per_stream(seen_by(Server(late=True), reads))
         assert cut_up.keys() == whole.keys()
-        # A call that is refused gives up the messages that nobody took: in one read, those ahead of the bad one.
+        # A call that is refused gives up what nobody took: in one read, what was ahead of the bad one.
         for stream, seen in whole.items():
             assert cut_up[stream][: len(seen)] == seen
 

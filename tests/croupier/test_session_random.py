@@ -1,5 +1,5 @@
-"""Two joined sessions under whatever their owners do, in any order: what is said arrives, every call ends once,
-and nothing is held for it in the end."""
+"""Two joined sessions under whatever their owners do, in any order: what is said arrives, every call
+ends once, and nothing is held for it in the end."""
 
 from __future__ import annotations
 

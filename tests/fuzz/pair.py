@@ -16,7 +16,7 @@ from typing import Any
 
 from fuzz.roles import BATCH, LIMITS, STREAM, TINY_LIMITS, UNARY
 
-from croupier.transport.call import Budget
+from croupier.transport.wire import Budget
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
 

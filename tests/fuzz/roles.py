@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from croupier.transport.call import MESSAGE_EVENT, Budget
+from croupier.transport.call import MESSAGE_EVENT
+from croupier.transport.wire import Budget
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.limits import Limits
 from croupier.transport.metadata import decode_pairs

@@ -161,12 +161,12 @@ async def soak(address: str, calls: int, every: int, seed: int, bound: float) ->
     channel = Channel(address, limits=LIMITS)
     try:
         state = Soak(channel, Random(seed), calls, every)
-        await state.sample()
+        first = await state.sample()
         async with asyncio.TaskGroup() as group:
             group.create_task(state.watch())
             for _ in range(WORKERS):
                 group.create_task(state.work())
-        left = await _left(state)
+        left = await _left(state, first)
     finally:
         await channel.close()
     _say(f"left: {', '.join(f'{count} {what}' for what, count in left.items())}")
@@ -176,11 +176,14 @@ async def soak(address: str, calls: int, every: int, seed: int, bound: float) ->
     return not any(left.values()) and max(slopes) <= bound
 
 
-async def _left(state: Soak) -> dict[str, int]:
-    """What there still is once the server has heard of the last cancellations and what was late is over."""
+async def _left(state: Soak, first: dict[str, int]) -> dict[str, int]:
+    """What there still is once the server has heard of the last cancellations and what was late is over.
+
+    The call that asks is a task and some bytes itself, as it was at `first`.
+    """
     for _ in range(_PATIENCE):
-        left = await state.sample()
-        del left["rss"]
+        last = await state.sample()
+        left = {what: count - first[what] for what, count in last.items() if what != "rss"}
         session = await state.channel.session()
         left |= {"calls here": session.open_calls, "bytes here": session.held}
         if not any(left.values()):

@@ -86,9 +86,8 @@ class Service:
         stats = {
             "rss": rss_bytes(),
             "waiting": len(self._held),
-            # Without this call itself.
-            "tasks": len(server._tasks) - 1,
-            "calls": sum(each.session.open_calls for each in server._connections) - 1,
+            "tasks": len(server._tasks),
+            "calls": sum(each.session.open_calls for each in server._connections),
             "bytes": server._budget.used,
         }
         return json.dumps(stats).encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from croupier.transport.call import Budget
+from croupier.transport.wire import Budget
 from croupier.transport.client_session import ClientCall, ClientSession
 from croupier.transport.limits import Limits
 from croupier.transport.server_session import OPENED, READY, Route, ServerCall, ServerSession
