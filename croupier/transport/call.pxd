@@ -25,6 +25,9 @@ cdef class Call:
     cdef Py_ssize_t partial_size
     cdef Py_ssize_t partial_room
     cdef Py_ssize_t declared
+    # What inflates it if it is compressed, and by how much it has grown beyond what it may for nothing.
+    cdef object inflater
+    cdef Py_ssize_t grown
     # Messages that have arrived and were not taken.
     cdef object first
     cdef object others
@@ -48,8 +51,8 @@ cdef class Call:
     cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit)
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int begin_message(self) except -1
-    cdef int complete(self, object message, bint compressed) except -1
-    cdef object inflate(self, object message)
+    cdef int complete(self, object message) except -1
+    cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef void give_back(self, Py_ssize_t size)
     cdef void consume(self)
     cdef void drop_partial(self)

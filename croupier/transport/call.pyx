@@ -35,7 +35,7 @@ from croupier.transport.nghttp2 cimport (
 from croupier.transport.wire cimport Budget
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge
-from croupier.transport.compression import decompress
+from croupier.transport.compression import Inflater
 from croupier.transport.wire import too_much
 
 cdef extern from "Python.h":
@@ -62,6 +62,10 @@ cdef enum:
 # What `Wire.calm` gains: see `Meter`.
 cdef double _PER_MESSAGE = 2.0
 cdef double _PER_DATA_FRAME = 2.0
+# And what it loses by a message that had to be refused for its growth: all that a new connection has.
+cdef double _PER_GROWTH = 100.0
+# Nanoseconds a byte.
+cdef double _INFLATING_WORK = 3.0
 
 MESSAGE_EVENT = 1
 WRITABLE_EVENT = 2
@@ -179,7 +183,7 @@ cdef class Call:
     # Receiving
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Cut `data` into messages. Raises TooLarge, InvalidRequest, or what `decompress` raises."""
+        """Cut `data` into messages. Raises TooLarge, InvalidRequest, or what `Inflater` raises."""
         cdef Py_ssize_t part
         cdef char* into
         while size > 0:
@@ -192,20 +196,28 @@ cdef class Call:
                 if self.prefix_size < _PREFIX:
                     return 0
                 self.begin_message()
-                if self.declared <= size:
-                    # The usual case: the whole message lies in this chunk.
-                    message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
-                    data += self.declared
-                    size -= self.declared
-                    self.prefix_size = 0
-                    self.complete(message, self.prefix[0])
-                    continue
-                self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
-                self.partial = _new_bytes(NULL, self.partial_room)
-                self.partial_size = 0
-                if size == 0:
-                    return 0
+                if self.inflater is None:
+                    if self.declared <= size:
+                        # The usual case: the whole message lies in this chunk.
+                        message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
+                        data += self.declared
+                        size -= self.declared
+                        self.prefix_size = 0
+                        self.complete(message)
+                        continue
+                    self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
+                    self.partial = _new_bytes(NULL, self.partial_room)
             part = min(size, self.declared - self.partial_size)
+            if self.inflater is not None:
+                self.inflate(data, part)
+                data += part
+                size -= part
+                if self.partial_size == self.declared:
+                    message = self.inflater.finish()
+                    self.drop_partial()
+                    self.prefix_size = 0
+                    self.complete(message)
+                continue
             if self.partial_size + part > self.partial_room:
                 self.partial_room = min(self.declared, max(2 * self.partial_room, self.partial_size + part))
                 _resize_bytes(<PyObject**>&self.partial, self.partial_room)
@@ -218,7 +230,7 @@ cdef class Call:
                 message = <object>self.partial
                 self.drop_partial()
                 self.prefix_size = 0
-                self.complete(message, self.prefix[0])
+                self.complete(message)
         return 0
 
     cdef int begin_message(self) except -1:
@@ -230,18 +242,15 @@ cdef class Call:
             raise InternalError("a message begins with a flag that gRPC does not know")
         if p[0] == 1 and (self.encoding is None or self.encoding == "identity"):
             raise InternalError("a message is compressed, and grpc-encoding does not say how")
+        self.partial_size = self.grown = 0
+        self.inflater = Inflater(self.encoding) if p[0] else None
         return 0
 
-    cdef int complete(self, object message, bint compressed) except -1:
+    cdef int complete(self, object message) except -1:
         """A whole message is here. What was held for its bytes is now held for the message."""
-        cdef Py_ssize_t more = _MESSAGE_BYTES - _PREFIX
-        if compressed:
-            inflated = self.inflate(message)
-            more += PyBytes_GET_SIZE(inflated) - PyBytes_GET_SIZE(message)
-            message = inflated
-        if not self.wire.hold(more):
+        if not self.wire.hold(_MESSAGE_BYTES - _PREFIX):
             raise too_much()
-        self.held += more
+        self.held += _MESSAGE_BYTES - _PREFIX
         self.wire.calm += _PER_MESSAGE
         if self.first is None:
             self.first = message
@@ -256,27 +265,39 @@ cdef class Call:
             self.others.append(message)
         return 0
 
-    cdef object inflate(self, object message):
-        """The message that a compressed one stands for.
+    cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Take in `size` bytes of a compressed message. What was held for them is then held for their meaning.
 
-        Its size is known only as it grows, so it may grow to what there is room for and no further.
+        How long a message is shows as it grows, so it grows with its bytes, and no further than there is
+        room for: one that does not keep the bounds is found out by its first bytes.
         """
         cdef Budget budget = self.wire.budget
-        cdef Py_ssize_t free = _FREE_GROWTH * PyBytes_GET_SIZE(message)
-        cdef Py_ssize_t most = min(self.wire.max_message, free + budget.room_to_grow(self.wire.now))
+        cdef Py_ssize_t free = _FREE_GROWTH * (self.partial_size + size)
+        cdef Py_ssize_t room = free + self.grown + budget.room_to_grow(self.wire.now)
+        cdef Py_ssize_t most = min(self.wire.max_message, room)
+        cdef Py_ssize_t before = self.inflater.size
         # Without success nobody knows how far it got, but deflate cannot grow by more (RFC 1951).
-        cdef Py_ssize_t size = min(most, _MOST_GROWTH * PyBytes_GET_SIZE(message))
+        cdef Py_ssize_t after = min(most, before + _MOST_GROWTH * size)
         try:
-            inflated = decompress(self.encoding, message, most)
-            size = PyBytes_GET_SIZE(inflated)
+            self.inflater.feed(PyBytes_FromStringAndSize(<const char*>data, size), most)
+            after = self.inflater.size
         except TooLarge:
             if most < self.wire.max_message:
+                self.wire.calm -= _PER_GROWTH
                 raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
             raise
         finally:
-            budget.growth -= max(0, size - free)
-            self.wire.work += 3.0 * size
-        return inflated
+            budget.growth -= max(0, after - free) - self.grown
+            self.grown = max(0, after - free)
+            self.wire.work += (after - before) * _INFLATING_WORK
+        self.partial_size += size
+        size = after - before - size
+        if size > 0 and not self.wire.hold(size):
+            raise too_much()
+        if size < 0:
+            self.wire.release(-size)
+        self.held += size
+        return 0
 
     cdef void give_back(self, Py_ssize_t size):
         if self.wire is not None and size > 0:
@@ -293,6 +314,7 @@ cdef class Call:
     cdef void drop_partial(self):
         cdef PyObject* partial = <PyObject*>self.partial
         self.partial = NULL
+        self.inflater = None
         Py_XDECREF(partial)
 
     cdef void drop_received(self):

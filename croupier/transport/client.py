@@ -5,8 +5,8 @@
                   └──no──▶ it waits for the connection that is being made, or fails with it
 
 A connection is made when a call needs one. When that fails, calls fail at once until the back-off is over;
-the next one then tries again. A connection that was told to go away, or whose stream ids run out, takes no new
-calls and is closed when those under way have ended; the next call makes a new one. A call that the peer
+the next one then tries again. A connection that was told to go away, or whose stream ids run out, takes no
+new calls and is closed when those under way have ended; the next call makes a new one. A call that the peer
 refused unseen is sent once more, there.
 """
 
@@ -38,7 +38,7 @@ Done = Callable[[ClientCall], None]
 
 
 class Channel:
-    """Calls a server at `target`, host:port or unix:path; made inside a running loop, no I/O until first used."""
+    """Calls a server at `target`, host:port or unix:path; made in a running loop, no I/O until first used."""
 
     def __init__(
         self,

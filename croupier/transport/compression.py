@@ -30,6 +30,47 @@ def compress(encoding: str, data: bytes) -> bytes:
     return zlib.compress(data, wbits=_WINDOW_BITS[encoding])
 
 
+class Inflater:
+    """One compressed message that comes in pieces.
+
+    Raises:
+        Unimplemented: we cannot read `encoding`.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in _WINDOW_BITS:
+            raise Unimplemented(f"the message encoding {encoding[:32]!r} is none of {ACCEPTED.decode()}")
+        self.size = 0
+        self._encoding = encoding
+        self._parts: list[bytes] = []
+        self._inflater = zlib.decompressobj(wbits=_WINDOW_BITS[encoding])
+
+    def feed(self, data: bytes, limit: int) -> None:
+        """Take in a piece; `size` is what all pieces stand for, and may come to `limit`.
+
+        Raises:
+            TooLarge: it is longer than `limit`.
+            InvalidRequest: it is no stream of that encoding, or goes on after its end.
+        """
+        try:
+            # One byte more tells a message that is too long from one that just fits; 0 would mean no limit.
+            part = self._inflater.decompress(data, limit + 1 - self.size)
+        except zlib.error as error:
+            raise InvalidRequest(f"the message is not valid {self._encoding}") from error
+        self.size += len(part)
+        if self.size > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes")
+        if self._inflater.unused_data:
+            raise InvalidRequest(f"the message goes on after the end of its {self._encoding} stream")
+        self._parts.append(part)
+
+    def finish(self) -> bytes:
+        """The message; raises InvalidRequest when the stream has not ended."""
+        if not self._inflater.eof:
+            raise InvalidRequest(f"the message is cut short: its {self._encoding} stream does not end")
+        return b"".join(self._parts)
+
+
 def decompress(encoding: str, data: bytes, limit: int) -> bytes:
     """What `data` stands for in `encoding`, of at most `limit` bytes.
 
@@ -39,23 +80,9 @@ def decompress(encoding: str, data: bytes, limit: int) -> bytes:
         Unimplemented: we cannot read that encoding.
     """
     if encoding == IDENTITY:
-        return _within(data, limit)
-    if encoding not in _WINDOW_BITS:
-        raise Unimplemented(f"the message encoding {encoding[:32]!r} is none of {ACCEPTED.decode()}")
-    inflater = zlib.decompressobj(wbits=_WINDOW_BITS[encoding])
-    try:
-        # One byte more tells a message that is too long from one that just fits; 0 would mean no limit.
-        message = _within(inflater.decompress(data, limit + 1), limit)
-    except zlib.error as error:
-        raise InvalidRequest(f"the message is not valid {encoding}") from error
-    if not inflater.eof:
-        raise InvalidRequest(f"the message is cut short: its {encoding} stream does not end")
-    if inflater.unused_data:
-        raise InvalidRequest(f"the message goes on after the end of its {encoding} stream")
-    return message
-
-
-def _within(message: bytes, limit: int) -> bytes:
-    if len(message) > limit:
-        raise TooLarge(f"the message is larger than {limit} bytes")
-    return message
+        if len(data) > limit:
+            raise TooLarge(f"the message is larger than {limit} bytes")
+        return data
+    inflater = Inflater(encoding)
+    inflater.feed(data, limit)
+    return inflater.finish()

@@ -32,10 +32,13 @@ cdef enum:
     _LARGEST_FRAME = 16_384 + 9 + 24
     # A list so many times too long is an attack, not a mistake.
     _HEADER_EXCESS = 4
+    # HPACK's dynamic and static tables, said once, and the most that Huffman's code makes of a byte.
+    _TABLE_BYTES = 4_096 + 2_048
+    _MOST_DENSE = 2
     # The share of a stream's window that may have been read before nghttp2 is told.
     _LAG_SHARE = 4
 
-# A header list over the limit is read for nothing: up to 0.2 ms.
+# A header list over the limit, or one that HPACK blew up, is read for nothing: up to 0.2 ms.
 cdef double _PER_EXCESS = 50.0
 # What things take, in nanoseconds: estimates, for `turn`.
 cdef double _HEADER_WORK = 3.0
@@ -353,12 +356,17 @@ cdef int _on_header(
     if found == NULL:
         return 0
     call = <Call>found
-    cdef bint was_within = call.header_bytes <= session.max_header_bytes
+    # What can be said in so many bytes by who does not say the same again and again.
+    cdef size_t honest = _MOST_DENSE * frame.hd.length + _TABLE_BYTES
+    cdef uint32_t before = call.header_bytes
     session.work += (namelen + valuelen) * _HEADER_WORK
-    if not call.count_header(namelen, valuelen, session.max_header_bytes):
+    cdef bint is_within = call.count_header(namelen, valuelen, session.max_header_bytes)
+    if before <= honest < call.header_bytes and session.spend(_PER_EXCESS):
+        return NGHTTP2_ERR_CALLBACK_FAILURE
+    if not is_within:
         if call.header_bytes > _HEADER_EXCESS * session.max_header_bytes:
             return session.spend(session.calm + 1.0)
-        return session.spend(_PER_EXCESS if was_within else 0.0)
+        return session.spend(_PER_EXCESS if before <= session.max_header_bytes else 0.0)
     try:
         session.on_header(call, frame.headers.cat, name, namelen, value, valuelen)
     except BaseException as error:

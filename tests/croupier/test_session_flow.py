@@ -9,10 +9,10 @@ import pytest
 from support.pair import BATCH, UNARY, WINDOW, Pair, events_of, taken
 
 from croupier.transport.call import MESSAGE_EVENT, WRITABLE_EVENT
-from croupier.transport.wire import Budget
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.limits import Limits
 from croupier.transport.server_session import CANCELLED, ENDED
+from croupier.transport.wire import Budget
 
 RESOURCE_EXHAUSTED = 8
 QUEUE = 2**16

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 
 from croupier.transport.call import MESSAGE_EVENT
-from croupier.transport.wire import Budget
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.limits import Limits
 from croupier.transport.metadata import decode_pairs
@@ -23,6 +22,7 @@ from croupier.transport.server_session import (
     ServerCall,
     ServerSession,
 )
+from croupier.transport.wire import Budget
 
 BATCH, UNARY, STREAM = "/fuzz.F/Batch", "/fuzz.F/Unary", "/fuzz.F/Stream"
 
