@@ -135,24 +135,28 @@ BARS = (
     Bar("nginx", 1.2),
     Bar("haproxy", 1.0, aim=True),
     Bar("multi_item_to_haproxy", 8.0),
+    Bar("stream_to_haproxy", 8.0, aim=True),
 )
 
 
 def ratios(rows: Sequence[Row], payload: int, tls: bool) -> dict[str, float]:
     """Our requests per CPU-second to each peer's, at one payload; above 1 is better than the peer.
 
-    `multi_item_to_haproxy`, at the smallest payload alone, compares predictions to HAProxy's requests, and
-    takes the worst variant.
+    At the smallest payload alone, `multi_item_to_haproxy` compares the predictions of requests that have many,
+    in the worst variant, to HAProxy's requests, and `stream_to_haproxy` those of PredictStream.
     """
     here = {row.who: row for row in rows if row.items == 1 and (row.payload, row.tls) == (payload, tls)}
     ours = here.pop(ROUTER, None)
     if ours is None:
         return {}
     found = {who: row.cpu_us_per_request / ours.cpu_us_per_request for who, row in here.items()}
-    many = [row.predictions_per_cpu_s for row in rows if row.items > 1 and row.tls == tls]
     is_smallest = payload == min(row.payload for row in rows if row.items == 1)
-    if many and is_smallest and "haproxy" in here:
-        found["multi_item_to_haproxy"] = min(many) / here["haproxy"].predictions_per_cpu_s
+    if is_smallest and "haproxy" in here:
+        many = [row for row in rows if row.items > 1 and row.tls == tls]
+        for name, streams in (("multi_item_to_haproxy", False), ("stream_to_haproxy", True)):
+            rates = [row.predictions_per_cpu_s for row in many if (row.variant == STREAM) == streams]
+            if rates:
+                found[name] = min(rates) / here["haproxy"].predictions_per_cpu_s
     return {who: ratio for who, ratio in found.items() if not math.isnan(ratio)}
 
 

@@ -70,9 +70,10 @@ def test_ratios_are_ours_to_theirs_in_work_per_cpu_second() -> None:
         row("envoy", 50.0, tls=True),
         row("croupier", 16.0, payload=1600, items=32, variant=rows.ONE_MODEL),
         row("croupier", 32.0, payload=1600, items=32, variant=rows.SPREAD),
+        row("croupier", 64.0, payload=1600, items=32, variant=rows.STREAM),
     ]
     # 1,000,000 predictions a CPU-second of the slower variant, 125,000 requests of HAProxy.
-    expected = {"envoy": 3.0, "haproxy": 0.8, "multi_item_to_haproxy": 8.0}
+    expected = {"envoy": 3.0, "haproxy": 0.8, "multi_item_to_haproxy": 8.0, "stream_to_haproxy": 4.0}
     assert expected == pytest.approx(rows.ratios(seen, 64, tls=False))
     assert rows.ratios(seen, 1024, tls=False) == {}
 
