@@ -6,8 +6,8 @@
 
 A connection is made when a call needs one. When that fails, calls fail at once until the back-off is over;
 the next one then tries again. A connection that was told to go away, or whose stream ids run out, takes no
-new calls and is closed when those under way have ended; the next call makes a new one. A call that the peer
-refused unseen is sent once more, there.
+new calls and is closed when those under way have ended; the next call makes a new one. A unary call that the
+peer refused unseen is sent once more, there.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ class Channel:
         self._user_agent = user_agent
         self._rng = rng or Random()  # noqa: S311 - jitter, keeps no secret
         self._loop = asyncio.get_running_loop()
+        # The connection that takes new calls, and its session.
+        self._connection: _ClientConnection | None = None
         self._session: ClientSession | None = None
         self._connections: set[_ClientConnection] = set()
         self._connecting: asyncio.Task[None] | None = None
@@ -106,7 +108,7 @@ class Channel:
         compression: str = "",
     ) -> Stream:
         """A call of any kind; raises ValueError for what cannot be metadata."""
-        return Stream(self.session, path, timeout=timeout, metadata=metadata, compression=compression)
+        return Stream(self._find_session, path, timeout=timeout, metadata=metadata, compression=compression)
 
     async def session(self) -> ClientSession:
         """A session that takes new calls.
@@ -114,25 +116,18 @@ class Channel:
         Raises:
             ConnectionError: there is no connection.
         """
-        if self._session is not None and self._session.is_usable:
-            return self._session
-        if why := self._why_not():
-            raise ConnectionError(why)
-        future: asyncio.Future[ClientSession] = self._loop.create_future()
-        self._opening.append(future)
-        self._connect()
-        return await future
+        return await self._find_session()
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no new calls; those under way have `grace` seconds, then they end as broken."""
         self._is_closed = True
-        self._session = None
+        self._connection = self._session = None
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         self._give_up("the channel is closed")
         for connection in tuple(self._connections):
-            connection.session.go_away()
+            connection.retire()
         try:
             async with asyncio.timeout(grace):
                 while self._connections:
@@ -142,10 +137,24 @@ class Channel:
             pass
         for connection in tuple(self._connections):
             connection.end_now()
+        while self._connections:
+            self._is_empty.clear()
+            await self._is_empty.wait()
         if self._ticker is not None:
             self._ticker.cancel()
 
     # Connecting
+
+    def _find_session(self) -> asyncio.Future[ClientSession]:
+        future: asyncio.Future[ClientSession] = self._loop.create_future()
+        if self._session is not None and self._session.is_usable:
+            future.set_result(self._session)
+        elif why := self._why_not():
+            future.set_exception(ConnectionError(why))
+        else:
+            self._opening.append(future)
+            self._connect()
+        return future
 
     def _start_later(self, call: ClientCall) -> None:
         if why := self._why_not():
@@ -170,16 +179,15 @@ class Channel:
         try:
             connection = await self._make_connection()
         except (OSError, TimeoutError, UnicodeError, CroupierError) as error:
-            self._failures += 1
-            longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 30))
-            self._blocked_until = time.monotonic() + self._rng.uniform(_FIRST_BACKOFF, longest)
-            self._why = f"cannot connect to {self.target}: {error or type(error).__name__}"
             self._connecting = None
-            self._give_up(self._why)
+            self._fail(f"cannot connect to {self.target}: {error or type(error).__name__}")
             return
         self._connecting = None
-        self._failures = 0
-        self._session = session = connection.session
+        if self._connection is not None:
+            # Its stream ids have run out.
+            self._connection.retire()
+        self._connection, self._session = connection, connection.session
+        session = self._session
         opening, self._opening = self._opening, []
         for future in opening:
             if not future.done():
@@ -208,6 +216,8 @@ class Channel:
         if tls is not None and tls.selected_alpn_protocol() != PROTOCOL:
             transport.abort()
             raise ConnectionError("the server does not speak HTTP/2")
+        if connection.is_lost:
+            raise ConnectionError("the server closed the connection")
         if self._ticker is None:
             self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick)
         return connection
@@ -222,10 +232,18 @@ class Channel:
         )
         return _ClientConnection(self, session, self._loop)
 
+    def _fail(self, why: str) -> None:
+        """There is no connection, and for a while none is tried: longer each time, until one does."""
+        self._failures += 1
+        longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 30))
+        self._blocked_until = time.monotonic() + self._rng.uniform(_FIRST_BACKOFF, longest)
+        self._why = why
+        self._give_up(why)
+
     def _give_up(self, why: str) -> None:
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            self._loop.call_soon(_break, call, why)
+            _break(call, why)
         opening, self._opening = self._opening, []
         for future in opening:
             if not future.done():
@@ -244,8 +262,13 @@ class Channel:
 
     def closed(self, connection: _ClientConnection) -> None:
         self._connections.discard(connection)
-        if self._session is connection.session:
-            self._session = None
+        if connection.session.is_settled:
+            self._failures = 0
+        if self._connection is connection:
+            self._connection = self._session = None
+            if not (connection.session.is_settled or self._is_closed):
+                # Taken and dropped at once, as a server does that is full, or that does not speak HTTP/2.
+                self._fail(f"{self.target} closed the connection before its first frame")
         if not self._connections:
             self._is_empty.set()
 
@@ -254,9 +277,7 @@ class Channel:
         if call.is_unprocessed and not self._is_closed and call.renew():
             self._again(call)
             return
-        done, call.done = call.done, None
-        if done is not None:
-            done(call)
+        _hand_on(call)
 
     def _again(self, call: ClientCall) -> None:
         session = self._session
@@ -268,9 +289,17 @@ def _break(call: ClientCall, why: str) -> None:
     if call.is_done:
         return
     call.abort(_UNAVAILABLE, why)
+    _hand_on(call)
+
+
+def _hand_on(call: ClientCall) -> None:
     done, call.done = call.done, None
-    if done is not None:
+    if done is None:
+        return
+    try:
         done(call)
+    except Exception:  # noqa: BLE001 - the calls behind it have an end too
+        _log.exception("whoever made a call could not take its end")
 
 
 class _ClientConnection(Connection):
@@ -292,10 +321,17 @@ class _ClientConnection(Connection):
             if call.tag is not None:
                 call.tag()
 
+    def retire(self) -> None:
+        """Take no new calls, and close when those under way have ended."""
+        # GOAWAY would overtake requests that wait, and a server that knows of no call may close at once.
+        self.flush()
+        self.session.go_away()
+
     def end_now(self) -> None:
         self.session.terminate()
         self.flush()
-        self.transport.close()
+        # Not `close`: that would wait for a peer that does not read.
+        self.transport.abort()
         # Whoever closes a channel wants its calls to have ended when that returns.
         self.session.close()
         self.deliver()

@@ -46,8 +46,9 @@ class Connection(asyncio.Protocol):
         self._rest: bytes | memoryview = b""
         self._is_waiting = False
         session.turn = _TURN
-        # When the graceful end began; 0 before.
+        # When the graceful end began, and when everything was said; 0 before.
         self._ending = 0.0
+        self._closed_at = 0.0
 
     def deliver(self) -> None:
         """Hand on what the session has collected."""
@@ -132,20 +133,26 @@ class Connection(asyncio.Protocol):
     def flush(self) -> None:
         """Write what the session has to send, in one piece unless it is much."""
         session, transport = self.session, self.transport
-        while not self._paused_at and not self.is_lost:
-            data = session.drain()
-            if data:
-                transport.write(data)
-            if not session.has_more:
-                break
+        try:
+            while not self._paused_at and not self.is_lost and not transport.is_closing():
+                data = session.drain()
+                if data:
+                    transport.write(data)
+                if not session.has_more:
+                    break
+        except Exception:  # noqa: BLE001 - it ends this connection alone
+            _log.exception("a connection ends by a bug")
+            transport.abort()
         # Draining makes room in queues, whose writers wait to hear of it.
         self.deliver()
-        if self.is_lost:
+        # Closed a second time, asyncio's TLS transport takes no `abort` any more (CPython 3.11).
+        if self.is_lost or transport.is_closing():
             return
         if session.is_broken and self._paused_at:
             self._abort("it does not read, not even why its connection ends")
         elif session.is_finished:
             transport.close()
+            self._closed_at = self.clock()
             # The peer may take its time to read the rest, and nothing is kept for that long.
             session.close()
             self.deliver()
@@ -161,6 +168,8 @@ class Connection(asyncio.Protocol):
             self._abort("it does not end its headers")
         elif self._paused_at and now - self._paused_at > limits.request_seconds:
             self._abort("it does not read")
+        elif self._closed_at and now - self._closed_at > limits.handshake_seconds:
+            self._abort("it does not read the last of what it was sent")
         elif session.ping_at and now - session.ping_at > limits.keepalive_timeout:
             self._abort("it did not answer a ping")
         elif now - self.last_heard > limits.keepalive_seconds:

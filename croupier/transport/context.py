@@ -104,14 +104,14 @@ class Context:
         """End with the status that stands for `error`."""
         if not isinstance(error, CroupierError) or isinstance(error, InternalError):
             _log.error("a request failed inside", exc_info=error)
-        trailing = self._trailing
-        if isinstance(error, RpcError):
-            try:
-                trailing = trailing + encode_pairs(error.trailing_metadata)
-            except ValueError:
-                _log.exception("an error's metadata cannot travel and are left out")
         status = from_error(error)
-        self._call.fail(status.code, status.message, status.details, trailing)
+        try:
+            trailing = encode_pairs(error.trailing_metadata) if isinstance(error, RpcError) else []
+            self._call.fail(status.code, status.message, status.details, [*self._trailing, *trailing])
+        except (ValueError, InternalError) as mistake:
+            # A peer that is told nothing would wait for ever; one that misses metadata would not.
+            _log.error("a call ends without its trailing metadata", exc_info=mistake)
+            self._call.fail(status.code, status.message, status.details)
 
     def notify(self) -> None:
         """Something has come, or there is room again."""

@@ -139,6 +139,9 @@ class Server:
             connection.session.terminate()
             connection.flush()
             connection.transport.abort()
+        while self._connections:
+            self._is_empty.clear()
+            await self._is_empty.wait()
 
     @property
     def connections(self) -> int:
@@ -222,7 +225,10 @@ class _ServerConnection(Connection):
             self._server.serve(call, self.peer)
         elif callable(call):
             # The `on_cancel` of a call of a batch route.
-            call()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - the calls behind it have an end too
+                _log.exception("a call's on_cancel failed")
         elif call.tag is not None:
             context, task = call.tag
             if kind == CANCELLED:

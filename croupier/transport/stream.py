@@ -13,9 +13,9 @@ side piles up what the other one cannot use. Leaving the block cancels a call th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from croupier.transport.client_session import ClientCall, ClientSession
 from croupier.transport.compression import compress
@@ -26,24 +26,24 @@ _OK, _DEADLINE_EXCEEDED, _UNKNOWN, _INTERNAL, _UNAVAILABLE = 0, 4, 2, 13, 14
 
 
 class Stream:
-    """`open_session` gives a session that takes calls; `timeout` in seconds counts from here."""
+    """`find_session` gives a session that takes calls; `timeout` in seconds counts from here."""
 
     def __init__(
         self,
-        open_session: Callable[[], Awaitable[ClientSession]],
+        find_session: Callable[[], asyncio.Future[ClientSession]],
         path: str,
         *,
         timeout: float | None,
         metadata: Iterable[tuple[str, str | bytes]],
         compression: str,
     ) -> None:
-        self._open_session = open_session
+        self._find_session = find_session
         self._pairs = encode_pairs(metadata)
         self._compression = compression
         self._call = ClientCall(path.encode(), None, timeout)
         self._is_open = False
         self._is_ended = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[Any]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._opened = asyncio.Lock()
         if timeout is not None:
@@ -141,18 +141,26 @@ class Stream:
             return
         async with self._opened:
             while not (self._is_open or self._call.is_done):
-                try:
-                    session = await self._open_session()
-                except ConnectionError as error:
-                    self._call.abort(_UNAVAILABLE, str(error))
-                    return
-                if not self._call.is_done:
+                session = await self._wait_for_session()
+                if session is not None:
                     self._call.tag = self._notify
                     self._is_open = session.open(
                         self._call, self._pairs, self._compression.encode() if self._compression else None
                     )
         if self._is_ended:
             self._call.end()
+
+    async def _wait_for_session(self) -> ClientSession | None:
+        """None when the call has ended instead: nobody waits for a connection beyond a deadline."""
+        finding = self._find_session()
+        # `cancel` and `_expire` end this wait like any other one.
+        self._waiters.append(finding)
+        try:
+            session = await finding
+        except ConnectionError as error:
+            self._call.abort(_UNAVAILABLE, str(error))
+            return None
+        return None if self._call.is_done else session
 
     async def _wait(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

@@ -13,7 +13,7 @@ from croupier.transport.wire import Budget
 
 BATCH, UNARY, STREAM = "/test.Pair/Batch", "/test.Pair/Unary", "/test.Pair/Stream"
 WINDOW = 2**16
-# Of what connections are never told; only whoever runs out of budget hears of it.
+# No test needs so many; a pair that does not settle is a failure, and not a test that hangs.
 _MOST_TURNS = 10_000
 
 Cut = Callable[[bytes], Iterable[bytes]]
@@ -21,6 +21,16 @@ Cut = Callable[[bytes], Iterable[bytes]]
 
 def whole(data: bytes) -> Iterable[bytes]:
     return (data,)
+
+
+def pieces(size: int) -> Cut:
+    def cut(data: bytes) -> Iterable[bytes]:
+        return (data[at : at + size] for at in range(0, len(data), size))
+
+    return cut
+
+
+CUTS = {"whole": whole, "byte by byte": pieces(1), "by 7": pieces(7), "by 1000": pieces(1000)}
 
 
 class Pair:
