@@ -1,0 +1,73 @@
+"""What the artifacts of the native engines give: `value`, or a classifier's `label` and its scores.
+
+A classifier's classes are its labels. Where they are 0, 1, 2, … nothing is written down; other whole numbers
+and texts lie in section `classes`: as int64, or as UTF-8 separated by one NUL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from croupier.artifacts.format import InvalidArtifact, Tensor, pack
+
+CLASSES = "classes"
+
+
+def pack_numbers(
+    engine: str,
+    section: bytes,
+    *,
+    features: int,
+    names: Sequence[str],
+    accepts_missing: bool,
+    outputs: Sequence[Tensor],
+    sections: Mapping[str, bytes],
+) -> bytes:
+    """An artifact that takes one FP32 row of `features` numbers, named or not.
+
+    Raises:
+        InvalidArtifact: the names are not as many, or break a rule of the format.
+    """
+    if names and len(names) != features:
+        raise InvalidArtifact(f"{len(names)} names for a model of {features} features")
+    return pack(
+        engine=engine,
+        features=names,
+        inputs=[Tensor("input", "FP32", (-1, features))],
+        outputs=outputs,
+        sections={engine: section, **sections},
+        accepts_missing=accepts_missing,
+    )
+
+
+def value(width: int) -> tuple[list[Tensor], dict[str, bytes]]:
+    """The outputs of a model that gives `width` numbers a row, and no section."""
+    return [Tensor("value", "FP32", (-1, width))], {}
+
+
+def classifier(scores: str, width: int, classes: Any) -> tuple[list[Tensor], dict[str, bytes]]:
+    """The outputs of a classifier whose `scores` are `width` numbers, and the section of its classes.
+
+    Raises:
+        InvalidArtifact: classes that are neither whole numbers nor texts.
+    """
+    datatype, section = _labels(np.asarray(classes))
+    outputs = [Tensor("label", datatype, (-1,)), Tensor(scores, "FP32", (-1, width))]
+    return outputs, {CLASSES: section} if section else {}
+
+
+def _labels(classes: np.ndarray[Any, np.dtype[Any]]) -> tuple[str, bytes]:
+    if classes.dtype.kind in "OU":
+        texts = classes.tolist()
+        if not all(isinstance(text, str) and text and "\0" not in text for text in texts):
+            raise InvalidArtifact("a class is neither a whole number nor a text")
+        return "BYTES", "\0".join(texts).encode()
+    if classes.dtype.kind not in "biuf" or (classes != np.floor(classes.astype(np.float64))).any():
+        raise InvalidArtifact("a class is neither a whole number nor a text")
+    numbers = classes.astype("<i8")
+    if np.array_equal(numbers, np.arange(len(numbers))):
+        return "INT64", b""
+    return "INT64", numbers.tobytes()
