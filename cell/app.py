@@ -20,7 +20,7 @@ from pathlib import Path
 from cell.batcher import Batcher
 from cell.capacity import default_capacity
 from cell.diskcache import DiskCache
-from cell.engines import Engines
+from cell.engines import Engines, packed
 from cell.engines import onnx as onnx_engine
 from cell.host import Host
 from cell.loader import Loader
@@ -162,7 +162,13 @@ class Cell:
         threads = self._threads(told.load_threads, "load")
         store = await self._stack.enter_async_context(open_store(told.store_url))
         disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
-        engines = Engines({onnx_engine.NAME: onnx_engine.OnnxEngine()})
+        engines = Engines(
+            {
+                onnx_engine.NAME: onnx_engine.OnnxEngine(),
+                packed.FOREST: packed.PackedEngine(packed.FOREST),
+                packed.LINEAR: packed.PackedEngine(packed.LINEAR),
+            }
+        )
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
         host = Host(
             Residency(told.capacity_bytes or default_capacity()),

@@ -269,7 +269,7 @@ async def test_an_artifact_that_is_nowhere(server: CellServer) -> None:
     [
         (b"no artifact", "ARTIFACT_REFUSED"),
         (packed(b"no model"), "ARTIFACT_REFUSED"),
-        (packed(matmul(), engine="forest"), "UNKNOWN_ENGINE"),
+        (packed(matmul(), engine="abacus"), "UNKNOWN_ENGINE"),
     ],
 )
 async def test_an_artifact_that_cannot_serve(server: CellServer, data: bytes, reason: str) -> None:

@@ -1,0 +1,6 @@
+from typing_extensions import Buffer
+
+from cell.engines.native import Native
+
+class Forest(Native):
+    def __init__(self, buffer: Buffer) -> None: ...

@@ -1,0 +1,15 @@
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from cell.signature import Array
+
+class Native:
+    @property
+    def features(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    def score(self, rows: Array, out: Array, labels: Array | None = None) -> None: ...
+
+Job: TypeAlias = tuple[Native, Array, Array, Array | None]
+
+def score_many(jobs: Sequence[Job]) -> None: ...

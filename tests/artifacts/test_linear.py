@@ -1,0 +1,193 @@
+"""scikit-learn's linear models and ours, with what comes before them folded in."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import (
+    ElasticNet,
+    GammaRegressor,
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+    SGDRegressor,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.svm import LinearSVC
+from support.forests import Array, answers, data
+
+from croupier.artifacts.format import InvalidArtifact, view
+from croupier.artifacts.packers.linear import pack_linear
+
+CLOSE = {"rtol": 1e-6, "atol": 1e-6}
+
+X = data(1) * np.array([1, 10, 0.1, 1, 5, 1], np.float32) + np.array([0, 5, 0, 100, 0, 1], np.float32)
+X[:, 5] = np.random.default_rng(3).integers(0, 5, len(X))
+Y = X[:, 0] + X[:, 1] / 10 * X[:, 2] * 10 + np.random.default_rng(2).normal(size=len(X)) * 0.3
+BINARY = (Y > 0.5).astype(int)
+CLASSES = np.digitize(Y, [-0.7, 0.9])
+ROWS = np.concatenate([X, data(7) * 50])[:1000]
+
+
+def asserted(model: Any, rows: Array = ROWS) -> None:
+    found = answers(pack_linear(model), rows)
+    wide = rows.astype(np.float64)
+    if not hasattr(model, "classes_"):
+        np.testing.assert_allclose(found["value"].squeeze(), model.predict(wide), **CLOSE)
+        return
+    np.testing.assert_array_equal(found["label"], model.predict(wide))
+    if "probabilities" in found:
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(wide), **CLOSE)
+    else:
+        assert not hasattr(model, "predict_proba")
+        np.testing.assert_allclose(found["decision"].squeeze(), model.decision_function(wide), **CLOSE)
+
+
+TARGETS = np.stack([Y, 2 - Y], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "label"),
+    [
+        (LinearRegression(), Y),
+        (LinearRegression(fit_intercept=False), TARGETS),
+        (Ridge(), TARGETS),
+        (Lasso(0.01), Y),
+        (ElasticNet(0.01), Y),
+        (SGDRegressor(max_iter=5, random_state=1), Y),
+        (PoissonRegressor(), np.abs(Y)),
+        (GammaRegressor(), np.abs(Y) + 0.1),
+        (LogisticRegression(), BINARY),
+        (LogisticRegression(solver="liblinear"), BINARY * 3),
+        (LogisticRegression(), CLASSES),
+        (OneVsRestClassifier(LogisticRegression()), CLASSES),
+        (OneVsRestClassifier(LogisticRegression()), BINARY),
+        (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), BINARY),
+        (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), CLASSES),
+        (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), BINARY),
+        (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), CLASSES),
+        (SGDClassifier(max_iter=5, random_state=1), BINARY),
+        (LinearSVC(max_iter=50), BINARY),
+        (LinearSVC(max_iter=50), CLASSES - 1),
+        (RidgeClassifier(), np.array(["low", "mid", "high"])[CLASSES]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_answers_are_scikit_learns(model: Any, label: Any) -> None:
+    with warnings.catch_warnings():
+        # A few iterations are enough here.
+        warnings.simplefilter("ignore")
+        asserted(make_pipeline(StandardScaler(), model).fit(X.astype(np.float64), label))
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        StandardScaler(),
+        StandardScaler(with_mean=False),
+        StandardScaler(with_std=False),
+        MinMaxScaler((-1, 3)),
+        MaxAbsScaler(),
+        RobustScaler(),
+        RobustScaler(with_centering=False),
+        "passthrough",
+        make_pipeline(MinMaxScaler(), StandardScaler()),
+    ],
+    ids=str,
+)
+def test_scalers_are_folded_in(scaler: Any) -> None:
+    asserted(make_pipeline(scaler, Ridge()).fit(X.astype(np.float64), Y))
+
+
+@pytest.mark.parametrize("drop", [None, "first"])
+def test_categories_are_folded_in(drop: str | None) -> None:
+    trained = X.copy()
+    trained[:, 2] = np.random.default_rng(4).choice([-1.5, 0, 7, 0.1], len(X))
+    encoder = OneHotEncoder(handle_unknown="ignore", drop=drop)
+    columns = ColumnTransformer(
+        [
+            ("scaled", make_pipeline(StandardScaler()), [0, 3]),
+            ("encoded", encoder, [5, 2]),
+            ("none", "drop", [1]),
+        ],
+        remainder="passthrough",
+        transformer_weights={"encoded": 2.0},
+    )
+    model = make_pipeline(columns, MaxAbsScaler(), LogisticRegression(max_iter=50))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(trained.astype(np.float64), CLASSES)
+        rows = trained.copy()
+        rows[::7, 5] = 99
+        rows[::5, 2] = 3
+        asserted(model, rows)
+
+
+def test_columns_by_name() -> None:
+    import pandas
+
+    frame = pandas.DataFrame(X.astype(np.float64), columns=list("abcdef"))
+    model = make_pipeline(ColumnTransformer([("scaled", StandardScaler(), ["f", "a"])]), LinearRegression())
+    model.fit(frame, Y)
+    artifact = pack_linear(model)
+    assert view(artifact).features == tuple("abcdef")
+    wide = pandas.DataFrame(ROWS.astype(np.float64), columns=list("abcdef"))
+    np.testing.assert_allclose(answers(artifact, ROWS)["value"][:, 0], model.predict(wide), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (GaussianNB(), "GaussianNB"),
+        (make_pipeline(PolynomialFeatures(), LinearRegression()), "PolynomialFeatures"),
+        (make_pipeline(MinMaxScaler(clip=True), LinearRegression()), "clip=True"),
+        (make_pipeline(OneHotEncoder(), LinearRegression()), "handle_unknown='error'"),
+        (
+            make_pipeline(OneHotEncoder(handle_unknown="ignore", max_categories=3), LinearRegression()),
+            "infrequent",
+        ),
+        (
+            make_pipeline(MaxAbsScaler(), OneHotEncoder(handle_unknown="ignore"), LinearRegression()),
+            "after another step",
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_cannot_be_folded_is_refused_by_name(model: Any, says: str) -> None:
+    with pytest.raises(InvalidArtifact) as caught:
+        pack_linear(model.fit(np.round(X[:50]), CLASSES[:50]))
+    assert says in caught.value.message
+
+
+def test_what_is_not_fitted_is_refused() -> None:
+    with pytest.raises(InvalidArtifact, match="not fitted"):
+        pack_linear(LinearRegression())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 4))
+def test_any_coefficients(seed: int, features: int, targets: int) -> None:
+    random = np.random.default_rng(seed)
+    trained = random.normal(size=(20, features)) * random.choice([1e-3, 1, 1e3], features)
+    model = make_pipeline(StandardScaler(), Ridge()).fit(trained, random.normal(size=(20, targets)))
+    rows = random.normal(size=(30, features)).astype(np.float32)
+    expected = model.predict(rows.astype(np.float64)).reshape(30, targets)
+    np.testing.assert_allclose(answers(pack_linear(model), rows)["value"], expected, rtol=1e-6, atol=1e-6)
