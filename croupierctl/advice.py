@@ -17,7 +17,7 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     ),
     (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
     (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
-    (InvalidArtifact, "give a packed artifact, or an ONNX file that the message allows"),
+    (InvalidArtifact, "give a packed artifact, or an ONNX, XGBoost or LightGBM file that the message allows"),
     (errors.InvalidRequest, "mend that and try again; --help tells what is possible"),
     (
         errors.NotFound,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from croupier.artifacts.format import MAGIC
+from croupier.artifacts.packers.files import FileKind, pack_file, told_by
 from croupier.client.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
@@ -27,17 +27,18 @@ def publish(
     files: Annotated[
         list[Path],
         typer.Argument(
-            exists=True, dir_okay=False, help="ONNX files or packed artifacts.", show_default=False
+            exists=True,
+            dir_okay=False,
+            help="XGBoost's .json or .ubj, LightGBM's .txt, ONNX files, packed artifacts.",
+            show_default=False,
         ),
     ],
-    onnx: Annotated[
-        bool | None,
-        typer.Option(
-            "--onnx/--artifact", help="What the files are; told by their first bytes.", show_default=False
-        ),
+    kind: Annotated[
+        FileKind | None,
+        typer.Option(help="What the files are; told by their first bytes.", show_default=False),
     ] = None,
     features: Annotated[
-        str, typer.Option(metavar="NAMES", help="An ONNX file's features: a,b,c, or @FILE with one a line.")
+        str, typer.Option(metavar="NAMES", help="The model's features: a,b,c, or @FILE with one a line.")
     ] = "",
     accepts_missing: Annotated[bool, typer.Option(help="NaN is a value that the model knows.")] = False,
     version: Annotated[int, typer.Option(min=0, help="The version's number; 0 is the next free one.")] = 0,
@@ -47,7 +48,7 @@ def publish(
     if version and len(files) > 1:
         raise typer.BadParameter("--version numbers one file, not several")
     names = parse_features(features)
-    artifacts = [_artifact(path, onnx, names, accepts_missing) for path in files]
+    artifacts = [_artifact(path, kind, names, accepts_missing) for path in files]
     published: list[pb.Version] = []
 
     async def upload(manager: VersionManagerClient) -> None:
@@ -84,17 +85,12 @@ def parse_features(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _artifact(path: Path, onnx: bool | None, features: list[str], accepts_missing: bool) -> bytes:
+def _artifact(path: Path, kind: FileKind | None, features: list[str], accepts_missing: bool) -> bytes:
     data = path.read_bytes()
-    packed = data.startswith(MAGIC) if onnx is None else not onnx
-    if not packed:
-        # Imported here: the ONNX library takes half a second, and is not needed to list models.
-        from croupier.artifacts.packers.onnx import pack_onnx
-
-        return pack_onnx(data, features=features, accepts_missing=accepts_missing)
-    if features or accepts_missing:
+    kind = kind or told_by(data)
+    if kind is FileKind.ARTIFACT and (features or accepts_missing):
         raise typer.BadParameter(f"{path} is packed: its features are in it already")
-    return data
+    return pack_file(data, kind, features=features, accepts_missing=accepts_missing)
 
 
 def _print_published(files: list[Path], published: list[pb.Version]) -> None:

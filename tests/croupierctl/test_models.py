@@ -83,12 +83,12 @@ def test_a_file_that_is_no_model(manager, run, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"this is not a model")
     said = run("models", "publish", "acme", "churn", path, code=1)
-    assert "hint: give a packed artifact, or an ONNX file" in said.err
+    assert "hint: give a packed artifact, or an ONNX, XGBoost or LightGBM file" in said.err
     assert manager.artifacts == {}
 
 
 def test_a_kind_may_be_insisted_on(run, packed):
-    said = run("models", "publish", "acme", "churn", packed, "--onnx", code=1)
+    said = run("models", "publish", "acme", "churn", packed, "--kind", "onnx", code=1)
     assert "ONNX" in said.err
 
 

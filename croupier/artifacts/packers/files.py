@@ -1,0 +1,74 @@
+"""Packs a model's file, told by its first bytes what it is.
+
+    packed artifact    CROUPIER                             stays as it is
+    LightGBM           tree                                 its text
+    XGBoost            {                                    JSON or UBJSON
+    pickle             the protocol's mark                  never opened
+    ONNX               anything else                        a protobuf message has no mark of its own
+
+Each packer is imported when it is needed: the libraries that they read with take up to 3 s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+from croupier.artifacts.format import MAGIC, InvalidArtifact
+
+# PROTO, of protocol 2 to 5, which is what pickle and an uncompressed joblib file begin with.
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+
+
+class FileKind(StrEnum):
+    """What a file may be."""
+
+    ARTIFACT = "artifact"
+    LIGHTGBM = "lightgbm"
+    ONNX = "onnx"
+    XGBOOST = "xgboost"
+
+
+def told_by(data: bytes) -> FileKind:
+    """What a file with these bytes is.
+
+    Raises:
+        InvalidArtifact: it is a pickle.
+    """
+    if data.startswith(MAGIC):
+        return FileKind.ARTIFACT
+    if re.match(rb"tree\r?\n", data):
+        return FileKind.LIGHTGBM
+    if re.match(rb"\s*\{", data):
+        return FileKind.XGBOOST
+    if _PICKLE.match(data):
+        raise InvalidArtifact(
+            "this is a pickle, which is code and never opened here: pack the model in the process that "
+            "trained it, with pack_forest, pack_linear or pack_sklearn of croupier.artifacts.packers"
+        )
+    return FileKind.ONNX
+
+
+def pack_file(
+    data: bytes, kind: FileKind | None = None, *, features: Sequence[str] = (), accepts_missing: bool = False
+) -> bytes:
+    """The artifact of a model's file. `accepts_missing` is for ONNX; trees always know NaN.
+
+    Raises:
+        InvalidArtifact: the file is none of its kind, or it cannot be served.
+    """
+    kind = kind or told_by(data)
+    if kind is FileKind.ONNX:
+        from croupier.artifacts.packers.onnx import pack_onnx
+
+        return pack_onnx(data, features=features, accepts_missing=accepts_missing)
+    if kind is FileKind.ARTIFACT:
+        if features or accepts_missing:
+            raise InvalidArtifact("a packed artifact has its features in it already")
+        return data
+    from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
+
+    if kind is FileKind.XGBOOST:
+        return pack_xgboost(data, features=features)
+    return pack_lightgbm(data.decode(errors="replace"), features=features)

@@ -1,0 +1,49 @@
+"""What a model's file is, told by its first bytes, and packed accordingly."""
+
+import pickle
+
+import lightgbm
+import numpy as np
+import pytest
+import xgboost
+from support.forests import data
+from support.graphs import matmul
+
+from croupier.artifacts.format import InvalidArtifact, view
+from croupier.artifacts.packers.files import FileKind, pack_file, told_by
+from croupier.artifacts.packers.onnx import pack_onnx
+
+X = data(1, rows=60)
+Y = X[:, 0].copy()
+XGBOOST = xgboost.train({"nthread": 1}, xgboost.DMatrix(X, Y), 1)
+LIGHTGBM = lightgbm.train({"num_threads": 1, "verbose": -1}, lightgbm.Dataset(X, Y), 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "engine"),
+    [
+        (bytes(XGBOOST.save_raw("json")), FileKind.XGBOOST, "forest"),
+        (b" \n" + bytes(XGBOOST.save_raw("json")), FileKind.XGBOOST, "forest"),
+        (bytes(XGBOOST.save_raw("ubj")), FileKind.XGBOOST, "forest"),
+        (LIGHTGBM.model_to_string().encode(), FileKind.LIGHTGBM, "forest"),
+        (LIGHTGBM.model_to_string().replace("\n", "\r\n").encode(), FileKind.LIGHTGBM, "forest"),
+        (matmul(), FileKind.ONNX, "onnx"),
+        (pack_onnx(matmul()), FileKind.ARTIFACT, "onnx"),
+    ],
+)
+def test_files_are_told_by_their_first_bytes(content: bytes, kind: FileKind, engine: str) -> None:
+    assert told_by(content) is kind
+    assert view(pack_file(content)).engine == engine
+
+
+def test_features_may_be_named() -> None:
+    names = list("abcdef")
+    assert view(pack_file(bytes(XGBOOST.save_raw("ubj")), features=names)).features == tuple(names)
+    with pytest.raises(InvalidArtifact, match="already"):
+        pack_file(pack_onnx(matmul()), features=["a"])
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_pickle_is_never_opened(protocol: int) -> None:
+    with pytest.raises(InvalidArtifact, match="pickle"):
+        pack_file(pickle.dumps(np.zeros(1), protocol))
