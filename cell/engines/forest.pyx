@@ -10,15 +10,31 @@ core busy and have their cache misses at the same time. A lane whose walk has en
 for a leaf's children are 0 away, so the inner loop has no branch that depends on the row. While eight
 trees are walked the first lines of the next eight are fetched, and before a model is scored the next one
 is, which takes a fourth off the time of a row when every row is another model's. Measured with 50 trees of depth 5 by
-`python -m bench engines`: {FIGURES}.
+`python -m bench engines`: FIGURES.
 """
 
 from libc.math cimport NAN, fabsf
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
+from cell.engines.forest_layout cimport (
+    CATEGORICAL,
+    EXACT,
+    FEATURE,
+    LISTED_RIGHT,
+    MISSING_RIGHT,
+    PAIR,
+    SPLIT_BITS,
+    TRUNCATE,
+    ZERO_IS_MISSING,
+    Header,
+    Node,
+    Split,
+    View,
+    bits_of,
+    check,
+)
 from cell.engines.native cimport Native
-from cell.engines.outcome cimport TRANSFORMATIONS, label_of, transform
+from cell.engines.outcome cimport label_of, transform
 
 from cell.engines import ArtifactRefused
 
@@ -29,67 +45,12 @@ cdef extern from *:
     void PREFETCH(const void* address) noexcept nogil
 
 cdef enum:
-    _VERSION = 1
     _LANES = 8
     _LINE = 64
     # Of the first-level cache, which has 32 KiB, what is given to the next model.
     _AHEAD = 24 * 1024
-    _MAX_SUMS = 65_535
-    _PAIR = 1
-    _ZERO_IS_MISSING = 2
-    _CATEGORICAL = 4
-    _KNOWN_FLAGS = 7
-    # In a node's `feature`: where a missing value goes; the other bits are the feature.
-    _MISSING_RIGHT = 0x8000
-    # In a split's `extent`: members go right. The other bits are its number of words.
-    _LISTED_RIGHT = 0x80000000
-    # A node of a category has this NaN for a threshold, and the number of its split in the low bits.
-    _QUIET_NAN = 0x7FC00000
-    _SPLIT_BITS = 0x003FFFFF
-    _TRUNCATE = 0
-    _TRUNCATE_POSITIVE = 1
-    _EXACT = 2
 
 cdef float _ZERO = 1e-35
-
-cdef packed struct Header:
-    uint16_t version
-    uint8_t transformation
-    uint8_t category_rule
-    uint32_t flags
-    uint32_t features
-    uint32_t sums
-    uint32_t trees
-    uint32_t nodes
-    uint32_t vectors
-    uint32_t splits
-    uint32_t words
-    uint32_t zero
-    double parameter
-    double divisor
-    uint64_t reserved
-
-cdef packed struct Node:
-    # The threshold of an inner node; a leaf's value, or the number of its vector.
-    float value
-    uint16_t feature
-    # How many nodes on the left child lies; the right one follows it. 0 in a leaf.
-    uint16_t left
-
-cdef packed struct Split:
-    uint32_t word
-    uint32_t extent
-
-cdef struct View:
-    const Header* header
-    const double* base
-    const Split* splits
-    const uint32_t* roots
-    const uint32_t* groups
-    const uint32_t* words
-    const uint32_t* zeros
-    const Node* nodes
-    const float* vectors
 
 cdef Node _NO_TREE
 _NO_TREE.value = 0.0
@@ -97,24 +58,15 @@ _NO_TREE.feature = 0
 _NO_TREE.left = 0
 
 
-cdef inline uint32_t _bits(float value) noexcept nogil:
-    cdef uint32_t bits
-    memcpy(&bits, &value, 4)
-    return bits
-
-
-# The walk.
-
-
 cdef inline bint _is_member(const View* view, const Split* split, float value) noexcept nogil:
     """Whether a value that is not missing is one of the split's categories."""
     cdef int rule = view.header.category_rule
-    cdef uint32_t words = split.extent & ~<uint32_t>_LISTED_RIGHT
+    cdef uint32_t words = split.extent & ~<uint32_t>LISTED_RIGHT
     cdef uint32_t category
-    if not (value > -1.0 and value < 16_777_216.0) or (value < 0.0 and rule != _TRUNCATE):
+    if not (value > -1.0 and value < 16_777_216.0) or (value < 0.0 and rule != TRUNCATE):
         return False
     category = <uint32_t><int32_t>value
-    if rule == _EXACT and <float>category != value:
+    if rule == EXACT and <float>category != value:
         return False
     if category >> 5 >= words:
         return False
@@ -123,15 +75,15 @@ cdef inline bint _is_member(const View* view, const Split* split, float value) n
 
 cdef inline const Node* _step(const View* view, const Node* node, const float* row) noexcept nogil:
     """One level down, with missing values and categories."""
-    cdef float value = row[node.feature & 0x7FFF]
+    cdef float value = row[node.feature & FEATURE]
     cdef const Split* split
     cdef bint right
     if node.left == 0:
         return node
     if value != value:
-        right = (node.feature & _MISSING_RIGHT) != 0
+        right = (node.feature & MISSING_RIGHT) != 0
     elif node.value != node.value:
-        split = view.splits + (_bits(node.value) & _SPLIT_BITS)
+        split = view.splits + (bits_of(node.value) & SPLIT_BITS)
         right = _is_member(view, split, value) == <bint>(split.extent >> 31)
     else:
         right = value > node.value
@@ -155,7 +107,7 @@ cdef inline void _walk(
                 node = at[lane]
                 step = node.left
                 going |= step
-                step += (row[node.feature & 0x7FFF] > node.value) & (step != 0)
+                step += (row[node.feature & FEATURE] > node.value) & (step != 0)
                 at[lane] = node + step
     else:
         going = 1
@@ -208,7 +160,7 @@ cdef inline void _add_vectors(const View* view, const float* row, bint is_plain,
     while first < trees:
         _walk(view, first, trees, row, is_plain, leaves)
         for lane in range(min(<uint32_t>_LANES, trees - first)):
-            vector = view.vectors + <uint64_t>_bits(leaves[lane].value) * count
+            vector = view.vectors + <uint64_t>bits_of(leaves[lane].value) * count
             for i in range(count):
                 sums[i] += vector[i]
         first += _LANES
@@ -234,19 +186,19 @@ cdef void _score_rows(
 ) noexcept nogil:
     cdef const View* view = <const View*>pointer
     cdef const Header* header = view.header
-    cdef uint32_t columns = header.sums + (header.flags & _PAIR)
+    cdef uint32_t columns = header.sums + (header.flags & PAIR)
     cdef float* cleaned = <float*>(scratch + header.sums)
     cdef const float* row
     cdef Py_ssize_t i
     for i in range(count):
         row = rows + i * header.features
-        if header.flags & _ZERO_IS_MISSING:
+        if header.flags & ZERO_IS_MISSING:
             row = _without_zeros(view, row, cleaned)
         _add(view, row, scratch)
         if labels != NULL:
             labels[i] = label_of(scratch, header.sums)
         transform(
-            header.transformation, header.parameter, header.flags & _PAIR, scratch, header.sums, out + i * columns
+            header.transformation, header.parameter, header.flags & PAIR, scratch, header.sums, out + i * columns
         )
 
 
@@ -254,7 +206,7 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
     """One row's sums."""
     cdef const Header* header = view.header
     cdef uint32_t count = header.sums, i
-    cdef bint is_plain = not header.flags & _CATEGORICAL and not _has_missing(row, header.features)
+    cdef bint is_plain = not header.flags & CATEGORICAL and not _has_missing(row, header.features)
     if header.vectors:
         for i in range(count):
             sums[i] = 0.0
@@ -267,111 +219,6 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
             sums[i] = _sum(view, view.groups[i], view.groups[i + 1], row, False)
     for i in range(count):
         sums[i] = sums[i] / header.divisor + view.base[i]
-
-
-# The check.
-
-
-cdef inline Py_ssize_t _place(Py_ssize_t* offset, uint64_t count, uint64_t size) noexcept nogil:
-    """Where an array begins: after the one before, aligned to 8."""
-    cdef Py_ssize_t begin = (offset[0] + 7) & ~<Py_ssize_t>7
-    offset[0] = begin + <Py_ssize_t>(count * size)
-    return begin
-
-
-cdef const char* _lay(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
-    """Set the pointers; counts are below 2**32, so that no product overflows."""
-    cdef const Header* header = <const Header*>data
-    cdef Py_ssize_t offset = sizeof(Header), base, splits, roots, groups, words, zeros, nodes, vectors
-    cdef uint64_t group_count
-    if size < <Py_ssize_t>sizeof(Header):
-        return "it is too short"
-    if header.version != _VERSION:
-        return "its layout has an unknown version"
-    if header.flags & ~<uint32_t>_KNOWN_FLAGS or header.zero or header.reserved:
-        return "it has unknown flags"
-    if header.transformation >= TRANSFORMATIONS or header.category_rule > _EXACT:
-        return "it has an unknown transformation or category rule"
-    if not 1 <= header.features <= 32_768 or not 1 <= header.sums <= _MAX_SUMS:
-        return "it has an impossible number of features or sums"
-    if header.flags & _PAIR and header.sums != 1:
-        return "a pair of outputs has one sum"
-    group_count = 1 if header.vectors else header.sums
-    base = _place(&offset, header.sums, sizeof(double))
-    splits = _place(&offset, header.splits, sizeof(Split))
-    roots = _place(&offset, <uint64_t>header.trees + 1, 4)
-    groups = _place(&offset, group_count + 1, 4)
-    words = _place(&offset, header.words, 4)
-    zeros = _place(&offset, (header.features + 31) >> 5 if header.flags & _ZERO_IS_MISSING else 0, 4)
-    nodes = _place(&offset, header.nodes, sizeof(Node))
-    vectors = _place(&offset, <uint64_t>header.vectors * header.sums, 4)
-    if offset != size:
-        return "its arrays do not fill it"
-    view.header = header
-    view.base = <const double*>(data + base)
-    view.splits = <const Split*>(data + splits)
-    view.roots = <const uint32_t*>(data + roots)
-    view.groups = <const uint32_t*>(data + groups)
-    view.words = <const uint32_t*>(data + words)
-    view.zeros = <const uint32_t*>(data + zeros)
-    view.nodes = <const Node*>(data + nodes)
-    view.vectors = <const float*>(data + vectors)
-    return NULL
-
-
-cdef const char* _check_order(const View* view) noexcept nogil:
-    """Trees and groups follow each other without gaps, and no tree is empty."""
-    cdef const Header* header = view.header
-    cdef uint32_t i, groups = 1 if header.vectors else header.sums
-    if view.roots[0] != 0 or view.roots[header.trees] != header.nodes:
-        return "its trees do not fill its nodes"
-    for i in range(header.trees):
-        if view.roots[i] >= view.roots[i + 1]:
-            return "its trees are out of order"
-    if view.groups[0] != 0 or view.groups[groups] != header.trees:
-        return "its groups do not fill its trees"
-    for i in range(groups):
-        if view.groups[i] > view.groups[i + 1]:
-            return "its groups are out of order"
-    for i in range(header.splits):
-        if <uint64_t>view.splits[i].word + (view.splits[i].extent & ~<uint32_t>_LISTED_RIGHT) > header.words:
-            return "a categorical split lies outside its words"
-    return NULL
-
-
-cdef const char* _check_nodes(const View* view) noexcept nogil:
-    cdef const Header* header = view.header
-    cdef uint32_t tree, i, end, bits
-    cdef const Node* node
-    for tree in range(header.trees):
-        end = view.roots[tree + 1]
-        for i in range(view.roots[tree], end):
-            node = view.nodes + i
-            if <uint32_t>(node.feature & 0x7FFF) >= header.features:
-                return "a node has a feature that is none"
-            bits = _bits(node.value)
-            if node.left == 0:
-                if header.vectors and bits >= header.vectors:
-                    return "a leaf lies outside its vectors"
-                continue
-            # At most 65,535 + 1 on, from below 2**32 nodes: 64 bits hold it.
-            if <uint64_t>i + node.left + 1 >= end:
-                return "a node has a child outside its tree"
-            if node.value != node.value:
-                if not header.flags & _CATEGORICAL or bits & ~<uint32_t>_SPLIT_BITS != _QUIET_NAN:
-                    return "a threshold is not a number"
-                if bits & _SPLIT_BITS >= header.splits:
-                    return "a node has a categorical split that is none"
-    return NULL
-
-
-cdef const char* _check(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
-    cdef const char* problem = _lay(data, size, view)
-    if problem == NULL:
-        problem = _check_order(view)
-    if problem == NULL:
-        problem = _check_nodes(view)
-    return problem
 
 
 cdef class Forest(Native):
@@ -392,11 +239,11 @@ cdef class Forest(Native):
         data = self.hold(buffer)
         size = self.size()
         with nogil:
-            problem = _check(data, size, &self._view)
+            problem = check(data, size, &self._view)
         if problem != NULL:
             raise ArtifactRefused(f"the forest is damaged: {problem.decode()}")
         self.features = self._view.header.features
-        self.columns = self._view.header.sums + (self._view.header.flags & _PAIR)
+        self.columns = self._view.header.sums + (self._view.header.flags & PAIR)
         self.scratch = self._view.header.sums * sizeof(double) + self.features * sizeof(float)
         self.score_rows = _score_rows
         self.prefetch = _prefetch_nodes

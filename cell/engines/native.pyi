@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from typing_extensions import Buffer
+
 from cell.signature import Array
 
 class Native:
@@ -13,3 +15,6 @@ class Native:
 Job: TypeAlias = tuple[Native, Array, Array, Array | None]
 
 def score_many(jobs: Sequence[Job]) -> None: ...
+def score_joined(
+    models: Sequence[Native], counts: Sequence[int], rows: Buffer | Array, out: Buffer | Array
+) -> None: ...

@@ -21,7 +21,7 @@ from cell.batcher import Batcher
 from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
-from cell.engines.native import Native, score_many
+from cell.engines.native import Native, score_joined, score_many
 from cell.engines.packed import FOREST, LINEAR, PackedEngine
 from croupier.artifacts.format import Artifact, Tensor, pack, view
 from croupier.artifacts.packers.forest import pack_forest
@@ -122,6 +122,42 @@ def test_one_call_scores_many_models_of_both_kinds() -> None:
     score_many([])
 
 
+def test_rows_and_answers_of_many_models_may_lie_in_two_buffers() -> None:
+    packed = [artifact for _, artifact in sorted(artifacts().items())]
+    views = [view(artifact) for artifact in packed]
+    natives: list[Native] = [NATIVES[each.engine](bytes(each.section(each.engine))) for each in views]
+    counts = [0, 3, 1, 2, 5]
+    rows = [np.ascontiguousarray(FULL[place : place + count]) for place, count in enumerate(counts)]
+    joined = b"".join(each.tobytes() for each in rows)
+    expected = b"".join(
+        found.tobytes()
+        for artifact, each in zip(packed, rows, strict=True)
+        for name, found in answers(artifact, each).items()
+        if name != "label"
+    )
+    out = bytearray(len(expected))
+    score_joined(natives, counts, joined, out)
+    assert bytes(out) == expected
+    clean = bytearray(len(expected))
+    bad: list[tuple[Any, ...]] = [
+        (natives, counts[:-1], joined, clean),
+        (natives, [1, *counts[1:]], joined, clean),
+        (natives, [-1, *counts[1:]], joined, clean),
+        (natives, [2**62, *counts[1:]], joined, clean),
+        (natives, counts, joined[:-4], clean),
+        (natives, counts, joined + bytes(4), clean),
+        (natives, counts, joined, clean + bytes(4)),
+        (natives, counts, joined, clean[:-4]),
+        (natives, counts, joined, bytes(clean)),
+        ([*natives[:-1], Native()], counts, joined, clean),
+        ([*natives[:-1], None], counts, joined, clean),
+    ]
+    for arguments in bad:
+        with pytest.raises((ValueError, TypeError, BufferError)):
+            score_joined(*arguments)
+    assert not any(clean)
+
+
 @pytest.mark.parametrize("name", ["boosted", "vectors", "linear"])
 def test_arrays_of_another_size_are_refused_before_anything_is_scored(name: str) -> None:
     found = view(artifacts()[name])
@@ -137,6 +173,8 @@ def test_arrays_of_another_size_are_refused_before_anything_is_scored(name: str)
         (native, FULL[:2, ::-1], out, None),
         (native, FULL[:2].copy(), out.tobytes(), None),
         (None, FULL[:2].copy(), out, None),
+        None,
+        [native, FULL[:2].copy(), out, None],
     ]
     for job in bad:
         with pytest.raises((ValueError, TypeError, BufferError)):

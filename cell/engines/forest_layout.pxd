@@ -1,0 +1,177 @@
+"""The packed forest as it lies in memory, and the check that makes walking it safe.
+
+docs/artifacts.md has the table. After `check` every index lies inside its array and every child behind its
+parent, so that a walk needs no check of its own and ends.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from cell.engines.outcome cimport TRANSFORMATIONS
+
+cdef enum:
+    LAYOUT_VERSION = 1
+    MAX_SUMS = 65_535
+    PAIR = 1
+    ZERO_IS_MISSING = 2
+    CATEGORICAL = 4
+    KNOWN_FLAGS = 7
+    # In a node's `feature`: where a missing value goes; the other bits are the feature.
+    MISSING_RIGHT = 0x8000
+    FEATURE = 0x7FFF
+    # In a split's `extent`: members go right. The other bits are its number of words.
+    LISTED_RIGHT = 0x80000000
+    # A node of a category has this NaN for a threshold, and the number of its split in the low bits.
+    QUIET_NAN = 0x7FC00000
+    SPLIT_BITS = 0x003FFFFF
+    # Category rules.
+    TRUNCATE = 0
+    TRUNCATE_POSITIVE = 1
+    EXACT = 2
+
+cdef packed struct Header:
+    uint16_t version
+    uint8_t transformation
+    uint8_t category_rule
+    uint32_t flags
+    uint32_t features
+    uint32_t sums
+    uint32_t trees
+    uint32_t nodes
+    uint32_t vectors
+    uint32_t splits
+    uint32_t words
+    uint32_t zero
+    double parameter
+    double divisor
+    uint64_t reserved
+
+cdef packed struct Node:
+    # The threshold of an inner node; a leaf's value, or the number of its vector.
+    float value
+    uint16_t feature
+    # How many nodes on the left child lies; the right one follows it. 0 in a leaf.
+    uint16_t left
+
+cdef packed struct Split:
+    uint32_t word
+    uint32_t extent
+
+cdef struct View:
+    const Header* header
+    const double* base
+    const Split* splits
+    const uint32_t* roots
+    const uint32_t* groups
+    const uint32_t* words
+    const uint32_t* zeros
+    const Node* nodes
+    const float* vectors
+
+
+cdef inline uint32_t bits_of(float value) noexcept nogil:
+    cdef uint32_t bits
+    memcpy(&bits, &value, 4)
+    return bits
+
+
+cdef inline Py_ssize_t _place(Py_ssize_t* offset, uint64_t count, uint64_t size) noexcept nogil:
+    """Where an array begins: after the one before, aligned to 8."""
+    cdef Py_ssize_t begin = (offset[0] + 7) & ~<Py_ssize_t>7
+    offset[0] = begin + <Py_ssize_t>(count * size)
+    return begin
+
+
+cdef inline const char* _lay(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
+    """Set the pointers; counts are below 2**32, so that no product overflows."""
+    cdef const Header* header = <const Header*>data
+    cdef Py_ssize_t offset = sizeof(Header), base, splits, roots, groups, words, zeros, nodes, vectors
+    cdef uint64_t group_count
+    if size < <Py_ssize_t>sizeof(Header):
+        return "it is too short"
+    if header.version != LAYOUT_VERSION:
+        return "its layout has an unknown version"
+    if header.flags & ~<uint32_t>KNOWN_FLAGS or header.zero or header.reserved:
+        return "it has unknown flags"
+    if header.transformation >= TRANSFORMATIONS or header.category_rule > EXACT:
+        return "it has an unknown transformation or category rule"
+    if not 1 <= header.features <= 32_768 or not 1 <= header.sums <= MAX_SUMS:
+        return "it has an impossible number of features or sums"
+    if header.flags & PAIR and header.sums != 1:
+        return "a pair of outputs has one sum"
+    group_count = 1 if header.vectors else header.sums
+    base = _place(&offset, header.sums, sizeof(double))
+    splits = _place(&offset, header.splits, sizeof(Split))
+    roots = _place(&offset, <uint64_t>header.trees + 1, 4)
+    groups = _place(&offset, group_count + 1, 4)
+    words = _place(&offset, header.words, 4)
+    zeros = _place(&offset, (header.features + 31) >> 5 if header.flags & ZERO_IS_MISSING else 0, 4)
+    nodes = _place(&offset, header.nodes, sizeof(Node))
+    vectors = _place(&offset, <uint64_t>header.vectors * header.sums, 4)
+    if offset != size:
+        return "its arrays do not fill it"
+    view.header = header
+    view.base = <const double*>(data + base)
+    view.splits = <const Split*>(data + splits)
+    view.roots = <const uint32_t*>(data + roots)
+    view.groups = <const uint32_t*>(data + groups)
+    view.words = <const uint32_t*>(data + words)
+    view.zeros = <const uint32_t*>(data + zeros)
+    view.nodes = <const Node*>(data + nodes)
+    view.vectors = <const float*>(data + vectors)
+    return NULL
+
+
+cdef inline const char* _check_order(const View* view) noexcept nogil:
+    """Trees and groups follow each other without gaps, and no tree is empty."""
+    cdef const Header* header = view.header
+    cdef uint32_t i, groups = 1 if header.vectors else header.sums
+    if view.roots[0] != 0 or view.roots[header.trees] != header.nodes:
+        return "its trees do not fill its nodes"
+    for i in range(header.trees):
+        if view.roots[i] >= view.roots[i + 1]:
+            return "its trees are out of order"
+    if view.groups[0] != 0 or view.groups[groups] != header.trees:
+        return "its groups do not fill its trees"
+    for i in range(groups):
+        if view.groups[i] > view.groups[i + 1]:
+            return "its groups are out of order"
+    for i in range(header.splits):
+        if <uint64_t>view.splits[i].word + (view.splits[i].extent & ~<uint32_t>LISTED_RIGHT) > header.words:
+            return "a categorical split lies outside its words"
+    return NULL
+
+
+cdef inline const char* _check_nodes(const View* view) noexcept nogil:
+    cdef const Header* header = view.header
+    cdef uint32_t tree, i, end, bits
+    cdef const Node* node
+    for tree in range(header.trees):
+        end = view.roots[tree + 1]
+        for i in range(view.roots[tree], end):
+            node = view.nodes + i
+            if <uint32_t>(node.feature & FEATURE) >= header.features:
+                return "a node has a feature that is none"
+            bits = bits_of(node.value)
+            if node.left == 0:
+                if header.vectors and bits >= header.vectors:
+                    return "a leaf lies outside its vectors"
+                continue
+            # At most 65,535 + 1 on, from below 2**32 nodes: 64 bits hold it.
+            if <uint64_t>i + node.left + 1 >= end:
+                return "a node has a child outside its tree"
+            if node.value != node.value:
+                if not header.flags & CATEGORICAL or bits & ~<uint32_t>SPLIT_BITS != QUIET_NAN:
+                    return "a threshold is not a number"
+                if bits & SPLIT_BITS >= header.splits:
+                    return "a node has a categorical split that is none"
+    return NULL
+
+
+cdef inline const char* check(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
+    cdef const char* problem = _lay(data, size, view)
+    if problem == NULL:
+        problem = _check_order(view)
+    if problem == NULL:
+        problem = _check_nodes(view)
+    return problem
