@@ -21,7 +21,18 @@ from protos.inference.v2 import inference_pb2_grpc
 
 Manager = tuple[JoinService, str]
 
-_HEAVY = ("aiobotocore", "botocore", "lightgbm", "onnx", "pandas", "scipy", "skl2onnx", "sklearn", "xgboost")
+_HEAVY = (
+    "aiobotocore",
+    "botocore",
+    "lightgbm",
+    "onnx",
+    "pandas",
+    "scipy",
+    "skl2onnx",
+    "sklearn",
+    "treelite",
+    "xgboost",
+)
 
 
 def test_a_cell_starts_without_training_libraries_and_the_s3_client() -> None:
