@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from bench import demo as demo_bench
+from bench import engines as engines_bench
 from bench import outage as outage_bench
 from bench import placement as placement_bench
 from bench import report
 from bench import route as route_bench
+from bench.engine_models import SHAPES
+from bench.engine_peers import PEERS as ENGINES
 from bench.peers.launch import PEERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -56,6 +59,23 @@ def placement(
 
 
 @app.command()
+def engines(
+    engine: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    copies: Annotated[int, typer.Option(min=1, help="Loaded to measure memory.")] = 1_000,
+    rotated: Annotated[int, typer.Option(min=1, help="Models that rows are rotated over.")] = 20_000,
+    memory_mb: Annotated[int, typer.Option(min=1, help="Fewer copies, if they would take more.")] = 4_000,
+    json: Json = None,
+) -> None:
+    """Native engines beside LightGBM, XGBoost, treelite and ONNX Runtime: bytes a model, time a row."""
+    for chosen, known, hint in ((engine, ENGINES.keys(), "--engine"), (model, SHAPES.keys(), "--model")):
+        if unknown := set(chosen or ()) - known:
+            raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint=hint)
+    plan = engines_bench.Plan(engine or list(ENGINES), model or list(SHAPES), copies, rotated, memory_mb)
+    engines_bench.run(plan, json)
+
+
+@app.command()
 def route(
     peers: Annotated[
         str, typer.Option(help="Which proxies to compare with; those not installed are left out.")
@@ -80,11 +100,15 @@ def route(
 def smoke() -> None:
     """Run every bench small and look at what it wrote."""
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
-        written = [Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement", "route")]
+        written = [
+            Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement", "route", "engines")
+        ]
         demo(tenants=6, requests=400, cells=4, zones=2, json=written[0])
         outage(seconds=3.0, tenants=6, json=written[1])
         placement(cells=16, tenants=2_000, json=written[2])
         route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=written[3])
+        small = ["forest-10x31", "linear-20"]
+        engines(model=small, copies=50, rotated=200, memory_mb=200, json=written[4])
         missing = [path.name for path in written if not path.stat().st_size]
     if missing:
         report.step(f"nothing written: {', '.join(missing)}")

@@ -1,0 +1,242 @@
+"""One way to serve a model for each engine that is compared: what it keeps, how it is loaded and asked.
+
+Every one gets single threads and the leanest call that it offers from Python. LightGBM is asked through
+its C interface for single rows (FastPredict), as a server that cares would.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from bench.engine_models import Array, Shape, forest_as_onnx, train_lightgbm, train_linear, train_xgboost
+
+
+class Peer(Protocol):
+    """`payload` is made once, `load` makes one resident model of it, `ask` scores float32 (n, features)."""
+
+    def takes(self, shape: Shape) -> bool: ...
+
+    def payload(self, shape: Shape) -> Any: ...
+
+    def load(self, payload: Any) -> Any: ...
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        """The probability of the second class for each row, shape (n,)."""
+        ...
+
+    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
+        """Ready to score one row with each of `models` in order, rows repeating."""
+        ...
+
+
+class _OneByOne:
+    """An engine that is called once a row."""
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        raise NotImplementedError
+
+    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
+        alone = [rows[place : place + 1] for place in range(len(rows))]
+        jobs = [(model, alone[place % len(alone)]) for place, model in enumerate(models)]
+        ask = self.ask
+
+        def run() -> None:
+            for model, row in jobs:
+                ask(model, row)
+
+        return run
+
+
+# Rows of one tick of a cell.
+TICK = 64
+
+
+class Croupier:
+    """The engines `forest` and `linear`: one native call a tick of 64 rows, each of its own model."""
+
+    def takes(self, shape: Shape) -> bool:
+        return True
+
+    def payload(self, shape: Shape) -> bytes:
+        from croupier.artifacts.packers.forest import pack_forest
+        from croupier.artifacts.packers.linear import pack_linear
+
+        return pack_forest(train_lightgbm(shape)) if shape.is_forest else pack_linear(train_linear(shape))
+
+    def load(self, payload: bytes) -> Any:
+        from cell.engines.packed import PackedEngine
+        from croupier.artifacts.format import view
+
+        artifact = view(payload)
+        return PackedEngine(artifact.engine).load(artifact)
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        out = np.empty((len(rows), 2), np.float32)
+        model.native.score(rows, out)
+        return out[:, 1]
+
+    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
+        from cell.engines.native import score_joined
+
+        ticks = []
+        for begin in range(0, len(models), TICK):
+            natives = [model.native for model in models[begin : begin + TICK]]
+            asked = rows[np.arange(begin, begin + len(natives)) % len(rows)]
+            ticks.append((natives, [1] * len(natives), asked, np.empty((len(natives), 2), np.float32)))
+
+        def run() -> None:
+            for tick in ticks:
+                score_joined(*tick)
+
+        return run
+
+
+class CroupierAlone(_OneByOne, Croupier):
+    """The same, one native call a row."""
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        return Croupier.ask(self, model, rows)
+
+
+class LightGbm(_OneByOne):
+    """A model is a booster and its configuration for single rows."""
+
+    def takes(self, shape: Shape) -> bool:
+        return shape.is_forest
+
+    def payload(self, shape: Shape) -> tuple[str, int]:
+        return train_lightgbm(shape).model_to_string(), shape.features
+
+    def load(self, payload: tuple[str, int]) -> Any:
+        import lightgbm
+
+        text, features = payload
+        booster = lightgbm.Booster(model_str=text)
+        fast = ctypes.c_void_p()
+        failed = _lightgbm().LGBM_BoosterPredictForMatSingleRowFastInit(
+            booster._handle,  # noqa: SLF001 (the C interface takes it)
+            *(0, 0, -1, 0, features, b"num_threads=1", ctypes.byref(fast)),
+        )
+        if failed:
+            raise RuntimeError("LightGBM's FastInit failed")
+        return booster, fast
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        booster, fast = model
+        count, features = rows.shape
+        out = np.empty(count)
+        length = ctypes.c_int64()
+        data, answer = ctypes.c_void_p(rows.ctypes.data), ctypes.c_void_p(out.ctypes.data)
+        library = _lightgbm()
+        if count == 1:
+            failed = library.LGBM_BoosterPredictForMatSingleRowFast(fast, data, ctypes.byref(length), answer)
+        else:
+            failed = library.LGBM_BoosterPredictForMat(
+                booster._handle,  # noqa: SLF001
+                *(data, 0, count, features, 1, 0, 0, -1, b"num_threads=1", ctypes.byref(length), answer),
+            )
+        if failed:
+            raise RuntimeError("LightGBM failed")
+        return out
+
+    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
+        call = _lightgbm().LGBM_BoosterPredictForMatSingleRowFast
+        out = np.empty(1)
+        length = ctypes.byref(ctypes.c_int64())
+        answer = ctypes.c_void_p(out.ctypes.data)
+        addresses = [ctypes.c_void_p(row.ctypes.data) for row in rows]
+        jobs = [(fast, addresses[place % len(addresses)]) for place, (_, fast) in enumerate(models)]
+
+        def run() -> None:
+            for fast, row in jobs:
+                call(fast, row, length, answer)
+
+        return run
+
+
+def _lightgbm() -> Any:
+    from importlib import import_module
+
+    return import_module("lightgbm.basic")._LIB  # noqa: SLF001
+
+
+class XgBoost(_OneByOne):
+    def takes(self, shape: Shape) -> bool:
+        return shape.is_forest
+
+    def payload(self, shape: Shape) -> bytes:
+        return bytes(train_xgboost(shape).save_raw("ubj"))
+
+    def load(self, payload: bytes) -> Any:
+        import xgboost
+
+        booster = xgboost.Booster({"nthread": 1})
+        booster.load_model(bytearray(payload))
+        return booster
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        return model.inplace_predict(rows, validate_features=False)  # type: ignore[no-any-return]
+
+
+class Treelite(_OneByOne):
+    """GTIL, treelite's own interpreter."""
+
+    def takes(self, shape: Shape) -> bool:
+        return shape.is_forest
+
+    def payload(self, shape: Shape) -> bytes:
+        import treelite
+
+        model = treelite.frontend.from_lightgbm(train_lightgbm(shape))
+        return model.serialize_bytes()
+
+    def load(self, payload: bytes) -> Any:
+        import treelite
+
+        return treelite.Model.deserialize_bytes(payload)
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        import treelite
+
+        found: Array = treelite.gtil.predict(model, rows, nthread=1)
+        return found.reshape(-1)
+
+
+class OnnxRuntime(_OneByOne):
+    """A session as the engine `onnx` makes it."""
+
+    def takes(self, shape: Shape) -> bool:
+        return True
+
+    def payload(self, shape: Shape) -> bytes:
+        from croupier.artifacts.packers.onnx import pack_onnx, pack_sklearn
+
+        return (
+            pack_onnx(forest_as_onnx(train_lightgbm(shape)))
+            if shape.is_forest
+            else pack_sklearn(train_linear(shape))
+        )
+
+    def load(self, payload: bytes) -> Any:
+        from cell.engines.onnx import OnnxEngine
+        from croupier.artifacts.format import view
+
+        return OnnxEngine().load(view(payload)).session
+
+    def ask(self, model: Any, rows: Array) -> Array:
+        found: Array = model.run(None, {"input": rows})[-1]
+        return found[:, -1]
+
+
+PEERS: dict[str, Peer] = {
+    "croupier": Croupier(),
+    "croupier, a call a row": CroupierAlone(),
+    "lightgbm": LightGbm(),
+    "xgboost": XgBoost(),
+    "treelite": Treelite(),
+    "onnxruntime": OnnxRuntime(),
+}
