@@ -9,8 +9,11 @@ Eight trees are walked abreast. One tree is a chain of loads that wait for each 
 core busy and have their cache misses at the same time. A lane whose walk has ended stays where it is,
 for a leaf's children are 0 away, so the inner loop has no branch that depends on the row. While eight
 trees are walked the first lines of the next eight are fetched, and before a model is scored the next one
-is, which takes a fourth off the time of a row when every row is another model's. Measured with 50 trees of depth 5 by
-`python -m bench engines`: FIGURES.
+is, which takes a fourth off the time of a row when every row is another model's.
+
+Measured by `python -m bench engines` with 50 trees of depth 5, in one run: 0.48 µs a row of a batch, 0.63 a
+row by itself in a tick of 64, 2.5 when each of these is another of 20,000 models'. LightGBM's FastPredict
+took 4.1 µs a row by itself and 19.5 over as many models.
 """
 
 from libc.math cimport NAN, fabsf
@@ -198,7 +201,12 @@ cdef void _score_rows(
         if labels != NULL:
             labels[i] = label_of(scratch, header.sums)
         transform(
-            header.transformation, header.parameter, header.flags & PAIR, scratch, header.sums, out + i * columns
+            header.transformation,
+            header.parameter,
+            header.flags & PAIR,
+            scratch,
+            header.sums,
+            out + i * columns,
         )
 
 

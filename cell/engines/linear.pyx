@@ -101,7 +101,12 @@ cdef void _score_rows(
         if labels != NULL:
             labels[i] = label_of(sums, header.sums)
         transform(
-            header.transformation, header.parameter, header.flags & _PAIR, sums, header.sums, out + i * columns
+            header.transformation,
+            header.parameter,
+            header.flags & _PAIR,
+            sums,
+            header.sums,
+            out + i * columns,
         )
 
 
@@ -124,7 +129,7 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
 
 
 cdef void _prefetch(const void* pointer) noexcept nogil:
-    """The first lines of a model that is next; the core fetches the others by itself, for they are in a row."""
+    """The first lines of a model that is next; the core fetches the others by itself."""
     cdef const View* view = <const View*>pointer
     PREFETCH(view.header)
     PREFETCH(<const char*>view.header + 64)

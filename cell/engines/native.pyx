@@ -134,7 +134,9 @@ def score_joined(models, counts, rows, out):
             # So large a count cannot be true, and the products below stay within 64 bits.
             if not 0 <= number <= buffers[0].len:
                 raise ValueError(f"{number} rows are not in the buffer")
-            _set(work + i, model, <const char*>buffers[0].buf + row_at, <char*>buffers[1].buf + out_at, number)
+            _set(
+                work + i, model, <const char*>buffers[0].buf + row_at, <char*>buffers[1].buf + out_at, number
+            )
             row_at += number * model.features * <Py_ssize_t>sizeof(float)
             out_at += number * model.columns * <Py_ssize_t>sizeof(float)
             if row_at > buffers[0].len or out_at > buffers[1].len:
@@ -179,7 +181,8 @@ cdef int _fill(Job* job, Native model, const Py_buffer* arrays) except -1:
     count = arrays[0].len // row
     if arrays[0].len != count * row or arrays[1].len != count * answer:
         raise ValueError(
-            f"the model takes {row} bytes a row and gives {answer}; these are {arrays[0].len} and {arrays[1].len}"
+            f"the model takes {row} bytes a row and gives {answer}; "
+            f"these are {arrays[0].len} and {arrays[1].len}"
         )
     _set(job, model, arrays[0].buf, arrays[1].buf, count)
     return 0
