@@ -142,7 +142,7 @@ BARS = (
 def ratios(rows: Sequence[Row], payload: int, tls: bool) -> dict[str, float]:
     """Our requests per CPU-second to each peer's, at one payload; above 1 is better than the peer.
 
-    At the smallest payload alone, `multi_item_to_haproxy` compares the predictions of requests that have many,
+    At the smallest payload alone, `multi_item_to_haproxy` compares the predictions of requests with many,
     in the worst variant, to HAProxy's requests, and `stream_to_haproxy` those of PredictStream.
     """
     here = {row.who: row for row in rows if row.items == 1 and (row.payload, row.tls) == (payload, tls)}
