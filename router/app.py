@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.metadata
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class RouterSettings(ServerSettings, PeerSettings):
     token_key: Path | None = option(
         None, "file with the key of the tenants' tokens; else headers are believed"
     )
+    max_connection_age: float = option(0.0, "age at which a connection is asked to begin anew; 0 for never")
     max_in_flight: int = option(4096, "requests in flight")
     max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
     max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
@@ -121,7 +123,10 @@ async def serve(
             default_timeout=settings.default_timeout,
             at_once=settings.stream_at_once,
         )
-        limits = Limits(max_message_bytes=settings.max_message_bytes)
+        limits = Limits(
+        max_message_bytes=settings.max_message_bytes,
+        max_age_seconds=settings.max_connection_age or math.inf,
+    )
         server = Server(limits=limits, tls=settings.server_tls, reuse_port=settings.reuse_port)
         services = handlers.add_to(server)
         # Spawned work ends before the channels that it uses are closed.
