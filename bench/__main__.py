@@ -10,10 +10,12 @@ import typer
 
 from bench import demo as demo_bench
 from bench import engines as engines_bench
+from bench import hostile as hostile_bench
 from bench import outage as outage_bench
 from bench import placement as placement_bench
 from bench import report
 from bench import route as route_bench
+from bench.attacks import ATTACKS
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
 from bench.peers.launch import PEERS
@@ -93,6 +95,21 @@ def route(
         raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
     plan = route_bench.Plan(names, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
     if not route_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def hostile(
+    attack: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Slices without and with each attack.")] = 5,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one slice.")] = 1.0,
+    json: Json = None,
+) -> None:
+    """Attack a server in every way known to us: what its neighbour and its memory notice."""
+    names = [one.name for one in ATTACKS]
+    if unknown := set(attack or ()) - set(names):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--attack")
+    if not hostile_bench.run(attacks=attack or names, rounds=rounds, seconds=seconds, json=json):
         raise typer.Exit(1)
 
 

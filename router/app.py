@@ -124,9 +124,9 @@ async def serve(
             at_once=settings.stream_at_once,
         )
         limits = Limits(
-        max_message_bytes=settings.max_message_bytes,
-        max_age_seconds=settings.max_connection_age or math.inf,
-    )
+            max_message_bytes=settings.max_message_bytes,
+            max_age_seconds=settings.max_connection_age or math.inf,
+        )
         server = Server(limits=limits, tls=settings.server_tls, reuse_port=settings.reuse_port)
         services = handlers.add_to(server)
         # Spawned work ends before the channels that it uses are closed.

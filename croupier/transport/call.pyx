@@ -48,7 +48,7 @@ cdef struct _Entry:
 
 cdef enum:
     # The least memory that a message is given ahead of its bytes.
-    _FIRST_ROOM = 1_024
+    _FIRST_ROOM = 256
     _PREFIX = 5
     # What a message in a queue costs beside its bytes: two objects and their place (measured: 57 to 120 bytes).
     _MESSAGE_BYTES = 96

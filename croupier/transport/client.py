@@ -7,7 +7,8 @@
 A connection is made when a call needs one. When that fails, calls fail at once until the back-off is over;
 the next one then tries again. A connection that was told to go away, or whose stream ids run out, takes no
 new calls and is closed when those under way have ended; the next call makes a new one. A unary call that the
-peer refused unseen is sent once more, there.
+peer refused unseen is sent once more, there. Connections that end one after the other without an answer to
+their calls are failures, too: a server that greets with GOAWAY would have one made for each call.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from random import Random
 from croupier.errors import CroupierError
 from croupier.settings import ClientTls
 from croupier.transport.addresses import socket_path, split_address
-from croupier.transport.client_session import ClientCall, ClientSession
+from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.connection import Connection
 from croupier.transport.limits import Limits
+from croupier.transport.status import RpcError
 from croupier.transport.stream import Stream
 from croupier.transport.tls import PROTOCOL, ClientContext
 
@@ -31,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
 _FIRST_BACKOFF = 0.05
+# Connections in a row that may end without an answer before that counts as a failure.
+_MOST_USELESS = 2
 _LONGEST_BACKOFF = 5.0
 _UNAVAILABLE = 14
 
@@ -66,6 +70,7 @@ class Channel:
         self._waiting: list[ClientCall] = []
         self._opening: list[asyncio.Future[ClientSession]] = []
         self._failures = 0
+        self._useless = 0
         self._blocked_until = 0.0
         self._why = ""
         self._ticker: asyncio.TimerHandle | None = None
@@ -94,10 +99,20 @@ class Channel:
         compression: str = "",
     ) -> bytes:
         """One unary call. Raises RpcError for every end that is not OK."""
-        async with self.stream(path, timeout=timeout, metadata=metadata, compression=compression) as stream:
-            await stream.send(message)
-            stream.end()
-            return await stream.receive_only()
+        pairs = tuple(metadata)
+        until = None if timeout is None else self._loop.time() + timeout
+        is_second = False
+        while True:
+            left = None if until is None else until - self._loop.time()
+            async with self.stream(path, timeout=left, metadata=pairs, compression=compression) as stream:
+                await stream.send(message)
+                stream.end()
+                try:
+                    return await stream.receive_only()
+                except RpcError:
+                    if is_second or not stream.is_unprocessed or self._is_closed:
+                        raise
+            is_second = True
 
     def stream(
         self,
@@ -234,11 +249,14 @@ class Channel:
 
     def _fail(self, why: str) -> None:
         """There is no connection, and for a while none is tried: longer each time, until one does."""
+        self._block(why)
+        self._give_up(why)
+
+    def _block(self, why: str) -> None:
         self._failures += 1
         longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 30))
         self._blocked_until = time.monotonic() + self._rng.uniform(_FIRST_BACKOFF, longest)
         self._why = why
-        self._give_up(why)
 
     def _give_up(self, why: str) -> None:
         waiting, self._waiting = self._waiting, []
@@ -263,7 +281,7 @@ class Channel:
     def closed(self, connection: _ClientConnection) -> None:
         self._connections.discard(connection)
         if connection.session.is_settled:
-            self._failures = 0
+            self._learn_from(connection)
         if self._connection is connection:
             self._connection = self._session = None
             if not (connection.session.is_settled or self._is_closed):
@@ -271,6 +289,14 @@ class Channel:
                 self._fail(f"{self.target} closed the connection before its first frame")
         if not self._connections:
             self._is_empty.set()
+
+    def _learn_from(self, connection: _ClientConnection) -> None:
+        if not connection.is_useless:
+            self._failures = self._useless = 0
+            return
+        self._useless += 1
+        if self._useless > _MOST_USELESS:
+            self._block(f"{self.target} ends its connections without an answer")
 
     def ended(self, call: ClientCall) -> None:
         """A unary call has ended."""
@@ -308,6 +334,9 @@ class _ClientConnection(Connection):
     def __init__(self, channel: Channel, session: ClientSession, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(session, loop, time.monotonic)
         self._channel = channel
+        # Whether a call was answered here, and whether one ended without an answer before that.
+        self._has_answered = False
+        self.is_useless = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._channel.opened(self)
@@ -316,10 +345,17 @@ class _ClientConnection(Connection):
     def deliver(self) -> None:
         session = self.session
         for call in session.take_completed():
+            self._note(call)
             self._channel.ended(call)
-        for call, _ in session.take_events():
+        for call, kind in session.take_events():
+            if kind == CLOSED:
+                self._note(call)
             if call.tag is not None:
                 call.tag()
+
+    def _note(self, call: ClientCall) -> None:
+        self._has_answered = self._has_answered or not call.is_broken
+        self.is_useless = not self._has_answered
 
     def retire(self) -> None:
         """Take no new calls, and close when those under way have ended."""

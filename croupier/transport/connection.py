@@ -46,9 +46,10 @@ class Connection(asyncio.Protocol):
         self._rest: bytes | memoryview = b""
         self._is_waiting = False
         session.turn = _TURN
-        # When the graceful end began, and when everything was said; 0 before.
+        # When the graceful end began; 0 before.
         self._ending = 0.0
-        self._closed_at = 0.0
+        # When a transport that is closing gives up on what the peer has not read; 0 while it is not closing.
+        self._give_up_at = 0.0
 
     def deliver(self) -> None:
         """Hand on what the session has collected."""
@@ -103,7 +104,10 @@ class Connection(asyncio.Protocol):
         self.deliver()
         if self._ending and not self.session.ping_at:
             self.session.go_away()
-        if taken < len(data) or len(data) >= _LONG_READ:
+        if self.session.is_broken:
+            # Nothing wakes a session whose writing is paused.
+            self.flush()
+        elif taken < len(data) or len(data) >= _LONG_READ:
             self._wait_for_turn(memoryview(data)[taken:])
 
     def _wait_for_turn(self, rest: memoryview) -> None:
@@ -151,10 +155,13 @@ class Connection(asyncio.Protocol):
         if session.is_broken and self._paused_at:
             self._abort("it does not read, not even why its connection ends")
         elif session.is_finished:
+            limits = session.limits
+            patience = limits.handshake_seconds if session.is_broken else limits.request_seconds
+            self._give_up_at = self.clock() + patience
             transport.close()
-            self._closed_at = self.clock()
-            # The peer may take its time to read the rest, and nothing is kept for that long.
+            # The peer may take its time to read the rest, and nothing else is kept for that long.
             session.close()
+            session.count_unsent(transport.get_write_buffer_size())
             self.deliver()
 
     # Age and silence
@@ -162,14 +169,16 @@ class Connection(asyncio.Protocol):
     def tick(self, now: float) -> None:
         """Once a second or so: keep-alive, and the steps of a graceful end."""
         limits, session = self.session.limits, self.session
+        if self._give_up_at:
+            if now > self._give_up_at:
+                self._abort("it does not read what it was sent last")
+            return
         if not session.is_settled and now - self.made > limits.handshake_seconds:
             self._abort("it never said its first frame")
         elif session.headers_since and now - session.headers_since > limits.handshake_seconds:
             self._abort("it does not end its headers")
         elif self._paused_at and now - self._paused_at > limits.request_seconds:
             self._abort("it does not read")
-        elif self._closed_at and now - self._closed_at > limits.handshake_seconds:
-            self._abort("it does not read the last of what it was sent")
         elif session.ping_at and now - session.ping_at > limits.keepalive_timeout:
             self._abort("it did not answer a ping")
         elif now - self.last_heard > limits.keepalive_seconds:

@@ -147,7 +147,12 @@ async def run(call: ServerCall, context: Context) -> None:
     try:
         async with asyncio.timeout(timeout) as limit:
             await _serve(call, context)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            # The handler waited for something that was cancelled: no reason to try again.
+            context.fail(error)
+            return
         # By the peer, who hears nothing any more, or because the server stops.
         context.fail(Unavailable("the server is stopping", reason="STOPPING"))
         raise

@@ -391,6 +391,8 @@ cdef int _on_frame_recv(nghttp2_session* handle, const nghttp2_frame* frame, voi
         elif kind == NGHTTP2_RST_STREAM:
             call = session.call_of(frame.hd.stream_id)
             if call is not None:
+                # It has its own kind of token: a peer may reset every call that it has, if they are old.
+                session.spend(-1.0)
                 return session.on_reset(call)
         elif kind == NGHTTP2_PING:
             if frame.hd.flags & NGHTTP2_FLAG_ACK:

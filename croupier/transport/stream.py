@@ -128,6 +128,11 @@ class Stream:
         """What came with the status, once the call has ended."""
         return self._decode(self._call.raw_metadata(True))
 
+    @property
+    def is_unprocessed(self) -> bool:
+        """Whether the call has ended unseen by the peer: it may be made once more."""
+        return self._call.is_unprocessed
+
     def cancel(self) -> None:
         """End the call if it has not ended."""
         self._stop_timer()

@@ -201,9 +201,7 @@ class TestEnds:
 
     async def test_a_caller_that_cancels(self, moods: Moods, grpcio: Any, path: str) -> None:
         call = grpcio.unary_unary(path)(b"hang")
-        waiting = asyncio.ensure_future(call.wait_for_connection())
         await moods.entered.wait()
-        await waiting
         call.cancel()
         await eventually(lambda: moods.cancelled == [b"hang"], "the handler is cancelled")
         await eventually(lambda: not moods.server._tasks, "its task has ended")
