@@ -276,7 +276,8 @@ class TestFaults:
             await eventually(lambda: metric(PAUSES) == pauses + 2, "it is tried again")
             free(short)
             await eventually(lambda: len(house.made) == 1, "the connection is taken")
-        assert [r.levelno for r in caplog.records if r.name == module.__name__] == [logging.WARNING]
+        # On a busy machine a descriptor may come free and be used up in between, which is a warning more.
+        assert {r.levelno for r in caplog.records if r.name == module.__name__} == {logging.WARNING}
 
     async def test_a_factory_that_fails_fails_alone(
         self, house: House, caplog: pytest.LogCaptureFixture
