@@ -81,7 +81,8 @@ class _Peer:
         if self.left or not self.drip or now < self.next_drip:
             return None
         self.next_drip = now + _DRIP_SECONDS
-        self.left, self.drip = memoryview(self.drip[:1]), self.drip[1:]
+        size = self.attack.drip_size
+        self.left, self.drip = memoryview(self.drip[:size]), self.drip[size:]
         return self.write()
 
     def _last_words(self) -> str:

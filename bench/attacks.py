@@ -22,7 +22,7 @@ _END_STREAM = _ACK = 0x1
 _END_HEADERS, _PADDED = 0x4, 0x8
 _INITIAL_WINDOW_SIZE = 4
 _LARGEST = 16_384
-_MOST_STREAMS = 4_096
+_MOST_STREAMS = 1_024
 # More than any connection gets to send.
 _MANY = 20_000
 _WINDOW = 2**31 - 1
@@ -65,20 +65,11 @@ class Script:
         return self.add(_settings(*settings), frame(SETTINGS, flags=_ACK))
 
     def headers(
-        self, stream: int, path: str = echo.BATCH, *extra: tuple[str, str], more: bytes = b"", flags: int = 0
+        self, stream: int, path: str = echo.BATCH, *extra: tuple[str, str], flags: int = _END_HEADERS
     ) -> Script:
-        """A request's HEADERS; `more` goes behind what HPACK makes of its fields."""
-        fields = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", "localhost"),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            *extra,
-        ]
-        block = self._encoder.encode(fields, huffman=False) + more
-        return self.add(frame(HEADERS, stream, block, flags or _END_HEADERS))
+        """A request's HEADERS."""
+        block = self._encoder.encode([*_fields(path), *extra], huffman=False)
+        return self.add(frame(HEADERS, stream, block, flags))
 
     def data(self, stream: int, payload: bytes, flags: int = 0) -> Script:
         """DATA in as many frames as it needs; the last one has `flags`."""
@@ -89,6 +80,17 @@ class Script:
 
     def call(self, stream: int, body: bytes, path: str = echo.BATCH, *extra: tuple[str, str]) -> Script:
         return self.headers(stream, path, *extra).data(stream, body, _END_STREAM)
+
+
+def _fields(path: str) -> list[tuple[str, str]]:
+    return [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", "localhost"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+    ]
 
 
 def _streams(count: int) -> range:
@@ -131,40 +133,33 @@ def _continuations() -> Script:
     return Script().begin().add(frame(HEADERS, 1, _SOME_FIELDS), *[frame(CONTINUATION, 1)] * _MANY)
 
 
-def _with_entry() -> Script:
-    """A connection with 3,900 bytes as the newest entry of HPACK's table."""
-    return Script().begin().headers(1, echo.BATCH, ("x-bomb", "x" * 3_900))
-
-
-def _table_bomb() -> Script:
-    script = _with_entry()
-    return script.headers(3, more=b"\xbe" * 16_000)
-
-
-def _header_lists() -> Script:
-    """Streams that stay open, each with a header list just below the limit; 20 bytes say it."""
-    script = _with_entry()
-    for stream in _streams(_MOST_STREAMS):
-        if stream > 1:
-            script.headers(stream, more=b"\xbe" * 3)
+def _repeated(*times: int) -> Script:
+    """A header of 3,900 bytes enters HPACK's table, and requests repeat it so many times, in a byte each."""
+    # Without indexing: entries of their own would drive it out of the table.
+    fields = b"".join(
+        b"\0%c%b%c%b" % (len(name), name.encode(), len(value), value.encode())
+        for name, value in _fields(echo.BATCH)
+    )
+    entry = b"\x40\x06x-bomb\x7f\xbd\x1d" + b"x" * 3_900
+    script = Script().begin().add(frame(HEADERS, 1, fields + entry, _END_HEADERS))
+    for number, count in enumerate(times, 1):
+        script.add(frame(HEADERS, 2 * number + 1, fields + count * b"\xbe", _END_HEADERS))
     return script
 
 
 def _endless_streams() -> Script:
-    """Every stream that may be open, each with 16 MiB announced of which little comes."""
+    """Every stream that may be open, each with 16 MiB announced of which little comes, and slowly."""
     script = Script().begin()
     for stream in _streams(_MOST_STREAMS):
         script.headers(stream, echo.STREAM).data(stream, struct.pack(">BI", 0, 2**24) + bytes(11))
-    for _ in range(64):
-        for stream in _streams(_MOST_STREAMS):
-            script.add(frame(DATA, stream, bytes(64)))
     return script
 
 
-def _large_answers(*settings: tuple[int, int], size: int = 60_000, count: int = 1_000) -> Script:
-    script = Script().begin(*settings).add(_number(WINDOW_UPDATE, 0, 2**30))
-    for stream in _streams(count):
-        script.call(stream, message(bytes(size)))
+def _large_answers(window: int) -> Script:
+    """Small requests for large answers; `window` is that of each stream."""
+    script = Script().begin((_INITIAL_WINDOW_SIZE, window)).add(_number(WINDOW_UPDATE, 0, 2**30))
+    for stream in _streams(1_000):
+        script.call(stream, message(b"x"), echo.LARGE)
     return script
 
 
@@ -196,15 +191,20 @@ def _slow_body() -> Script:
     return Script().begin().headers(1).add(frame(DATA, 1, bytes(9_000))[:9])
 
 
+# A little of a message that was announced.
+_DRIPPED = frame(DATA, 1, bytes(100))
+
+
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`drip` is sent a byte at a time, for ever, behind the script."""
+    """`drip` is sent behind the script, slowly and for ever: `drip_size` bytes at a time."""
 
     name: str
     script: Callable[[], Script]
     drip: bytes = b""
+    drip_size: int = 1
     is_reading: bool = True
-    most_open: int = 64
+    most_open: int = 16
 
 
 ATTACKS = (
@@ -214,7 +214,7 @@ ATTACKS = (
     Attack("RST_STREAM flood", lambda: _flood(_number(RST_STREAM, 1, 8), on_stream=True)),
     Attack("PING flood", lambda: _flood(frame(PING, 0, bytes(8)))),
     Attack("SETTINGS flood", lambda: _flood(_settings((_INITIAL_WINDOW_SIZE, 70_000)))),
-    Attack("SETTINGS, 4,096 streams", _settings_with_streams),
+    Attack("SETTINGS, 1,024 streams", _settings_with_streams),
     Attack("SETTINGS entries", lambda: _flood(_settings(*[(_INITIAL_WINDOW_SIZE, 70_000)] * 2_700), 100)),
     Attack("WINDOW_UPDATE flood", lambda: _flood(_number(WINDOW_UPDATE, 0, 1))),
     Attack("PRIORITY flood", lambda: _flood(frame(PRIORITY, 55, bytes(5)))),
@@ -223,13 +223,13 @@ ATTACKS = (
     Attack("one-byte DATA flood", lambda: _flood(frame(DATA, 1, b"\0"), on_stream=True)),
     Attack("unknown frames", lambda: _flood(frame(_UNKNOWN, 0, b"x"))),
     Attack("CONTINUATION flood", _continuations),
-    Attack("HPACK bomb", _table_bomb),
-    Attack("header lists", _header_lists),
+    Attack("HPACK bomb", lambda: _repeated(16_000)),
+    Attack("HPACK lists", lambda: _repeated(*[3] * _MOST_STREAMS)),
     Attack("slow headers", _slow_headers, drip=_SOME_FIELDS * 3_000),
     Attack("slow body", _slow_body, drip=bytes(9_000)),
-    Attack("endless streams", _endless_streams),
-    Attack("answers never read", _large_answers, is_reading=False),
-    Attack("closed windows", lambda: _large_answers((_INITIAL_WINDOW_SIZE, 0))),
+    Attack("endless streams", _endless_streams, drip=_DRIPPED * 1_000, drip_size=len(_DRIPPED)),
+    Attack("answers never read", lambda: _large_answers(_WINDOW), is_reading=False),
+    Attack("closed windows", lambda: _large_answers(0)),
     Attack("one-byte windows", _one_byte_windows),
     Attack("compressed bomb", _compressed_bomb),
     Attack("tiny messages", lambda: _tiny_messages(b"")),

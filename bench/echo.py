@@ -6,6 +6,7 @@ It is what hostile peers attack, with the limits that everybody has who sets non
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 
@@ -16,12 +17,15 @@ from croupier.transport.server import Server
 from croupier.transport.server_session import ServerCall
 
 SERVICE = "bench.Echo"
-BATCH, STREAM, COUNT = (f"/{SERVICE}/{name}" for name in ("Batch", "Stream", "Count"))
+BATCH, LARGE, STREAM, COUNT = (f"/{SERVICE}/{name}" for name in ("Batch", "Large", "Stream", "Count"))
+# What LARGE sends back, whatever it gets.
+_LARGE_ANSWER = 64 * 2**10
 
 
 def _batch(calls: list[ServerCall]) -> None:
     for call in calls:
-        call.reply(call.message)
+        # A new object each time, as answers are.
+        call.reply(b"x" * _LARGE_ANSWER if call.path == LARGE else call.message)
 
 
 async def _stream(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
@@ -38,10 +42,14 @@ async def _count(messages: AsyncIterator[bytes], context: Context) -> AsyncItera
 
 async def _serve() -> None:
     server = Server()
-    server.add_batch([BATCH], _batch)
+    server.add_batch([BATCH, LARGE], _batch)
     server.add_stream(STREAM, _stream)
     server.add_stream(COUNT, _count)
     address = await server.start("127.0.0.1:0", [SERVICE])
+    # As the router does it: a collection stops everything, and finds nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     print(f"echo on {address} ready", flush=True)

@@ -4,7 +4,8 @@ A server of ours has a core of its own. On the other core a neighbour sends smal
 loop, and a process of attackers connects 50 times a second and sends what `attacks` has for it.
 
 1. **Slices**: the neighbour is measured for a moment without the attack and for a moment with it, over and
-   over, so that what else the machine does meets both. Quantiles are those of all slices of a kind.
+   over, so that what else the machine does meets both. Quantiles are medians over the slices of a kind, and
+   the ratio is the median over pairs of slices: a hiccup of the machine in one of them does not count.
 2. **The neighbour's own trouble**: its process shares the core with the attackers'. It never sleeps, so
    CPU time that it misses was taken from it, and requests that were under way just then are left out:
    they say nothing about the server. `left_out` is the share of them.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json as json_format
+import math
 import subprocess
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import uvloop
@@ -45,11 +48,11 @@ MOST_RATIO, MOST_MIB = 1.2, 256.0
 
 _BODY = bytes(64)
 _LOAD = Load(echo.BATCH.encode(), [(b"", _BODY)], b"", _BODY)
-_RATE = 2_000.0
+_RATE = 4_000.0
 _CHANNELS = 4
 _SEED = 11
-# An attack has begun, or is over, before its slice is measured.
-_PAUSE_SECONDS = 0.1
+# An attack is under way, or over, before its slice is measured.
+_PAUSE_SECONDS = 0.4
 # A turn of the neighbour's loop that misses so much CPU time was interrupted.
 _MISSED_SECONDS = 50e-6
 _HEAD = (
@@ -152,7 +155,7 @@ async def _measure(
         neighbour_p50_ms_during=during.quantile_ms(0.5),
         neighbour_p99_ms_before=before.quantile_ms(0.99),
         neighbour_p99_ms_during=during.quantile_ms(0.99),
-        ratio=during.quantile_ms(0.99) / before.quantile_ms(0.99),
+        ratio=median(late / early for early, late in zip(before.p99s, during.p99s, strict=True)),
         rss_mib=grown,
         ended=dict(toll.ends),
         connections=toll.connections,
@@ -177,9 +180,15 @@ class _Slices:
     def left_out(self) -> float:
         return 1 - sum(map(len, self.latencies)) / max(1, self.requests - self.failures)
 
+    @property
+    def p99s(self) -> list[float]:
+        return self._quantiles(0.99)
+
     def quantile_ms(self, share: float) -> float:
-        seen = np.concatenate(self.latencies)
-        return float(np.quantile(seen, share)) * 1e3 if len(seen) else float("nan")
+        return median(self._quantiles(share)) * 1e3
+
+    def _quantiles(self, share: float) -> list[float]:
+        return [float(np.quantile(seen, share)) if len(seen) else math.nan for seen in self.latencies]
 
     @contextmanager
     def cpu_of(self, server: Process) -> Iterator[None]:

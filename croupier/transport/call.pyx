@@ -56,6 +56,8 @@ cdef enum:
     # at this ratio a byte received costs us no more than the bytes of small requests do, some 40 ns.
     _FREE_GROWTH = 16
     _MOST_GROWTH = 1_032
+    # Compressed bytes at a time, so that a bomb is found out by few of them; small pieces cost a tenth more.
+    _INFLATED_AT_ONCE = 2_048
     # A DATA frame with so many bytes of a message, or with its end, was worth sending.
     _WORTH_SENDING = 1_024
 
@@ -209,6 +211,7 @@ cdef class Call:
                     self.partial = _new_bytes(NULL, self.partial_room)
             part = min(size, self.declared - self.partial_size)
             if self.inflater is not None:
+                part = min(part, _INFLATED_AT_ONCE)
                 self.inflate(data, part)
                 data += part
                 size -= part
@@ -219,7 +222,7 @@ cdef class Call:
                     self.complete(message)
                 continue
             if self.partial_size + part > self.partial_room:
-                self.partial_room = min(self.declared, max(2 * self.partial_room, self.partial_size + part))
+                self.partial_room = min(self.declared, max(self.partial_room + self.partial_room // 2, self.partial_size + part))
                 _resize_bytes(<PyObject**>&self.partial, self.partial_room)
             into = PyBytes_AS_STRING(<object>self.partial)
             memcpy(into + self.partial_size, data, part)

@@ -274,7 +274,8 @@ cdef class ClientSession(Session):
             self.completed.append(call)
 
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
-        nghttp2_option_set_peer_max_concurrent_streams(option, 100)
+        # Until the peer says how many: grpcio resets calls above its limit with ENHANCE_YOUR_CALM, for good.
+        nghttp2_option_set_peer_max_concurrent_streams(option, 1)
         return self.check(
             nghttp2_session_client_new3(&self.handle, callbacks, <void*>self, option, &memory))
 

@@ -6,8 +6,8 @@
 While the transport holds more than it may (`pause_writing`), nothing is drained from the session: replies
 stay with their calls, counted, and the calls' writers wait.
 
-A read is worked off in turns, and other connections have theirs in between: without that, one peer with
-256 KiB of the smallest requests would keep all others waiting for 20 ms.
+A read is worked off in turns, and other connections have theirs in between (`turns`): without that, one peer
+with 256 KiB of the smallest requests would keep all others waiting for 20 ms.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from croupier.transport.session import Session
+from croupier.transport.turns import turns_of
 
 _log = logging.getLogger(__name__)
 
 HIGH_WATER = 256 * 2**10
-# Of one connection before others have their turn, in the session's nanoseconds: some 120 small requests.
+# Of a read before others have their turn, in the session's nanoseconds: some 120 small requests. What is left
+# then goes on in smaller pieces.
 _TURN = 500_000.0
+_NEXT_TURN = 200_000.0
 # A read of so many bytes has more behind it, and libuv would go on to 32 of them before it looks elsewhere.
 _LONG_READ = 128 * 2**10
+# Until a peer that was cut off, and may still be sending, has heard why: its bytes are not read meanwhile.
+_LINGER_SECONDS = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -45,10 +50,11 @@ class Connection(asyncio.Protocol):
         # What was read and waits for the next turn; reading is paused meanwhile.
         self._rest: bytes | memoryview = b""
         self._is_waiting = False
+        self._turns = turns_of(loop)
         session.turn = _TURN
         # When the graceful end began; 0 before.
         self._ending = 0.0
-        # When a transport that is closing gives up on what the peer has not read; 0 while it is not closing.
+        # When a connection that has ended is dropped with whatever the peer has not read; 0 before its end.
         self._give_up_at = 0.0
 
     def deliver(self) -> None:
@@ -111,23 +117,29 @@ class Connection(asyncio.Protocol):
             self._wait_for_turn(memoryview(data)[taken:])
 
     def _wait_for_turn(self, rest: memoryview) -> None:
-        if self.is_lost or self.transport.is_closing():
+        if self._has_ended:
             return
         self._rest = rest
         if not self._is_waiting:
             self._is_waiting = True
             self.transport.pause_reading()
-        self.loop.call_soon(self._go_on)
+            self.session.turn = _NEXT_TURN
+        self._turns.wait(self._go_on)
 
     def _go_on(self) -> None:
         rest, self._rest = self._rest, b""
-        if self.is_lost or self.transport.is_closing():
+        if self._has_ended:
             return
         if rest:
             self._take_in(rest)
-        if not self._rest and not self.transport.is_closing():
+        if not self._rest and not self._has_ended:
             self._is_waiting = False
+            self.session.turn = _TURN
             self.transport.resume_reading()
+
+    @property
+    def _has_ended(self) -> bool:
+        return bool(self.is_lost or self._give_up_at or self.transport.is_closing())
 
     # Writing
 
@@ -150,19 +162,28 @@ class Connection(asyncio.Protocol):
         # Draining makes room in queues, whose writers wait to hear of it.
         self.deliver()
         # Closed a second time, asyncio's TLS transport takes no `abort` any more (CPython 3.11).
-        if self.is_lost or transport.is_closing():
+        if self._has_ended:
             return
         if session.is_broken and self._paused_at:
             self._abort("it does not read, not even why its connection ends")
         elif session.is_finished:
-            limits = session.limits
-            patience = limits.handshake_seconds if session.is_broken else limits.request_seconds
-            self._give_up_at = self.clock() + patience
+            self._end()
+
+    def _end(self) -> None:
+        """Everything was said. The peer may take its time to read it; nothing else is kept for so long."""
+        session, transport = self.session, self.transport
+        if session.is_broken:
+            # TCP would drop what was said together with what the peer goes on to send: close later.
+            self._give_up_at = self.clock() + _LINGER_SECONDS
+            transport.pause_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
+        else:
+            self._give_up_at = self.clock() + session.limits.request_seconds
             transport.close()
-            # The peer may take its time to read the rest, and nothing else is kept for that long.
-            session.close()
-            session.count_unsent(transport.get_write_buffer_size())
-            self.deliver()
+        session.close()
+        session.count_unsent(transport.get_write_buffer_size())
+        self.deliver()
 
     # Age and silence
 

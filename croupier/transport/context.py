@@ -17,10 +17,11 @@ from typing import Any
 
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
-from croupier.transport.compression import compress
+from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.server_session import ServerCall
 from croupier.transport.status import RpcError, from_error
+from croupier.transport.turns import next_turn
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Context:
                 yield message
                 taken += 1
                 if taken % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                    await next_turn()
             if call.is_remote_ended or not call.is_open:
                 return
             await self._wait()
@@ -85,7 +86,8 @@ class Context:
     def put(self, message: bytes) -> None:
         """Queue a message."""
         self._begin()
-        if self.compression and self.compression == self._encoding:
+        # What is not compressed has no flag, whatever its encoding is called.
+        if self.compression not in ("", IDENTITY) and self.compression == self._encoding:
             self._call.send(compress(self.compression, message), True)
         else:
             self._call.send(message)
@@ -154,7 +156,8 @@ async def run(call: ServerCall, context: Context) -> None:
             context.fail(error)
             return
         # By the peer, who hears nothing any more, or because the server stops.
-        context.fail(Unavailable("the server is stopping", reason="STOPPING"))
+        if call.is_open:
+            context.fail(Unavailable("the server is stopping", reason="STOPPING"))
         raise
     except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
         if isinstance(error, TimeoutError) and limit.expired():

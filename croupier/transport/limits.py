@@ -18,17 +18,18 @@ class Limits:
     # One message, compressed and decompressed; names and values of one header list, as HTTP/2 counts them.
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_header_bytes: int = 16 * 2**10
-    max_concurrent_streams: int = 4096
+    max_concurrent_streams: int = 1024
     # Flow control: what a peer may send ahead of what was taken.
     stream_window: int = 2**20
     connection_window: int = 2**24
     # What one stream may have queued before its writer waits.
     stream_queue: int = 64 * 2**10
-    # Bytes held for one connection: requests that are not whole or not taken, and replies that are not sent.
-    # Above `floor_bytes` a connection also needs room in `total_bytes`, which all connections share.
+    # Bytes held for one connection: its open calls, requests that are not whole or not taken, and replies
+    # that are not sent. Above `floor_bytes` it gets no more than is left of `total_bytes`. The floors of very
+    # many shrink, so that all connections together hold twice `total_bytes` at the worst.
     floor_bytes: int = 2**18
-    connection_bytes: int = 64 * 2**20
-    total_bytes: int = 128 * 2**20
+    connection_bytes: int = 48 * 2**20
+    total_bytes: int = 96 * 2**20
     # Calls that a peer may reset within their first second: so many at once, and so many a second.
     reset_burst: int = 1000
     reset_rate: int = 200
@@ -36,9 +37,10 @@ class Limits:
     # request, and each DATA frame that is sent, allows a few more.
     control_burst: int = 1000
     control_rate: int = 100
-    # Bytes by which compressed messages of all connections may grow beyond 16 times their size.
+    # Bytes by which compressed messages of all connections may grow beyond 16 times their size: at once, and
+    # a second. Those that need more are refused.
     growth_burst: int = 2**22
-    growth_rate: int = 2**22
+    growth_rate: int = 2**21
     # nghttp2 counts a frame again for each read that brings a part of its head.
     max_continuations: int = 16
     max_settings: int = 32

@@ -37,6 +37,8 @@ cdef enum:
 cdef double _PER_SETTINGS = 16.0
 # What reading the head of a frame takes, in nanoseconds.
 cdef double _FRAME_WORK = 100.0
+# And what nghttp2 has to do for a token.
+cdef double _TOKEN_WORK = 300.0
 
 
 cdef class Meter(Wire):
@@ -73,6 +75,7 @@ cdef class Meter(Wire):
         """
         cdef Py_ssize_t at = self.payload_left, begin, part, length, weight = 0
         cdef const uint8_t* head
+        cdef double price
         if at >= size:
             self.payload_left = at - size
             return size
@@ -95,8 +98,9 @@ cdef class Meter(Wire):
             weight += (length >> 11) + (_HEADERS_WEIGHT if head[3] == NGHTTP2_HEADERS else 1)
             if weight > _STRIDE and begin > 0:
                 return begin
-            self.work += _FRAME_WORK
-            self.calm -= self._price(head, length)
+            price = self._price(head, length)
+            self.work += _FRAME_WORK + price * _TOKEN_WORK
+            self.calm -= price
             if self.calm < 0:
                 return begin
             at += length

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, TypeAlias
@@ -39,8 +40,12 @@ from croupier.transport.wire import Budget
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
+# Tasks that are started or cancelled before others have their turn.
+_AT_ONCE = 64
 # How long a peer may go on sending after its call was answered.
 _LINGER_SECONDS = 5.0
+# How long handlers may take to be cancelled before a stop goes on without them.
+_CANCEL_SECONDS = 1.0
 
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
 UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
@@ -150,7 +155,8 @@ class Server:
     async def _end_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CANCEL_SECONDS)
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -207,6 +213,8 @@ class _ServerConnection(Connection):
         super().__init__(server.new_session(), loop, time.monotonic)
         self._server = server
         self._most_age = float("inf")
+        # What happened and waits for the next turn.
+        self._events: deque[tuple[Any, int]] = deque()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._most_age = self._server.opened(self)
@@ -217,12 +225,27 @@ class _ServerConnection(Connection):
         batch = session.take_batch()
         if batch:
             self._server.serve_batch(batch)
-        for call, kind in session.take_events():
-            self._hand_on(call, kind)
+        events = session.take_events()
+        if not self._events and len(events) <= _AT_ONCE:
+            for call, kind in events:
+                self._hand_on(call, kind)
+        elif events:
+            self._events.extend(events)
+            if len(self._events) == len(events):
+                self._hand_on_some()
+
+    def _hand_on_some(self) -> None:
+        """A connection that goes may leave a thousand tasks to be cancelled: not all of them at once."""
+        for _ in range(min(_AT_ONCE, len(self._events))):
+            self._hand_on(*self._events.popleft())
+        if self._events:
+            self._turns.wait(self._hand_on_some)
 
     def _hand_on(self, call: Any, kind: int) -> None:
         if kind in (OPENED, READY):
-            self._server.serve(call, self.peer)
+            # It may have ended while it waited here.
+            if call.is_open:
+                self._server.serve(call, self.peer)
         elif callable(call):
             # The `on_cancel` of a call of a batch route.
             try:

@@ -468,6 +468,8 @@ cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, voi
             code = frame.rst_stream.error_code
             if code != NGHTTP2_NO_ERROR and code != NGHTTP2_CANCEL and code != NGHTTP2_REFUSED_STREAM:
                 session.on_misuse()
+        elif frame.goaway.error_code != NGHTTP2_NO_ERROR and frame.goaway.error_code != NGHTTP2_INTERNAL_ERROR:
+            session.is_broken = True
         # nghttp2 has counted too many resets. It would go on to read until all calls have ended.
         if session.calm < 0 or (kind == NGHTTP2_GOAWAY and frame.goaway.error_code == NGHTTP2_INTERNAL_ERROR):
             if not session.is_broken:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from croupier.transport.client_session import ClientCall, ClientSession
-from croupier.transport.compression import compress
+from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.status import RpcError
 
@@ -72,7 +72,8 @@ class Stream:
         A call that has ended takes no more: `receive` says how it ended.
         """
         await self._begin()
-        if compress and self._compression:
+        # What is not compressed has no flag, whatever its encoding is called.
+        if compress and self._compression not in ("", IDENTITY):
             self._call.send(_compress(self._compression, message), True)
         else:
             self._call.send(message)

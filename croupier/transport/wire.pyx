@@ -23,7 +23,7 @@ cdef class Budget:
     `growth_burst` bytes at once and `growth_rate` a second.
     """
 
-    def __cinit__(self, Py_ssize_t limit, *, double growth_burst=2**22, double growth_rate=2**22):
+    def __cinit__(self, Py_ssize_t limit, *, double growth_burst=2**22, double growth_rate=2**21):
         self.limit = limit
         self.growth = self.growth_burst = growth_burst
         self.growth_rate = growth_rate

@@ -12,15 +12,14 @@ from typing import Any
 
 import grpc
 import pytest
-from support.certificates import Authority
-from support.echo import BATCH, STREAM, UNARY
+from hyperframe.frame import GoAwayFrame, HeadersFrame
+from support.echo import STREAM, UNARY
 from support.echo import serving as echoing
 from support.fakes import eventually
 from support.http2_peer import END_HEADERS, END_STREAM, RawServer, data, headers, message
 from support.ports import free_port
 from support.serving import LOOPS, calling, serving, start, turns
 
-from croupier.settings import ClientTls, ServerTls
 from croupier.transport import client as module
 from croupier.transport.client import Channel
 from croupier.transport.client_session import ClientCall
@@ -289,13 +288,28 @@ class TestClosing:
                 await closing
             assert await peer.ended() == 0
 
-    async def test_what_was_just_started_is_sent_ahead_of_the_goodbye(self, address: str) -> None:
-        for _ in range(10):
-            channel = Channel(address)
-            await channel.unary(UNARY, b"call")
-            ended = [start(channel, path) for path in (BATCH, UNARY)]
+    async def test_what_was_just_started_is_sent_ahead_of_the_goodbye(self) -> None:
+        # A server that is told goodbye and knows of no call may close at once.
+        async with RawServer.listen() as server, calling(server.address) as channel:
+            first = start(channel, PATH)
+            peer = await server.accept()
+            await peer.heard(1)
+            peer.send(answer(1))
+            await first
+            before = len(peer.frames)
+
+            async def serve() -> None:
+                await peer.heard(3)
+                peer.send(answer(3))
+                assert await peer.ended() == 0
+
+            serving = asyncio.ensure_future(serve())
+            ended = start(channel, PATH)
             await channel.close(20)
-            assert [future.result().code for future in ended] == [OK, OK]
+            assert ended.result().code == OK
+            await serving
+        kinds = [type(frame) for frame in peer.frames[before:]]
+        assert kinds.index(HeadersFrame) < kinds.index(GoAwayFrame)
 
     async def test_when_the_time_is_over(self) -> None:
         async with RawServer.listen() as server, calling(server.address) as channel:
@@ -321,62 +335,3 @@ class TestClosing:
             assert connection.transport.get_write_buffer_size()
             async with asyncio.timeout(5):
                 await channel.close()
-
-
-class TestTls:
-    @pytest.fixture
-    def authority(self, tmp_path: Path) -> Authority:
-        return Authority(tmp_path)
-
-    @pytest.mark.parametrize(
-        ("authority_name", "is_good"),
-        [("", True), ("localhost", True), ("localhost:1", True), ("127.0.0.1:1", True), ("other:1", False)],
-    )
-    async def test_the_certificate_has_to_name_the_server(
-        self, authority: Authority, authority_name: str, is_good: bool
-    ) -> None:
-        pair = authority.issue("server")
-        server = Server(tls=ServerTls(pair.certificate, pair.key))
-        server.add_batch([PATH], lambda calls: [call.reply(b"there") for call in calls])  # type: ignore[arg-type]
-        tls = ClientTls(authority.certificate)
-        async with (
-            serving(server, "localhost:0") as address,
-            calling(address, tls=tls, authority=authority_name) as channel,
-        ):
-            ended = await start(channel, PATH)
-            assert (OK if is_good else UNAVAILABLE, not is_good) == (ended.code, ended.is_broken)
-            assert is_good or "certificate" in ended.status_message
-
-    async def test_an_authority_that_is_not_trusted(self, authority: Authority, tmp_path: Path) -> None:
-        pair = authority.issue("server")
-        stranger = Authority(tmp_path, "stranger")
-        server = Server(tls=ServerTls(pair.certificate, pair.key))
-        async with (
-            serving(server, "localhost:0") as address,
-            calling(address, tls=ClientTls(stranger.certificate)) as channel,
-        ):
-            ended = await start(channel, PATH)
-            assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
-
-    @pytest.mark.parametrize("protocols", [[], ["http/1.1"]])
-    async def test_a_server_that_does_not_speak_http2(
-        self, authority: Authority, protocols: list[str]
-    ) -> None:
-        pair = authority.issue("server")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pair.certificate, pair.key)
-        if protocols:
-            context.set_alpn_protocols(protocols)
-        listening = await asyncio.start_server(lambda reader, writer: None, "localhost", 0, ssl=context)
-        port = listening.sockets[0].getsockname()[1]
-        async with calling(f"localhost:{port}", tls=ClientTls(authority.certificate)) as channel:
-            ended = await start(channel, PATH)
-            assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
-            assert "does not speak HTTP/2" in ended.status_message
-            assert channel._failures == 1
-        listening.close()
-
-    async def test_a_server_in_the_clear(self, authority: Authority, address: str) -> None:
-        async with calling(address, tls=ClientTls(authority.certificate)) as channel:
-            ended = await start(channel, PATH)
-            assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)

@@ -3,6 +3,7 @@ while a neighbour is served; and a busy peer that means well is not taken for on
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -140,12 +141,13 @@ async def test_a_flood_is_cut_off(serving: Serving, neighbour: Neighbour, name: 
         await peer.settled()
         peer.send(FLOODS[name])
         assert await neighbour.call(BATCH, b"meanwhile") == ("0", b"meanwhile")
-        # A socket that is closed with much unread is reset by the kernel, which may take the goodbye along.
-        lost = {None} if len(FLOODS[name]) > 131_072 else set()
-        assert await peer.ended() in {ENHANCE_YOUR_CALM, *lost}
-    # A round trip behind its end: the neighbour is the only one left, and nothing is held for anybody.
+        assert await peer.ended() == ENHANCE_YOUR_CALM
+    assert serving.server._budget.used == 0
+    # It was left to hear the reason, for a second.
+    for connection in tuple(serving.server._connections):
+        connection.tick(time.monotonic() + 2)
     await neighbour.call(BATCH, b"then")
-    assert (serving.server.connections, serving.server._budget.used) == (1, 0)
+    assert serving.server.connections == 1
 
 
 @pytest.mark.parametrize("name", FLOODS)
@@ -241,7 +243,7 @@ class TestNoFlood:
         victim.close()
 
     def test_all_calls_are_given_up_after_a_second(self) -> None:
-        victim = Victim()
+        victim = Victim(Limits(max_concurrent_streams=4_000))
         victim.send(*(call_on(stream, UNARY) for stream in streams(4_000)))
         victim.now += 1
         victim.send(*(reset(stream) for stream in streams(4_000)))

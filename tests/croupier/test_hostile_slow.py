@@ -216,8 +216,10 @@ async def test_who_is_told_to_go_and_does_not_read_keeps_nothing(
         assert other.session.held >= 500 * 600
         peer.send(*[frame(SETTINGS)] * 2_000)
         assert await peer.ended() == ENHANCE_YOUR_CALM
-        await clock.at(0)
         assert (other.session.held, other.session.open_calls, server._budget.used) == (0, 0, 0)
+        assert not other.is_lost
+        await clock.at(2)
+        await _lost(other, clock)
 
 
 async def _stop_reading(peer: RawPeer, clock: Clock) -> None:

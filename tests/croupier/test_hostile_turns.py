@@ -4,16 +4,22 @@ nobody waits for all that a peer sent at once, and what is never read is given u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any, NamedTuple, cast
 
-from support.echo import BATCH
+import pytest
+from support.echo import BATCH, STREAM
 from support.hostile import call_on, streams
-from support.http2_peer import ACK, PREFACE, SETTINGS, data, frame, message, settings
+from support.http2_peer import ACK, PREFACE, SETTINGS, RawPeer, data, frame, message, settings
 
 from croupier.transport.connection import Connection
+from croupier.transport.context import Context
 from croupier.transport.limits import Limits
+from croupier.transport.server import Server, StreamHandler
 from croupier.transport.server_session import Route, ServerCall, ServerSession
+from croupier.transport.turns import Turns
 
 LIMITS = Limits()
 KIB = 2**10
@@ -38,6 +44,7 @@ class Transport:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.unsent = 0
+        self.can_end = True
 
     def get_extra_info(self, name: str) -> None:
         return None
@@ -57,6 +64,12 @@ class Transport:
 
     def abort(self) -> None:
         self.said.append("abort")
+
+    def can_write_eof(self) -> bool:
+        return self.can_end
+
+    def write_eof(self) -> None:
+        self.said.append("end")
 
     def pause_reading(self) -> None:
         self.said.append("pause")
@@ -93,6 +106,44 @@ class Joined(Connection):
 
 def requests(count: int, body: bytes = b"x") -> bytes:
     return b"".join(call_on(stream) + data(stream, message(body)) for stream in streams(count))
+
+
+class TestQueue:
+    def test_one_of_all_who_wait_in_each_turn_of_the_loop(self) -> None:
+        loop, seen = Loop(), list[int]()
+        turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+        for number in range(3):
+            turns.wait(lambda number=number: seen.append(number))
+        for number in range(3):
+            assert seen == list(range(number))
+            loop.run_once()
+        assert (seen, loop.waiting) == ([0, 1, 2], [])
+
+    def test_who_waits_again_is_behind_the_others(self) -> None:
+        loop, seen = Loop(), list[str]()
+        turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+
+        def again() -> None:
+            seen.append("first")
+            if len(seen) < 5:
+                turns.wait(again)
+
+        turns.wait(again)
+        turns.wait(lambda: seen.append("second"))
+        while loop.waiting:
+            assert len(loop.waiting) == 1
+            loop.run_once()
+        assert seen == ["first", "second", "first", "first", "first"]
+
+    def test_who_fails_has_had_its_turn(self) -> None:
+        loop, seen = Loop(), list[str]()
+        turns = Turns(cast(asyncio.AbstractEventLoop, loop))
+        turns.wait(lambda: seen[0])
+        turns.wait(lambda: seen.append("second"))
+        with pytest.raises(IndexError):
+            loop.run_once()
+        loop.run_once()
+        assert (seen, loop.waiting) == (["second"], [])
 
 
 class TestTurns:
@@ -146,30 +197,32 @@ class TestTurns:
         joined.data_received(requests(200) + 2_000 * settings() + requests(200))
         while joined.turns.waiting:
             joined.turns.run_once()
-        assert joined.io.said == ["pause", "close"]
+        assert joined.io.said == ["pause", "pause", "end"]
 
 
 class TestLastWords:
-    def cut_off(self, unsent: int) -> Joined:
+    @pytest.mark.parametrize("unsent", [0, 100 * KIB])
+    def test_who_is_cut_off_has_a_second_to_hear_why(self, unsent: int) -> None:
         joined = Joined()
         joined.io.unsent = unsent
         joined.data_received(2_000 * settings())
+        # Not closed: with bytes that nobody has read, TCP would drop what was said.
+        assert joined.io.said == ["pause", "end"]
+        assert (joined.session.held, joined.session.open_calls) == (unsent, 0)
         joined.turns.run_once()
-        assert joined.io.said == ["close"]
-        return joined
-
-    def test_they_are_held_until_they_are_read(self) -> None:
-        joined = self.cut_off(100 * KIB)
-        assert joined.session.held == 100 * KIB
-        joined.tick(joined.now + LIMITS.handshake_seconds - 1)
-        assert joined.io.said == ["close"]
+        joined.tick(joined.now + 0.9)
+        assert joined.io.said == ["pause", "end"]
+        joined.tick(joined.now + 1.1)
+        assert joined.io.said == ["pause", "end", "abort"]
         joined.connection_lost(None)
         assert joined.session.held == 0
 
-    def test_they_are_not_for_ever(self) -> None:
-        joined = self.cut_off(100 * KIB)
-        joined.tick(joined.now + LIMITS.handshake_seconds + 1)
-        assert joined.io.said == ["close", "abort"]
+    def test_tls_has_no_half_of_an_end(self) -> None:
+        joined = Joined()
+        joined.io.can_end = False
+        joined.data_received(2_000 * settings())
+        joined.tick(joined.now + 1.1)
+        assert joined.io.said == ["pause", "abort"]
 
     def test_who_did_nothing_wrong_has_as_long_as_for_any_answer(self) -> None:
         joined = Joined()
@@ -181,3 +234,58 @@ class TestLastWords:
         assert joined.io.said == ["close"]
         joined.tick(joined.now + LIMITS.request_seconds + 1)
         assert joined.io.said == ["close", "abort"]
+
+
+class TestHandlers:
+    """Real ones, on a real loop, which is looked at in each of its turns."""
+
+    async def test_many_messages_are_many_turns(self) -> None:
+        taken = 0
+
+        async def count(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            nonlocal taken
+            async for _ in messages:
+                taken += 1
+            yield b"all"
+
+        async with _serving(count) as server, RawPeer.connect(server.address) as peer:
+            await peer.settled()
+            peer.send(call_on(1, STREAM), data(1, 2_000 * message()))
+            steps = [0]
+            while taken < 2_000:
+                await asyncio.sleep(0)
+                steps.append(taken - sum(steps))
+            assert max(steps) <= 64
+            assert (await peer.heard(1)).body == message(b"all")
+
+    async def test_many_cancellations_are_many_turns(self) -> None:
+        async def wait(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            async for one in messages:
+                yield one
+
+        async with _serving(wait) as server, RawPeer.connect(server.address) as peer:
+            await peer.settled()
+            peer.send(*(call_on(stream, STREAM) for stream in streams(600)))
+            while len(server.tasks) < 600:
+                await asyncio.sleep(0)
+            await peer.close()
+            left = [600]
+            while server.tasks:
+                await asyncio.sleep(0)
+                left.append(len(server.tasks))
+            assert max(before - after for before, after in pairwise(left)) <= 64
+
+
+class _Serving(NamedTuple):
+    address: str
+    tasks: set[asyncio.Task[None]]
+
+
+@asynccontextmanager
+async def _serving(handler: StreamHandler) -> AsyncIterator[_Serving]:
+    server = Server()
+    server.add_stream(STREAM, handler)
+    try:
+        yield _Serving(await server.start("127.0.0.1:0"), server._tasks)
+    finally:
+        await server.stop(0)

@@ -65,6 +65,17 @@ class TestPing:
 class TestConcurrentStreams:
     LIMITS = Limits(max_concurrent_streams=1)
 
+    def test_one_call_goes_ahead_of_the_peers_settings(self) -> None:
+        client = ClientSession(Limits(), 0.0, authority="x:1")
+        for number in range(3):
+            assert client.start(ClientCall(BATCH.encode(), b"%d" % number))
+        server = ServerSession(Limits(), 0.0, {BATCH.encode(): Route(BATCH, batch=True)})
+        server.receive(client.drain(), 0.0)
+        assert [served.message for served in server.take_batch()] == [b"0"]
+        client.receive(server.drain(), 0.0)
+        server.receive(client.drain(), 0.0)
+        assert [served.message for served in server.take_batch()] == [b"1", b"2"]
+
     def test_calls_queue_behind_the_peers_limit(self) -> None:
         pair = Pair(self.LIMITS)
         calls = [pair.start(request=b"%d" % number) for number in range(3)]

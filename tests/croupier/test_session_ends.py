@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.pair import BATCH, STREAM, UNARY, Pair, events_of, taken
+from support.pair import BATCH, STREAM, UNARY, WINDOW, Pair, events_of, taken
 
 from croupier.errors import InternalError
 from croupier.transport.client_session import CLOSED, HEADERS, ClientCall
 from croupier.transport.limits import Limits
 from croupier.transport.server_session import CANCELLED, OPENED, ServerCall
 
-OK, CANCELLED_CODE, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE = 0, 1, 4, 13, 14
+OK, CANCELLED_CODE, DEADLINE_EXCEEDED, EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = (
+    0,
+    1,
+    4,
+    8,
+    12,
+    13,
+    14,
+)
 NARROW = Limits(stream_window=2**16, connection_window=2**16)
 
 
@@ -159,7 +167,7 @@ class TestByTheServer:
             # A unary request that is refused before anybody hears of it.
             call = pair.start("/test.Pair/Nothing", bytes(200_000))
         pair.check_nothing_left()
-        assert call.code == (UNAVAILABLE if path == STREAM else 12)
+        assert call.code == (UNAVAILABLE if path == STREAM else UNIMPLEMENTED)
         assert not call.is_broken
 
     def test_on_cancel_is_told_in_place_of_the_event(self, pair: Pair) -> None:
@@ -311,3 +319,27 @@ class TestSlowRequests:
         pair.deliver(pair.client, answer + reset)
         assert (call.code, call.is_broken) == (UNAVAILABLE, False)
         pair.check_nothing_left()
+
+    def test_an_answer_that_is_read_slowly_is_not_cut_off(self, pair: Pair) -> None:
+        call, served = pair.stream()
+        served.send(bytes(WINDOW))
+        served.send(bytes(WINDOW))
+        served.finish()
+        pair.pump()
+        for _ in range(3):
+            pair.now += 10
+            pair.server.expire(pair.now - 60, pair.now - 5)
+            pair.pump()
+        assert not call.is_done
+        for _ in range(2):
+            assert taken(call) == [bytes(WINDOW)]
+            pair.pump()
+        assert (call.code, call.is_done) == (OK, True)
+
+    def test_an_answer_that_waits_is_not_cut_off_by_what_comes(self) -> None:
+        # One read brings a request, enough to refuse it, and much more of it.
+        pair = Pair(Limits(max_message_bytes=1000), client_limits=Limits())
+        for path, code in (("/test.Pair/Nothing", UNIMPLEMENTED), (BATCH, EXHAUSTED), (UNARY, EXHAUSTED)):
+            call = pair.start(path, bytes(900_000))
+            pair.check_nothing_left()
+            assert (call.code, call.is_broken) == (code, False)

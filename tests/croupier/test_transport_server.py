@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from support.fakes import eventually
+from support.http2_peer import RawPeer, data, headers, message, request_fields, reset
 from support.serving import LOOPS, Spy, calling, serving, start, turns
 
 from croupier.errors import CroupierError, NotFound, QuotaExceeded
@@ -56,9 +57,9 @@ class Moods:
         return message
 
     async def stream(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        async for message in messages:
-            await self.obey(message)
-            yield message
+        async for one in messages:
+            await self.obey(one)
+            yield one
 
     async def obey(self, message: bytes) -> None:
         if message in self.errors:
@@ -247,6 +248,51 @@ class TestEnds:
         with pytest.raises(grpc.aio.AioRpcError) as rpc:
             await grpcio.unary_unary(path)(b"rpc")
         assert tuple(rpc.value.trailing_metadata() or ()) == (("x", "1"), ("x", "2"))
+
+
+class TestStages:
+    """Wherever the handler of a stream is when its caller goes, it is cancelled and cleans up."""
+
+    @pytest.mark.parametrize("stage", ["not begun", "reading", "working", "writing"])
+    @pytest.mark.parametrize("by", ["reset", "loss"])
+    async def test_a_caller_that_goes(self, stage: str, by: str) -> None:
+        began: list[str] = []
+        cleaned: list[str] = []
+
+        async def handler(messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            try:
+                began.append("it")
+                if stage == "working":
+                    await asyncio.Event().wait()
+                async for _ in messages:
+                    while stage == "writing":
+                        yield bytes(10_000)
+            finally:
+                cleaned.append("it")
+
+        server = Server()
+        server.add_stream(STREAM, handler)
+        async with serving(server) as address, RawPeer.connect(address) as peer:
+            await peer.settled()
+            [connection] = server._connections
+            opening = headers(1, request_fields(STREAM)) + data(1, message(b"request"), 0)
+            if stage == "not begun":
+                # All of it in one read.
+                peer.send(opening + reset(1))
+            else:
+                peer.send(opening)
+                await eventually(lambda: began)
+                if stage == "writing":
+                    await eventually(lambda: connection.session.held > 60_000)
+                await turns()
+                if by == "reset":
+                    peer.send(reset(1))
+            if by == "loss":
+                await peer.close()
+                await eventually(lambda: not server.connections)
+            await eventually(lambda: not server._tasks, "its task has ended")
+            assert began == cleaned
+            assert (connection.session.open_calls, connection.session.held) == (0, 0)
 
 
 async def test_a_stream_that_fails_has_sent_what_it_had(moods: Moods, channel: Channel) -> None:

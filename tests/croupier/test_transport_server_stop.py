@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import grpc
@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from support.fakes import eventually
 from support.http2_peer import RawPeer, data, headers, message, request_fields
-from support.serving import LOOPS, calling, serving, start
+from support.serving import LOOPS, calling, serving, start, turns
 
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
@@ -129,7 +129,7 @@ class TestUnderLoad:
             # Some of these are on their way when their client hears of the stop, others are made after it.
             for turn in range(20):
                 calls += call_all(callers, 3, b"late %d" % turn)
-                await asyncio.sleep(0)
+                await turns(1)
             await eventually(lambda: new.arrived > 0, "new calls go to the other server")
             calls += call_all(callers, 20, b"last")
             old.open()
@@ -177,6 +177,28 @@ class TestWithoutTime:
             # Who is served by a task hears it from the server, the other one from the lost connection.
             assert [call.is_broken for call in ended] == [True, False, False]
             assert (2, set(), 0) == (gate.cancelled, gate.server._tasks, gate.server.connections)
+
+    async def test_a_handler_that_is_not_to_be_cancelled_is_left_behind(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("croupier.transport.server._CANCEL_SECONDS", 0.02)
+        gate = Gate()
+
+        async def stubborn(request: bytes, context: Context) -> bytes:
+            while not gate.gate.is_set():
+                with suppress(asyncio.CancelledError):
+                    await gate.wait()
+            return request
+
+        gate.server.add_unary(UNARY, stubborn)
+        async with serving(gate.server) as address, calling(address) as channel:
+            ended = start(channel, UNARY)
+            await eventually(lambda: gate.arrived == 1)
+            async with asyncio.timeout(5):
+                await gate.server.stop(0)
+            assert (await ended).code == UNAVAILABLE
+            gate.open()
+            await eventually(lambda: not gate.server._tasks)
 
     async def test_grpcio_hears_it_as_well(self) -> None:
         gate = Gate()

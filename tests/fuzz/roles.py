@@ -9,6 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from support.http2_peer import settings
+
 from croupier.transport.call import MESSAGE_EVENT
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.limits import Limits
@@ -184,6 +186,8 @@ class Client(Role):
         self.ended: list[ClientCall] = []
         self.seen: list[tuple[Any, ...]] = []
         self.dropped: list[ClientCall] = []
+        # Until it knows how many its peer takes, it sends one call alone.
+        self.session.receive(settings(), self.now)
         self.session.drain()
 
     def handle(self) -> None:
