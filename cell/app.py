@@ -25,6 +25,7 @@ from cell.engines import onnx as onnx_engine
 from cell.host import Host
 from cell.loader import Loader
 from cell.pipeline import Pipeline
+from cell.policies import POLICIES
 from cell.register import Identity, Registration
 from cell.residency import Residency
 from cell.server import Handlers
@@ -59,6 +60,7 @@ class CellSettings(ServerSettings, PeerSettings):
     )
     cache_bytes: int = option(10 * _GIB, "how much of the disk they may take")
     capacity_bytes: int = option(0, "memory for models; 0 for a part of what this process may use")
+    eviction_policy: str = option("lru", "which model goes when another needs its room", tuple(POLICIES))
     manager: str = option("127.0.0.1:8400", "host:port of the version manager; empty to stay unregistered")
     advertise: str = option("", "host:port at which routers reach this cell; empty for the bound one")
     score_threads: int = option(2, "scoring calls at a time")
@@ -171,7 +173,7 @@ class Cell:
         )
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
         host = Host(
-            Residency(told.capacity_bytes or default_capacity()),
+            Residency(told.capacity_bytes or default_capacity(), POLICIES[told.eviction_policy]()),
             loader,
             clock=time.monotonic,
             slots=told.load_threads,
