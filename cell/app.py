@@ -23,6 +23,7 @@ from cell.diskcache import DiskCache
 from cell.engines import Engines, packed
 from cell.engines import onnx as onnx_engine
 from cell.host import Host
+from cell.journal import Journal
 from cell.loader import Loader
 from cell.pipeline import Pipeline
 from cell.policies import POLICIES
@@ -161,6 +162,7 @@ class Cell:
 
     async def _build_host(self) -> Host:
         told = self._told
+        journal = self._open_journal()
         threads = self._threads(told.load_threads, "load")
         store = await self._stack.enter_async_context(open_store(told.store_url))
         disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
@@ -179,9 +181,15 @@ class Cell:
             slots=told.load_threads,
             max_loads=told.max_loads,
             refusal_seconds=told.refusal_seconds,
+            refuse=journal.quarantine.refuse,
         )
         self._stack.push_async_callback(host.close)
         return host
+
+    def _open_journal(self) -> Journal:
+        journal = Journal.open(self._told.folder, time.time)
+        self._stack.callback(journal.close)
+        return journal
 
     def _threads(self, count: int, name: str) -> Executor:
         return self._stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix=name))

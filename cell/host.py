@@ -76,7 +76,7 @@ class Host:
     """The models of one cell.
 
     `slots` loads run at a time and `max_loads` may be under way or queued; a failed digest is
-    refused for `refusal_seconds`.
+    refused for `refusal_seconds`. `refuse` raises for a digest that must not be loaded at all.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Host:
         slots: int = 2,
         max_loads: int = 256,
         refusal_seconds: float = 5.0,
+        refuse: Callable[[bytes], None] = lambda digest: None,
     ) -> None:
         self._residency = residency
         self._loader = loader
@@ -95,6 +96,7 @@ class Host:
         self._slots = asyncio.Semaphore(slots)
         self._max_loads = max_loads
         self._refusal_seconds = refusal_seconds
+        self._refuse_quarantined = refuse
         self._flights: dict[bytes, _Flight] = {}
         # Failed digests, the oldest failure first: until when, and what to say.
         self._refusals: OrderedDict[bytes, tuple[float, CroupierError]] = OrderedDict()
@@ -107,6 +109,7 @@ class Host:
         Raises:
             DeadlineExceeded: the load took longer; it goes on if it had begun.
             LoadQueueFull: too many loads are under way.
+            Quarantined: the model crashed this cell.
             And what `Loader.load` and `Residency.plan` raise.
         """
         self._requests += 1
@@ -116,6 +119,7 @@ class Host:
             _HIT.inc()
             return lease
         _MISS.inc()
+        self._refuse_quarantined(digest)
         self._check_refused(digest)
         flight = self._flights.get(digest) or self._start(digest)
         return await self._wait(flight, deadline)

@@ -1,4 +1,6 @@
 import asyncio
+import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -11,9 +13,11 @@ from support.cells import until
 from support.join_service import JoinService
 
 from cell.app import PROGRAM, CellSettings
+from cell.journal import QUARANTINE
+from cell.quarantine import Death, Named, Phase, Quarantine
 from croupier import settings
 from croupier.client.channels import open_async
-from croupier.errors import CroupierError
+from croupier.errors import CroupierError, FailedPrecondition
 from croupier.names import InvalidName
 from croupier.settings import InvalidSettings
 from croupier.stores.objects import open_store
@@ -110,6 +114,24 @@ async def test_it_registers_where_it_serves_and_says_what_it_holds(
         assert service.reports[-1].load.requests == 1
     await until(lambda: service.left == 1, "the stream's end")
     assert service.reports[-1].state == "draining"
+
+
+async def test_a_quarantined_model_is_refused_at_once_and_others_are_served(
+    tmp_path: Path, small: Any
+) -> None:
+    artifact = hashlib.sha256(small[2]).digest()
+    quarantine = Quarantine()
+    crash = Death((Named(artifact, Phase.SCORE, signal="SIGSEGV"),), "SIGSEGV")
+    quarantine.judge(crash, 0.0)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / QUARANTINE).write_text(json.dumps(quarantine.dump()))
+    async with open_cell(tmp_path) as server:
+        await server.store.put(small[2])
+        with pytest.raises(FailedPrecondition, match="SIGSEGV") as caught:
+            await server.infer(infer_request(artifact, small[1][:1]))
+        assert caught.value.reason == "QUARANTINED"
+    async with open_cell(tmp_path / "other") as server:
+        assert (await server.infer(infer_request(await server.store.put(small[2]), small[1][:1]))).outputs
 
 
 async def test_it_tells_the_address_that_it_was_told(tmp_path: Path, manager: Manager) -> None:
