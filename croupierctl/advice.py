@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from croupier import errors
 from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.packers.process import PackerIncomplete
 from croupierctl.session import ServerUnavailable
 from router.route import NoShardMap
 
@@ -17,6 +18,7 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     ),
     (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
     (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
+    (PackerIncomplete, "install it: pip install 'croupier[publish]'"),
     (InvalidArtifact, "give a packed artifact, or an ONNX, XGBoost or LightGBM file that the message allows"),
     (errors.InvalidRequest, "mend that and try again; --help tells what is possible"),
     (

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from croupier.artifacts.packers.files import FileKind, pack_file, told_by
+from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.packers.files import FileKind, told_by
+from croupier.artifacts.packers.process import Limits, pack_file_apart
 from croupier.client.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
@@ -18,6 +20,8 @@ from protos.versions.v1 import versions_pb2 as pb
 app = typer.Typer(help="Models and their versions.", no_args_is_help=True)
 
 _PAGE = 500
+_MIB = 1 << 20
+_LIMITS = Limits()
 
 
 @app.command()
@@ -43,12 +47,28 @@ def publish(
     accepts_missing: Annotated[bool, typer.Option(help="NaN is a value that the model knows.")] = False,
     version: Annotated[int, typer.Option(min=0, help="The version's number; 0 is the next free one.")] = 0,
     release: Annotated[bool, typer.Option("--release", help="Move all traffic to the last of them.")] = False,
+    max_memory: Annotated[
+        int, typer.Option(min=256, metavar="MIB", help="Memory that packing a file may take.")
+    ] = _LIMITS.memory_bytes // _MIB,
+    max_cpu: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="CPU time that packing a file may take.")
+    ] = _LIMITS.cpu_seconds,
+    max_time: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time that packing a file may take.")
+    ] = _LIMITS.wall_seconds,
+    max_size: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="The largest file, and the largest artifact.")
+    ] = _LIMITS.file_bytes // _MIB,
 ) -> None:
-    """Publish files as versions of a model, in their order."""
+    """Publish files as versions of a model, in their order.
+
+    Each file is packed in a process of its own, within limits: what crashes its reader harms nothing else.
+    """
     if version and len(files) > 1:
         raise typer.BadParameter("--version numbers one file, not several")
     names = parse_features(features)
-    artifacts = [_artifact(path, kind, names, accepts_missing) for path in files]
+    limits = Limits(max_memory * _MIB, max_cpu, max_time, max_size * _MIB)
+    artifacts = [_artifact(path, kind, names, accepts_missing, limits) for path in files]
     published: list[pb.Version] = []
 
     async def upload(manager: VersionManagerClient) -> None:
@@ -85,12 +105,19 @@ def parse_features(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _artifact(path: Path, kind: FileKind | None, features: list[str], accepts_missing: bool) -> bytes:
-    data = path.read_bytes()
-    kind = kind or told_by(data)
-    if kind is FileKind.ARTIFACT and (features or accepts_missing):
-        raise typer.BadParameter(f"{path} is packed: its features are in it already")
-    return pack_file(data, kind, features=features, accepts_missing=accepts_missing)
+def _artifact(
+    path: Path, kind: FileKind | None, features: list[str], accepts_missing: bool, limits: Limits
+) -> bytes:
+    with path.open("rb") as file:
+        # One byte more than is allowed tells that there is more.
+        data = file.read(limits.file_bytes + 1)
+    try:
+        kind = kind or told_by(data)
+        if kind is FileKind.ARTIFACT and (features or accepts_missing):
+            raise typer.BadParameter(f"{path} is packed: its features are in it already")
+        return pack_file_apart(data, kind, features=features, accepts_missing=accepts_missing, limits=limits)
+    except InvalidArtifact as error:
+        raise InvalidArtifact(f"{path}: {error.message}") from error
 
 
 def _print_published(files: list[Path], published: list[pb.Version]) -> None:

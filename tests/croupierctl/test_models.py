@@ -3,6 +3,7 @@ from support.graphs import matmul
 
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.onnx import pack_onnx
+from croupier.artifacts.packers.process import Limits
 from croupier.errors import AlreadyExists
 from croupierctl.models import parse_features
 
@@ -18,6 +19,14 @@ def onnx(tmp_path):
 def packed(tmp_path):
     path = tmp_path / "model.artifact"
     path.write_bytes(pack_onnx(matmul(), features=["x", "y"]))
+    return path
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another packed one: no process is needed for it either."""
+    path = tmp_path / "other.artifact"
+    path.write_bytes(pack_onnx(matmul(), features=["a", "b"]))
     return path
 
 
@@ -45,22 +54,22 @@ def test_several_files_are_versions_in_order(manager, ask, onnx, packed):
     assert (split.version, split.basis_points) == (2, 10_000)
 
 
-def test_releasing_keeps_labels(manager, run, onnx, packed):
-    run("models", "publish", "acme", "churn", onnx, "--release")
+def test_releasing_keeps_labels(manager, run, other, packed):
+    run("models", "publish", "acme", "churn", other, "--release")
     run("release", "set", "acme", "churn", "--label", "stable=1")
     run("models", "publish", "acme", "churn", packed, "--release")
     assert dict(manager.models["acme", "churn"].release.labels) == {"stable": 1}
 
 
-def test_a_number_may_be_chosen(manager, run, onnx):
-    run("models", "publish", "acme", "churn", onnx, "--version", 7)
+def test_a_number_may_be_chosen(manager, run, packed):
+    run("models", "publish", "acme", "churn", packed, "--version", 7)
     assert [version.number for version in manager.models["acme", "churn"].versions] == [7]
 
 
-def test_what_was_published_before_a_failure_is_told(manager, run, onnx):
-    run("models", "publish", "acme", "churn", onnx)
+def test_what_was_published_before_a_failure_is_told(manager, run, packed):
+    run("models", "publish", "acme", "churn", packed)
     manager.failures.append(AlreadyExists("version 1 is another artifact"))
-    said = run("models", "publish", "acme", "churn", onnx, "--version", 1, code=1)
+    said = run("models", "publish", "acme", "churn", packed, "--version", 1, code=1)
     assert said.out == ""
     assert "hint: a version never changes" in said.err
 
@@ -87,6 +96,26 @@ def test_a_file_that_is_no_model(manager, run, tmp_path):
     assert manager.artifacts == {}
 
 
+def test_a_file_beyond_a_limit_is_refused(manager, run, tmp_path):
+    path = tmp_path / "model.txt"
+    path.write_bytes(b"tree\n" + bytes(1 << 20))
+    said = run("models", "publish", "acme", "churn", path, "--max-size", 1, code=1)
+    assert "model.txt: the file is larger than the limit of 1048576 bytes" in said.err
+    assert manager.artifacts == {}
+
+
+def test_the_limits_of_packing_reach_the_process(run, onnx, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "croupierctl.models.pack_file_apart",
+        lambda data, kind, *, limits, **_: seen.append(limits) or pack_onnx(data),
+    )
+    words = ["--max-memory", 300, "--max-cpu", 5, "--max-time", 7.5, "--max-size", 2]
+    run("models", "publish", "acme", "churn", onnx, *words)
+    run("models", "publish", "acme", "churn", onnx)
+    assert seen == [Limits(300 << 20, 5, 7.5, 2 << 20), Limits()]
+
+
 def test_a_kind_may_be_insisted_on(run, packed):
     said = run("models", "publish", "acme", "churn", packed, "--kind", "onnx", code=1)
     assert "ONNX" in said.err
@@ -100,9 +129,9 @@ def test_features_may_come_from_a_file(tmp_path):
     assert parse_features("") == []
 
 
-def test_models_are_listed(run, ask, onnx):
-    run("models", "publish", "acme", "churn", onnx, "--release")
-    run("models", "publish", "zeta", "fraud", onnx)
+def test_models_are_listed(run, ask, packed):
+    run("models", "publish", "acme", "churn", packed, "--release")
+    run("models", "publish", "zeta", "fraud", packed)
     rows = ask("models", "ls")
     assert [(row["tenant"], row["model"]) for row in rows] == [("acme", "churn"), ("zeta", "fraud")]
     assert rows[0]["traffic"] == [{"version": 1, "basis_points": 10_000}]
@@ -111,9 +140,9 @@ def test_models_are_listed(run, ask, onnx):
     assert "1: 100 %" in run("models", "ls").out
 
 
-def test_long_lists_are_paged_and_cut(manager, run, ask, onnx):
+def test_long_lists_are_paged_and_cut(manager, run, ask, packed):
     for number in range(5):
-        run("models", "publish", "acme", f"m{number}", onnx)
+        run("models", "publish", "acme", f"m{number}", packed)
     assert len(ask("models", "ls", "--limit", 0)) == 5
     said = run("models", "ls", "--limit", 3)
     assert "there are more than 3" in said.err
@@ -125,8 +154,8 @@ def test_an_empty_list_says_so(run):
     assert run("models", "ls").err == "no models\n"
 
 
-def test_a_models_versions_are_shown(run, ask, onnx, packed):
-    run("models", "publish", "acme", "churn", onnx, packed)
+def test_a_models_versions_are_shown(run, ask, other, packed):
+    run("models", "publish", "acme", "churn", other, packed)
     run("release", "set", "acme", "churn", "--split", "1=9000", "--split", "2=10%", "--label", "new=2")
     first, second = ask("models", "show", "acme", "churn")
     assert (first["traffic"], second["traffic"]) == (9000, 1000)
@@ -135,16 +164,16 @@ def test_a_models_versions_are_shown(run, ask, onnx, packed):
     assert "2020-09-13 12:26:40Z" in run("models", "show", "acme", "churn").out
 
 
-def test_removing_asks_first(manager, run, onnx):
-    run("models", "publish", "acme", "churn", onnx)
+def test_removing_asks_first(manager, run, packed):
+    run("models", "publish", "acme", "churn", packed)
     assert run("models", "rm", "acme", "churn", code=1, input="n\n")
     assert manager.models
     run("models", "rm", "acme", "churn", input="y\n")
     assert manager.models == {}
 
 
-def test_one_version_is_removed(manager, run, onnx, packed):
-    run("models", "publish", "acme", "churn", onnx, packed)
+def test_one_version_is_removed(manager, run, other, packed):
+    run("models", "publish", "acme", "churn", other, packed)
     run("models", "rm", "acme", "churn", "--version", 1, "--yes")
     assert [version.number for version in manager.models["acme", "churn"].versions] == [2]
 

@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import treelite
 
 from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers.forest.ensemble import (
@@ -53,23 +52,22 @@ def read_xgboost(data: bytes) -> tuple[Ensemble, int]:
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
+    # Half a second, which a LightGBM file need not wait for.
+    import treelite
+
     # JSON has white space or a quote after the brace; UBJSON the type of a length.
     is_json = re.match(rb'\s*\{\s*["}]', data) is not None
     read = treelite.frontend.from_xgboost_json if is_json else treelite.frontend.from_xgboost_ubjson
     if b"gblinear" in data[:4096]:
         raise InvalidArtifact("XGBoost's booster gblinear has no trees and cannot be packed as a forest")
-    model = _read(read, data)
-    ensemble, task = _ensemble(model)
-    return replace(ensemble, category_rule=CategoryRule.TRUNCATE_POSITIVE), task
-
-
-def _read(read: Any, data: bytes) -> Any:
     try:
-        return read(data)
+        model = read(data)
     except (treelite.TreeliteError, ValueError) as error:
         # The first line is a file, a line and what was wrong.
         said = re.sub(r"^\[.*?\] \S+: ", "", str(error).strip().splitlines()[0])
         raise InvalidArtifact(f"treelite cannot read this XGBoost model: {said[:200]}") from error
+    ensemble, task = _ensemble(model)
+    return replace(ensemble, category_rule=CategoryRule.TRUNCATE_POSITIVE), task
 
 
 def _ensemble(model: Any) -> tuple[Ensemble, int]:
