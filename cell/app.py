@@ -133,7 +133,9 @@ class Cell:
         """
         told = self._told
         told.check()
-        host = await self._build_host()
+        journal = Journal.open(told.folder, time.time)
+        self._stack.callback(journal.close)
+        host = await self._build_host(journal)
         batcher = Batcher(
             self._threads(told.score_threads, "score"),
             workers=told.score_threads,
@@ -150,7 +152,7 @@ class Cell:
         self.address = await self._server.start(told.listen, services)
         self._stack.push_async_callback(self._server.stop, told.grace_seconds)
         if manager is not None:
-            self._register(manager, host)
+            self._register(manager, host, journal)
 
     async def stop(self) -> None:
         """Say that this cell drains, let the routers hear it, end what runs, close the parts."""
@@ -160,9 +162,8 @@ class Cell:
             await asyncio.sleep(wait)
         await self._stack.aclose()
 
-    async def _build_host(self) -> Host:
+    async def _build_host(self, journal: Journal) -> Host:
         told = self._told
-        journal = self._open_journal()
         threads = self._threads(told.load_threads, "load")
         store = await self._stack.enter_async_context(open_store(told.store_url))
         disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
@@ -186,11 +187,6 @@ class Cell:
         self._stack.push_async_callback(host.close)
         return host
 
-    def _open_journal(self) -> Journal:
-        journal = Journal.open(self._told.folder, time.time)
-        self._stack.callback(journal.close)
-        return journal
-
     def _threads(self, count: int, name: str) -> Executor:
         return self._stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix=name))
 
@@ -201,11 +197,13 @@ class Cell:
         channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
         return await self._stack.enter_async_context(VersionManagerClient(self._told.manager, channel))
 
-    def _register(self, manager: VersionManagerClient, host: Host) -> None:
+    def _register(self, manager: VersionManagerClient, host: Host, journal: Journal) -> None:
         told = self._told
         identity = Identity(told.id, told.zone, told.advertised(self.address), told.weight)
         rng = random.Random(os.urandom(16))  # noqa: S311 (jitter)
-        self._registration = Registration(manager, identity, host.load, rng=rng)
+        self._registration = Registration(
+            manager, identity, host.load, quarantine=journal.quarantine, lift=journal.lift, rng=rng
+        )
         self._membership = self._life.spawn(self._registration.run(), "registration")
 
     async def _leave(self) -> None:

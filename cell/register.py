@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cell.host import HostLoad
+from cell.quarantine import Quarantine
 from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
@@ -30,6 +31,9 @@ _JOINS = Counter("croupier_cell_joins_total", "Attempts to register")
 
 ACTIVE = "active"
 DRAINING = "draining"
+
+# Of the quarantined artifacts, so many are reported: the latest.
+_MOST_QUARANTINED = 64
 
 
 class Manager(Protocol):
@@ -59,7 +63,7 @@ class Pace:
 
 
 class Registration:
-    """Registers one cell for as long as `run` runs."""
+    """Registers one cell for as long as `run` runs; `lift` is told what the manager wants served again."""
 
     def __init__(
         self,
@@ -68,6 +72,8 @@ class Registration:
         load: Callable[[], HostLoad],
         *,
         pace: Pace = Pace(),
+        quarantine: Quarantine | None = None,
+        lift: Callable[[bytes], object] = lambda digest: None,
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -75,6 +81,8 @@ class Registration:
         self._identity = identity
         self._load = load
         self._pace = pace
+        self._quarantine = quarantine or Quarantine()
+        self._lift = lift
         self._rng = rng
         self._sleep = sleep
         self._state = ACTIVE
@@ -117,12 +125,14 @@ class Registration:
         answered = False
         self._unanswered = []
         try:
-            async for _ in self._answers():
+            async for answer in self._answers():
                 if not answered:
                     _log.info("registered as %s", self._identity.id)
                 answered = True
                 _REGISTERED.set(1)
                 self._note_answer()
+                for digest in answer.lift:
+                    self._lift(digest)
         except Conflict as error:
             _log.error("another process joined as %s: %s", self._identity.id, error)
             return False
@@ -176,5 +186,10 @@ class Registration:
                 oldest_seconds=load.oldest_seconds,
                 requests=load.requests,
                 hits=load.hits,
+                quarantined=[
+                    pb.Quarantined(artifact=entry.digest, since=entry.when, why=entry.why, phase=entry.phase)
+                    for entry in self._quarantine.entries[-_MOST_QUARANTINED:]
+                ],
+                quarantined_total=len(self._quarantine),
             ),
         )

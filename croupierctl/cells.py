@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from croupier.client.manager import VersionManagerClient
+from croupier.errors import NotFound
+from croupier.names import InvalidName, check_digest
 from croupierctl import output
 from croupierctl.session import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
@@ -13,7 +17,7 @@ app = typer.Typer(help="The cells that are registered.", no_args_is_help=True)
 
 _COLUMNS = (
     *("cell", "zone", "address", "state", "weight"),
-    *("models", "loading", "used", "capacity", "requests", "hit rate"),
+    *("models", "loading", "used", "capacity", "requests", "hit rate", "quarantined"),
 )
 
 
@@ -23,6 +27,48 @@ def ls() -> None:
     cells = ask_manager(VersionManagerClient.list_cells)
     rows = [_row(cell) for cell in sorted(cells, key=lambda cell: (cell.zone, cell.id))]
     output.table(_COLUMNS, rows, empty="no cell is registered")
+
+
+@app.command()
+def quarantine(
+    cell: Annotated[str, typer.Argument(help="One cell's only.", show_default=False)] = "",
+) -> None:
+    """List the artifacts that cells refuse since they crashed or hung them, the latest first."""
+    cells = [found for found in ask_manager(VersionManagerClient.list_cells) if cell in ("", found.id)]
+    if cell and not cells:
+        raise NotFound(f"no cell {cell} is registered")
+    rows = [
+        (
+            output.digest(one.artifact, short=False),
+            found.id,
+            one.why,
+            one.phase,
+            output.moment(one.since),
+        )
+        for found in cells
+        for one in found.load.quarantined
+    ]
+    rows.sort(key=lambda row: -row[4].value)
+    output.table(
+        ("artifact", "cell", "why", "at", "since"), rows, empty="nothing is quarantined, as far as is known"
+    )
+    for found in cells:
+        if found.load.quarantined_total > len(found.load.quarantined):
+            output.note(f"{found.id} refuses {found.load.quarantined_total} in all")
+
+
+@app.command()
+def lift(
+    artifact: Annotated[str, typer.Argument(help="The artifact's SHA-256, 64 digits.", show_default=False)],
+    cell: Annotated[str, typer.Option(help="One cell only; every one that reports it if unset.")] = "",
+) -> None:
+    """Have cells serve a quarantined artifact again."""
+    try:
+        digest = check_digest(bytes.fromhex(artifact))
+    except (ValueError, InvalidName) as error:
+        raise typer.BadParameter("an artifact is named by the 64 digits of its SHA-256") from error
+    cells = ask_manager(lambda manager: manager.lift_quarantine(digest, cell))
+    output.table(("cell",), [(name,) for name in cells])
 
 
 def _row(cell: pb.Cell) -> tuple[object, ...]:
@@ -39,6 +85,7 @@ def _row(cell: pb.Cell) -> tuple[object, ...]:
         output.size(load.capacity_bytes),
         load.requests,
         _hit_rate(load),
+        load.quarantined_total,
     )
 
 

@@ -175,8 +175,16 @@ def _row(model: pb.Model) -> tuple[object, ...]:
 
 @app.command()
 def show(tenant: Tenant, model: Model) -> None:
-    """Show a model's versions, each with its traffic and labels."""
-    found = ask_manager(lambda manager: manager.get_model(tenant, model))
+    """Show a model's versions, each with its traffic, its labels and the cells that quarantined it."""
+
+    async def ask(manager: VersionManagerClient) -> tuple[pb.Model, list[pb.Cell]]:
+        return await manager.get_model(tenant, model), await manager.list_cells()
+
+    found, cells = ask_manager(ask)
+    refusing: dict[bytes, list[str]] = {}
+    for cell in cells:
+        for one in cell.load.quarantined:
+            refusing.setdefault(one.artifact, []).append(cell.id)
     traffic = {split.version: split.basis_points for split in found.release.splits}
     rows = [
         (
@@ -189,10 +197,12 @@ def show(tenant: Tenant, model: Model) -> None:
             version.engine,
             output.size(version.size),
             output.moment(version.created),
+            output.listing(refusing.get(version.artifact, [])),
         )
         for version in found.versions
     ]
-    output.table(("version", "traffic", "labels", "artifact", "engine", "size", "created"), rows)
+    columns = ("version", "traffic", "labels", "artifact", "engine", "size", "created", "quarantined by")
+    output.table(columns, rows)
 
 
 @app.command()

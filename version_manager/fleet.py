@@ -13,8 +13,21 @@ class CellState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """An artifact (SHA-256) that a cell refuses: since when (seconds since 1970), for what, at what work."""
+
+    artifact: bytes
+    since: float
+    why: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
-    """A cell's load report: bytes, counts of models, seconds since its least recent model was used."""
+    """A cell's load report: bytes, counts of models, seconds since its least recent model was used.
+
+    `quarantined` are the latest of `quarantined_total`.
+    """
 
     capacity_bytes: int = 0
     used_bytes: int = 0
@@ -23,6 +36,8 @@ class Load:
     oldest_seconds: float = 0.0
     requests: int = 0
     hits: int = 0
+    quarantined: tuple[Quarantined, ...] = ()
+    quarantined_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

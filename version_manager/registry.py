@@ -60,6 +60,18 @@ class CellSilent(DeadlineExceeded):
     reason = "CELL_SILENT"
 
 
+class NotJoined(NotFound):
+    """No such cell is joined to this manager; it may be to another one. The operator's."""
+
+    reason = "NOT_JOINED"
+
+
+class NotQuarantined(NotFound):
+    """No cell here refuses the artifact. The operator's."""
+
+    reason = "NOT_QUARANTINED"
+
+
 class Session:
     """One joined cell; `Registry.join` makes it.
 
@@ -80,6 +92,8 @@ class Session:
         # which a record is known as this session's even if the answer to its writing was lost.
         self._lease: Lease | None = None
         self._lease_ids: set[int] = set()
+        # Artifacts that the cell is to serve again, and has not been told of.
+        self._lifts: list[bytes] = []
         self._task = asyncio.create_task(self._run(), name=f"session of {cell.id}")
         self._task.add_done_callback(self._finished)
 
@@ -102,6 +116,16 @@ class Session:
             # A lease that has just ended is renewed with the new state.
             with suppress(NotFound):
                 await self._write(self._lease)
+
+    def lift(self, artifact: bytes) -> None:
+        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
+        if artifact not in self._lifts:
+            self._lifts.append(artifact)
+
+    def take_lifts(self) -> list[bytes]:
+        """What the cell is to be told; it is told once."""
+        lifts, self._lifts = self._lifts, []
+        return lifts
 
     def end(self, error: BaseException) -> None:
         """Be over because of `error`, for whoever feeds this session."""
@@ -199,6 +223,27 @@ class Registry:
         """`cell` with its latest load report, if it is joined here."""
         session = self._sessions.get(cell.id)
         return replace(cell, load=session.cell.load) if session else cell
+
+    def lift(self, artifact: bytes, cell: str = "") -> list[str]:
+        """Have `cell`, or every cell that reports it, take the artifact out of quarantine; returns who will.
+
+        Raises:
+            NotJoined: no such cell is joined here.
+            NotQuarantined: no cell that is joined here reports it.
+        """
+        if cell and cell not in self._sessions:
+            raise NotJoined(f"cell {cell} is not joined to this version manager")
+        sessions = [self._sessions[cell]] if cell else list(self._sessions.values())
+        told = []
+        for session in sessions:
+            # A cell reports its latest entries only; one that is named may have more.
+            if cell or any(one.artifact == artifact for one in session.cell.load.quarantined):
+                session.lift(artifact)
+                told.append(session.cell.id)
+        if not told:
+            raise NotQuarantined("no cell that is joined to this version manager reports this artifact")
+        _log.warning("%s is lifted out of quarantine at %s", artifact.hex(), ", ".join(told))
+        return told
 
     def stop(self) -> None:
         """End every stream and let the records stand: they go with their leases."""

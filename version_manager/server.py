@@ -135,22 +135,28 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, requests: AsyncIterator[pb.JoinRequest], context: _Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         registry = self._parts.registry
-        answer = pb.JoinResponse(lease_seconds=registry.lease_seconds)
+        seconds = registry.lease_seconds
         first = await _next_report(requests, None, registry.lease_seconds)
         if first is None:
             raise InvalidRequest("the first message says who joins", field="cell")
         with _own_faults():
             async with registry.join(_joining_cell(first)) as session:
-                yield answer
+                yield pb.JoinResponse(lease_seconds=seconds)
                 while (report := await _next_report(requests, session, registry.lease_seconds)) is not None:
                     await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
-                    yield answer
+                    yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
 
     async def ListCells(self, request: pb.ListCellsRequest, context: _Context) -> pb.ListCellsResponse:
         cells = sorted(self._parts.mirror.map.cells.values(), key=lambda cell: cell.id)
         return pb.ListCellsResponse(
             cells=[wire.cell_to_pb(self._parts.registry.with_load(cell)) for cell in cells]
         )
+
+    async def LiftQuarantine(
+        self, request: pb.LiftQuarantineRequest, context: _Context
+    ) -> pb.LiftQuarantineResponse:
+        artifact = check_digest(request.artifact)
+        return pb.LiftQuarantineResponse(cells=self._parts.registry.lift(artifact, request.cell))
 
 
 @contextmanager

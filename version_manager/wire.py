@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from croupier.names import DIGEST_BYTES
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat
 from version_manager.catalog import Delta
-from version_manager.fleet import Cell, CellState, Load
+from version_manager.fleet import Cell, CellState, Load, Quarantined
 from version_manager.release import Model, Release, Split, Version
+
+# What a manager keeps of a cell's report.
+_MOST_QUARANTINED = 64
+_MOST_WORDS = 64
 
 
 def version_to_pb(version: Version) -> pb.Version:
@@ -91,6 +96,11 @@ def load_to_pb(load: Load) -> pb.Load:
         oldest_seconds=load.oldest_seconds,
         requests=load.requests,
         hits=load.hits,
+        quarantined=[
+            pb.Quarantined(artifact=one.artifact, since=one.since, why=one.why, phase=one.phase)
+            for one in load.quarantined
+        ],
+        quarantined_total=load.quarantined_total,
     )
 
 
@@ -103,6 +113,13 @@ def load_from_pb(message: pb.Load) -> Load:
         message.oldest_seconds,
         message.requests,
         message.hits,
+        # A cell may say what it likes, but not without end.
+        tuple(
+            Quarantined(one.artifact, one.since, one.why[:_MOST_WORDS], one.phase[:_MOST_WORDS])
+            for one in message.quarantined[:_MOST_QUARANTINED]
+            if len(one.artifact) == DIGEST_BYTES
+        ),
+        message.quarantined_total,
     )
 
 

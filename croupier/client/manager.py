@@ -98,6 +98,12 @@ class VersionManagerClient:
         response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
         return list(response.cells)
 
+    async def lift_quarantine(self, artifact: bytes, cell: str = "") -> list[str]:
+        """Have `cell`, or every cell that reports it, serve the artifact again; returns who will."""
+        request = pb.LiftQuarantineRequest(artifact=artifact, cell=cell)
+        response = await self._call(self._stub.LiftQuarantine, request)
+        return list(response.cells)
+
     async def watch(self, revision: int = 0, catalog: str = "") -> AsyncIterator[pb.WatchEvent]:
         """The catalog's events from `revision` on; ends or raises when the stream breaks."""
         call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog))

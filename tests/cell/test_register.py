@@ -6,6 +6,7 @@ from support.cells import ticks, until
 from support.join_service import JoinService
 
 from cell.host import HostLoad
+from cell.quarantine import Death, Named, Phase, Quarantine
 from cell.register import Identity, Pace, Registration
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import AlreadyExists, Conflict, Unavailable
@@ -192,6 +193,40 @@ async def test_a_drain_that_is_cancelled() -> None:
         draining.cancel()
         await asyncio.wait([draining])
         assert draining.cancelled()
+
+
+async def test_quarantined_artifacts_are_reported_and_lifted_when_the_manager_says_so() -> None:
+    quarantine = Quarantine()
+    for number in range(70):
+        crash = Named(bytes([number]) * 32, Phase.LOAD, signal="SIGABRT")
+        quarantine.judge(Death((crash,), "SIGABRT"), float(number))
+
+    async def lift_the_last(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        async for report in reports:
+            manager.reports.append(report.cell)
+            yield pb.JoinResponse(lease_seconds=5, lift=[bytes([69]) * 32])
+
+    manager = FakeManager(lift_the_last)
+    registration = Registration(
+        manager,
+        IDENTITY,
+        lambda: LOAD,
+        pace=FAST,
+        quarantine=quarantine,
+        lift=quarantine.lift,
+        rng=random.Random(1),
+    )
+    running = asyncio.create_task(registration.run())
+    await until(lambda: len(manager.reports) >= 2, "two reports")
+    running.cancel()
+    await asyncio.wait([running])
+    first, second = (report.load for report in manager.reports[:2])
+    assert (first.quarantined_total, len(first.quarantined)) == (70, 64)
+    assert first.quarantined[-1] == pb.Quarantined(
+        artifact=bytes([69]) * 32, since=69.0, why="SIGABRT", phase="load"
+    )
+    assert second.quarantined_total == 69
+    assert second.quarantined[-1].artifact == bytes([68]) * 32
 
 
 async def test_through_a_real_stream(manager: tuple[JoinService, str]) -> None:

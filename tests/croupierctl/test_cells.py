@@ -14,6 +14,37 @@ def test_cells_are_listed_by_zone(ask, manager):
     assert rows[2]["hit_rate"] is None
 
 
+def quarantined(number: int, since: float) -> pb.Quarantined:
+    return pb.Quarantined(artifact=bytes([number]) * 32, since=since, why="SIGSEGV", phase="score")
+
+
+def test_quarantined_artifacts_are_counted_listed_and_lifted(ask, run, manager):
+    first = pb.Load(quarantined=[quarantined(1, 10.0), quarantined(2, 30.0)], quarantined_total=2)
+    second = pb.Load(quarantined=[quarantined(1, 20.0)], quarantined_total=80)
+    manager.cells = [cell(1, "zone-a", load=first), cell(2, "zone-a", load=second), cell(3, "zone-b")]
+    assert [row["quarantined"] for row in ask("cells", "ls")] == [2, 80, 0]
+    rows = ask("cells", "quarantine")
+    assert [(row["artifact"][:2], row["cell"], row["since"]) for row in rows] == [
+        ("02", "cell-1", 30.0),
+        ("01", "cell-2", 20.0),
+        ("01", "cell-1", 10.0),
+    ]
+    assert [(row["why"], row["at"]) for row in ask("cells", "quarantine", "cell-2")] == [("SIGSEGV", "score")]
+    assert "cell-2 refuses 80 in all" in run("cells", "quarantine").err
+    assert ask("cells", "lift", "01" * 32, "--cell", "cell-2") == [{"cell": "cell-2"}]
+    assert ask("cells", "lift", "01" * 32) == [{"cell": "cell-1"}]
+    assert [row["artifact"][:2] for row in ask("cells", "quarantine")] == ["02"]
+
+
+def test_what_is_not_quarantined_cannot_be_lifted(run, manager):
+    manager.cells = [cell(1, "zone-a")]
+    assert "no cell reports" in run("cells", "lift", "01" * 32, code=1).err
+    assert "64 digits" in run("cells", "lift", "0102", code=2).err
+    assert "64 digits" in run("cells", "lift", "digest", code=2).err
+    assert "no cell x" in run("cells", "quarantine", "x", code=1).err
+    assert "nothing is quarantined" in run("cells", "quarantine").err
+
+
 def test_people_read_units(run, manager):
     load = pb.Load(capacity_bytes=10_000_000, used_bytes=2_500_000, requests=4, hits=3)
     manager.cells = [cell(1, "zone-a", load=load)]

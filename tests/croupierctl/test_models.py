@@ -1,11 +1,13 @@
 import pytest
 from support.graphs import matmul
+from support.version_manager_fake import cell
 
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.process import Limits
 from croupier.errors import AlreadyExists
 from croupierctl.models import parse_features
+from protos.versions.v1 import versions_pb2 as pb
 
 
 @pytest.fixture
@@ -162,6 +164,16 @@ def test_a_models_versions_are_shown(run, ask, other, packed):
     assert (first["labels"], second["labels"]) == ([], ["new"])
     assert len(first["artifact"]) == 64
     assert "2020-09-13 12:26:40Z" in run("models", "show", "acme", "churn").out
+
+
+def test_a_version_shows_the_cells_that_quarantined_it(run, ask, manager, other, packed):
+    run("models", "publish", "acme", "churn", other, packed)
+    artifact = manager.models["acme", "churn"].versions[1].artifact
+    manager.cells = [
+        cell(1, "zone-a"),
+        cell(2, "zone-a", load=pb.Load(quarantined=[pb.Quarantined(artifact=artifact)])),
+    ]
+    assert [row["quarantined_by"] for row in ask("models", "show", "acme", "churn")] == [[], ["cell-2"]]
 
 
 def test_removing_asks_first(manager, run, packed):

@@ -135,6 +135,19 @@ class FakeManager(services.VersionManagerServicer):
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:
         return pb.ListCellsResponse(cells=self.cells)
 
+    @_mapped
+    def LiftQuarantine(self, request: pb.LiftQuarantineRequest) -> pb.LiftQuarantineResponse:
+        told = []
+        for found in self.cells:
+            kept = [one for one in found.load.quarantined if one.artifact != request.artifact]
+            if len(kept) < len(found.load.quarantined) and request.cell in ("", found.id):
+                del found.load.quarantined[:]
+                found.load.quarantined.extend(kept)
+                told.append(found.id)
+        if not told:
+            raise NotFound("no cell reports this artifact")
+        return pb.LiftQuarantineResponse(cells=told)
+
     def _model(self, request: Any) -> pb.Model:
         found = self.models.get((request.tenant, request.name))
         if found is None:

@@ -8,7 +8,7 @@ import pytest
 from support.etcd import until
 from support.manager import Fleet, JoinedCell, cell_report, joined
 
-from croupier.errors import Conflict, CroupierError, DeadlineExceeded, InvalidRequest, Unavailable
+from croupier.errors import Conflict, CroupierError, DeadlineExceeded, InvalidRequest, NotFound, Unavailable
 from protos.versions.v1 import versions_pb2 as pb
 
 KEY = "croupier/cells/cell-1"
@@ -67,6 +67,26 @@ async def test_loads_are_listed_and_cost_etcd_nothing(fleet, client):
             assert (await listed(client))["cell-1"].load.used_bytes == 19
             assert (await anext(events)).WhichOneof("event") == "heartbeat"
         assert (await fleet.raw.range("croupier/")).revision == before
+
+
+async def test_a_quarantined_artifact_is_lifted_at_the_cells_that_report_it(client):
+    artifact, other = bytes(32), bytes([1]) * 32
+    report = cell_report("cell-1")
+    report.cell.load.quarantined.add(artifact=artifact, why="SIGSEGV", phase="score")
+    async with joined(client, report) as sick, joined(client, cell_report("cell-2")) as well:
+        await until_listed(client, "cell-1", "cell-2")
+        assert (await listed(client))["cell-1"].load.quarantined[0].why == "SIGSEGV"
+        with pytest.raises(NotFound, match="reports"):
+            await client.lift_quarantine(other)
+        with pytest.raises(NotFound, match="cell-3"):
+            await client.lift_quarantine(artifact, "cell-3")
+        with pytest.raises(InvalidRequest):
+            await client.lift_quarantine(b"short")
+        assert await client.lift_quarantine(artifact) == ["cell-1"]
+        assert await client.lift_quarantine(other, "cell-2") == ["cell-2"]
+        assert (await sick.say(report)).lift == [artifact]
+        assert (await sick.say(report)).lift == []
+        assert (await well.say(cell_report("cell-2"))).lift == [other]
 
 
 async def test_a_new_state_is_written_and_watched(fleet, client):

@@ -4,7 +4,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat
 from version_manager import wire
 from version_manager.catalog import Delta
-from version_manager.fleet import Cell, CellState, Load
+from version_manager.fleet import Cell, CellState, Load, Quarantined
 from version_manager.release import Model, Release, Split, Version
 
 VERSIONS = {1: Version(1, bytes(32), 10, "onnx", 1.5), 2: Version(2, bytes([1]) * 32, 11, "onnx", 2.5)}
@@ -33,9 +33,21 @@ def test_generations_survive_the_wire():
 
 
 def test_cells_survive_the_wire():
-    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, Load(1, 2, 3, 4, 5.5, 6, 7))
+    quarantined = (
+        Quarantined(bytes(32), 1.5, "SIGSEGV", "load"),
+        Quarantined(bytes([1]) * 32, 2.5, "hung", "score"),
+    )
+    load = Load(1, 2, 3, 4, 5.5, 6, 7, quarantined, 9)
+    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, load)
     message = pb.Cell.FromString(wire.cell_to_pb(cell).SerializeToString())
     assert wire.cell_from_pb(message) == cell
+
+
+def test_a_report_of_many_quarantined_artifacts_is_cut():
+    one = pb.Quarantined(artifact=bytes(32), why="x" * 1000)
+    load = wire.load_from_pb(pb.Load(quarantined=[pb.Quarantined(artifact=b"short"), *[one] * 1000]))
+    assert len(load.quarantined) == 63
+    assert {len(found.why) for found in load.quarantined} == {64}
 
 
 def test_an_unknown_state_is_refused():

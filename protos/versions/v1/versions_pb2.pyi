@@ -327,7 +327,7 @@ class Cell(_message.Message):
     def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
 
 class Load(_message.Message):
-    __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits")
+    __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits", "quarantined", "quarantined_total")
     CAPACITY_BYTES_FIELD_NUMBER: _ClassVar[int]
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_FIELD_NUMBER: _ClassVar[int]
@@ -335,6 +335,8 @@ class Load(_message.Message):
     OLDEST_SECONDS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_TOTAL_FIELD_NUMBER: _ClassVar[int]
     capacity_bytes: int
     used_bytes: int
     resident: int
@@ -342,7 +344,21 @@ class Load(_message.Message):
     oldest_seconds: float
     requests: int
     hits: int
-    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ...) -> None: ...
+    quarantined: _containers.RepeatedCompositeFieldContainer[Quarantined]
+    quarantined_total: int
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ..., quarantined: _Optional[_Iterable[_Union[Quarantined, _Mapping]]] = ..., quarantined_total: _Optional[int] = ...) -> None: ...
+
+class Quarantined(_message.Message):
+    __slots__ = ("artifact", "since", "why", "phase")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    artifact: bytes
+    since: float
+    why: str
+    phase: str
+    def __init__(self, artifact: _Optional[bytes] = ..., since: _Optional[float] = ..., why: _Optional[str] = ..., phase: _Optional[str] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
     __slots__ = ("cell",)
@@ -351,10 +367,12 @@ class JoinRequest(_message.Message):
     def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ...) -> None: ...
 
 class JoinResponse(_message.Message):
-    __slots__ = ("lease_seconds",)
+    __slots__ = ("lease_seconds", "lift")
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LIFT_FIELD_NUMBER: _ClassVar[int]
     lease_seconds: float
-    def __init__(self, lease_seconds: _Optional[float] = ...) -> None: ...
+    lift: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, lease_seconds: _Optional[float] = ..., lift: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ListCellsRequest(_message.Message):
     __slots__ = ()
@@ -365,3 +383,17 @@ class ListCellsResponse(_message.Message):
     CELLS_FIELD_NUMBER: _ClassVar[int]
     cells: _containers.RepeatedCompositeFieldContainer[Cell]
     def __init__(self, cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ...) -> None: ...
+
+class LiftQuarantineRequest(_message.Message):
+    __slots__ = ("artifact", "cell")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    artifact: bytes
+    cell: str
+    def __init__(self, artifact: _Optional[bytes] = ..., cell: _Optional[str] = ...) -> None: ...
+
+class LiftQuarantineResponse(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, cells: _Optional[_Iterable[str]] = ...) -> None: ...

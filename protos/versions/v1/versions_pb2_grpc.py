@@ -94,6 +94,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsResponse.FromString,
                 _registered_method=True)
+        self.LiftQuarantine = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/LiftQuarantine',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -172,6 +177,12 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LiftQuarantine(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -234,6 +245,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.ListCells,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsResponse.SerializeToString,
+            ),
+            'LiftQuarantine': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftQuarantine,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -560,6 +576,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/ListCells',
             protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftQuarantine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/LiftQuarantine',
+            protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.FromString,
             options,
             channel_credentials,
             insecure,
