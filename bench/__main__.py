@@ -13,6 +13,7 @@ from bench import engines as engines_bench
 from bench import hostile as hostile_bench
 from bench import outage as outage_bench
 from bench import placement as placement_bench
+from bench import policies as policies_bench
 from bench import report
 from bench import route as route_bench
 from bench.attacks import ATTACKS
@@ -58,6 +59,16 @@ def placement(
 ) -> None:
     """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
     placement_bench.run(cells=cells, tenants=tenants, json=json)
+
+
+@app.command()
+def policies(
+    models: Annotated[int, typer.Option(min=100)] = 300_000,
+    requests: Annotated[int, typer.Option(min=300, help="Of a trace; a third warms up.")] = 1_500_000,
+    json: Json = None,
+) -> None:
+    """The cell's eviction policies: hit rates on Zipf, drifting and scanned traces, time of a hit."""
+    policies_bench.run(models=models, requests=requests, json=json)
 
 
 @app.command()
@@ -118,7 +129,8 @@ def smoke() -> None:
     """Run every bench small and look at what it wrote."""
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
         written = [
-            Path(folder) / f"{name}.json" for name in ("demo", "outage", "placement", "route", "engines")
+            Path(folder) / f"{name}.json"
+            for name in ("demo", "outage", "placement", "route", "engines", "policies")
         ]
         demo(tenants=6, requests=400, cells=4, zones=2, json=written[0])
         outage(seconds=3.0, tenants=6, json=written[1])
@@ -126,6 +138,7 @@ def smoke() -> None:
         route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=written[3])
         small = ["forest-10x31", "linear-20"]
         engines(model=small, copies=50, rotated=200, memory_mb=200, json=written[4])
+        policies(models=2_000, requests=6_000, json=written[5])
         missing = [path.name for path in written if not path.stat().st_size]
     if missing:
         report.step(f"nothing written: {', '.join(missing)}")

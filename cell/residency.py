@@ -252,11 +252,11 @@ class Residency(Generic[Model]):
         entry = Entry(digest, model, size, self._tick, None if group is None else self._floors.group(group))
         self._entries[digest] = entry
         self._used += size
+        self._floors.came(entry)
         if aged:
-            self._policy.add_first(entry)
+            self._set_aside(entry)
         else:
             self._policy.add(entry)
-        self._floors.came(entry)
         return Lease(entry), evicted
 
     def abandon(self, digest: bytes) -> None:
@@ -362,6 +362,14 @@ class Residency(Generic[Model]):
         if age < safe:
             wait = min(max(safe - age, _RETRY_AFTER), _MOST_RETRY_AFTER)
             raise Churning("this cell would evict models that are in use", retry_after=wait)
+
+    def _set_aside(self, entry: Entry) -> None:
+        """A bulk load's: no search need meet it to find that it may not go."""
+        parking = self._floors.parking(entry)
+        if parking is None:
+            self._policy.add_first(entry)
+        else:
+            parking.push(entry)
 
     def _free(self, entry: Entry) -> None:
         entry.queue.remove(entry)

@@ -119,6 +119,18 @@ def test_a_parked_model_that_is_used_is_as_good_as_any() -> None:
     assert residency.plan(100).victims == (B, *map(digest, "cdefghij"), A)
 
 
+def test_bulk_loads_below_a_floor_stand_in_no_searchs_way() -> None:
+    residency: Residency[str] = Residency(100)
+    residency.set_floor("g", 30)
+    for key in (A, B, C, D):
+        admit(residency, key, 10, aged=True, group="g").release()
+    # D is one more than the floor needs.
+    assert [entry.digest for entry in residency._policy.first] == [D]
+    assert residency.plan(70).victims == (D,)
+    with pytest.raises(NoRoom):
+        residency.plan(80)
+
+
 def test_a_dropped_model_counts_for_its_group_no_more() -> None:
     residency = grouped(g=3, h=7)
     residency.set_floor("g", 20)

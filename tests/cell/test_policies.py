@@ -184,3 +184,19 @@ def test_who_is_used_often_outlives_who_is_not(name: str) -> None:
         cell.ask_all("abcab")
         cell.ask(chr(33 + number % 30))
     assert set("abc") < set(cell.resident)
+
+
+@pytest.mark.parametrize("name", ["sieve", "s3-fifo"])
+def test_a_search_spares_so_many_and_no_more(name: str) -> None:
+    residency: Residency[int] = Residency(2_000, POLICIES[name]())
+    keys = [digest(str(number)) for number in range(2_000)]
+    for key in keys:
+        residency.reserve(key, residency.plan(1))
+        residency.admit(key, 0, 1, 0.0)[0].release()
+    for key in keys * 3:
+        residency.find(key, 0.0)
+    first = residency.plan(1)
+    assert first.victims == (keys[256],)
+    residency.reserve(digest("new"), first)
+    # The next search goes on where that one ended.
+    assert residency.plan(1).victims == (keys[256 + 257],)
