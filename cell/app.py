@@ -71,6 +71,7 @@ class CellSettings(ServerSettings, PeerSettings):
     max_queued_rows: int = option(65_536, "rows waiting to be scored; more are refused")
     fetch_seconds: float = option(30.0, "how long the object store may take for an artifact")
     refusal_seconds: float = option(5.0, "how long a model that failed to load is refused at once")
+    supervise: bool = option(True, "have a parent process that starts this cell again when it crashes")
     drain_seconds: float = option(1.0, "how long to keep serving after saying that this cell drains")
     grace_seconds: float = option(10.0, "how long running requests may take at the end")
 

@@ -149,14 +149,32 @@ def load(
 
     Exits with status 2 and a sentence on wrong flags, as argparse does.
     """
-    environ = os.environ if environ is None else environ
     parser = argparse.ArgumentParser(prog=program, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    _add_flags(parser, cls, program, environ)
+    return cls(**vars(parser.parse_args(argv)))
+
+
+def load_known(
+    cls: type[T],
+    program: str,
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> T:
+    """As `load`, for a part of the settings: other flags are left to whoever knows them."""
+    parser = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
+    _add_flags(parser, cls, program, environ)
+    return cls(**vars(parser.parse_known_args(argv)[0]))
+
+
+def _add_flags(
+    parser: argparse.ArgumentParser, cls: type[Any], program: str, environ: Mapping[str, str] | None
+) -> None:
+    environ = os.environ if environ is None else environ
     hints = typing.get_type_hints(cls)
     prefix = "CROUPIER_" + program.removeprefix("croupier-").replace("-", "_").upper() + "_"
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         variable = prefix + field.name.upper()
         _add_flag(parser, field, hints[field.name], variable, environ.get(variable))
-    return cls(**vars(parser.parse_args(argv)))
 
 
 def _add_flag(

@@ -108,7 +108,9 @@ class Process:
 class Stack:
     """`router_port` and `manager_port` 0 pick free ones; cells are spread over the zones in turn.
 
-    `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself.
+    `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself. With
+    `supervised`, a cell that crashes starts again by itself: its process here is then the parent of the
+    cell's, and to kill it kills both.
     """
 
     folder: Path
@@ -118,6 +120,7 @@ class Stack:
     router_port: int = 0
     manager_port: int = 0
     cell_capacity: int = 512 * 2**20
+    supervised: bool = False
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -220,7 +223,7 @@ class Stack:
 
     def _cell_argv(self, number: int) -> list[str]:
         return [
-            *(sys.executable, "-m", "cell.app"),
+            *(sys.executable, "-m", "cell.supervisor" if self.supervised else "cell.app"),
             *(
                 "--id",
                 f"cell-{number}",

@@ -15,6 +15,7 @@ from croupier.settings import (
     home,
     is_loopback,
     load,
+    load_known,
     option,
 )
 
@@ -38,6 +39,12 @@ def told(*argv: str, **environ: str) -> Told:
 class TestLoad:
     def test_defaults(self) -> None:
         assert told() == Told()
+
+    def test_a_part_of_them_leaves_other_flags_alone(self) -> None:
+        argv = ["--id=c", "--list", "x", "-h", "--hand-size=8", "--no-eager"]
+        environ = {"CROUPIER_ROUTER_PATIENCE": "2"}
+        got = load_known(Told, "croupier-router", argv, environ)
+        assert got == Told(hand_size=8, eager=False, patience=2.0)
 
     def test_flags(self) -> None:
         got = told(
