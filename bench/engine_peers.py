@@ -7,6 +7,7 @@ its C interface for single rows (FastPredict), as a server that cares would.
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -55,6 +56,14 @@ class _OneByOne:
 TICK = 64
 
 
+@functools.cache
+def _arena() -> Any:
+    """As a cell on a machine of 16 GiB has it."""
+    from cell.arena import Arena
+
+    return Arena(8 << 30)
+
+
 class Croupier:
     """The engines `forest` and `linear`: one native call a tick of 64 rows, each of its own model."""
 
@@ -72,11 +81,11 @@ class Croupier:
         from croupier.artifacts.format import view
 
         artifact = view(payload)
-        return PackedEngine(artifact.engine).load(artifact)
+        return PackedEngine(artifact.engine, _arena()).load(artifact)
 
     def ask(self, model: Any, rows: Array) -> Array:
         out = np.empty((len(rows), 2), np.float32)
-        model.native.score(rows, out)
+        model.score_into(rows, out)
         return out[:, 1]
 
     def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
@@ -84,7 +93,7 @@ class Croupier:
 
         ticks = []
         for begin in range(0, len(models), TICK):
-            natives = [model.native for model in models[begin : begin + TICK]]
+            natives = models[begin : begin + TICK]
             asked = rows[np.arange(begin, begin + len(natives)) % len(rows)]
             ticks.append((natives, [1] * len(natives), asked, np.empty((len(natives), 2), np.float32)))
 

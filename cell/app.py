@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from cell.arena import Arena
 from cell.batcher import Batcher
 from cell.capacity import default_capacity
 from cell.diskcache import DiskCache
@@ -168,16 +169,18 @@ class Cell:
         threads = self._threads(told.load_threads, "load")
         store = await self._stack.enter_async_context(open_store(told.store_url))
         disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
+        capacity = told.capacity_bytes or default_capacity()
+        arena = Arena(capacity)
         engines = Engines(
             {
                 onnx_engine.NAME: onnx_engine.OnnxEngine(),
-                packed.FOREST: packed.PackedEngine(packed.FOREST),
-                packed.LINEAR: packed.PackedEngine(packed.LINEAR),
+                packed.FOREST: packed.PackedEngine(packed.FOREST, arena),
+                packed.LINEAR: packed.PackedEngine(packed.LINEAR, arena),
             }
         )
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
         host = Host(
-            Residency(told.capacity_bytes or default_capacity(), POLICIES[told.eviction_policy]()),
+            Residency(capacity, POLICIES[told.eviction_policy]()),
             loader,
             clock=time.monotonic,
             slots=told.load_threads,

@@ -57,7 +57,7 @@ class Loader:
         artifact = _check(await self._fetch(digest))
         engine = self._engines.get(artifact.engine)
         make_room(engine.estimate(artifact))
-        return await self._build(engine, artifact)
+        return await self._build(engine, artifact, digest)
 
     async def _fetch(self, digest: bytes) -> bytes:
         data = await self._disk.get(digest)
@@ -72,9 +72,10 @@ class Loader:
         await self._disk.put(digest, data)
         return data
 
-    async def _build(self, engine: Engine, artifact: Artifact) -> Scorer:
+    async def _build(self, engine: Engine, artifact: Artifact, digest: bytes) -> Scorer:
         began = time.perf_counter()
-        scorer = await asyncio.get_running_loop().run_in_executor(self._pool, engine.load, artifact)
+        loop = asyncio.get_running_loop()
+        scorer = await loop.run_in_executor(self._pool, engine.load, artifact, digest)
         _BUILD_SECONDS.observe(time.perf_counter() - began)
         return scorer
 

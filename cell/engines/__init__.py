@@ -41,7 +41,7 @@ class Scorer(Protocol):
 
     @property
     def resident_bytes(self) -> int:
-        """Memory that goes when this scorer goes."""
+        """Memory that goes when this scorer is closed and goes."""
         ...
 
     @property
@@ -53,7 +53,14 @@ class Scorer(Protocol):
         """The named outputs for every row of `inputs`, in their order. Runs in a thread.
 
         Raises:
-            ScoringFailed: the model failed.
+            ScoringFailed: the model failed, or was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the model's memory back: now, or when the calls that run in threads have ended.
+
+        Whoever evicts a model closes it. Again does nothing.
         """
         ...
 
@@ -69,8 +76,10 @@ class Engine(Protocol):
         """
         ...
 
-    def load(self, artifact: Artifact) -> Scorer:
+    def load(self, artifact: Artifact, digest: bytes | None = None) -> Scorer:
         """Make the artifact ready to score; keeps nothing of its buffer. Runs in a thread.
+
+        `digest`, the artifact's, is what the crash journal calls the model.
 
         Raises:
             ArtifactRefused: saying why.

@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The engine `forest`, its native part: rows are scored from the packed bytes where they lie.
 
-docs/artifacts.md has the layout. Nothing is unpacked: a `Forest` is a few pointers into a buffer, made
-after one pass over it that checks every index, so that the walk itself checks none. A child lies behind
-its parent, which makes every walk end.
+docs/artifacts.md has the layout. Nothing is unpacked: the pointers into a model are computed from its header
+on each call, and one pass at its load has checked every index, so that the walk itself checks none. A child
+lies behind its parent, which makes every walk end.
 
 Eight trees are walked abreast. One tree is a chain of loads that wait for each other; eight keep the
 core busy and have their cache misses at the same time. A lane whose walk has ended stays where it is,
@@ -16,6 +16,7 @@ row by itself in a tick of 64, 2.5 when each of these is another of 20,000 model
 took 4.1 µs a row by itself and 19.5 over as many models.
 """
 
+cimport cython
 from libc.math cimport NAN, fabsf
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
@@ -35,11 +36,10 @@ from cell.engines.forest_layout cimport (
     View,
     bits_of,
     check,
+    lay,
 )
-from cell.engines.native cimport Native
+from cell.engines.native cimport Kind, Native, Shape
 from cell.engines.outcome cimport label_of, transform
-
-from cell.engines import ArtifactRefused
 
 cdef extern from *:
     """
@@ -130,11 +130,13 @@ cdef inline void _prefetch(const View* view, uint32_t first, uint32_t end) noexc
         PREFETCH(view.nodes + view.roots[tree])
 
 
-cdef void _prefetch_nodes(const void* pointer) noexcept nogil:
-    """All lines of a model that is next; of a large one the first."""
-    cdef const View* view = <const View*>pointer
-    cdef const char* at = <const char*>view.nodes
-    cdef const char* end = at + min(view.header.nodes * sizeof(Node), <size_t>_AHEAD)
+cdef void _prefetch_model(const unsigned char* data) noexcept nogil:
+    """A model that is next, up to its nodes' end; of a large one the first part."""
+    cdef View view
+    cdef const char* at = <const char*>data + sizeof(Header)
+    cdef const char* end
+    lay(data, &view)
+    end = min(<const char*>(view.nodes + view.header.nodes), at + _AHEAD)
     while at < end:
         PREFETCH(at)
         at += _LINE
@@ -185,14 +187,21 @@ cdef const float* _without_zeros(const View* view, const float* row, float* scra
 
 
 cdef void _score_rows(
-    const void* pointer, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+    const unsigned char* data,
+    const float* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch
 ) noexcept nogil:
-    cdef const View* view = <const View*>pointer
-    cdef const Header* header = view.header
+    cdef View laid
+    cdef const View* view = &laid
+    cdef const Header* header = <const Header*>data
     cdef uint32_t columns = header.sums + (header.flags & PAIR)
     cdef float* cleaned = <float*>(scratch + header.sums)
     cdef const float* row
     cdef Py_ssize_t i
+    lay(data, &laid)
     for i in range(count):
         row = rows + i * header.features
         if header.flags & ZERO_IS_MISSING:
@@ -229,30 +238,31 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
         sums[i] = sums[i] / header.divisor + view.base[i]
 
 
+cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil:
+    cdef View view
+    cdef const char* problem = check(data, size, &view)
+    if problem == NULL:
+        shape.features = view.header.features
+        shape.columns = view.header.sums + (view.header.flags & PAIR)
+        shape.scratch = view.header.sums * sizeof(double) + view.header.features * sizeof(float)
+    return problem
+
+
+cdef Kind _KIND
+_KIND.name = "forest"
+_KIND.check = _check
+_KIND.score_rows = _score_rows
+_KIND.prefetch = _prefetch_model
+
+
+@cython.no_gc
 cdef class Forest(Native):
-    """A checked forest in `buffer`, which is held and must not change; its address is a multiple of 8.
+    """A forest, copied from `section` into `arena`, or one for tools, and checked there.
 
     Raises:
         ArtifactRefused: the bytes are no forest of this layout.
+        ArenaFull: there is no room for them.
     """
 
-    cdef View _view
-
-    def __init__(self, buffer):
-        cdef const unsigned char* data
-        cdef Py_ssize_t size
-        cdef const char* problem
-        if self._is_held:
-            raise TypeError("a model is made once")
-        data = self.hold(buffer)
-        size = self.size()
-        with nogil:
-            problem = check(data, size, &self._view)
-        if problem != NULL:
-            raise ArtifactRefused(f"the forest is damaged: {problem.decode()}")
-        self.features = self._view.header.features
-        self.columns = self._view.header.sums + (self._view.header.flags & PAIR)
-        self.scratch = self._view.header.sums * sizeof(double) + self.features * sizeof(float)
-        self.score_rows = _score_rows
-        self.prefetch = _prefetch_nodes
-        self.view = &self._view
+    def __init__(self, section, arena=None, digest=None):
+        self.load(&_KIND, section, arena, digest)

@@ -6,12 +6,11 @@ side by side, so that a row is one pass over them. A feature may also have categ
 coefficients that is added when the value is that category. An unknown one adds nothing.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from cell.engines.native cimport Native
+from cell.engines.native cimport Kind, Native, Shape
 from cell.engines.outcome cimport TRANSFORMATIONS, label_of, transform
-
-from cell.engines import ArtifactRefused
 
 cdef extern from *:
     """
@@ -90,12 +89,14 @@ cdef inline double _dot(const double* coefficients, const float* row, uint32_t c
 
 
 cdef void _score_rows(
-    const void* pointer, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* sums
+    const unsigned char* data, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* sums
 ) noexcept nogil:
-    cdef const View* view = <const View*>pointer
-    cdef const Header* header = view.header
+    cdef View laid
+    cdef const View* view = &laid
+    cdef const Header* header = <const Header*>data
     cdef uint32_t columns = header.sums + (header.flags & _PAIR)
     cdef Py_ssize_t i
+    _lay(data, &laid)
     for i in range(count):
         _add(view, rows + i * header.features, sums)
         if labels != NULL:
@@ -128,29 +129,16 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
         _add_categories(view, row, sums)
 
 
-cdef void _prefetch(const void* pointer) noexcept nogil:
+cdef void _prefetch(const unsigned char* data) noexcept nogil:
     """The first lines of a model that is next; the core fetches the others by itself."""
-    cdef const View* view = <const View*>pointer
-    PREFETCH(view.header)
-    PREFETCH(<const char*>view.header + 64)
-    PREFETCH(<const char*>view.header + 128)
+    PREFETCH(data + 64)
+    PREFETCH(data + 128)
 
 
-cdef const char* _lay(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
-    """Set the pointers; counts are below 2**32, so that no product overflows."""
+cdef uint64_t _lay(const unsigned char* data, View* view) noexcept nogil:
+    """Set the pointers and return where the last array ends; of checked counts it is far below 2**64."""
     cdef const Header* header = <const Header*>data
-    cdef uint64_t sums, at = sizeof(Header)
-    if size < <Py_ssize_t>sizeof(Header):
-        return "it is too short"
-    if header.version != _VERSION:
-        return "its layout has an unknown version"
-    if header.flags & ~<uint32_t>_KNOWN_FLAGS or header.zero or header.transformation >= TRANSFORMATIONS:
-        return "it has unknown flags or an unknown transformation"
-    if not 1 <= header.features <= 32_768 or not 1 <= header.sums <= _MAX_SUMS:
-        return "it has an impossible number of features or sums"
-    if header.flags & _PAIR and header.sums != 1:
-        return "a pair of outputs has one sum"
-    sums = header.sums
+    cdef uint64_t sums = header.sums, at = sizeof(Header)
     view.header = header
     view.intercept = <const double*>(data + at)
     at += sums * sizeof(double)
@@ -162,16 +150,26 @@ cdef const char* _lay(const unsigned char* data, Py_ssize_t size, View* view) no
     at += (<uint64_t>header.encoded + 1) * sizeof(Encoded)
     view.categories = <const float*>(data + at)
     at += <uint64_t>header.categories * sizeof(float)
-    if at != <uint64_t>size:
-        return "its arrays do not fill it"
+    return at
+
+
+cdef const char* _check_header(const unsigned char* data, Py_ssize_t size) noexcept nogil:
+    cdef const Header* header = <const Header*>data
+    if size < <Py_ssize_t>sizeof(Header):
+        return "it is too short"
+    if header.version != _VERSION:
+        return "its layout has an unknown version"
+    if header.flags & ~<uint32_t>_KNOWN_FLAGS or header.zero or header.transformation >= TRANSFORMATIONS:
+        return "it has unknown flags or an unknown transformation"
+    if not 1 <= header.features <= 32_768 or not 1 <= header.sums <= _MAX_SUMS:
+        return "it has an impossible number of features or sums"
+    if header.flags & _PAIR and header.sums != 1:
+        return "a pair of outputs has one sum"
     return NULL
 
 
-cdef const char* _check(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
-    cdef const char* problem = _lay(data, size, view)
+cdef const char* _check_encoded(const View* view) noexcept nogil:
     cdef uint32_t i
-    if problem != NULL:
-        return problem
     if view.encoded[0].first != 0 or view.encoded[view.header.encoded].first != view.header.categories:
         return "its encoded features do not fill its categories"
     for i in range(view.header.encoded):
@@ -182,30 +180,35 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, View* view) 
     return NULL
 
 
+cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil:
+    cdef View view
+    cdef const char* problem = _check_header(data, size)
+    if problem == NULL and _lay(data, &view) != <uint64_t>size:
+        problem = "its arrays do not fill it"
+    if problem == NULL:
+        problem = _check_encoded(&view)
+    if problem == NULL:
+        shape.features = view.header.features
+        shape.columns = view.header.sums + (view.header.flags & _PAIR)
+        shape.scratch = view.header.sums * sizeof(double)
+    return problem
+
+
+cdef Kind _KIND
+_KIND.name = "linear model"
+_KIND.check = _check
+_KIND.score_rows = _score_rows
+_KIND.prefetch = _prefetch
+
+
+@cython.no_gc
 cdef class Linear(Native):
-    """A checked linear model in `buffer`, which is held and must not change; its address is a multiple of 8.
+    """A linear model, copied from `section` into `arena`, or one for tools, and checked there.
 
     Raises:
         ArtifactRefused: the bytes are no linear model of this layout.
+        ArenaFull: there is no room for them.
     """
 
-    cdef View _view
-
-    def __init__(self, buffer):
-        cdef const unsigned char* data
-        cdef Py_ssize_t size
-        cdef const char* problem
-        if self._is_held:
-            raise TypeError("a model is made once")
-        data = self.hold(buffer)
-        size = self.size()
-        with nogil:
-            problem = _check(data, size, &self._view)
-        if problem != NULL:
-            raise ArtifactRefused(f"the linear model is damaged: {problem.decode()}")
-        self.features = self._view.header.features
-        self.columns = self._view.header.sums + (self._view.header.flags & _PAIR)
-        self.scratch = self._view.header.sums * sizeof(double)
-        self.score_rows = _score_rows
-        self.prefetch = _prefetch
-        self.view = &self._view
+    def __init__(self, section, arena=None, digest=None):
+        self.load(&_KIND, section, arena, digest)

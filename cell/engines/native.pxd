@@ -2,23 +2,41 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-# Scores `count` rows. `labels` may be NULL; `scratch` has the model's `scratch` bytes.
+from cell.arena cimport Block
+
+# Float32 values of a row and of its answer, and bytes that scoring works in.
+cdef struct Shape:
+    uint32_t features
+    uint32_t columns
+    uint32_t scratch
+
+# Returns what is wrong with a model, or NULL and its shape.
+ctypedef const char* (*Check)(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil
+# Scores `count` rows. `labels` may be NULL; `scratch` has as many bytes as the shape says.
 ctypedef void (*ScoreRows)(
-    const void* view, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+    const unsigned char* data,
+    const float* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch
 ) noexcept nogil
-ctypedef void (*Prefetch)(const void* view) noexcept nogil
+# Has a model fetched whose first line is in the cache already.
+ctypedef void (*Prefetch)(const unsigned char* data) noexcept nogil
 
-cdef class Native:
-    # Float32 values of a row, and of its answer.
-    cdef readonly uint32_t features
-    cdef readonly uint32_t columns
-    # Set by the subclass: its checked view of the buffer, what to do with it, and what that needs.
-    cdef const void* view
-    cdef ScoreRows score_rows
-    cdef Prefetch prefetch
-    cdef Py_ssize_t scratch
-    cdef Py_buffer _buffer
-    cdef bint _is_held
+# What an engine can do with a checked model's bytes, wherever they lie.
+cdef struct Kind:
+    const char* name
+    Check check
+    ScoreRows score_rows
+    Prefetch prefetch
 
-    cdef const unsigned char* hold(self, buffer) except NULL
-    cdef Py_ssize_t size(self) noexcept
+cdef class Native(Block):
+    cdef const Kind* kind
+    cdef Shape shape
+    cdef unsigned char digest_bytes[32]
+    # What it takes and gives; of a classifier the labels by column, or None where they are its numbers.
+    cdef public object signature
+    cdef public object labels
+
+    cdef int load(self, const Kind* kind, section, arena, bytes digest) except -1

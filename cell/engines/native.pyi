@@ -1,20 +1,33 @@
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from typing_extensions import Buffer
 
-from cell.signature import Array
+from cell.arena import Arena, Block
+from cell.signature import Array, Arrays, Signature
 
-class Native:
+class Native(Block):
+    signature: Signature
+    labels: Array | None
+    def __init__(self, section: Buffer, arena: Arena | None = None, digest: bytes | None = None) -> None: ...
     @property
     def features(self) -> int: ...
     @property
     def columns(self) -> int: ...
-    def score(self, rows: Array, out: Array, labels: Array | None = None) -> None: ...
+    @property
+    def digest(self) -> bytes: ...
+    @property
+    def resident_bytes(self) -> int: ...
+    @property
+    def batchable(self) -> bool: ...
+    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays: ...
+    def score_into(
+        self, rows: Buffer | Array, out: Buffer | Array, labels: Buffer | Array | None = None
+    ) -> None: ...
 
-Job: TypeAlias = tuple[Native, Array, Array, Array | None]
-
-def score_many(jobs: Sequence[Job]) -> None: ...
 def score_joined(
-    models: Sequence[Native], counts: Sequence[int], rows: Buffer | Array, out: Buffer | Array
+    models: Sequence[Native],
+    counts: Sequence[int],
+    rows: Buffer | Array,
+    out: Buffer | Array,
+    labels: Buffer | Array | None = None,
 ) -> None: ...

@@ -1,121 +1,154 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Models that lie in a buffer, and one call that scores many of them.
+"""Models that lie in the arena, and one call that scores many of them.
 
-A tick of a cell brings rows of many models, seldom two of one. `score_many` and `score_joined` take them
-all, give the interpreter lock up once, and while one model is scored have the next one's memory fetched.
+A model is its bytes, as they were packed, and one small object that is also its scorer: 128 bytes, and a
+signature that models share. The object has no pointers into the bytes but their address, which changes when
+the arena moves them. So a call marks its models busy before it gives the interpreter lock up: a busy model is
+not moved, and the memory of one that is closed meanwhile goes back when the call has ended.
+
+A tick of a cell brings rows of many models, seldom two of one. `score_joined` takes them all, gives the
+interpreter lock up once, and while one model is scored has the next one's memory fetched.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from cell.arena cimport Arena
+
+import numpy as np
+
+from cell.arena import default_arena
+from cell.engines import ArtifactRefused, ScoringFailed
+
+cdef extern from *:
+    """
+    #define PREFETCH(address) __builtin_prefetch((const void*)(address), 0, 3)
+    """
+    void PREFETCH(const void* address) noexcept nogil
 
 cdef enum:
-    _ALIGNMENT = 8
-    # Buffers of a job: rows, scores and labels.
-    _EACH = 3
+    # Of a SHA-256.
+    _DIGEST = 32
+    # Bytes that Python keeps: the object, 128 of these, the arena's note of it, and what residency keeps.
+    _OBJECT = 480
 
 cdef struct Job:
-    const void* view
-    ScoreRows score_rows
-    Prefetch prefetch
+    const unsigned char* data
+    const Kind* kind
     const float* rows
     float* out
     int64_t* labels
     Py_ssize_t count
+    # As bytes in the model's object, which lives until the call has ended.
+    const unsigned char* digest
 
 
-cdef class Native:
-    """A checked model in a buffer, which is held and must not change. Made by its subclasses only."""
+cdef str _LABEL = "label"
 
-    def __dealloc__(self):
-        if self._is_held:
-            PyBuffer_Release(&self._buffer)
 
-    cdef const unsigned char* hold(self, buffer) except NULL:
-        """The buffer's address, good for as long as this object lives."""
-        PyObject_GetBuffer(buffer, &self._buffer, PyBUF_SIMPLE)
-        self._is_held = True
-        if <uintptr_t>self._buffer.buf % _ALIGNMENT:
-            raise ValueError(f"the buffer is not aligned to {_ALIGNMENT} bytes")
-        return <const unsigned char*>self._buffer.buf
+@cython.no_gc
+cdef class Native(Block):
+    """A checked model in the arena: the scorer of a packed artifact. Made by its subclasses only."""
 
-    cdef Py_ssize_t size(self) noexcept:
-        return self._buffer.len
+    cdef int load(self, const Kind* kind, section, arena, bytes digest) except -1:
+        """Copy a section into the arena, check the copy, which nobody else can change, and keep it."""
+        cdef Py_buffer buffer
+        cdef const char* problem
+        if digest is not None:
+            if len(digest) != _DIGEST:
+                raise ValueError("a digest has 32 bytes")
+            memcpy(self.digest_bytes, <const unsigned char*>digest, _DIGEST)
+        PyObject_GetBuffer(section, &buffer, PyBUF_SIMPLE)
+        try:
+            self.take(default_arena() if arena is None else arena, buffer.len)
+            self.place.busy += 1
+            with nogil:
+                memcpy(self.place.at, buffer.buf, buffer.len)
+                problem = kind.check(<const unsigned char*>self.place.at, buffer.len, &self.shape)
+            self.leave()
+        finally:
+            PyBuffer_Release(&buffer)
+        if problem != NULL:
+            self.close()
+            raise ArtifactRefused(f"the {kind.name.decode()} is damaged: {problem.decode()}")
+        self.kind = kind
+        return 0
 
-    def score(self, rows, out, labels=None):
+    @property
+    def features(self):
+        """Float32 values of a row."""
+        return self.shape.features
+
+    @property
+    def columns(self):
+        """Float32 values of a row's answer."""
+        return self.shape.columns
+
+    @property
+    def digest(self):
+        """The artifact's; zeros where nobody said."""
+        return self.digest_bytes[:_DIGEST]
+
+    @property
+    def resident_bytes(self):
+        """Its room in the arena, its object, and its labels."""
+        labels = 0 if self.labels is None else self.labels.nbytes
+        return self._arena._room(self.place.size) + _OBJECT + labels
+
+    @property
+    def batchable(self):
+        """Rows of several requests may go through one call."""
+        return True
+
+    def score(self, inputs, outputs):
+        """The named outputs for every row of `inputs`.
+
+        Raises:
+            ScoringFailed: the rows are not what the signature says, or the model was closed.
+        """
+        (rows,) = inputs.values()
+        scores = np.empty((len(rows), self.shape.columns), np.float32)
+        places = np.empty(len(rows), np.int64) if _LABEL in outputs else None
+        try:
+            self.score_into(np.ascontiguousarray(rows, np.float32), scores, places)
+        except ValueError as error:
+            raise ScoringFailed(str(error)) from error
+        found = dict.fromkeys(outputs, scores)
+        if places is not None:
+            found[_LABEL] = places if self.labels is None else self.labels[places]
+        return found
+
+    def score_into(self, rows, out, labels=None):
         """Score every row of `rows`, float32 (n, features), into `out`, float32 (n, columns), in C order.
 
         `labels`, int64 (n,), gets the number of each row's class: the first of the highest scores, or with
         a single sum whether it is above 0.
 
         Raises:
-            ValueError: an array of another size.
+            ValueError: an array of another size, or a closed model.
         """
-        score_many([(self, rows, out, labels)])
+        score_joined((self,), (memoryview(rows).nbytes // (4 * self.shape.features or 4),), rows, out, labels)
 
 
-def score_many(jobs):
-    """Score many (model, rows, out, labels or None) in one go, without the interpreter lock; as `score` each.
-
-    Raises:
-        ValueError: an array that does not have the size that its model says; nothing was scored.
-    """
-    cdef list every = list(jobs)
-    cdef tuple each
-    cdef Py_ssize_t count = len(every), held = 0, scratch_size = 1, i
-    cdef Job* work = <Job*>malloc((count + 1) * sizeof(Job))
-    cdef Py_buffer* buffers = <Py_buffer*>malloc((_EACH * count + 1) * sizeof(Py_buffer))
-    cdef double* scratch = NULL
-    cdef Native model
-    try:
-        if work == NULL or buffers == NULL:
-            raise MemoryError
-        for i in range(count):
-            each = every[i]
-            found, rows, out, labels = each
-            if not isinstance(found, Native):
-                raise TypeError("a job begins with a model")
-            model = found
-            PyObject_GetBuffer(rows, buffers + held, PyBUF_SIMPLE)
-            held += 1
-            PyObject_GetBuffer(out, buffers + held, PyBUF_WRITABLE)
-            held += 1
-            _fill(work + i, model, buffers + held - 2)
-            if labels is not None:
-                PyObject_GetBuffer(labels, buffers + held, PyBUF_WRITABLE)
-                held += 1
-                if buffers[held - 1].len != work[i].count * <Py_ssize_t>sizeof(int64_t):
-                    raise ValueError(f"{work[i].count} rows have as many labels of 8 bytes")
-                work[i].labels = <int64_t*>buffers[held - 1].buf
-            scratch_size = max(scratch_size, model.scratch)
-        scratch = <double*>malloc(scratch_size)
-        if scratch == NULL:
-            raise MemoryError
-        with nogil:
-            _run(work, count, scratch)
-    finally:
-        for i in range(held):
-            PyBuffer_Release(buffers + i)
-        free(scratch)
-        free(buffers)
-        free(work)
-
-
-def score_joined(models, counts, rows, out):
+def score_joined(models, counts, rows, out, labels=None):
     """Score `counts[i]` rows with `models[i]`, all rows in one buffer and all answers in another.
 
-    Models' rows, and their answers, follow each other without gaps. It is `score_many` without its two
-    buffers a job, which cost 0.2 µs: half of what 50 trees of depth 5 take.
+    Models' rows, and their answers, follow each other without gaps; so do the numbers of the rows' classes in
+    `labels`, int64, if it is given. A call of its own, or two buffers, for each of a tick's 64 models would
+    cost 0.2 µs, half of what 50 trees of depth 5 take.
 
     Raises:
-        ValueError: a buffer that does not have the size that the models say; nothing was scored.
+        ValueError: a buffer that does not have the size that the models say, or a closed model; nothing was
+            scored.
     """
     cdef list every = list(models), sizes = list(counts)
-    cdef Py_ssize_t count = len(every), held = 0, scratch_size = 1, row_at = 0, out_at = 0, i, number
+    cdef Py_ssize_t count = len(every), held = 0, scratch_size = 1, i
     cdef Job* work = <Job*>malloc((count + 1) * sizeof(Job))
     cdef double* scratch = NULL
-    cdef Py_buffer buffers[2]
-    cdef Native model
+    cdef Py_buffer buffers[3]
     try:
         if work == NULL:
             raise MemoryError
@@ -125,30 +158,19 @@ def score_joined(models, counts, rows, out):
         held += 1
         PyObject_GetBuffer(out, &buffers[1], PyBUF_WRITABLE)
         held += 1
-        for i in range(count):
-            found = every[i]
-            if not isinstance(found, Native) or (<Native>found).view == NULL:
-                raise TypeError("this is no model")
-            model = found
-            number = sizes[i]
-            # So large a count cannot be true, and the products below stay within 64 bits.
-            if not 0 <= number <= buffers[0].len:
-                raise ValueError(f"{number} rows are not in the buffer")
-            _set(
-                work + i, model, <const char*>buffers[0].buf + row_at, <char*>buffers[1].buf + out_at, number
-            )
-            row_at += number * model.features * <Py_ssize_t>sizeof(float)
-            out_at += number * model.columns * <Py_ssize_t>sizeof(float)
-            if row_at > buffers[0].len or out_at > buffers[1].len:
-                raise ValueError("the buffers are too short")
-            scratch_size = max(scratch_size, model.scratch)
-        if row_at != buffers[0].len or out_at != buffers[1].len:
-            raise ValueError(f"the models take {row_at} bytes and give {out_at}")
+        if labels is not None:
+            PyObject_GetBuffer(labels, &buffers[2], PyBUF_WRITABLE)
+            held += 1
+        scratch_size = _lay_out(work, every, sizes, buffers, held == 3)
         scratch = <double*>malloc(scratch_size)
         if scratch == NULL:
             raise MemoryError
+        for i in range(count):
+            (<Native>every[i]).place.busy += 1
         with nogil:
             _run(work, count, scratch)
+        for i in range(count):
+            (<Native>every[i]).leave()
     finally:
         for i in range(held):
             PyBuffer_Release(&buffers[i])
@@ -156,33 +178,54 @@ def score_joined(models, counts, rows, out):
         free(work)
 
 
+cdef Py_ssize_t _lay_out(
+    Job* work, list models, list counts, const Py_buffer* buffers, bint with_labels
+) except -1:
+    """Fill `work` and return the scratch bytes that its models need."""
+    cdef Py_ssize_t row_at = 0, out_at = 0, row = 0, scratch = 1, number, i
+    cdef Native model
+    cdef Job* job
+    for i in range(len(models)):
+        found = models[i]
+        if not isinstance(found, Native):
+            raise TypeError("this is no model")
+        model = found
+        if model.kind == NULL or model.place.at == NULL:
+            raise ValueError("the model was closed")
+        number = counts[i]
+        # So large a count cannot be true, and the products below stay within 64 bits.
+        if not 0 <= number <= buffers[0].len:
+            raise ValueError(f"{number} rows are not in the buffer")
+        job = work + i
+        job.data = <const unsigned char*>model.place.at
+        PREFETCH(job.data)
+        job.kind = model.kind
+        job.rows = <const float*>(<const char*>buffers[0].buf + row_at)
+        job.out = <float*>(<char*>buffers[1].buf + out_at)
+        job.labels = <int64_t*>buffers[2].buf + row if with_labels else NULL
+        job.count = number
+        job.digest = model.digest_bytes
+        row += number
+        row_at += number * model.shape.features * <Py_ssize_t>sizeof(float)
+        out_at += number * model.shape.columns * <Py_ssize_t>sizeof(float)
+        if row_at > buffers[0].len or out_at > buffers[1].len:
+            raise ValueError("the buffers are too short")
+        scratch = max(scratch, <Py_ssize_t>model.shape.scratch)
+    if row_at != buffers[0].len or out_at != buffers[1].len:
+        raise ValueError(
+            f"the models take {row_at} bytes and give {out_at}; "
+            f"these are {buffers[0].len} and {buffers[1].len}"
+        )
+    if with_labels and buffers[2].len != row * <Py_ssize_t>sizeof(int64_t):
+        raise ValueError(f"{row} rows have as many labels of 8 bytes")
+    return scratch
+
+
 cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(count):
         if i + 1 < count:
-            work[i + 1].prefetch(work[i + 1].view)
-        work[i].score_rows(work[i].view, work[i].rows, work[i].count, work[i].out, work[i].labels, scratch)
-
-
-cdef inline void _set(Job* job, Native model, const void* rows, void* out, Py_ssize_t count) noexcept:
-    job.view = model.view
-    job.score_rows = model.score_rows
-    job.prefetch = model.prefetch
-    job.rows = <const float*>rows
-    job.out = <float*>out
-    job.labels = NULL
-    job.count = count
-
-
-cdef int _fill(Job* job, Native model, const Py_buffer* arrays) except -1:
-    cdef Py_ssize_t row = model.features * sizeof(float), answer = model.columns * sizeof(float), count
-    if model.view == NULL:
-        raise TypeError("a model without a view")
-    count = arrays[0].len // row
-    if arrays[0].len != count * row or arrays[1].len != count * answer:
-        raise ValueError(
-            f"the model takes {row} bytes a row and gives {answer}; "
-            f"these are {arrays[0].len} and {arrays[1].len}"
+            work[i + 1].kind.prefetch(work[i + 1].data)
+        work[i].kind.score_rows(
+            work[i].data, work[i].rows, work[i].count, work[i].out, work[i].labels, scratch
         )
-    _set(job, model, arrays[0].buf, arrays[1].buf, count)
-    return 0

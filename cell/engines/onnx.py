@@ -54,26 +54,33 @@ _DATATYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OnnxScorer:
-    """A session and what it takes and gives."""
+    """A session, None once it was closed, and what it takes and gives."""
 
     signature: Signature
     resident_bytes: int
     batchable: bool
-    session: onnxruntime.InferenceSession
+    session: onnxruntime.InferenceSession | None
 
     def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
         """The named outputs for every row of `inputs`.
 
         Raises:
-            ScoringFailed: the runtime refused or failed.
+            ScoringFailed: the runtime refused or failed, or the model was closed.
         """
+        session = self.session
+        if session is None:
+            raise ScoringFailed("the model was closed")
         try:
-            values = self.session.run(list(outputs), dict(inputs))
+            values = session.run(list(outputs), dict(inputs))
         except Exception as error:
             raise ScoringFailed("the model failed on this input") from error
         return dict(zip(outputs, values, strict=True))
+
+    def close(self) -> None:
+        """Let the session go; a call that runs still holds it."""
+        self.session = None
 
 
 class OnnxEngine:
@@ -86,7 +93,7 @@ class OnnxEngine:
     def estimate(self, artifact: Artifact) -> int:
         return _BASE_BYTES + _GROWTH * len(_model_of(artifact))
 
-    def load(self, artifact: Artifact) -> OnnxScorer:
+    def load(self, artifact: Artifact, digest: bytes | None = None) -> OnnxScorer:
         """A session for `artifact`.
 
         Raises:

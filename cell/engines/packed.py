@@ -1,8 +1,7 @@
 """The engines `forest` and `linear`: artifacts that native code scores from their packed bytes.
 
-A resident model is one block of bytes, the artifact's section as it was packed, a native object of pointers
-into it, and a scorer. Beside the block that is under 500 bytes, for signatures are shared among models
-that have the same one.
+A resident model is the artifact's section as it was packed, in the arena, and one small object that scores
+(`native.pyx`). Signatures, and the labels of classifiers, are shared among models that have the same.
 
 A classifier's `label` is the class of its highest sum, the first of equal ones; of a single sum it is the
 second class if that is above 0.
@@ -10,16 +9,16 @@ second class if that is above 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from cell.engines import ArtifactRefused, ScoringFailed
+from cell.arena import Arena, default_arena
+from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native
-from cell.signature import Array, Arrays, Signature
+from cell.signature import Array, Signature
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 
 FOREST = "forest"
@@ -28,63 +27,32 @@ LINEAR = "linear"
 _LABEL = "label"
 _CLASSES = "classes"
 
-# The native object, the header of its bytes and the scorer.
-_PYTHON_BYTES = 448
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PackedScorer:
-    """`labels` by column, or none where a label is the number of its column."""
-
-    signature: Signature
-    resident_bytes: int
-    native: Native
-    labels: Array | None
-
-    @property
-    def batchable(self) -> bool:
-        return True
-
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
-        """The named outputs for every row of `inputs`.
-
-        Raises:
-            ScoringFailed: the rows are not what the signature says.
-        """
-        (rows,) = inputs.values()
-        scores = np.empty((len(rows), self.native.columns), np.float32)
-        places = np.empty(len(rows), np.int64) if _LABEL in outputs else None
-        try:
-            self.native.score(np.ascontiguousarray(rows, np.float32), scores, places)
-        except ValueError as error:
-            raise ScoringFailed(str(error)) from error
-        found: dict[str, Array] = dict.fromkeys(outputs, scores)
-        if places is not None:
-            found[_LABEL] = places if self.labels is None else self.labels[places]
-        return found
+# The object and what residency keeps for a model, about.
+_PYTHON_BYTES = 480
 
 
 class PackedEngine:
-    """Loads artifacts whose section is named like their engine, `FOREST` or `LINEAR`."""
+    """Loads artifacts whose section is named like their engine, `FOREST` or `LINEAR`, into `arena`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, arena: Arena | None = None) -> None:
         self._name = name
+        self._arena = default_arena() if arena is None else arena
 
     def estimate(self, artifact: Artifact) -> int:
-        return len(_section(artifact, self._name)) + _PYTHON_BYTES
+        return self._arena.room(len(_section(artifact, self._name))) + _PYTHON_BYTES
 
-    def load(self, artifact: Artifact) -> PackedScorer:
+    def load(self, artifact: Artifact, digest: bytes | None = None) -> Native:
         """A scorer over a copy of the artifact's section.
 
         Raises:
             ArtifactRefused: the section is damaged, or it takes or gives other than the artifact says.
         """
-        section = bytes(_section(artifact, self._name))
-        native: Native = Forest(section) if self._name == FOREST else Linear(section)
-        _check_inputs(artifact, native.features)
-        labels = _check_outputs(artifact, native.columns)
-        size = len(section) + _PYTHON_BYTES + (0 if labels is None else labels.nbytes)
-        return PackedScorer(Signature.of(artifact), size, native, labels)
+        made = Forest if self._name == FOREST else Linear
+        model = made(_section(artifact, self._name), self._arena, digest)
+        _check_inputs(artifact, model.features)
+        model.labels = _check_outputs(artifact, model.columns)
+        model.signature = Signature.of(artifact)
+        return model
 
 
 def _section(artifact: Artifact, name: str) -> memoryview:
@@ -121,10 +89,19 @@ def _labels(artifact: Artifact, tensor: Tensor, count: int) -> Array | None:
         raise ArtifactRefused("the output of labels has another datatype or shape than the classes")
     if section is None:
         return None
-    labels = _decoded(bytes(section), tensor.datatype)
+    key = bytes(section), tensor.datatype
+    labels = _known.get(key)
+    if labels is None:
+        labels = _decoded(*key)
+        # Two threads may decode the same ones at the same time; either serves.
+        _known[key] = labels
     if len(labels) != count:
         raise ArtifactRefused(f"there are {len(labels)} classes for {count} scores")
     return labels
+
+
+# Labels by their section and datatype, as long as a model has them.
+_known: WeakValueDictionary[tuple[bytes, str], Array] = WeakValueDictionary()
 
 
 def _decoded(section: bytes, datatype: str) -> Array:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import struct
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,11 +18,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from support.cells import resident
 from support.forests import Array, answers, data
 
+from cell.arena import Arena
 from cell.batcher import Batcher
-from cell.engines import ArtifactRefused
+from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
-from cell.engines.native import Native, score_joined, score_many
+from cell.engines.native import Native, score_joined
 from cell.engines.packed import FOREST, LINEAR, PackedEngine
 from croupier.artifacts.format import Artifact, Tensor, pack, view
 from croupier.artifacts.packers.forest import pack_forest
@@ -106,95 +108,201 @@ async def test_over_the_batcher_each_caller_gets_its_own_rows() -> None:
         np.testing.assert_array_equal(outputs["value"], answers(boosted(seed), rows)["value"])
 
 
+def native_of(name: str, arena: Arena | None = None) -> Any:
+    found = view(artifacts()[name])
+    return NATIVES[found.engine](found.section(found.engine), arena)
+
+
+def joined(counts: list[int]) -> tuple[list[Native], bytes, bytes, list[int]]:
+    """Models of both kinds, rows for them, the answers that they give one by one, and the classes."""
+    natives, rows, answers_, classes = [], [], [], []
+    for place, (name, count) in enumerate(zip(sorted(artifacts()), counts, strict=True)):
+        native = native_of(name)
+        each = np.ascontiguousarray(FULL[place : place + count])
+        out, labels = np.empty((count, native.columns), np.float32), np.empty(count, np.int64)
+        native.score_into(each, out, labels)
+        expected = answers(artifacts()[name], each)
+        np.testing.assert_array_equal(out, next(found for name, found in expected.items() if name != "label"))
+        natives.append(native)
+        rows.append(each.tobytes())
+        answers_.append(out.tobytes())
+        classes += labels.tolist()
+    return natives, b"".join(rows), b"".join(answers_), classes
+
+
 def test_one_call_scores_many_models_of_both_kinds() -> None:
-    jobs, expected = [], []
-    for place, (_, artifact) in enumerate(sorted(artifacts().items())):
-        found = view(artifact)
-        native: Native = NATIVES[found.engine](bytes(found.section(found.engine)))
-        rows = np.ascontiguousarray(FULL[place : place + 5 * place])
-        labels = np.full(len(rows), -1, np.int64)
-        jobs.append((native, rows, np.empty((len(rows), native.columns), np.float32), labels))
-        expected.append(answers(artifact, rows))
-    score_many(jobs)
-    for (_, _, out, labels), outputs in zip(jobs, expected, strict=True):
-        np.testing.assert_array_equal(out, next(found for name, found in outputs.items() if name != "label"))
-        assert not (labels == -1).any()
-    score_many([])
-
-
-def test_rows_and_answers_of_many_models_may_lie_in_two_buffers() -> None:
-    packed = [artifact for _, artifact in sorted(artifacts().items())]
-    views = [view(artifact) for artifact in packed]
-    natives: list[Native] = [NATIVES[each.engine](bytes(each.section(each.engine))) for each in views]
     counts = [0, 3, 1, 2, 5]
-    rows = [np.ascontiguousarray(FULL[place : place + count]) for place, count in enumerate(counts)]
-    joined = b"".join(each.tobytes() for each in rows)
-    expected = b"".join(
-        found.tobytes()
-        for artifact, each in zip(packed, rows, strict=True)
-        for name, found in answers(artifact, each).items()
-        if name != "label"
-    )
-    out = bytearray(len(expected))
-    score_joined(natives, counts, joined, out)
+    natives, rows, expected, classes = joined(counts)
+    out, labels = bytearray(len(expected)), np.full(sum(counts), -1, np.int64)
+    score_joined(natives, counts, rows, out)
     assert bytes(out) == expected
-    clean = bytearray(len(expected))
+    out = bytearray(len(expected))
+    score_joined(natives, counts, rows, out, labels)
+    assert (bytes(out), labels.tolist()) == (expected, classes)
+    assert len(set(classes)) > 1
+    score_joined([], [], b"", bytearray(), bytearray())
+
+
+def test_buffers_of_another_size_are_refused_before_anything_is_scored() -> None:
+    counts = [0, 3, 1, 2, 5]
+    natives, rows, expected, _ = joined(counts)
+    clean, labels = bytearray(len(expected)), np.zeros(sum(counts), np.int64)
+    closed = native_of("boosted")
+    closed.close()
     bad: list[tuple[Any, ...]] = [
-        (natives, counts[:-1], joined, clean),
-        (natives, [1, *counts[1:]], joined, clean),
-        (natives, [-1, *counts[1:]], joined, clean),
-        (natives, [2**62, *counts[1:]], joined, clean),
-        (natives, counts, joined[:-4], clean),
-        (natives, counts, joined + bytes(4), clean),
-        (natives, counts, joined, clean + bytes(4)),
-        (natives, counts, joined, clean[:-4]),
-        (natives, counts, joined, bytes(clean)),
-        ([*natives[:-1], Native()], counts, joined, clean),
-        ([*natives[:-1], None], counts, joined, clean),
+        (natives, counts[:-1], rows, clean),
+        (natives, [1, *counts[1:]], rows, clean),
+        (natives, [-1, *counts[1:]], rows, clean),
+        (natives, [2**62, *counts[1:]], rows, clean),
+        (natives, counts, rows[:-4], clean),
+        (natives, counts, rows + bytes(4), clean),
+        (natives, counts, rows, clean + bytes(4)),
+        (natives, counts, rows, clean[:-4]),
+        (natives, counts, rows, bytes(clean)),
+        (natives, counts, rows, clean, labels[1:]),
+        (natives, counts, rows, clean, bytearray(8 * sum(counts) + 8)),
+        (natives, counts, rows, clean, labels[::-1]),
+        ([*natives[:-1], Native()], counts, rows, clean),
+        ([*natives[:-1], closed], counts, rows, clean),
+        ([*natives[:-1], None], counts, rows, clean),
     ]
     for arguments in bad:
         with pytest.raises((ValueError, TypeError, BufferError)):
             score_joined(*arguments)
     assert not any(clean)
+    assert not labels.any()
 
 
 @pytest.mark.parametrize("name", ["boosted", "vectors", "linear"])
-def test_arrays_of_another_size_are_refused_before_anything_is_scored(name: str) -> None:
-    found = view(artifacts()[name])
-    native: Native = NATIVES[found.engine](bytes(found.section(found.engine)))
-    out = np.zeros((2, native.columns), np.float32)
-    labels = np.zeros(2, np.int64)
-    good = (native, FULL[:2].copy(), out, labels)
+def test_arrays_of_another_size_are_refused(name: str) -> None:
+    native: Native = native_of(name)
+    out, labels = np.zeros((2, native.columns), np.float32), np.zeros(2, np.int64)
     bad: list[Any] = [
-        (native, FULL[:2, :5].copy(), out, None),
-        (native, FULL[:3].copy(), out, None),
-        (native, FULL[:2].astype(np.float64), out, None),
-        (native, FULL[:2].copy(), out, labels[:1]),
-        (native, FULL[:2, ::-1], out, None),
-        (native, FULL[:2].copy(), out.tobytes(), None),
-        (None, FULL[:2].copy(), out, None),
-        None,
-        [native, FULL[:2].copy(), out, None],
+        (FULL[:2, :5].copy(), out, None),
+        (FULL[:3].copy(), out, None),
+        (FULL[:2].astype(np.float64), out, None),
+        (FULL[:2].copy(), out, labels[:1]),
+        (FULL[:2, ::-1], out, None),
+        (FULL[:2].copy(), out.tobytes(), None),
+        (None, out, None),
     ]
-    for job in bad:
+    for rows, scores, places in bad:
         with pytest.raises((ValueError, TypeError, BufferError)):
-            score_many([good, job])
+            native.score_into(rows, scores, places)
     assert not out.any()
 
 
-def test_a_model_holds_its_buffer() -> None:
-    buffer = bytearray(view(artifacts()["boosted"]).section(FOREST))
-    forest = Forest(buffer)
-    with pytest.raises(BufferError):
-        buffer.append(0)
-    del forest
-    buffer.append(0)
-    with pytest.raises(ValueError, match="aligned"):
-        Forest(memoryview(bytes(buffer))[1:])
+def test_a_model_keeps_nothing_of_its_file_and_is_made_once() -> None:
+    section = bytearray(view(artifacts()["boosted"]).section(FOREST))
+    expected = answers(artifacts()["boosted"], FULL[:5])["value"]
+    # Where it lies does not matter either.
+    shifted = memoryview(b"x" + section)[1:]
+    digest = bytes(range(32))
+    forest = Forest(section, None, digest)
+    section[:] = bytes(len(section))
+    for model in (forest, Forest(shifted)):
+        out = np.empty((5, 1), np.float32)
+        model.score_into(FULL[:5].copy(), out)
+        np.testing.assert_array_equal(out, expected)
+    assert (forest.digest, Forest(shifted).digest) == (digest, bytes(32))
     with pytest.raises(TypeError):
-        Forest(bytes(buffer[:-1])).__init__(bytes(buffer[:-1]))
-    with pytest.raises(TypeError):
-        score_many([(Native(), b"", bytearray(), None)])
+        Forest(shifted).__init__(shifted)
+    with pytest.raises(ValueError, match="32 bytes"):
+        Forest(shifted, None, b"x")
+
+
+def test_a_closed_model_gives_its_memory_back_and_scores_no_more() -> None:
+    arena = Arena(1 << 20)
+    scorer = PackedEngine(FOREST, arena).load(view(artifacts()["boosted"]))
+    assert 0 < arena.used < scorer.resident_bytes
+    scorer.close()
+    scorer.close()
+    assert (arena.used, arena.committed) == (0, 0)
+    with pytest.raises(ScoringFailed, match="closed"):
+        scorer.score({"input": FULL[:1]}, ["value"])
+
+
+def test_a_refused_model_or_one_that_nobody_holds_gives_its_memory_back() -> None:
+    arena = Arena(1 << 20)
+    scorer = PackedEngine(FOREST, arena).load(view(artifacts()["boosted"]))
+    del scorer
+    assert (arena.used, arena.committed) == (0, 0)
+    with pytest.raises(ArtifactRefused) as caught:
+        Forest(bytes(1000), arena)
+    assert (arena.used, arena.committed) == (0, 0)
+    assert "version" in caught.value.message
+
+
+def test_models_answer_the_same_after_the_arena_moved_them() -> None:
+    arena = Arena(1 << 20, segment_bytes=64 * 1024)
+    names = ["boosted", "linear", "vectors"]
+    models = [(name, native_of(name, arena)) for name in names for _ in range(100)]
+    expected = {name: np.float32(0) for name in names}
+    for name in names:
+        out = np.empty((5, native_of(name).columns), np.float32)
+        native_of(name).score_into(FULL[:5].copy(), out)
+        expected[name] = out
+    addresses = [model.address for _, model in models]
+    for place, (_, model) in enumerate(models):
+        if place % 5:
+            model.close()
+    left = [(name, model) for place, (name, model) in enumerate(models) if place % 5 == 0]
+    assert (
+        sum(
+            model.address not in addresses or model.address != addresses[5 * place]
+            for place, (_, model) in enumerate(left)
+        )
+        > 10
+    )
+    for name, model in left:
+        out = np.empty((5, model.columns), np.float32)
+        model.score_into(FULL[:5].copy(), out)
+        np.testing.assert_array_equal(out, expected[name])
+
+
+def test_a_model_that_is_closed_while_threads_score_it_goes_when_they_have_ended() -> None:
+    arena = Arena(1 << 22)
+    models = [native_of("boosted", arena) for _ in range(50)]
+    rows = np.resize(FULL, (50 * 400, 6)).astype(np.float32)
+    expected = np.empty((len(rows), 1), np.float32)
+    score_joined(models, [400] * 50, rows, expected)
+
+    def score() -> Array:
+        out = np.empty((len(rows), 1), np.float32)
+        score_joined(models, [400] * 50, rows, out)
+        return out
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(10):
+            running = [pool.submit(score) for _ in range(2)]
+            others = [native_of("boosted", arena) for _ in range(200)]
+            for other in others:
+                other.close()
+            for each in running:
+                np.testing.assert_array_equal(each.result(), expected)
+        last = pool.submit(score)
+        for model in models:
+            model.close()
+        # Whole, or refused because they were closed before it began.
+        error = last.exception()
+        if error is None:
+            np.testing.assert_array_equal(last.result(), expected)
+        else:
+            assert "closed" in str(error)
+    assert (arena.used, arena.committed) == (0, 0)
+
+
+def test_python_keeps_little_of_a_model() -> None:
+    artifact = view(artifacts()["classes"])
+    engine = PackedEngine(LINEAR, Arena(1 << 26))
+    models = [engine.load(artifact, bytes(32))]
+    tracemalloc.start()
+    models += [engine.load(artifact, bytes(32)) for _ in range(10_000)]
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # With the list's own place for each.
+    assert 0 < size / 10_000 <= 200
+    assert models[0].labels is models[-1].labels
 
 
 def test_equal_signatures_are_one_object() -> None:
@@ -207,7 +315,8 @@ def test_resident_bytes_are_the_sections_and_little_more() -> None:
     found = view(artifacts()["boosted"])
     scorer, estimate = load(found), ENGINES[FOREST].estimate(found)
     assert scorer.resident_bytes == estimate
-    assert 0 < scorer.resident_bytes - len(found.section(FOREST)) <= 500
+    room = Arena(256 << 20).room(len(found.section(FOREST)))
+    assert 0 < scorer.resident_bytes - room <= 500
 
 
 def test_the_float_output_alone_or_the_label_alone() -> None:
@@ -263,7 +372,7 @@ def score_or_refuse(engine: str, section: bytes) -> None:
         return
     # A row as wide as the damaged header says.
     rows = np.resize(ROWS, (4, native.features))
-    native.score(rows, np.empty((4, native.columns), np.float32), np.empty(4, np.int64))
+    native.score_into(rows, np.empty((4, native.columns), np.float32), np.empty(4, np.int64))
 
 
 def sections() -> list[tuple[str, bytes]]:
@@ -325,7 +434,7 @@ def test_a_section_written_by_hand_from_the_documentation() -> None:
     native = Forest(forest([(1.0, 1 | 0x8000, 1), (10.0, 0, 0), (20.0, 0, 0), (3.0, 0, 0)], roots=(3,)))
     rows = np.array([[0, 1], [0, 1.5], [0, np.nan]], np.float32)
     out = np.empty((3, 1), np.float32)
-    native.score(rows, out)
+    native.score_into(rows, out)
     assert out[:, 0].tolist() == [13.5, 23.5, 23.5]
 
 

@@ -89,6 +89,7 @@ class SumScorer:
         self.poison = poison
         self.signature = signature or signature_of()
         self.calls: list[Arrays] = []
+        self.is_closed = False
 
     def score(self, inputs: Arrays, outputs: Sequence[str]) -> Mapping[str, Any]:
         self.calls.append(inputs)
@@ -97,6 +98,9 @@ class SumScorer:
             raise ValueError("poisoned")
         sums = rows.sum(axis=1) + np.float32(self.bias)
         return dict.fromkeys(outputs, sums)
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class MemoryStore:
