@@ -182,7 +182,7 @@ cdef class Arena:
         for i in range(len(slots)):
             self._classes[i].slot = slots[i]
             self._classes[i].slots = segment // self._classes[i].slot
-            self._classes[i].cost = -(-segment // self._classes[i].slots)
+            self._classes[i].cost = segment // self._classes[i].slots
             self._classes[i].open = self._classes[i].victim = _NONE
         self._class_count = len(slots)
         return 0

@@ -92,7 +92,8 @@ def test_a_class_wastes_about_one_segment(seed: int, share: int) -> None:
         block.close()
         assert arena.slack <= 3 * arena.segment_bytes
     arena.tidy(arena.capacity)
-    assert arena.slack <= arena.segment_bytes + arena.room(size)
+    # And what rounding leaves at the end of each segment.
+    assert arena.slack <= arena.segment_bytes + arena.committed // 100
 
 
 @pytest.mark.parametrize("capacity", [MIB, 100 * MIB, 1 << 30, 12 << 30])
