@@ -63,15 +63,21 @@ class CellSettings(ServerSettings, PeerSettings):
     cache_bytes: int = option(10 * _GIB, "how much of the disk they may take")
     capacity_bytes: int = option(0, "memory for models; 0 for a part of what this process may use")
     eviction_policy: str = option("lru", "which model goes when another needs its room", tuple(POLICIES))
+    churn_guard: float = option(
+        10.0, "times a load's duration that models are safe from it after a use; 0 for not at all"
+    )
     manager: str = option("127.0.0.1:8400", "host:port of the version manager; empty to stay unregistered")
     advertise: str = option("", "host:port at which routers reach this cell; empty for the bound one")
     score_threads: int = option(2, "scoring calls at a time")
-    load_threads: int = option(2, "models loading at a time")
+    load_slots: int = option(8, "models loading at a time")
+    load_threads: int = option(2, "threads that read, check and build models")
     max_loads: int = option(256, "models loading or waiting to; more are refused")
     max_rows: int = option(1024, "rows or items of one request, and rows of one scoring call")
     max_queued_rows: int = option(65_536, "rows waiting to be scored; more are refused")
     fetch_seconds: float = option(30.0, "how long the object store may take for an artifact")
-    refusal_seconds: float = option(5.0, "how long a model that failed to load is refused at once")
+    refusal_seconds: float = option(
+        900.0, "how long a model that its engine refused is refused at once; half as long for one in use"
+    )
     supervise: bool = option(True, "have a parent process that starts this cell again when it crashes")
     drain_seconds: float = option(1.0, "how long to keep serving after saying that this cell drains")
     grace_seconds: float = option(10.0, "how long running requests may take at the end")
@@ -101,11 +107,20 @@ class CellSettings(ServerSettings, PeerSettings):
         """Raises InvalidName or InvalidSettings, saying which setting is wrong."""
         check_name(self.id, "--id")
         check_name(self.zone, "--zone")
-        for name in ("weight", "score_threads", "load_threads", "max_loads", "max_rows", "max_queued_rows"):
+        for name in (
+            "weight",
+            "score_threads",
+            "load_slots",
+            "load_threads",
+            "max_loads",
+            "max_rows",
+            "max_queued_rows",
+        ):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
-        if self.capacity_bytes < 0 or self.cache_bytes < 0:
-            raise InvalidSettings("--capacity-bytes and --cache-bytes cannot be below 0")
+        for name in ("capacity_bytes", "cache_bytes", "churn_guard"):
+            if not getattr(self, name) >= 0:
+                raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()
 
 
@@ -168,7 +183,8 @@ class Cell:
         told = self._told
         threads = self._threads(told.load_threads, "load")
         store = await self._stack.enter_async_context(open_store(told.store_url))
-        disk = await DiskCache.open(told.folder, told.cache_bytes, threads)
+        disk = await DiskCache.open(told.folder, told.cache_bytes)
+        self._stack.push_async_callback(disk.close)
         capacity = told.capacity_bytes or default_capacity()
         arena = Arena(capacity)
         engines = Engines(
@@ -180,10 +196,11 @@ class Cell:
         )
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
         host = Host(
-            Residency(capacity, POLICIES[told.eviction_policy]()),
+            Residency(capacity, POLICIES[told.eviction_policy](), guard=told.churn_guard),
             loader,
             clock=time.monotonic,
-            slots=told.load_threads,
+            rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)
+            slots=told.load_slots,
             max_loads=told.max_loads,
             refusal_seconds=told.refusal_seconds,
             refuse=journal.quarantine.refuse,

@@ -3,7 +3,16 @@
 One file an artifact, named by its digest, in 256 folders. A file is written under a temporary name
 and renamed, so it is whole or absent; every read is checked against the digest, so nothing is ever
 flushed by force: what a power cut tears is dropped when it is read. The least recently used files
-go when the bound is reached; the order outlives a restart in the files' modification times.
+go when the bound is reached; the order outlives a restart in the files' modification times, which
+are written now and then and not with every read.
+
+The cell serves before it knows what lies here. A scan of names, sizes and times, a folder at a time
+in a thread of the cache's own, takes some seconds for half a million files; until it has ended, a
+read tries the file, and nothing is evicted.
+
+    read_cached   on the event loop: the bytes if they lie in the kernel's page cache, 20 µs for 16 kB
+    read, write   in a thread: they may wait for the disk
+    found, kept, lost   on the event loop, afterwards: what came of it
 
 The disk is a cache, and no trouble with it fails a load: it is logged and the object store is asked.
 """
@@ -13,182 +22,263 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
+from cell.cached_file import read_cached
+from cell.fileindex import FileIndex, Found
 from croupier.artifacts.format import digest_of
 from croupier.names import DIGEST_BYTES
-from croupier.telemetry.metrics import Counter
+from croupier.telemetry.metrics import Counter, Gauge
 
 _log = logging.getLogger(__name__)
 
 _READS = Counter("croupier_cell_disk_reads_total", "Artifacts looked up on the local disk", ["outcome"])
+_HIT, _MISS, _CORRUPT = _READS.labels("hit"), _READS.labels("miss"), _READS.labels("corrupt")
 _WRITE_FAILURES = Counter("croupier_cell_disk_write_failures_total", "Artifacts that could not be written")
+_INDEXED = Gauge("croupier_cell_disk_indexed", "1 once the scan of the local disk has ended")
 
 _UNFINISHED = ".part"
+
+# Hashing this much takes the event loop some 0.1 ms.
+SMALL = 128 * 1024
+
+# Files that one step of the event loop takes into the index.
+_SLICE = 500
+
+# Reads between two writes of modification times, and seconds after which the next read brings one.
+_MOST_UNWRITTEN = 4096
+_WRITE_TIMES_SECONDS = 60.0
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class FileIndex:
-    """Which artifacts lie on the disk and how large they are, least recently used first. Pure."""
-
-    def __init__(self, bound: int) -> None:
-        self.bound = bound
-        self.used = 0
-        self._sizes: OrderedDict[bytes, int] = OrderedDict()
-
-    def __contains__(self, digest: bytes) -> bool:
-        return digest in self._sizes
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._sizes)
-
-    def touch(self, digest: bytes) -> bool:
-        """Make `digest` the most recently used; False when it is not here."""
-        if digest not in self._sizes:
-            return False
-        self._sizes.move_to_end(digest)
-        return True
-
-    def add(self, digest: bytes, size: int) -> list[bytes]:
-        """Take `digest` in; returns who is out for it, itself when it is larger than the bound."""
-        self.remove(digest)
-        self._sizes[digest] = size
-        self.used += size
-        if size > self.bound:
-            self.remove(digest)
-            return [digest]
-        victims = []
-        while self.used > self.bound:
-            victim = next(iter(self._sizes))
-            self.remove(victim)
-            victims.append(victim)
-        return victims
-
-    def remove(self, digest: bytes) -> None:
-        self.used -= self._sizes.pop(digest, 0)
-
-
 class DiskCache:
-    """At most `bound` bytes of artifacts in `folder`, which belongs to this cell alone.
+    """At most `bound` bytes of artifacts in `folder`, which belongs to this cell alone. Open it with `open`.
 
-    Files are read and written in the threads of `pool`; open it with `open`.
+    `housekeeping` scans, removes and writes times, in a thread that no load waits for.
     """
 
-    def __init__(self, folder: Path, bound: int, pool: Executor) -> None:
+    def __init__(
+        self, folder: Path, bound: int, housekeeping: Executor, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._folder = folder
-        self._pool = pool
+        self._prefix = os.fsencode(folder) + b"/"
+        self._bound = bound
+        self._housekeeping = housekeeping
+        self._clock = clock
+        # What this process has put here, until the scan has ended; then everything.
         self._index = FileIndex(bound)
+        self._is_complete = False
+        self._scan: asyncio.Task[None] | None = None
+        # Gone since the scan began, though it may have seen them.
+        self._lost: set[bytes] = set()
+        # Read since modification times were last written, in order.
+        self._unwritten: dict[bytes, None] = {}
+        self._written_at = clock()
+        # Tells our unfinished files from those of a process that has ended.
+        self._ours = f".{os.urandom(6).hex()}{_UNFINISHED}"
 
     @classmethod
-    async def open(cls, folder: Path, bound: int, pool: Executor) -> DiskCache:
-        """The cache in `folder`, which is made when absent; what an ended process left there counts.
+    async def open(cls, folder: Path, bound: int) -> DiskCache:
+        """The cache in `folder`, which is made when absent; the scan of what lies there begins.
 
         Raises:
-            OSError: the folder cannot be made or read.
+            OSError: the folder cannot be made.
         """
-        cache = cls(folder, bound, pool)
-        found = await cache._in_thread(_scan, folder)
-        for digest, size in found:
-            await cache._unlink(cache._index.add(digest, size))
+        await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+        cache = cls(folder, bound, ThreadPoolExecutor(1, thread_name_prefix="disk"))
+        cache.start()
         return cache
+
+    def start(self) -> None:
+        """Begin the scan."""
+        self._scan = asyncio.create_task(self._build_index(), name="disk-scan")
+
+    async def close(self) -> None:
+        """End the scan, write what is not written. No read or write may be under way."""
+        if self._scan is not None:
+            self._scan.cancel()
+            await asyncio.wait([self._scan])
+        self._write_times()
+        await asyncio.to_thread(self._housekeeping.shutdown)
+
+    async def indexed(self) -> None:
+        """Wait until the scan has ended."""
+        if self._scan is not None:
+            await asyncio.shield(self._scan)
+
+    async def settled(self) -> None:
+        """Wait until what is due to be removed is removed."""
+        await self._in_housekeeping(lambda: None)
 
     @property
     def used(self) -> int:
-        """Bytes on the disk."""
+        """Bytes on the disk, as far as they are known."""
         return self._index.used
 
-    async def get(self, digest: bytes) -> bytes | None:
-        """The artifact's bytes, which have that digest; None when they are not here."""
-        if not self._index.touch(digest):
-            _READS.labels("miss").inc()
+    def holds(self, digest: bytes) -> bool | None:
+        """Whether `digest` lies here; None when that is not known yet."""
+        if digest in self._index:
+            return True
+        return False if self._is_complete or digest in self._lost else None
+
+    def read_cached(self, digest: bytes) -> bytes | None:
+        """The artifact if it is small and there without waiting; None says only that `read` may have it."""
+        name = digest.hex()
+        data = read_cached(self._prefix + f"{name[:2]}/{name}".encode(), SMALL)
+        if data is None or digest_of(data) != digest:
             return None
-        data = await self._in_thread(_read, self._path(digest), digest)
-        if data is None:
-            _READS.labels("corrupt").inc()
-            self._index.remove(digest)
-            await self._unlink([digest])
-            return None
-        _READS.labels("hit").inc()
+        self.found(digest, len(data))
         return data
 
-    async def put(self, digest: bytes, data: bytes) -> None:
-        """Keep `data`, whose digest was checked."""
-        victims = self._index.add(digest, len(data))
-        await self._unlink(victims)
-        if digest in victims:
-            return
+    def read(self, digest: bytes) -> bytes | None:
+        """The artifact's bytes, which have that digest; None when they are not here. Runs in a thread."""
+        path = self._path(digest)
         try:
-            await self._in_thread(_write, self._path(digest), data)
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("cannot read an artifact from the local disk: %s", error)
+            return None
+        if digest_of(data) != digest:
+            _CORRUPT.inc()
+            _log.warning("%s is corrupt on the local disk and is dropped", path.name)
+            _remove([path])
+            return None
+        return data
+
+    def write(self, digest: bytes, data: bytes) -> bool:
+        """Keep `data`, whose digest was checked; whether it is kept. Runs in a thread."""
+        if len(data) > self._bound:
+            return False
+        path = self._path(digest)
+        unfinished = path.with_name(path.name + self._ours)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
         except OSError as error:
             _WRITE_FAILURES.inc()
             _log.warning("cannot keep an artifact on the local disk: %s", error)
-            self._index.remove(digest)
-            return
-        if digest not in self._index:
-            # Other artifacts pushed it out while it was being written.
-            await self._unlink([digest])
+            _remove([unfinished])
+            return False
+        return True
 
-    async def _unlink(self, digests: Iterable[bytes]) -> None:
-        paths = [self._path(digest) for digest in digests]
-        if paths:
-            await self._in_thread(_remove, paths)
+    def found(self, digest: bytes, size: int) -> None:
+        """`read` had it."""
+        _HIT.inc()
+        if not self._index.touch(digest):
+            self._index.add(digest, size)
+        self._unwritten.pop(digest, None)
+        self._unwritten[digest] = None
+        if (
+            len(self._unwritten) >= _MOST_UNWRITTEN
+            or self._clock() - self._written_at >= _WRITE_TIMES_SECONDS
+        ):
+            self._write_times()
+
+    def lost(self, digest: bytes) -> None:
+        """`read` did not have it."""
+        _MISS.inc()
+        self._index.remove(digest)
+        self._unwritten.pop(digest, None)
+        if not self._is_complete:
+            self._lost.add(digest)
+
+    def kept(self, digest: bytes, size: int) -> None:
+        """`write` has kept it."""
+        self._lost.discard(digest)
+        self._index.add(digest, size)
+        self._evict()
+
+    def _evict(self) -> None:
+        if not self._is_complete:
+            return
+        victims = self._index.shrink()
+        for victim in victims:
+            self._unwritten.pop(victim, None)
+        if victims:
+            self._housekeeping.submit(_remove, [self._path(victim) for victim in victims])
+
+    def _write_times(self) -> None:
+        """So that a later process finds the order of use; a crash loses a minute of it."""
+        self._written_at = self._clock()
+        if self._unwritten:
+            paths = [self._path(digest) for digest in self._unwritten]
+            self._unwritten = {}
+            self._housekeeping.submit(_write_times, paths, time.time_ns())
+
+    async def _build_index(self) -> None:
+        began = self._clock()
+        found = Found()
+        for number in range(256):
+            await self._in_housekeeping(_scan, self._folder / f"{number:02x}", found, self._ours)
+        index = await self._sorted(found)
+        for digest in self._lost:
+            index.remove(digest)
+        index.take_over(self._index)
+        self._index, self._is_complete = index, True
+        self._lost.clear()
+        self._evict()
+        _INDEXED.set(1)
+        _log.info(
+            "%d artifacts of %d bytes on the local disk, found in %.1f s",
+            len(index),
+            index.used,
+            self._clock() - began,
+        )
+
+    async def _sorted(self, found: Found) -> FileIndex:
+        """On the event loop by slices: a thread that computes for long takes the interpreter from it."""
+        index = FileIndex(self._bound)
+        order = await self._in_housekeeping(found.order)
+        for begin in range(0, len(order), _SLICE):
+            found.move(order[begin : begin + _SLICE], index)
+            await asyncio.sleep(0)
+        return index
 
     def _path(self, digest: bytes) -> Path:
         name = digest.hex()
         return self._folder / name[:2] / name
 
-    async def _in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+    async def _in_housekeeping(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._housekeeping, function, *arguments)
 
 
-# What follows runs in threads.
+# What follows runs in the thread of housekeeping.
 
 
-def _scan(folder: Path) -> list[tuple[bytes, int]]:
-    """Digests and sizes of the artifacts in `folder`, oldest first; removes unfinished files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for path in folder.glob("??/*"):
-        if path.name.endswith(_UNFINISHED):
-            path.unlink(missing_ok=True)
-            continue
-        with suppress(ValueError):
-            digest = bytes.fromhex(path.name)
-            if len(digest) == DIGEST_BYTES:
-                status = path.stat()
-                found.append((status.st_mtime_ns, digest, status.st_size))
-    return [(digest, size) for _, digest, size in sorted(found)]
-
-
-def _read(path: Path, digest: bytes) -> bytes | None:
+def _scan(folder: Path, found: Found, ours: str) -> None:
+    """Note the artifacts in `folder`; remove what an ended process left unfinished."""
     try:
-        data = path.read_bytes()
-        os.utime(path)
-    except OSError as error:
-        _log.warning("cannot read an artifact from the local disk: %s", error)
-        return None
-    if digest_of(data) != digest:
-        _log.warning("%s is corrupt on the local disk and is dropped", path.name)
-        return None
-    return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(path.name + _UNFINISHED)
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
+        entries = os.scandir(folder)
     except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+        return
+    with entries:
+        for entry in entries:
+            name = entry.name
+            if name.endswith(_UNFINISHED):
+                if not name.endswith(ours):
+                    _remove([Path(entry.path)])
+                continue
+            with suppress(ValueError, OSError):
+                digest = bytes.fromhex(name)
+                if len(digest) == DIGEST_BYTES:
+                    status = entry.stat(follow_symlinks=False)
+                    found.add(digest, status.st_size, status.st_mtime_ns)
+
+
+def _write_times(paths: Iterable[Path], now: int) -> None:
+    for place, path in enumerate(paths):
+        with suppress(OSError):
+            os.utime(path, ns=(now + place, now + place))
 
 
 def _remove(paths: Iterable[Path]) -> None:

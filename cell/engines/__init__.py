@@ -68,6 +68,11 @@ class Scorer(Protocol):
 class Engine(Protocol):
     """One way of scoring."""
 
+    @property
+    def only_copies(self) -> bool:
+        """Whether `load` takes little more time than a copy of the artifact, and waits for nothing."""
+        ...
+
     def estimate(self, artifact: Artifact) -> int:
         """Bytes to hold free while `artifact` loads; about what the scorer will take.
 

@@ -86,6 +86,8 @@ class OnnxScorer:
 class OnnxEngine:
     """Loads artifacts whose section `model` is a whole ONNX file."""
 
+    only_copies = False
+
     def __init__(self, heap: Callable[[], int | None] = heap_bytes) -> None:
         self._heap = heap
         self._measuring = threading.Lock()

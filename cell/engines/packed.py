@@ -34,6 +34,8 @@ _PYTHON_BYTES = 480
 class PackedEngine:
     """Loads artifacts whose section is named like their engine, `FOREST` or `LINEAR`, into `arena`."""
 
+    only_copies = True
+
     def __init__(self, name: str, arena: Arena | None = None) -> None:
         self._name = name
         self._arena = default_arena() if arena is None else arena

@@ -1,4 +1,5 @@
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -6,12 +7,12 @@ import pytest
 from support.cells import Clock, SumScorer, digest, ticks
 
 from cell.engines import ArtifactRefused
-from cell.host import Host, LoadQueueFull
-from cell.residency import NoRoom, Residency
+from cell.host import Host, LoadQueueFull, LoadTooSlow
+from cell.residency import ModelTooLarge, NoRoom, Residency
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, NotFound, Unavailable
 
-A, B, C = digest("a"), digest("b"), digest("c")
+A, B, C, D = map(digest, "abcd")
 
 
 class Loads:
@@ -20,6 +21,10 @@ class Loads:
     def __init__(self) -> None:
         self.begun: list[bytes] = []
         self.size = 10
+        # What the loaded models turn out to take, if that is not `size`.
+        self.grown = 0
+        self.seconds = 0.0
+        self.made: dict[bytes, SumScorer] = {}
         self._ends: dict[bytes, asyncio.Future[None]] = {}
 
     async def load(self, digest: bytes, make_room: Callable[[int], None]) -> Any:
@@ -27,7 +32,11 @@ class Loads:
         self._ends[digest] = asyncio.get_running_loop().create_future()
         await self._ends[digest]
         make_room(self.size)
-        return SumScorer(size=self.size)
+        self.made[digest] = SumScorer(size=self.grown or self.size)
+        return self.made[digest]
+
+    def expected_seconds(self, digest: bytes) -> float:
+        return self.seconds
 
     async def end(self, digest: bytes, error: Exception | None = None) -> None:
         if error is None:
@@ -42,7 +51,8 @@ class Bench:
         self.loads = Loads()
         self.clock = Clock()
         self.residency: Residency[Any] = Residency(capacity)
-        self.host = Host(self.residency, self.loads, clock=self.clock, **limits)  # type: ignore[arg-type]
+        self.rng = random.Random(1)
+        self.host = Host(self.residency, self.loads, clock=self.clock, rng=self.rng, **limits)
 
     def ask(self, key: bytes, deadline: Deadline = NEVER) -> "asyncio.Task[Any]":
         return asyncio.create_task(self.host.lease(key, deadline))
@@ -169,20 +179,9 @@ async def test_a_failure_is_everybodys_and_is_remembered_for_a_while(bench: Benc
             await bench.host.lease(A, NEVER)
         assert caught.value.reason == "ARTIFACT_REFUSED"
     assert bench.loads.begun == [A]
-    bench.clock.advance(5.0)
+    bench.clock.advance(900.0 / 2 * 1.2)
     await bench.make_resident(A)
     assert bench.loads.begun == [A, A]
-
-
-async def test_a_remembered_failure_holds_no_frames(bench: Bench) -> None:
-    for _ in range(2):
-        task = bench.ask(A)
-        await ticks()
-        if not task.done():
-            await bench.loads.end(A, ArtifactRefused("broken"))
-        assert isinstance(task.exception(), ArtifactRefused)
-    _, error = bench.host._refusals[A]
-    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)
 
 
 async def test_one_models_failure_is_not_anothers(bench: Bench) -> None:
@@ -259,12 +258,163 @@ async def test_closing_gives_up_what_loads() -> None:
     assert bench.residency.reserved == 0
 
 
-async def test_the_memory_of_failures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cell.host._MAX_REFUSALS", 2)
-    bench = Bench()
-    for key in (A, B, C):
-        task = bench.ask(key)
-        await ticks()
-        await bench.loads.end(key, NotFound("gone"))
-        assert isinstance(task.exception(), NotFound)
-    assert list(bench.host._refusals) == [B, C]
+async def test_find_answers_at_once_and_counts(bench: Bench) -> None:
+    assert bench.host.find(A, 0.0) is None
+    await bench.make_resident(A)
+    assert bench.host.find(A, 0.0) is bench.loads.made[A]
+    load = bench.host.load()
+    assert (load.requests, load.hits) == (2, 1)
+    assert bench.residency.plan(100).victims == (A,)
+
+
+async def test_what_is_evicted_is_closed() -> None:
+    bench = Bench(capacity=10)
+    await bench.make_resident(A)
+    await bench.make_resident(B)
+    assert (bench.loads.made[A].is_closed, bench.loads.made[B].is_closed) == (True, False)
+
+
+async def test_what_finds_no_place_after_all_is_closed() -> None:
+    bench = Bench(capacity=20)
+    task = bench.ask(A)
+    await ticks()
+    bench.loads.size = 10
+    bench.loads.grown = 30
+    await bench.loads.end(A)
+    assert isinstance(task.exception(), ModelTooLarge)
+    assert bench.loads.made[A].is_closed
+    assert (bench.residency.used, bench.residency.reserved) == (0, 0)
+
+
+async def test_who_is_due_first_loads_first() -> None:
+    bench = Bench(slots=1)
+    running = bench.ask(A)
+    await ticks()
+    late, soon = bench.ask(B, Deadline(bench.clock.now + 1.0)), bench.ask(C, Deadline(bench.clock.now + 0.5))
+    await ticks()
+    await bench.loads.end(A)
+    await bench.loads.end(C)
+    await bench.loads.end(B)
+    assert bench.loads.begun == [A, C, B]
+    for task in (running, late, soon):
+        task.result().release()
+
+
+async def test_a_load_that_cannot_end_in_time_is_refused_at_once_and_done_in_the_background(
+    bench: Bench,
+) -> None:
+    bench.loads.seconds = 0.2
+    with pytest.raises(LoadTooSlow) as caught:
+        await bench.host.lease(A, Deadline(bench.clock.now + 0.1))
+    assert caught.value.retry_after == 0.2
+    assert caught.value.reason == "LOAD_TOO_SLOW"
+    await ticks()
+    await bench.loads.end(A)
+    (await bench.host.lease(A, Deadline(bench.clock.now + 0.1))).release()
+    assert bench.loads.begun == [A]
+
+
+async def test_the_loads_ahead_count_against_the_deadline() -> None:
+    bench = Bench(slots=2)
+    bench.loads.seconds = 0.1
+    tasks = [bench.ask(A), bench.ask(B), bench.ask(C, Deadline(bench.clock.now + 0.2))]
+    await ticks()
+    # Three loads ahead on two slots and its own: 0.25 s.
+    with pytest.raises(LoadTooSlow):
+        await bench.host.lease(D, Deadline(bench.clock.now + 0.24))
+    joins = bench.ask(D, Deadline(bench.clock.now + 0.26))
+    await ticks()
+    for key in (A, B, C, D):
+        await bench.loads.end(key)
+    assert bench.loads.begun == [A, B, C, D]
+    for task in (*tasks, joins):
+        task.result().release()
+
+
+async def test_one_that_joins_a_load_under_way_is_never_refused(bench: Bench) -> None:
+    first = bench.ask(A)
+    await ticks()
+    bench.loads.seconds = 5.0
+    joins = bench.ask(A, Deadline(bench.clock.now + 1.0))
+    await ticks()
+    await bench.loads.end(A)
+    for task in (first, joins):
+        task.result().release()
+
+
+async def test_warming_waits_behind_requests_and_leaves_them_slots() -> None:
+    bench = Bench(slots=2)
+    warms = [asyncio.create_task(bench.host.warm(key)) for key in (A, B)]
+    await ticks()
+    assert bench.loads.begun == [A]
+    request = bench.ask(C)
+    await ticks()
+    assert bench.loads.begun == [A, C]
+    await bench.loads.end(C)
+    request.result().release()
+    await bench.loads.end(A)
+    await bench.loads.end(B)
+    for warm in warms:
+        assert warm.result() is None
+    assert list(bench.residency.digests()) == [C, A, B]
+    assert bench.residency.plan(100).victims == (C, A, B)
+
+
+async def test_a_request_takes_over_a_load_that_waits_in_the_background() -> None:
+    bench = Bench(slots=1)
+    warms = [asyncio.create_task(bench.host.warm(key)) for key in (A, B, C)]
+    await ticks()
+    request = bench.ask(C)
+    await ticks()
+    await bench.loads.end(A)
+    assert bench.loads.begun == [A, C]
+    await bench.loads.end(C)
+    request.result().release()
+    await bench.loads.end(B)
+    assert all(warm.done() for warm in warms)
+
+
+async def test_a_request_that_leaves_a_warming_load_does_not_end_it() -> None:
+    bench = Bench(slots=1)
+    running = bench.ask(A)
+    warm = asyncio.create_task(bench.host.warm(B))
+    await ticks()
+    request = bench.ask(B)
+    await ticks()
+    request.cancel()
+    await ticks()
+    await bench.loads.end(A)
+    running.result().release()
+    await bench.loads.end(B)
+    assert warm.result() is None
+
+
+async def test_warming_what_is_resident_does_nothing(bench: Bench) -> None:
+    await bench.make_resident(A)
+    await bench.host.warm(A)
+    assert bench.loads.begun == [A]
+
+
+async def test_warming_says_what_failed_and_keeps_it(bench: Bench) -> None:
+    warm = asyncio.create_task(bench.host.warm(A))
+    await ticks()
+    await bench.loads.end(A, ArtifactRefused("broken"))
+    with pytest.raises(ArtifactRefused):
+        warm.result()
+    with pytest.raises(ArtifactRefused):
+        await bench.host.warm(A)
+    assert bench.loads.begun == [A]
+
+
+async def test_closing_before_a_load_took_its_first_step() -> None:
+    bench = Bench(slots=1)
+    tasks = [bench.ask(A), bench.ask(B)]
+    await asyncio.sleep(0)
+    await bench.host.close()
+    await ticks()
+    for task in tasks:
+        with pytest.raises(Unavailable) as caught:
+            task.result()
+        assert caught.value.reason == "STOPPING"
+    with pytest.raises(Unavailable):
+        await bench.host.lease(C, NEVER)

@@ -12,7 +12,9 @@ from support.graphs import matmul, packed
 from cell.diskcache import DiskCache
 from cell.engines import ArtifactRefused, Engines, UnknownEngine
 from cell.engines.onnx import OnnxEngine
+from cell.engines.packed import LINEAR, PackedEngine
 from cell.loader import Loader
+from croupier.artifacts.packers.linear import pack_linear
 from croupier.errors import DataLoss, NotFound, Unavailable
 
 
@@ -25,7 +27,7 @@ class Bench:
         self.rooms: list[int] = []
 
     def loader_with(self, **settings: float) -> Loader:
-        engines = Engines({"onnx": OnnxEngine()})
+        engines = Engines({"onnx": OnnxEngine(), LINEAR: PackedEngine(LINEAR)})
         return Loader(self.store, self.disk, engines, self.threads, **settings)
 
     async def load(self, key: bytes) -> Any:
@@ -35,7 +37,10 @@ class Bench:
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     with ThreadPoolExecutor(2) as threads:
-        yield Bench(MemoryStore(), await DiskCache.open(tmp_path, 2**20, threads), threads)
+        disk = await DiskCache.open(tmp_path, 2**20)
+        await disk.indexed()
+        yield Bench(MemoryStore(), disk, threads)
+        await disk.close()
 
 
 async def test_from_the_store_then_from_the_disk(bench: Bench) -> None:
@@ -52,6 +57,46 @@ async def test_the_store_away_is_no_matter_for_what_is_on_the_disk(bench: Bench)
     await bench.load(key)
     bench.store.failure = Unavailable("away")
     await bench.load(key)
+
+
+async def test_a_small_model_loads_without_a_thread_when_its_file_is_in_memory(
+    bench: Bench, tmp_path: Path, small: Any
+) -> None:
+    key = await bench.store.put(pack_linear(small[0]))
+    await bench.load(key)
+    (file,) = tmp_path.glob("*/*")
+    file.read_bytes()
+    if bench.disk.read_cached(key) is None:
+        pytest.skip("this file system does not read without waiting")
+    bench.threads.shutdown()
+    scorer = await bench.load(key)
+    assert scorer.signature.engine == LINEAR
+    assert bench.rooms == [scorer.resident_bytes] * 2
+    assert bench.store.gets == [key]
+
+
+async def test_a_disk_that_is_not_known_yet_is_tried(bench: Bench, tmp_path: Path) -> None:
+    key = await bench.store.put(packed(matmul()))
+    await bench.load(key)
+    bench.disk = DiskCache(tmp_path, 2**20, bench.threads)
+    bench.loader = bench.loader_with()
+    await bench.load(key)
+    other = await bench.store.put(packed(matmul(), engine="nobody"))
+    with pytest.raises(UnknownEngine):
+        await bench.load(other)
+    assert bench.store.gets == [key, other]
+
+
+async def test_it_says_how_long_a_load_takes(bench: Bench) -> None:
+    key = await bench.store.put(packed(matmul()))
+    assert bench.loader.expected_seconds(key) == 0.0
+    await bench.load(key)
+    other = bench.loader.expected_seconds(digest("in the store"))
+    assert other > 0.0
+    assert bench.loader.expected_seconds(key) == 0.0
+    await bench.load(key)
+    assert bench.loader.expected_seconds(key) > 0.0
+    assert bench.loader.expected_seconds(digest("in the store")) == other
 
 
 async def test_a_corrupt_file_is_fetched_again(bench: Bench, tmp_path: Path) -> None:

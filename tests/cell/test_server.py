@@ -111,7 +111,7 @@ async def test_many_models_at_once_and_every_answer_is_its_own(server: CellServe
 
 
 async def test_models_that_do_not_fit_together_take_turns(tmp_path: Path) -> None:
-    async with open_cell(tmp_path, capacity_bytes=ONE_MODEL) as server:
+    async with open_cell(tmp_path, capacity_bytes=ONE_MODEL, churn_guard=0.0) as server:
         models = [train_small(seed) for seed in range(4)]
         keys = [await server.store.put(artifact) for _, _, artifact in models]
         for number in range(12):
