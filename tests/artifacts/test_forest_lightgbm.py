@@ -95,6 +95,16 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
     ("regression", Y * 0 + 3, {}),
     ("regression", Y, {"num_leaves": 200, "min_data_in_leaf": 1}),
     ("regression", Y, {"extra_trees": True}),
+    ("huber", Y, {"alpha": 0.3}),
+    ("fair", Y, {"fair_c": 2.0}),
+    ("tweedie", POSITIVE, {"tweedie_variance_power": 1.8}),
+    ("poisson", POSITIVE, {"boosting": "dart", "drop_rate": 0.5}),
+    ("multiclassova", CLASSES, {"num_class": 3, "boosting": "rf", **BAGGED}),
+    ("cross_entropy_lambda", SHARE, {"boosting": "rf", **BAGGED}),
+    ("cross_entropy", SHARE, {"zero_as_missing": True}),
+    ("regression", Y, {"reg_sqrt": True, "boosting": "rf", **BAGGED}),
+    ("binary", BINARY, {"boost_from_average": False, "path_smooth": 2.0, "linear_tree": False}),
+    ("quantile", Y, {"use_quantized_grad": True}),
     ("regression", Y, {"monotone_constraints": [1, 0, 0, 0, -1, 0]}),
 ]
 
@@ -126,6 +136,20 @@ def test_categories(options: dict[str, Any]) -> None:
     asserted(booster, rows)
 
 
+def test_several_features_of_many_categories() -> None:
+    random = np.random.default_rng(4)
+    trained = X.copy()
+    trained[:, 1] = random.integers(0, 3, len(X)) * 1000
+    trained[:, 5] = random.integers(0, 5, len(X))
+    label = CLASSES + (trained[:, 1] == 2000)
+    options = {"num_class": 4, "cat_smooth": 1, "max_cat_threshold": 2, "categorical": [1, 5]}
+    booster = train("multiclass", label, trained=trained, **options)
+    rows = edges(5, trained, thresholds(booster))
+    rows[:, 1] = random.choice([0, 1000, 2000, 3000, 1000.5, -1000, 5e9, np.nan], len(rows))
+    rows[:, 5] = random.choice([0, 1, 4, 5, np.nan], len(rows))
+    asserted(booster, rows)
+
+
 def test_categories_one_by_one() -> None:
     trained = X.copy()
     trained[:, 0] = np.random.default_rng(4).integers(0, 4, len(X))
@@ -147,6 +171,31 @@ def test_estimators_bring_their_classes() -> None:
     odd = lightgbm.LGBMClassifier(n_estimators=4, n_jobs=1, verbose=-1).fit(X, BINARY * 5 - 2)
     found = answers(pack_forest(odd), rows)
     np.testing.assert_array_equal(found["label"], odd.predict(rows))
+
+
+def test_what_stopped_early_is_packed_up_to_its_best_iteration() -> None:
+    held_out = lightgbm.Dataset(X[400:], Y[400:], params={"verbose": -1})
+    options = {"objective": "regression", "learning_rate": 0.7, "num_threads": 1, "verbose": -1}
+    booster = lightgbm.train(
+        options,
+        lightgbm.Dataset(X[:400], Y[:400], params={"verbose": -1}),
+        60,
+        valid_sets=[held_out],
+        callbacks=[lightgbm.early_stopping(2, verbose=False)],
+    )
+    assert 0 < booster.best_iteration < 60
+    asserted(booster)
+    model = lightgbm.LGBMRegressor(n_estimators=60, learning_rate=0.7, n_jobs=1, verbose=-1)
+    stop = [lightgbm.early_stopping(2, verbose=False)]
+    model.fit(X[:400], Y[:400], eval_X=X[400:], eval_y=Y[400:], callbacks=stop)
+    rows = edges(6, X, thresholds(model.booster_))
+    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
+
+
+def test_a_ranker() -> None:
+    model = lightgbm.LGBMRanker(n_estimators=5, n_jobs=1, verbose=-1).fit(X, BINARY, group=[20] * 30)
+    rows = edges(6, X, thresholds(model.booster_))
+    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
 
 
 def test_names_are_the_files_or_the_callers() -> None:
@@ -175,7 +224,21 @@ def test_a_feature_of_two_kinds_is_refused() -> None:
 TEXT = train("multiclass", CLASSES, num_class=3, rounds=2).model_to_string()
 
 
-@pytest.mark.parametrize("text", ["", "tree", "tree\nnum_class=1", TEXT.replace("left_child", "left")])
+NO_TREES = "tree\nmax_feature_idx=1\nnum_tree_per_iteration="
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tree",
+        "tree\nnum_class=1",
+        TEXT.replace("left_child", "left"),
+        NO_TREES + "0",
+        NO_TREES + "-1",
+        NO_TREES + "2000000000",
+    ],
+)
 def test_what_is_no_model_is_refused(text: str) -> None:
     with pytest.raises(InvalidArtifact):
         pack_lightgbm(text)

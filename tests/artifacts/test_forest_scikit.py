@@ -1,10 +1,12 @@
 """scikit-learn's answers and ours: forests and boosting of every loss, on rows that try the edges."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
     AdaBoostRegressor,
     ExtraTreesClassifier,
@@ -18,8 +20,14 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LinearRegression
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 from support.forests import Array, answers, data, edges
+from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest
@@ -54,6 +62,13 @@ def asserted(model: Any, rows: Array) -> None:
         np.testing.assert_allclose(found["value"].squeeze(), model.predict(rows), **CLOSE)
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads of OpenMP wait for each other by spinning, which takes seconds on a busy machine."""
+    with threadpool_limits(1):
+        yield
+
+
 SMALL = {"n_estimators": 8, "random_state": 1}
 FINITE: list[tuple[Any, Any]] = [
     (RandomForestRegressor(**SMALL, max_depth=6), Y),
@@ -75,7 +90,22 @@ FINITE: list[tuple[Any, Any]] = [
     (GradientBoostingClassifier(**SMALL), BINARY),
     (GradientBoostingClassifier(**SMALL, loss="exponential"), BINARY),
     (GradientBoostingClassifier(**SMALL), CLASSES),
+    (RandomForestRegressor(**SMALL, max_depth=5, criterion="poisson"), POSITIVE),
+    (RandomForestClassifier(**SMALL, max_depth=5, class_weight="balanced", criterion="entropy"), CLASSES),
+    (RandomForestClassifier(**SMALL, max_leaf_nodes=9), np.array(["low", "mid", "high"])[CLASSES]),
+    (ExtraTreesRegressor(**SMALL, max_depth=4, bootstrap=True), TWO),
+    (RandomForestRegressor(**SMALL, max_depth=5, monotonic_cst=[1, 0, 0, -1, 0, 0]), Y),
+    (DecisionTreeRegressor(max_depth=5), TWO),
+    (DecisionTreeRegressor(), Y),
+    (DecisionTreeClassifier(max_depth=4, ccp_alpha=0.01), BINARY),
+    (ExtraTreeRegressor(max_depth=5, random_state=1), Y),
+    (ExtraTreeClassifier(max_depth=5, random_state=1), CLASSES),
+    (GradientBoostingRegressor(**SMALL, init=DummyRegressor(strategy="median"), subsample=0.7), Y),
+    (GradientBoostingClassifier(**SMALL, init="zero"), CLASSES),
+    (GradientBoostingClassifier(**SMALL, init="zero"), BINARY),
+    (GradientBoostingClassifier(**SMALL, init=DummyClassifier(strategy="prior")), BINARY),
     (IsolationForest(**SMALL), None),
+    (IsolationForest(**SMALL, max_samples=1.0, contamination=0.2, bootstrap=True), None),
     (IsolationForest(**SMALL, max_features=0.5, max_samples=60), None),
 ]
 
@@ -108,21 +138,26 @@ def test_missing_values(model: Any, label: Any, trained: Array) -> None:
 
 
 HISTOGRAM = {"max_iter": 6, "min_samples_leaf": 5, "random_state": 1}
+STOPPING = {"max_iter": 90, "early_stopping": True, "n_iter_no_change": 1, "learning_rate": 0.9}
 
 
-@pytest.mark.parametrize(
-    ("model", "label"),
-    [
-        (HistGradientBoostingRegressor(**HISTOGRAM), Y),
-        (HistGradientBoostingRegressor(**HISTOGRAM, loss="absolute_error"), Y),
-        (HistGradientBoostingRegressor(**HISTOGRAM, loss="quantile", quantile=0.8), Y),
-        (HistGradientBoostingRegressor(**HISTOGRAM, loss="poisson"), POSITIVE),
-        (HistGradientBoostingRegressor(**HISTOGRAM, loss="gamma"), POSITIVE),
-        (HistGradientBoostingClassifier(**HISTOGRAM), BINARY),
-        (HistGradientBoostingClassifier(**HISTOGRAM), CLASSES),
-    ],
-    ids=named,
-)
+HISTOGRAMS: list[tuple[Any, Any]] = [
+    (HistGradientBoostingRegressor(**HISTOGRAM), Y),
+    (HistGradientBoostingRegressor(**HISTOGRAM, loss="absolute_error"), Y),
+    (HistGradientBoostingRegressor(**HISTOGRAM, loss="quantile", quantile=0.8), Y),
+    (HistGradientBoostingRegressor(**HISTOGRAM, loss="poisson"), POSITIVE),
+    (HistGradientBoostingRegressor(**HISTOGRAM, loss="gamma"), POSITIVE),
+    (HistGradientBoostingRegressor(**HISTOGRAM, monotonic_cst=[1, 0, 0, -1, 0, 0]), Y),
+    (HistGradientBoostingRegressor(**HISTOGRAM, interaction_cst="pairwise", max_features=0.5), Y),
+    (HistGradientBoostingRegressor(**STOPPING), Y),
+    (HistGradientBoostingClassifier(**STOPPING), CLASSES),
+    (HistGradientBoostingClassifier(**HISTOGRAM), np.array(["low", "high"])[BINARY]),
+    (HistGradientBoostingClassifier(**HISTOGRAM), BINARY),
+    (HistGradientBoostingClassifier(**HISTOGRAM), CLASSES),
+]
+
+
+@pytest.mark.parametrize(("model", "label"), HISTOGRAMS, ids=named)
 def test_histogram_gradient_boosting(model: Any, label: Any) -> None:
     model.fit(HOLES, label)
     asserted(model, edges(3, HOLES, thresholds(model)))
@@ -147,6 +182,26 @@ def test_categories_seen_unseen_and_between(hole: float) -> None:
         asserted(model, rows)
 
 
+@pytest.mark.parametrize("label", [BINARY, CLASSES])
+def test_categories_of_a_data_frame(label: Array) -> None:
+    import pandas
+
+    frame = pandas.DataFrame(HOLES.astype(np.float64), columns=list("abcdef"))
+    codes = np.random.default_rng(4).integers(0, 6, len(X))
+    frame["c"] = pandas.Categorical(codes * 3)
+    label = np.where(codes == 4, label.max(), label)
+    model = HistGradientBoostingClassifier(**HISTOGRAM, categorical_features="from_dtype").fit(frame, label)
+    assert any(tree.nodes["is_categorical"].any() for each in model._predictors for tree in each)
+    rows = edges(5, HOLES, thresholds(model))
+    rows[:, 2] = np.random.default_rng(5).choice([0, 3, 6, 9, 12, 15, 1, 18, np.nan], len(rows))
+    found = answers(pack_forest(model), rows)
+    wide = pandas.DataFrame(rows.astype(np.float64), columns=list("abcdef"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wide["c"] = pandas.Categorical(wide["c"])
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(wide), **CLOSE)
+
+
 def test_what_cannot_be_packed_is_refused_by_name() -> None:
     def refused(model: Any) -> str:
         with pytest.raises(InvalidArtifact) as caught:
@@ -157,6 +212,8 @@ def test_what_cannot_be_packed_is_refused_by_name() -> None:
     assert "not fitted" in refused(RandomForestRegressor())
     first = GradientBoostingRegressor(n_estimators=2, init=LinearRegression()).fit(X, Y)
     assert "LinearRegression" in refused(first)
+    chance = DummyClassifier(strategy="stratified")
+    assert "random" in refused(GradientBoostingClassifier(n_estimators=2, init=chance).fit(X, BINARY))
     several = RandomForestClassifier(**SMALL).fit(X, np.stack([BINARY, CLASSES], axis=1))
     assert "several targets" in refused(several)
     halves = X.copy()

@@ -86,15 +86,67 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
     ("reg:squarederror", Y, {"grow_policy": "lossguide", "max_leaves": 60, "max_depth": 0}),
     ("reg:squarederror", Y * 1e6, {"base_score": 1e6}),
     ("reg:squarederror", Y * 0, {}),
+    ("reg:linear", Y, {}),
+    ("reg:quantileerror", Y, {"quantile_alpha": 0.7}),
+    ("reg:gamma", POSITIVE, {"base_score": 0.7}),
+    ("count:poisson", POSITIVE, {"base_score": 3.0}),
+    ("survival:aft", POSITIVE, {"aft_loss_distribution": "logistic"}),
+    ("survival:aft", POSITIVE, {"aft_loss_distribution": "extreme", "aft_loss_distribution_scale": 2.0}),
+    ("multi:softprob", CLASSES, {"num_class": 3, "num_parallel_tree": 3, "subsample": 0.6, "rounds": 2}),
+    ("multi:softprob", CLASSES, {"num_class": 3, "multi_strategy": "multi_output_tree"}),
+    (
+        "binary:logistic",
+        np.stack([BINARY, 1 - BINARY], axis=1),
+        {"multi_strategy": "multi_output_tree", "tree_method": "hist"},
+    ),
+    ("count:poisson", POSITIVE, {"booster": "dart", "rate_drop": 0.5, "one_drop": 1}),
+    ("reg:squarederror", Y, {"booster": "dart", "rate_drop": 0.5, "normalize_type": "forest"}),
+    (
+        "binary:logistic",
+        BINARY,
+        {"booster": "dart", "rate_drop": 0.5, "num_parallel_tree": 3, "subsample": 0.6},
+    ),
+    ("reg:squarederror", TWO, {"booster": "dart", "rate_drop": 0.5}),
+    ("reg:squarederror", Y, {"tree_method": "approx", "monotone_constraints": "(1,0,0,-1,0,0)"}),
 ]
 
 
+# XGBoost says of reg:linear that it is an old name.
+@pytest.mark.filterwarnings("ignore:.*reg.linear is now deprecated")
 @pytest.mark.parametrize(("objective", "label", "options"), CASES)
 def test_answers_are_xgboosts(objective: str, label: Any, options: dict[str, Any]) -> None:
     booster = train(objective, label, **options)
     json_, ubjson = (pack_xgboost(bytes(booster.save_raw(form))) for form in ("json", "ubj"))
     assert json_ == ubjson
     asserted(booster, ubjson, rows_for(booster))
+
+
+@pytest.mark.parametrize(
+    ("model", "label"),
+    [
+        (xgboost.XGBRFRegressor(n_estimators=5, n_jobs=1), Y),
+        (xgboost.XGBRFClassifier(n_estimators=5, n_jobs=1), BINARY),
+        (xgboost.XGBRFClassifier(n_estimators=5, n_jobs=1), CLASSES),
+        (xgboost.XGBRegressor(n_estimators=5, n_jobs=1), Y),
+        (xgboost.XGBClassifier(n_estimators=5, n_jobs=1), BINARY),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_estimators(model: Any, label: Array) -> None:
+    model.fit(X, label)
+    rows = rows_for(model.get_booster())
+    found = answers(pack_forest(model), rows)
+    if hasattr(model, "classes_"):
+        np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
+        np.testing.assert_array_equal(found["label"], model.predict(rows))
+    else:
+        np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
+
+
+def test_a_ranker() -> None:
+    model = xgboost.XGBRanker(n_estimators=5, n_jobs=1).fit(X, BINARY, qid=np.arange(len(X)) // 20)
+    rows = rows_for(model.get_booster())
+    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
 
 
 def test_multi_softmax_gives_its_class_as_the_label() -> None:
@@ -105,7 +157,8 @@ def test_multi_softmax_gives_its_class_as_the_label() -> None:
 
 
 @pytest.mark.parametrize("onehot", [1, 100])
-def test_categories(onehot: int) -> None:
+@pytest.mark.parametrize("booster", ["gbtree", "dart"])
+def test_categories(onehot: int, booster: str) -> None:
     random = np.random.default_rng(4)
     trained = X.copy()
     trained[:, 5] = random.integers(0, 70, len(X))
@@ -113,15 +166,16 @@ def test_categories(onehot: int) -> None:
     label = Y + np.isin(trained[:, 5], [1, 2, 33, 64]) * 2
     types = ["q"] * 5 + ["c"]
     matrix = xgboost.DMatrix(trained, label, feature_types=types, enable_categorical=True)
-    options = {"max_depth": 5, "max_cat_to_onehot": onehot, "nthread": 1}
-    booster = xgboost.train(options, matrix, 8)
+    options = {"booster": booster, "max_depth": 5, "max_cat_to_onehot": onehot, "nthread": 1}
+    options |= {"rate_drop": 0.3} if booster == "dart" else {}
+    trees = xgboost.train(options, matrix, 8)
     rows = edges(5, trained, np.zeros(1), infinite=False)
     rows[:, 5] = random.choice([0, 1, 2, 33, 63, 64, 69, 2.5, np.nan], len(rows))
     # What was never seen goes where XGBoost sends it.
     unseen = random.random(len(rows)) < 0.2
     rows[unseen, 5] = random.choice([70, 71, 500, 1e6], unseen.sum())
-    expected = booster.predict(xgboost.DMatrix(rows, feature_types=types, enable_categorical=True))
-    found = answers(pack_forest(booster), rows)
+    expected = trees.predict(xgboost.DMatrix(rows, feature_types=types, enable_categorical=True))
+    found = answers(pack_forest(trees), rows)
     np.testing.assert_allclose(found["value"][:, 0], expected, **CLOSE)
 
 

@@ -7,31 +7,56 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import (
+    ARDRegression,
+    BayesianRidge,
     ElasticNet,
+    ElasticNetCV,
     GammaRegressor,
+    HuberRegressor,
+    Lars,
+    LarsCV,
     Lasso,
+    LassoCV,
+    LassoLars,
+    LassoLarsCV,
+    LassoLarsIC,
     LinearRegression,
     LogisticRegression,
+    LogisticRegressionCV,
+    MultiTaskElasticNet,
+    MultiTaskLasso,
+    OrthogonalMatchingPursuit,
+    PassiveAggressiveClassifier,
+    PassiveAggressiveRegressor,
+    Perceptron,
     PoissonRegressor,
+    QuantileRegressor,
     Ridge,
     RidgeClassifier,
+    RidgeClassifierCV,
+    RidgeCV,
     SGDClassifier,
     SGDRegressor,
+    TheilSenRegressor,
+    TweedieRegressor,
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MaxAbsScaler,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
     PolynomialFeatures,
     RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import LinearSVC
+from sklearn.svm import LinearSVC, LinearSVR
 from support.forests import Array, answers, data
 
 from croupier.artifacts.format import InvalidArtifact, view
@@ -64,33 +89,66 @@ def asserted(model: Any, rows: Array = ROWS) -> None:
 TARGETS = np.stack([Y, 2 - Y], axis=1)
 
 
-@pytest.mark.parametrize(
-    ("model", "label"),
-    [
-        (LinearRegression(), Y),
-        (LinearRegression(fit_intercept=False), TARGETS),
-        (Ridge(), TARGETS),
-        (Lasso(0.01), Y),
-        (ElasticNet(0.01), Y),
-        (SGDRegressor(max_iter=5, random_state=1), Y),
-        (PoissonRegressor(), np.abs(Y)),
-        (GammaRegressor(), np.abs(Y) + 0.1),
-        (LogisticRegression(), BINARY),
-        (LogisticRegression(solver="liblinear"), BINARY * 3),
-        (LogisticRegression(), CLASSES),
-        (OneVsRestClassifier(LogisticRegression()), CLASSES),
-        (OneVsRestClassifier(LogisticRegression()), BINARY),
-        (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), BINARY),
-        (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), CLASSES),
-        (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), BINARY),
-        (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), CLASSES),
-        (SGDClassifier(max_iter=5, random_state=1), BINARY),
-        (LinearSVC(max_iter=50), BINARY),
-        (LinearSVC(max_iter=50), CLASSES - 1),
-        (RidgeClassifier(), np.array(["low", "mid", "high"])[CLASSES]),
-    ],
-    ids=lambda value: type(value).__name__,
-)
+def old(kind: Any, **options: Any) -> Any:
+    """An estimator that scikit-learn means to drop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return kind(**options)
+
+
+CASES: list[tuple[Any, Any]] = [
+    (LinearRegression(), Y),
+    (LinearRegression(fit_intercept=False), TARGETS),
+    (Ridge(), TARGETS),
+    (Lasso(0.01), Y),
+    (ElasticNet(0.01), Y),
+    (SGDRegressor(max_iter=5, random_state=1), Y),
+    (PoissonRegressor(), np.abs(Y)),
+    (GammaRegressor(), np.abs(Y) + 0.1),
+    (TweedieRegressor(power=1.5), np.abs(Y)),
+    (TweedieRegressor(power=0), Y),
+    (TweedieRegressor(power=0, link="log", alpha=100), np.abs(Y) + 0.1),
+    (TweedieRegressor(power=0, link="identity"), Y),
+    (LinearSVR(max_iter=50), Y),
+    (HuberRegressor(), Y),
+    (QuantileRegressor(alpha=0.01, quantile=0.8), Y),
+    (BayesianRidge(), Y),
+    (OrthogonalMatchingPursuit(), TARGETS),
+    (MultiTaskLasso(0.01), TARGETS),
+    (ARDRegression(), Y),
+    (ElasticNetCV(cv=2, alphas=3), Y),
+    (Lars(), Y),
+    (LarsCV(cv=2), Y),
+    (LassoCV(cv=2, alphas=3), Y),
+    (LassoLars(0.01), Y),
+    (LassoLarsCV(cv=2), Y),
+    (LassoLarsIC(), Y),
+    (MultiTaskElasticNet(0.01), TARGETS),
+    (old(PassiveAggressiveRegressor, max_iter=5, random_state=1), Y),
+    (RidgeCV(), TARGETS),
+    (TheilSenRegressor(max_subpopulation=20, random_state=1), Y),
+    (old(PassiveAggressiveClassifier, max_iter=5, random_state=1), CLASSES),
+    (LogisticRegressionCV(Cs=2, cv=2, use_legacy_attributes=False, scoring="accuracy"), CLASSES),
+    (LogisticRegression(), BINARY),
+    (LogisticRegression(solver="liblinear"), BINARY * 3),
+    (LogisticRegression(), CLASSES),
+    (OneVsRestClassifier(LogisticRegression()), CLASSES),
+    (OneVsRestClassifier(LogisticRegression()), BINARY),
+    (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), BINARY),
+    (SGDClassifier(loss="log_loss", max_iter=5, random_state=1), CLASSES),
+    (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), BINARY),
+    (SGDClassifier(loss="modified_huber", max_iter=5, random_state=1), CLASSES),
+    (SGDClassifier(max_iter=5, random_state=1), BINARY),
+    (SGDClassifier(loss="perceptron", max_iter=5, random_state=1), CLASSES),
+    (Perceptron(max_iter=5), CLASSES),
+    (LinearSVC(max_iter=50), BINARY),
+    (RidgeClassifierCV(), BINARY),
+    (LinearSVC(max_iter=50), CLASSES - 1),
+    (RidgeClassifier(), np.array(["low", "mid", "high"])[CLASSES]),
+]
+
+
+@pytest.mark.parametrize(("model", "label"), CASES, ids=lambda value: type(value).__name__)
 def test_answers_are_scikit_learns(model: Any, label: Any) -> None:
     with warnings.catch_warnings():
         # A few iterations are enough here.
@@ -158,6 +216,16 @@ def test_columns_by_name() -> None:
     [
         (GaussianNB(), "GaussianNB"),
         (make_pipeline(PolynomialFeatures(), LinearRegression()), "PolynomialFeatures"),
+        (make_pipeline(SimpleImputer(), LinearRegression()), "SimpleImputer"),
+        (make_pipeline(Normalizer(), LinearRegression()), "Normalizer"),
+        (make_pipeline(FunctionTransformer(np.abs), LinearRegression()), "FunctionTransformer"),
+        (OneVsRestClassifier(LinearSVC()), "OneVsRestClassifier of LinearSVC"),
+        (
+            TransformedTargetRegressor(
+                LinearRegression(), func=np.cbrt, inverse_func=np.exp, check_inverse=False
+            ),
+            "TransformedTargetRegressor",
+        ),
         (make_pipeline(MinMaxScaler(clip=True), LinearRegression()), "clip=True"),
         (make_pipeline(OneHotEncoder(), LinearRegression()), "handle_unknown='error'"),
         (

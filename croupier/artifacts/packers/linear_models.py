@@ -37,8 +37,8 @@ _REGRESSORS = {
     "SGDRegressor",
     "TheilSenRegressor",
 }
-# Their link is the logarithm.
-_LOGARITHMIC = {"GammaRegressor", "PoissonRegressor"}
+# Generalized linear models; the link of the first two is the logarithm, the last one's depends.
+_GENERALIZED = {"GammaRegressor", "PoissonRegressor", "TweedieRegressor"}
 _LOGISTIC = {"LogisticRegression", "LogisticRegressionCV"}
 _DECIDING = {"LinearSVC", "PassiveAggressiveClassifier", "Perceptron", "RidgeClassifier", "RidgeClassifierCV"}
 
@@ -68,8 +68,8 @@ def read_final(model: Any) -> Final:
     kind = type(model).__name__
     if kind in _REGRESSORS:
         return Final(*_weights(model))
-    if kind in _LOGARITHMIC:
-        return Final(*_weights(model), Transformation.EXPONENTIAL)
+    if kind in _GENERALIZED:
+        return Final(*_weights(model), _link(model))
     if kind == "OneVsRestClassifier":
         return _one_vs_rest(model)
     if kind not in _LOGISTIC | _DECIDING | {"SGDClassifier"}:
@@ -91,6 +91,14 @@ def _weights(model: Any) -> tuple[Array, Array]:
     coefficients = np.atleast_2d(coefficients.astype(np.float64))
     intercept = np.broadcast_to(np.ravel(model.intercept_).astype(np.float64), (len(coefficients),))
     return coefficients, intercept
+
+
+def _link(model: Any) -> Transformation:
+    """The inverse of the link; "auto" is the identity for a normal distribution and those below it."""
+    link = getattr(model, "link", "log")
+    if link == "auto":
+        link = "identity" if model.power <= 0 else "log"
+    return Transformation.IDENTITY if link == "identity" else Transformation.EXPONENTIAL
 
 
 def _logistic(model: Any) -> tuple[Transformation, float]:

@@ -26,7 +26,7 @@ _QUIET_NAN = 0x7FC0_0000
 _MAX_SPLITS = 0x40_0000
 _MAX_STEP = 0xFFFF
 _MAX_CATEGORY = 0xFF_FFFF
-_MAX_SUMS = 0xFFFF
+MAX_SUMS = 0xFFFF
 
 
 def encode(ensemble: Ensemble) -> bytes:
@@ -38,8 +38,8 @@ def encode(ensemble: Ensemble) -> bytes:
     sums = len(ensemble.base)
     if not 1 <= ensemble.features <= MAX_FEATURES:
         raise InvalidArtifact(f"a forest of {ensemble.features} features: there may be 1 to {MAX_FEATURES}")
-    if not 1 <= sums <= _MAX_SUMS:
-        raise InvalidArtifact(f"a forest of {sums} outputs: there may be 1 to {_MAX_SUMS}")
+    if not 1 <= sums <= MAX_SUMS:
+        raise InvalidArtifact(f"a forest of {sums} outputs: there may be 1 to {MAX_SUMS}")
     trees = [tree for group in ensemble.groups for tree in group]
     has_vectors = any(tree.value.ndim == 2 for tree in trees)
     vectors, leaf_values = _vectors(trees) if has_vectors else (np.empty((0, sums), "<f4"), _values(trees))

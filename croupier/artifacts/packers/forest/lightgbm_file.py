@@ -37,6 +37,7 @@ from croupier.artifacts.packers.forest.ensemble import (
     Ensemble,
     Tree,
 )
+from croupier.artifacts.packers.forest.layout import MAX_SUMS
 from croupier.artifacts.packers.transformation import Transformation
 
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
@@ -101,6 +102,8 @@ def _read(text: str) -> LightGbm:
         raise InvalidArtifact("this is no LightGBM model file")
     features = int(fields["max_feature_idx"]) + 1
     sums = int(fields["num_tree_per_iteration"])
+    if not 1 <= sums <= MAX_SUMS:
+        raise InvalidArtifact(f"the LightGBM file has {sums} outputs: there may be 1 to {MAX_SUMS}")
     names = tuple(fields.get("feature_names", "").split())
     objective, *options = fields.get("objective", "custom").split() or ["custom"]
     transformation, parameter = _transformation(objective, options)
@@ -194,13 +197,17 @@ def _children(fields: Mapping[str, str], name: str, inner: int) -> Array:
 def _categories(fields: Mapping[str, str], nodes: Array, threshold: Array) -> dict[int, Categories]:
     if not len(nodes):
         return {}
+    # Nodes may share a list, and a damaged file have all of them share the longest.
+    listed: dict[tuple[int, int], Array] = {}
     bounds = list(pairwise(int(bound) for bound in fields["cat_boundaries"].split()))
     words = [int(word) for word in fields["cat_threshold"].split()]
     found = {}
     for node in nodes.tolist():
         begin, end = bounds[int(threshold[node])]
-        bits = np.array(words[begin:end], np.uint32).astype("<u4").view(np.uint8)
-        found[node] = Categories(np.flatnonzero(np.unpackbits(bits, bitorder="little")), is_right=False)
+        if (begin, end) not in listed:
+            bits = np.array(words[begin:end], np.uint32).astype("<u4").view(np.uint8)
+            listed[begin, end] = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
+        found[node] = Categories(listed[begin, end], is_right=False)
     return found
 
 

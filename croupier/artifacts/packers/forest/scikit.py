@@ -101,6 +101,8 @@ def _boosted(model: Any) -> Ensemble:
         raise InvalidArtifact(
             f"gradient boosting that begins with a {type(model.init_).__name__} cannot be packed"
         )
+    if getattr(model.init_, "strategy", "") == "stratified":
+        raise InvalidArtifact("gradient boosting that begins with random numbers cannot be packed")
     rounds = model.estimators_
     # The first prediction is a constant, whatever the row.
     base = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32)).reshape(-1)  # noqa: SLF001
