@@ -12,16 +12,18 @@ import os
 import random
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from cell.arena import Arena
 from cell.batcher import Batcher
 from cell.capacity import default_capacity
 from cell.diskcache import DiskCache
-from cell.engines import Engines, packed
+from cell.engines import Engine, Engines, packed
 from cell.engines import onnx as onnx_engine
 from cell.host import Host
 from cell.journal import Journal
@@ -127,12 +129,16 @@ class CellSettings(ServerSettings, PeerSettings):
 class Cell:
     """The parts of a cell, built and closed in order.
 
-    `start` first; then `address` is where it serves. `stop` drains.
+    `start` first; then `address` is where it serves. `stop` drains. `engines` are further ones, by the name
+    that artifacts give.
     """
 
-    def __init__(self, told: CellSettings, life: Lifecycle) -> None:
+    def __init__(
+        self, told: CellSettings, life: Lifecycle, engines: Mapping[str, Engine] = MappingProxyType({})
+    ) -> None:
         self._told = told
         self._life = life
+        self._engines = engines
         self._stack = AsyncExitStack()
         self._registration: Registration | None = None
         self._membership: asyncio.Task[None] | None = None
@@ -192,6 +198,7 @@ class Cell:
                 onnx_engine.NAME: onnx_engine.OnnxEngine(),
                 packed.FOREST: packed.PackedEngine(packed.FOREST, arena),
                 packed.LINEAR: packed.PackedEngine(packed.LINEAR, arena),
+                **self._engines,
             }
         )
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)

@@ -29,6 +29,7 @@ from pathlib import Path
 
 from cell.engines import lane
 from cell.quarantine import Death, Named, Phase, Quarantine
+from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ _HEAD = struct.Struct("<40sqii8x")
 # Digest, since when in ns, thread, phase, signal.
 _LANE = struct.Struct("<32sqiii12x")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+# Of a model whose digest nobody said.
+_UNNAMED = bytes(DIGEST_BYTES)
 _PHASES = {lane.LOAD: Phase.LOAD, lane.SCORE: Phase.SCORE}
 
 
@@ -152,7 +155,7 @@ def parse(data: bytes, boot: bytes) -> Death | None:
         return None
     named = []
     for digest, since, _, phase, marked in _LANE.iter_unpack(data[_HEAD.size :]):
-        if phase in _PHASES:
+        if phase in _PHASES and digest != _UNNAMED:
             seconds = max(0, beat - since) / 1e9
             named.append(Named(digest, _PHASES[phase], seconds, _name(marked)))
     return Death(tuple(named), _name(number))

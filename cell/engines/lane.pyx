@@ -23,7 +23,8 @@ process sent says nothing about what this thread was doing, and marks no lane.
 **The beat.** A native thread writes the time ten times a second: how long an artifact had been in native code
 when the process was killed is the last beat less its beginning, whoever held the interpreter's lock.
 
-Cost of `enter` and `leave`: 8 ns a job, of which the clock takes 5 (`tests/cell/test_lane.py` has the loop).
+`enter` takes 10 ns, most of it the clock, in a loop over 1,000 digests on a busy machine; 50 trees of depth 5
+took 2.1 µs a row there, rotating over 20,000 models (`python -m bench engines`).
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 
 import onnxruntime
 
-from cell.engines import ArtifactRefused, ScoringFailed
+from cell.engines import ArtifactRefused, ScoringFailed, lane
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx_graph import DecodeError, reads_other_files
 from cell.signature import Arrays, Signature
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
+from croupier.names import DIGEST_BYTES
 
 NAME = "onnx"
 SECTION = "model"
@@ -37,6 +38,8 @@ _LEAST_BASE_BYTES = 32 * 1024
 _PYTHON_BYTES = 5 * 1024
 
 _SEVERITY_ERROR = 3
+# Nobody is blamed by it (`cell/journal.py`).
+_UNNAMED = bytes(DIGEST_BYTES)
 _DATATYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -62,6 +65,7 @@ class OnnxScorer:
     resident_bytes: int
     batchable: bool
     session: onnxruntime.InferenceSession | None
+    digest: bytes = _UNNAMED
 
     def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
         """The named outputs for every row of `inputs`.
@@ -73,7 +77,8 @@ class OnnxScorer:
         if session is None:
             raise ScoringFailed("the model was closed")
         try:
-            values = session.run(list(outputs), dict(inputs))
+            with lane.Naming(self.digest, lane.SCORE):
+                values = session.run(list(outputs), dict(inputs))
         except Exception as error:
             raise ScoringFailed("the model failed on this input") from error
         return dict(zip(outputs, values, strict=True))
@@ -104,9 +109,12 @@ class OnnxEngine:
         """
         model = bytes(_model_of(artifact))
         _check_whole(model)
+        digest = digest or _UNNAMED
+        # Named once it has its turn: who waits for another one's load is no culprit of its end.
         with self._measuring:
             before = self._heap()
-            session = _open(model)
+            with lane.Naming(digest, lane.LOAD):
+                session = _open(model)
             after = self._heap()
         _check_inputs(session, artifact)
         _check_outputs(session, artifact)
@@ -116,6 +124,7 @@ class OnnxEngine:
             self._resident_bytes(artifact, measured),
             _is_batchable(session),
             session,
+            digest,
         )
 
     def _resident_bytes(self, artifact: Artifact, measured: int | None) -> int:

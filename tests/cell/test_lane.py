@@ -8,10 +8,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 from support.crashing import named
+from support.graphs import matmul
 
+from cell.arena import Arena
 from cell.engines import lane
+from cell.engines.native import score_joined
+from cell.engines.onnx import OnnxEngine
+from cell.engines.packed import LINEAR, PackedEngine
+from croupier.artifacts.format import Artifact, view
+from croupier.artifacts.packers.linear import pack_linear
+from croupier.artifacts.packers.onnx import pack_onnx
 
 _LANE = struct.Struct("<32sqiii12x")
 
@@ -105,3 +115,54 @@ def test_a_file_is_attached_once(tmp_path: Path) -> None:
     with lane.Naming(named("b"), lane.LOAD), path.open("rb") as file:
         assert named("b") in lane.snapshot()
         assert named("b") not in file.read()
+
+
+def last_named() -> tuple[bytes, int]:
+    """What this thread named last, and whether it still does."""
+    mine = threading.get_native_id()
+    found = [lanes for lanes in _LANE.iter_unpack(lane.snapshot()[64:]) if lanes[2] == mine]
+    ((digest, _, _, phase, _),) = found
+    return digest, phase
+
+
+def packed() -> Artifact:
+    rows = np.random.default_rng(1).normal(size=(50, 3))
+    return view(pack_linear(Ridge().fit(rows, rows.sum(axis=1))))
+
+
+def test_native_engines_name_what_they_load_and_what_they_score() -> None:
+    engine, artifact = PackedEngine(LINEAR, Arena(2**20)), packed()
+    one, two = (engine.load(artifact, named(name)) for name in ("one", "two"))
+    assert last_named() == (named("two"), 0)
+    rows = np.ones((2, 3), np.float32)
+    score_joined([two, one], [1, 1], rows, np.empty((2, 1), np.float32))
+    assert last_named() == (named("one"), 0)
+    two.score({"input": rows}, ["score"])
+    assert last_named() == (named("two"), 0)
+
+
+def test_a_long_score_is_named_for_as_long_as_it_takes() -> None:
+    model = PackedEngine(LINEAR, Arena(2**20)).load(packed(), named("long"))
+    rows, out = np.ones((200_000, 3), np.float32), np.empty((200_000, 1), np.float32)
+    seen = False
+
+    def work() -> None:
+        while not seen:
+            model.score_into(rows, out)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not seen:
+        seen = names().get(named("long")) == lane.SCORE
+    thread.join()
+    assert names() == {}
+
+
+def test_the_onnx_engine_names_too() -> None:
+    artifact = view(pack_onnx(matmul(), features=["x", "y"]))
+    scorer = OnnxEngine().load(artifact, named("onnx"))
+    assert last_named() == (named("onnx"), 0)
+    with lane.Naming(named("other"), lane.LOAD):
+        pass
+    scorer.score({artifact.inputs[0].name: np.ones((1, 2), np.float32)}, [artifact.outputs[0].name])
+    assert last_named() == (named("onnx"), 0)
