@@ -32,7 +32,8 @@ from cell.pipeline import Pipeline
 from cell.policies import POLICIES
 from cell.register import Identity, Registration
 from cell.residency import Residency
-from cell.server import Handlers
+from cell.server import INFER_PATH, Handlers
+from cell.tick import Ticks
 from croupier import settings
 from croupier.client.channels import credentials
 from croupier.client.manager import VersionManagerClient
@@ -168,7 +169,8 @@ class Cell:
         )
         self._stack.push_async_callback(batcher.close)
         pipeline = Pipeline(host, batcher, max_rows=told.max_rows, clock=time.monotonic)
-        services = Handlers(pipeline, lambda: not self._is_draining).add_to(self._server)
+        ticks = Ticks(host, infer_path=INFER_PATH, max_rows=told.max_rows, clock=time.monotonic)
+        services = Handlers(pipeline, ticks, lambda: not self._is_draining).add_to(self._server)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         manager = await self._open_manager()
         self._stack.push_async_callback(self._leave)

@@ -29,11 +29,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from cell.engines import Scorer, ScoringFailed
+from cell.engines import Mixed, Scorer, ScoringFailed
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
-from croupier.errors import DeadlineExceeded, InternalError, Unavailable
+from croupier.errors import DeadlineExceeded, Unavailable
 from croupier.telemetry.metrics import Counter, Histogram
 
 _log = logging.getLogger(__name__)
@@ -45,12 +45,6 @@ _DROPPED = Counter("croupier_cell_dropped_total", "Requests dropped before they 
 _RETRIED = Counter("croupier_cell_split_batches_total", "Batches that failed and were scored one by one")
 
 _RETRY_AFTER = 0.05
-
-
-class Mixed(InternalError):
-    """A batch with rows of two models. A bug of ours, caught before it becomes a wrong answer."""
-
-    reason = "MIXED_BATCH"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

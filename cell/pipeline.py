@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cell import rows, tensors
 from cell.batcher import Batcher
@@ -77,9 +77,14 @@ class Pipeline:
             return _metadata(request, lease.model.signature)
 
     async def predict(
-        self, request: prediction_pb2.PredictRequest, deadline: Deadline
-    ) -> prediction_pb2.PredictResponse:
+        self,
+        request: prediction_pb2.PredictRequest,
+        deadline: Deadline,
+        known: Sequence[bytes | None] = (),
+    ) -> list[bytes]:
         """The results of all items, in their order; an item that fails has its own status.
+
+        Of an item whose result is `known` already, that is taken.
 
         Raises:
             InvalidRequest: no items, or too many.
@@ -93,11 +98,19 @@ class Pipeline:
             raise InvalidRequest(
                 f"{len(request.items)} items are over the limit of {self._max_rows}", field="items"
             )
-        if len(request.items) == 1:
-            results = [await self._result(request.items[0], deadline)]
+        found = [*known] or [None] * len(request.items)
+        missing = [place for place, result in enumerate(found) if result is None]
+        if len(missing) == 1:
+            results = [await self._result(request.items[missing[0]], deadline)]
         else:
-            results = await asyncio.gather(*(self._result(item, deadline) for item in request.items))
-        return prediction_pb2.PredictResponse(results=results)
+            results = await asyncio.gather(
+                *(self._result(request.items[place], deadline) for place in missing)
+            )
+        made = dict(zip(missing, results, strict=True))
+        return [
+            made[place].SerializeToString() if result is None else result
+            for place, result in enumerate(found)
+        ]
 
     async def _result(self, item: prediction_pb2.Item, deadline: Deadline) -> prediction_pb2.Result:
         began = self._clock()

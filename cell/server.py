@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from cell.pipeline import Pipeline
+from cell.tick import Results, Ticks
 from croupier.errors import InvalidRequest, Unimplemented
+from croupier.fields import join_first
 from croupier.transport.context import Context
 from croupier.transport.server import Server
+from croupier.transport.server_session import ServerCall
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
 INFERENCE_SERVICE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PREDICTION_SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
+INFER_PATH = f"/{INFERENCE_SERVICE}/ModelInfer"
+PREDICT_PATH = f"/{PREDICTION_SERVICE}/Predict"
 
 NAME = "croupier-cell"
 
@@ -31,12 +37,15 @@ _Request = TypeVar("_Request", bound=Message)
 class Handlers:
     """The methods of both services; `is_ready` is what ServerReady answers."""
 
-    def __init__(self, pipeline: Pipeline, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, pipeline: Pipeline, ticks: Ticks, is_ready: Callable[[], bool]) -> None:
         self._pipeline = pipeline
+        self._ticks = ticks
         self._is_ready = is_ready
+        self._server: Server
 
     def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
+        self._server = server
 
         def add(
             service: str,
@@ -52,10 +61,17 @@ class Handlers:
         add(INFERENCE_SERVICE, "ServerMetadata", pb.ServerMetadataRequest, self.server_metadata)
         add(INFERENCE_SERVICE, "ModelReady", pb.ModelReadyRequest, self.model_ready)
         add(INFERENCE_SERVICE, "ModelMetadata", pb.ModelMetadataRequest, self.model_metadata)
-        add(INFERENCE_SERVICE, "ModelInfer", pb.ModelInferRequest, self.model_infer)
-        add(PREDICTION_SERVICE, "Predict", prediction_pb2.PredictRequest, self.predict)
+        server.add_batch([INFER_PATH, PREDICT_PATH], self.take)
         server.add_stream(f"/{PREDICTION_SERVICE}/PredictStream", self.predict_stream)
         return [INFERENCE_SERVICE, PREDICTION_SERVICE]
+
+    def take(self, calls: list[ServerCall]) -> None:
+        """Answer a read's predictions at once as far as that goes, and begin the others."""
+        for call, results in self._ticks.answer(calls):
+            if call.path == INFER_PATH:
+                self._server.serve_alone(call, self._infer)
+            else:
+                self._server.serve_alone(call, partial(self._predict, results))
 
     async def server_live(
         self, request: inference_pb2.ServerLiveRequest, context: Context
@@ -82,15 +98,13 @@ class Handlers:
     ) -> inference_pb2.ModelMetadataResponse:
         return await self._pipeline.describe(request, context.deadline)
 
-    async def model_infer(
-        self, request: inference_pb2.ModelInferRequest, context: Context
-    ) -> inference_pb2.ModelInferResponse:
-        return await self._pipeline.infer(request, context.deadline)
+    async def _infer(self, data: bytes, context: Context) -> bytes:
+        request = _parsed(inference_pb2.ModelInferRequest, data)
+        return (await self._pipeline.infer(request, context.deadline)).SerializeToString()
 
-    async def predict(
-        self, request: prediction_pb2.PredictRequest, context: Context
-    ) -> prediction_pb2.PredictResponse:
-        return await self._pipeline.predict(request, context.deadline)
+    async def _predict(self, results: Results, data: bytes, context: Context) -> bytes:
+        request = _parsed(prediction_pb2.PredictRequest, data)
+        return join_first(await self._pipeline.predict(request, context.deadline, results))
 
     async def predict_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for _ in requests:
@@ -102,13 +116,16 @@ def _on_bytes(
     request_type: type[_Request], handler: Callable[[_Request, Context], Awaitable[Message]]
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def serve(data: bytes, context: Context) -> bytes:
-        try:
-            request = request_type.FromString(data)
-        except DecodeError as error:
-            raise InvalidRequest("the request is not a valid protobuf message") from error
-        return (await handler(request, context)).SerializeToString()
+        return (await handler(_parsed(request_type, data), context)).SerializeToString()
 
     return serve
+
+
+def _parsed(request_type: type[_Request], data: bytes) -> _Request:
+    try:
+        return request_type.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequest("the request is not a valid protobuf message") from error
 
 
 def _version() -> str:

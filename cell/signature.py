@@ -14,11 +14,16 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from cell.form import Form, form_of
 from croupier.artifacts.format import Artifact, Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # Tensors by name; the first dimension of each is the row.
 Arrays: TypeAlias = Mapping[str, Array]
+
+
+# Engines whose models are scored from packed bytes.
+_PACKED = {"forest", "linear"}
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -38,6 +43,8 @@ class Signature:
     # Places of the inputs and outputs.
     input_places: Mapping[str, int] = field(repr=False, compare=False)
     output_places: Mapping[str, int] = field(repr=False, compare=False)
+    # How plain requests are filled in and answered; None if there are none.
+    form: Form | None = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, artifact: Artifact) -> Self:
@@ -57,6 +64,7 @@ class Signature:
             _places(artifact.features),
             _places(tensor.name for tensor in artifact.inputs),
             _places(tensor.name for tensor in artifact.outputs),
+            form_of(*parts[1:]) if artifact.engine in _PACKED else None,
         )
         # Two threads may make the same one at the same time; either serves.
         _known[parts] = made

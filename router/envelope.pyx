@@ -17,14 +17,14 @@ read in Python and takes 0.6 µs here, what 32 items ask for took 76 µs and tak
 that is the making of `Ask`, which remembered routes (`routes.pyx`) do without.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint64_t
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memset
 
 from croupier.errors import InvalidRequest
 from croupier.names import parse_version
-from router.fields cimport (
+from croupier.fields cimport (
     I64,
     LEN,
     VARINT,
@@ -33,11 +33,9 @@ from router.fields cimport (
     bytes_of,
     cursor_of,
     next_field,
-    put_head,
-    record_size,
     repeated,
 )
-from router.fields import MalformedMessage
+from croupier.fields import MalformedMessage
 from router.resolve import Ask
 
 cdef enum:
@@ -200,23 +198,6 @@ def append_item(bytes item not None, target):
 def append_versions(bytes response not None, versions):
     """A ModelMetadataResponse with the versions that can be asked for."""
     return response + b"".join([_record(b"\x12", str(version).encode()) for version in versions])
-
-
-def join_first(parts):
-    """A message whose repeated field 1 is `parts`: a PredictRequest's items, a PredictResponse's results."""
-    cdef list all_parts = list(parts)
-    cdef Py_ssize_t size = 0
-    cdef bytes part
-    for part in all_parts:
-        size += record_size(PyBytes_GET_SIZE(part))
-    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
-    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
-    for part in all_parts:
-        size = PyBytes_GET_SIZE(part)
-        out = put_head(out, size)
-        memcpy(out, PyBytes_AS_STRING(part), size)
-        out += size
-    return joined
 
 
 def frame(name, int field, bytes payload not None):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from croupier.errors import CroupierError, InternalError, Unavailable
+from croupier.fields import join_first
 from croupier.transport.status import UNAVAILABLE, code_of, item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
@@ -84,7 +85,7 @@ def stitch(units: list[Unit]) -> Outcome:
     alike = len({(code_of(error), error.message) for error in errors}) == 1
     if len(errors) == len(units) and alike and not isinstance(errors[0], ItemUnavailable):
         return errors[0]
-    return envelope.join_first([_result(unit) for unit in units])
+    return join_first([_result(unit) for unit in units])
 
 
 def _result(unit: Unit) -> bytes:

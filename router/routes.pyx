@@ -23,7 +23,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from croupier.errors import CroupierError
 from router.envelope cimport Names, Text, ask_of, check_text, decoded, read_infer_names, read_item_names
-from router.fields cimport LEN, Cursor, Field, cursor_of, next_field
+from croupier.fields cimport LEN, Cursor, Field, cursor_of, next_field
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, infer_suffix, item_suffix, read_model

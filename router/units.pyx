@@ -14,7 +14,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from croupier.errors import InternalError, Unavailable
-from router.fields cimport put_head, record_size
+from croupier.fields cimport put_head, record_size
 
 
 @cython.final

@@ -33,6 +33,12 @@ class ScoringFailed(InternalError):
     reason = "SCORING_FAILED"
 
 
+class Mixed(InternalError):
+    """Rows that met another model than their own. A bug of ours, caught before it becomes a wrong answer."""
+
+    reason = "MIXED_BATCH"
+
+
 class Scorer(Protocol):
     """One loaded model."""
 

@@ -92,6 +92,11 @@ cdef class Native(Block):
         return self.shape.columns
 
     @property
+    def row_cost(self):
+        """About what a row takes, in nanoseconds."""
+        return self.shape.row_cost
+
+    @property
     def digest(self):
         """The artifact's; zeros where nobody said."""
         return self.digest_bytes[:_DIGEST]

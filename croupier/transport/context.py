@@ -140,15 +140,15 @@ class Context:
         await waiter
 
 
-async def run(call: ServerCall, context: Context) -> None:
-    """Run the handler of `call` to its end, within its deadline, and answer."""
+async def run(call: ServerCall, context: Context, handler: Any) -> None:
+    """Run the handler for `call` to its end, within the call's deadline, and answer."""
     timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
     if timeout is not None and timeout <= 0:
         context.fail(DeadlineExceeded("the deadline has passed"))
         return
     try:
         async with asyncio.timeout(timeout) as limit:
-            await _serve(call, context)
+            await _serve(call, context, handler)
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is not None and not task.cancelling():
@@ -165,8 +165,7 @@ async def run(call: ServerCall, context: Context) -> None:
         context.fail(error)
 
 
-async def _serve(call: ServerCall, context: Context) -> None:
-    handler: Any = call.route.handler
+async def _serve(call: ServerCall, context: Context, handler: Any) -> None:
     if call.route.is_streaming:
         responses: AsyncGenerator[bytes, None] = handler(context.messages(), context)
         async with aclosing(responses):

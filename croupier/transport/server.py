@@ -6,7 +6,7 @@
                      └─ other calls ──▶ a task each (`context.py`)
 
 Obligations of a batch handler: it does not block and does not raise, and each call it gets is answered in
-the end, by `reply` or `fail`, now or later.
+the end, by `reply` or `fail`, now or later, or given to `serve_alone`.
 
 A graceful stop says GOAWAY twice, with a round trip between: calls that were on their way when the client
 heard of it are served all the same, so none is lost. Connections that are older than they may be are
@@ -193,9 +193,17 @@ class Server:
                 call.fail(status.code, status.message, status.details)
 
     def serve(self, call: ServerCall, peer: str) -> None:
-        """Run an ordinary handler in a task of its own."""
+        """Run the handler of an ordinary route."""
+        self._spawn(call, peer, call.route.handler)
+
+    def serve_alone(self, call: ServerCall, handler: UnaryHandler) -> None:
+        """For a batch handler: have one of its calls served by an ordinary handler after all."""
+        self._spawn(call, "", handler)
+
+    def _spawn(self, call: ServerCall, peer: str, handler: Any) -> None:
+        """Run `handler` in a task of its own."""
         context = Context(call, peer)
-        task = asyncio.get_running_loop().create_task(contexts.run(call, context))
+        task = asyncio.get_running_loop().create_task(contexts.run(call, context, handler))
         call.tag = (context, task)
         self._tasks.add(task)
 

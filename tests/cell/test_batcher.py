@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
 
-from cell.batcher import Batcher, Mixed, _Batch, _Job, _run
-from cell.engines import ScoringFailed
+from cell.batcher import Batcher, _Batch, _Job, _run
+from cell.engines import Mixed, ScoringFailed
 from cell.residency import Lease
 from croupier.artifacts.format import Tensor
 from croupier.deadline import NEVER, Deadline

@@ -46,7 +46,11 @@ class Bench:
         self.pipeline = Pipeline(host, batcher, max_rows=4, clock=self.clock)
 
     def predict(self, *items: pb.Item, deadline: Deadline = NEVER) -> "asyncio.Task[pb.PredictResponse]":
-        return asyncio.create_task(self.pipeline.predict(pb.PredictRequest(items=items), deadline))
+        return asyncio.create_task(self.answer(items, deadline))
+
+    async def answer(self, items: tuple[pb.Item, ...], deadline: Deadline) -> pb.PredictResponse:
+        results = await self.pipeline.predict(pb.PredictRequest(items=items), deadline)
+        return pb.PredictResponse(results=map(pb.Result.FromString, results))
 
     def is_in_use(self) -> bool:
         return bool(self.residency._entries[KEY].leases)

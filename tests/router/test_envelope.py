@@ -4,6 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from croupier.errors import InvalidRequest
+from croupier.fields import join_first
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
@@ -120,7 +121,7 @@ def test_items_are_read_as_protobuf_reads_them(first: pb.PredictRequest, second:
 @given(items, items)
 def test_the_last_value_of_an_items_field_wins(first: pb.Item, second: pb.Item) -> None:
     item = first.SerializeToString() + second.SerializeToString()
-    [(_, ask)] = envelope.read_items(envelope.join_first([item]), 1)
+    [(_, ask)] = envelope.read_items(join_first([item]), 1)
     assert ask == asked_by_item(pb.Item.FromString(item))
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support.fakes import digest, generation, model, no_change, view
 
 from croupier.errors import CroupierError, InvalidRequest
+from croupier.fields import MalformedMessage, join_first
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.fields import MalformedMessage
 from router.resolve import Ask, Target, choices, resolve
 from router.route import route
 from router.routes import Route, Routes
@@ -201,14 +201,14 @@ def test_text_that_is_none_makes_the_whole_request_malformed(item: bytes) -> Non
     desk.items(pb.Item(model="price"))
     good = pb.Item(model="price").SerializeToString()
     with pytest.raises(MalformedMessage):
-        desk.routes.items("acme", envelope.join_first([good, item]), 10)
+        desk.routes.items("acme", join_first([good, item]), 10)
 
 
 def test_the_number_of_items_is_looked_at_first() -> None:
     desk = Desk()
     for request, problem in (
         (b"", "no items"),
-        (envelope.join_first([b""] * 11), "11 items, the most is 10"),
+        (join_first([b""] * 11), "11 items, the most is 10"),
     ):
         with pytest.raises(InvalidRequest, match=problem):
             desk.routes.items("acme", request, 10)

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croupier.errors import InternalError, InvalidRequest, Unavailable
+from croupier.fields import join_first
 from protos.prediction.v1 import prediction_pb2 as pb
-from router import envelope
 from router.units import Unit, by_next_cell, join_answers, join_payloads, settle, unsettled, untried
 
 payloads = st.lists(st.one_of(st.binary(max_size=8), st.binary(min_size=120, max_size=300)), max_size=6)
@@ -63,8 +63,8 @@ def test_every_unit_needs_an_outcome() -> None:
 
 @given(payloads)
 def test_payloads_and_answers_are_joined_as_the_envelope_does(parts: list[bytes]) -> None:
-    assert join_payloads([unit(payload=part) for part in parts]) == envelope.join_first(parts)
-    assert join_answers([unit(part) for part in parts]) == envelope.join_first(parts)
+    assert join_payloads([unit(payload=part) for part in parts]) == join_first(parts)
+    assert join_answers([unit(part) for part in parts]) == join_first(parts)
 
 
 def test_without_every_answer_there_is_nothing_to_join() -> None:

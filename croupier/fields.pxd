@@ -24,4 +24,6 @@ cdef bytes bytes_of(Field* field)
 cdef int next_field(Cursor* cursor, Field* field) except -1
 cdef list repeated(bytes data)
 cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil
-cdef uint8_t* put_head(uint8_t* out, Py_ssize_t size) noexcept nogil
+cdef Py_ssize_t varint_size(uint64_t value) noexcept nogil
+cdef uint8_t* put_varint(uint8_t* out, uint64_t value) noexcept nogil
+cdef uint8_t* put_head(uint8_t* out, Py_ssize_t size, int number=*) noexcept nogil

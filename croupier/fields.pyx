@@ -7,6 +7,7 @@ the end of the message, groups included: what is not whole is refused, never rea
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from croupier.errors import InvalidRequest
 
@@ -108,25 +109,50 @@ cdef bint _varint(Cursor* cursor, uint64_t* value) noexcept nogil:
     return False
 
 
-cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil:
-    """The bytes that `size` bytes take as a value of field 1."""
-    cdef Py_ssize_t rest = size, head = 2
-    while rest > 0x7F:
-        rest >>= 7
-        head += 1
-    return head + size
+cdef Py_ssize_t varint_size(uint64_t value) noexcept nogil:
+    cdef Py_ssize_t size = 1
+    while value > 0x7F:
+        value >>= 7
+        size += 1
+    return size
 
 
-cdef uint8_t* put_head(uint8_t* out, Py_ssize_t size) noexcept nogil:
-    """Write what stands before a value of field 1 with `size` bytes; returns where the value goes."""
-    out[0] = 0x0A
-    out += 1
-    while size > 0x7F:
-        out[0] = size & 0x7F | 0x80
-        size >>= 7
+cdef uint8_t* put_varint(uint8_t* out, uint64_t value) noexcept nogil:
+    """Write a number; returns where the next byte goes."""
+    while value > 0x7F:
+        out[0] = value & 0x7F | 0x80
+        value >>= 7
         out += 1
-    out[0] = size
+    out[0] = value
     return out + 1
+
+
+cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil:
+    """The bytes that `size` bytes take as a value of a field whose number is below 16."""
+    return 1 + varint_size(size) + size
+
+
+cdef uint8_t* put_head(uint8_t* out, Py_ssize_t size, int number=1) noexcept nogil:
+    """Write what stands before a value with `size` bytes of field `number`; returns where the value goes."""
+    out[0] = number << 3 | LEN
+    return put_varint(out + 1, size)
+
+
+def join_first(parts):
+    """A message whose repeated field 1 is `parts`: a PredictRequest's items, a PredictResponse's results."""
+    cdef list all_parts = list(parts)
+    cdef Py_ssize_t size = 0
+    cdef bytes part
+    for part in all_parts:
+        size += record_size(PyBytes_GET_SIZE(part))
+    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
+    for part in all_parts:
+        size = PyBytes_GET_SIZE(part)
+        out = put_head(out, size)
+        memcpy(out, PyBytes_AS_STRING(part), size)
+        out += size
+    return joined
 
 
 cdef list repeated(bytes data):

@@ -1,0 +1,25 @@
+from libc.stdint cimport uint8_t
+
+cdef struct Text:
+    const uint8_t* data
+    Py_ssize_t size
+
+cdef class Plain:
+    """What a plain request, or a plain item of one, asks for. The pointers go into `message`."""
+    cdef readonly bytes artifact
+    cdef readonly Py_ssize_t rows
+    cdef bytes message
+    # Float32 values by row; NULL where named features stand in their place.
+    cdef const uint8_t* values
+    # Bytes of them, or of the features.
+    cdef Py_ssize_t size
+    cdef const uint8_t* features
+    # Of a ModelInferRequest: what is echoed, the input's name, and values by row.
+    cdef Text name
+    cdef Text version
+    cdef Text id
+    cdef Text input
+    cdef Py_ssize_t columns
+    cdef bint is_raw
+    # Of an item: the version that is echoed.
+    cdef unsigned long long number

@@ -1,0 +1,368 @@
+"""What is answered within a tick: the same as the general way answers, or left to it."""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+from support.cell_server import infer_request, row_item
+from support.cells import Clock, SumScorer, digest, signature_of
+from support.forests import data
+
+from cell import rows as item_rows
+from cell import tensors
+from cell.engines import Scorer
+from cell.engines.packed import PackedEngine
+from cell.host import Host
+from cell.residency import Residency
+from cell.tick import Ticks
+from croupier.artifacts.format import view
+from croupier.artifacts.packers.forest import pack_forest
+from croupier.artifacts.packers.linear import pack_linear
+from protos.inference.v2 import inference_pb2 as oip
+from protos.prediction.v1 import prediction_pb2 as pb
+
+INFER, PREDICT = "/inference/ModelInfer", "/prediction/Predict"
+X = np.nan_to_num(data(3, rows=60, features=4))
+Y = X[:, 0] + X[:, 1] * X[:, 2]
+CLASSES = np.digitize(Y, [-0.7, 0.7])
+NAMES = ["a", "b", "c", "d"]
+
+
+@functools.cache
+def scorers() -> dict[str, Scorer]:
+    """One model for each way of answering, by name."""
+    forest = functools.partial(RandomForestClassifier, 3, max_depth=3, random_state=1)
+    logistic = functools.partial(LogisticRegression, max_iter=500)
+    packed = {
+        "forest": pack_forest(forest().fit(X, CLASSES), features=NAMES),
+        "numbered": pack_forest(forest().fit(X, np.array([-7, 300, 5])[CLASSES]), features=NAMES),
+        "regression": pack_linear(Ridge().fit(X, Y), features=NAMES),
+        "pair": pack_linear(logistic().fit(X, CLASSES > 0), features=NAMES),
+        "texts": pack_linear(logistic().fit(X, np.array(["x", "y", "z"])[CLASSES]), features=NAMES),
+        "unnamed": pack_linear(Ridge().fit(X, Y)),
+    }
+    return {name: load(each, name) for name, each in packed.items()}
+
+
+def load(artifact: bytes, name: str) -> Scorer:
+    found = view(artifact)
+    return PackedEngine(found.engine).load(found, digest(name))
+
+
+@dataclass
+class Call:
+    """Stands in for a `ServerCall`."""
+
+    path: str
+    request: Any
+    deadline: float = math.inf
+    replies: list[bytes] = field(default_factory=list)
+
+    @property
+    def message(self) -> bytes:
+        return self.request if isinstance(self.request, bytes) else self.request.SerializeToString()
+
+    def reply(self, message: bytes) -> None:
+        self.replies.append(message)
+
+
+class Bench:
+    """Every model is resident under the digest of its name."""
+
+    def __init__(self, **told: Any) -> None:
+        self.clock = Clock()
+        residency: Residency[Scorer] = Residency(10_000_000)
+        models = {**scorers(), "sum": SumScorer(signature=signature_of(features=["a", "b"]))}
+        for name, scorer in models.items():
+            residency.reserve(digest(name), residency.plan(scorer.resident_bytes))
+            residency.admit(digest(name), scorer, scorer.resident_bytes, self.clock())[0].release()
+        self.host = Host(residency, None, clock=self.clock, rng=random.Random(1))  # type: ignore[arg-type]
+        self.ticks = Ticks(self.host, infer_path=INFER, max_rows=20, clock=self.clock, **told)
+
+    def answer(self, *calls: Call) -> list[Any]:
+        """The calls that are left, with what they have."""
+        return self.ticks.answer(calls)  # type: ignore[arg-type]
+
+    def infer(self, request: Any) -> oip.ModelInferResponse | None:
+        call = Call(INFER, request)
+        left = self.answer(call)
+        assert len(left) + len(call.replies) == 1
+        return None if left else oip.ModelInferResponse.FromString(call.replies[0])
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench()
+
+
+def generally(name: str, request: oip.ModelInferRequest) -> oip.ModelInferResponse:
+    """What the general way answers."""
+    scorer = scorers()[name]
+    outputs = tensors.requested_outputs(request, scorer.signature)
+    inputs = tensors.decode(request, scorer.signature, 20)
+    scored = scorer.score(inputs.arrays, [output.name for output in outputs])
+    return tensors.encode(request, outputs, scored)
+
+
+def result_of(name: str, item: pb.Item) -> pb.Result:
+    scorer = scorers()[name]
+    outputs = scorer.signature.outputs
+    scored = scorer.score(item_rows.to_arrays(item, scorer.signature), [output.name for output in outputs])
+    return pb.Result(value=item_rows.to_value(outputs, scored), version=item.version)
+
+
+PLAIN = ["forest", "numbered", "regression", "pair"]
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("count", [1, 20])
+def test_tensors_are_answered_as_the_general_way_does(bench: Bench, name: str, raw: bool, count: int) -> None:
+    request = infer_request(digest(name), X[:count], raw=raw)
+    request.parameters["routing_key"].string_param = "k"
+    request.inputs[0].parameters["binary_data_size"].int64_param = 16
+    assert bench.infer(request) == generally(name, request)
+
+
+def test_what_is_echoed_may_be_absent(bench: Bench) -> None:
+    request = infer_request(digest("pair"), X[:1])
+    for field_name in ("model_name", "model_version", "id"):
+        request.ClearField(field_name)
+    assert bench.infer(request) == generally("pair", request)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_items_are_answered_as_the_general_way_does(bench: Bench, name: str) -> None:
+    named = pb.Item(artifact=digest(name), version=9, entity_id="e", routing_key="k")
+    for place in (2, 0, 3, 1):
+        named.features.features.add(name=NAMES[place], number=float(X[5, place]))
+    items = [row_item(digest(name), X[4]), named, row_item(digest(name), X[5], version=0)]
+    call = Call(PREDICT, pb.PredictRequest(items=items))
+    assert bench.answer(call) == []
+    (reply,) = call.replies
+    assert list(pb.PredictResponse.FromString(reply).results) == [result_of(name, item) for item in items]
+
+
+def test_time_is_told(bench: Bench) -> None:
+    call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])]))
+    moments = iter([1.0, 1.5])
+    ticks = Ticks(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
+    assert ticks.answer([call]) == []  # type: ignore[list-item]
+    assert pb.PredictResponse.FromString(call.replies[0]).results[0].took_us == 500_000
+
+
+def test_calls_of_one_tick_get_their_own_answers(bench: Bench) -> None:
+    requests = [(PLAIN[n % 4], infer_request(digest(PLAIN[n % 4]), X[n : n + 1 + n % 3])) for n in range(40)]
+    calls = [Call(INFER, request) for _, request in requests]
+    assert bench.answer(*calls) == []
+    for (name, request), call in zip(requests, calls, strict=True):
+        assert oip.ModelInferResponse.FromString(call.replies[0]) == generally(name, request)
+
+
+def test_of_many_items_each_goes_its_own_way(bench: Bench) -> None:
+    items = [
+        row_item(digest("texts"), X[0]),
+        row_item(digest("pair"), X[1]),
+        row_item(digest("cold"), X[2]),
+        row_item(digest("pair"), X[3]),
+    ]
+    call = Call(PREDICT, pb.PredictRequest(items=items))
+    ((left, results),) = bench.answer(call)
+    assert left is call
+    assert call.replies == []
+    found = [result and pb.Result.FromString(result) for result in results]
+    assert found == [None, result_of("pair", items[1]), None, result_of("pair", items[3])]
+
+
+def test_what_is_asked_for_is_counted(bench: Bench) -> None:
+    before = bench.host.load()
+    bench.infer(infer_request(digest("pair"), X[:1]))
+    bench.infer(infer_request(digest("cold"), X[:1]))
+    after = bench.host.load()
+    assert (after.requests - before.requests, after.hits - before.hits) == (1, 1)
+
+
+# What is left to the general way.
+
+
+def changed(**changes: Any) -> oip.ModelInferRequest:
+    request = infer_request(digest(changes.pop("name", "pair")), changes.pop("rows", X[:2]))
+    for key, value in changes.items():
+        setattr(request.inputs[0], key, value)
+    return request
+
+
+def outputs_named() -> oip.ModelInferRequest:
+    request = changed()
+    request.outputs.add(name="label")
+    return request
+
+
+def other_input() -> oip.ModelInferRequest:
+    request = changed()
+    request.inputs[0].name = "other"
+    return request
+
+
+def shaped(*shape: int) -> oip.ModelInferRequest:
+    request = changed()
+    request.inputs[0].shape[:] = shape
+    return request
+
+
+def doubled() -> oip.ModelInferRequest:
+    request = changed()
+    request.inputs.append(request.inputs[0])
+    return request
+
+
+def in_both_forms() -> oip.ModelInferRequest:
+    request = changed()
+    request.raw_input_contents.append(X[:2].tobytes())
+    return request
+
+
+NAN_ROW = np.array([[1, np.nan, 1, 1]], np.float32)
+LEFT = {
+    "cold": changed(name="cold"),
+    "no native model": changed(name="sum", rows=X[:2, :2]),
+    "labels are texts": changed(name="texts"),
+    "outputs are named": outputs_named(),
+    "NaN": changed(rows=NAN_ROW),
+    "too many rows": changed(rows=X[:21]),
+    "no rows": shaped(0, 4),
+    "negative rows": shaped(-2, 4),
+    "another width": shaped(4, 2),
+    "one dimension": shaped(8),
+    "three dimensions": shaped(1, 2, 4),
+    "more rows than values": shaped(3, 4),
+    "a product beyond 64 bits": shaped(2**62, 4),
+    "another input": other_input(),
+    "another datatype": changed(datatype="FP64"),
+    "two inputs": doubled(),
+    "both forms": in_both_forms(),
+    "empty": oip.ModelInferRequest(),
+    "malformed": b"\x0a\x05abc",
+    "text that is not UTF-8": changed().SerializeToString() + b"\x1a\x01\xff",
+    "an unknown field": changed().SerializeToString() + b"\x48\x01",
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_what_is_not_plain_is_left(bench: Bench, case: str) -> None:
+    assert bench.infer(LEFT[case]) is None
+
+
+def feature(name: str, number: float) -> pb.Feature:
+    return pb.Feature(name=name, number=number)
+
+
+def features(*found: pb.Feature) -> pb.Item:
+    return pb.Item(artifact=digest("pair"), features=pb.Features(features=found))
+
+
+ALL = [feature(name, 1.0) for name in NAMES]
+LEFT_ITEMS = {
+    "nothing": pb.Item(artifact=digest("pair")),
+    "short row": row_item(digest("pair"), X[0, :3]),
+    "NaN": row_item(digest("pair"), NAN_ROW[0]),
+    "a row for a model without features": row_item(digest("unnamed"), X[0]),
+    "features for it": pb.Item(artifact=digest("unnamed"), features=pb.Features(features=ALL)),
+    "missing": features(*ALL[:3]),
+    "twice": features(*ALL, ALL[0]),
+    "unknown": features(*ALL, feature("e", 1)),
+    "without a value": features(*ALL[:3], pb.Feature(name="d")),
+    "text": features(*ALL[:3], pb.Feature(name="d", text="1")),
+    "too large for float32": features(*ALL[:3], feature("d", 1e300)),
+    "NaN by name": features(*ALL[:3], feature("d", math.nan)),
+    "no artifact": pb.Item(row=pb.Row(values=[1, 2, 3, 4])),
+    "half an artifact": pb.Item(artifact=b"half", row=pb.Row(values=[1, 2, 3, 4])),
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ITEMS)
+def test_items_that_are_not_plain_are_left(bench: Bench, case: str) -> None:
+    call = Call(PREDICT, pb.PredictRequest(items=[LEFT_ITEMS[case]]))
+    assert bench.answer(call) == [(call, [None])]
+
+
+@pytest.mark.parametrize("count", [0, 21])
+def test_too_few_and_too_many_items_are_left(bench: Bench, count: int) -> None:
+    call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])] * count))
+    assert bench.answer(call) == [(call, [])]
+
+
+def test_missing_features_are_nan_where_the_model_takes_them() -> None:
+    import lightgbm
+
+    sets = lightgbm.Dataset(X, Y, feature_name=NAMES, params={"verbose": -1})
+    booster = lightgbm.train({"num_leaves": 4, "verbose": -1, "num_threads": 1}, sets, 2)
+    scorer = load(pack_forest(booster), "missing")
+    bench = Bench()
+    residency = bench.host._residency
+    residency.reserve(digest("missing"), residency.plan(scorer.resident_bytes))
+    residency.admit(digest("missing"), scorer, scorer.resident_bytes, 0.0)
+    item = pb.Item(artifact=digest("missing"), features=pb.Features(features=ALL[:2]))
+    call = Call(PREDICT, pb.PredictRequest(items=[item]))
+    assert bench.answer(call) == []
+    (found,) = pb.PredictResponse.FromString(call.replies[0]).results
+    expected = booster.predict([[1.0, 1.0, math.nan, math.nan]])
+    np.testing.assert_allclose(expected, found.value.outputs[0].numbers.values, rtol=1e-6)
+
+
+def test_who_is_late_is_left(bench: Bench) -> None:
+    call = Call(INFER, changed(), deadline=bench.clock())
+    assert bench.answer(call) == [(call, [])]
+
+
+def test_more_work_than_a_tick_may_be_is_left() -> None:
+    cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
+    bench = Bench(most_nanoseconds=5 * cost)
+    calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 3, 2, 1)]
+    left = bench.answer(*calls)
+    assert [call for call, _ in left] == [calls[1], calls[3]]
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    whole = bytearray(
+        draw(st.sampled_from([changed(), infer_request(digest("pair"), X[:2], raw=True)])).SerializeToString()
+    )
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(whole) - 1))
+        whole[place] = draw(st.integers(0, 255))
+    return bytes(whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole)
+
+
+@settings(max_examples=400, deadline=None)
+@given(mutated())
+def test_a_damaged_request_is_left_or_answered_as_the_general_way_does(sent: bytes) -> None:
+    answered = shared().infer(sent)
+    if answered is not None:
+        request = oip.ModelInferRequest.FromString(sent)
+        np.testing.assert_equal(answered, generally("pair", request))
+
+
+@functools.cache
+def shared() -> Bench:
+    return Bench()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60))
+def test_no_bytes_do_harm(sent: bytes) -> None:
+    bench = shared()
+    assert bench.infer(sent) is None
+    call = Call(PREDICT, sent)
+    for _, results in bench.answer(call):
+        assert set(results) <= {None}
