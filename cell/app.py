@@ -34,6 +34,7 @@ from cell.register import Identity, Registration
 from cell.residency import Residency
 from cell.server import INFER_PATH, Handlers
 from cell.tick import Ticks
+from cell.warm import Warmer, WarmHandlers
 from croupier import settings
 from croupier.client.channels import credentials
 from croupier.client.manager import VersionManagerClient
@@ -171,6 +172,9 @@ class Cell:
         pipeline = Pipeline(host, batcher, max_rows=told.max_rows, clock=time.monotonic)
         ticks = Ticks(host, infer_path=INFER_PATH, max_rows=told.max_rows, clock=time.monotonic)
         services = Handlers(pipeline, ticks, lambda: not self._is_draining).add_to(self._server)
+        warmer = Warmer(host)
+        self._stack.push_async_callback(warmer.close)
+        services += WarmHandlers(host, warmer).add_to(self._server)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         manager = await self._open_manager()
         self._stack.push_async_callback(self._leave)

@@ -88,7 +88,7 @@ class HostLoad:
 class _Flight:
     """One load, queued or under way."""
 
-    __slots__ = ("digest", "is_background", "landed", "seconds", "task", "waiters")
+    __slots__ = ("digest", "group", "is_aged", "is_background", "landed", "seconds", "task", "waiters")
 
     def __init__(self, digest: bytes, seconds: float) -> None:
         self.digest = digest
@@ -102,6 +102,9 @@ class _Flight:
         self.waiters = 0
         # It goes on with no caller waiting.
         self.is_background = False
+        # Whose floor the model counts for, and whether it goes before others unless a request waits for it.
+        self.group: str | None = None
+        self.is_aged = False
 
 
 class Host:
@@ -167,10 +170,11 @@ class Host:
         _MISS.inc()
         return await self._wait(self._join(digest, deadline), deadline)
 
-    async def warm(self, digest: bytes) -> None:
+    async def warm(self, digest: bytes, *, group: str | None = None, aged: bool = False) -> None:
         """Have the model of `digest` resident, loaded when no request waits.
 
-        The caller bounds how many it asks for at a time.
+        `group` is whose floor it counts for; `aged` ones go before all others until they are used. The
+        caller bounds how many it asks for at a time.
 
         Raises:
             What `Loader.load` and `Residency.plan` raise.
@@ -178,11 +182,26 @@ class Host:
         if digest in self._residency:
             return
         self._check(digest, self._clock())
-        flight = self._flights.get(digest) or self._queue_flight(digest)
+        flight = self._flights.get(digest)
+        if flight is None:
+            flight = self._queue_flight(digest)
+            flight.group, flight.is_aged = group, aged
         flight.is_background = True
         self._begin()
         await self._landing(flight, NEVER)
         flight.landed.result()
+
+    def pin(self, digest: bytes) -> None:
+        """As `Residency.pin`."""
+        self._residency.pin(digest)
+
+    def unpin(self, digest: bytes) -> None:
+        """As `Residency.unpin`."""
+        self._residency.unpin(digest)
+
+    def set_floor(self, group: str, floor: int) -> None:
+        """As `Residency.set_floor`."""
+        self._residency.set_floor(group, floor)
 
     def load(self) -> HostLoad:
         """How full and how busy this cell is now."""
@@ -324,7 +343,14 @@ class Host:
         try:
             scorer = await self._loader.load(digest, lambda size: self._make_room(flight, size))
             try:
-                lease, evicted = self._residency.admit(digest, scorer, scorer.resident_bytes, self._clock())
+                lease, evicted = self._residency.admit(
+                    digest,
+                    scorer,
+                    scorer.resident_bytes,
+                    self._clock(),
+                    aged=flight.is_aged and flight.waiters == 0,
+                    group=flight.group,
+                )
             except CroupierError:
                 scorer.close()
                 raise

@@ -39,9 +39,15 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     (errors.InternalError, "this is a fault of the server: its log says more"),
 )
 
+_BY_REASON = {
+    "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
+}
+
 
 def advice(error: errors.CroupierError) -> str:
     """What to do about `error`; empty when its message says so itself."""
+    if error.reason in _BY_REASON:
+        return _BY_REASON[error.reason]
     for kind, sentence in _ADVICE:
         if isinstance(error, kind):
             return sentence

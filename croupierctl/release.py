@@ -41,8 +41,13 @@ def set_release(
         list[str], typer.Option(metavar="LABEL=VERSION", help="Put a label on a version; repeat it.")
     ] = [],  # noqa: B006
     unlabel: Annotated[list[str], typer.Option(metavar="LABEL", help="Take a label away; repeat it.")] = [],  # noqa: B006
+    no_warm: Annotated[
+        bool, typer.Option("--no-warm", help="Move at once; do not have the tenant's cells load it first.")
+    ] = False,
 ) -> None:
     """Move a model's traffic or labels; what is not mentioned stays.
+
+    The tenant's cells load a version that is new in the release before it moves; if one does not, it stays.
 
     Fails with a conflict when somebody else changes the release in the same moment.
     """
@@ -56,6 +61,7 @@ def set_release(
     async def change(manager: VersionManagerClient) -> pb.Release:
         found = await manager.get_model(tenant, model)
         request = _request(found, splits, labels, unlabel)
+        request.skip_warming = no_warm
         return await manager.set_release(request)
 
     _print(ask_manager(change))

@@ -18,10 +18,11 @@ from typing import Any
 
 from croupier import settings
 from croupier.lifecycle import Lifecycle, run
-from croupier.settings import InvalidSettings, ServerSettings, option
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
 from croupier.stores.etcd import Etcd, EtcdConfig
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
+from croupier.transport.client import Channel
 from croupier.transport.grpcio_server import Server
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager.audit import Audit
@@ -32,13 +33,14 @@ from version_manager.publisher import Publisher
 from version_manager.registry import Registry
 from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
 from version_manager.shards import Shards
+from version_manager.warming import Warming
 from version_manager.writer import Writer
 
 PROGRAM = "croupier-version-manager"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManagerSettings(ServerSettings):
+class ManagerSettings(ServerSettings, PeerSettings):
     """What a version manager can be told."""
 
     listen: str = option("127.0.0.1:8400", "host:port to serve on; port 0 picks a free one")
@@ -53,6 +55,9 @@ class ManagerSettings(ServerSettings):
     lease_seconds: float = option(10.0, "after how many silent seconds a cell is taken for gone")
     history: int = option(20_000, "changed things kept for routers that come back")
     max_artifact_bytes: int = option(DEFAULT_MAX_ARTIFACT_BYTES, "largest artifact that is taken")
+    warm_seconds: float = option(
+        10.0, "how long cells may take to load a version before a release moves to it; 0: it does not wait"
+    )
     grace_seconds: float = option(1.0, "how long running requests may take at the end")
 
     @property
@@ -76,6 +81,8 @@ class ManagerSettings(ServerSettings):
         for name in ("lease_seconds", "history", "max_artifact_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
+        if not self.warm_seconds >= 0:
+            raise InvalidSettings("--warm-seconds cannot be below 0")
         self.check_exposure()
 
 
@@ -123,9 +130,13 @@ class VersionManager:
             return False
         writer = Writer(etcd, mirror)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
+        tls = told.peer_tls
+        warming = Warming(mirror, lambda address: Channel(address, tls=tls), told.warm_seconds)
         parts = Parts(
             mirror=mirror,
-            publisher=Publisher(etcd, store, mirror, writer, keys, audit, clock=time.time_ns),
+            publisher=Publisher(
+                etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
+            ),
             shards=Shards(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),

@@ -17,7 +17,7 @@ artifact that is not there. Deleting a version leaves its artifact, which others
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -89,7 +89,7 @@ class Upload:
 
 
 class Publisher:
-    """Writes models. `clock` gives nanoseconds since 1970."""
+    """Writes models. `clock` gives nanoseconds since 1970; `warm` has a tenant's cells load versions."""
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class Publisher:
         audit: Audit,
         *,
         clock: Callable[[], int],
+        warm: Callable[[str, Sequence[Version]], Awaitable[None]] | None = None,
     ) -> None:
         self._etcd = etcd
         self._store = store
@@ -109,6 +110,7 @@ class Publisher:
         self._keys = keys
         self._audit = audit
         self._clock = clock
+        self._warm = warm
 
     async def publish(self, upload: Upload, actor: Actor) -> Version:
         """Make `upload` a version of its model; the version that has these bytes already, if one does.
@@ -154,22 +156,41 @@ class Publisher:
                 remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
 
     async def set_release(
-        self, tenant: str, name: str, wanted: Release, expected: int, actor: Actor
+        self,
+        tenant: str,
+        name: str,
+        wanted: Release,
+        expected: int,
+        actor: Actor,
+        *,
+        skip_warming: bool = False,
     ) -> Release:
         """Serve `wanted`, whose number is replaced by the next one, instead of release `expected`.
 
-        `expected` 0 stands for whatever is served.
+        `expected` 0 stands for whatever is served. The tenant's cells load what is new in it first.
 
         Raises:
             UnknownModel: there is no such model.
             InvalidRequest: the release does not add up, or names versions that are not there.
             StaleRelease: another release than `expected` is served.
+            NotWarm: cells have not loaded what is new.
         """
         self._check_names(tenant, name)
         check_labels(wanted.labels)
         if len(wanted.versions()) > MAX_NAMED_VERSIONS:
             raise InvalidRelease(f"a release names at most {MAX_NAMED_VERSIONS} versions", field="splits")
+        if self._warm is not None and not skip_warming:
+            await self._warm(tenant, await self._new_versions(tenant, name, wanted, expected))
         return await self._writer.settle(lambda: self._set_release(tenant, name, wanted, expected, actor))
+
+    async def _new_versions(self, tenant: str, name: str, wanted: Release, expected: int) -> list[Version]:
+        """What `wanted` names and the release that is served does not; nothing if it will be refused."""
+        stored = await self._read(tenant, name)
+        served = self._effective_release(tenant, name, stored)
+        if expected and expected != (served.number if served else 0):
+            return []
+        new = wanted.versions() - (served.versions() if served else set())
+        return [stored.versions[number] for number in sorted(new) if number in stored.versions]
 
     async def _record(self, upload: Upload, engine: str, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name

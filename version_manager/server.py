@@ -93,7 +93,12 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         wanted = wire.release_from_pb(request, 0)
         with _own_faults():
             release = await self._parts.publisher.set_release(
-                request.tenant, request.name, wanted, request.expected_number, _actor(context)
+                request.tenant,
+                request.name,
+                wanted,
+                request.expected_number,
+                _actor(context),
+                skip_warming=request.skip_warming,
             )
         return wire.release_to_pb(release)
 

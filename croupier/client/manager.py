@@ -81,8 +81,9 @@ class VersionManagerClient:
     async def delete_model(self, tenant: str, name: str) -> None:
         await self._call(self._stub.DeleteModel, pb.DeleteModelRequest(tenant=tenant, name=name))
 
-    async def set_release(self, request: pb.SetReleaseRequest) -> pb.Release:
-        return await self._call(self._stub.SetRelease, request)
+    async def set_release(self, request: pb.SetReleaseRequest, timeout: float = 60.0) -> pb.Release:
+        """Change what is served; cells may take their time to load what is new in it."""
+        return await self._call(self._stub.SetRelease, request, timeout)
 
     async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
         return await self._call(self._stub.Resolve, request)

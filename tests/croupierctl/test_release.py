@@ -79,3 +79,9 @@ def test_a_label_that_is_not_there(run, churn):
 )
 def test_a_wrong_command_line(run, churn, words):
     run("release", "set", "acme", "churn", *words, code=2)
+
+
+def test_a_release_that_waits_for_no_cell(run, churn, manager):
+    run("release", "set", "acme", "churn", 1)
+    run("release", "set", "acme", "churn", 2, "--no-warm")
+    assert [request.skip_warming for request in manager.releases] == [False, True]

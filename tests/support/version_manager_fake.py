@@ -43,6 +43,8 @@ class FakeManager(services.VersionManagerServicer):
         self.previous = 0
         self.cells: list[pb.Cell] = []
         self.failures: list[CroupierError] = []
+        # What SetRelease was asked.
+        self.releases: list[pb.SetReleaseRequest] = []
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -102,6 +104,7 @@ class FakeManager(services.VersionManagerServicer):
 
     @_mapped
     def SetRelease(self, request: pb.SetReleaseRequest) -> pb.Release:
+        self.releases.append(request)
         model = self._model(request)
         if request.expected_number != model.release.number:
             raise Conflict(f"the release is number {model.release.number} by now")

@@ -1,17 +1,19 @@
 """Real processes, hurt in the ways that processes are hurt; callers see none of it."""
 
 import asyncio
+import hashlib
 import signal
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually, publish
+from support.fleet import Wine, eventually, publish, train_wine
 
 from croupier.client import AsyncClient, Client
 from croupier.client.manager import VersionManagerClient
-from croupier.errors import Unavailable
+from croupier.errors import FailedPrecondition, Unavailable
 from croupierctl.stack import Stack
+from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.wire import generation_from_pb
 
@@ -107,3 +109,40 @@ def test_a_restarted_cell_finds_its_models_in_its_disk_cache(stack: Stack, wine:
     assert [path for path in cached if path.is_file()]
     stack.restart(first)
     ask_all(stack, wine, 20)
+
+
+def test_a_release_moves_only_to_a_version_that_the_hand_has_loaded(stack: Stack, wine: Wine) -> None:
+    other = train_wine(1)
+    assert publish(stack, "acme", "moving", wine.artifact) == 1
+    assert publish(stack, "acme", "moving", other.artifact) == 2
+    cell = hand_of(stack, "acme")[1]
+    stack.process(cell).kill()
+    try:
+        with pytest.raises(FailedPrecondition) as caught:
+            release(stack, "moving", 2)
+    finally:
+        stack.restart(cell)
+    assert caught.value.metadata["cells"] == cell
+    eventually(lambda: release(stack, "moving", 2).number == 2, "the release moves")
+    # Nothing is left to load: each cell of the hand answers without an object store and a disk.
+    name = hashlib.sha256(other.artifact).hexdigest()
+    for path in [
+        stack.folder / "objects",
+        *(stack.folder / "cache" / cell for cell in hand_of(stack, "acme")),
+    ]:
+        (path / name[:2] / name).unlink(missing_ok=True)
+    with Client(stack.router, tenant="acme") as client:
+        eventually(lambda: client.predict("moving", wine.rows[0]).version == 2, "the release is routed")
+        for row in range(40):
+            answer = client.predict("moving", wine.rows[row], version=2)
+            assert np.allclose(answer.outputs["probabilities"], other.probabilities[row], atol=1e-4)
+
+
+def release(stack: Stack, name: str, version: int) -> pb.Release:
+    async def call() -> pb.Release:
+        async with VersionManagerClient(stack.manager) as manager:
+            split = pb.Split(version=version, basis_points=10_000)
+            request = pb.SetReleaseRequest(tenant="acme", name=name, splits=[split])
+            return await manager.set_release(request)
+
+    return asyncio.run(call())

@@ -132,7 +132,7 @@ class DeleteModelResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class SetReleaseRequest(_message.Message):
-    __slots__ = ("tenant", "name", "splits", "labels", "expected_number")
+    __slots__ = ("tenant", "name", "splits", "labels", "expected_number", "skip_warming")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -145,12 +145,14 @@ class SetReleaseRequest(_message.Message):
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SKIP_WARMING_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     name: str
     splits: _containers.RepeatedCompositeFieldContainer[Split]
     labels: _containers.ScalarMap[str, int]
     expected_number: int
-    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., expected_number: _Optional[int] = ...) -> None: ...
+    skip_warming: bool
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., expected_number: _Optional[int] = ..., skip_warming: bool = ...) -> None: ...
 
 class ResolveRequest(_message.Message):
     __slots__ = ("tenant", "name", "version", "label", "routing_key")

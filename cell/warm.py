@@ -1,0 +1,156 @@
+"""The service `croupier.cell.v1.Cell`: artifacts that are loaded before anybody asks for them.
+
+A few loads of a call run at a time, in the background of the host; a caller that does not wait for all of
+them is told what is still loading, and the rest goes on. How much may wait so is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from cell.host import Host
+from croupier.errors import InvalidRequest, Unavailable
+from croupier.names import check_digest, check_name
+from croupier.transport.context import Context
+from croupier.transport.server import Server
+from croupier.transport.status import item_status
+from protos.cell.v1 import cell_pb2 as pb
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Cell"].full_name
+
+MOST_ARTIFACTS = 10_000
+_MOST_WAITING = 100_000
+_AT_A_TIME = 8
+_RETRY_AFTER = 1.0
+
+_Request = TypeVar("_Request", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How to load: `group` is whose floor it counts for, `aged` and `pin` as `Residency` has them."""
+
+    group: str | None = None
+    aged: bool = False
+    pin: bool = False
+
+
+class Warmer:
+    """Loads lists of artifacts in the background of `host`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._workers: set[asyncio.Task[None]] = set()
+        # Artifacts whose loads have not ended.
+        self._waiting = 0
+
+    async def warm(
+        self, digests: Sequence[bytes], wish: Wish, seconds: float
+    ) -> dict[bytes, Exception | None]:
+        """Load `digests`; after `seconds`, or when all have ended, what came of each. What is absent goes on.
+
+        Raises:
+            Unavailable: too much is loading so.
+        """
+        wanted = list(dict.fromkeys(digests))
+        if self._waiting + len(wanted) > _MOST_WAITING:
+            raise Unavailable("too many artifacts are being warmed", retry_after=_RETRY_AFTER)
+        self._waiting += len(wanted)
+        results: dict[bytes, Exception | None] = {}
+        left = iter(wanted)
+        workers = [
+            asyncio.create_task(self._work(left, wish, results), name="warm")
+            for _ in range(min(_AT_A_TIME, len(wanted)))
+        ]
+        for worker in workers:
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        if workers:
+            await asyncio.wait(workers, timeout=seconds)
+        return dict(results)
+
+    async def close(self) -> None:
+        """Give up what is not loaded."""
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, left: Iterator[bytes], wish: Wish, results: dict[bytes, Exception | None]) -> None:
+        for digest in left:
+            try:
+                await self._host.warm(digest, group=wish.group, aged=wish.aged)
+                if wish.pin:
+                    self._host.pin(digest)
+                results[digest] = None
+            except Exception as error:  # noqa: BLE001 (it is this artifact's result)
+                results[digest] = error
+            finally:
+                self._waiting -= 1
+
+
+class WarmHandlers:
+    """The methods of the service."""
+
+    def __init__(self, host: Host, warmer: Warmer) -> None:
+        self._host = host
+        self._warmer = warmer
+
+    def add_to(self, server: Server) -> list[str]:
+        """Register the service; returns its name."""
+        server.add_unary(f"/{SERVICE}/Warm", _on_bytes(pb.WarmRequest, self.warm))
+        server.add_unary(f"/{SERVICE}/Unpin", _on_bytes(pb.UnpinRequest, self.unpin))
+        return [SERVICE]
+
+    async def warm(self, request: pb.WarmRequest, context: Context) -> pb.WarmResponse:
+        digests = _digests(request.artifacts)
+        if not 0 <= request.wait_seconds < math.inf:
+            raise InvalidRequest("wait_seconds is a number of seconds", field="wait_seconds")
+        if request.group:
+            check_name(request.group, "group")
+        if request.HasField("floor_bytes"):
+            if not request.group:
+                raise InvalidRequest("a floor is a group's", field="group")
+            self._host.set_floor(request.group, request.floor_bytes)
+        wish = Wish(request.group or None, request.aged, request.pin)
+        results = await self._warmer.warm(digests, wish, request.wait_seconds)
+        return pb.WarmResponse(artifacts=[_warmed(digest, results) for digest in digests])
+
+    async def unpin(self, request: pb.UnpinRequest, context: Context) -> pb.UnpinResponse:
+        for digest in _digests(request.artifacts):
+            self._host.unpin(digest)
+        return pb.UnpinResponse()
+
+
+def _digests(artifacts: Sequence[bytes]) -> list[bytes]:
+    if len(artifacts) > MOST_ARTIFACTS:
+        raise InvalidRequest(f"there may be {MOST_ARTIFACTS} artifacts", field="artifacts")
+    return [check_digest(artifact) for artifact in artifacts]
+
+
+def _warmed(digest: bytes, results: dict[bytes, Exception | None]) -> pb.Warmed:
+    if digest not in results:
+        return pb.Warmed(artifact=digest, state=pb.Warmed.LOADING)
+    error = results[digest]
+    if error is None:
+        return pb.Warmed(artifact=digest, state=pb.Warmed.RESIDENT)
+    return pb.Warmed(artifact=digest, state=pb.Warmed.FAILED, status=item_status(error))
+
+
+def _on_bytes(
+    request_type: type[_Request], handler: Callable[[_Request, Context], Awaitable[Message]]
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def serve(data: bytes, context: Context) -> bytes:
+        try:
+            request = request_type.FromString(data)
+        except DecodeError as error:
+            raise InvalidRequest("the request is not a valid protobuf message") from error
+        return (await handler(request, context)).SerializeToString()
+
+    return serve
