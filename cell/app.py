@@ -21,13 +21,14 @@ from types import MappingProxyType
 
 from cell.arena import Arena
 from cell.batcher import Batcher
-from cell.capacity import default_capacity
+from cell.capacity import FRACTION
 from cell.diskcache import DiskCache
 from cell.engines import Engine, Engines, packed
 from cell.engines import onnx as onnx_engine
 from cell.host import Host
 from cell.journal import Journal
 from cell.loader import Loader
+from cell.memory import Measure, MemoryKeeper, resident_bytes
 from cell.pipeline import Pipeline
 from cell.policies import POLICIES
 from cell.register import Identity, Registration
@@ -66,6 +67,9 @@ class CellSettings(ServerSettings, PeerSettings):
     )
     cache_bytes: int = option(10 * _GIB, "how much of the disk they may take")
     capacity_bytes: int = option(0, "memory for models; 0 for a part of what this process may use")
+    memory_limit_bytes: int = option(
+        0, "what this process may use; 0 for its control group's or the machine's"
+    )
     eviction_policy: str = option("lru", "which model goes when another needs its room", tuple(POLICIES))
     churn_guard: float = option(
         10.0, "times a load's duration that models are safe from it after a use; 0 for not at all"
@@ -122,7 +126,7 @@ class CellSettings(ServerSettings, PeerSettings):
         ):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
-        for name in ("capacity_bytes", "cache_bytes", "churn_guard"):
+        for name in ("capacity_bytes", "memory_limit_bytes", "cache_bytes", "churn_guard"):
             if not getattr(self, name) >= 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()
@@ -197,8 +201,10 @@ class Cell:
         store = await self._stack.enter_async_context(open_store(told.store_url))
         disk = await DiskCache.open(told.folder, told.cache_bytes)
         self._stack.push_async_callback(disk.close)
-        capacity = told.capacity_bytes or default_capacity()
+        measure = Measure.of(told.memory_limit_bytes)
+        capacity = told.capacity_bytes or int(measure.limit * FRACTION)
         arena = Arena(capacity)
+        keeper = MemoryKeeper(measure, capacity, arena, base=resident_bytes())
         engines = Engines(
             {
                 onnx_engine.NAME: onnx_engine.OnnxEngine(),
@@ -207,6 +213,11 @@ class Cell:
                 **self._engines,
             }
         )
+
+        def refuse(digest: bytes) -> None:
+            journal.quarantine.refuse(digest)
+            keeper.check()
+
         loader = Loader(store, disk, engines, threads, fetch_timeout=told.fetch_seconds)
         host = Host(
             Residency(capacity, POLICIES[told.eviction_policy](), guard=told.churn_guard),
@@ -216,9 +227,10 @@ class Cell:
             slots=told.load_slots,
             max_loads=told.max_loads,
             refusal_seconds=told.refusal_seconds,
-            refuse=journal.quarantine.refuse,
+            refuse=refuse,
         )
         self._stack.push_async_callback(host.close)
+        self._life.spawn(keeper.run(host), "memory")
         return host
 
     def _threads(self, count: int, name: str) -> Executor:

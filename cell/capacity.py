@@ -29,14 +29,14 @@ def read_file(path: str) -> str | None:
         return None
 
 
-def default_capacity(read: Read = read_file, fraction: float = FRACTION) -> int:
-    """Bytes of memory for models: `fraction` of the tightest limit."""
-    return int(memory_limit(read) * fraction)
-
-
 def memory_limit(read: Read = read_file) -> int:
     """Bytes that this process may use before the kernel ends it."""
-    return min([_machine(read), *_group_limits(read)])
+    return tightest_limit(read)[0]
+
+
+def tightest_limit(read: Read = read_file) -> tuple[int, str]:
+    """The same, and the folder of the control group that says so; "" for the machine."""
+    return min([(_machine(read), ""), *_group_limits(read)])
 
 
 def _machine(read: Read) -> int:
@@ -47,11 +47,11 @@ def _machine(read: Read) -> int:
     return _UNKNOWN_MACHINE
 
 
-def _group_limits(read: Read) -> Iterator[int]:
+def _group_limits(read: Read) -> Iterator[tuple[int, str]]:
     for file in _group_files(read("/proc/self/cgroup") or ""):
         text = (read(file) or "").strip()
         if text.isdigit() and int(text) < _NO_LIMIT:
-            yield int(text)
+            yield int(text), str(PurePosixPath(file).parent)
 
 
 def _group_files(groups: str) -> Iterator[str]:

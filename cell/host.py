@@ -203,6 +203,17 @@ class Host:
         """As `Residency.set_floor`."""
         self._residency.set_floor(group, floor)
 
+    @property
+    def used(self) -> int:
+        """Bytes of the resident models by the books."""
+        return self._residency.used
+
+    def resize(self, capacity: int) -> int:
+        """Have room for `capacity` bytes of models from now on; how many went for it."""
+        evicted = self._residency.resize(capacity)
+        _evict(evicted)
+        return len(evicted)
+
     def load(self) -> HostLoad:
         """How full and how busy this cell is now."""
         residency = self._residency

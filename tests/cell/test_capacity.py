@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cell.capacity import default_capacity, memory_limit
+from cell.capacity import memory_limit, tightest_limit
 
 MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000 kB\n"
 MACHINE = 16_000_000 * 1024
@@ -54,9 +54,16 @@ def test_a_machine_that_says_nothing() -> None:
     assert memory_limit(lambda _: None) == 2**30
 
 
-def test_a_part_of_the_limit_is_for_models() -> None:
-    assert default_capacity({"/proc/meminfo": MEMINFO}.get, 0.5) == MACHINE // 2
+def test_the_group_that_limits_is_named() -> None:
+    files = {
+        "/proc/meminfo": MEMINFO,
+        "/proc/self/cgroup": "0::/slice/app\n",
+        "/sys/fs/cgroup/slice/app/memory.max": "3000000\n",
+        "/sys/fs/cgroup/slice/memory.max": "2000000\n",
+    }
+    assert tightest_limit(files.get) == (2_000_000, "/sys/fs/cgroup/slice")
+    assert tightest_limit({"/proc/meminfo": MEMINFO}.get) == (MACHINE, "")
 
 
 def test_this_machine_has_memory() -> None:
-    assert default_capacity() > 2**20
+    assert memory_limit() > 2**20
