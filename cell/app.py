@@ -70,7 +70,7 @@ class CellSettings(ServerSettings, PeerSettings):
     memory_limit_bytes: int = option(
         0, "what this process may use; 0 for its control group's or the machine's"
     )
-    eviction_policy: str = option("lru", "which model goes when another needs its room", tuple(POLICIES))
+    eviction_policy: str = option("s3-fifo", "which model goes when another needs its room", tuple(POLICIES))
     churn_guard: float = option(
         10.0, "times a load's duration that models are safe from it after a use; 0 for not at all"
     )

@@ -138,6 +138,16 @@ def test_a_dropped_model_counts_for_its_group_no_more() -> None:
     assert residency.plan(20).victims == (D,)
 
 
+def test_a_group_without_models_and_floor_is_forgotten() -> None:
+    residency = grouped(g=2, h=1)
+    residency.set_floor("h", 10)
+    for key in (A, B, C):
+        residency.drop(key)
+    assert list(residency._floors._groups) == ["h"]
+    residency.set_floor("h", 0)
+    assert not residency._floors._groups
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_who_is_kept_stays_under_every_policy(name: str) -> None:
     residency: Residency[str] = Residency(100, POLICIES[name]())

@@ -104,7 +104,7 @@ class NaiveS3Fifo(Naive):
         while True:
             if self.small and (self.total(self.small) > self.capacity // 10 or not self.main):
                 key = self.small.pop(0)
-                if self.uses[key] < 2:
+                if not self.uses[key]:
                     self.ghosts = [*self.ghosts, key][-8:]
                     return key
                 self.uses[key] = 0
