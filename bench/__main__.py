@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bench import cell as cell_bench
 from bench import demo as demo_bench
 from bench import engines as engines_bench
 from bench import hostile as hostile_bench
@@ -106,6 +107,18 @@ def route(
         raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
     plan = route_bench.Plan(names, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
     if not route_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cell(
+    models: Annotated[int, typer.Option(min=1, help="Resident in the cell.")] = 10_000,
+    requests: Annotated[int, typer.Option(min=10, help="In one closed loop.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
+    json: Json = None,
+) -> None:
+    """One cell on one core beside a plain grpc.aio server: predictions a second, and where the time goes."""
+    if not cell_bench.run(models=models, requests=requests, rounds=rounds, json=json):
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from protos.inference.v2 import inference_pb2
@@ -38,18 +38,25 @@ class Load:
     """Requests that differ by tenant and model alone: request number n is `asks[n % len(asks)]`.
 
     An ask is a tenant and the start of a message, which `rest` completes: the starts of 10,000 messages
-    take little memory however large the messages are. `items` is how many predictions one asks for.
+    take little memory however large the messages are. `items` is how many predictions one asks for. Of a
+    load with `answers` each ask has its own; without, and with None expected, any answer is right.
     """
 
     path: bytes
     asks: Sequence[tuple[bytes, bytes]]
     rest: bytes
-    expected: bytes
+    expected: bytes | None
     items: int = 1
+    answers: Sequence[bytes] = ()
 
     def first(self) -> Load:
         """The same request every time."""
-        return Load(self.path, self.asks[:1], self.rest, self.expected, self.items)
+        return replace(self, asks=self.asks[:1], answers=self.answers[:1])
+
+    def is_answer(self, number: int, answer: bytes) -> bool:
+        """Whether request `number` is answered rightly."""
+        expected = self.answers[number % len(self.answers)] if self.answers else self.expected
+        return expected is None or answer == expected
 
     def message(self, number: int) -> bytes:
         return self.asks[number % len(self.asks)][1] + self.rest

@@ -29,7 +29,9 @@ def wrong_answers(proxy: Proxy, load: Load, requests: int) -> Counter[str]:
                 )
                 for number in numbers
             ]
-            wrong.update(problem for future in under_way if (problem := _problem(future, load.expected)))
+            wrong.update(
+                problem for future in under_way if (problem := _problem(future, load.expected or b""))
+            )
     return wrong
 
 

@@ -41,7 +41,7 @@ async def _run(channel: Channel, load: Load, number: int, messages: int) -> int:
                 await stream.send(message)
             for answered in range(messages):
                 response = await stream.receive()
-                right += response is not None and response.endswith(load.expected)
+                right += response is not None and response.endswith(load.expected or b"")
                 if answered + _WINDOW < messages:
                     await stream.send(message)
             stream.end()

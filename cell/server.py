@@ -7,8 +7,9 @@ prediction API the unary call; a stream is the router's to take apart.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from croupier.fields import join_first
 from croupier.transport.context import Context
 from croupier.transport.server import Server
 from croupier.transport.server_session import ServerCall
+from croupier.transport.turns import turns_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -67,11 +69,17 @@ class Handlers:
 
     def take(self, calls: list[ServerCall]) -> None:
         """Answer a read's predictions at once as far as that goes, and begin the others."""
-        for call, results in self._ticks.answer(calls):
+        left, rest = self._ticks.answer(calls)
+        for call, results in left:
             if call.path == INFER_PATH:
                 self._server.serve_alone(call, self._infer)
             else:
                 self._server.serve_alone(call, partial(self._predict, results))
+        if rest:
+            turns_of(asyncio.get_running_loop()).wait(partial(self._take_rest, rest))
+
+    def _take_rest(self, calls: Sequence[ServerCall]) -> None:
+        self.take([call for call in calls if call.is_open])
 
     async def server_live(
         self, request: inference_pb2.ServerLiveRequest, context: Context

@@ -6,9 +6,10 @@
     run       one native call for all of them
     answer    each by itself, as protobuf; all leave in one write a connection
 
-It happens between two turns of the event loop, so a model that was found stays. What cannot go this way
-(not plain, a cold model, much work, no time left) is handed back, and `pipeline.py` serves it: slower,
-in a task of its own, with the same answer. Of a request with many items each goes its own way.
+It happens between two turns of the event loop, so a model that was found stays. When a tick has become long,
+the calls behind wait for the next one, and other connections have their turn in between. What cannot go this
+way (not plain, a cold model, long work by itself, no time left) is handed back, and `pipeline.py` serves it:
+slower, in a task of its own, with the same answer. Of a request with many items each goes its own way.
 """
 
 from __future__ import annotations
@@ -25,12 +26,27 @@ from croupier.transport.server_session import ServerCall
 
 _ANSWERED = Counter("croupier_cell_tick_rows_total", "Requests and items answered in the tick they came in")
 
-# Of a tick, in nanoseconds by the models' own estimates. Longer work is for a thread: every other connection
-# waits for a tick, and a switch to a thread and back costs some 100 µs.
-MOST_NANOSECONDS = 500_000.0
+# A tick ends when it has so much to score, in nanoseconds by the models' own estimates, and one request with
+# more is for a thread: every other connection waits meanwhile, and a thread costs some 100 µs.
+MOST_NANOSECONDS = 300_000.0
 
 # The results of a PredictRequest by item, each as its bytes; None where there is none yet.
 Results: TypeAlias = list[bytes | None]
+
+
+class _Tick:
+    """What has been taken in: calls with their places in `scoring`, and those that are `left`."""
+
+    __slots__ = ("inferring", "left", "most", "now", "predicting", "scoring")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.scoring = Scoring()
+        # What `scoring` may cost with the call that is taken in now.
+        self.most = 0.0
+        self.inferring: list[tuple[ServerCall, int]] = []
+        self.predicting: list[tuple[ServerCall, list[int]]] = []
+        self.left: list[tuple[ServerCall, Results]] = []
 
 
 class Ticks:
@@ -51,45 +67,60 @@ class Ticks:
         self._clock = clock
         self._most = most_nanoseconds
 
-    def answer(self, calls: Sequence[ServerCall]) -> list[tuple[ServerCall, Results]]:
-        """Answer what can be answered at once; returns the other calls, with the results they have."""
-        now = self._clock()
-        scoring = Scoring()
-        inferring: list[tuple[ServerCall, int]] = []
-        predicting: list[tuple[ServerCall, list[int]]] = []
-        left: list[tuple[ServerCall, Results]] = []
-        for call in calls:
-            if call.deadline <= now:
-                left.append((call, []))
-            elif call.path == self._infer_path:
-                place = self._add(read_infer(call.message), scoring, now)
-                if place < 0:
-                    left.append((call, []))
-                else:
-                    inferring.append((call, place))
-            elif (items := read_items(call.message, self._max_rows)) is None:
-                left.append((call, []))
-            else:
-                predicting.append((call, [self._add(item, scoring, now) for item in items]))
-        if len(scoring):
-            scoring.run()
-            _ANSWERED.inc(len(scoring))
-        for call, place in inferring:
-            call.reply(scoring.infer_answer(place))
-        took_us = int((self._clock() - now) * 1e6)
-        for call, places in predicting:
-            if min(places) < 0:
-                left.append((call, [_result(scoring, place, took_us) for place in places]))
-            else:
-                call.reply(join_first([scoring.item_answer(place, took_us) for place in places]))
-        return left
+    def answer(
+        self, calls: Sequence[ServerCall]
+    ) -> tuple[list[tuple[ServerCall, Results]], Sequence[ServerCall]]:
+        """Answer what can be answered at once.
 
-    def _add(self, plain: Plain | bytes | None, scoring: Scoring, now: float) -> int:
-        """The place of a request or an item in `scoring`; -1 if it cannot be scored there."""
+        Returns the calls that have to go the general way, with the results they have, and those that come
+        with the next tick.
+        """
+        tick = _Tick(self._clock())
+        taken = 0
+        for call in calls:
+            cost = tick.scoring.cost
+            if cost >= self._most:
+                break
+            tick.most = cost + self._most
+            self._take_in(call, tick)
+            taken += 1
+        if len(tick.scoring):
+            tick.scoring.run()
+            _ANSWERED.inc(len(tick.scoring))
+        self._reply(tick)
+        return tick.left, calls[taken:]
+
+    def _take_in(self, call: ServerCall, tick: _Tick) -> None:
+        if call.deadline <= tick.now:
+            tick.left.append((call, []))
+        elif call.path == self._infer_path:
+            place = self._add(read_infer(call.message), tick)
+            if place < 0:
+                tick.left.append((call, []))
+            else:
+                tick.inferring.append((call, place))
+        elif (items := read_items(call.message, self._max_rows)) is None:
+            tick.left.append((call, []))
+        else:
+            tick.predicting.append((call, [self._add(item, tick) for item in items]))
+
+    def _add(self, plain: Plain | bytes | None, tick: _Tick) -> int:
+        """The place of a request or an item among those to score; -1 if it cannot be, or costs too much."""
         if not isinstance(plain, Plain) or plain.rows > self._max_rows:
             return -1
-        scorer = self._host.find(plain.artifact, now)
-        return -1 if scorer is None else scoring.add(plain, scorer, self._most)
+        scorer = self._host.find(plain.artifact, tick.now)
+        return -1 if scorer is None else tick.scoring.add(plain, scorer, tick.most)
+
+    def _reply(self, tick: _Tick) -> None:
+        scoring = tick.scoring
+        for call, place in tick.inferring:
+            call.reply(scoring.infer_answer(place))
+        took_us = int((self._clock() - tick.now) * 1e6)
+        for call, places in tick.predicting:
+            if min(places) < 0:
+                tick.left.append((call, [_result(scoring, place, took_us) for place in places]))
+            else:
+                call.reply(join_first([scoring.item_answer(place, took_us) for place in places]))
 
 
 def _result(scoring: Scoring, place: int, took_us: int) -> bytes | None:

@@ -91,7 +91,9 @@ class Bench:
 
     def answer(self, *calls: Call) -> list[Any]:
         """The calls that are left, with what they have."""
-        return self.ticks.answer(calls)  # type: ignore[arg-type]
+        left, rest = self.ticks.answer(calls)  # type: ignore[arg-type]
+        assert not rest
+        return left
 
     def infer(self, request: Any) -> oip.ModelInferResponse | None:
         call = Call(INFER, request)
@@ -157,7 +159,7 @@ def test_time_is_told(bench: Bench) -> None:
     call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])]))
     moments = iter([1.0, 1.5])
     ticks = Ticks(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
-    assert ticks.answer([call]) == []  # type: ignore[list-item]
+    assert ticks.answer([call]) == ([], [])  # type: ignore[list-item]
     assert pb.PredictResponse.FromString(call.replies[0]).results[0].took_us == 500_000
 
 
@@ -325,12 +327,25 @@ def test_who_is_late_is_left(bench: Bench) -> None:
     assert bench.answer(call) == [(call, [])]
 
 
-def test_more_work_than_a_tick_may_be_is_left() -> None:
+def test_a_tick_that_has_become_long_ends() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=5 * cost)
-    calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 3, 2, 1)]
-    left = bench.answer(*calls)
-    assert [call for call, _ in left] == [calls[1], calls[3]]
+    calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 5, 1, 1)]
+    left, rest = bench.ticks.answer(calls)  # type: ignore[arg-type]
+    assert (left, rest) == ([], calls[2:])
+    assert [len(call.replies) for call in calls] == [1, 1, 0, 0]
+
+
+def test_long_work_by_itself_is_left() -> None:
+    cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
+    bench = Bench(most_nanoseconds=5 * cost)
+    long, short = Call(INFER, changed(rows=X[:6])), Call(INFER, changed(rows=X[:1]))
+    many = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])] * 7))
+    left = bench.answer(long, short, many)
+    assert [(call, [result is None for result in results]) for call, results in left] == [
+        (long, []),
+        (many, [False] * 5 + [True] * 2),
+    ]
 
 
 @st.composite

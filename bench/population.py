@@ -1,0 +1,54 @@
+"""Hundreds of thousands of different forests: a few real ones, each copy with leaves of its own.
+
+Training so many would take days, and no two customers' models are alike in their leaves either way. Trees,
+thresholds and sizes are as they were trained; every leaf is scaled by a factor of its own between 0.9 and
+1.1, drawn from the model's number, so that any process can make model n again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.engine_models import SHAPES, Array, Shape, train_lightgbm
+from croupier.artifacts.format import view
+
+SHAPE = SHAPES["forest-50x5"]
+_SECTION = "forest"
+_NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
+# Where the section's header says how many nodes there are; they are its end.
+_NODES_AT = 20
+
+
+class Population:
+    """Models by number: all of one shape, all different."""
+
+    def __init__(self, shape: Shape = SHAPE) -> None:
+        from croupier.artifacts.packers.forest import pack_forest
+
+        self.booster = train_lightgbm(shape)
+        self._artifact = pack_forest(self.booster)
+        section = bytes(view(self._artifact).section(_SECTION))
+        count = int.from_bytes(section[_NODES_AT : _NODES_AT + 4], "little")
+        self._begin = self._artifact.index(section) + len(section) - count * _NODE.itemsize
+        self._nodes = np.frombuffer(self._artifact, _NODE, count, self._begin)
+        self._leaves = np.flatnonzero(self._nodes["left"] == 0)
+
+    @property
+    def size(self) -> int:
+        """Bytes of one artifact."""
+        return len(self._artifact)
+
+    def artifact(self, number: int) -> bytes:
+        """The packed artifact of model `number`; number 0 is as it was trained."""
+        if not number:
+            return self._artifact
+        nodes = self._nodes.copy()
+        factors = np.random.default_rng(number).uniform(0.9, 1.1, len(self._leaves))
+        nodes["value"][self._leaves] *= factors.astype(np.float32)
+        end = self._begin + nodes.nbytes
+        return b"".join((self._artifact[: self._begin], nodes.tobytes(), self._artifact[end:]))
+
+
+def rows(count: int, shape: Shape = SHAPE) -> Array:
+    """Seeded float32 rows that nothing was trained on."""
+    return np.random.default_rng(17).normal(size=(count, shape.features)).astype(np.float32)
