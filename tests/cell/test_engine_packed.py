@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import hashlib
 import struct
 import tracemalloc
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native, score_joined
 from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from cell.policies import POLICIES
+from cell.residency import Residency
 from croupier.artifacts.format import Artifact, Tensor, pack, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
@@ -237,7 +240,7 @@ def test_models_answer_the_same_after_the_arena_moved_them() -> None:
     arena = Arena(1 << 20, segment_bytes=64 * 1024)
     names = ["boosted", "linear", "vectors"]
     models = [(name, native_of(name, arena)) for name in names for _ in range(100)]
-    expected = {name: np.float32(0) for name in names}
+    expected: dict[str, Array] = {}
     for name in names:
         out = np.empty((5, native_of(name).columns), np.float32)
         native_of(name).score_into(FULL[:5].copy(), out)
@@ -292,7 +295,27 @@ def test_a_model_that_is_closed_while_threads_score_it_goes_when_they_have_ended
     assert (arena.used, arena.committed) == (0, 0)
 
 
-def test_python_keeps_little_of_a_model() -> None:
+@pytest.mark.parametrize("policy", ["lru", "w-tinylfu"])
+def test_python_keeps_at_most_500_bytes_of_a_resident_model(policy: str) -> None:
+    """With the residency's entry, its place there, and the digest."""
+    artifact = view(artifacts()["classes"])
+    arena = Arena(1 << 26)
+    engine, residency = PackedEngine(LINEAR, arena), Residency[Native](1 << 26, POLICIES[policy]())
+    tracemalloc.start()
+    for number in range(10_000):
+        digest = hashlib.sha256(str(number).encode()).digest()
+        model = engine.load(artifact, digest)
+        residency.reserve(digest, residency.plan(model.resident_bytes))
+        residency.admit(digest, model, model.resident_bytes, float(number))[0].release()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 200 < size / 10_000 <= 500
+    # The books say no less.
+    assert residency.used >= arena.used + size
+    assert len(residency) == 10_000
+
+
+def test_python_keeps_little_of_a_scorer() -> None:
     artifact = view(artifacts()["classes"])
     engine = PackedEngine(LINEAR, Arena(1 << 26))
     models = [engine.load(artifact, bytes(32))]
