@@ -200,3 +200,21 @@ def test_a_search_spares_so_many_and_no_more(name: str) -> None:
     residency.reserve(digest("new"), first)
     # The next search goes on where that one ended.
     assert residency.plan(1).victims == (keys[256 + 257],)
+
+
+def test_sieve_goes_on_behind_the_last_of_several_victims() -> None:
+    cell = Cell(Sieve(), 6)
+    cell.ask_all("abcdef")
+    cell.ask("b")
+    # a and c go for it, b between them is spared and not the next then.
+    cell.ask("g", 2)
+    assert cell.would_go(1) == "d"
+
+
+def test_s3_fifo_names_the_last_of_the_main_queue_however_used() -> None:
+    cell = Cell(S3Fifo(), 3)
+    cell.ask_all("abc")
+    cell.ask("a")
+    assert cell.would_go(3) == "bca"
+    cell.ask_all("aaa")
+    assert cell.would_go(3) == "bca"
