@@ -2,12 +2,14 @@
 
 On SIGTERM the cell says that it drains, keeps serving for `drain_seconds` while the routers hear of
 it, lets running requests end, and leaves the registry. Training libraries and the S3 client are
-not imported here: a cell starts in the time that NumPy, grpcio and ONNX Runtime take.
+not imported here; ONNX Runtime is with the first artifact that needs it, and grpcio, in a thread, once the
+cell serves. So a cell starts in the time that the interpreter and NumPy take.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import random
 import sys
@@ -24,8 +26,9 @@ from cell.batcher import Batcher
 from cell.capacity import FRACTION
 from cell.diskcache import DiskCache
 from cell.engines import Engine, Engines, packed
-from cell.engines import onnx as onnx_engine
+from cell.engines.late import LateEngine
 from cell.host import Host
+from cell.hotset import HotSet
 from cell.journal import Journal
 from cell.loader import Loader
 from cell.memory import Measure, MemoryKeeper, resident_bytes
@@ -37,8 +40,6 @@ from cell.server import INFER_PATH, Handlers
 from cell.tick import Ticks
 from cell.warm import Warmer, WarmHandlers
 from croupier import settings
-from croupier.client.channels import credentials
-from croupier.client.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle, run
 from croupier.names import check_name
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
@@ -50,6 +51,7 @@ from croupier.transport.server import Server
 PROGRAM = "croupier-cell"
 
 _GIB = 2**30
+_ONNX = "onnx"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,7 @@ class Cell:
         self._stack = AsyncExitStack()
         self._registration: Registration | None = None
         self._membership: asyncio.Task[None] | None = None
+        self._hot_set: HotSet
         self._is_draining = False
         # Routers are the callers, and cancel what they have hedged or given up: many resets are no attack.
         limits = Limits(reset_burst=100_000, reset_rate=100_000)
@@ -180,12 +183,13 @@ class Cell:
         self._stack.push_async_callback(warmer.close)
         services += WarmHandlers(host, warmer).add_to(self._server)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
-        manager = await self._open_manager()
         self._stack.push_async_callback(self._leave)
         self.address = await self._server.start(told.listen, services)
         self._stack.push_async_callback(self._server.stop, told.grace_seconds)
-        if manager is not None:
-            self._register(manager, host, journal)
+        if told.manager:
+            identity = Identity(told.id, told.zone, told.advertised(self.address), told.weight)
+            self._membership = self._life.spawn(self._belong(identity, host, journal), "registration")
+        self._hot_set.start()
 
     async def stop(self) -> None:
         """Say that this cell drains, let the routers hear it, end what runs, close the parts."""
@@ -207,7 +211,7 @@ class Cell:
         keeper = MemoryKeeper(measure, capacity, arena, base=resident_bytes())
         engines = Engines(
             {
-                onnx_engine.NAME: onnx_engine.OnnxEngine(),
+                _ONNX: LateEngine(_onnx),
                 packed.FOREST: packed.PackedEngine(packed.FOREST, arena),
                 packed.LINEAR: packed.PackedEngine(packed.LINEAR, arena),
                 **self._engines,
@@ -230,32 +234,46 @@ class Cell:
             refuse=refuse,
         )
         self._stack.push_async_callback(host.close)
+        self._hot_set = HotSet(told.folder, host, disk)
+        self._stack.push_async_callback(self._hot_set.close)
         self._life.spawn(keeper.run(host), "memory")
         return host
 
     def _threads(self, count: int, name: str) -> Executor:
         return self._stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix=name))
 
-    async def _open_manager(self) -> VersionManagerClient | None:
-        if not self._told.manager:
-            return None
-        tls = self._told.peer_tls
-        channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
-        return await self._stack.enter_async_context(VersionManagerClient(self._told.manager, channel))
-
-    def _register(self, manager: VersionManagerClient, host: Host, journal: Journal) -> None:
+    async def _belong(self, identity: Identity, host: Host, journal: Journal) -> None:
+        """Be registered, until cancelled."""
         told = self._told
-        identity = Identity(told.id, told.zone, told.advertised(self.address), told.weight)
-        rng = random.Random(os.urandom(16))  # noqa: S311 (jitter)
-        self._registration = Registration(
-            manager, identity, host.load, quarantine=journal.quarantine, lift=journal.lift, rng=rng
-        )
-        self._membership = self._life.spawn(self._registration.run(), "registration")
+        # In a thread, for importing grpcio takes 0.1 s, and nobody waits for this.
+        await asyncio.to_thread(importlib.import_module, "croupier.client.manager")
+        from croupier.client.channels import credentials
+        from croupier.client.manager import VersionManagerClient
+
+        tls = told.peer_tls
+        channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
+        async with VersionManagerClient(told.manager, channel) as manager:
+            self._registration = Registration(
+                manager,
+                identity,
+                host.load,
+                quarantine=journal.quarantine,
+                lift=journal.lift,
+                rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)
+            )
+            await self._registration.run()
 
     async def _leave(self) -> None:
         if self._membership is not None:
             self._membership.cancel()
             await asyncio.wait([self._membership])
+
+
+def _onnx() -> Engine:
+    # ONNX Runtime takes 0.1 s to import.
+    from cell.engines.onnx import OnnxEngine
+
+    return OnnxEngine()
 
 
 async def serve(told: CellSettings, life: Lifecycle) -> None:

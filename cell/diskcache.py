@@ -154,6 +154,10 @@ class DiskCache:
             return None
         return data
 
+    def present(self, digests: Iterable[bytes]) -> list[bytes]:
+        """Those of `digests` that have a file. Runs in a thread."""
+        return [digest for digest in digests if self._path(digest).exists()]
+
     def write(self, digest: bytes, data: bytes) -> bool:
         """Keep `data`, whose digest was checked; whether it is kept. Runs in a thread."""
         if len(data) > self._bound:

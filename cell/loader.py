@@ -3,9 +3,9 @@
 The host decides which loads run, how many at a time, and where the room comes from. A cell needs nobody
 but the object store for this: the digest in the request is the address there. There are three ways:
 
-    small, in the kernel's page cache   all of it on the event loop
+    small, in the kernel's page cache   all of it on the event loop, if its engine only copies
     on the disk                         a thread reads and checks; then the engine
-    in the store                        fetched; a thread keeps it on the disk and checks; then the engine
+    in the store                        fetched; a thread checks and keeps it on the disk; then the engine
 
 A small model of an engine that only copies is loaded on the event loop, any other in a thread. A model of
 16 kB whose file is in the page cache takes 60 µs of the event loop. A thread would take the same time,
@@ -90,6 +90,9 @@ class Loader:
             FailedPrecondition: the artifact is refused, or no engine here loads it.
             And what `make_room` raises.
         """
+        scorer = self.load_now(digest, make_room)
+        if scorer is not None:
+            return scorer
         began = time.perf_counter()
         source = DISK
         checked = await self._from_disk(digest)
@@ -98,17 +101,31 @@ class Loader:
             checked = await self._from_store(digest)
         make_room(checked.room)
         scorer = await self._build(checked, digest)
-        seconds = time.perf_counter() - began
-        self._times.note(source, seconds)
-        _BY_SOURCE[source].observe(seconds)
+        self._measured(source, began)
+        return scorer
+
+    def load_now(self, digest: bytes, make_room: MakeRoom) -> Scorer | None:
+        """The model of `digest` if loading it waits for nothing; None says only that `load` has to.
+
+        Raises:
+            FailedPrecondition: the artifact is refused, or no engine here loads it.
+            And what `make_room` raises.
+        """
+        began = time.perf_counter()
+        data = self._disk.read_cached(digest)
+        if data is None:
+            return None
+        artifact, engine = self._view(data)
+        if not engine.only_copies:
+            return None
+        make_room(engine.estimate(artifact))
+        scorer = engine.load(artifact, digest)
+        self._measured(DISK, began)
         return scorer
 
     async def _from_disk(self, digest: bytes) -> _Checked | None:
         if self._disk.holds(digest) is False:
             return None
-        data = self._disk.read_cached(digest)
-        if data is not None:
-            return self._check(data)
         checked = await self._in_thread(self._read, digest)
         if checked is None:
             self._disk.lost(digest)
@@ -123,9 +140,10 @@ class Loader:
                     data = await self._store.get(digest)
             except TimeoutError as error:
                 raise Unavailable("the object store does not answer", reason="STORE_TIMEOUT") from error
-        if await self._in_thread(self._disk.write, digest, data):
+        checked, is_kept = await self._in_thread(self._check_and_keep, digest, data)
+        if is_kept:
             self._disk.kept(digest, len(data))
-        return self._check(data) if len(data) <= SMALL else await self._in_thread(self._check, data)
+        return checked
 
     async def _build(self, checked: _Checked, digest: bytes) -> Scorer:
         began = time.perf_counter()
@@ -141,13 +159,24 @@ class Loader:
         data = self._disk.read(digest)
         return None if data is None else self._check(data)
 
+    def _check_and_keep(self, digest: bytes, data: bytes) -> tuple[_Checked, bool]:
+        return self._check(data), self._disk.write(digest, data)
+
     def _check(self, data: bytes) -> _Checked:
+        artifact, engine = self._view(data)
+        return _Checked(artifact, engine, engine.estimate(artifact), len(data))
+
+    def _view(self, data: bytes) -> tuple[Artifact, Engine]:
         try:
             artifact = view(data)
         except InvalidArtifact as error:
             raise ArtifactRefused(error.message) from error
-        engine = self._engines.get(artifact.engine)
-        return _Checked(artifact, engine, engine.estimate(artifact), len(data))
+        return artifact, self._engines.get(artifact.engine)
+
+    def _measured(self, source: str, began: float) -> None:
+        seconds = time.perf_counter() - began
+        self._times.note(source, seconds)
+        _BY_SOURCE[source].observe(seconds)
 
     async def _in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)

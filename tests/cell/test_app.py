@@ -28,8 +28,10 @@ Manager = tuple[JoinService, str]
 _HEAVY = (
     "aiobotocore",
     "botocore",
+    "grpc",
     "lightgbm",
     "onnx",
+    "onnxruntime",
     "pandas",
     "scipy",
     "skl2onnx",
@@ -39,7 +41,7 @@ _HEAVY = (
 )
 
 
-def test_a_cell_starts_without_training_libraries_and_the_s3_client() -> None:
+def test_a_cell_starts_without_what_it_does_not_need_to_serve() -> None:
     script = f"import sys, cell.app; print([name for name in {_HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

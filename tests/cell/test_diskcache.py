@@ -249,3 +249,10 @@ async def test_files_are_plain(tmp_path: Path) -> None:
         put(cache, ONE)
     assert stat.S_ISREG(file_of(tmp_path, ONE).stat().st_mode)
     assert [path.name for path in tmp_path.glob("*/*")] == [key(ONE).hex()]
+
+
+async def test_which_of_some_are_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cache:
+        put(cache, ONE)
+        put(cache, TWO)
+        assert cache.present([key(TWO), key(THREE), key(ONE)]) == [key(TWO), key(ONE)]

@@ -7,7 +7,8 @@ import pytest
 from support.cells import Clock, SumScorer, digest, ticks
 
 from cell.engines import ArtifactRefused
-from cell.host import Host, LoadQueueFull, LoadTooSlow
+from cell.flights import LoadQueueFull, LoadTooSlow
+from cell.host import Host
 from cell.residency import ModelTooLarge, NoRoom, Residency
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, NotFound, Unavailable

@@ -161,3 +161,19 @@ async def test_cancelled_while_the_store_answers(bench: Bench) -> None:
     assert task.cancelled()
     bench.store.gate.set()
     await bench.load(key)
+
+
+async def test_only_what_waits_for_nothing_is_loaded_now(bench: Bench, tmp_path: Path, small: Any) -> None:
+    linear = await bench.store.put(pack_linear(small[0]))
+    assert bench.loader.load_now(linear, bench.rooms.append) is None
+    onnx = await bench.store.put(packed(matmul()))
+    for key in (linear, onnx):
+        await bench.load(key)
+    for file in tmp_path.glob("*/*"):
+        file.read_bytes()
+    assert bench.loader.load_now(onnx, bench.rooms.append) is None
+    if bench.disk.read_cached(linear) is None:
+        pytest.skip("this file system does not read without waiting")
+    scorer = bench.loader.load_now(linear, bench.rooms.append)
+    assert scorer is not None
+    assert scorer.signature.engine == LINEAR

@@ -463,3 +463,21 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_hottest_are_named_first_and_no_more_than_asked_for(name: str) -> None:
+    residency: Residency[str] = Residency(100, POLICIES[name]())
+    for now, key in enumerate((A, B, C, D)):
+        residency.reserve(key, residency.plan(10))
+        residency.admit(key, key.hex(), 10, now, aged=key in (C, D))[0].release()
+    residency.pin(A)
+    assert residency.hottest(10) == [A, B, C, D] or residency.hottest(10) == [B, A, C, D]
+    assert residency.hottest(3)[2:] == [C]
+    assert residency.hottest(0) == []
+
+
+def test_the_most_recently_used_is_the_hottest() -> None:
+    residency = filled(10, 10, 10)
+    residency.find(B, 5.0)
+    assert residency.hottest(10) == [B, C, A]
