@@ -84,6 +84,7 @@ class CellSettings(ServerSettings, PeerSettings):
     max_loads: int = option(256, "models loading or waiting to; more are refused")
     max_rows: int = option(1024, "rows or items of one request, and rows of one scoring call")
     max_queued_rows: int = option(65_536, "rows waiting to be scored; more are refused")
+    batch_target_seconds: float = option(0.02, "what one call of an expensive model may take; sizes follow")
     fetch_seconds: float = option(30.0, "how long the object store may take for an artifact")
     refusal_seconds: float = option(
         900.0, "how long a model that its engine refused is refused at once; half as long for one in use"
@@ -125,6 +126,7 @@ class CellSettings(ServerSettings, PeerSettings):
             "max_loads",
             "max_rows",
             "max_queued_rows",
+            "batch_target_seconds",
         ):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
@@ -173,6 +175,7 @@ class Cell:
             workers=told.score_threads,
             max_rows=told.max_rows,
             max_queued_rows=told.max_queued_rows,
+            target_seconds=told.batch_target_seconds,
             clock=time.monotonic,
         )
         self._stack.push_async_callback(batcher.close)

@@ -9,67 +9,58 @@
                  ▼
               one call of a worker thread for many batches, then each caller is answered alone
 
-There is no delay to wait for company: what queued while the workers were busy is the batch. Every
-waiting caller has its own future and its own lease, which ends after its rows were scored, so a
+By default nobody waits for company: what queued while the workers were busy is the batch. A model may
+ask for a delay (`croupier/artifacts/batching.py`): its group is ready when the first of it has waited for
+so long, when it fills a call, or when one of it has no time to wait. How many rows make a call of an
+expensive model is found out (`batchsize.py`); native models take `max_rows`.
+
+Every waiting caller has its own future and its own lease, which ends after its rows were scored, so a
 caller that hangs up changes nothing for the others and no model goes while it is being used.
 
-A batch that fails is scored again one request at a time, so that a culprit harms only itself.
-Rows of a model must not depend on each other: the artifact format's first dimension, the batch,
-says so. Models with a fixed first dimension are scored one request at a time.
+`batch.py` has what is done in a worker thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import TypeAlias
 
-import numpy as np
-
-from cell.engines import Mixed, Scorer, ScoringFailed
+from cell.batch import Job, Scored, cut, expired, run
+from cell.batchsize import BatchSizes
+from cell.engines import Scorer
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
-from croupier.telemetry.metrics import Counter, Histogram
+from croupier.telemetry.metrics import Counter
 
-_log = logging.getLogger(__name__)
-
-_BATCH_ROWS = Histogram(
-    "croupier_cell_batch_rows", "Rows of one scoring call", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
-)
 _DROPPED = Counter("croupier_cell_dropped_total", "Requests dropped before they were scored", ["cause"])
-_RETRIED = Counter("croupier_cell_split_batches_total", "Batches that failed and were scored one by one")
 
 _RETRY_AFTER = 0.05
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    lease: Lease[Scorer]
-    inputs: Arrays
-    rows: int
-    outputs: tuple[str, ...]
-    deadline: Deadline
-    answer: asyncio.Future[Arrays]
+class _Group:
+    """Requests that wait for one artifact; `ready_at` is when it need not wait for more."""
 
+    __slots__ = ("jobs", "most", "ready_at", "rows")
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    digest: bytes
-    jobs: tuple[_Job, ...]
+    def __init__(self, ready_at: float, most: int) -> None:
+        self.jobs: list[Job] = []
+        self.rows = 0
+        # Of one call.
+        self.most = most
+        self.ready_at = ready_at
 
-
-_Outcome: TypeAlias = tuple[_Job, Arrays | Exception]
+    def is_ready(self, now: float) -> bool:
+        return self.rows >= self.most or now >= self.ready_at
 
 
 class Batcher:
     """Scores for many callers in the threads of `pool`, at most `workers` calls at a time.
 
-    A batch has up to `max_rows` rows; more than `max_queued_rows` waiting is overload.
+    A batch has up to `max_rows` rows, of an expensive model no more than keep its call within
+    `target_seconds`; more than `max_queued_rows` waiting is overload.
     """
 
     def __init__(
@@ -80,6 +71,7 @@ class Batcher:
         max_rows: int,
         max_queued_rows: int,
         clock: Callable[[], float],
+        target_seconds: float = 0.02,
     ) -> None:
         self._pool = pool
         self._workers = workers
@@ -87,11 +79,14 @@ class Batcher:
         self._max_queued_rows = max_queued_rows
         self._clock = clock
         # Waiting requests by artifact, the group that has waited longest first.
-        self._groups: dict[bytes, list[_Job]] = {}
+        self._groups: dict[bytes, _Group] = {}
+        self._sizes = BatchSizes(max_rows, target_seconds)
+        # Wakes when the next group that waits for company is ready.
+        self._timer: asyncio.TimerHandle | None = None
         self._queued_rows = 0
         self._is_scheduled = False
         self._is_closed = False
-        self._calls: set[asyncio.Future[list[_Outcome]]] = set()
+        self._calls: set[asyncio.Future[list[Scored]]] = set()
 
     async def score(
         self, lease: Lease[Scorer], inputs: Arrays, rows: int, outputs: Sequence[str], deadline: Deadline
@@ -111,20 +106,34 @@ class Batcher:
         if self._queued_rows and self._queued_rows + rows > self._max_queued_rows:
             raise Unavailable("this cell is overloaded", reason="OVERLOADED", retry_after=_RETRY_AFTER)
         loop = asyncio.get_running_loop()
-        job = _Job(lease.share(), inputs, rows, tuple(outputs), deadline, loop.create_future())
-        self._groups.setdefault(job.lease.digest, []).append(job)
-        self._queued_rows += rows
+        job = Job(lease.share(), inputs, rows, tuple(outputs), deadline, loop.create_future())
+        self._join(job)
         self._schedule(loop)
         return await job.answer
 
     async def close(self) -> None:
         """Refuse what waits and wait for what runs."""
         self._is_closed = True
-        for job in self._take(len(self._groups)):
+        for _, job in self._take([*self._groups]):
             stopping = Unavailable("this cell is stopping", reason="STOPPING", retry_after=_RETRY_AFTER)
             _resolve(job, stopping)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._calls:
             await asyncio.wait(self._calls)
+
+    def _join(self, job: Job) -> None:
+        digest, batching, now = job.lease.digest, job.lease.model.batching, self._clock()
+        group = self._groups.get(digest)
+        if group is None:
+            delay = 0.0 if batching is None else batching.delay_seconds
+            most = self._max_rows if batching is None else self._sizes.of(digest, batching.max_rows)
+            group = self._groups[digest] = _Group(now + delay, most)
+        if job.deadline.at <= group.ready_at:
+            group.ready_at = now
+        group.jobs.append(job)
+        group.rows += job.rows
+        self._queued_rows += job.rows
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Dispatch at the end of this tick, when what it brought is all here."""
@@ -134,42 +143,59 @@ class Batcher:
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_scheduled = False
-        while self._groups and len(self._calls) < self._workers:
+        now = self._clock()
+        ready = [digest for digest, group in self._groups.items() if group.is_ready(now)]
+        while ready and len(self._calls) < self._workers:
             idle = self._workers - len(self._calls)
             # An even share for each idle worker, so that none takes all while another has nothing.
-            share = -(-len(self._groups) // idle)
-            batches = list(_cut(self._wanted(self._take(share)), self._max_rows))
+            share = -(-len(ready) // idle)
+            batches = list(cut(self._wanted(self._take(ready[:share]))))
+            ready = ready[share:]
             if batches:
-                call = loop.run_in_executor(self._pool, _run, batches, self._clock)
+                call = loop.run_in_executor(self._pool, run, batches, self._clock)
                 self._calls.add(call)
                 call.add_done_callback(self._finish)
+        if self._groups and not ready:
+            self._wake_later(loop, now)
 
-    def _take(self, groups: int) -> Iterator[_Job]:
-        for digest in list(self._groups)[:groups]:
-            for job in self._groups.pop(digest):
+    def _wake_later(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        """All groups that are left wait for company: come again when the first of them has waited enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+        seconds = min(group.ready_at for group in self._groups.values()) - now
+        self._timer = loop.call_later(max(0.0, seconds), self._schedule, loop)
+
+    def _take(self, digests: Iterable[bytes]) -> Iterator[tuple[int, Job]]:
+        """The jobs of some groups, each with the rows that a call of its model may have."""
+        for digest in digests:
+            group = self._groups.pop(digest)
+            for job in group.jobs:
                 self._queued_rows -= job.rows
-                yield job
+                yield group.most, job
 
-    def _wanted(self, jobs: Iterable[_Job]) -> Iterator[_Job]:
+    def _wanted(self, jobs: Iterable[tuple[int, Job]]) -> Iterator[tuple[int, Job]]:
         now = self._clock()
-        for job in jobs:
+        for most, job in jobs:
             if job.answer.done():
                 _DROPPED.labels("cancelled").inc()
                 job.lease.release()
             elif now >= job.deadline.at:
-                _resolve(job, _expired())
+                _resolve(job, expired())
             else:
-                yield job
+                yield most, job
 
-    def _finish(self, call: asyncio.Future[list[_Outcome]]) -> None:
+    def _finish(self, call: asyncio.Future[list[Scored]]) -> None:
         self._calls.discard(call)
-        for job, outcome in call.result():
-            _resolve(job, outcome)
+        for scored in call.result():
+            if scored.rows and scored.outcomes[0][0].lease.model.batching is not None:
+                self._sizes.seen(scored.digest, scored.rows, scored.seconds)
+            for job, outcome in scored.outcomes:
+                _resolve(job, outcome)
         if self._groups:
             self._schedule(call.get_loop())
 
 
-def _resolve(job: _Job, outcome: Arrays | Exception) -> None:
+def _resolve(job: Job, outcome: Arrays | Exception) -> None:
     """Answer one caller, if it is still there, and give its lease back."""
     job.lease.release()
     if isinstance(outcome, DeadlineExceeded):
@@ -180,77 +206,3 @@ def _resolve(job: _Job, outcome: Arrays | Exception) -> None:
         job.answer.set_exception(outcome)
     else:
         job.answer.set_result(outcome)
-
-
-def _cut(jobs: Iterable[_Job], max_rows: int) -> Iterator[_Batch]:
-    """Batches of neighbouring jobs of one artifact; a job is never split."""
-    batch: list[_Job] = []
-    rows = 0
-    for job in jobs:
-        joins = batch and job.lease.digest == batch[0].lease.digest and job.lease.model.batchable
-        if batch and not (joins and rows + job.rows <= max_rows):
-            yield _Batch(batch[0].lease.digest, tuple(batch))
-            batch, rows = [], 0
-        batch.append(job)
-        rows += job.rows
-    if batch:
-        yield _Batch(batch[0].lease.digest, tuple(batch))
-
-
-# From here on everything runs in a worker thread.
-
-
-def _run(batches: Sequence[_Batch], clock: Callable[[], float]) -> list[_Outcome]:
-    return [outcome for batch in batches for outcome in _run_batch(batch, clock)]
-
-
-def _run_batch(batch: _Batch, clock: Callable[[], float]) -> list[_Outcome]:
-    """The outcome for each job; the batches before this one in the call may have taken a while."""
-    now = clock()
-    expired: list[_Outcome] = [(job, _expired()) for job in batch.jobs if now >= job.deadline.at]
-    jobs = [job for job in batch.jobs if now < job.deadline.at]
-    if not jobs:
-        return expired
-    try:
-        scored = _score(batch.digest, jobs)
-    except Exception as error:  # noqa: BLE001 (it is the answer to these callers)
-        if isinstance(error, Mixed):
-            _log.error("a batch was refused", exc_info=error)
-        if len(jobs) == 1:
-            return [*expired, (jobs[0], error)]
-        _RETRIED.inc()
-        alone = (_Batch(batch.digest, (job,)) for job in jobs)
-        return [*expired, *(outcome for each in alone for outcome in _run_batch(each, clock))]
-    return [*expired, *zip(jobs, scored, strict=True)]
-
-
-def _score(digest: bytes, jobs: Sequence[_Job]) -> list[Arrays]:
-    """What each of `jobs` asked for, from one call of their model."""
-    scorer = jobs[0].lease.model
-    if any(job.lease.digest != digest or job.lease.model is not scorer for job in jobs):
-        raise Mixed("a batch has rows of two models")
-    _BATCH_ROWS.observe(sum(job.rows for job in jobs))
-    if not scorer.batchable:
-        return [scorer.score(job.inputs, job.outputs) for job in jobs]
-    if len(jobs) == 1:
-        return _split(jobs, scorer.score(jobs[0].inputs, jobs[0].outputs))
-    inputs = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].inputs}
-    wanted = tuple(dict.fromkeys(name for job in jobs for name in job.outputs))
-    return _split(jobs, scorer.score(inputs, wanted))
-
-
-def _split(jobs: Sequence[_Job], outputs: Arrays) -> list[Arrays]:
-    rows = sum(job.rows for job in jobs)
-    for name, array in outputs.items():
-        if array.shape[:1] != (rows,):
-            raise ScoringFailed(f"output {name!r} has shape {list(array.shape)} for {rows} rows")
-    parts: list[Arrays] = []
-    begin = 0
-    for job in jobs:
-        parts.append({name: outputs[name][begin : begin + job.rows] for name in job.outputs})
-        begin += job.rows
-    return parts
-
-
-def _expired() -> DeadlineExceeded:
-    return DeadlineExceeded("the deadline passed before the model was scored")

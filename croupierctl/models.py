@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
 from croupier.artifacts.packers.files import FileKind, told_by
 from croupier.artifacts.packers.process import Limits, pack_file_apart
 from croupier.client.manager import VersionManagerClient
@@ -46,6 +47,12 @@ def publish(
     ] = "",
     accepts_missing: Annotated[bool, typer.Option(help="NaN is a value that the model knows.")] = False,
     version: Annotated[int, typer.Option(min=0, help="The version's number; 0 is the next free one.")] = 0,
+    batch_delay: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SECONDS", help="How long a request waits for company.")
+    ] = 0.0,
+    batch_rows: Annotated[
+        int, typer.Option(min=0, metavar="ROWS", help="Rows of one call at most; 0 for as many as may be.")
+    ] = 0,
     release: Annotated[bool, typer.Option("--release", help="Move all traffic to the last of them.")] = False,
     max_memory: Annotated[
         int, typer.Option(min=256, metavar="MIB", help="Memory that packing a file may take.")
@@ -69,6 +76,9 @@ def publish(
     names = parse_features(features)
     limits = Limits(max_memory * _MIB, max_cpu, max_time, max_size * _MIB)
     artifacts = [_artifact(path, kind, names, accepts_missing, limits) for path in files]
+    batching = Batching(batch_delay, batch_rows)
+    if batching != NO_DELAY:
+        artifacts = [with_batching(artifact, batching) for artifact in artifacts]
     published: list[pb.Version] = []
 
     async def upload(manager: VersionManagerClient) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from cell.signature import Arrays, Signature
+from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact
 from croupier.errors import FailedPrecondition, InternalError
 
@@ -53,6 +54,11 @@ class Scorer(Protocol):
     @property
     def batchable(self) -> bool:
         """Whether rows of several requests may go through one call: the first dimension is free."""
+        ...
+
+    @property
+    def batching(self) -> Batching | None:
+        """How its requests want to be batched; None where a call costs nothing beyond its rows."""
         ...
 
     def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:

@@ -112,6 +112,11 @@ cdef class Native(Block):
         """Rows of several requests may go through one call."""
         return True
 
+    @property
+    def batching(self):
+        """A call costs nothing beyond its rows."""
+        return None
+
     def score(self, inputs, outputs):
         """The named outputs for every row of `inputs`.
 

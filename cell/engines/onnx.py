@@ -22,6 +22,7 @@ from cell.engines import ArtifactRefused, ScoringFailed, lane
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx_graph import DecodeError, reads_other_files
 from cell.signature import Arrays, Signature
+from croupier.artifacts.batching import Batching, batching_of
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 from croupier.names import DIGEST_BYTES
 
@@ -64,6 +65,7 @@ class OnnxScorer:
     signature: Signature
     resident_bytes: int
     batchable: bool
+    batching: Batching
     session: onnxruntime.InferenceSession | None
     digest: bytes = _UNNAMED
 
@@ -123,6 +125,7 @@ class OnnxEngine:
             Signature.of(artifact),
             self._resident_bytes(artifact, measured),
             _is_batchable(session),
+            _batching_of(artifact),
             session,
             digest,
         )
@@ -201,6 +204,13 @@ def _check_datatype(node: onnxruntime.NodeArg, tensor: Tensor) -> None:
 def _fits(dimension: int | str | None, declared: int) -> bool:
     """Whether the model takes `declared`: a name or None is a free dimension."""
     return not isinstance(dimension, int) or dimension == declared
+
+
+def _batching_of(artifact: Artifact) -> Batching:
+    try:
+        return batching_of(artifact)
+    except InvalidArtifact as error:
+        raise ArtifactRefused(error.message) from error
 
 
 def _is_batchable(session: onnxruntime.InferenceSession) -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
 
-from cell.batcher import Batcher, _Batch, _Job, _run
+from cell.batch import Batch, Job, run
+from cell.batcher import Batcher
 from cell.engines import Mixed, ScoringFailed
 from cell.residency import Lease
+from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Tensor
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
@@ -100,6 +103,87 @@ async def test_a_batch_has_at_most_so_many_rows(bench: Bench) -> None:
     await bench.run()
     assert all(task.done() for task in tasks)
     assert [len(call["input"]) for call in scorer.calls] == [6, 6, 3]
+
+
+def waiting(seconds: float, rows: int = 0, name: str = "model") -> tuple[SumScorer, Lease[Any]]:
+    """A model whose requests wait for company."""
+    scorer = SumScorer(batching=Batching(seconds, rows))
+    return scorer, resident(scorer, name)
+
+
+async def pass_time(bench: Bench, seconds: float) -> None:
+    """For the batcher's clock; the loop's timer has no part in it."""
+    bench.clock.advance(seconds)
+    bench.batcher._schedule(asyncio.get_running_loop())
+    await bench.run()
+
+
+async def test_requests_wait_for_company_as_long_as_their_model_says(bench: Bench) -> None:
+    scorer, lease = waiting(10.0)
+    first = bench.ask(lease, 1)
+    await bench.run()
+    await pass_time(bench, 9.0)
+    second = bench.ask(lease, 2)
+    await bench.run()
+    assert scorer.calls == []
+    await pass_time(bench, 1.0)
+    assert [sums(first), sums(second)] == [[1], [2]]
+    assert [len(call["input"]) for call in scorer.calls] == [2]
+
+
+async def test_the_timer_ends_the_wait() -> None:
+    _, lease = waiting(0.001)
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(pool, workers=1, max_rows=8, max_queued_rows=10, clock=time.monotonic)
+        scored = await batcher.score(lease, {"input": np.ones((1, 2), np.float32)}, 1, ("sum",), NEVER)
+        await batcher.close()
+    assert scored["sum"].tolist() == [2.0]
+
+
+async def test_a_full_call_does_not_wait(bench: Bench) -> None:
+    scorer, lease = waiting(10.0, rows=3)
+    tasks = [bench.ask(lease, 1), bench.ask(lease, 2, 3)]
+    await bench.run()
+    assert [sums(task) for task in tasks] == [[1], [2, 3]]
+    assert [len(call["input"]) for call in scorer.calls] == [3]
+
+
+async def test_who_has_no_time_takes_the_others_along(bench: Bench) -> None:
+    scorer, lease = waiting(10.0)
+    patient = bench.ask(lease, 1)
+    hasty = bench.ask(lease, 2, deadline=Deadline(bench.clock() + 5))
+    await bench.run()
+    assert [sums(patient), sums(hasty)] == [[1], [2]]
+    assert len(scorer.calls) == 1
+
+
+async def test_nobody_else_waits_for_them(bench: Bench) -> None:
+    _, waits = waiting(10.0, name="waits")
+    other = resident(SumScorer(), "other")
+    late, soon = bench.ask(waits, 1), bench.ask(other, 2)
+    await bench.run()
+    assert (late.done(), sums(soon)) == (False, [2])
+    await pass_time(bench, 10.0)
+    assert sums(late) == [1]
+
+
+async def test_calls_of_an_expensive_model_become_as_large_as_they_may() -> None:
+    bench = Bench(max_rows=64)
+
+    class Slow(SumScorer):
+        def score(self, inputs: Any, outputs: Any) -> Any:
+            bench.clock.advance(len(inputs["input"]) * 0.001)
+            return super().score(inputs, outputs)
+
+    scorer = Slow(batching=Batching())
+    lease = resident(scorer)
+    for _ in range(40):
+        tasks = [bench.ask(lease, 1) for _ in range(64)]
+        await bench.run()
+        assert all(sums(task) == [1] for task in tasks)
+    # The target is 20 ms, a row takes 1.
+    assert {len(call["input"]) for call in scorer.calls[-40:]} <= {*range(1, 23)}
+    assert max(len(call["input"]) for call in scorer.calls[-40:]) >= 18
 
 
 async def test_a_model_that_is_not_batchable_scores_alone(bench: Bench) -> None:
@@ -273,8 +357,9 @@ async def test_identity_is_asserted_at_execution() -> None:
     loop = asyncio.get_running_loop()
     leases = [resident(SumScorer(bias=bias), name) for bias, name in ((0.0, "a"), (9.0, "b"))]
     inputs = {"input": np.ones((1, 2), np.float32)}
-    jobs = tuple(_Job(lease, inputs, 1, ("sum",), NEVER, loop.create_future()) for lease in leases)
-    (right, answer), (wrong, error) = _run([_Batch(leases[0].digest, jobs)], Clock())
+    jobs = tuple(Job(lease, inputs, 1, ("sum",), NEVER, loop.create_future()) for lease in leases)
+    (scored,) = run([Batch(leases[0].digest, jobs)], Clock())
+    (right, answer), (wrong, error) = scored.outcomes
     assert (right, wrong) == jobs
     assert isinstance(answer, Mapping)
     assert answer["sum"].tolist() == [2.0]

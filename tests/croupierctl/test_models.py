@@ -2,6 +2,7 @@ import pytest
 from support.graphs import matmul
 from support.version_manager_fake import cell
 
+from croupier.artifacts.batching import Batching, batching_of
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.process import Limits
@@ -45,6 +46,12 @@ def test_an_onnx_file_is_packed(manager, run, onnx):
 def test_a_packed_artifact_is_sent_as_it_is(manager, run, packed):
     run("models", "publish", "acme", "churn", packed)
     assert list(manager.artifacts.values()) == [packed.read_bytes()]
+
+
+def test_how_requests_are_batched_is_said_in_the_artifact(manager, run, packed):
+    run("models", "publish", "acme", "churn", packed, "--batch-delay", 0.002, "--batch-rows", 64)
+    (data,) = manager.artifacts.values()
+    assert batching_of(view(data)) == Batching(0.002, 64)
 
 
 def test_several_files_are_versions_in_order(manager, ask, onnx, packed):

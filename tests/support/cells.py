@@ -12,6 +12,7 @@ import numpy as np
 
 from cell.residency import Lease, Residency
 from cell.signature import Arrays, Signature
+from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact, Tensor
 from croupier.errors import NotFound
 
@@ -80,12 +81,14 @@ class SumScorer:
         *,
         size: int = 10,
         batchable: bool = True,
+        batching: Batching | None = None,
         poison: float | None = None,
         signature: Signature | None = None,
     ) -> None:
         self.bias = bias
         self.resident_bytes = size
         self.batchable = batchable
+        self.batching = batching
         self.poison = poison
         self.signature = signature or signature_of()
         self.calls: list[Arrays] = []

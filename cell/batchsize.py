@@ -1,0 +1,46 @@
+"""How many rows go into one call of an expensive model: as many as keep it within a latency target.
+
+Additive increase, multiplicative decrease, as Clipper does it (Crankshaw et al., NSDI 2017, section 4.3): a
+full call within the target lets the next be a little larger, a call beyond it makes the next a tenth smaller,
+or smaller by as much as it was too slow. So each model finds its own size, on this machine and under this
+load, and finds it again when either changes.
+
+Pure: who measures passes seconds in.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+_STEP = 2
+_BACK_OFF = 0.9
+# A model that was not asked for long begins anew.
+_MOST_KNOWN = 4_096
+
+
+class BatchSizes:
+    """Sizes by artifact, from `first` rows up to `most`; `target` is in seconds of one call."""
+
+    def __init__(self, most: int, target: float, first: int = 32) -> None:
+        self._most = most
+        self._target = target
+        self._first = min(first, most)
+        # The one that was asked for most recently last.
+        self._sizes: OrderedDict[bytes, float] = OrderedDict()
+
+    def of(self, digest: bytes, most: int = 0) -> int:
+        """Rows of the next call; `most`, above 0, is the model's own bound."""
+        size = int(self._sizes.get(digest, self._first))
+        return max(1, min(size, most) if most else size)
+
+    def seen(self, digest: bytes, rows: int, seconds: float) -> None:
+        """A call of so many rows took so long."""
+        size = self._sizes.pop(digest, float(self._first))
+        if seconds > self._target:
+            # Of a small call that was slow: the size was not to blame further than that.
+            size = min(size, max(1.0, rows * min(_BACK_OFF, self._target / seconds)))
+        elif rows >= int(size):
+            size = min(float(self._most), size + _STEP)
+        self._sizes[digest] = size
+        if len(self._sizes) > _MOST_KNOWN:
+            self._sizes.popitem(last=False)
