@@ -279,10 +279,12 @@ def _onnx() -> Engine:
     return OnnxEngine()
 
 
-async def serve(told: CellSettings, life: Lifecycle) -> None:
-    """Run one cell until the process is told to stop."""
+async def serve(
+    told: CellSettings, life: Lifecycle, engines: Mapping[str, Engine] = MappingProxyType({})
+) -> None:
+    """Run one cell, with further `engines`, until the process is told to stop."""
     metrics.serve(told.metrics_listen)
-    cell = Cell(told, life)
+    cell = Cell(told, life, engines)
     try:
         await cell.start()
         life.ready(f"{PROGRAM} {told.id} on {cell.address}")

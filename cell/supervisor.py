@@ -41,7 +41,7 @@ from croupier.settings import option
 
 PROGRAM = "croupier-cell"
 
-SPARE_AFTER = 2.0
+SPARE_AFTER = 0.5
 _GO = b"g"
 _STOPS = {signal.SIGTERM, signal.SIGINT}
 _HEARD = {signal.SIGCHLD, *_STOPS}

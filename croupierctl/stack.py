@@ -108,9 +108,9 @@ class Process:
 class Stack:
     """`router_port` and `manager_port` 0 pick free ones; cells are spread over the zones in turn.
 
-    `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself. With
-    `supervised`, a cell that crashes starts again by itself: its process here is then the parent of the
-    cell's, and to kill it kills both.
+    `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself.
+    `cell_module` is what runs a cell: with `cell.supervisor`, one that crashes starts again by itself; its
+    process here is then the parent of the cell's, and to kill that kills both.
     """
 
     folder: Path
@@ -120,7 +120,7 @@ class Stack:
     router_port: int = 0
     manager_port: int = 0
     cell_capacity: int = 512 * 2**20
-    supervised: bool = False
+    cell_module: str = "cell.app"
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -223,7 +223,7 @@ class Stack:
 
     def _cell_argv(self, number: int) -> list[str]:
         return [
-            *(sys.executable, "-m", "cell.supervisor" if self.supervised else "cell.app"),
+            *(sys.executable, "-m", self.cell_module),
             *(
                 "--id",
                 f"cell-{number}",

@@ -5,6 +5,7 @@ from croupier.errors import CroupierError, Unavailable
 from croupier.transport.wheel import Item, Wheel
 from router.budget import RetryBudget
 from router.pick import Health
+from router.suspects import Suspects
 from router.units import Unit
 
 Args = TypeVarTuple("Args")
@@ -13,6 +14,7 @@ Args = TypeVarTuple("Args")
 Outcome: TypeAlias = bytes | CroupierError
 
 class CellUnreachable(Unavailable): ...
+class CellLost(CellUnreachable): ...
 class NoCell(Unavailable): ...
 
 class Sent(Protocol):
@@ -33,6 +35,9 @@ class Line(Protocol):
     def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         """An outcome for each unit of `flight`; raises CroupierError for all of them."""
 
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        """The error that an outcome is, if it is one."""
+
 class Attempts:
     def __init__(
         self,
@@ -42,7 +47,10 @@ class Attempts:
         *,
         clock: Callable[[], float],
         patience: float = 1.0,
+        suspects: Suspects | None = None,
     ) -> None: ...
+    @property
+    def suspects(self) -> Suspects: ...
     @property
     def health(self) -> Health: ...
     @property

@@ -11,6 +11,9 @@ cell share one call, a *flight*. There are three ways that a flight ends:
    request an attempt's time and not its deadline, and a slow cold load is not thrown away.
 3. The deadline passes. Whatever is in the air is cancelled.
 
+A flight that is lost with its connection may be why that broke. Its units wait for the cell to come back before
+they fly on, as `suspects.py` says, and a unit that was lost twice flies no more.
+
 Every flight after a unit's first costs a token of the retry budget, and no unit flies to a cell twice.
 The time of an attempt is at most half of what is left until the deadline, so that a caller in a
 hurry gets a second chance too.
@@ -27,6 +30,7 @@ import logging
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
 from croupier.telemetry.metrics import Counter
+from router.suspects import QUARANTINED, Suspects
 from router.units cimport Unit, by_next_cell, settle, unsettled, untried
 
 _log = logging.getLogger(__name__)
@@ -34,7 +38,14 @@ _RETRIES = Counter("croupier_router_retries_total", "Calls to a further cell of 
 _OVERDUE = Counter("croupier_router_overdue_total", "Calls that were silent for an attempt's time")
 _DENIED = Counter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
 
+_LOST = Counter("croupier_router_lost_total", "Calls whose connection broke while they were in the air")
+
 _RETRY_AFTER = 0.25
+# Between two attempts to reach a cell that is waited for; and that many run apart, so that a culprit does not
+# take those along once more that it took along before.
+_STEP = 0.025
+_APART = 0.005
+_MOST_APART = 16
 _TOO_LATE = "the deadline passed before a cell answered"
 
 
@@ -42,6 +53,16 @@ class CellUnreachable(Unavailable):
     """A cell could not be reached, or its connection broke. Ours, passing."""
 
     reason = "CELL_UNREACHABLE"
+
+
+class CellLost(CellUnreachable):
+    """A cell's connection broke while a request was in the air. Ours, passing; or the request's doing."""
+
+
+class LostTwice(InternalError):
+    """Two connections broke with this request in the air. The model's doing, probably."""
+
+    reason = "LOST_TWICE"
 
 
 class NoCell(Unavailable):
@@ -59,12 +80,19 @@ cdef class Attempts:
     cdef readonly object wheel
     cdef readonly object clock
     cdef readonly double patience
+    cdef readonly object suspects
     cdef set troubled
+    # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
+    cdef dict held
+    cdef dict missed
+    cdef int apart
 
-    def __init__(self, health, budget, wheel, *, clock, double patience=1.0):
+    def __init__(self, health, budget, wheel, *, clock, double patience=1.0, suspects=None):
         self.health, self.budget, self.wheel = health, budget, wheel
         self.troubled = health.troubled
         self.clock, self.patience = clock, patience
+        self.suspects = Suspects() if suspects is None else suspects
+        self.held, self.missed = self.suspects.held, self.suspects.missed
 
     def run(self, list units not None, line, double deadline, double now, ended, *args):
         """Give an outcome to every unit that has none; then, once, call `ended` with `args`.
@@ -120,6 +148,10 @@ cdef class Run:
     # How many units have no final outcome yet; what is in the air.
     cdef Py_ssize_t left
     cdef list flights
+    # Units that wait for the cell that lost them, when it is tried again, and until when at most.
+    cdef list waiting
+    cdef double resume_at
+    cdef double patient_until
 
     def __init__(self):
         raise TypeError("runs are made by `Attempts.run`")
@@ -143,10 +175,15 @@ cdef class Run:
                 flight.is_overdue = True
                 self.note_silence(flight, now)
                 self.launch(unsettled(flight.units), now, False)
+        if self.waiting and now >= self.resume_at:
+            waiting, self.waiting = self.waiting, []
+            # Not a retry that adds load: whoever waits has been waiting for this cell alone.
+            self.launch(unsettled(waiting), now, True)
         self.go_on()
 
     cdef begin(self, list units, double now):
-        self.units, self.left, self.flights = units, len(units), []
+        self.units, self.left, self.flights, self.waiting = units, len(units), [], []
+        self.patient_until = INFINITY
         self.launch(units, now, True)
         self.go_on()
 
@@ -159,6 +196,8 @@ cdef class Run:
                 raise ValueError(f"{len(outcomes)} outcomes for {len(flight.units)} units")
         except Exception as error:
             outcomes = [_foreseen(error)] * len(flight.units)
+        if self.attempts.held or self.attempts.missed:
+            self.note_answers(flight, outcomes, now)
         self.land(flight, outcomes, now)
 
     cdef failed(self, Flight flight, error):
@@ -167,15 +206,61 @@ cdef class Run:
             # The cell knows the deadline too, and gives up a little before the wheel turns.
             error = DeadlineExceeded(_TOO_LATE)
         self.note(flight, error, now)
-        self.land(flight, [error] * len(flight.units), now)
+        outcomes = self.lose(flight, error, now) if isinstance(error, CellLost) else [error] * len(flight.units)
+        self.land(flight, outcomes, now)
 
     cdef land(self, Flight flight, list outcomes, double now):
         self.flights.remove(flight)
         self.left -= settle(flight.units, outcomes)
         # The units of an overdue flight have flown on already.
         if self.left and not flight.is_overdue:
-            self.launch(unsettled(flight.units), now, False)
+            self.launch(self.wait_for(flight.cell, unsettled(flight.units), now), now, False)
         self.go_on()
+
+    cdef list lose(self, Flight flight, error, double now):
+        """The outcomes of units whose connection broke."""
+        cdef Unit unit
+        cdef list outcomes = []
+        for unit in flight.units:
+            _LOST.inc()
+            unit.lost += 1
+            outcomes.append(error if unit.lost == 1 else LostTwice("two cells ended with it in the air"))
+            if unit.artifact is not None:
+                self.attempts.suspects.lost(unit.artifact, flight.cell, now)
+        return outcomes
+
+    cdef list wait_for(self, str cell, list units, double now):
+        """The units that need not wait for `cell`, which has just failed; the others are put aside."""
+        cdef Unit unit
+        cdef list free = []
+        if not self.attempts.held or now >= self.patient_until:
+            return units
+        for unit in units:
+            if unit.artifact is None or self.attempts.suspects.holder(unit.artifact, now) != cell:
+                free.append(unit)
+                continue
+            if self.patient_until == INFINITY:
+                # As with an attempt: a caller in a hurry gets a second chance too.
+                self.patient_until = now + min(
+                    self.attempts.suspects.patience, max(0.0, self.deadline - now) / 2)
+            unit.tried -= 1
+            self.waiting.append(unit)
+            self.attempts.apart = (self.attempts.apart + 1) % _MOST_APART
+            self.resume_at = now + _STEP + _APART * self.attempts.apart
+        return free
+
+    cdef note_answers(self, Flight flight, list outcomes, double now):
+        """A cell is back, or is one of many that answer: what it says of artifacts that were lost."""
+        cdef Unit unit
+        suspects = self.attempts.suspects
+        for unit, outcome in zip(flight.units, outcomes):
+            if unit.artifact is None:
+                continue
+            if unit.artifact in self.attempts.missed:
+                error = self.line.refusal(outcome) if type(outcome) is bytes else outcome
+                if error is not None and error.reason == QUARANTINED:
+                    suspects.quarantined(unit.artifact, error, now)
+            suspects.answered(unit.artifact, flight.cell)
 
     cdef launch(self, list units, double now, bint is_first):
         cdef list back
@@ -200,7 +285,7 @@ cdef class Run:
             if isinstance(error, CroupierError):
                 self.note(flight, error, now)
             self.left -= settle(units, [_foreseen(error)] * len(units))
-            back.extend(unsettled(units))
+            back.extend(self.wait_for(cell, unsettled(units), now))
         else:
             self.flights.append(flight)
 
@@ -215,10 +300,12 @@ cdef class Run:
         """Wait for what comes next, or end."""
         cdef Flight flight
         cdef double moment = self.deadline
-        if not self.left or not self.flights:
+        if not self.left or not (self.flights or self.waiting):
             self.end()
-        elif self.slot is None:
-            # Flights that start later are due later: the wheel's moment never comes too late.
+        elif self.slot is None or self.waiting:
+            # Flights that start later are due later: the wheel's moment never comes too late for them.
+            if self.waiting:
+                moment = min(moment, self.resume_at)
             for flight in self.flights:
                 if not flight.is_overdue:
                     moment = min(moment, flight.due)
@@ -237,7 +324,7 @@ cdef class Run:
             if flight.sent is not None:
                 flight.sent.cancel()
                 flight.sent = None
-        self.flights = []
+        self.flights, self.waiting = [], []
         if self.left:
             for unit in self.units:
                 if unit.outcome is None:
@@ -253,7 +340,10 @@ cdef class Run:
         health = self.attempts.health
         if isinstance(error, CellUnreachable):
             health.unreachable(flight.cell, now)
-        elif isinstance(error, Unavailable):
+            return
+        if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
+            self.note_answers(flight, [error] * len(flight.units), now)
+        if isinstance(error, Unavailable):
             health.refused(flight.cell, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(flight, now)

@@ -15,7 +15,7 @@ from croupier.errors import CroupierError
 from croupier.transport.client import Channel
 from croupier.transport.client_session import ClientCall
 from croupier.transport.status import CANCELLED, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, to_error
-from router.attempt import CellUnreachable, Flight
+from router.attempt import CellLost, CellUnreachable, Flight
 from router.view import KnownCell
 
 MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
@@ -94,7 +94,7 @@ def _end(call: ClientCall) -> None:
 def _translate(call: ClientCall) -> CroupierError:
     """What a call that failed says of the cell. There are three cases:
 
-    - the connection broke, or was never made;
+    - the connection broke, with the call in the air or before, or was never made;
     - UNAVAILABLE or CANCELLED without details: a cell puts details into each status, so that this was
       said for it, by a server that stops or by something in between;
     - everything else is the cell's own answer, or one that is too large for us: another cell would
@@ -102,6 +102,8 @@ def _translate(call: ClientCall) -> CroupierError:
     """
     details = call.details
     if call.is_broken and call.code != RESOURCE_EXHAUSTED:
+        if call.stream_id > 0 and not call.is_unprocessed:
+            return CellLost("the cell's connection broke", retry_after=_RETRY_AFTER)
         return CellUnreachable("the cell cannot be reached", retry_after=_RETRY_AFTER)
     if not details and call.code in (CANCELLED, UNAVAILABLE):
         return CellUnreachable("the cell is going away", retry_after=_RETRY_AFTER)

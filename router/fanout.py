@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
-from croupier.transport.status import UNAVAILABLE, code_of, item_status
+from croupier.transport.status import UNAVAILABLE, code_of, item_status, to_error
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.cells import PREDICT, Cells
@@ -48,6 +48,9 @@ class Whole:
     def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         return [response]
 
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        return None
+
 
 class Fanout:
     """The line for many units: a PredictRequest of which each is an item."""
@@ -70,6 +73,14 @@ class Fanout:
         for place in busy:
             outcomes[place] = ItemUnavailable(results[place])
         return outcomes
+
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        status = pb.Result.FromString(outcome).status
+        if not status.code:
+            return None
+        error = to_error(status.code, status.message)
+        error.reason = status.reason
+        return error
 
 
 def stitch(units: list[Unit]) -> Outcome:

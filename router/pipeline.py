@@ -83,6 +83,7 @@ class Pipeline:
         self._features = features
         self._attempts = attempts
         self._clock = attempts.clock
+        self._suspects = attempts.suspects
         self._routes = routes = Routes(self._decide, rng.random)
         self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first)
         self._predict = _Method(
@@ -124,6 +125,8 @@ class Pipeline:
                 self._complete(units)
             if self._attempts.health.troubled:
                 self._pick(view, units)
+            if self._suspects.refused or self._suspects.held:
+                self._look_at_suspects(units)
         except BaseException:
             self._admission.leave(tenant)
             raise
@@ -166,6 +169,17 @@ class Pipeline:
             if unit.order not in picked:
                 picked[unit.order] = pick(unit.order, view.cells, health, now)
             unit.cells = picked[unit.order]
+
+    def _look_at_suspects(self, units: list[Unit]) -> None:
+        """Refuse what has ended cells; ask a cell that may be back first, and alone, for what it lost."""
+        suspects, now = self._suspects, self._clock()
+        for unit in units:
+            if unit.outcome is not None:
+                continue
+            unit.outcome = suspects.refusal(unit.artifact, now)
+            cell = suspects.holder(unit.artifact, now)
+            if cell in unit.cells:
+                unit.cells = (cell, *[other for other in unit.cells if other != cell])
 
     def model_ready(self, tenant: str, request: bytes) -> bool:
         """Whether a request for the model would find a version and a cell that should answer."""

@@ -4,6 +4,8 @@ cdef class Unit:
     cdef Py_ssize_t size
     cdef bytes suffix
     cdef int tried
+    # How many connections broke while it was in the air.
+    cdef int lost
     cdef object route
     cdef Py_ssize_t choice
     cdef public tuple cells

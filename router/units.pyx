@@ -41,6 +41,11 @@ cdef class Unit:
         return None if self.route is None else self.route.choices[self.choice][1]
 
     @property
+    def artifact(self):
+        """The SHA-256 of what a cell is asked to score; None for a unit that was not routed."""
+        return None if self.route is None else self.route.choices[self.choice][1].artifact
+
+    @property
     def request(self):
         """What the caller sent."""
         return self.message[self.start : self.start + self.size]

@@ -18,9 +18,10 @@ from croupier.errors import (
 from croupier.transport.client import Channel
 from croupier.transport.limits import Limits
 from protos.inference.v2 import inference_pb2
-from router.attempt import CellUnreachable
+from router.attempt import CellLost, CellUnreachable
 from router.cells import MODEL_INFER, Cells
 from router.view import KnownCell
+from version_manager.fleet import Cell
 
 REQUEST = inference_pb2.ModelInferRequest(model_name="churn", artifact=bytes(32)).SerializeToString()
 
@@ -128,6 +129,7 @@ async def test_a_cell_that_is_not_there_is_unreachable(cell: FakeCell, cells: Ce
     await cell.kill()
     with pytest.raises(CellUnreachable) as caught:
         await ask(cells)
+    assert not isinstance(caught.value, CellLost)
     assert caught.value.retry_after > 0
     with pytest.raises(CellUnreachable, match="not connected"):
         await ask(cells, "never heard of")
@@ -140,6 +142,22 @@ async def test_a_cell_that_dies_in_a_call_is_unreachable(cell: FakeCell, cells: 
     await cell.kill()
     with pytest.raises(CellUnreachable):
         await asking
+
+
+async def test_a_call_that_is_in_the_air_when_the_connection_breaks_is_lost() -> None:
+    async def die(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # An empty SETTINGS frame (RFC 9113, 6.5): a server of HTTP/2 so far.
+        writer.write(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        await reader.readuntil(REQUEST)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(die, "127.0.0.1", 0) as server:
+        address = "{}:{}".format(*server.sockets[0].getsockname())
+        cells = Cells(Channel)
+        cells.update({"a": KnownCell(Cell("a", "zone-0", address))})
+        with pytest.raises(CellLost):
+            await ask(cells)
+        await cells.close()
 
 
 async def test_a_deadline_passes(cell: FakeCell, cells: Cells) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from croupier.errors import CroupierError, InternalError
 from croupier.transport.wheel import Wheel
-from router.attempt import Attempts, CellUnreachable, Flight, Run
+from protos.inference.v2 import inference_pb2
+from router.attempt import Attempts, CellLost, CellUnreachable, Flight, Run
 from router.budget import RetryBudget
 from router.pick import Health
+from router.resolve import Target
+from router.routes import Route, Routes
 from router.units import Unit
+from router.view import EMPTY
+from version_manager.release import WHOLE, Model
 
 PATIENCE = 1.0
 HAND = ("a", "b", "c")
@@ -84,6 +90,9 @@ class Fleet:
             return [line.get(unit.payload, unit.payload + flight.cell.encode()) for unit in flight.units]
         return [response + b" " + flight.cell.encode()] * len(flight.units)
 
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        return None
+
     # What tests do
 
     def ask(self, *units: Unit, seconds: float = 10.0) -> Asking:
@@ -143,3 +152,20 @@ class Asking:
 
 def down() -> CellUnreachable:
     return CellUnreachable("down")
+
+
+def lost() -> CellLost:
+    return CellLost("lost")
+
+
+def artifact(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def routed(name: str) -> Unit:
+    """A unit of the model `name`, whose artifact may be asked of the whole hand."""
+    route = Route(Model("acme", name, {}), ((WHOLE, Target("acme", name, 1, artifact(name))),), HAND, HAND)
+    routes = Routes(lambda tenant, ask: route, lambda: 0.0)
+    routes.follow(EMPTY)
+    [unit] = routes.infer("acme", inference_pb2.ModelInferRequest(model_name=name).SerializeToString())
+    return unit

@@ -1,0 +1,105 @@
+"""Flights whose cell died with them in the air, over a fleet that follows a script."""
+
+from __future__ import annotations
+
+from support.flights import HANG, Fleet, artifact, down, lost, routed
+
+from croupier.errors import DeadlineExceeded, FailedPrecondition
+from router.attempt import LostTwice
+from router.suspects import Suspected
+from router.units import Unit
+
+
+def quarantined() -> FailedPrecondition:
+    return FailedPrecondition("it crashed the cell", reason="QUARANTINED")
+
+
+def test_what_was_lost_waits_for_its_cell_and_is_answered_there() -> None:
+    fleet = Fleet(a=[lost(), down(), down(), b"ok"])
+    asking = fleet.ask(routed("m"))
+    fleet.wait(1.0)
+    assert asking.answer() == b"ok a"
+    assert fleet.asked == ["a", "a", "a", "a"]
+    assert not fleet.attempts.suspects.held
+
+
+def test_waiting_costs_no_retries() -> None:
+    fleet = Fleet(a=[lost(), down(), down(), b"ok"], budget=0.0)
+    asking = fleet.ask(routed("m"))
+    fleet.wait(1.0)
+    assert asking.answer() == b"ok a"
+
+
+def test_a_cell_that_does_not_come_back_is_not_waited_for() -> None:
+    fleet = Fleet(a=[lost(), down()])
+    asking = fleet.ask(routed("m"))
+    fleet.wait(1.4)
+    assert set(fleet.asked) == {"a"}
+    fleet.wait(0.3)
+    assert asking.answer() == b"ok b"
+
+
+def test_a_caller_in_a_hurry_waits_for_half_of_its_time() -> None:
+    fleet = Fleet(a=[lost(), down()])
+    asking = fleet.ask(routed("m"), seconds=0.4)
+    fleet.wait(0.15)
+    assert set(fleet.asked) == {"a"}
+    fleet.wait(0.2)
+    assert asking.answer() == b"ok b"
+
+
+def test_a_request_that_waits_ends_with_its_deadline_or_its_caller() -> None:
+    fleet = Fleet(a=[lost(), down()], b=[HANG], c=[HANG])
+    late, gone = fleet.ask(routed("m"), seconds=0.2), fleet.ask(routed("m"))
+    fleet.wait(0.05)
+    gone.run.cancel()
+    assert gone.ends == 1
+    fleet.wait(0.3)
+    assert isinstance(late.answer(), DeadlineExceeded)
+    assert len(fleet.wheel) == 0
+
+
+def test_the_verdict_of_the_cell_is_the_answer_here_and_for_a_while() -> None:
+    error = quarantined()
+    fleet = Fleet(a=[lost(), down(), error])
+    asking = fleet.ask(routed("m"))
+    fleet.wait(1.0)
+    assert asking.answer() is error
+    assert set(fleet.asked) == {"a"}
+    assert fleet.attempts.suspects.refusal(artifact("m"), fleet.now) is error
+
+
+def test_neighbours_that_were_lost_too_go_on_once_the_cell_is_back() -> None:
+    fleet = Fleet(a=[lost(), lost(), quarantined(), b"ok"])
+    culprit, neighbour = fleet.ask(routed("culprit")), fleet.ask(routed("neighbour"))
+    fleet.wait(1.0)
+    assert isinstance(culprit.answer(), FailedPrecondition)
+    assert neighbour.answer() == b"ok a"
+    assert fleet.attempts.suspects.refusal(artifact("neighbour"), fleet.now) is None
+
+
+def test_a_request_lost_twice_flies_no_more_and_its_artifact_is_refused() -> None:
+    fleet = Fleet(a=[lost(), down()], b=[lost()])
+    asking = fleet.ask(routed("m"))
+    fleet.wait(3.0)
+    assert isinstance(asking.answer(), LostTwice)
+    assert set(fleet.asked) == {"a", "b"}
+    assert isinstance(fleet.attempts.suspects.refusal(artifact("m"), fleet.now), Suspected)
+
+
+def test_requests_lost_together_do_not_fly_together_again() -> None:
+    fleet = Fleet(a=[lost()] * 8 + [b"ok"])
+    asking = [fleet.ask(routed(str(number))) for number in range(8)]
+    fleet.land()
+    moments = set()
+    while any(not each.ends for each in asking):
+        before = len(fleet.calls)
+        fleet.wait(0.005)
+        if len(fleet.calls) > before:
+            moments.add(fleet.now)
+    assert len(moments) >= 4
+
+
+def test_a_unit_that_was_not_routed_flies_on_at_once() -> None:
+    fleet = Fleet(a=[lost()])
+    assert fleet.ask(Unit(b"?", ("a", "b"))).answer() == b"ok b"
