@@ -4,7 +4,8 @@
 
 FOLDER gets a copy of the package whose extension modules are compiled by gcc with a call at each branch
 (`-fsanitize-coverage=trace-pc`), and `libcover.so`, which counts those calls for libFuzzer. libFuzzer's own
-way needs clang. With `--asan`, AddressSanitizer watches the memory as well; run it as
+way needs clang. With `--asan`, AddressSanitizer watches the memory as well, and the arena of models takes
+each block from malloc, for in one mapping a read past a block's end would be lawful; run it as
 
     LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 python …
 """
@@ -41,8 +42,7 @@ void places(void **begin, void **end) {
 def main() -> None:
     folder = Path(sys.argv[1]).absolute()
     asan = ["-fsanitize=address"] if "--asan" in sys.argv else []
-    # Only what the session imports: its own modules, and protos through status.py.
-    for package in ("croupier", "protos"):
+    for package in ("cell", "croupier", "protos"):
         shutil.copytree(
             ROOT / package,
             folder / package,
@@ -52,7 +52,11 @@ def main() -> None:
     cover = folder / "cover.c"
     cover.write_text(COVER)
     compile_shared(cover, folder / "libcover.so", [])
-    sources = sorted((folder / "croupier" / "transport").glob("*.pyx"))
+    if asan:
+        give_each_block_its_own_end(folder / "cell" / "arena.pyx")
+    sources = sorted(
+        source for package in ("cell", "croupier") for source in (folder / package).rglob("*.pyx")
+    )
     cythonize([str(source) for source in sources], language_level=3, include_path=[str(folder)])
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
     for source in sources:
@@ -69,6 +73,22 @@ def main() -> None:
                 "-lnghttp2",
             ],
         )
+
+
+def give_each_block_its_own_end(arena: Path) -> None:
+    """Put malloc in the place of slots and pages."""
+    text = arena.read_text()
+    for header, body in (
+        (
+            "cdef int take(self, Place* place) except -1:",
+            "place.at = <char*>malloc(place.size)\n        return 0",
+        ),
+        ("cdef void give(self, Place* place) noexcept:", "free(place.at)\n        place.at = NULL"),
+    ):
+        assert text.count(header) == 1, "the arena has changed"
+        before, _, after = text.partition(header)
+        text = f"{before}{header}\n        {body}\n\n    cdef{after.partition(chr(10) + '    cdef')[2]}"
+    arena.write_text(text)
 
 
 def compile_shared(source: Path, target: Path, options: list[str]) -> None:

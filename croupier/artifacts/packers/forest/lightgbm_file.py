@@ -44,6 +44,7 @@ _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _NOTHING, _ZERO, _NAN = 0, 1, 2
 # LightGBM's kZeroThreshold, and the float32 below its negative.
 _BAND = float(np.float32(1e-35))
+_MAX_INTEGER = 2.0**31
 _BELOW_BAND = float(np.nextafter(np.float32(-1e-35), np.float32(-np.inf)))
 
 # By the first word of `objective`. What is not here, and is not told otherwise below, gives the sums.
@@ -152,8 +153,8 @@ def _tree(fields: Mapping[str, str]) -> _Read:
         nothing = np.full(1, -1)
         return Tree(nothing, nothing, nothing, np.zeros(1), np.zeros(1, bool), values), {}
     threshold = _numbers(fields, "threshold", inner)
-    decision = _numbers(fields, "decision_type", inner).astype(np.int64)
-    feature = _numbers(fields, "split_feature", inner).astype(np.int64)
+    decision = _integers(fields, "decision_type", inner)
+    feature = _integers(fields, "split_feature", inner)
     is_categorical = decision & _CATEGORICAL != 0
     kind = decision >> 2 & 3
     missing_right = np.where(kind == _NOTHING, threshold < 0, decision & _DEFAULT_LEFT == 0) | is_categorical
@@ -182,6 +183,13 @@ def _numbers(fields: Mapping[str, str], name: str, count: int) -> Array:
     return numbers
 
 
+def _integers(fields: Mapping[str, str], name: str, count: int) -> Array:
+    numbers = _numbers(fields, name, count)
+    if not (np.abs(numbers) <= _MAX_INTEGER).all():
+        raise InvalidArtifact(f"a tree of the LightGBM file has a {name} that is no 32-bit integer")
+    return numbers.astype(np.int64)
+
+
 def _outside_band(threshold: Array) -> Array:
     """Thresholds of which none tells values apart that are all 0 to LightGBM."""
     moved = np.where(threshold < 0, _BELOW_BAND, _BAND)
@@ -190,7 +198,7 @@ def _outside_band(threshold: Array) -> Array:
 
 def _children(fields: Mapping[str, str], name: str, inner: int) -> Array:
     """Nodes by number, leaves after the inner nodes; in the file leaf i is -1 - i."""
-    numbers = _numbers(fields, name, inner).astype(np.int64)
+    numbers = _integers(fields, name, inner)
     return np.where(numbers < 0, inner - 1 - numbers, numbers)
 
 

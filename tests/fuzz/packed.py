@@ -1,0 +1,91 @@
+"""Arbitrary bytes as a packed artifact, and what must hold: an error of ours, or answers for its rows.
+
+An input is a file as a cell would load it. Whatever it is, `view` and the engine refuse it with their own
+errors, or its rows are scored within its bytes; so are those of its section alone, which the engine sees
+though the envelope says other than it. `tests/artifacts/test_packed_fuzz.py` replays the corpus and changes
+of it. To search for more (`build.py` says how the build that it needs is made):
+
+    python tests/fuzz/build.py /tmp/fuzz --asan
+    export PYTHONPATH=/tmp/fuzz
+    python -P tests/fuzz/packed.py -max_total_time=600 -max_len=20000 /tmp/found tests/fuzz/corpus/packed
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+
+import numpy as np
+from fuzz.engine import fuzz
+from fuzz.packed_mutator import mutate
+
+from cell.engines import ArtifactRefused
+from cell.engines.forest import Forest
+from cell.engines.linear import Linear
+from cell.engines.native import Native, score_joined
+from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from croupier.artifacts.format import Artifact, InvalidArtifact, view
+
+CORPUS = Path(__file__).parent / "corpus" / "packed"
+ENGINES = {FOREST: PackedEngine(FOREST), LINEAR: PackedEngine(LINEAR)}
+NATIVES: dict[str, type[Native]] = {FOREST: Forest, LINEAR: Linear}
+
+_COUNT = 12
+_VALUES = np.array(
+    [0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 0.5, 3, 31, 32, 33, 1e9, -1e9, 1e-40, 1e-35, 2.0**24, 7],
+    np.float32,
+)
+
+
+def replay(data: bytes) -> bool:
+    """Run one input; whether it was scored."""
+    try:
+        artifact = view(data)
+    except InvalidArtifact:
+        return False
+    if artifact.engine not in ENGINES:
+        return False
+    return _through_the_engine(artifact) | _through_the_section(artifact)
+
+
+def _through_the_engine(artifact: Artifact) -> bool:
+    try:
+        model = ENGINES[artifact.engine].load(artifact)
+    except ArtifactRefused:
+        return False
+    rows = _rows(model.features)
+    outputs = [tensor.name for tensor in artifact.outputs]
+    found = model.score({"input": rows}, outputs)
+    assert sorted(found) == sorted(outputs)
+    assert all(len(answers) == _COUNT for answers in found.values())
+    model.close()
+    return True
+
+
+def _through_the_section(artifact: Artifact) -> bool:
+    """Twice in one call, so that one model's end is the other's beginning."""
+    section = artifact.sections.get(artifact.engine, memoryview(b""))
+    try:
+        model = NATIVES[artifact.engine](section)
+    except ArtifactRefused:
+        return False
+    rows = _rows(model.features)
+    out = np.empty((_COUNT, model.columns), np.float32)
+    labels = np.full(_COUNT, -1)
+    score_joined([model, model], [2, _COUNT - 2], rows, out, labels)
+    assert (labels >= 0).all()
+    assert (labels < max(2, model.columns)).all()
+    model.close()
+    return True
+
+
+def _rows(features: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """The same for every input of one width: its findings can be run again."""
+    return np.resize(np.roll(_VALUES, features), (_COUNT, features))
+
+
+if __name__ == "__main__":
+    fuzz(replay, mutate)

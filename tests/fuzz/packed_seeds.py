@@ -1,0 +1,100 @@
+"""Writes the corpora of `packed.py` and `packers.py`: small models of every layout, and their files.
+
+    python tests/fuzz/packed_seeds.py
+
+Training is not the same from version to version of a library, so the files stay as they were written.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+
+import lightgbm
+import numpy as np
+import xgboost
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from support.forests import data
+from support.graphs import matmul
+
+from croupier.artifacts.packers.files import pack_file
+from croupier.artifacts.packers.forest import pack_forest
+from croupier.artifacts.packers.linear import pack_linear
+
+FOLDER = Path(__file__).parent / "corpus"
+
+X = data(1, rows=80, features=4, zeros=0.1, missing=0.05)
+X[:, 3] = np.random.default_rng(1).integers(0, 40, len(X))
+FULL = np.nan_to_num(X)
+Y = FULL[:, 0] + FULL[:, 1] * FULL[:, 2] + FULL[:, 3] % 3
+CLASSES = np.digitize(Y, [0.5, 1.5])
+
+
+def files() -> dict[str, bytes]:
+    """Foreign files by name."""
+    return {
+        "xgboost-json": _xgboost("json", Y, {}),
+        "xgboost-ubj": _xgboost("ubj", Y > 1, {"objective": "binary:logistic", "max_depth": 2}),
+        "xgboost-dart": _xgboost(
+            "json", CLASSES, {"booster": "dart", "objective": "multi:softprob", "num_class": 3}
+        ),
+        "xgboost-categories": _xgboost("json", Y, {"max_cat_to_onehot": 1}, categorical=True),
+        "xgboost-vectors": _xgboost("json", np.stack([Y, -Y], 1), {"multi_strategy": "multi_output_tree"}),
+        "lightgbm": _lightgbm(np.abs(Y), {"objective": "poisson"}, []),
+        "lightgbm-categories": _lightgbm(Y > 1, {"objective": "binary", "cat_smooth": 1}, [3]),
+        "lightgbm-zeros": _lightgbm(
+            CLASSES, {"objective": "multiclass", "num_class": 3, "zero_as_missing": True}, []
+        ),
+        "onnx": matmul(),
+    }
+
+
+def artifacts() -> dict[str, bytes]:
+    """Packed artifacts by name."""
+    encoded = ColumnTransformer(
+        [("codes", OneHotEncoder(handle_unknown="ignore"), [3])], remainder="passthrough"
+    )
+    texts = np.array(["a", "bc", "d"])[CLASSES]
+    histogram = HistGradientBoostingRegressor(max_iter=2, max_leaf_nodes=5, categorical_features=[3])
+    return {
+        "vectors": pack_forest(RandomForestClassifier(3, max_depth=3, random_state=1).fit(FULL, texts)),
+        "isolation": pack_forest(IsolationForest(n_estimators=3, max_samples=20, random_state=1).fit(FULL)),
+        "histogram": pack_forest(histogram.fit(X, Y)),
+        "encoded": pack_linear(make_pipeline(encoded, Ridge()).fit(FULL, np.stack([Y, -Y], 1))),
+        "pair": pack_linear(LogisticRegression(max_iter=50).fit(FULL[:, :3], CLASSES > 0)),
+        "huber": pack_linear(SGDClassifier(loss="modified_huber", random_state=1).fit(FULL, CLASSES * 7)),
+        **{name: pack_file(file) for name, file in files().items() if name != "onnx"},
+    }
+
+
+def _xgboost(form: str, label: object, options: dict[str, object], categorical: bool = False) -> bytes:
+    types = ["q", "q", "q", "c" if categorical else "q"]
+    matrix = xgboost.DMatrix(X, label, feature_types=types, enable_categorical=categorical)
+    booster = xgboost.train({"max_depth": 3, "nthread": 1, **options}, matrix, 2)
+    return bytes(booster.save_raw(form))
+
+
+def _lightgbm(label: object, options: dict[str, object], categorical: list[int]) -> bytes:
+    options = {"num_leaves": 5, "min_data_in_leaf": 5, "num_threads": 1, "verbose": -1, **options}
+    sets = lightgbm.Dataset(X, label, categorical_feature=categorical, params=dict(options))
+    text = lightgbm.train(options, sets, 2).model_to_string()
+    # What follows the trees is not read.
+    return text[: text.index("end of trees") + 13].encode()
+
+
+def write() -> None:
+    for folder, found in (("packed", artifacts()), ("packers", files())):
+        (FOLDER / folder).mkdir(parents=True, exist_ok=True)
+        for name, content in found.items():
+            (FOLDER / folder / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    write()
