@@ -16,6 +16,7 @@ from bench import outage as outage_bench
 from bench import placement as placement_bench
 from bench import policies as policies_bench
 from bench import report
+from bench import residency as residency_bench
 from bench import route as route_bench
 from bench.attacks import ATTACKS
 from bench.engine_models import SHAPES
@@ -123,6 +124,20 @@ def cell(
 
 
 @app.command()
+def residency(
+    models: Annotated[int, typer.Option(min=100, help="20 kB of disk each, twice.")] = 500_000,
+    requests: Annotated[int, typer.Option(min=10, help="Of the Zipf load.")] = 1_000_000,
+    capacity_bytes: Annotated[int, typer.Option(min=0, help="Of the cell; 0 for its own choice.")] = 0,
+    folder: Annotated[Path | None, typer.Option(help="Where the files lie meanwhile.")] = None,
+    json: Json = None,
+) -> None:
+    """One cell that holds half a million models: memory, hit rate, and what a cold one costs."""
+    plan = residency_bench.Plan(models, requests, capacity_bytes, folder)
+    if not residency_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def hostile(
     attack: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Slices without and with each attack.")] = 5,
@@ -143,7 +158,7 @@ def smoke() -> None:
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
         written = [
             Path(folder) / f"{name}.json"
-            for name in ("demo", "outage", "placement", "route", "engines", "policies")
+            for name in ("demo", "outage", "placement", "route", "engines", "policies", "residency")
         ]
         demo(tenants=6, requests=400, cells=4, zones=2, json=written[0])
         outage(seconds=3.0, tenants=6, json=written[1])
@@ -152,6 +167,7 @@ def smoke() -> None:
         small = ["forest-10x31", "linear-20"]
         engines(model=small, copies=50, rotated=200, memory_mb=200, json=written[4])
         policies(models=2_000, requests=6_000, json=written[5])
+        residency(models=400, requests=2_000, json=written[6])
         missing = [path.name for path in written if not path.stat().st_size]
     if missing:
         report.step(f"nothing written: {', '.join(missing)}")

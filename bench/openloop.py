@@ -56,13 +56,29 @@ async def open_loop(
 ) -> Sample:
     """Send `load` for `warm_up` and then `seconds` seconds; the warm-up is not in the sample."""
     due = arrivals(rate, warm_up + seconds, seed)
+    (sample,) = await _run_open(callers, load, due, [due >= warm_up])
+    return sample
+
+
+async def open_loop_of_parts(
+    callers: Sequence[Caller], load: Load, parts: Sequence[NDArray[np.bool_]], *, rate: float, seed: int
+) -> list[Sample]:
+    """Send as many requests of `load` as each of `parts` is long; a sample of those that each part picks."""
+    return await _run_open(callers, load, arrivals(rate, len(parts[0]) / rate, seed), parts)
+
+
+async def _run_open(
+    callers: Sequence[Caller], load: Load, due: Floats, parts: Sequence[NDArray[np.bool_]]
+) -> list[Sample]:
     run = _OpenLoop(callers, load, due)
     with _no_garbage_collection():
         await run.finish()
-    counted = due >= warm_up
-    latencies = run.latencies[counted]
-    right = np.isfinite(latencies)
-    return Sample(len(latencies), int((~right).sum()), latencies[right], run.lateness[counted])
+    samples = []
+    for part in parts:
+        latencies = run.latencies[part]
+        right = np.isfinite(latencies)
+        samples.append(Sample(len(latencies), int((~right).sum()), latencies[right], run.lateness[part]))
+    return samples
 
 
 async def closed_loop(
