@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
+from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers.files import FileKind, told_by
 from croupier.artifacts.packers.process import Limits, pack_file_apart
 from croupier.client.manager import VersionManagerClient
