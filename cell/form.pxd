@@ -5,6 +5,7 @@ from cell.plain cimport Plain
 cdef class Output:
     """One output as it stands in answers: `infer` has its name and datatype encoded, `item` its name."""
     cdef bint is_label
+    cdef bytes name
     cdef bytes infer
     cdef bytes item
 
@@ -19,6 +20,7 @@ cdef class Form:
     cdef dict _places
     cdef list outputs
 
+    cdef list chosen(self, Plain plain)
     cdef bint fill(self, Plain plain, float* row) noexcept
     cdef bint _fill_named(self, Plain plain, float* row) noexcept
     cdef bint _read_features(self, Plain plain, float* row, uint8_t* seen) except -1

@@ -31,6 +31,22 @@ cdef class Output:
 cdef class Form:
     """See form.pxd; made by `form_of`."""
 
+    cdef list chosen(self, Plain plain):
+        """The outputs that `plain` wants, in its order; None if it names one that is none, or one twice."""
+        cdef list found = []
+        cdef Output output
+        cdef int i
+        if not plain.output_count:
+            return self.outputs
+        for i in range(plain.output_count):
+            for output in self.outputs:
+                if _is(plain.outputs[i].data, plain.outputs[i].size, output.name) and output not in found:
+                    found.append(output)
+                    break
+            else:
+                return None
+        return found
+
     cdef bint fill(self, Plain plain, float* row) noexcept:
         """Write the rows of `plain` to `row`; False if they do not fit, or hold a NaN that may not be."""
         if plain.features != NULL:
@@ -128,7 +144,8 @@ def form_of(features, accepts_missing, inputs, outputs):
             return None
         else:
             form.columns = tensor.shape[1]
-        output.item = _record(1, tensor.name.encode())
+        output.name = tensor.name.encode()
+        output.item = _record(1, output.name)
         output.infer = output.item + _record(2, tensor.datatype.encode())
         form.outputs.append(output)
     return form if form.columns else None

@@ -1,5 +1,9 @@
 from libc.stdint cimport uint8_t
 
+cdef enum:
+    # Native models have two.
+    MOST_OUTPUTS = 2
+
 cdef struct Text:
     const uint8_t* data
     Py_ssize_t size
@@ -21,5 +25,8 @@ cdef class Plain:
     cdef Text input
     cdef Py_ssize_t columns
     cdef bint is_raw
+    # The outputs that it names; none for all.
+    cdef Text outputs[MOST_OUTPUTS]
+    cdef int output_count
     # Of an item: the version that is echoed.
     cdef unsigned long long number

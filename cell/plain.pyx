@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Reads plain requests natively: those that nearly every caller sends, and only those.
 
-A ModelInferRequest is plain when it has one FP32 input of two dimensions, in either form, and names no
-outputs; an Item when it has a dense row or named numbers. All texts are ASCII. Whatever else a message
+A ModelInferRequest is plain when it has one FP32 input of two dimensions, in either form, and names outputs
+without further wishes, or none; an Item when it has a dense row or named numbers. All texts are ASCII. Whatever else a message
 holds, or holds in another way than an ordinary encoder writes it, makes it not plain: None. Then the
 general way decodes it with protobuf's own library, which also says what is wrong with it. So nothing is
 refused here, and no answer depends on which way a request goes.
@@ -88,6 +88,8 @@ cdef int _read_infer(Plain plain) except -1:
         elif field.number == 5:
             inputs += 1
             _read_input(plain, &field, &contents)
+        elif field.number == 6:
+            _read_output(plain, &field)
         elif field.number == 7:
             raws += 1
             raw = Text(field.data, field.size)
@@ -130,6 +132,19 @@ cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
             raise _NotPlain
     if not is_float or not has_shape:
         raise _NotPlain
+    return 0
+
+
+cdef int _read_output(Plain plain, Field* whole) except -1:
+    """A name, and nothing else."""
+    cdef Cursor cursor = Cursor(whole.data, whole.data + whole.size)
+    cdef Field field
+    if plain.output_count == MOST_OUTPUTS:
+        raise _NotPlain
+    if not next_field(&cursor, &field) or field.number != 1 or field.kind != LEN or cursor.at != cursor.end:
+        raise _NotPlain
+    plain.outputs[plain.output_count] = _text(&field)
+    plain.output_count += 1
     return 0
 
 

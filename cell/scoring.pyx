@@ -40,6 +40,8 @@ cdef class Scoring:
     cdef readonly double cost
     cdef list _plains
     cdef list _forms
+    # By request: the outputs that it wants.
+    cdef list _outputs
     cdef list _models
     cdef list _counts
     # By request: the labels of a model whose classes are not 0, 1, 2, …; else None.
@@ -57,7 +59,7 @@ cdef class Scoring:
     cdef int64_t* _labels
 
     def __cinit__(self):
-        self._plains, self._forms, self._models, self._counts = [], [], [], []
+        self._plains, self._forms, self._outputs, self._models, self._counts = [], [], [], [], []
         self._labels_of, self._score_at, self._label_at = [], [], []
 
     def __dealloc__(self):
@@ -85,8 +87,9 @@ cdef class Scoring:
             return -1
         if memcmp(model.digest_bytes, <const char*>plain.artifact, sizeof(model.digest_bytes)) != 0:
             raise Mixed("a request was given another artifact's model")
+        outputs = form.chosen(plain)
         cost = self.cost + plain.rows * model.shape.row_cost
-        if cost > most:
+        if outputs is None or cost > most:
             return -1
         count = plain.rows * form.features
         self._make_room(count)
@@ -96,6 +99,7 @@ cdef class Scoring:
         self._used += count
         self._plains.append(plain)
         self._forms.append(form)
+        self._outputs.append(outputs)
         self._models.append(model)
         self._counts.append(plain.rows)
         self._labels_of.append(model.labels)
@@ -147,12 +151,13 @@ cdef class Scoring:
         """The ModelInferResponse of the request at `place`, raw if the request was raw."""
         cdef Plain plain = self._plains[place]
         cdef Form form = self._forms[place]
+        cdef list outputs = self._outputs[place]
         cdef Py_ssize_t rows = plain.rows, room
         cdef Output output
         cdef uint8_t* begin
         cdef uint8_t* at
         room = _text_room(plain.name) + _text_room(plain.version) + _text_room(plain.id)
-        for output in form.outputs:
+        for output in outputs:
             room += PyBytes_GET_SIZE(output.infer) + _AROUND
             room += rows * (_VARINT_MOST if output.is_label else form.columns * <Py_ssize_t>sizeof(float))
         begin = at = <uint8_t*>_resized(NULL, room)
@@ -160,10 +165,10 @@ cdef class Scoring:
             at = _put_text(at, 1, plain.name)
             at = _put_text(at, 2, plain.version)
             at = _put_text(at, 3, plain.id)
-            for output in form.outputs:
+            for output in outputs:
                 at = self._put_tensor(at, place, plain, form, output)
             if plain.is_raw:
-                for output in form.outputs:
+                for output in outputs:
                     at = self._put_raw(at, place, rows, form, output)
             return PyBytes_FromStringAndSize(<char*>begin, at - begin)
         finally:

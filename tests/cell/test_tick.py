@@ -136,6 +136,15 @@ def test_tensors_are_answered_as_the_general_way_does(bench: Bench, name: str, r
     assert bench.infer(request) == generally(name, request)
 
 
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("names", [["label"], ["probabilities"], ["probabilities", "label"]])
+def test_outputs_may_be_named(bench: Bench, names: list[str], raw: bool) -> None:
+    request = infer_request(digest("numbered"), X[:3], raw=raw)
+    for name in names:
+        request.outputs.add(name=name)
+    assert bench.infer(request) == generally("numbered", request)
+
+
 def test_what_is_echoed_may_be_absent(bench: Bench) -> None:
     request = infer_request(digest("pair"), X[:1])
     for field_name in ("model_name", "model_version", "id"):
@@ -204,9 +213,12 @@ def changed(**changes: Any) -> oip.ModelInferRequest:
     return request
 
 
-def outputs_named() -> oip.ModelInferRequest:
+def outputs(*names: str, **parameters: int) -> oip.ModelInferRequest:
     request = changed()
-    request.outputs.add(name="label")
+    for name in names:
+        output = request.outputs.add(name=name)
+        for key, value in parameters.items():
+            output.parameters[key].int64_param = value
     return request
 
 
@@ -239,7 +251,11 @@ LEFT = {
     "cold": changed(name="cold"),
     "no native model": changed(name="sum", rows=X[:2, :2]),
     "labels are texts": changed(name="texts"),
-    "outputs are named": outputs_named(),
+    "an output that is none": outputs("labels"),
+    "an output twice": outputs("label", "label"),
+    "more outputs than there are": outputs("label", "probabilities", "label"),
+    "an output without a name": outputs(""),
+    "an output with a wish": outputs("label", classification=1),
     "NaN": changed(rows=NAN_ROW),
     "too many rows": changed(rows=X[:21]),
     "no rows": shaped(0, 4),
