@@ -1,8 +1,10 @@
 """Has a tenant's cells load what a release is about to move to.
 
-The cells are those that the active generation deals the tenant and that are registered as active. All are
-asked at once, and each says what it holds; one that is silent is waited for no longer than the limit. With
-no generation, or none of its cells registered, nobody is served anyway and there is nothing to wait for.
+The cells are those that the active generation deals the tenant and that are registered as active. One is
+asked alone, and if its connection does not break, all the others at once: a version whose load crashes cells
+crashes one, and not the hand. Each says what it holds; one that is silent is waited for no longer than the
+limit. With no generation, or none of its cells registered, nobody is served anyway and there is nothing to
+wait for.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from croupier.errors import CroupierError, FailedPrecondition
 from croupier.transport.client import Channel
-from croupier.transport.status import RpcError
+from croupier.transport.status import UNAVAILABLE, RpcError
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.fleet import Cell, CellState
@@ -22,6 +24,7 @@ from version_manager.release import Version
 _WARM = "/croupier.cell.v1.Cell/Warm"
 # Seconds for the call itself beside those that the cell may take.
 _CALL_SECONDS = 2.0
+_BROKEN = "the connection broke"
 
 
 class NotWarm(FailedPrecondition):
@@ -48,8 +51,10 @@ class Warming:
             return
         cells = self._hand(tenant)
         artifacts = list(dict.fromkeys(version.artifact for version in versions))
-        answers = await asyncio.gather(*(self._ask(cell, artifacts) for cell in cells))
-        cold = {cell.id: why for cell, why in zip(cells, answers, strict=True) if why}
+        answers = [await self._ask(cell, artifacts) for cell in cells[:1]]
+        if answers != [_BROKEN]:
+            answers += await asyncio.gather(*(self._ask(cell, artifacts) for cell in cells[1:]))
+        cold = {cell.id: why for cell, why in zip(cells, answers, strict=False) if why}
         if cold:
             numbers = ", ".join(str(version.number) for version in versions)
             raise NotWarm(
@@ -78,6 +83,9 @@ class Warming:
         except TimeoutError:
             return "it does not answer"
         except RpcError as error:
+            # A cell that says so itself gives details.
+            if error.code == UNAVAILABLE and not error.details:
+                return _BROKEN
             return error.message or f"status {error.code}"
         except (ConnectionError, CroupierError, ValueError) as error:
             return str(error)

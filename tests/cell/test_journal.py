@@ -36,6 +36,8 @@ def reopened(folder: Path) -> tuple[Entry, ...]:
         ("abort", signal.SIGABRT),
         ("fpe", signal.SIGFPE),
         ("overflow", signal.SIGSEGV),
+        ("main-segv", signal.SIGSEGV),
+        ("main-abort", signal.SIGABRT),
         ("faulthandler-segv", signal.SIGSEGV),
         ("segv-faulthandler", signal.SIGSEGV),
         ("faulthandler-abort", signal.SIGABRT),

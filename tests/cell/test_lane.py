@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,7 +64,10 @@ def test_each_thread_has_its_own_lane_and_gives_it_back() -> None:
     for thread in working:
         thread.join()
     assert names() == {}
-    assert threads() <= before
+    give_up = time.monotonic() + 30
+    # A thread has still a little way to its end when it has been joined.
+    while threads() > before:
+        assert time.monotonic() < give_up
 
 
 def test_more_threads_than_lanes_go_unnamed() -> None:

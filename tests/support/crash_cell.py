@@ -20,6 +20,7 @@ from cell.engines import lane
 from cell.signature import Arrays, Signature
 from cell.supervisor import SupervisorSettings, supervise
 from croupier import settings
+from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact, Tensor, pack
 from croupier.lifecycle import run
 from croupier.telemetry import logs
@@ -59,6 +60,7 @@ class CrashScorer:
     on_score: str
     resident_bytes: int = 1024
     batchable: bool = True
+    batching: Batching | None = None
 
     def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
         rows = inputs["input"]

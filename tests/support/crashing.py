@@ -82,6 +82,8 @@ def main(folder: str, how: str, mine: str, *others: str) -> None:
     journal = Journal.open(Path(folder), time.time)
     if how.endswith("-faulthandler"):
         faulthandler.enable()
+    # In the thread of the event loop, where small models are scored.
+    is_main = how.startswith("main-")
     threading.stack_size(2**20)
     ready = threading.Barrier(len(others) + 1)
 
@@ -94,13 +96,16 @@ def main(folder: str, how: str, mine: str, *others: str) -> None:
         ready.wait()
         if mine:
             lane.Naming(named(mine), lane.SCORE).__enter__()
-        _end(how.removeprefix("faulthandler-").removesuffix("-faulthandler"))
+        _end(how.removeprefix("faulthandler-").removesuffix("-faulthandler").removeprefix("main-"))
 
     for other in others:
         threading.Thread(target=stand_by, args=(other,), daemon=True).start()
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    if is_main:
+        work()
+    else:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
     journal.close()
     os._exit(0)
 

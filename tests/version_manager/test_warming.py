@@ -124,6 +124,24 @@ async def test_cells_that_are_away_or_know_no_warming_are_named(monkeypatch):
         assert set(caught.value.metadata["cells"].split(",")) == {first.id, second.id}
 
 
+async def test_a_version_that_ends_the_first_cell_is_not_tried_on_the_others():
+    async def die(reader, writer):
+        await reader.read(1)
+        writer.transport.abort()
+
+    async with fake_cells("a", "b", "c") as cells, await asyncio.start_server(die, "127.0.0.1", 0) as dying:
+        address = "{}:{}".format(*dying.sockets[0].getsockname())
+        first, second = FixedMirror(*map(registered, cells)).hand
+        mirror = FixedMirror(
+            *(registered(cell) for cell in cells if cell.id != first),
+            Cell(first, "zone", address, 1.0, CellState.ACTIVE),
+        )
+        with pytest.raises(NotWarm, match="broke") as caught:
+            await warming(mirror).warm("acme", [VERSION])
+        assert caught.value.metadata == {"cells": first}
+        assert not any(cell.requests for cell in cells if cell.id == second)
+
+
 async def test_cells_that_do_not_serve_are_not_asked():
     async with fake_cells("a", "b") as cells:
         mirror = FixedMirror(*(registered(cell, CellState.DRAINING) for cell in cells))
