@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from cell.engines import Mixed, Scorer, ScoringFailed
+from cell.engines.native import Native
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
@@ -74,6 +76,15 @@ def cut(jobs: Iterable[tuple[int, Job]]) -> Iterator[Batch]:
         rows += job.rows
     if batch:
         yield Batch(batch[0].lease.digest, tuple(batch))
+
+
+def nanoseconds(batches: Sequence[Batch]) -> float:
+    """About what scoring takes; infinity when the models do not say."""
+    return sum(
+        job.rows * job.lease.model.row_cost if isinstance(job.lease.model, Native) else math.inf
+        for batch in batches
+        for job in batch.jobs
+    )
 
 
 def run(batches: Sequence[Batch], clock: Callable[[], float]) -> list[Scored]:

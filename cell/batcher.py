@@ -7,7 +7,8 @@
               batches             of one artifact, up to `max_rows` rows; expired and cancelled
                  │                requests are dropped here, unexecuted
                  ▼
-              one call of a worker thread for many batches, then each caller is answered alone
+              one call of a worker thread for many batches, then each caller is answered alone;
+              little work of native models is done at once, on the event loop
 
 By default nobody waits for company: what queued while the workers were busy is the batch. A model may
 ask for a delay (`croupier/artifacts/batching.py`): its group is ready when the first of it has waited for
@@ -26,7 +27,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 
-from cell.batch import Job, Scored, cut, expired, run
+from cell.batch import Job, Scored, cut, expired, nanoseconds, run
 from cell.batchsize import BatchSizes
 from cell.engines import Scorer
 from cell.residency import Lease
@@ -38,6 +39,9 @@ from croupier.telemetry.metrics import Counter
 _DROPPED = Counter("croupier_cell_dropped_total", "Requests dropped before they were scored", ["cause"])
 
 _RETRY_AFTER = 0.05
+# Work of native models, in nanoseconds, that is done on the event loop: a thread and the way back take more,
+# and milliseconds when the event loop is busy.
+_MOST_HERE = 100_000.0
 
 
 class _Group:
@@ -151,7 +155,9 @@ class Batcher:
             share = -(-len(ready) // idle)
             batches = list(cut(self._wanted(self._take(ready[:share]))))
             ready = ready[share:]
-            if batches:
+            if nanoseconds(batches) <= _MOST_HERE:
+                self._answer(run(batches, self._clock))
+            else:
                 call = loop.run_in_executor(self._pool, run, batches, self._clock)
                 self._calls.add(call)
                 call.add_done_callback(self._finish)
@@ -186,13 +192,16 @@ class Batcher:
 
     def _finish(self, call: asyncio.Future[list[Scored]]) -> None:
         self._calls.discard(call)
-        for scored in call.result():
+        self._answer(call.result())
+        if self._groups:
+            self._schedule(call.get_loop())
+
+    def _answer(self, results: Iterable[Scored]) -> None:
+        for scored in results:
             if scored.rows and scored.outcomes[0][0].lease.model.batching is not None:
                 self._sizes.seen(scored.digest, scored.rows, scored.seconds)
             for job, outcome in scored.outcomes:
                 _resolve(job, outcome)
-        if self._groups:
-            self._schedule(call.get_loop())
 
 
 def _resolve(job: Job, outcome: Arrays | Exception) -> None:

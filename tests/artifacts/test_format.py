@@ -303,3 +303,13 @@ def test_a_truncated_file_is_refused(description, draws):
 def test_a_file_with_something_behind_it_is_refused(description, rest):
     with pytest.raises(InvalidArtifact):
         view(pack(**description) + rest)
+
+
+def test_files_with_equal_tables_share_what_they_say_and_nothing_else() -> None:
+    tensors = {"inputs": [Tensor("x", "FP32", (-1, 2))], "outputs": [Tensor("y", "FP32", (-1, 1))]}
+    one, two = (
+        view(pack(engine="forest", features=["a", "b"], sections={"forest": content}, **tensors))  # type: ignore[arg-type]
+        for content in (b"one", b"three")
+    )
+    assert one.features is two.features
+    assert (bytes(one.section("forest")), bytes(two.section("forest"))) == (b"one", b"three")

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
 
 from cell.batch import Batch, Job, run
 from cell.batcher import Batcher
 from cell.engines import Mixed, ScoringFailed
+from cell.engines.packed import PackedEngine
 from cell.residency import Lease
 from croupier.artifacts.batching import Batching
-from croupier.artifacts.format import Tensor
+from croupier.artifacts.format import Tensor, view
+from croupier.artifacts.packers.linear import pack_linear
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
 
@@ -387,3 +390,25 @@ async def test_in_real_threads_everybody_gets_the_own_answer() -> None:
         await asyncio.gather(*(ask(number) for number in range(400)))
         await batcher.close()
     assert all(lease._entry.leases == 1 for lease in leases if lease._entry)
+
+
+async def test_little_work_of_a_native_model_needs_no_thread(bench: Bench) -> None:
+    model = LinearRegression().fit(np.eye(2), [1.0, 2.0])
+    artifact = view(pack_linear(model))
+    lease = resident(PackedEngine(artifact.engine).load(artifact), capacity=10_000)
+    (output,) = [tensor.name for tensor in lease.model.signature.outputs]
+    (name,) = [tensor.name for tensor in lease.model.signature.inputs]
+
+    async def score(rows: int) -> Any:
+        inputs = {name: np.ones((rows, 2), np.float32)}
+        return (await bench.batcher.score(lease, inputs, rows, [output], NEVER))[output]
+
+    few = asyncio.create_task(score(3))
+    await ticks()
+    assert few.result().ravel().tolist() == pytest.approx(model.predict([[1, 1]]).tolist() * 3)
+    many = asyncio.create_task(score(1_000_000))
+    await ticks()
+    assert not many.done()
+    bench.threads.run()
+    await ticks()
+    assert len(many.result()) == 1_000_000
