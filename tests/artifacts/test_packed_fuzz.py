@@ -14,6 +14,7 @@ from fuzz import packed, packed_mutator, packers, packers_mutator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from croupier.artifacts.format import view
 from croupier.artifacts.packers.files import FileKind, pack_file, told_by
 
 PACKED = {path.name: path.read_bytes() for path in sorted(packed.CORPUS.iterdir())}
@@ -62,6 +63,16 @@ def test_changed_files(name: str, changes: list[int]) -> None:
         data = packers_mutator.mutate(data, 10_000, change, flip)
     if not data.startswith((b"{", b"\x80")):
         packers.replay(data)
+
+
+def test_a_parameter_of_nothing_is_divided_by_as_c_does() -> None:
+    """A forest's parameter lies at 40 of its section; Cython would raise where nobody can catch it."""
+    artifact = view(PACKED["isolation"])
+    section = bytearray(artifact.section("forest"))
+    section[40:48] = bytes(8)
+    changed = bytearray(PACKED["isolation"])
+    changed[-len(section) :] = section
+    assert packed.replay(bytes(changed))
 
 
 @pytest.mark.parametrize("name", PACKED)
