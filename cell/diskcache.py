@@ -268,15 +268,14 @@ def _scan(folder: Path, found: Found, ours: str) -> None:
     with entries:
         for entry in entries:
             name = entry.name
-            if name.endswith(_UNFINISHED):
-                if not name.endswith(ours):
-                    _remove([Path(entry.path)])
-                continue
-            with suppress(ValueError, OSError):
-                digest = bytes.fromhex(name)
-                if len(digest) == DIGEST_BYTES:
-                    status = entry.stat(follow_symlinks=False)
-                    found.add(digest, status.st_size, status.st_mtime_ns)
+            if len(name) == 2 * DIGEST_BYTES:
+                try:
+                    digest, status = bytes.fromhex(name), entry.stat(follow_symlinks=False)
+                except (ValueError, OSError):
+                    continue
+                found.add(digest, status.st_size, status.st_mtime_ns)
+            elif name.endswith(_UNFINISHED) and not name.endswith(ours):
+                _remove([Path(entry.path)])
 
 
 def _write_times(paths: Iterable[Path], now: int) -> None:

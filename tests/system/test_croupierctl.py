@@ -45,6 +45,16 @@ def test_a_model_from_publishing_to_removal(run, artifact, wine):
     assert run("models", "ls", tenant) == []
 
 
+def test_a_cell_loads_what_it_is_told_to(run, artifact, wine):
+    (found,) = run("models", "publish", "ctl", "warmed", artifact)
+    cell = run("hand", "ctl")["cells"][0]["cell"]
+    rows = run("cells", "warm", cell, found["artifact"])
+    assert rows == [{"artifact": found["artifact"], "state": "resident", "why": ""}]
+    (failed,) = run("cells", "warm", cell, "00" * 32, code=1)
+    assert failed["state"] == "failed"
+    assert failed["why"]
+
+
 def test_the_cell_that_is_explained_is_the_cell_that_answers(stack, run, artifact, wine):
     run("models", "publish", "ctl", "explained", artifact, "--release")
     decisions = run("explain", "ctl", "explained", "--key", "user-7")["decisions"]
