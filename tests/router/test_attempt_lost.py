@@ -33,7 +33,7 @@ def test_waiting_costs_no_retries() -> None:
 def test_a_cell_that_does_not_come_back_is_not_waited_for() -> None:
     fleet = Fleet(a=[lost(), down()])
     asking = fleet.ask(routed("m"))
-    fleet.wait(0.9)
+    fleet.wait(0.45)
     assert set(fleet.asked) == {"a"}
     fleet.wait(0.3)
     assert asking.answer() == b"ok b"
