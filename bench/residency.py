@@ -41,9 +41,9 @@ from croupierctl.stack import Process
 _EXPONENT = 1.0
 _SEED = 11
 # Open loop: requests a second for resident models, and the share of cold ones among all.
-_RATE = 4_000.0
+_RATE = 2_000.0
 _COLD_SHARE = 0.05
-_MOST_COLD = 5_000
+_MOST_COLD = 4_000
 _RESIDENT = 500
 _WARM_UP = 0.5
 # Streams a connection while everything is loaded: 32 loads under way.

@@ -109,19 +109,25 @@ class HotSet:
 
     async def _restore_some(self, digests: Sequence[bytes]) -> int:
         """How many came back."""
-        count = 0
+        failures: list[BaseException] = []
+        waiting: list[bytes] = []
         for digest in digests:
             try:
                 if not self._host.restore(digest):
-                    await self._host.warm(digest, aged=True)
-                count += 1
-            except Unavailable:
-                # No room, or no memory: what is asked for comes first.
-                await asyncio.sleep(self._seconds)
+                    waiting.append(digest)
             except CroupierError as error:
-                _log.info("a hot model is not restored: %s", error)
+                failures.append(error)
+        # Their files have to be waited for: the machine was started anew, too.
+        warmed = (self._host.warm(digest, aged=True) for digest in waiting)
+        results = await asyncio.gather(*warmed, return_exceptions=True)
+        failures += [result for result in results if result is not None]
+        for failure in failures:
+            _log.info("a hot model is not restored: %s", failure)
+        if any(isinstance(failure, Unavailable) for failure in failures):
+            # No room, or no memory: what is asked for comes first.
+            await asyncio.sleep(self._seconds)
         await asyncio.sleep(0)
-        return count
+        return len(digests) - len(failures)
 
 
 # What follows runs in threads.

@@ -52,5 +52,5 @@ def test_each_cold_model_is_asked_once_and_after_the_warm_up() -> None:
     order, is_cold = _mixture(hot, cold)
     assert order[is_cold].tolist() == cold.tolist()
     assert set(order[~is_cold]) == set(hot)
-    assert np.flatnonzero(is_cold)[0] == 2_000
-    assert is_cold[2_000:].mean() == pytest.approx(0.05)
+    assert np.flatnonzero(is_cold)[0] == 1_000
+    assert is_cold[1_000:].mean() == pytest.approx(0.05)
