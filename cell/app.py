@@ -283,9 +283,8 @@ def _onnx() -> Engine:
 def _spare_collections() -> None:
     """Keep the garbage collector away from what was imported, from models, and from requests.
 
-    A full collection walks some objects for each model, and no request is answered meanwhile: a tenth of a second
-    with 3,000 models on a busy machine, twice while they were loaded. Nothing is collected here, for imports leave
-    little to find.
+    A full collection walks some objects for each model, and no request is answered meanwhile: a tenth of a
+    second with 3,000 models on a busy machine. Nothing is collected here, for imports leave little to find.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
