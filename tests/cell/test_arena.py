@@ -230,8 +230,7 @@ def churn() -> None:
 
 def test_resident_memory_follows_the_books_over_long_churn() -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", "from test_arena import churn; churn()"],
-        cwd=Path(__file__).parent,
+        [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['churn']()"],
         check=True,
         capture_output=True,
         text=True,
