@@ -7,7 +7,10 @@ FOLDER gets a copy of the package whose extension modules are compiled by gcc wi
 way needs clang. With `--asan`, AddressSanitizer watches the memory as well, and the arena of models takes
 each block from malloc, for in one mapping a read past a block's end would be lawful; run it as
 
-    LD_PRELOAD=$(gcc -print-file-name=libasan.so) PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 python …
+    LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so.6)" \\
+        PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 python …
+
+Without libstdc++ AddressSanitizer stops at the first exception of a C++ library, which a packer's is.
 """
 
 from __future__ import annotations
