@@ -30,6 +30,7 @@ from croupier.errors import DeadlineExceeded, Unavailable
 from croupier.telemetry.metrics import Counter
 
 _LOADS = Counter("croupier_cell_loads_total", "Loads by how they ended", ["outcome"])
+LOADED = _LOADS.labels("loaded")
 _TURNED_AWAY = Counter(
     "croupier_cell_loads_turned_away_total", "Requests whose model could not be loaded in time", ["reason"]
 )
@@ -230,7 +231,7 @@ class Flights:
             # Looked at, so that asyncio does not complain when nobody waits.
             flight.landed.exception()
         else:
-            _LOADS.labels("loaded").inc()
+            LOADED.inc()
             flight.landed.set_result(lease)
         del self._flights[flight.digest]
         self._flying.discard(flight)

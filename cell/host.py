@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cell.engines import Scorer
-from cell.flights import Flight, Flights
+from cell.flights import LOADED, Flight, Flights
 from cell.loader import MakeRoom
 from cell.refusals import Refusals
 from cell.residency import Lease, Residency
@@ -126,6 +126,23 @@ class Host:
             self._check(digest)
             await self._flights.warm(digest, group=group, aged=aged)
 
+    def load_now(self, digest: bytes) -> Scorer | None:
+        """The model of `digest`, which is not resident, if loading it waits for nothing: a miss, counted.
+
+        None says only that `lease` may have it, or says why not. Valid as what `find` returns.
+        """
+        if digest in self._flights:
+            return None
+        try:
+            self._check(digest)
+            scorer = self._at_once(digest, seconds=self._expected(digest))
+        except CroupierError:
+            return None
+        if scorer is not None:
+            self._requests += 1
+            _MISS.inc()
+        return scorer
+
     def restore(self, digest: bytes) -> bool:
         """Load the model of `digest`, aged, if that waits for nothing; whether it is resident.
 
@@ -135,14 +152,20 @@ class Host:
         if digest in self._residency or digest in self._flights:
             return digest in self._residency
         self._check(digest)
+        return self._at_once(digest, bulk=True) is not None
+
+    def _at_once(self, digest: bytes, *, seconds: float = 0.0, bulk: bool = False) -> Scorer | None:
         try:
-            scorer = self._loader.load_now(digest, lambda size: self._reserve(digest, size, bulk=True))
+            scorer = self._loader.load_now(
+                digest, lambda size: self._reserve(digest, size, seconds=seconds, bulk=bulk)
+            )
             if scorer is not None:
-                self._admit(digest, scorer, aged=True).release()
+                self._admit(digest, scorer, aged=bulk).release()
+                LOADED.inc()
         finally:
             self._residency.abandon(digest)
         self._tell()
-        return scorer is not None
+        return scorer
 
     def hottest(self, count: int = sys.maxsize) -> list[bytes]:
         """As `Residency.hottest`."""

@@ -36,7 +36,25 @@ _LOAD_SECONDS = Histogram(
     "croupier_cell_load_seconds",
     "Time of a load from its turn until the model is ready, by where the artifact came from",
     ["source"],
-    buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
+    buckets=(
+        0.0001,
+        0.0002,
+        0.0003,
+        0.0005,
+        0.0007,
+        0.001,
+        0.002,
+        0.005,
+        0.01,
+        0.02,
+        0.05,
+        0.1,
+        0.2,
+        0.5,
+        1,
+        5,
+        30,
+    ),
 )
 _BY_SOURCE = {source: _LOAD_SECONDS.labels(source) for source in (DISK, STORE)}
 

@@ -5,7 +5,8 @@
     run     one call for all (model, rows) pairs, without the interpreter lock
     infer_answer, item_answer    the bytes of one answer
 
-A request keeps the pair that it came with: its rows lie behind one another and are scored by the model that
+From `add` to `run` its models are busy (`arena.pyx`): one that another load pushes out meanwhile stays where it
+is until then. A request keeps the pair that it came with: its rows lie behind one another and are scored by the model that
 was found for its artifact, whose digest is compared again, so no batch can mix two models.
 """
 
@@ -95,6 +96,7 @@ cdef class Scoring:
         self._make_room(count)
         if not form.fill(plain, self._values + self._used):
             return -1
+        model.place.busy += 1
         self.cost = cost
         self._used += count
         self._plains.append(plain)
@@ -117,10 +119,27 @@ cdef class Scoring:
             self._values = <float*>_resized(self._values, self._room * sizeof(float))
         return 0
 
+    def charge(self, double nanoseconds):
+        """Count other work of the tick."""
+        self.cost += nanoseconds
+
+    def let_go(self):
+        """The models are busy no more; `run` does it in the end. For who does not come to run."""
+        cdef Native model
+        models, self._models = self._models, []
+        for model in models:
+            model.leave()
+
     def run(self):
-        """Score everything that was added."""
+        """Score everything that was added; then nothing can be added."""
         if not self._plains:
             return
+        try:
+            self._score()
+        finally:
+            self.let_go()
+
+    cdef int _score(self) except -1:
         self._out = <float*>_resized(self._out, self._scores * sizeof(float))
         labels = None
         if self._has_labels:
@@ -135,6 +154,7 @@ cdef class Scoring:
         )
         if labels is not None:
             self._rename_labels()
+        return 0
 
     cdef int _rename_labels(self) except -1:
         cdef Py_ssize_t place, i, at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from support.forests import data
 
 from cell import rows as item_rows
 from cell import tensors
-from cell.engines import Scorer
+from cell.engines import Scorer, ScoringFailed
 from cell.engines.packed import PackedEngine
 from cell.host import Host
 from cell.residency import Residency
@@ -41,9 +42,14 @@ NAMES = ["a", "b", "c", "d"]
 @functools.cache
 def scorers() -> dict[str, Scorer]:
     """One model for each way of answering, by name."""
+    return {name: load(each, name) for name, each in packed().items()}
+
+
+@functools.cache
+def packed() -> dict[str, bytes]:
     forest = functools.partial(RandomForestClassifier, 3, max_depth=3, random_state=1)
     logistic = functools.partial(LogisticRegression, max_iter=500)
-    packed = {
+    return {
         "forest": pack_forest(forest().fit(X, CLASSES), features=NAMES),
         "numbered": pack_forest(forest().fit(X, np.array([-7, 300, 5])[CLASSES]), features=NAMES),
         "regression": pack_linear(Ridge().fit(X, Y), features=NAMES),
@@ -51,7 +57,6 @@ def scorers() -> dict[str, Scorer]:
         "texts": pack_linear(logistic().fit(X, np.array(["x", "y", "z"])[CLASSES]), features=NAMES),
         "unnamed": pack_linear(Ridge().fit(X, Y)),
     }
-    return {name: load(each, name) for name, each in packed.items()}
 
 
 def load(artifact: bytes, name: str) -> Scorer:
@@ -76,17 +81,36 @@ class Call:
         self.replies.append(message)
 
 
+class Loader:
+    """`quick` are the models that load at once."""
+
+    def __init__(self) -> None:
+        self.quick: dict[bytes, Scorer] = {}
+        self.asked: list[bytes] = []
+
+    def expected_seconds(self, digest: bytes) -> float:
+        return 0.0
+
+    def load_now(self, digest: bytes, make_room: Callable[[int], None]) -> Scorer | None:
+        self.asked.append(digest)
+        scorer = self.quick.get(digest)
+        if scorer is not None:
+            make_room(scorer.resident_bytes)
+        return scorer
+
+
 class Bench:
     """Every model is resident under the digest of its name."""
 
-    def __init__(self, **told: Any) -> None:
+    def __init__(self, capacity: int = 10_000_000, **told: Any) -> None:
         self.clock = Clock()
-        residency: Residency[Scorer] = Residency(10_000_000)
+        self.loader = Loader()
+        residency: Residency[Scorer] = Residency(capacity)
         models = {**scorers(), "sum": SumScorer(signature=signature_of(features=["a", "b"]))}
         for name, scorer in models.items():
             residency.reserve(digest(name), residency.plan(scorer.resident_bytes))
             residency.admit(digest(name), scorer, scorer.resident_bytes, self.clock())[0].release()
-        self.host = Host(residency, None, clock=self.clock, rng=random.Random(1))  # type: ignore[arg-type]
+        self.host = Host(residency, self.loader, clock=self.clock, rng=random.Random(1))  # type: ignore[arg-type]
         self.ticks = Ticks(self.host, infer_path=INFER, max_rows=20, clock=self.clock, **told)
 
     def answer(self, *calls: Call) -> list[Any]:
@@ -193,6 +217,63 @@ def test_of_many_items_each_goes_its_own_way(bench: Bench) -> None:
     assert call.replies == []
     found = [result and pb.Result.FromString(result) for result in results]
     assert found == [None, result_of("pair", items[1]), None, result_of("pair", items[3])]
+
+
+def fresh(name: str) -> Scorer:
+    """A model of its own, though equal to that of `name`."""
+    return load(packed()[name], name)
+
+
+def test_a_cold_model_that_loads_at_once_is_no_reason_to_wait() -> None:
+    bench = Bench()
+    bench.host._residency.drop(digest("pair"))
+    bench.loader.quick[digest("pair")] = fresh("pair")
+    before = bench.host.load()
+    request = infer_request(digest("pair"), X[:2])
+    calls = [Call(INFER, request), Call(INFER, request)]
+    assert bench.answer(*calls) == []
+    assert {oip.ModelInferResponse.FromString(call.replies[0]).SerializeToString() for call in calls} == {
+        generally("pair", request).SerializeToString()
+    }
+    after = bench.host.load()
+    assert (after.requests - before.requests, after.hits - before.hits) == (2, 1)
+    assert bench.loader.asked == [digest("pair")]
+
+
+def test_a_tick_loads_only_so_many() -> None:
+    bench = Bench(most_nanoseconds=200_000.0)
+    for name in ("pair", "regression", "numbered"):
+        bench.host._residency.drop(digest(name))
+        bench.loader.quick[digest(name)] = fresh(name)
+    names = ("pair", "regression", "numbered")
+    items = [row_item(digest(name), X[0]) for name in names]
+    ((_, results),) = bench.answer(Call(PREDICT, pb.PredictRequest(items=items)))
+    assert [result is None for result in results] == [False, False, True]
+    assert bench.loader.asked == [digest("pair"), digest("regression")]
+
+
+def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
+    bench = Bench()
+    residency = bench.host._residency
+    first = fresh("pair")
+    residency.drop(digest("pair"))
+    residency.drop(digest("forest"))
+    bench.loader.quick = {digest("pair"): first, digest("forest"): fresh("forest")}
+    bench.infer(infer_request(digest("pair"), X[:1]))
+    # Whatever is loaded next pushes out everything else.
+    residency.capacity = residency.used
+    calls = [Call(INFER, infer_request(digest(name), X[:2])) for name in ("pair", "forest")]
+    for name in (*PLAIN, "texts", "unnamed", "sum"):
+        if name not in ("pair", "forest"):
+            residency.drop(digest(name))
+    residency.capacity = max(first.resident_bytes, bench.loader.quick[digest("forest")].resident_bytes)
+    assert bench.answer(*calls) == []
+    for name, call in zip(("pair", "forest"), calls, strict=True):
+        expected = generally(name, infer_request(digest(name), X[:2]))
+        assert oip.ModelInferResponse.FromString(call.replies[0]) == expected
+    assert digest("pair") not in residency
+    with pytest.raises(ScoringFailed):
+        first.score({"input": X[:1]}, ["label"])
 
 
 def test_what_is_asked_for_is_counted(bench: Bench) -> None:
