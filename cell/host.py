@@ -125,6 +125,9 @@ class Host:
         if digest not in self._residency:
             self._check(digest)
             await self._flights.warm(digest, group=group, aged=aged)
+        if group is not None:
+            # It came for a request, so for nobody's floor.
+            self._residency.enlist(digest, group)
 
     def load_now(self, digest: bytes) -> Scorer | None:
         """The model of `digest`, which is not resident, if loading it waits for nothing: a miss, counted.

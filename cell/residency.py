@@ -326,6 +326,13 @@ class Residency(Generic[Model]):
         if entry is not None and self._floors.unpin(entry):
             self._free(entry)
 
+    def enlist(self, digest: bytes, group: Hashable) -> None:
+        """Count a resident model for the floor of `group`, unless it counts for one already."""
+        entry = self._entries.get(digest)
+        if entry is not None and entry.group is None:
+            entry.group = self._floors.group(group)
+            self._floors.came(entry)
+
     def set_floor(self, group: Hashable, floor: int) -> None:
         """Keep at least `floor` bytes of what `group` has resident; 0 takes the floor away.
 

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from croupier.errors import CroupierError
-from croupierctl import cells, local, models, output, release, shards
+from croupierctl import cells, local, models, output, release, shards, tenants
 from croupierctl.advice import advice
 from croupierctl.explain import explain_route
 from croupierctl.hand import hand
@@ -56,6 +56,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models")
 app.add_typer(release.app, name="release")
+app.add_typer(tenants.app, name="tenants")
 app.add_typer(cells.app, name="cells")
 app.add_typer(shards.app, name="shards")
 app.command("hand")(hand)

@@ -29,10 +29,12 @@ from version_manager.audit import Audit
 from version_manager.feed import Feed
 from version_manager.keys import Keys
 from version_manager.mirror import Mirror
+from version_manager.pinning import Pinning
 from version_manager.publisher import Publisher
 from version_manager.registry import Registry
 from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
 from version_manager.shards import Shards
+from version_manager.tenants import Tenants
 from version_manager.warming import Warming
 from version_manager.writer import Writer
 
@@ -131,13 +133,19 @@ class VersionManager:
         writer = Writer(etcd, mirror)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
         tls = told.peer_tls
-        warming = Warming(mirror, lambda address: Channel(address, tls=tls), told.warm_seconds)
+
+        def open_channel(address: str) -> Channel:
+            return Channel(address, tls=tls)
+
+        warming = Warming(mirror, open_channel, told.warm_seconds)
+        self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
         parts = Parts(
             mirror=mirror,
             publisher=Publisher(
                 etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
             ),
             shards=Shards(etcd, mirror, writer, keys, audit),
+            tenants=Tenants(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),
         )

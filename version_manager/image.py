@@ -33,11 +33,13 @@ from version_manager.keys import (
     Keys,
     ModelKey,
     ReleaseKey,
+    ResidencyKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.records import Active, Record, Spent, decode
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
+from version_manager.residency import Residency
 
 ModelId = tuple[str, str]
 
@@ -48,6 +50,7 @@ _KINDS: dict[type[Key], str] = {
     GenerationKey: "generation",
     ActiveKey: "active",
     CellKey: "cell",
+    ResidencyKey: "residency",
 }
 
 
@@ -61,11 +64,13 @@ class Map:
     generations: tuple[Generation, ...]
     # Every generation that etcd still has, by number.
     archive: Mapping[int, Generation]
+    # By tenant.
+    residencies: Mapping[str, Residency] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: version, release, spent, generation, active, cell or unknown."""
+    """`kind`: version, release, spent, generation, active, cell, residency or unknown."""
 
     key: str
     kind: str
@@ -121,6 +126,7 @@ class Image:
             cells=self._cells_after(change),
             generations=generations or self.map.generations,
             archive=archive,
+            residencies=self._residencies_after(said),
         )
         return change, problems
 
@@ -310,6 +316,13 @@ class Image:
         for cell in change.removed_cells:
             del cells[cell]
         return cells
+
+    def _residencies_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Residency]:
+        touched = {key.tenant: record for key, record in said.items() if isinstance(key, ResidencyKey)}
+        if not touched:
+            return self.map.residencies
+        both = {**self.map.residencies, **touched}
+        return {tenant: record for tenant, record in both.items() if isinstance(record, Residency)}
 
     def _blame(self, problem: Problem, problems: list[Problem]) -> None:
         """Report that a record does not fit the others, once for as long as it does not."""

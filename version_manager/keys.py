@@ -6,6 +6,7 @@
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/active                                which of them deals, and which did before
     <prefix>cells/<id>                                   a registered cell; leased
+    <prefix>tenants/<tenant>/residency                   what its cells keep in memory
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
 
 Names are checked where they enter and hold no slash, so they are segments as they are. The audit
@@ -61,8 +62,13 @@ class CellKey:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class ResidencyKey:
+    tenant: str
+
+
 ModelKey = VersionKey | ReleaseKey
-Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | CellKey
+Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | CellKey | ResidencyKey
 
 
 class Keys:
@@ -95,6 +101,9 @@ class Keys:
 
     def cell(self, cell: str) -> str:
         return f"{self.prefix}cells/{cell}"
+
+    def residency(self, tenant: str) -> str:
+        return f"{self.prefix}tenants/{tenant}/residency"
 
     def audit(self, nanoseconds: int, suffix: str) -> str:
         """Sorts by time: 20 digits of nanoseconds since 1970."""
@@ -129,6 +138,8 @@ def _parse(parts: list[str]) -> Key | None:
             return ActiveKey()
         case ["cells", cell]:
             return CellKey(check_name(cell, "cell"))
+        case ["tenants", tenant, "residency"]:
+            return ResidencyKey(check_name(tenant, "tenant"))
         case _:
             return None
 

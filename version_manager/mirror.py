@@ -88,6 +88,10 @@ class Mirror:
         """The keys whose value is passed over."""
         return self._image.bad
 
+    def mod_revision(self, key: str) -> int:
+        """The revision of `key` that the map has taken; 0: etcd does not have it."""
+        return self._image.mods.get(key, 0)
+
     def spent(self, tenant: str, name: str) -> Spent | None:
         """The last good word on a model's numbers; None if there was none."""
         return self._image.spent.get((tenant, name))

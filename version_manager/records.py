@@ -16,7 +16,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from croupier.errors import InvalidRequest
+from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
 from sharding.generation import Generation, Override, Seat, check_generation
 from version_manager.fleet import Cell, CellState
@@ -27,10 +27,12 @@ from version_manager.keys import (
     GenerationKey,
     Key,
     ReleaseKey,
+    ResidencyKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.release import WHOLE, Release, Split, Version
+from version_manager.residency import Residency, check_residency
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
@@ -118,7 +120,12 @@ class _Cell(Struct, frozen=True, forbid_unknown_fields=True):
     state: CellState = CellState.ACTIVE
 
 
-Record = Version | Release | Spent | Generation | Active | Cell
+class _Residency(Struct, frozen=True, forbid_unknown_fields=True):
+    floor_bytes: _Count
+    pinned: tuple[str, ...]
+
+
+Record = Version | Release | Spent | Generation | Active | Cell | Residency
 
 _T = TypeVar("_T", bound=Struct)
 
@@ -151,7 +158,10 @@ def decode(key: Key, value: bytes) -> Record:
             case CellKey():
                 cell = _read(value, _Cell)
                 return check_cell(Cell(key.id, cell.zone, cell.address, cell.weight, cell.state))
-    except InvalidRequest as error:
+            case ResidencyKey():
+                residency = _read(value, _Residency)
+                return check_residency(Residency(residency.floor_bytes, residency.pinned))
+    except (InvalidRequest, TooLarge) as error:
         raise BadRecord(error.message) from error
 
 
@@ -223,3 +233,5 @@ def _to_struct(record: Record) -> Struct:
             return _Active(record.active, record.previous)
         case Cell():
             return _Cell(record.zone, record.address, record.weight, record.state)
+        case Residency():
+            return _Residency(record.floor_bytes, record.pinned)

@@ -1,6 +1,6 @@
 """The versions.v1 service: a thin edge that checks, converts and delegates.
 
-Reads are answered from the served map, in memory. Writes go through `publisher` and `shards`.
+Reads are answered from the served map, in memory. Writes go through `publisher`, `shards` and `tenants`.
 Errors become gRPC status in `croupier.transport.grpcio_server`, once.
 """
 
@@ -33,6 +33,7 @@ from version_manager.publisher import Publisher, Upload
 from version_manager.registry import CellSilent, Registry, Session
 from version_manager.release import split_point
 from version_manager.shards import Shards
+from version_manager.tenants import Tenants
 
 SERVICE = "croupier.versions.v1.VersionManager"
 DEFAULT_MAX_ARTIFACT_BYTES = 2**28
@@ -47,6 +48,7 @@ class Parts:
     mirror: Mirror
     publisher: Publisher
     shards: Shards
+    tenants: Tenants
     registry: Registry
     feed: Feed
 
@@ -162,6 +164,16 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     ) -> pb.LiftQuarantineResponse:
         artifact = check_digest(request.artifact)
         return pb.LiftQuarantineResponse(cells=self._parts.registry.lift(artifact, request.cell))
+
+    async def GetResidency(self, request: pb.GetResidencyRequest, context: _Context) -> pb.Residency:
+        return wire.residency_to_pb(request.tenant, *self._parts.tenants.residency(request.tenant))
+
+    async def SetResidency(self, request: pb.SetResidencyRequest, context: _Context) -> pb.Residency:
+        expected = request.expected_revision if request.HasField("expected_revision") else None
+        wanted = wire.residency_from_pb(request)
+        with _own_faults():
+            made = await self._parts.tenants.set_residency(request.tenant, wanted, expected, _actor(context))
+        return wire.residency_to_pb(request.tenant, *made)
 
 
 @contextmanager

@@ -12,19 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from croupier.errors import CroupierError, FailedPrecondition
+from croupier.errors import FailedPrecondition
 from croupier.transport.client import Channel
-from croupier.transport.status import UNAVAILABLE, RpcError
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
-from version_manager.fleet import Cell, CellState
+from version_manager.calls import BROKEN, CellAway, CellRefused, calling, hand_of, why_not_resident
+from version_manager.fleet import Cell
 from version_manager.mirror import Mirror
 from version_manager.release import Version
 
-_WARM = "/croupier.cell.v1.Cell/Warm"
 # Seconds for the call itself beside those that the cell may take.
 _CALL_SECONDS = 2.0
-_BROKEN = "the connection broke"
 
 
 class NotWarm(FailedPrecondition):
@@ -42,7 +40,7 @@ class Warming:
         self._seconds = seconds
 
     async def warm(self, tenant: str, versions: Sequence[Version]) -> None:
-        """Return once every cell of the tenant has loaded `versions`.
+        """Return once every cell of the tenant has loaded `versions`, which count for the tenant's floor.
 
         Raises:
             NotWarm: some have not, in time or at all; names them.
@@ -50,10 +48,14 @@ class Warming:
         if not versions or not self._seconds:
             return
         cells = self._hand(tenant)
-        artifacts = list(dict.fromkeys(version.artifact for version in versions))
-        answers = [await self._ask(cell, artifacts) for cell in cells[:1]]
-        if answers != [_BROKEN]:
-            answers += await asyncio.gather(*(self._ask(cell, artifacts) for cell in cells[1:]))
+        request = pb.WarmRequest(
+            artifacts=dict.fromkeys(version.artifact for version in versions),
+            group=tenant,
+            wait_seconds=self._seconds,
+        )
+        answers = [await self._ask(cell, request) for cell in cells[:1]]
+        if answers != [BROKEN]:
+            answers += await asyncio.gather(*(self._ask(cell, request) for cell in cells[1:]))
         cold = {cell.id: why for cell, why in zip(cells, answers, strict=False) if why}
         if cold:
             numbers = ", ".join(str(version.number) for version in versions)
@@ -64,37 +66,15 @@ class Warming:
             )
 
     def _hand(self, tenant: str) -> list[Cell]:
-        generations = self._mirror.map.generations
-        if not generations:
+        served = self._mirror.map
+        if not served.generations:
             return []
-        cells = self._mirror.map.cells
-        dealt = (cells.get(cell) for cell in Dealer(generations[0], cached=1).hand(tenant))
-        return [cell for cell in dealt if cell is not None and cell.state is CellState.ACTIVE]
+        return hand_of(tenant, Dealer(served.generations[0], cached=1), served)
 
-    async def _ask(self, cell: Cell, artifacts: Sequence[bytes]) -> str:
-        """Why `cell` does not hold all of `artifacts`; empty when it does."""
-        request = pb.WarmRequest(artifacts=artifacts, wait_seconds=self._seconds)
-        channel = self._open(cell.address)
+    async def _ask(self, cell: Cell, request: pb.WarmRequest) -> str:
+        """Why `cell` does not hold all that is asked; empty when it does."""
         try:
-            timeout = self._seconds + _CALL_SECONDS
-            async with asyncio.timeout(timeout):
-                data = await channel.unary(_WARM, request.SerializeToString(), timeout=timeout)
-            response = pb.WarmResponse.FromString(data)
-        except TimeoutError:
-            return "it does not answer"
-        except RpcError as error:
-            # A cell that says so itself gives details.
-            if error.code == UNAVAILABLE and not error.details:
-                return _BROKEN
-            return error.message or f"status {error.code}"
-        except (ConnectionError, CroupierError, ValueError) as error:
-            return str(error)
-        finally:
-            await channel.close()
-        return next(filter(None, map(_why, response.artifacts)), "")
-
-
-def _why(warmed: pb.Warmed) -> str:
-    if warmed.state == pb.Warmed.RESIDENT:
-        return ""
-    return warmed.status.message or "it is still loading"
+            async with calling(self._open, cell) as calls:
+                return why_not_resident(await calls.warm(request, self._seconds + _CALL_SECONDS))
+        except (CellAway, CellRefused) as error:
+            return error.message

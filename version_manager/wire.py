@@ -10,6 +10,7 @@ from sharding.generation import Generation, Override, Seat
 from version_manager.catalog import Delta
 from version_manager.fleet import Cell, CellState, Load, Quarantined
 from version_manager.release import Model, Release, Split, Version
+from version_manager.residency import Residency
 
 # What a manager keeps of a cell's report.
 _MOST_QUARANTINED = 64
@@ -144,6 +145,16 @@ def cell_from_pb(message: pb.Cell) -> Cell:
         CellState(message.state),
         load_from_pb(message.load),
     )
+
+
+def residency_to_pb(tenant: str, residency: Residency, revision: int) -> pb.Residency:
+    return pb.Residency(
+        tenant=tenant, floor_bytes=residency.floor_bytes, pinned=residency.pinned, revision=revision
+    )
+
+
+def residency_from_pb(message: pb.SetResidencyRequest) -> Residency:
+    return Residency(message.floor_bytes, tuple(message.pinned))
 
 
 def delta_from_pb(message: pb.WatchEvent.Delta) -> Delta:

@@ -105,6 +105,12 @@ class VersionManagerClient:
         response = await self._call(self._stub.LiftQuarantine, request)
         return list(response.cells)
 
+    async def get_residency(self, tenant: str) -> pb.Residency:
+        return await self._call(self._stub.GetResidency, pb.GetResidencyRequest(tenant=tenant))
+
+    async def set_residency(self, request: pb.SetResidencyRequest) -> pb.Residency:
+        return await self._call(self._stub.SetResidency, request)
+
     async def watch(self, revision: int = 0, catalog: str = "") -> AsyncIterator[pb.WatchEvent]:
         """The catalog's events from `revision` on; ends or raises when the stream breaks."""
         call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog))

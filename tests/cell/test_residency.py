@@ -396,6 +396,14 @@ class Machine(RuleBasedStateMachine):
         self.residency.unpin(key)
         self.pinned.discard(key)
 
+    @rule(data=st.data(), group=st.sampled_from([1, 2]))
+    def enlist(self, data: st.DataObject, group: int) -> None:
+        if self.known:
+            key = data.draw(st.sampled_from(sorted(self.known)))
+            self.residency.enlist(key, group)
+            size, before = self.known[key]
+            self.known[key] = (size, before or group)
+
     @rule(group=st.sampled_from([1, 2]), floor=st.sampled_from([0, 0, 10, 30]))
     def set_floor(self, group: int, floor: int) -> None:
         try:

@@ -112,6 +112,16 @@ async def test_a_floor_keeps_a_groups_models(tmp_path: Path) -> None:
         assert await is_resident(server, keys[0])
 
 
+async def test_a_model_that_came_for_a_request_counts_for_the_floor_once_it_is_warmed(tmp_path: Path) -> None:
+    async with open_cell(tmp_path, capacity_bytes=300_000, churn_guard=0.0) as server:
+        keys = await publish(server, 12)
+        await server.infer(infer_request(keys[0], ROWS))
+        await warm(server, keys[0], group="acme", floor_bytes=100_000)
+        for key in keys[1:]:
+            await server.infer(infer_request(key, ROWS))
+        assert await is_resident(server, keys[0])
+
+
 async def test_too_much_to_keep_is_that_artifacts_failure(tmp_path: Path) -> None:
     async with open_cell(tmp_path, capacity_bytes=150_000) as server:
         keys = await publish(server, 4)

@@ -42,6 +42,7 @@ class FakeManager(services.VersionManagerServicer):
         self.generations: list[pb.Generation] = []
         self.previous = 0
         self.cells: list[pb.Cell] = []
+        self.residencies: dict[str, pb.Residency] = {}
         self.failures: list[CroupierError] = []
         # What SetRelease was asked.
         self.releases: list[pb.SetReleaseRequest] = []
@@ -150,6 +151,24 @@ class FakeManager(services.VersionManagerServicer):
         if not told:
             raise NotFound("no cell reports this artifact")
         return pb.LiftQuarantineResponse(cells=told)
+
+    @_mapped
+    def GetResidency(self, request: pb.GetResidencyRequest) -> pb.Residency:
+        return self.residencies.get(request.tenant, pb.Residency(tenant=request.tenant))
+
+    @_mapped
+    def SetResidency(self, request: pb.SetResidencyRequest) -> pb.Residency:
+        stands = self.residencies.get(request.tenant, pb.Residency())
+        if request.HasField("expected_revision") and request.expected_revision != stands.revision:
+            raise Conflict(f"the residency has revision {stands.revision} by now")
+        made = pb.Residency(
+            tenant=request.tenant,
+            floor_bytes=request.floor_bytes,
+            pinned=request.pinned,
+            revision=stands.revision + 1,
+        )
+        self.residencies[request.tenant] = made
+        return made
 
     def _model(self, request: Any) -> pb.Model:
         found = self.models.get((request.tenant, request.name))

@@ -5,6 +5,7 @@ from version_manager.history import Change
 from version_manager.image import Image
 from version_manager.records import Active, Spent, encode
 from version_manager.release import Model
+from version_manager.residency import Residency
 
 
 @pytest.fixture
@@ -186,6 +187,19 @@ def test_spent_numbers_are_known_and_not_served(image, etcd):
     ]
     take(image, etcd.delete(key))
     assert not image.spent
+
+
+def test_what_tenants_keep_is_served_as_the_last_good_record_says(image, etcd):
+    key, wanted = KEYS.residency("acme"), Residency(10, ("churn",))
+    change, problems = take(image, etcd.put({key: encode(wanted)}))
+    assert (change.size, problems) == (0, [])
+    assert image.map.residencies == {"acme": wanted}
+    for garbage in (b"?", b'{"floor_bytes": -1, "pinned": []}', b'{"floor_bytes": 0, "pinned": ["a", "a"]}'):
+        _, problems = take(image, etcd.put({key: garbage}))
+        assert [problem.kind for problem in problems] == ["residency"]
+    assert (image.map.residencies, image.bad) == ({"acme": wanted}, {key})
+    take(image, etcd.delete(key))
+    assert (image.map.residencies, image.bad) == ({}, frozenset())
 
 
 @pytest.mark.parametrize("gone", [KEYS.active, KEYS.generation(2)])

@@ -12,6 +12,7 @@ from version_manager.keys import (
     GenerationKey,
     Keys,
     ReleaseKey,
+    ResidencyKey,
     SpentKey,
     VersionKey,
 )
@@ -38,6 +39,7 @@ def test_the_layout_is_as_operators_know_it():
     assert KEYS.generation(3) == "croupier/shards/generations/3"
     assert KEYS.active == "croupier/shards/active"
     assert KEYS.cell("cell-1") == "croupier/cells/cell-1"
+    assert KEYS.residency("acme") == "croupier/tenants/acme/residency"
     assert KEYS.audit(1_700_000_000_000_000_000, "ab") == "croupier-audit/01700000000000000000-ab"
 
 
@@ -50,6 +52,7 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
     assert KEYS.parse(KEYS.generation(number)) == GenerationKey(number)
     assert KEYS.parse(KEYS.active) == ActiveKey()
     assert KEYS.parse(KEYS.cell(name)) == CellKey(name)
+    assert KEYS.parse(KEYS.residency(tenant)) == ResidencyKey(tenant)
     assert KEYS.version(tenant, name, number).startswith(KEYS.model(tenant, name))
 
 
@@ -71,6 +74,8 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
         "croupier/shards/generations/one",
         "croupier/cells/",
         "croupier/spent/acme",
+        "croupier/tenants/acme",
+        "croupier/tenants/../residency",
         "croupier/",
         "",
     ],

@@ -14,18 +14,21 @@ from version_manager.keys import (
     CellKey,
     GenerationKey,
     ReleaseKey,
+    ResidencyKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.records import Active, Spent, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
+from version_manager.residency import Residency
 
 VERSION = VersionKey("acme", "churn", 3)
 RELEASE = ReleaseKey("acme", "churn")
 SPENT = SpentKey("acme", "churn")
 GENERATION = GenerationKey(7)
 CELL = CellKey("cell-1")
-KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL]
+RESIDENCY = ResidencyKey("acme")
+KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL, RESIDENCY]
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
@@ -46,6 +49,7 @@ SOUND = [
     (SPENT, Spent(3, 0)),
     (ActiveKey(), Active(7, 6)),
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
+    (RESIDENCY, Residency(2**30, ("churn", "fraud"))),
 ]
 
 

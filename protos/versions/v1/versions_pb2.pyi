@@ -399,3 +399,33 @@ class LiftQuarantineResponse(_message.Message):
     CELLS_FIELD_NUMBER: _ClassVar[int]
     cells: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, cells: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Residency(_message.Message):
+    __slots__ = ("tenant", "floor_bytes", "pinned", "revision")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PINNED_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    floor_bytes: int
+    pinned: _containers.RepeatedScalarFieldContainer[str]
+    revision: int
+    def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class GetResidencyRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class SetResidencyRequest(_message.Message):
+    __slots__ = ("tenant", "floor_bytes", "pinned", "expected_revision")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    FLOOR_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PINNED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    floor_bytes: int
+    pinned: _containers.RepeatedScalarFieldContainer[str]
+    expected_revision: int
+    def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ...) -> None: ...

@@ -99,6 +99,16 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.FromString,
                 _registered_method=True)
+        self.GetResidency = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetResidency',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetResidencyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
+                _registered_method=True)
+        self.SetResidency = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/SetResidency',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -183,6 +193,18 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetResidency(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetResidency(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -250,6 +272,16 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.LiftQuarantine,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.SerializeToString,
+            ),
+            'GetResidency': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResidency,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetResidencyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.SerializeToString,
+            ),
+            'SetResidency': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetResidency,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -603,6 +635,60 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/LiftQuarantine',
             protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.LiftQuarantineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResidency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetResidency',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetResidencyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetResidency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/SetResidency',
+            protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,71 @@
+"""`croupierctl tenants`: what is kept for a tenant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from croupier.client.manager import VersionManagerClient
+from croupier.errors import NotFound
+from croupierctl import output
+from croupierctl.arguments import Tenant
+from croupierctl.session import ask_manager
+from protos.versions.v1 import versions_pb2 as pb
+
+app = typer.Typer(help="What cells keep for a tenant.", no_args_is_help=True)
+
+_MIB = 2**20
+
+
+@app.command()
+def residency(
+    tenant: Tenant,
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MIB", min=0, help="MiB of its models that each of its cells keeps; 0 for none."
+        ),
+    ] = None,
+    pin: Annotated[
+        list[str], typer.Option(metavar="MODEL", help="Keep what is released of a model; repeat it.")
+    ] = [],  # noqa: B006 - typer copies defaults, and needs them here
+    unpin: Annotated[list[str], typer.Option(metavar="MODEL", help="Let it go again; repeat it.")] = [],  # noqa: B006
+) -> None:
+    """Show what a tenant's cells keep in memory, or change it; what is not mentioned stays.
+
+    Its cells are told within seconds, and again whenever one of them comes back.
+    """
+    wanted = None if floor is None else round(floor * _MIB)
+    if both := set(pin) & set(unpin):
+        raise typer.BadParameter(f"{min(both)} cannot be pinned and unpinned at once")
+
+    async def ask(manager: VersionManagerClient) -> pb.Residency:
+        found = await manager.get_residency(tenant)
+        if wanted is None and not pin and not unpin:
+            return found
+        return await manager.set_residency(_request(found, wanted, pin, unpin))
+
+    found = ask_manager(ask)
+    output.record(
+        {
+            "tenant": tenant,
+            "floor": output.size(found.floor_bytes),
+            "pinned": output.listing(found.pinned),
+            "revision": found.revision,
+        }
+    )
+
+
+def _request(
+    found: pb.Residency, floor_bytes: int | None, pin: list[str], unpin: list[str]
+) -> pb.SetResidencyRequest:
+    missing = sorted(set(unpin) - set(found.pinned))
+    if missing:
+        raise NotFound(f"{missing[0]} of {found.tenant} is not pinned")
+    return pb.SetResidencyRequest(
+        tenant=found.tenant,
+        floor_bytes=found.floor_bytes if floor_bytes is None else floor_bytes,
+        pinned=sorted((set(found.pinned) | set(pin)) - set(unpin)),
+        expected_revision=found.revision,
+    )

@@ -1,0 +1,39 @@
+from croupier.errors import Conflict
+from protos.versions.v1 import versions_pb2 as pb
+
+
+def test_a_tenant_without_a_record_keeps_nothing(ask, manager):
+    assert ask("tenants", "residency", "acme") == {
+        "tenant": "acme",
+        "floor": 0,
+        "pinned": [],
+        "revision": 0,
+    }
+    assert not manager.residencies
+
+
+def test_what_is_not_mentioned_stays(ask, manager):
+    change = ("tenants", "residency", "acme")
+    assert ask(*change, "--floor", "1.5", "--pin", "wine", "--pin", "churn")["floor"] == 3 * 2**19
+    assert ask(*change, "--pin", "wine", "--unpin", "churn")["floor"] == 3 * 2**19
+    assert ask(*change, "--floor", 0)["pinned"] == ["wine"]
+    made = pb.Residency(tenant="acme", pinned=["wine"], revision=3)
+    assert manager.residencies == {"acme": made}
+    assert ask(*change) == {"tenant": "acme", "floor": 0, "pinned": ["wine"], "revision": 3}
+    assert manager.residencies == {"acme": made}
+
+
+def test_people_read_units(run, manager):
+    manager.residencies["acme"] = pb.Residency(floor_bytes=2_500_000, pinned=["a", "b"])
+    shown = run("tenants", "residency", "acme").out
+    assert "2.5 MB" in shown
+    assert "a, b" in shown
+
+
+def test_what_cannot_be_is_refused(run, manager):
+    assert "not pinned" in run("tenants", "residency", "acme", "--unpin", "wine", code=1).err
+    assert "at once" in run("tenants", "residency", "acme", "--pin", "a", "--unpin", "a", code=2).err
+    run("tenants", "residency", "acme", "--floor", "-1", code=2)
+    assert not manager.residencies
+    manager.failures.append(Conflict("it has revision 9 by now"))
+    assert "revision 9" in run("tenants", "residency", "acme", code=1).err
