@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,39 @@ def test_a_release_moves_only_to_a_version_that_the_hand_has_loaded(stack: Stack
         for row in range(40):
             answer = client.predict("moving", wine.rows[row], version=2)
             assert np.allclose(answer.outputs["probabilities"], other.probabilities[row], atol=1e-4)
+
+
+def test_a_pinned_model_is_loaded_by_a_cell_that_comes_back_empty(stack: Stack, wine: Wine) -> None:
+    publish(stack, "acme", "pinned", wine.artifact)
+    release(stack, "pinned", 1)
+    run_manager(stack, lambda manager: manager.set_residency(pins("pinned")))
+    try:
+        cell = hand_of(stack, "acme")[0]
+        stack.process(cell).kill()
+        # Or it would bring back what was hot, pinned or not.
+        (stack.folder / "cache" / cell / "hot").unlink(missing_ok=True)
+        stack.restart(cell)
+        eventually(lambda: resident(stack, cell) == 1, "the pinned model is back")
+    finally:
+        run_manager(stack, lambda manager: manager.set_residency(pins()))
+
+
+def pins(*names: str) -> pb.SetResidencyRequest:
+    return pb.SetResidencyRequest(tenant="acme", pinned=names)
+
+
+def resident(stack: Stack, name: str) -> int:
+    """Models that a cell says it has in memory; -1 if it is not registered."""
+    cells = run_manager(stack, lambda manager: manager.list_cells())
+    return next((cell.load.resident for cell in cells if cell.id == name), -1)
+
+
+def run_manager(stack: Stack, ask: Callable[[VersionManagerClient], Awaitable[Any]]) -> Any:
+    async def call() -> Any:
+        async with VersionManagerClient(stack.manager) as manager:
+            return await ask(manager)
+
+    return asyncio.run(call())
 
 
 def release(stack: Stack, name: str, version: int) -> pb.Release:
