@@ -16,12 +16,15 @@ from libc.string cimport memcmp, memcpy, memset
 from cell.plain cimport Plain
 from croupier.fields cimport I64, LEN, Cursor, Field, next_field
 from croupier.fields import MalformedMessage
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
 
 cdef enum:
     # More features go the general way.
     _MOST_FEATURES = 4096
 
 _LABEL = "label"
+_InferOutput = inference_pb2.ModelInferResponse.InferOutputTensor
 
 
 cdef class Output:
@@ -145,18 +148,10 @@ def form_of(features, accepts_missing, inputs, outputs):
         else:
             form.columns = tensor.shape[1]
         output.name = tensor.name.encode()
-        output.item = _record(1, output.name)
-        output.infer = output.item + _record(2, tensor.datatype.encode())
+        output.item = prediction_pb2.Output(name=tensor.name).SerializeToString()
+        output.infer = _InferOutput(name=tensor.name, datatype=tensor.datatype).SerializeToString()
         form.outputs.append(output)
     return form if form.columns else None
-
-
-def _record(number, value):
-    size, rest = bytearray(), len(value)
-    while rest > 0x7F:
-        size.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    return bytes((number << 3 | LEN, *size, rest)) + value
 
 
 cdef bint _is(const uint8_t* data, Py_ssize_t size, bytes name) noexcept:

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
+from cell.messages import on_bytes, parsed
 from cell.pipeline import Pipeline
 from cell.tick import Results, Ticks
-from croupier.errors import InvalidRequest, Unimplemented
+from croupier.errors import Unimplemented
 from croupier.fields import join_first
 from croupier.transport.context import Context
 from croupier.transport.server import Server
@@ -55,7 +56,7 @@ class Handlers:
             request: type[_Request],
             handler: Callable[[_Request, Context], Awaitable[Message]],
         ) -> None:
-            server.add_unary(f"/{service}/{method}", _on_bytes(request, handler))
+            server.add_unary(f"/{service}/{method}", on_bytes(request, handler))
 
         pb = inference_pb2
         add(INFERENCE_SERVICE, "ServerLive", pb.ServerLiveRequest, self.server_live)
@@ -107,33 +108,17 @@ class Handlers:
         return await self._pipeline.describe(request, context.deadline)
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
-        request = _parsed(inference_pb2.ModelInferRequest, data)
+        request = parsed(inference_pb2.ModelInferRequest, data)
         return (await self._pipeline.infer(request, context.deadline)).SerializeToString()
 
     async def _predict(self, results: Results, data: bytes, context: Context) -> bytes:
-        request = _parsed(prediction_pb2.PredictRequest, data)
+        request = parsed(prediction_pb2.PredictRequest, data)
         return join_first(await self._pipeline.predict(request, context.deadline, results))
 
     async def predict_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for _ in requests:
             raise Unimplemented("a cell serves no streams: ask a router")
         yield b""
-
-
-def _on_bytes(
-    request_type: type[_Request], handler: Callable[[_Request, Context], Awaitable[Message]]
-) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    async def serve(data: bytes, context: Context) -> bytes:
-        return (await handler(_parsed(request_type, data), context)).SerializeToString()
-
-    return serve
-
-
-def _parsed(request_type: type[_Request], data: bytes) -> _Request:
-    try:
-        return request_type.FromString(data)
-    except DecodeError as error:
-        raise InvalidRequest("the request is not a valid protobuf message") from error
 
 
 def _version() -> str:

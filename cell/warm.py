@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-from google.protobuf.message import DecodeError, Message
 
 from cell.host import Host
+from cell.messages import on_bytes
 from croupier.errors import InvalidRequest, Unavailable
 from croupier.names import check_digest, check_name
 from croupier.transport.context import Context
@@ -28,8 +26,6 @@ MOST_ARTIFACTS = 10_000
 _MOST_WAITING = 100_000
 _AT_A_TIME = 8
 _RETRY_AFTER = 1.0
-
-_Request = TypeVar("_Request", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +100,8 @@ class WarmHandlers:
 
     def add_to(self, server: Server) -> list[str]:
         """Register the service; returns its name."""
-        server.add_unary(f"/{SERVICE}/Warm", _on_bytes(pb.WarmRequest, self.warm))
-        server.add_unary(f"/{SERVICE}/Unpin", _on_bytes(pb.UnpinRequest, self.unpin))
+        server.add_unary(f"/{SERVICE}/Warm", on_bytes(pb.WarmRequest, self.warm))
+        server.add_unary(f"/{SERVICE}/Unpin", on_bytes(pb.UnpinRequest, self.unpin))
         return [SERVICE]
 
     async def warm(self, request: pb.WarmRequest, context: Context) -> pb.WarmResponse:
@@ -141,16 +137,3 @@ def _warmed(digest: bytes, results: dict[bytes, Exception | None]) -> pb.Warmed:
     if error is None:
         return pb.Warmed(artifact=digest, state=pb.Warmed.RESIDENT)
     return pb.Warmed(artifact=digest, state=pb.Warmed.FAILED, status=item_status(error))
-
-
-def _on_bytes(
-    request_type: type[_Request], handler: Callable[[_Request, Context], Awaitable[Message]]
-) -> Callable[[bytes, Context], Awaitable[bytes]]:
-    async def serve(data: bytes, context: Context) -> bytes:
-        try:
-            request = request_type.FromString(data)
-        except DecodeError as error:
-            raise InvalidRequest("the request is not a valid protobuf message") from error
-        return (await handler(request, context)).SerializeToString()
-
-    return serve
