@@ -19,10 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from bench import report
 from bench.catalog import MODEL_INFER, Load
-from bench.engine_models import Array
-from bench.population import Population, rows
-from cell.engines.packed import FOREST, PackedEngine
-from croupier.artifacts.format import digest_of, view
+from bench.population import Population, answer, asking, rows
+from croupier.artifacts.format import digest_of
 from croupier.names import DIGEST_BYTES
 from croupier.stores.objects import key_of
 from protos.inference.v2 import inference_pb2 as pb
@@ -50,12 +48,8 @@ class Many:
 
     def load(self, order: Numbers) -> Load:
         """Requests of one row for the models in `order`."""
-        rest = pb.ModelInferRequest()
-        asked = rows(1)
-        tensor = rest.inputs.add(name="input", datatype="FP32", shape=asked.shape)
-        tensor.contents.fp32_contents.extend(asked.ravel().tolist())
         asks = _Asks(self, order)
-        return Load(MODEL_INFER.encode(), asks, rest.SerializeToString(), None, answers=_Answers(self, order))
+        return Load(MODEL_INFER.encode(), asks, asking(rows(1)), None, answers=_Answers(self, order))
 
 
 class _Sequence(Sequence[Any]):
@@ -95,7 +89,6 @@ class _Answers(_Sequence):
 def publish(folder: Path, count: int) -> Many:
     """Write `count` models into the object store in `folder`, and say what they are."""
     population = Population()
-    engine = PackedEngine(FOREST)
     asked = rows(1)
     digests, answers = bytearray(), []
     for number in range(256):
@@ -108,28 +101,11 @@ def publish(folder: Path, count: int) -> Many:
             digest = digest_of(artifact)
             (folder / key_of(digest)).write_bytes(artifact)
             digests += digest
-            answers.append(_answer(engine, artifact, asked))
+            answers.append(answer(artifact, asked))
             if number % 500 == 499:
                 progress.advance(task, 500)
         progress.update(task, completed=count)
     return Many(bytes(digests), answers)
-
-
-def _answer(engine: PackedEngine, artifact: bytes, asked: Array) -> bytes:
-    """Encoded by protobuf's own library."""
-    found = view(artifact)
-    scorer = engine.load(found)
-    scored = scorer.score({"input": asked}, [tensor.name for tensor in found.outputs])
-    response = pb.ModelInferResponse(model_name="m", model_version="1")
-    for tensor in found.outputs:
-        array = scored[tensor.name]
-        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=array.shape)
-        field: Any = output.contents.fp32_contents
-        if tensor.datatype != "FP32":
-            field = output.contents.int64_contents
-        field.extend(array.ravel().tolist())
-    scorer.close()
-    return response.SerializeToString()
 
 
 def zipf(count: int, requests: int, exponent: float, seed: int) -> Numbers:

@@ -7,13 +7,16 @@ thresholds and sizes are as they were trained; every leaf is scaled by a factor 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bench.engine_models import SHAPES, Array, Shape, train_lightgbm
+from cell.engines.packed import FOREST, PackedEngine
 from croupier.artifacts.format import view
+from protos.inference.v2 import inference_pb2 as pb
 
 SHAPE = SHAPES["forest-50x5"]
-_SECTION = "forest"
 _NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
 # Where the section's header says how many nodes there are; they are its end.
 _NODES_AT = 20
@@ -27,7 +30,7 @@ class Population:
 
         self.booster = train_lightgbm(shape)
         self._artifact = pack_forest(self.booster)
-        section = bytes(view(self._artifact).section(_SECTION))
+        section = bytes(view(self._artifact).section(FOREST))
         count = int.from_bytes(section[_NODES_AT : _NODES_AT + 4], "little")
         self._begin = self._artifact.index(section) + len(section) - count * _NODE.itemsize
         self._nodes = np.frombuffer(self._artifact, _NODE, count, self._begin)
@@ -52,3 +55,27 @@ class Population:
 def rows(count: int, shape: Shape = SHAPE) -> Array:
     """Seeded float32 rows that nothing was trained on."""
     return np.random.default_rng(17).normal(size=(count, shape.features)).astype(np.float32)
+
+
+def asking(asked: Array) -> bytes:
+    """What completes a ModelInferRequest that names an artifact: `asked` as its input, in the typed form."""
+    request = pb.ModelInferRequest()
+    tensor = request.inputs.add(name="input", datatype="FP32", shape=asked.shape)
+    tensor.contents.fp32_contents.extend(asked.ravel().tolist())
+    return request.SerializeToString()
+
+
+def answer(artifact: bytes, asked: Array) -> bytes:
+    """What version 1 of model "m" answers to that, encoded by protobuf's own library."""
+    found = view(artifact)
+    scorer = PackedEngine(FOREST).load(found)
+    scored = scorer.score({"input": asked}, [tensor.name for tensor in found.outputs])
+    response = pb.ModelInferResponse(model_name="m", model_version="1")
+    for tensor in found.outputs:
+        array = scored[tensor.name]
+        output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=array.shape)
+        contents = output.contents
+        field: Any = contents.fp32_contents if tensor.datatype == "FP32" else contents.int64_contents
+        field.extend(array.ravel().tolist())
+    scorer.close()
+    return response.SerializeToString()
