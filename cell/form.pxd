@@ -21,6 +21,6 @@ cdef class Form:
     cdef list outputs
 
     cdef list chosen(self, Plain plain)
-    cdef bint fill(self, Plain plain, float* row) noexcept
+    cdef bint fill(self, Plain plain, float* rows, Py_ssize_t count) noexcept
     cdef bint _fill_named(self, Plain plain, float* row) noexcept
     cdef bint _read_features(self, Plain plain, float* row, uint8_t* seen) except -1

@@ -50,17 +50,25 @@ cdef class Form:
                 return None
         return found
 
-    cdef bint fill(self, Plain plain, float* row) noexcept:
-        """Write the rows of `plain` to `row`; False if they do not fit, or hold a NaN that may not be."""
+    cdef bint fill(self, Plain plain, float* rows, Py_ssize_t count) noexcept:
+        """Write the rows of `plain`: `count` values, each of them.
+
+        False if they do not fit, or hold a NaN that may not be. This is the one place that fills what is scored, so
+        here it is compared, for every kind of request, that what is written is what was booked.
+        """
+        if count != plain.rows * self.features:
+            return False
         if plain.features != NULL:
-            return bool(self._places) and self._fill_named(plain, row)
-        if plain.input.data != NULL:
+            return plain.rows == 1 and bool(self._places) and self._fill_named(plain, rows)
+        if plain.is_tensor:
             if plain.columns != self.features or not _is(plain.input.data, plain.input.size, self._input):
                 return False
-        elif not self._places or plain.size != self.features * <Py_ssize_t>sizeof(float):
+        elif not self._places:
             return False
-        memcpy(row, plain.values, plain.size)
-        return self._accepts_missing or not _has_nan(row, plain.size // <Py_ssize_t>sizeof(float))
+        if plain.size != count * <Py_ssize_t>sizeof(float):
+            return False
+        memcpy(rows, plain.values, plain.size)
+        return self._accepts_missing or not _has_nan(rows, count)
 
     cdef bint _fill_named(self, Plain plain, float* row) noexcept:
         cdef uint8_t seen[_MOST_FEATURES]

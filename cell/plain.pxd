@@ -18,7 +18,8 @@ cdef class Plain:
     # Bytes of them, or of the features.
     cdef Py_ssize_t size
     cdef const uint8_t* features
-    # Of a ModelInferRequest: what is echoed, the input's name, and values by row.
+    # Of a ModelInferRequest, which this says it is: what is echoed, the input's name, and values by row.
+    cdef bint is_tensor
     cdef Text name
     cdef Text version
     cdef Text id

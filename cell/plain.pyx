@@ -74,6 +74,7 @@ cdef int _read_infer(Plain plain) except -1:
     cdef Field field
     cdef Text contents = Text(NULL, 0), raw = Text(NULL, 0)
     cdef int inputs = 0, raws = 0
+    plain.is_tensor = True
     while next_field(&cursor, &field):
         if field.kind != LEN:
             raise _NotPlain

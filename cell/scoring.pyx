@@ -94,7 +94,7 @@ cdef class Scoring:
             return -1
         count = plain.rows * form.features
         self._make_room(count)
-        if not form.fill(plain, self._values + self._used):
+        if not form.fill(plain, self._values + self._used, count):
             return -1
         model.place.busy += 1
         self.cost = cost

@@ -315,6 +315,13 @@ def shaped(*shape: int) -> oip.ModelInferRequest:
     return request
 
 
+def without_a_name(*shape: int) -> oip.ModelInferRequest:
+    request = infer_request(digest("pair"), X[:1], raw=True)
+    request.inputs[0].ClearField("name")
+    request.inputs[0].shape[:] = shape
+    return request
+
+
 def doubled() -> oip.ModelInferRequest:
     request = changed()
     request.inputs.append(request.inputs[0])
@@ -347,6 +354,8 @@ LEFT = {
     "more rows than values": shaped(3, 4),
     "a product beyond 64 bits": shaped(2**62, 4),
     "another input": other_input(),
+    "an input without a name": without_a_name(1, 4),
+    "an input without a name, of one column": without_a_name(4, 1),
     "another datatype": changed(datatype="FP64"),
     "two inputs": doubled(),
     "both forms": in_both_forms(),
