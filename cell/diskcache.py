@@ -1,7 +1,7 @@
 """Artifacts on the local disk, so that a restart or an eviction does not ask the object store again.
 
-One file an artifact, named by its digest, in 256 folders. A file is written under a temporary name
-and renamed, so it is whole or absent; every read is checked against the digest, so nothing is ever
+One file an artifact, named by its digest, in 256 folders. A file is whole or absent, and only its owner
+reads it (`croupier/files.py`); every read is checked against the digest, so nothing is ever
 flushed by force: what a power cut tears is dropped when it is read. The least recently used files
 go when the bound is reached; the order outlives a restart in the files' modification times, which
 are written now and then and not with every read.
@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -32,6 +33,7 @@ from typing import TypeVar, TypeVarTuple
 from cell.cached_file import read_cached
 from cell.fileindex import FileIndex, Found
 from croupier.artifacts.format import digest_of
+from croupier.files import read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
@@ -141,7 +143,7 @@ class DiskCache:
         """The artifact's bytes, which have that digest; None when they are not here. Runs in a thread."""
         path = self._path(digest)
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -163,15 +165,12 @@ class DiskCache:
         if len(data) > self._bound:
             return False
         path = self._path(digest)
-        unfinished = path.with_name(path.name + self._ours)
         try:
             path.parent.mkdir(exist_ok=True)
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
+            write_whole(path, data, unfinished=path.with_name(path.name + self._ours))
         except OSError as error:
             _WRITE_FAILURES.inc()
             _log.warning("cannot keep an artifact on the local disk: %s", error)
-            _remove([unfinished])
             return False
         return True
 
@@ -273,7 +272,8 @@ def _scan(folder: Path, found: Found, ours: str) -> None:
                     digest, status = bytes.fromhex(name), entry.stat(follow_symlinks=False)
                 except (ValueError, OSError):
                     continue
-                found.add(digest, status.st_size, status.st_mtime_ns)
+                if stat.S_ISREG(status.st_mode):
+                    found.add(digest, status.st_size, status.st_mtime_ns)
             elif name.endswith(_UNFINISHED) and not name.endswith(ours):
                 _remove([Path(entry.path)])
 

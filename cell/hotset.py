@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from cell.diskcache import DiskCache
 from cell.host import Host
 from croupier.errors import CroupierError, Unavailable
+from croupier.files import read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 
 _log = logging.getLogger(__name__)
@@ -89,7 +88,7 @@ class HotSet:
 
     async def _write(self, digests: Sequence[bytes]) -> None:
         try:
-            await asyncio.to_thread(_write, self._path, digests)
+            await asyncio.to_thread(lambda: write_whole(self._path, encode(digests)))
         except OSError as error:
             _log.warning("the hot set cannot be written: %s", error)
 
@@ -130,25 +129,12 @@ class HotSet:
         return len(digests) - len(failures)
 
 
-# What follows runs in threads.
-
-
 def _read(path: Path) -> list[bytes]:
+    """Runs in a thread."""
     try:
-        return decode(path.read_bytes())
+        return decode(read_regular(path))
     except FileNotFoundError:
         return []
     except OSError as error:
         _log.warning("the hot set cannot be read: %s", error)
         return []
-
-
-def _write(path: Path, digests: Sequence[bytes]) -> None:
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        unfinished.write_bytes(encode(digests))
-        os.replace(unfinished, path)
-    except OSError:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise

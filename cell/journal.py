@@ -24,11 +24,11 @@ import signal
 import struct
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from cell.engines import lane
 from cell.quarantine import Death, Named, Phase, Quarantine
+from croupier.files import open_regular, read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
@@ -97,7 +97,7 @@ class Journal:
             self._file = None
 
     def _begin(self, path: Path, clock: Callable[[], float], boot: bytes) -> None:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             death = parse(os.pread(file, lane.SIZE, 0), boot)
@@ -130,14 +130,10 @@ class Journal:
             self._save()
 
     def _save(self) -> None:
-        unfinished = self._path.with_name(self._path.name + ".part")
         try:
-            unfinished.write_text(json.dumps(self.quarantine.dump(), indent=1))
-            unfinished.replace(self._path)
+            write_whole(self._path, json.dumps(self.quarantine.dump(), indent=1).encode())
         except OSError as error:
             _log.error("the list of quarantined artifacts cannot be written: %s", error)
-            with suppress(OSError):
-                unfinished.unlink(missing_ok=True)
 
 
 def constant(boot: bytes) -> bytes:
@@ -180,7 +176,7 @@ def _name(number: int) -> str:
 
 def _load(path: Path) -> Quarantine:
     try:
-        return Quarantine.read(json.loads(path.read_text()))
+        return Quarantine.read(json.loads(read_regular(path)))
     except FileNotFoundError:
         return Quarantine()
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
     "croupier-router-snapshot 1\\n" │ SHA-256 of the body, 32 bytes │ body
     body: watch events that build the view, each behind its length (4 bytes, little-endian)
 
-A file is written beside the old one and renamed over it, so there is always a whole one. One that is
+There is always a whole file (`croupier/files.py`), which only its owner reads. One that is
 damaged, or of another format, is refused, counted and ignored: the router then waits for
 the version manager like a new one.
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from croupier.errors import DataLoss, InternalError
+from croupier.files import read_regular, writing_whole
 from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of, view_of
@@ -49,9 +49,8 @@ def write(path: Path, view: View) -> None:
         OSError: the disk would not take it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
     digest = hashlib.sha256()
-    with temporary.open("wb") as file:
+    with writing_whole(path, is_durable=True) as file:
         file.write(_MAGIC + bytes(_DIGEST_BYTES))
         for event in events_of(view):
             encoded = event.SerializeToString()
@@ -60,10 +59,6 @@ def write(path: Path, view: View) -> None:
             file.write(record)
         file.seek(len(_MAGIC))
         file.write(digest.digest())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
 
 
 def read(path: Path) -> View:
@@ -73,7 +68,7 @@ def read(path: Path) -> View:
         CorruptSnapshot: the file is damaged, or not a snapshot.
         OSError: there is none, or it cannot be read.
     """
-    data = memoryview(path.read_bytes())
+    data = memoryview(read_regular(path))
     start = len(_MAGIC) + _DIGEST_BYTES
     if data[: len(_MAGIC)] != _MAGIC:
         raise CorruptSnapshot(f"{path} is not a snapshot of this format")
@@ -123,11 +118,3 @@ def _events(body: memoryview) -> Iterator[pb.WatchEvent]:
         at += _LENGTH.size
         yield pb.WatchEvent.FromString(bytes(body[at : at + length]))
         at += length
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,21 +1,20 @@
 """Bytes by key in a folder, for one machine or a shared file system.
 
-A file appears whole or not at all: it is written beside its place, flushed to the disk and then
-renamed, so that neither a crash nor a full disk leaves half an artifact under its name. All of it
-runs in threads, for a disk can take its time.
+A file appears whole or not at all, and is flushed to the disk first, so that neither a crash nor a full
+disk leaves half an artifact under its name. All of it runs in threads, for a disk can take its time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from croupier.errors import CroupierError, NotFound, Unavailable
+from croupier.files import EVERYBODY_READS, read_regular, write_whole
 from croupier.stores.refused import StoreRefused
 
 T = TypeVar("T")
@@ -28,7 +27,7 @@ class FileBlobs:
         self._folder = folder
 
     async def read(self, key: str) -> bytes:
-        return await self._run(key, Path.read_bytes)
+        return await self._run(key, read_regular)
 
     async def create(self, key: str, data: bytes) -> None:
         await self.replace(key, data)
@@ -49,30 +48,9 @@ class FileBlobs:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            # mkstemp lets only its owner read; the cells may run as somebody else.
-            os.fchmod(file.fileno(), 0o644)
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
-    # The names are on the disk only when their folders are.
-    _sync_folder(path.parent)
-    _sync_folder(path.parent.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # Several publishers may write the same artifact, and the cells may run as somebody else.
+    unfinished = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
+    write_whole(path, data, mode=EVERYBODY_READS, is_durable=True, unfinished=unfinished)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from support.irregular import KINDS, put
 
 from cell.cached_file import read_cached
 
@@ -41,3 +42,10 @@ def test_no_descriptor_is_left_open(warm: bytes) -> None:
         for _ in range(10):
             read_cached(warm, limit)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    put(kind, path)
+    assert read_cached(str(path).encode(), 100) is None

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from support import irregular
 from support.cells import Clock, HeldThreads, ticks
+from support.irregular import KINDS
 
 from cell.diskcache import SMALL, DiskCache
 
@@ -256,3 +258,21 @@ async def test_which_of_some_are_there(tmp_path: Path) -> None:
         put(cache, ONE)
         put(cache, TWO)
         assert cache.present([key(TWO), key(THREE), key(ONE)]) == [key(TWO), key(ONE)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_no_regular_file_is_not_waited_for_and_is_replaced(tmp_path: Path, kind: str) -> None:
+    irregular.put(kind, file_of(tmp_path, ONE))
+    async with opened(tmp_path) as cache:
+        assert cache.holds(key(ONE)) is False
+        assert cache.used == 0
+        assert cache.read_cached(key(ONE)) is None
+        assert get(cache, ONE) is None
+        put(cache, ONE)
+        assert get(cache, ONE) == ONE
+
+
+async def test_a_file_is_the_cells_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path) as cache:
+        put(cache, ONE)
+    assert stat.S_IMODE(file_of(tmp_path, ONE).stat().st_mode) == 0o600

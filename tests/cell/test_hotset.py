@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from support.cell_server import infer_request, open_cell
 from support.cells import Clock, MemoryStore, digest
+from support.irregular import KINDS, put
 
 from cell.diskcache import DiskCache
 from cell.engines import Engines
@@ -174,3 +175,13 @@ def test_a_file_says_what_was_written_and_a_torn_end_is_left_out(digests: list[b
 @given(st.binary())
 def test_no_bytes_do_harm(data: bytes) -> None:
     assert all(len(found) == 32 for found in decode(data))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    put(kind, tmp_path / NAME)
+    async with open_parts(tmp_path) as cell:
+        cell.hot_set.start()
+        await cell.hot_set.restored()
+        await cell.hot_set._write([digest("a")])
+    assert (tmp_path / NAME).is_file()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.crashing import die, named
+from support.irregular import KINDS, put
 
 from cell.engines import lane
 from cell.journal import JOURNAL, QUARANTINE, Journal, boot_id, constant, parse
@@ -168,3 +169,14 @@ def test_a_folder_that_cannot_be_written_costs_the_journal_alone(
     journal.close()
     assert "no journal is kept" in caplog.text
     assert os.listdir(tmp_path) == [JOURNAL]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_waited_for(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (JOURNAL, QUARANTINE):
+        put(kind, tmp_path / name)
+    Journal.open(tmp_path, lambda: 0.0).close()
+    assert "no journal is kept" in caplog.text
+    assert "nothing is quarantined" in caplog.text

@@ -1,10 +1,12 @@
 import asyncio
+import stat
 import time
 from pathlib import Path
 from random import Random
 
 import pytest
 from support.fakes import eventually, generation, metric, model, no_change, snapshot_path, view
+from support.irregular import KINDS, put
 
 from router import snapshot
 from router.feeds import Feed
@@ -43,7 +45,7 @@ def test_what_was_written_is_read(path: Path) -> None:
 
 def test_a_file_is_replaced_as_a_whole(path: Path) -> None:
     snapshot.write(path, VIEW)
-    path.with_name(path.name + ".new").write_bytes(b"left behind by a crash")
+    path.with_name(path.name + ".part").write_bytes(b"left behind by a crash")
     assert facts(snapshot.read(path)) == facts(VIEW)
     later = view([model()], (MAP,), FLEET, revision=6)
     snapshot.write(path, later)
@@ -111,7 +113,7 @@ async def test_a_full_disk_is_counted_and_tried_again_with_the_next_change(
 ) -> None:
     before, source = metric(FAILED), feed()
     path.parent.mkdir(parents=True)
-    blocker = path.with_name(path.name + ".new")
+    blocker = path.with_name(path.name + ".part")
     blocker.mkdir()
     keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.01))
     try:
@@ -122,3 +124,16 @@ async def test_a_full_disk_is_counted_and_tried_again_with_the_next_change(
         await eventually(path.exists, "the write")
     finally:
         keeper.cancel()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_regular_file_is_not_waited_for_and_is_replaced(path: Path, kind: str) -> None:
+    put(kind, path)
+    assert snapshot.read_if_good(path) is None
+    snapshot.write(path, VIEW)
+    assert facts(snapshot.read(path)) == facts(VIEW)
+
+
+def test_only_its_owner_may_read_it(path: Path) -> None:
+    snapshot.write(path, VIEW)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -78,7 +78,7 @@ async def test_a_folder_that_may_not_be_used_is_the_operators(blobs, monkeypatch
     def denied(path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(objects_file.Path, "read_bytes", denied)
+    monkeypatch.setattr(objects_file, "read_regular", denied)
     with pytest.raises(StoreRefused, match="Permission denied"):
         await blobs.read(KEY)
 
