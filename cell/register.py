@@ -20,6 +20,7 @@ from typing import Protocol
 
 from cell.host import HostLoad
 from cell.quarantine import Quarantine
+from croupier import protocol
 from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
@@ -178,6 +179,7 @@ class Registration:
             address=self._identity.address,
             weight=self._identity.weight,
             state=self._state,
+            protocol=protocol.CURRENT,
             load=pb.Load(
                 capacity_bytes=load.capacity_bytes,
                 used_bytes=load.used_bytes,

@@ -15,10 +15,11 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
-from croupier import lifecycle
+from croupier import lifecycle, protocol
 from croupier.client.channels import credentials
 from croupier.client.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
@@ -110,7 +111,8 @@ async def serve(
             pipeline.follow(view)
 
         patience = Patience(silence=settings.watch_silence)
-        feed = Feed(manager.watch, on_swap=follow, clock=clock, rng=rng, patience=patience)
+        watch = partial(manager.watch, protocol=protocol.CURRENT)
+        feed = Feed(watch, on_swap=follow, clock=clock, rng=rng, patience=patience)
         _AGE.set_function(lambda: feed.age)
         await _load_snapshot(feed, settings.snapshot)
 

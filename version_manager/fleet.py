@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from croupier.protocol import FIRST
+
 
 class CellState(StrEnum):
     ACTIVE = "active"
@@ -42,7 +44,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One worker process. `address` is host:port of its data plane; `weight` its share of tenants."""
+    """One worker process. `address` is host:port of its data plane; `weight` its share of tenants.
+
+    `protocol` is what it understands of what a router may send: see `croupier.protocol`.
+    """
 
     id: str
     zone: str
@@ -50,3 +55,4 @@ class Cell:
     weight: float = 1.0
     state: CellState = CellState.ACTIVE
     load: Load = field(default=Load())
+    protocol: int = FIRST

@@ -32,12 +32,15 @@ from version_manager.keys import (
     Key,
     Keys,
     ModelKey,
+    ProtocolKey,
+    RegistrationKey,
     ReleaseKey,
     ResidencyKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.records import Active, Record, Spent, decode
+from version_manager.registrations import Registrations
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
 from version_manager.residency import Residency
 
@@ -50,6 +53,7 @@ _KINDS: dict[type[Key], str] = {
     GenerationKey: "generation",
     ActiveKey: "active",
     CellKey: "cell",
+    ProtocolKey: "cell",
     ResidencyKey: "residency",
 }
 
@@ -92,6 +96,7 @@ class Image:
         self._keys = keys
         self._entries: dict[ModelId, _Entry] = {}
         self._active: Active | None = None
+        self._registrations = Registrations()
         self.map = Map(Catalog.build(revision=-1), {}, (), {})
         self.mods: dict[str, int] = {}
         # Not served, and so no part of the map: for the publisher, should etcd's own word be garbage.
@@ -138,7 +143,7 @@ class Image:
         if key in self._garbage:
             return False
         try:
-            return not isinstance(self._keys.parse(key), CellKey)
+            return not isinstance(self._keys.parse(key), RegistrationKey)
         except BadRecord:
             return False
 
@@ -201,17 +206,22 @@ class Image:
             try:
                 key = self._keys.parse(pair.key)
                 kind = _KINDS[type(key)]
-                said[key] = decode(key, pair.value)
+                said[key] = record = decode(key, pair.value)
             except BadRecord as error:
                 self._garbage.add(pair.key)
                 problems.append(Problem(pair.key, kind, error.message))
             else:
                 self._garbage.discard(pair.key)
+                if isinstance(key, RegistrationKey):
+                    self._registrations.take(key, record, pair.lease)
         for text in deletes:
             self._count(text, None)
             self._garbage.discard(text)
             with suppress(BadRecord):
-                said[self._keys.parse(text)] = None
+                key = self._keys.parse(text)
+                said[key] = None
+                if isinstance(key, RegistrationKey):
+                    self._registrations.drop(key)
         return said
 
     def _take_models(
@@ -293,11 +303,11 @@ class Image:
 
     def _take_cells(self, said: Mapping[Key, Record | None]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
         known = self.map.cells
-        records = [record for record in said.values() if isinstance(record, Cell)]
-        removed = [key.id for key, record in said.items() if isinstance(key, CellKey) and record is None]
+        touched = dict.fromkeys(key.id for key in said if isinstance(key, RegistrationKey))
+        cells = {name: self._registrations.cell(name) for name in touched}
         return (
-            tuple(cell for cell in records if known.get(cell.id) != cell),
-            tuple(cell for cell in removed if cell in known),
+            tuple(cell for name, cell in cells.items() if cell and known.get(name) != cell),
+            tuple(name for name, cell in cells.items() if cell is None and name in known),
         )
 
     def _take_spent(self, said: Mapping[Key, Record | None]) -> None:

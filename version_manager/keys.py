@@ -6,6 +6,7 @@
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/active                                which of them deals, and which did before
     <prefix>cells/<id>                                   a registered cell; leased
+    <prefix>cells/<id>/protocol                          what it speaks; under the same lease
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
 
@@ -63,12 +64,20 @@ class CellKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtocolKey:
+    """Of a cell."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResidencyKey:
     tenant: str
 
 
 ModelKey = VersionKey | ReleaseKey
-Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | CellKey | ResidencyKey
+RegistrationKey = CellKey | ProtocolKey
+Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | RegistrationKey | ResidencyKey
 
 
 class Keys:
@@ -101,6 +110,9 @@ class Keys:
 
     def cell(self, cell: str) -> str:
         return f"{self.prefix}cells/{cell}"
+
+    def protocol(self, cell: str) -> str:
+        return f"{self.cell(cell)}/protocol"
 
     def residency(self, tenant: str) -> str:
         return f"{self.prefix}tenants/{tenant}/residency"
@@ -138,6 +150,8 @@ def _parse(parts: list[str]) -> Key | None:
             return ActiveKey()
         case ["cells", cell]:
             return CellKey(check_name(cell, "cell"))
+        case ["cells", cell, "protocol"]:
+            return ProtocolKey(check_name(cell, "cell"))
         case ["tenants", tenant, "residency"]:
             return ResidencyKey(check_name(tenant, "tenant"))
         case _:

@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
+from croupier.protocol import FIRST
 from sharding.generation import Generation, Override, Seat, check_generation
 from version_manager.fleet import Cell, CellState
 from version_manager.keys import (
@@ -26,6 +27,7 @@ from version_manager.keys import (
     CellKey,
     GenerationKey,
     Key,
+    ProtocolKey,
     ReleaseKey,
     ResidencyKey,
     SpentKey,
@@ -50,6 +52,17 @@ class Active:
 
     active: int
     previous: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a cell speaks: see `croupier.protocol`.
+
+    It has a key of its own, for a manager of the release before passes over a `cells/<id>` with a field
+    that it does not know, and would lose the cell.
+    """
+
+    protocol: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +133,16 @@ class _Cell(Struct, frozen=True, forbid_unknown_fields=True):
     state: CellState = CellState.ACTIVE
 
 
+class _Spoken(Struct, frozen=True, forbid_unknown_fields=True):
+    protocol: Annotated[int, Meta(ge=FIRST, lt=2**32)]
+
+
 class _Residency(Struct, frozen=True, forbid_unknown_fields=True):
     floor_bytes: _Count
     pinned: tuple[str, ...]
 
 
-Record = Version | Release | Spent | Generation | Active | Cell | Residency
+Record = Version | Release | Spent | Generation | Active | Cell | Spoken | Residency
 
 _T = TypeVar("_T", bound=Struct)
 
@@ -158,6 +175,8 @@ def decode(key: Key, value: bytes) -> Record:
             case CellKey():
                 cell = _read(value, _Cell)
                 return check_cell(Cell(key.id, cell.zone, cell.address, cell.weight, cell.state))
+            case ProtocolKey():
+                return Spoken(_read(value, _Spoken).protocol)
             case ResidencyKey():
                 residency = _read(value, _Residency)
                 return check_residency(Residency(residency.floor_bytes, residency.pinned))
@@ -233,5 +252,7 @@ def _to_struct(record: Record) -> Struct:
             return _Active(record.active, record.previous)
         case Cell():
             return _Cell(record.zone, record.address, record.weight, record.state)
+        case Spoken():
+            return _Spoken(record.protocol)
         case Residency():
             return _Residency(record.floor_bytes, record.pinned)

@@ -34,7 +34,7 @@ from croupier.stores.etcd import Compare, Etcd, Lease, Put
 from croupier.telemetry.metrics import Counter, Gauge
 from version_manager.fleet import Cell, CellState, Load
 from version_manager.keys import Keys
-from version_manager.records import check_cell, encode
+from version_manager.records import Spoken, check_cell, encode
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ class Session:
         self._error: BaseException | None = None
         self._etcd = etcd
         self._key = keys.cell(cell.id)
+        self._protocol_key = keys.protocol(cell.id)
         self._lease_seconds = lease_seconds
         self._clock = asyncio.get_running_loop().time
         self._heard_at = self._clock()
@@ -180,8 +181,11 @@ class Session:
             if taken and not is_first:
                 raise Superseded(f"cell {self.cell.id} has joined again elsewhere")
             compare = Compare(self._key, found.mod_revision if found else 0)
-            put = Put(self._key, encode(self.cell), lease.id)
-            if (await self._etcd.transact([compare], [put])).succeeded:
+            puts = [
+                Put(self._key, encode(self.cell), lease.id),
+                Put(self._protocol_key, encode(Spoken(self.cell.protocol)), lease.id),
+            ]
+            if (await self._etcd.transact([compare], puts)).succeeded:
                 return
         raise Unavailable(f"the record of cell {self.cell.id} is being changed again and again")
 

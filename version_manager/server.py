@@ -19,6 +19,7 @@ import grpc
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
+from croupier.protocol import announced
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
@@ -237,7 +238,8 @@ def _state(cell: pb.Cell) -> CellState:
 
 def _joining_cell(request: pb.JoinRequest) -> Cell:
     cell = request.cell
-    return Cell(cell.id, cell.zone, cell.address, cell.weight, _state(cell), wire.load_from_pb(cell.load))
+    load, protocol = wire.load_from_pb(cell.load), announced(cell.protocol)
+    return Cell(cell.id, cell.zone, cell.address, cell.weight, _state(cell), load, protocol)
 
 
 async def _next_report(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croupier.names import DIGEST_BYTES
+from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat
 from version_manager.catalog import Delta
@@ -132,6 +133,7 @@ def cell_to_pb(cell: Cell) -> pb.Cell:
         weight=cell.weight,
         state=cell.state.value,
         load=load_to_pb(cell.load),
+        protocol=cell.protocol,
     )
 
 
@@ -144,6 +146,7 @@ def cell_from_pb(message: pb.Cell) -> Cell:
         message.weight,
         CellState(message.state),
         load_from_pb(message.load),
+        announced(message.protocol),
     )
 
 

@@ -111,9 +111,14 @@ class VersionManagerClient:
     async def set_residency(self, request: pb.SetResidencyRequest) -> pb.Residency:
         return await self._call(self._stub.SetResidency, request)
 
-    async def watch(self, revision: int = 0, catalog: str = "") -> AsyncIterator[pb.WatchEvent]:
-        """The catalog's events from `revision` on; ends or raises when the stream breaks."""
-        call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog))
+    async def watch(
+        self, revision: int = 0, catalog: str = "", *, protocol: int = 0
+    ) -> AsyncIterator[pb.WatchEvent]:
+        """The catalog's events from `revision` on; ends or raises when the stream breaks.
+
+        `protocol` is what the watcher announces that it speaks.
+        """
+        call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog, protocol=protocol))
         try:
             async for event in call:
                 yield event

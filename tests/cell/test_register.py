@@ -10,6 +10,7 @@ from cell.quarantine import Death, Named, Phase, Quarantine
 from cell.register import Identity, Pace, Registration
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import AlreadyExists, Conflict, Unavailable
+from croupier.protocol import CURRENT
 from protos.versions.v1 import versions_pb2 as pb
 
 IDENTITY = Identity("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
@@ -97,7 +98,13 @@ async def test_reports_who_it_is_and_how_full_it_is() -> None:
         hits=15,
     )
     assert manager.reports[0] == pb.Cell(
-        id="cell-1", zone="zone-a", address="127.0.0.1:1234", weight=2.0, state="active", load=load
+        id="cell-1",
+        zone="zone-a",
+        address="127.0.0.1:1234",
+        weight=2.0,
+        state="active",
+        load=load,
+        protocol=CURRENT,
     )
     assert manager.reports[2].load == load
 

@@ -13,6 +13,7 @@ from support.ports import free_port
 from support.worlds import Router, failing, router, world
 
 from croupier.client.channels import open_async
+from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings, load
 from protos.inference.v2 import inference_pb2
 from router import snapshot
@@ -95,6 +96,7 @@ async def test_a_router_with_a_snapshot_goes_on_from_its_revision(tmp_path: Path
         made.manager.asked.clear()
         async with router(made.manager.address, snapshot=path):
             await eventually(lambda: made.manager.asked, "the watch")
+            assert made.manager.asked[0].protocol == CURRENT
             assert (made.manager.asked[0].revision, made.manager.asked[0].catalog) == (1, "cluster-1")
 
 

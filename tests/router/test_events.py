@@ -32,6 +32,8 @@ def same(left: View, right: View) -> bool:
 
 def test_a_view_survives_its_events() -> None:
     assert same(view_of(events_of(VIEW)), VIEW)
+    spoken = VIEW.after(no_change(cells=(Cell("a", "zone-0", "a:1", protocol=2),)))
+    assert view_of(events_of(spoken)).cells["a"].cell.protocol == 2
     departed = VIEW.after(no_change(removed_cells=("a",)))
     assert departed.cells["a"].departed
     assert same(view_of(events_of(departed)), departed)

@@ -63,13 +63,13 @@ class FakeEtcd:
         """All of `keys` in one revision."""
         return self.change({}, *keys)
 
-    def change(self, content: Mapping[str, bytes], *deletes: str) -> Changed:
+    def change(self, content: Mapping[str, bytes], *deletes: str, lease: int = 0) -> Changed:
         self.revision += 1
-        pairs = {key: self._pair(key, value) for key, value in content.items()}
+        pairs = {key: self._pair(key, value, lease) for key, value in content.items()}
         self.content.update(pairs)
         for key in deletes:
             del self.content[key]
         return Changed(tuple(pairs.values()), tuple((key, self.revision) for key in deletes), self.revision)
 
-    def _pair(self, key: str, value: bytes) -> KeyValue:
-        return KeyValue(key, value, self.revision, self.revision, 0)
+    def _pair(self, key: str, value: bytes, lease: int = 0) -> KeyValue:
+        return KeyValue(key, value, self.revision, self.revision, lease)

@@ -13,12 +13,13 @@ from version_manager.keys import (
     BadRecord,
     CellKey,
     GenerationKey,
+    ProtocolKey,
     ReleaseKey,
     ResidencyKey,
     SpentKey,
     VersionKey,
 )
-from version_manager.records import Active, Spent, check_cell, decode, encode
+from version_manager.records import Active, Spent, Spoken, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
 from version_manager.residency import Residency
 
@@ -28,7 +29,8 @@ SPENT = SpentKey("acme", "churn")
 GENERATION = GenerationKey(7)
 CELL = CellKey("cell-1")
 RESIDENCY = ResidencyKey("acme")
-KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL, RESIDENCY]
+PROTOCOL = ProtocolKey("cell-1")
+KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL, PROTOCOL, RESIDENCY]
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
@@ -49,6 +51,7 @@ SOUND = [
     (SPENT, Spent(3, 0)),
     (ActiveKey(), Active(7, 6)),
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
+    (PROTOCOL, Spoken(2)),
     (RESIDENCY, Residency(2**30, ("churn", "fraud"))),
 ]
 
@@ -125,6 +128,9 @@ def cell(**changes):
         (CELL, cell(address="a b:1")),
         (CELL, cell(weight=0)),
         (CELL, cell(state="asleep")),
+        (CELL, cell(protocol=2)),
+        (PROTOCOL, {"protocol": 0}),
+        (PROTOCOL, {"protocol": 2**32}),
     ],
 )
 def test_what_is_out_of_range_is_bad(key, value):

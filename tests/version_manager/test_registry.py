@@ -9,6 +9,7 @@ from support.etcd import until
 from support.manager import Fleet, JoinedCell, cell_report, joined
 
 from croupier.errors import Conflict, CroupierError, DeadlineExceeded, InvalidRequest, NotFound, Unavailable
+from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
 
 KEY = "croupier/cells/cell-1"
@@ -41,6 +42,34 @@ async def test_a_joined_cell_is_listed_until_its_stream_ends(fleet, client):
     assert [answer async for answer in cell.answers] == []
     await until_listed(client)
     assert await fleet.raw.get(KEY) is None
+
+
+async def test_a_cell_that_announces_what_it_speaks_is_known_by_it(fleet, client):
+    report = cell_report("cell-1")
+    report.cell.protocol = CURRENT
+    async with joined(client, report), aclosing(client.watch()) as events:
+        async for event in events:
+            if protocols := [cell.protocol for cell in (*event.chunk.cells, *event.delta.cells)]:
+                break
+        assert protocols == [CURRENT]
+        assert (await listed(client))["cell-1"].protocol == CURRENT
+        record, spoken = await fleet.raw.get(KEY), await fleet.raw.get(f"{KEY}/protocol")
+        assert (json.loads(spoken.value), spoken.lease) == ({"protocol": CURRENT}, record.lease)
+    await until_listed(client)
+    assert not (await fleet.raw.range(KEY)).items
+
+
+async def test_a_cell_of_the_release_before_joins_and_takes_back_what_a_newer_one_announced(client):
+    newer = cell_report("cell-1")
+    newer.cell.protocol = CURRENT
+    before = JoinedCell(client, newer)
+    await anext(before.answers)
+    async with joined(client, cell_report("cell-1")):
+
+        async def is_old() -> bool:
+            return [cell.protocol for cell in (await listed(client)).values()] == [FIRST]
+
+        await until(is_old)
 
 
 async def test_a_cancelled_stream_leaves_too(client):

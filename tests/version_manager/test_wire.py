@@ -1,5 +1,6 @@
 import pytest
 
+from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat
 from version_manager import wire
@@ -38,9 +39,13 @@ def test_cells_survive_the_wire():
         Quarantined(bytes([1]) * 32, 2.5, "hung", "score"),
     )
     load = Load(1, 2, 3, 4, 5.5, 6, 7, quarantined, 9)
-    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, load)
+    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, load, CURRENT)
     message = pb.Cell.FromString(wire.cell_to_pb(cell).SerializeToString())
     assert wire.cell_from_pb(message) == cell
+
+
+def test_a_cell_that_announces_nothing_is_of_the_release_before_there_was_a_number():
+    assert wire.cell_from_pb(pb.Cell(id="cell-1", state="active")).protocol == FIRST
 
 
 def test_a_report_of_many_quarantined_artifacts_is_cut():

@@ -181,12 +181,14 @@ class ResolveResponse(_message.Message):
     def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., revision: _Optional[int] = ..., point: _Optional[int] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("revision", "catalog")
+    __slots__ = ("revision", "catalog", "protocol")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CATALOG_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     revision: int
     catalog: str
-    def __init__(self, revision: _Optional[int] = ..., catalog: _Optional[str] = ...) -> None: ...
+    protocol: int
+    def __init__(self, revision: _Optional[int] = ..., catalog: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class WatchEvent(_message.Message):
     __slots__ = ("begin", "chunk", "end", "delta", "heartbeat")
@@ -313,20 +315,22 @@ class GetGenerationRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class Cell(_message.Message):
-    __slots__ = ("id", "zone", "address", "weight", "state", "load")
+    __slots__ = ("id", "zone", "address", "weight", "state", "load", "protocol")
     ID_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     id: str
     zone: str
     address: str
     weight: float
     state: str
     load: Load
-    def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
+    protocol: int
+    def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits", "quarantined", "quarantined_total")

@@ -1,0 +1,21 @@
+"""What parts of different releases may say to each other: one number, counted up with every addition.
+
+    1   what came before there was a number; a part that announces none speaks this
+    2   field 1001 of a request to a cell: its owner, a keyed hash of the tenant
+
+A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
+the number that it announced, for it would pass over it, or refuse it.
+"""
+
+from __future__ import annotations
+
+CURRENT = 2
+FIRST = 1
+
+# The number at which a cell knows the field.
+OWNER = 2
+
+
+def announced(number: int) -> int:
+    """What a part that sent `number` speaks: protobuf makes 0 of none."""
+    return number or FIRST
