@@ -12,6 +12,8 @@ cdef class Plain:
     """What a plain request, or a plain item of one, asks for. The pointers go into `message`."""
     cdef readonly bytes artifact
     cdef readonly Py_ssize_t rows
+    # Whose it is; 0 where nobody said.
+    cdef readonly unsigned long long owner
     cdef bytes message
     # Float32 values by row; NULL where named features stand in their place.
     cdef const uint8_t* values

@@ -13,13 +13,14 @@ A request of one row of 20 features takes 0.4 µs to read; protobuf's library an
 import cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from croupier.fields cimport I64, LEN, VARINT, Cursor, Field, next_field
 from croupier.fields import MalformedMessage
 
 cdef enum:
     _ARTIFACT = 1000
+    _OWNER = 1001
     _DIGEST_BYTES = 32
 
 
@@ -76,6 +77,9 @@ cdef int _read_infer(Plain plain) except -1:
     cdef int inputs = 0, raws = 0
     plain.is_tensor = True
     while next_field(&cursor, &field):
+        if field.number == _OWNER and field.kind == I64:
+            memcpy(&plain.owner, field.data, sizeof(plain.owner))
+            continue
         if field.kind != LEN:
             raise _NotPlain
         if field.number == 1:
@@ -192,6 +196,9 @@ cdef int _read_item(Plain plain, Field* whole) except -1:
     while next_field(&cursor, &field):
         if field.number == 2 and field.kind == VARINT:
             plain.number = field.number_value
+            continue
+        if field.number == _OWNER and field.kind == I64:
+            memcpy(&plain.owner, field.data, sizeof(plain.owner))
             continue
         if field.kind != LEN:
             raise _NotPlain

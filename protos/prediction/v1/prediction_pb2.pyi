@@ -12,7 +12,7 @@ class PredictRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "artifact")
+    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "artifact", "owner")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class Item(_message.Message):
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     label: str
@@ -29,7 +30,8 @@ class Item(_message.Message):
     features: Features
     row: Row
     artifact: bytes
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., artifact: _Optional[bytes] = ...) -> None: ...
+    owner: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., artifact: _Optional[bytes] = ..., owner: _Optional[int] = ...) -> None: ...
 
 class Features(_message.Message):
     __slots__ = ("features",)
