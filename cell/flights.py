@@ -111,8 +111,10 @@ class Flights:
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._flights
 
-    async def lease(self, digest: bytes, deadline: Deadline) -> Lease[Scorer]:
+    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease[Scorer]:
         """A lease on the model of `digest`, once its load has landed; the caller releases it.
+
+        `owner` is who shares the slots with others (`loadqueue.py`).
 
         Raises:
             DeadlineExceeded: the load took longer; it goes on if it had begun.
@@ -120,7 +122,7 @@ class Flights:
             LoadTooSlow: the load would take longer than the deadline allows.
             And what `load` raises.
         """
-        flight = self._join(digest, deadline)
+        flight = self._join(digest, deadline, owner)
         try:
             await self._landing(flight, deadline)
             return flight.landed.result().share()
@@ -156,21 +158,25 @@ class Flights:
                     self._flying.discard(flight)
                     self._give_up(flight)
 
-    def _join(self, digest: bytes, deadline: Deadline) -> Flight:
+    def _join(self, digest: bytes, deadline: Deadline, owner: int) -> Flight:
         """The load that a request for `digest` waits for, begun if there is a slot."""
         now = self._clock()
         flight = self._flights.get(digest)
         if flight is None or flight.task is None:
-            self._admit(digest, flight, deadline, now)
+            self._admit(digest, flight, deadline, now, owner)
             flight = flight or self._add(digest)
-            self._queue.join(digest, deadline.at, now)
+            self._queue.join(digest, deadline.at, now, owner)
         flight.waiters += 1
         self._begin()
         return flight
 
-    def _admit(self, digest: bytes, flight: Flight | None, deadline: Deadline, now: float) -> None:
+    def _admit(
+        self, digest: bytes, flight: Flight | None, deadline: Deadline, now: float, owner: int
+    ) -> None:
         """Raises LoadQueueFull or LoadTooSlow when a load that is not begun should not be waited for."""
-        ahead = self._queue.seconds_ahead(deadline.at, now) + sum(other.seconds for other in self._flying)
+        ahead = self._queue.seconds_ahead(deadline.at, now, owner) + sum(
+            other.seconds for other in self._flying
+        )
         is_new = flight is None or flight.waiters == 0
         if is_new and len(self._queue) + len(self._flying) >= self._most:
             _TURNED_AWAY.labels("full").inc()

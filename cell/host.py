@@ -97,8 +97,10 @@ class Host:
             self._count_hit()
         return scorer
 
-    async def lease(self, digest: bytes, deadline: Deadline) -> Lease[Scorer]:
+    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease[Scorer]:
         """A lease on the model of `digest`, loaded if need be; the caller releases it.
+
+        `owner` is an opaque number of whoever asks: owners share the load slots fairly. 0 is nobody known.
 
         Raises:
             Quarantined: the model crashed this cell.
@@ -111,7 +113,7 @@ class Host:
         self._requests += 1
         _MISS.inc()
         self._check(digest)
-        return await self._flights.lease(digest, deadline)
+        return await self._flights.lease(digest, deadline, owner)
 
     async def warm(self, digest: bytes, *, group: str | None = None, aged: bool = False) -> None:
         """Have the model of `digest` resident, loaded when no request waits.

@@ -55,8 +55,8 @@ class Bench:
         self.rng = random.Random(1)
         self.host = Host(self.residency, self.loads, clock=self.clock, rng=self.rng, **limits)
 
-    def ask(self, key: bytes, deadline: Deadline = NEVER) -> "asyncio.Task[Any]":
-        return asyncio.create_task(self.host.lease(key, deadline))
+    def ask(self, key: bytes, deadline: Deadline = NEVER, owner: int = 0) -> "asyncio.Task[Any]":
+        return asyncio.create_task(self.host.lease(key, deadline, owner))
 
     async def make_resident(self, key: bytes) -> None:
         task = self.ask(key)
@@ -298,6 +298,20 @@ async def test_who_is_due_first_loads_first() -> None:
     await bench.loads.end(B)
     assert bench.loads.begun == [A, C, B]
     for task in (running, late, soon):
+        task.result().release()
+
+
+async def test_owners_share_the_slots() -> None:
+    bench = Bench(capacity=1000, slots=1)
+    keys = [digest(f"a{number}") for number in range(20)]
+    tasks = [bench.ask(key, owner=1) for key in keys]
+    await ticks()
+    tasks.append(bench.ask(B, owner=2))
+    await ticks()
+    for key in (keys[0], B, *keys[1:]):
+        await bench.loads.end(key)
+    assert bench.loads.begun == [keys[0], B, *keys[1:]]
+    for task in tasks:
         task.result().release()
 
 
