@@ -118,6 +118,7 @@ cdef int _read_infer(Plain plain) except -1:
 cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
     cdef Cursor cursor = Cursor(whole.data, whole.data + whole.size)
     cdef Field field
+    cdef Text datatype
     cdef bint is_float = False, has_shape = False
     while next_field(&cursor, &field):
         if field.kind != LEN:
@@ -125,7 +126,9 @@ cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
         if field.number == 1:
             plain.input = _text(&field)
         elif field.number == 2:
-            is_float = field.size == 4 and memcmp(field.data, b"FP32", 4) == 0
+            # The last one counts, but one before it that is no text is an error.
+            datatype = _text(&field)
+            is_float = datatype.size == 4 and memcmp(datatype.data, b"FP32", 4) == 0
         elif field.number == 3 and not has_shape:
             has_shape = True
             _read_shape(plain, &field)

@@ -2,7 +2,8 @@
 """The fields of a protobuf message: where each begins and ends, without a look inside.
 
 The format is protobuf's own (protobuf.dev/programming-guides/encoding). Every length is checked up to
-the end of the message, groups included: what is not whole is refused, never read past.
+the end of the message, groups included: what is not whole is refused, never read past. Nor is what protobuf's
+library would refuse: whoever forwards a message must not see fields where a later reader sees none.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -12,8 +13,13 @@ from libc.string cimport memcpy
 from croupier.errors import InvalidRequest
 
 cdef enum:
-    MAX_FIELD_NUMBER = 0x1FFFFFFF
     MAX_GROUP_DEPTH = 100
+    # Of a number that is a value, and of one that is a tag or a length.
+    MAX_VARINT = 10
+    MAX_SHORT_VARINT = 5
+
+cdef uint64_t _MAX_TAG = 0xFFFFFFFF
+cdef uint64_t _MAX_LENGTH = 0x7FFFFFFF
 
 
 class MalformedMessage(InvalidRequest):
@@ -37,13 +43,16 @@ cdef int next_field(Cursor* cursor, Field* field) except -1:
     cdef int found = _step(cursor, field)
     if found < 0 or (found and field.kind == START and not _pass_group(cursor, field)):
         raise MalformedMessage
-    if found and field.kind == END:
+    if found and (field.kind == END or field.number == 0):
         raise MalformedMessage
     return found
 
 
 cdef bint _pass_group(Cursor* cursor, Field* field) noexcept nogil:
-    """Move behind the group that `field` opens; False if it does not end, or nests too deep."""
+    """Move behind the group that `field` opens; False if it does not end, or nests too deep.
+
+    A field number 0 in a group is passed over, as protobuf's library does.
+    """
     cdef uint32_t groups[MAX_GROUP_DEPTH]
     cdef int depth = 1
     cdef Field inner
@@ -68,15 +77,15 @@ cdef int _step(Cursor* cursor, Field* field) noexcept nogil:
     cdef uint64_t tag, size
     if cursor.at == cursor.end:
         return 0
-    if not _varint(cursor, &tag) or tag < 8 or tag >> 3 > MAX_FIELD_NUMBER:
+    if not _varint(cursor, &tag, MAX_SHORT_VARINT) or tag > _MAX_TAG:
         return -1
     field.number, field.kind, field.data = tag >> 3, tag & 7, cursor.at
     if field.kind == VARINT:
-        return 1 if _varint(cursor, &field.number_value) else -1
+        return 1 if _varint(cursor, &field.number_value, MAX_VARINT) else -1
     if field.kind == START or field.kind == END:
         return 1
     if field.kind == LEN:
-        if not _varint(cursor, &size):
+        if not _varint(cursor, &size, MAX_SHORT_VARINT) or size > _MAX_LENGTH:
             return -1
         field.data = cursor.at
     elif field.kind == I32:
@@ -92,13 +101,13 @@ cdef int _step(Cursor* cursor, Field* field) noexcept nogil:
     return 1
 
 
-cdef bint _varint(Cursor* cursor, uint64_t* value) noexcept nogil:
-    """Read a number of at most ten bytes; of more than 64 bits, the lowest count."""
+cdef inline bint _varint(Cursor* cursor, uint64_t* value, int most) noexcept nogil:
+    """Read a number of at most `most` bytes; of more than 64 bits, the lowest count."""
     cdef const uint8_t* at = cursor.at
     cdef int shift = 0
     cdef uint8_t byte
     value[0] = 0
-    while at < cursor.end and shift < 70:
+    while at < cursor.end and shift < 7 * most:
         byte = at[0]
         at += 1
         value[0] |= <uint64_t>(byte & 0x7F) << shift

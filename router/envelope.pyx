@@ -129,9 +129,14 @@ def read_frame(bytes data not None):
         if field.number == 1 and field.kind == VARINT:
             name = field.number_value
         elif field.number == 2 and field.kind == LEN:
-            # A message field that stands twice is merged, and messages merge by standing in a row.
             parts.append(bytes_of(&field))
-    return name, parts[0] if len(parts) == 1 else b"".join(parts)
+    if len(parts) == 1:
+        return name, parts[0]
+    # A message field that stands twice is merged, and messages merge by standing in a row: whole ones, for
+    # halves would make one that nobody sent.
+    for part in parts:
+        scan(part)
+    return name, b"".join(parts)
 
 
 def read_results(bytes data not None):
@@ -163,10 +168,12 @@ cpdef uint64_t status_code(bytes result) except? 99:
     cdef Field field, status
     cdef uint64_t code = 0
     while next_field(&cursor, &field):
-        # Of a oneof, the last one stands.
-        if field.kind == LEN and field.number in (1, 2):
+        if field.kind != LEN:
+            continue
+        # Of a oneof, the last one stands; a status behind a status is merged into it.
+        if field.number == 1:
             code = 0
-        if field.kind == LEN and field.number == 2:
+        elif field.number == 2:
             inner = Cursor(field.data, field.data + field.size)
             while next_field(&inner, &status):
                 if status.number == 1 and status.kind == VARINT:
@@ -262,16 +269,19 @@ cdef object ask_of(Names* names):
 
 
 cdef int _read_parameter(Field* entry, Names* names) except -1:
-    """One entry of the map `parameters`: of two with the same key, the later one stands."""
+    """One entry of the map `parameters`: of two with the same key, the later one stands.
+
+    An entry that holds anything but a key and a value is none: protobuf's library passes over it.
+    """
     cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size), inner
     cdef Field field, choice
     cdef Text key = Text(NULL, 0), value = Text(NULL, NOT_TEXT)
     while next_field(&cursor, &field):
-        if field.kind != LEN:
-            continue
+        if field.kind != LEN or field.number > 2:
+            return 0
         if field.number == 1:
             key = _text(&field)
-        elif field.number == 2:
+        else:
             inner = Cursor(field.data, field.data + field.size)
             while next_field(&inner, &choice):
                 if choice.number == 3 and choice.kind == LEN:

@@ -322,6 +322,15 @@ def without_a_name(*shape: int) -> oip.ModelInferRequest:
     return request
 
 
+def datatype_twice(first: bytes) -> bytes:
+    """A datatype that is no text before the one that counts."""
+    request = infer_request(digest("pair"), X[:1], raw=True)
+    tensor = request.inputs[0].SerializeToString()
+    request.ClearField("inputs")
+    tensor = b"\x12" + bytes([len(first)]) + first + tensor
+    return request.SerializeToString() + b"\x2a" + bytes([len(tensor)]) + tensor
+
+
 def doubled() -> oip.ModelInferRequest:
     request = changed()
     request.inputs.append(request.inputs[0])
@@ -361,6 +370,7 @@ LEFT = {
     "both forms": in_both_forms(),
     "empty": oip.ModelInferRequest(),
     "malformed": b"\x0a\x05abc",
+    "a datatype that is not UTF-8, and then a good one": datatype_twice(b"\xff"),
     "text that is not UTF-8": changed().SerializeToString() + b"\x1a\x01\xff",
     "an unknown field": changed().SerializeToString() + b"\x48\x01",
 }

@@ -254,6 +254,56 @@ def test_frames_are_written_as_protobuf_reads_them(name: int, message: bytes) ->
     assert written.response == response
 
 
+ENTRY = b"\x0a\x06tenant\x12\x06\x1a\x04acme"
+# An empty group, a number, and a value that is no message.
+NO_ENTRIES = [ENTRY + more for more in (b"\x3b\x3c", b"\x13\x14", b"\x18\x01", b"\x11" + bytes(8))]
+
+
+@pytest.mark.parametrize("entry", [ENTRY, *NO_ENTRIES])
+def test_an_entry_of_a_map_that_holds_more_than_an_entry_is_passed_over_as_protobuf_does(
+    entry: bytes,
+) -> None:
+    data = b"\x0a\x01m\x22" + bytes([len(entry)]) + entry
+    assert envelope.read_infer(data) == asked_by(inference_pb2.ModelInferRequest.FromString(data))
+    assert envelope.read_infer(data).tenant == ("acme" if entry == ENTRY else "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x8a\x80\x80\x80\x80\x00\x01m",  # a tag of six bytes
+        b"\xfa\xff\xff\xff\x1f\x01m",  # one of 33 bits
+        b"\x0a\x81\x80\x80\x80\x80\x00m",  # a length of six bytes
+        b"\x0a\xff\xff\xff\xff\x0fm",  # one of 32 bits
+        b"\x07" + bytes(4),
+        b"\x03\x04",
+    ],
+)
+def test_what_protobuf_refuses_for_how_it_is_written_is_refused(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        inference_pb2.ModelInferRequest.FromString(data)
+    with pytest.raises(InvalidRequest):
+        envelope.scan(data)
+
+
+def test_a_field_0_in_a_group_is_passed_over_as_protobuf_does() -> None:
+    data = b"\x0a\x01m\xc3\x3e\x00\x05\x03\x04\xc4\x3e"
+    assert envelope.read_infer(data) == asked_by(inference_pb2.ModelInferRequest.FromString(data))
+
+
+def test_halves_of_a_request_in_a_frame_are_not_put_together() -> None:
+    item = pb.PredictRequest(items=[pb.Item(model="churn")]).SerializeToString()
+    whole, halves = (
+        b"".join(b"\x12" + bytes([len(part)]) + part for part in parts)
+        for parts in ((item, item), (item[:4], item[4:]))
+    )
+    assert envelope.read_frame(whole) == (0, item + item)
+    with pytest.raises(DecodeError):
+        pb.PredictStreamRequest.FromString(halves)
+    with pytest.raises(InvalidRequest):
+        envelope.read_frame(halves)
+
+
 def test_the_status_of_a_result_is_read() -> None:
     value = pb.Result(value=pb.Value(), version=2)
     status = pb.Result(status=pb.Status(code=14, message="busy"))
@@ -262,3 +312,6 @@ def test_the_status_of_a_result_is_read() -> None:
     # Of a oneof, the last one stands.
     assert envelope.status_code(status.SerializeToString() + value.SerializeToString()) == 0
     assert envelope.status_code(value.SerializeToString() + status.SerializeToString()) == 14
+    # A status behind a status is merged into it.
+    more = pb.Result(status=pb.Status(reason="BUSY"))
+    assert envelope.status_code(status.SerializeToString() + more.SerializeToString()) == 14
