@@ -17,6 +17,13 @@ demo: setup ## Train, publish and serve models for 200 tenants, kill a cell, che
 test: setup ## Run everything that CI runs
 	@$(BIN)/tox run
 
+COUNT ?= 1000000
+SEED ?= 1
+
+.PHONY: fuzz
+fuzz: setup ## Compare what is read natively with protobuf, for COUNT requests that nobody writes from SEED
+	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/messages.py --count $(COUNT) --seed $(SEED)
+
 .PHONY: peers
 peers: setup ## Install the proxies and the load that `python -m bench route` compares with
 	@./bench/peers/install

@@ -1,0 +1,147 @@
+"""Requests that nobody writes, read natively and by protobuf's library, must get the same answers.
+
+Mutants of requests (`messages_seeds.py` makes them, `messages_mutator.py` changes them) go through a router
+(`messages_router.py`), and what it lets through, or the mutant itself, through both ways of a cell
+(`messages_cell.py`), many in one tick. `tests/cell/test_messages_fuzz.py` does it for some thousands. To
+search further:
+
+    make fuzz COUNT=5000000 SEED=1
+
+It prints the first differences with the mutants in hex, and exits with 1 if there were any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from random import Random
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+
+from dataclasses import dataclass, field
+
+from fuzz import messages_seeds as seeds
+from fuzz.messages_cell import INFER, PREDICT, Call, Cell
+from fuzz.messages_router import Router
+
+# So many mutants share a tick, and with it a buffer.
+AT_ONCE = 64
+_MOST_SHOWN = 20
+
+
+@dataclass(slots=True)
+class Found:
+    """`differences` are those that were seen, each with its mutant; `different` is how many there were."""
+
+    mutants: int = 0
+    routed: int = 0
+    answered: int = 0
+    different: int = 0
+    differences: list[tuple[str, str, bytes]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.mutants:,} mutants, {self.routed:,} routed, {self.answered:,} answered natively, "
+            f"{self.different:,} differences"
+        )
+
+    def note(self, what: str, difference: str, mutant: bytes) -> None:
+        self.different += 1
+        if len(self.differences) < _MOST_SHOWN:
+            self.differences.append((what, difference, mutant))
+
+
+class Search:
+    """Makes mutants from a seed and compares what becomes of them."""
+
+    def __init__(self, seed: int) -> None:
+        self.found = Found()
+        self._rng = Random(seed)
+        self._models = seeds.models()
+        self._router = Router(self._models)
+        self._cell = Cell(self._models)
+        router = self._router
+        # By weight: what it is, who makes it, who reads it in a router, and which method of a cell it is for.
+        kinds: list[tuple[int, str, seeds.Make, Callable[[bytes], tuple[str, bytes | None]], str | None]] = [
+            (10, "ModelInferRequest", seeds.infer, router.infer, INFER),
+            (8, "PredictRequest", seeds.predict, router.predict, PREDICT),
+            (1, "PredictStreamRequest", seeds.frame, router.frame, PREDICT),
+            (1, "ModelMetadataRequest", seeds.metadata, router.metadata, None),
+            (1, "PredictResponse", seeds.response, router.response, None),
+        ]
+        self._kinds = [kind[1:] for kind in kinds for _ in range(kind[0])]
+
+    async def run(self, count: int) -> Found:
+        """Try `count` mutants more."""
+        for begin in range(0, count, AT_ONCE):
+            calls = [*self._calls(min(AT_ONCE, count - begin))]
+            await self._compare(calls)
+        self.found.routed, self.found.answered = self._router.routed, self._cell.answered
+        return self.found
+
+    def _calls(self, count: int) -> Iterator[Call]:
+        for _ in range(count):
+            name, make, read, path = self._rng.choice(self._kinds)
+            mutant = seeds.mutant(make, self._models, self._rng)
+            self.found.mutants += 1
+            try:
+                difference, sent = read(mutant)
+            except Exception as error:  # noqa: BLE001 (it is what is searched for)
+                difference, sent = f"raised {error!r}", None
+            if difference:
+                self.found.note(f"{name} in a router", difference, mutant)
+            if path is not None:
+                # Half of them as if there were no router, with whatever artifact they hold.
+                yield Call(path, sent if sent is not None and self._rng.random() < 0.5 else mutant)
+
+    async def _compare(self, calls: list[Call]) -> None:
+        try:
+            differences: Iterable[str] = await self._cell.differences(calls)
+        except Exception:  # noqa: BLE001 (one of them is to blame)
+            differences = [await self._alone(call) for call in calls]
+        for call, difference in zip(calls, differences, strict=True):
+            if difference:
+                self.found.note(f"{call.path} in a cell", difference, call.message)
+
+    async def _alone(self, call: Call) -> str:
+        call.replies.clear()
+        try:
+            (difference,) = await self._cell.differences([call])
+        except Exception as error:  # noqa: BLE001
+            return f"raised {error!r}"
+        return difference
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=1_000_000, help="mutants")
+    parser.add_argument("--seed", type=int, default=1, help="of the mutants")
+    told = parser.parse_args()
+    search, began = Search(told.seed), time.monotonic()
+    for size in _shares(told.count):
+        asyncio.run(search.run(size))
+        _say(f"{search.found} in {time.monotonic() - began:.0f} s, seed {told.seed}")
+    for what, difference, mutant in search.found.differences:
+        _say(f"{what}: {difference}\n    {mutant.hex()}")
+    return 1 if search.found.different else 0
+
+
+def _shares(count: int) -> Iterator[int]:
+    """A tenth at a time, after which there is something to say."""
+    share = max(AT_ONCE, -(-count // 10))
+    for begin in range(0, count, share):
+        yield min(share, count - begin)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

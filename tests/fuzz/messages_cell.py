@@ -1,0 +1,154 @@
+"""A cell's two ways for one request: in its tick, natively, or through the pipeline, by protobuf's library.
+
+They must answer the same, to the last bit. What the tick leaves goes the general way anyway; so only what it
+answered, of a request with many items each result, is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from fuzz.messages_seeds import MOST_ROWS, Model
+from google.protobuf.message import Message
+
+from cell.engines import Scorer
+from cell.engines.packed import PackedEngine
+from cell.messages import parsed
+from cell.pipeline import Pipeline
+from cell.tick import Results, Ticks
+from croupier.artifacts.format import view
+from croupier.deadline import Deadline
+from croupier.errors import CroupierError, NotFound
+from croupier.fields import join_first
+from croupier.transport.status import from_error
+from protos.inference.v2 import inference_pb2 as oip
+from protos.prediction.v1 import prediction_pb2 as pb
+
+INFER, PREDICT = "/infer", "/predict"
+_FOREVER = Deadline(math.inf)
+
+
+@dataclass(slots=True)
+class Call:
+    """Stands in for a `ServerCall`."""
+
+    path: str
+    message: bytes
+    deadline: float = math.inf
+    replies: list[bytes] = field(default_factory=list)
+
+    def reply(self, message: bytes) -> None:
+        self.replies.append(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    digest: bytes
+    model: Scorer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class Resident:
+    """Stands in for a `Host`: its models stay, and there are no others."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._scorers: dict[bytes, Scorer] = {}
+        for model in models:
+            found = view(model.artifact)
+            self._scorers[model.digest] = PackedEngine(found.engine).load(found, model.digest)
+
+    def find(self, digest: bytes, now: float) -> Scorer | None:
+        return self._scorers.get(digest)
+
+    def load_now(self, digest: bytes) -> None:
+        pass
+
+    async def lease(self, digest: bytes, deadline: Deadline) -> Lease:
+        if digest not in self._scorers:
+            raise NotFound("there is no such model")
+        return Lease(digest, self._scorers[digest])
+
+
+class AtOnce:
+    """Stands in for a `Batcher`: scores by itself, in place."""
+
+    async def score(
+        self, lease: Lease, inputs: Any, rows: int, outputs: Sequence[str], deadline: Deadline
+    ) -> Any:
+        return lease.model.score(inputs, outputs)
+
+
+class Cell:
+    """`differences` says of each request whether its two answers differ."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        host: Any = Resident(models)
+        batcher: Any = AtOnce()
+        self._ticks = Ticks(
+            host, infer_path=INFER, max_rows=MOST_ROWS, clock=lambda: 0.0, most_nanoseconds=math.inf
+        )
+        self._pipeline = Pipeline(host, batcher, max_rows=MOST_ROWS, clock=lambda: 0.0)
+        # Requests that were answered natively, and items of those that were answered in part.
+        self.answered = 0
+
+    def natively(self, calls: Sequence[Call]) -> list[Results]:
+        """What a tick with all of `calls` makes of each: one whole answer, or a result for each item."""
+        left, rest = self._ticks.answer(calls)  # type: ignore[arg-type]
+        assert not rest
+        results = {id(call): found for call, found in left}
+        return [[*call.replies] if call.replies else results[id(call)] for call in calls]
+
+    async def differences(self, calls: Sequence[Call]) -> list[str]:
+        """What differs, by call; empty where nothing does."""
+        answers = self.natively(calls)
+        return [await self._difference(call, answer) for call, answer in zip(calls, answers, strict=True)]
+
+    async def _difference(self, call: Call, answer: Results) -> str:
+        if not any(answer):
+            return ""
+        self.answered += 1
+        expected = await self.generally(call)
+        if isinstance(expected, str):
+            if not call.replies:
+                # It goes the general way with the results it has, and comes to the same.
+                return ""
+            return f"answered natively, but generally it is {expected}"
+        if call.path == INFER:
+            return _compare(oip.ModelInferResponse, answer[0], expected[0])
+        if call.replies:
+            return _compare(pb.PredictResponse, answer[0], join_first(expected))
+        if len(answer) != len(expected):
+            return f"{len(answer)} items natively, {len(expected)} generally"
+        pairs = zip(answer, expected, strict=True)
+        return next(filter(None, (_compare(pb.Result, one, other) for one, other in pairs if one)), "")
+
+    async def generally(self, call: Call) -> list[bytes] | str:
+        """The answer, or the result of each item; or the name of what is wrong with the request."""
+        try:
+            if call.path == INFER:
+                request = parsed(oip.ModelInferRequest, call.message)
+                return [(await self._pipeline.infer(request, _FOREVER)).SerializeToString()]
+            return await self._pipeline.predict(parsed(pb.PredictRequest, call.message), _FOREVER)
+        except CroupierError as error:
+            status = from_error(error)
+            return f"{status.code}: {status.message}"
+
+
+def _compare(kind: Callable[[], Message], one: bytes | None, other: bytes) -> str:
+    if one == other or (one is not None and _plainly(kind, one) == _plainly(kind, other)):
+        return ""
+    return f"natively {(one or b'').hex()}, generally {other.hex()}"
+
+
+def _plainly(kind: Any, data: bytes) -> bytes:
+    """One form for all that say the same; NaN is kept to the bit, where messages would not be equal."""
+    plain: bytes = kind.FromString(data).SerializeToString(deterministic=True)
+    return plain

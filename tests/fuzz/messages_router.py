@@ -1,0 +1,225 @@
+"""A router's reading of requests against protobuf's: which model, version, label, key and tenant they name.
+
+What protobuf reads must be what is routed, and what goes on must carry the router's own artifact and version,
+whatever the caller wrote. What protobuf refuses may pass a router, which looks at the outside only, if
+a cell would refuse it then: the request that goes on is not to be read either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fuzz.messages_seeds import MOST_ROWS, TENANT, Model
+from google.protobuf.message import DecodeError
+
+from croupier.errors import CroupierError, InvalidRequest, NotFound, PermissionDenied
+from croupier.names import parse_version
+from protos.inference.v2 import inference_pb2 as oip
+from protos.prediction.v1 import prediction_pb2 as pb
+from router import envelope
+from router.resolve import Ask, Target
+from router.routes import Route, Routes
+from router.units import Unit, join_payloads
+from version_manager.release import WHOLE, split_point
+
+_ALL_ITEMS = 2**31 - 1
+# Where requests without a key fall on a traffic split.
+_PLACE = 0.25
+
+
+class Router:
+    """Each method returns the first difference, or nothing, and what goes on to a cell, if anything does.
+
+    Every model has versions 1 to 3. A request that names neither version nor label gets 1 or 2 by its key.
+    """
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._models = {model.name: model for model in models}
+        self._routes = Routes(self._decide, lambda: _PLACE)
+        # Requests that were routed.
+        self.routed = 0
+
+    def infer(self, data: bytes) -> tuple[str, bytes | None]:
+        native = _tried(lambda: self._routes.infer(TENANT, data))
+        fresh = _tried(lambda: envelope.read_infer(data))
+        try:
+            request = oip.ModelInferRequest.FromString(data)
+        except DecodeError:
+            return self._refused(native, lambda units: units[0].payload, oip.ModelInferRequest)
+        expected = _tried(lambda: _ask_of(request))
+        if (difference := _differ(fresh, expected)) or isinstance(expected, CroupierError):
+            return difference or _differ(native, expected), None
+        target = _tried(lambda: self._target(expected))
+        if isinstance(target, CroupierError) or isinstance(native, CroupierError):
+            return _differ(native, target), None
+        self.routed += 1
+        return self._routed(native[0], data, target), native[0].payload
+
+    def predict(self, data: bytes) -> tuple[str, bytes | None]:
+        native = _tried(lambda: self._routes.items(TENANT, data, MOST_ROWS))
+        try:
+            request = pb.PredictRequest.FromString(data)
+        except DecodeError:
+            return self._refused(native, join_payloads, pb.PredictRequest)
+        if not 0 < len(request.items) <= MOST_ROWS:
+            return _differ(native, InvalidRequest("too many or too few items")), None
+        if isinstance(native, CroupierError) or len(native) != len(request.items):
+            return f"{native!r} for {len(request.items)} items", None
+        for unit, item in zip(native, request.items, strict=True):
+            if difference := self._item(unit, item):
+                return difference, None
+        units = [unit for unit in native if unit.outcome is None]
+        self.routed += 1
+        return "", join_payloads(units) if units else None
+
+    def frame(self, data: bytes) -> tuple[str, bytes | None]:
+        native = _tried(lambda: envelope.read_frame(data))
+        try:
+            request = pb.PredictStreamRequest.FromString(data)
+        except DecodeError:
+            # Without its frame, a request may nest one level more.
+            again = b"" if isinstance(native, CroupierError) else envelope.frame(1, 2, native[1])
+            is_answered = again and _is_read(pb.PredictStreamRequest, again)
+            return "what protobuf refuses is answered" if is_answered else "", None
+        if isinstance(native, CroupierError):
+            return f"a frame is refused: {native!r}", None
+        if native[0] != request.id or not _is_same(request.request, native[1]):
+            return f"the frame {native} is {request}", None
+        return self.predict(native[1])
+
+    def metadata(self, data: bytes) -> tuple[str, bytes | None]:
+        native = _tried(lambda: envelope.read_model(data))
+        try:
+            request = oip.ModelMetadataRequest.FromString(data)
+        except DecodeError:
+            return "", None
+        expected = _tried(lambda: Ask(request.name, parse_version(request.version, "version")))
+        return _differ(native, expected), None
+
+    def response(self, data: bytes) -> tuple[str, bytes | None]:
+        """An answer of a cell: its results, and their codes."""
+        native = _tried(lambda: envelope.read_results(data))
+        try:
+            answer = pb.PredictResponse.FromString(data)
+        except DecodeError:
+            return "", None
+        if isinstance(native, CroupierError) or len(native) != len(answer.results):
+            return f"{native!r} for {len(answer.results)} results", None
+        for one, result in zip(native, answer.results, strict=True):
+            # An int32 that is below 0 is a uint64 with 64 bits.
+            expected = result.status.code & 2**64 - 1
+            if (found := envelope.status_code(one)) & 2**32 - 1 != expected & 2**32 - 1:
+                return f"the status {found} is {expected}", None
+        return "", None
+
+    def _decide(self, tenant: str, ask: Ask) -> Route:
+        if ask.tenant not in ("", tenant):
+            raise PermissionDenied("another tenant")
+        model = self._models.get(ask.model)
+        if model is None or ask.version > 3 or (ask.label and ask.version):
+            raise NotFound("no such model")
+        if ask.label and ask.label not in ("stable", "new"):
+            raise NotFound("no such label")
+        version = ask.version or {"stable": 1, "new": 2}.get(ask.label, 0)
+        ends = ((WHOLE, version),) if version else ((WHOLE // 2, 1), (WHOLE, 2))
+        choices = tuple((end, Target(tenant, ask.model, each, model.digest)) for end, each in ends)
+        return Route(model, choices, ("a",), ("a",))  # type: ignore[arg-type]
+
+    def _target(self, ask: Ask) -> Target:
+        choices = self._decide(TENANT, ask).choices
+        point = split_point(TENANT, ask.model, ask.key) if ask.key else int(_PLACE * WHOLE)
+        return next(target for end, target in choices if point < end)
+
+    def _item(self, unit: Unit, item: pb.Item) -> str:
+        ask = Ask(item.model, item.version, item.label, item.routing_key or item.entity_id)
+        target = _tried(lambda: self._target(ask))
+        if isinstance(target, CroupierError) or unit.outcome is not None:
+            return _differ(unit.outcome, target)
+        if unit.target != target:
+            return f"routed to {unit.target}, asked for {target}"
+        sent = pb.Item.FromString(unit.payload)
+        if (sent.artifact, sent.version) != (target.artifact, target.version):
+            return f"a cell would read {sent.artifact.hex()} in version {sent.version}"
+        item.artifact, item.version = target.artifact, target.version
+        return "" if _is_same(item, unit.payload) else "what goes on is not what was asked"
+
+    def _routed(self, unit: Unit, data: bytes, target: Target) -> str:
+        if unit.target != target:
+            return f"routed to {unit.target}, asked for {target}"
+        sent = oip.ModelInferRequest.FromString(unit.payload)
+        if (sent.artifact, sent.model_version) != (target.artifact, str(target.version)):
+            return f"a cell would read {sent.artifact.hex()} in version {sent.model_version}"
+        return "" if unit.payload.startswith(data) else "what goes on is not what was asked"
+
+    def _refused(self, native: Any, joined: Any, kind: Any) -> tuple[str, bytes | None]:
+        """Protobuf refuses it: so does the router, or a cell."""
+        if isinstance(native, CroupierError):
+            return "", None
+        units = [unit for unit in native if unit.outcome is None]
+        payload: bytes | None = joined(units) if units else None
+        if payload is not None and _is_read(kind, payload) and len(units) == len(native):
+            return "what protobuf refuses can be read once it is routed", None
+        return "", payload
+
+
+def _ask_of(request: oip.ModelInferRequest) -> Ask:
+    found = {}
+    for name in ("routing_key", "label", "tenant"):
+        # To ask for one that is not there would make it.
+        parameter = request.parameters.get(name)
+        if parameter is not None and parameter.WhichOneof("parameter_choice") != "string_param":
+            raise InvalidRequest(f"the parameter {name} is not a string")
+        found[name] = "" if parameter is None else parameter.string_param
+    version = parse_version(request.model_version)
+    return Ask(request.model_name, version, found["label"], found["routing_key"], found["tenant"])
+
+
+def _tried(call: Any) -> Any:
+    """What `call` returns, or the error of ours that it raises."""
+    try:
+        return call()
+    except CroupierError as error:
+        return error
+
+
+def _differ(native: Any, expected: Any) -> str:
+    """Errors are the same when their status would be."""
+    if isinstance(native, CroupierError) and isinstance(expected, CroupierError):
+        same = _kind(native) == _kind(expected)
+    else:
+        same = native == expected
+    return "" if same else f"natively {native!r}, by protobuf {expected!r}"
+
+
+def _kind(error: CroupierError) -> type[CroupierError]:
+    return next(
+        kind
+        for kind in (InvalidRequest, NotFound, PermissionDenied, CroupierError)
+        if isinstance(error, kind)
+    )
+
+
+def _is_read(kind: Any, data: bytes) -> bool:
+    try:
+        kind.FromString(data)
+    except DecodeError:
+        return False
+    return True
+
+
+def _is_same(message: Any, data: bytes) -> bool:
+    """Without a look at what neither knows."""
+    try:
+        other = type(message).FromString(data)
+    except DecodeError:
+        return False
+    return bool(other == message) or _known(other) == _known(message)
+
+
+def _known(message: Any) -> bytes:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    copy.DiscardUnknownFields()
+    known: bytes = copy.SerializeToString(deterministic=True)
+    return known

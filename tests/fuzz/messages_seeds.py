@@ -1,0 +1,272 @@
+"""Models that show what they were given, and requests for them as callers send them, or nearly.
+
+An identity model answers with its inputs, so that whatever was scored in place of a caller's own rows is seen
+in the answer. Nothing here is trained: a memory checker would take minutes for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from fuzz.messages_mutator import (
+    BAD_TEXTS,
+    Part,
+    Parts,
+    change,
+    damage,
+    encode,
+    message,
+    number,
+    packed,
+    text,
+)
+
+from croupier.artifacts.format import Tensor, digest_of, pack
+from croupier.artifacts.packers.forest.ensemble import Ensemble, Tree
+from croupier.artifacts.packers.forest.layout import encode as encode_forest
+
+# Rows that a cell takes at most: few, so that one more is met often.
+MOST_ROWS = 20
+ARTIFACT = 1000
+TENANT = "acme"
+
+_FLOATS = np.random.default_rng(1).normal(size=4096).astype("<f4")
+_FLOATS[::7] = np.round(_FLOATS[::7])
+PLAIN_VALUES = _FLOATS.tobytes()
+_FLOATS[::5] = np.resize(
+    np.array([np.nan, np.inf, -np.inf, 0, -0.0, 1e-40, 3e38, np.nan], np.float32), len(_FLOATS[::5])
+)
+STRANGE_VALUES = _FLOATS.tobytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An artifact that requests call `name`."""
+
+    name: str
+    features: int
+    names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    artifact: bytes
+    digest: bytes
+
+
+def models() -> list[Model]:
+    return [
+        _identity("one", 1),
+        _identity("two", 2),
+        _identity("four", 4, accepts_missing=True),
+        _identity("nine", 9),
+        _identity("unnamed", 3, named=False),
+        _identity("accents", 2, prefix="\u00e9"),
+        _forest("forest", 4, accepts_missing=True),
+        _forest("classes", 3, classes=(-7, 5, 300)),
+    ]
+
+
+def _identity(
+    name: str, features: int, *, accepts_missing: bool = False, named: bool = True, prefix: str = "f"
+) -> Model:
+    header = struct.pack("<HBB5Id", 1, 0, 0, 0, features, features, 0, 0, 1.0)
+    zeros, one = np.zeros(features).tobytes(), np.eye(features).tobytes()
+    section = header + zeros + one + struct.pack("<II", 0, 0)
+    names = tuple(f"{prefix}{place}" for place in range(features)) if named else ()
+    outputs = [Tensor("value", "FP32", (-1, features))]
+    return _model(name, "linear", section, features, names, accepts_missing, outputs, {})
+
+
+def _forest(
+    name: str, features: int, *, accepts_missing: bool = False, classes: tuple[int, ...] = ()
+) -> Model:
+    """A tree for each class, or two for one sum, of one split each."""
+    groups = [[_stump(place, features)] for place in range(len(classes) or 1)]
+    section = encode_forest(Ensemble(features, groups, np.zeros(len(groups))))
+    outputs = [Tensor("value", "FP32", (-1, len(groups)))]
+    sections = {}
+    if classes:
+        outputs.insert(0, Tensor("label", "INT64", (-1,)))
+        sections["classes"] = struct.pack(f"<{len(classes)}q", *classes)
+    names = tuple(f"f{place}" for place in range(features))
+    return _model(name, "forest", section, features, names, accepts_missing, outputs, sections)
+
+
+def _stump(place: int, features: int) -> Tree:
+    return Tree(
+        left=np.array([1, -1, -1]),
+        right=np.array([2, -1, -1]),
+        feature=np.array([place % features, 0, 0]),
+        threshold=np.array([0.1 * place, 0.0, 0.0]),
+        missing_right=np.array([place % 2 == 0, False, False]),
+        value=np.array([0.0, 1.0 + place, 2.5 - place]),
+    )
+
+
+def _model(
+    name: str,
+    engine: str,
+    section: bytes,
+    features: int,
+    names: tuple[str, ...],
+    accepts_missing: bool,
+    outputs: list[Tensor],
+    sections: dict[str, bytes],
+) -> Model:
+    artifact = pack(
+        engine=engine,
+        inputs=[Tensor("input", "FP32", (-1, features))],
+        outputs=outputs,
+        sections={engine: section, **sections},
+        features=names,
+        accepts_missing=accepts_missing,
+    )
+    found = tuple(output.name for output in outputs)
+    return Model(name, features, names, found, artifact, digest_of(artifact))
+
+
+# Requests
+
+
+def infer(rng: Random, known: list[Model]) -> Parts:
+    """A ModelInferRequest: sometimes its shape, its values, its names and their form do not go together."""
+    model = rng.choice(known)
+    rows = rng.choice((1, 1, 1, 2, 3, model.features, MOST_ROWS, MOST_ROWS + 1))
+    shape = [rows, model.features]
+    if rng.random() < 0.25:
+        shape = rng.choice(
+            (
+                [model.features, 1],
+                [1, model.features],
+                [rows * model.features, 1],
+                [rows * model.features],
+                [rows, model.features, 1],
+                [rows + 1, model.features],
+                [rows, model.features + 1],
+                [0, model.features],
+                [-1, model.features],
+                [2**62, 4],
+                [],
+            )
+        )
+    tensor = [] if rng.random() < 0.08 else [text(1, rng.choice(("input",) * 9 + ("other",)))]
+    tensor += [text(2, "FP32" if rng.random() < 0.95 else "FP64"), text(3, packed(*shape))]
+    if rng.random() < 0.15:
+        tensor.append(_parameter(4, "binary_data_size", number(2, 16)))
+    content = _values(rng, rows * model.features)
+    is_raw = rng.random() < 0.5
+    if not is_raw or rng.random() < 0.03:
+        tensor.append(message(5, text(6, content)))
+    parts = [text(1, model.name), message(5, *tensor)]
+    if is_raw or rng.random() < 0.03:
+        parts.append(text(7, content))
+    if rng.random() < 0.3:
+        parts.append(text(3, b"request-1"))
+    if rng.random() < 0.3:
+        wanted = rng.sample(model.outputs, rng.randint(1, len(model.outputs)))
+        parts += [message(6, text(1, name)) for name in wanted]
+    if rng.random() < 0.15:
+        parts.append(text(2, rng.choice(("1", "2", "3", "01", "x"))))
+    if rng.random() < 0.4:
+        parts.append(_claim(rng))
+    return _with_artifact(parts, model, rng)
+
+
+def predict(rng: Random, known: list[Model]) -> Parts:
+    """A PredictRequest."""
+    return [message(1, *_item(rng, known)) for _ in range(rng.choice((1, 1, 1, 2, 3, MOST_ROWS + 1)))]
+
+
+def _item(rng: Random, known: list[Model]) -> Parts:
+    model = rng.choice(known)
+    parts = [text(1, model.name)]
+    if rng.random() < 0.3:
+        parts.append(number(2, rng.choice((1, 2, 3, 2**40))))
+    if rng.random() < 0.15:
+        parts.append(text(3, rng.choice(("stable", "new", "none"))))
+    if rng.random() < 0.3:
+        parts.append(text(4, rng.choice(("entity-1", "entity-2"))))
+    if rng.random() < 0.3:
+        parts.append(text(5, rng.choice(("key-1", "key-2", ""))))
+    if rng.random() < 0.5:
+        parts.append(message(7, text(1, _values(rng, model.features))))
+    else:
+        parts.append(message(6, *_features(rng, model)))
+    return _with_artifact(parts, model, rng)
+
+
+def _features(rng: Random, model: Model) -> Parts:
+    names = rng.sample(model.names, len(model.names))
+    if rng.random() < 0.2 and names:
+        names.pop()
+    if rng.random() < 0.1:
+        names.append(rng.choice(names or ["f0"]))
+    found = []
+    for name in names:
+        value = rng.choice((0.0, 1.0, -2.5, 0.1)) if rng.random() < 0.9 else rng.choice(_NUMBERS)
+        found.append(message(1, text(1, name), Part(2, 1, struct.pack("<d", value))))
+    return found
+
+
+_NUMBERS = (float("nan"), float("inf"), -float("inf"), 1e300, 3.5e38, 1e-320)
+
+
+def frame(rng: Random, known: list[Model]) -> Parts:
+    """A PredictStreamRequest."""
+    return [number(1, rng.choice((0, 1, 300))), message(2, *predict(rng, known))]
+
+
+def metadata(rng: Random, known: list[Model]) -> Parts:
+    """A ModelMetadataRequest; a ModelReadyRequest is read the same way."""
+    return [text(1, rng.choice(known).name), text(2, rng.choice(("", "1", "2", "x")))]
+
+
+def response(rng: Random, known: list[Model]) -> Parts:
+    """A cell's PredictResponse."""
+    found = []
+    for _ in range(rng.choice((1, 2, 3))):
+        value = message(1, message(1, text(1, "value"), message(2, text(1, _values(rng, 2)))))
+        status = message(2, number(1, rng.choice((0, 3, 5, 14, 16))), text(2, "no"), text(3, "REASON"))
+        found.append(message(1, value if rng.random() < 0.5 else status, number(3, 2), number(4, 70)))
+    return found
+
+
+def _values(rng: Random, count: int) -> bytes:
+    if rng.random() < 0.06:
+        count = rng.choice((0, 1, count + 1, max(0, count - 1), 2 * count))
+    pool = PLAIN_VALUES if rng.random() < 0.85 else STRANGE_VALUES
+    begin = 4 * int(rng.random() * (len(pool) // 4 - count))
+    return pool[begin : begin + 4 * count]
+
+
+def _claim(rng: Random) -> Part:
+    """A parameter that a router reads."""
+    name = rng.choice(("routing_key", "label", "tenant", "tenant", "deadline_ms"))
+    value: Part = text(3, {"tenant": TENANT, "label": "stable"}.get(name, "key-1"))
+    if rng.random() < 0.15:
+        value = rng.choice((number(1, 1), number(2, 7), text(3, "other"), text(3, rng.choice(BAD_TEXTS))))
+    return _parameter(4, name, value)
+
+
+def _parameter(field: int, name: str, value: Part) -> Part:
+    return message(field, text(1, name), message(2, value))
+
+
+def _with_artifact(parts: Parts, model: Model, rng: Random) -> Parts:
+    if rng.random() < 0.9:
+        parts.append(text(ARTIFACT, model.digest))
+    return parts
+
+
+Make = Callable[[Random, list[Model]], Parts]
+
+
+def mutant(make: Make, known: list[Model], rng: Random) -> bytes:
+    """One of what `make` makes, changed up to four times; now and then blindly in the end."""
+    parts = make(rng, known)
+    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 4))):
+        change(parts, rng)
+    data = encode(parts)
+    return damage(data, rng) if rng.random() < 0.12 else data
