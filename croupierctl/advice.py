@@ -42,6 +42,7 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
 _BY_REASON = {
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
+    "SHARD_MAP_DAMAGED": "have what etcd still has deal again: croupierctl shards repair",
     "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
 }
 

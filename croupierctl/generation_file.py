@@ -60,4 +60,6 @@ def parse(data: bytes, active: Generation) -> Generation:
 def render(generation: Generation) -> dict[str, object]:
     """What `parse` reads, as values for JSON."""
     builtins: dict[str, object] = msgspec.to_builtins(generation)
+    # Follows from the number.
+    del builtins["seed_since"]
     return builtins

@@ -93,6 +93,29 @@ def set_generation(
     _report(before, after)
 
 
+@app.command()
+def reseed(
+    force: Annotated[
+        str,
+        typer.Option(
+            metavar="REASON", help="Why every tenant is to be dealt a new hand.", show_default=False
+        ),
+    ],
+) -> None:
+    """Deal every tenant a new hand: the same shard map under a new seed.
+
+    Nobody keeps the cells where the models are loaded; the hands that stood before are looked back to.
+    """
+
+    async def change(manager: VersionManagerClient) -> tuple[Generation, Generation]:
+        before = await manager.get_generation()
+        made = await manager.reseed_shards(before.number, force)
+        return generation_from_pb(before), generation_from_pb(made)
+
+    before, after = ask_manager(change)
+    output.record({"generation": after.number, "seed": after.seed, "seed before": before.seed})
+
+
 def seat_cells(active: Generation, cells: list[pb.Cell]) -> Generation:
     """A generation that seats the registered cells and keeps the rest of `active`.
 

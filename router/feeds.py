@@ -24,7 +24,7 @@ from croupier.errors import CroupierError, FailedPrecondition, Unavailable
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import Assembly, BrokenWatch, change_of
-from router.view import EMPTY, View, collapse, refusal
+from router.view import EMPTY, View, delta_refusal, refusal
 
 _log = logging.getLogger(__name__)
 _REVISION = Gauge("croupier_router_view_revision", "Revision of the catalog that is served")
@@ -158,7 +158,7 @@ class Feed:
             await self._swap(new)
         elif kind == "delta":
             new = self.view.after(change_of(event.delta))
-            self._judge(collapse(self.view, new))
+            self._judge(delta_refusal(self.view, new))
             await self._swap(new)
 
     def _assembling(self) -> Assembly:

@@ -13,10 +13,12 @@ held one only if `refusal` finds nothing against it:
 - the same catalog at an older revision is refused: somebody restored or reads a stale replica;
 - one without a shard map, when a shard map is held, is refused: etcd was wiped;
 - one that lost more than half of the models (and more than a few) is refused;
+- one that deals by another seed is refused, unless the seed was changed on purpose (the generation from which
+  on it holds is then a later one): with a mistaken seed, every tenant would be dealt a new hand;
 - an empty one is refused, unless it is the same catalog, further on, its shard map in place: then
   the few models that were left have truly been removed.
 
-A delta names what was removed, so it is held to the third rule alone. A refused catalog changes
+A delta names what was removed, so it is held to the third and fourth rule alone. A refused catalog changes
 nothing: the held one is served on, and a metric alarms. If an operator really did remove most models
 at once, a router that is started without its snapshot takes what it is given.
 """
@@ -105,10 +107,24 @@ def refusal(held: View, new: View) -> str:
         return "it has no shard map"
     if held.catalog.size and not new.catalog.size and not (same and ahead):
         return "it is empty"
-    return collapse(held, new)
+    return delta_refusal(held, new)
 
 
-def collapse(held: View, new: View) -> str:
+def delta_refusal(held: View, new: View) -> str:
+    """Why a delta must not be taken; empty if it may."""
+    return _strange_seed(held, new) or _collapse(held, new)
+
+
+def _strange_seed(held: View, new: View) -> str:
+    if held.current is None or new.current is None:
+        return ""
+    before, after = held.current.generation, new.current.generation
+    if after.seed != before.seed and after.seed_since <= before.seed_since:
+        return f"it deals by seed {after.seed}, and the held shard map by {before.seed}"
+    return ""
+
+
+def _collapse(held: View, new: View) -> str:
     """Why so many models cannot have gone at once; empty if they can."""
     lost = held.catalog.size - new.catalog.size
     if lost > _FEW and new.catalog.size * 2 < held.catalog.size:

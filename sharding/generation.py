@@ -39,13 +39,17 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """`seed` keys the hash: it must not change from one generation of a deployment to the next."""
+    """`seed` keys the hash: it must not change from one generation of a deployment to the next.
+
+    If it was changed all the same, and meant, `seed_since` is the generation from which on it holds; else 0.
+    """
 
     number: int
     seed: int
     hand_size: int
     seats: tuple[Seat, ...]
     overrides: Mapping[str, Override] = field(default_factory=dict)
+    seed_since: int = 0
 
 
 def check_generation(generation: Generation) -> Generation:

@@ -139,12 +139,14 @@ class VersionManager:
 
         warming = Warming(mirror, open_channel, told.warm_seconds)
         self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
+        shards = Shards(etcd, mirror, writer, keys, audit)
+        self._spawn(shards.keep_seed(), "seed")
         parts = Parts(
             mirror=mirror,
             publisher=Publisher(
                 etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
             ),
-            shards=Shards(etcd, mirror, writer, keys, audit),
+            shards=shards,
             tenants=Tenants(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),

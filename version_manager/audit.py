@@ -27,6 +27,10 @@ class Actor:
     peer: str
 
 
+# For what a version manager does by itself.
+MANAGER = Actor("version manager", "")
+
+
 class Audit:
     """Makes entries. `clock` gives nanoseconds since 1970; `rng` tells entries of one moment apart."""
 

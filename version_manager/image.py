@@ -6,7 +6,9 @@ Anybody with etcd's password can write anything under any key. There are three c
 2. A value that decodes but does not fit the others (a release that names a version which is not
    there, a pointer to a generation which is not) is passed over too, until the others fit it.
 3. What the served map needs does not go away with its key: a version that the release names, the
-   generations that deal. `shards/active` is never taken for deleted.
+   generations that deal. `shards/active` and `shards/seed` are never taken for deleted.
+4. A generation with another seed than the deployment's is passed over, and so is a seed that does not
+   follow the one that is known. Where etcd has no seed yet, the active generation's is the deployment's.
 
 Each is told as a `Problem`, and its key stays in `bad` until a good value or none stands there.
 No I/O and no clock: `mirror` feeds it.
@@ -36,6 +38,7 @@ from version_manager.keys import (
     RegistrationKey,
     ReleaseKey,
     ResidencyKey,
+    SeedKey,
     SpentKey,
     VersionKey,
 )
@@ -43,6 +46,8 @@ from version_manager.records import Active, Record, Spent, decode
 from version_manager.registrations import Registrations
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
 from version_manager.residency import Residency
+from version_manager.seed import Seed
+from version_manager.shard_image import Misfits, Problem, ShardImage
 
 ModelId = tuple[str, str]
 
@@ -52,6 +57,7 @@ _KINDS: dict[type[Key], str] = {
     SpentKey: "spent",
     GenerationKey: "generation",
     ActiveKey: "active",
+    SeedKey: "seed",
     CellKey: "cell",
     ProtocolKey: "cell",
     ResidencyKey: "residency",
@@ -66,19 +72,12 @@ class Map:
     cells: Mapping[str, Cell]
     # Active first, then previous; empty before the first one.
     generations: tuple[Generation, ...]
-    # Every generation that etcd still has, by number.
+    # Every generation of the deployment that etcd still has, by number.
     archive: Mapping[int, Generation]
     # By tenant.
     residencies: Mapping[str, Residency] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`kind`: version, release, spent, generation, active, cell, residency or unknown."""
-
-    key: str
-    kind: str
-    message: str
+    # None before the first generation.
+    seed: Seed | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +94,6 @@ class Image:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._entries: dict[ModelId, _Entry] = {}
-        self._active: Active | None = None
         self._registrations = Registrations()
         self.map = Map(Catalog.build(revision=-1), {}, (), {})
         self.mods: dict[str, int] = {}
@@ -104,12 +102,13 @@ class Image:
         self.key_counts: Counter[ModelId] = Counter()
         # Keys whose value does not decode, and keys whose value decodes and does not fit the others.
         self._garbage: set[str] = set()
-        self._misfits: set[str] = set()
+        self._misfits = Misfits()
+        self._shards = ShardImage(keys, self._misfits)
 
     @property
     def bad(self) -> frozenset[str]:
         """The keys that are passed over now."""
-        return frozenset(self._garbage | self._misfits)
+        return frozenset(self._garbage | self._misfits.keys)
 
     def begin(self, name: str) -> None:
         """Count revisions anew from here, for the catalog `name`; the content stays."""
@@ -122,16 +121,19 @@ class Image:
         problems: list[Problem] = []
         said = self._decode(puts, deletes, problems)
         models, removed = self._take_models(said, problems)
-        generations, archive = self._take_generations(said, problems)
+        changed, shards = self._shards.take(said, problems)
         cells, removed_cells = self._take_cells(said)
         self._take_spent(said)
-        change = Change(revision, models, removed, cells, removed_cells, generations)
+        change = Change(
+            revision, models, removed, cells, removed_cells, shards.generations if changed else ()
+        )
         self.map = Map(
             catalog=self.map.catalog.apply(change.delta),
             cells=self._cells_after(change),
-            generations=generations or self.map.generations,
-            archive=archive,
+            generations=shards.generations,
+            archive=shards.archive,
             residencies=self._residencies_after(said),
+            seed=shards.seed,
         )
         return change, problems
 
@@ -143,7 +145,8 @@ class Image:
         if key in self._garbage:
             return False
         try:
-            return not isinstance(self._keys.parse(key), RegistrationKey)
+            # A seed is adopted again from the generations, which must be there.
+            return not isinstance(self._keys.parse(key), (RegistrationKey, SeedKey))
         except BadRecord:
             return False
 
@@ -170,9 +173,12 @@ class Image:
                 known_spent = self.spent.get((key.tenant, key.name), Spent())
                 return record.version < known_spent.version or record.release < known_spent.release
             case GenerationKey(), Generation():
-                return self.map.archive.get(key.number, record) != record
+                known_map = self.map.archive.get(key.number)
+                return known_map is not None and replace(known_map, seed_since=record.seed_since) != record
             case _, Active():
                 return bool(self.map.generations) and record.active < self.map.generations[0].number
+            case _, Seed():
+                return not self._shards.is_deployments(record)
             case _:
                 return False
 
@@ -265,41 +271,13 @@ class Image:
             if release is not None:
                 check_release(release, versions)
         except InvalidRelease as error:
-            self._blame(Problem(key, "release", error.message), problems)
+            self._misfits.blame(Problem(key, "release", error.message), problems)
             release = served.release if served else None
             if served is not None and release is not None:
                 versions = {number: served.versions[number] for number in release.versions()} | versions
         else:
-            self._misfits.discard(key)
+            self._misfits.clear(key)
         return Model(*model_id, versions, release) if versions else None
-
-    def _take_generations(
-        self, said: Mapping[Key, Record | None], problems: list[Problem]
-    ) -> tuple[tuple[Generation, ...], Mapping[int, Generation]]:
-        """The generations to serve, empty if they are the same as before, and the archive."""
-        archive = dict(self.map.archive)
-        touched = False
-        for key, record in said.items():
-            match key, record:
-                case GenerationKey(), Generation():
-                    archive[key.number] = record
-                case GenerationKey(), _:
-                    archive.pop(key.number, None)
-                case ActiveKey(), Active():
-                    self._active = record
-                case _:
-                    continue
-            touched = True
-        if not touched or self._active is None:
-            return (), archive
-        if self._active.active not in archive:
-            message = f"there is no generation {self._active.active}"
-            self._blame(Problem(self._keys.active, "active", message), problems)
-            return (), archive
-        self._misfits.discard(self._keys.active)
-        numbers = (self._active.active, self._active.previous)
-        generations = tuple(archive[number] for number in numbers if number in archive)
-        return (generations if generations != self.map.generations else ()), archive
 
     def _take_cells(self, said: Mapping[Key, Record | None]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
         known = self.map.cells
@@ -333,9 +311,3 @@ class Image:
             return self.map.residencies
         both = {**self.map.residencies, **touched}
         return {tenant: record for tenant, record in both.items() if isinstance(record, Residency)}
-
-    def _blame(self, problem: Problem, problems: list[Problem]) -> None:
-        """Report that a record does not fit the others, once for as long as it does not."""
-        if problem.key not in self._misfits:
-            self._misfits.add(problem.key)
-            problems.append(problem)

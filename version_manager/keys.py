@@ -5,6 +5,7 @@
     <prefix>spent/<tenant>/<name>                        the highest numbers of what was deleted
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/active                                which of them deals, and which did before
+    <prefix>shards/seed                                  what keys the hash that deals, in all of them
     <prefix>cells/<id>                                   a registered cell; leased
     <prefix>cells/<id>/protocol                          what it speaks; under the same lease
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
@@ -59,6 +60,11 @@ class ActiveKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class CellKey:
     id: str
 
@@ -77,7 +83,9 @@ class ResidencyKey:
 
 ModelKey = VersionKey | ReleaseKey
 RegistrationKey = CellKey | ProtocolKey
-Key = VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | RegistrationKey | ResidencyKey
+Key = (
+    VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | SeedKey | RegistrationKey | ResidencyKey
+)
 
 
 class Keys:
@@ -89,6 +97,7 @@ class Keys:
             raise InvalidSettings("the prefix of the keys in etcd is not empty and can be printed")
         self.prefix = f"{bare}/"
         self.active = f"{self.prefix}shards/active"
+        self.seed = f"{self.prefix}shards/seed"
         self._audit = f"{bare}-audit/"
 
     def model(self, tenant: str, name: str) -> str:
@@ -148,6 +157,8 @@ def _parse(parts: list[str]) -> Key | None:
             return GenerationKey(_number(number))
         case ["shards", "active"]:
             return ActiveKey()
+        case ["shards", "seed"]:
+            return SeedKey()
         case ["cells", cell]:
             return CellKey(check_name(cell, "cell"))
         case ["cells", cell, "protocol"]:

@@ -25,9 +25,10 @@ from croupier.stores.etcd import Changed, Etcd, Listed
 from croupier.telemetry.metrics import Counter, Gauge
 from version_manager.guard import Batch, listing_batch
 from version_manager.history import Change, History
-from version_manager.image import Image, Map, Problem
+from version_manager.image import Image, Map
 from version_manager.keys import Keys
 from version_manager.records import Spent
+from version_manager.shard_image import Problem
 
 _log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -30,18 +31,25 @@ from version_manager.keys import (
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
+    SeedKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.release import WHOLE, Release, Split, Version
 from version_manager.residency import Residency, check_residency
+from version_manager.seed import Era, Seed
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
+# msgspec knows bounds of 63 bits only: `_seed` looks at the upper one.
+_Count64 = Annotated[int, Meta(ge=0)]
 _HandSize = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 _Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Engine = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
 _Seconds = Annotated[float, Meta(ge=0)]
+
+# How often a deployment may be dealt anew.
+MAX_ERAS = 64
 
 _ADDRESS = re.compile(r"(?:unix:[!-~]{1,250}|[!-~]{1,250}:(\d{1,5}))", re.ASCII)
 
@@ -126,6 +134,17 @@ class _Active(Struct, frozen=True, forbid_unknown_fields=True):
     previous: _Count = 0
 
 
+class _Era(Struct, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count
+
+
+class _Seed(Struct, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count = 0
+    former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
+
+
 class _Cell(Struct, frozen=True, forbid_unknown_fields=True):
     zone: str
     address: str
@@ -142,7 +161,7 @@ class _Residency(Struct, frozen=True, forbid_unknown_fields=True):
     pinned: tuple[str, ...]
 
 
-Record = Version | Release | Spent | Generation | Active | Cell | Spoken | Residency
+Record = Version | Release | Spent | Generation | Active | Seed | Cell | Spoken | Residency
 
 _T = TypeVar("_T", bound=Struct)
 
@@ -167,11 +186,8 @@ def decode(key: Key, value: bytes) -> Record:
             case SpentKey():
                 spent = _read(value, _Spent)
                 return Spent(spent.version, spent.release)
-            case GenerationKey():
-                return _generation(key.number, _read(value, _Generation))
-            case ActiveKey():
-                active = _read(value, _Active)
-                return Active(active.active, active.previous)
+            case GenerationKey() | ActiveKey() | SeedKey():
+                return _of_shards(key, value)
             case CellKey():
                 cell = _read(value, _Cell)
                 return check_cell(Cell(key.id, cell.zone, cell.address, cell.weight, cell.state))
@@ -223,6 +239,17 @@ def _release(record: _Release) -> Release:
     return Release(record.number, splits, record.labels)
 
 
+def _of_shards(key: GenerationKey | ActiveKey | SeedKey, value: bytes) -> Generation | Active | Seed:
+    match key:
+        case GenerationKey():
+            return _generation(key.number, _read(value, _Generation))
+        case ActiveKey():
+            active = _read(value, _Active)
+            return Active(active.active, active.previous)
+        case SeedKey():
+            return _seed(_read(value, _Seed))
+
+
 def _generation(number: int, record: _Generation) -> Generation:
     seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
     overrides = {
@@ -230,6 +257,15 @@ def _generation(number: int, record: _Generation) -> Generation:
         for tenant, one in record.overrides.items()
     }
     return check_generation(Generation(number, record.seed, record.hand_size, seats, overrides))
+
+
+def _seed(record: _Seed) -> Seed:
+    eras = (*(Era(one.seed, one.since) for one in record.former), Era(record.seed, record.since))
+    if any(era.seed >= 2**64 for era in eras):
+        raise BadRecord("the seed is not an unsigned 64-bit number")
+    if any(before.since >= after.since for before, after in pairwise(eras)):
+        raise BadRecord("the seeds do not follow each other")
+    return Seed(eras)
 
 
 def _to_struct(record: Record) -> Struct:
@@ -250,6 +286,9 @@ def _to_struct(record: Record) -> Struct:
             return _Generation(record.seed, record.hand_size, seats, overrides)
         case Active():
             return _Active(record.active, record.previous)
+        case Seed():
+            former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
+            return _Seed(record.current.seed, record.current.since, former)
         case Cell():
             return _Cell(record.zone, record.address, record.weight, record.state)
         case Spoken():

@@ -134,6 +134,11 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
         return self._told(self._parts.shards.get(request.number))
 
+    async def ReseedShards(self, request: pb.ReseedShardsRequest, context: _Context) -> pb.Generation:
+        with _own_faults():
+            made = await self._parts.shards.reseed(request.expected_number, request.reason, _actor(context))
+        return self._told(made)
+
     def _told(self, generation: Generation) -> pb.Generation:
         message = wire.generation_to_pb(generation)
         message.previous = self._parts.shards.previous(generation.number)

@@ -63,7 +63,12 @@ def model_from_pb(message: pb.Model) -> Model:
 
 
 def generation_to_pb(generation: Generation) -> pb.Generation:
-    message = pb.Generation(number=generation.number, seed=generation.seed, hand_size=generation.hand_size)
+    message = pb.Generation(
+        number=generation.number,
+        seed=generation.seed,
+        seed_since=generation.seed_since,
+        hand_size=generation.hand_size,
+    )
     for seat in generation.seats:
         message.seats.add(cell=seat.cell, zone=seat.zone, weight=seat.weight, draining=seat.draining)
     for tenant, override in generation.overrides.items():
@@ -86,7 +91,7 @@ def generation_from_pb(message: pb.Generation) -> Generation:
         )
         for tenant, override in message.overrides.items()
     }
-    return Generation(message.number, message.seed, message.hand_size, seats, overrides)
+    return Generation(message.number, message.seed, message.hand_size, seats, overrides, message.seed_since)
 
 
 def load_to_pb(load: Load) -> pb.Load:

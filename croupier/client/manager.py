@@ -95,6 +95,11 @@ class VersionManagerClient:
         request = pb.SetGenerationRequest(generation=generation, expected_number=expected_number)
         return await self._call(self._stub.SetGeneration, request)
 
+    async def reseed_shards(self, expected_number: int, reason: str) -> pb.Generation:
+        """Deal every tenant a new hand: the active generation becomes the next one under a new seed."""
+        request = pb.ReseedShardsRequest(expected_number=expected_number, reason=reason)
+        return await self._call(self._stub.ReseedShards, request)
+
     async def list_cells(self) -> list[pb.Cell]:
         response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
         return list(response.cells)

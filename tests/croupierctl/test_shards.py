@@ -104,6 +104,16 @@ def test_a_stale_change_is_a_conflict(fleet, run):
     assert "hint: somebody changed it" in run("shards", "set", "--from-cells", code=1).err
 
 
+def test_a_reseed_needs_a_reason(fleet, run, ask):
+    run("shards", "set", "--from-cells")
+    run("shards", "reseed", code=2)
+    printed = ask("shards", "reseed", "--force", "a drill")
+    first, second = fleet.generations
+    assert printed == {"generation": 2, "seed": second.seed, "seed_before": first.seed}
+    assert fleet.reasons == ["a drill"]
+    assert "seed_since" not in ask("shards", "show")
+
+
 def test_there_is_no_map_yet(run):
     assert "no generation" in run("shards", "show", code=1).err
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from support.fakes import generation, model, no_change, view
 
-from router.view import EMPTY, Change, collapse, refusal
+from router.view import EMPTY, Change, delta_refusal, refusal
 from version_manager.catalog import Delta
 from version_manager.fleet import Cell, CellState, Load
 
@@ -112,6 +112,24 @@ def test_the_last_few_models_may_go_only_in_the_same_catalog_further_on() -> Non
 
 def test_a_delta_may_remove_a_few_models_but_not_most() -> None:
     few = view([model()], (MAP,), revision=10)
-    assert collapse(few, few.after(Change(Delta(11, (), (("acme", "churn"),))))) == ""
-    assert collapse(HELD, HELD.after(Change(Delta(11, (), tuple(names(20)))))) == ""
-    assert collapse(HELD, HELD.after(Change(Delta(11, (), tuple(names(21)))))) == "it lost 21 of 40 models"
+    assert delta_refusal(few, few.after(Change(Delta(11, (), (("acme", "churn"),))))) == ""
+    assert delta_refusal(HELD, HELD.after(Change(Delta(11, (), tuple(names(20)))))) == ""
+    gone = HELD.after(Change(Delta(11, (), tuple(names(21)))))
+    assert delta_refusal(HELD, gone) == "it lost 21 of 40 models"
+
+
+def test_another_seed_is_refused_unless_it_was_changed_on_purpose() -> None:
+    models = list(HELD.catalog)
+    mistaken = replace(MAP, number=2, seed=8)
+    problem = "it deals by seed 8, and the held shard map by 7"
+    assert refusal(HELD, view(models, (mistaken, MAP), revision=11)) == problem
+    assert refusal(HELD, view(models, (mistaken,), revision=11, catalog="other")) == problem
+    assert delta_refusal(HELD, HELD.after(no_change(generations=(mistaken, MAP)))) == problem
+
+    meant = replace(mistaken, seed_since=2)
+    reseeded = HELD.after(no_change(generations=(meant, MAP)))
+    assert delta_refusal(HELD, reseeded) == ""
+    assert refusal(HELD, reseeded) == ""
+    # A manager that lags behind, or a backup, has the old one still.
+    back = view(models, (replace(MAP, number=3),), revision=12)
+    assert refusal(reseeded, back) == "it deals by seed 7, and the held shard map by 8"

@@ -46,6 +46,8 @@ class FakeManager(services.VersionManagerServicer):
         self.failures: list[CroupierError] = []
         # What SetRelease was asked.
         self.releases: list[pb.SetReleaseRequest] = []
+        # Why ReseedShards was asked.
+        self.reasons: list[str] = []
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -132,6 +134,18 @@ class FakeManager(services.VersionManagerServicer):
         generation.CopyFrom(request.generation)
         generation.number = len(self.generations) + 1
         self.previous = len(self.generations)
+        self.generations.append(generation)
+        return generation
+
+    @_mapped
+    def ReseedShards(self, request: pb.ReseedShardsRequest) -> pb.Generation:
+        if request.expected_number != len(self.generations):
+            raise Conflict(f"the active generation is {len(self.generations)}")
+        self.reasons.append(request.reason)
+        number = len(self.generations) + 1
+        generation = pb.Generation()
+        generation.CopyFrom(self.generations[-1])
+        generation.MergeFrom(pb.Generation(number=number, seed=generation.seed + 1, seed_since=number))
         self.generations.append(generation)
         return generation
 

@@ -16,12 +16,14 @@ from version_manager.keys import (
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
+    SeedKey,
     SpentKey,
     VersionKey,
 )
 from version_manager.records import Active, Spent, Spoken, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
 from version_manager.residency import Residency
+from version_manager.seed import Era, Seed
 
 VERSION = VersionKey("acme", "churn", 3)
 RELEASE = ReleaseKey("acme", "churn")
@@ -30,7 +32,7 @@ GENERATION = GenerationKey(7)
 CELL = CellKey("cell-1")
 RESIDENCY = ResidencyKey("acme")
 PROTOCOL = ProtocolKey("cell-1")
-KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), CELL, PROTOCOL, RESIDENCY]
+KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), SeedKey(), CELL, PROTOCOL, RESIDENCY]
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
@@ -50,6 +52,8 @@ SOUND = [
     ),
     (SPENT, Spent(3, 0)),
     (ActiveKey(), Active(7, 6)),
+    (SeedKey(), Seed((Era(7),))),
+    (SeedKey(), Seed((Era(2**64 - 1), Era(0, 4), Era(5, 9)))),
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
     (PROTOCOL, Spoken(2)),
     (RESIDENCY, Residency(2**30, ("churn", "fraud"))),

@@ -3,10 +3,15 @@
 import pytest
 from prometheus_client import REGISTRY
 from support.etcd import until
-from support.manager import generation
+from support.manager import SEED, generation
 
-from croupier.errors import Conflict, InvalidRequest, TooLarge
+from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, TooLarge
 from protos.versions.v1 import versions_pb2 as pb
+from version_manager.keys import Keys, SeedKey
+from version_manager.records import decode
+from version_manager.seed import Era, Seed
+
+KEYS = Keys()
 
 
 async def test_generations_are_swapped_by_number(client):
@@ -68,6 +73,59 @@ async def test_the_seed_of_a_deployment_stays(client):
     with pytest.raises(InvalidRequest) as refused:
         await client.set_generation(generation("a", seed=8), 1)
     assert refused.value.field == "seed"
+
+
+async def test_the_seed_is_kept_under_a_key_of_its_own(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    stored = await fleet.raw.get(KEYS.seed)
+    assert decode(SeedKey(), stored.value) == Seed((Era(SEED),))
+    # The seed of a deployment of an earlier release, or one that was lost, is written down again.
+    await fleet.raw.delete(KEYS.seed)
+
+    async def is_back() -> bool:
+        return await fleet.raw.get(KEYS.seed) is not None
+
+    await until(is_back)
+    assert (await fleet.raw.get(KEYS.seed)).value == stored.value
+    assert b"adopt seed" in b"".join(await fleet.audit())
+
+
+async def test_a_reseed_deals_anew_and_says_why(fleet, client):
+    await client.set_generation(generation("a", "b"), 0)
+    with pytest.raises(InvalidRequest):
+        await client.reseed_shards(1, " ")
+    with pytest.raises(Conflict):
+        await client.reseed_shards(2, "a drill")
+    made = await client.reseed_shards(1, "a drill")
+    assert (made.number, made.seed_since, made.previous) == (2, 2, 1)
+    assert made.seed != SEED
+    assert b"a drill" in b"".join(await fleet.audit())
+    with pytest.raises(InvalidRequest):
+        await client.set_generation(generation("a"), 2)
+    following = await client.set_generation(generation("a", seed=made.seed), 2)
+    assert (following.number, following.seed, following.seed_since) == (3, made.seed, 2)
+    stored = decode(SeedKey(), (await fleet.raw.get(KEYS.seed)).value)
+    assert stored == Seed((Era(SEED), Era(made.seed, 2)))
+
+
+async def test_nobody_is_dealt_anew_because_the_pointer_was_lost(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await fleet.stop_manager()
+    await fleet.raw.delete(KEYS.active)
+    client = await fleet.start_manager()
+    for refused in (client.get_generation(), client.set_generation(generation("b", seed=8), 0)):
+        with pytest.raises(FailedPrecondition) as damaged:
+            await refused
+        assert damaged.value.reason == "SHARD_MAP_DAMAGED"
+
+
+async def test_a_first_generation_has_the_seed_that_the_deployment_had(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await fleet.stop_manager()
+    await fleet.raw.delete(KEYS.active)
+    await fleet.raw.delete(KEYS.generation(1))
+    client = await fleet.start_manager()
+    assert (await client.set_generation(generation("b", seed=8), 0)).seed == SEED
 
 
 async def test_a_generation_that_does_not_fit_into_etcd_is_refused(client):

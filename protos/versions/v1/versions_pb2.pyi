@@ -254,7 +254,7 @@ class ModelKey(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous")
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -268,13 +268,15 @@ class Generation(_message.Message):
     SEATS_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    SEED_SINCE_FIELD_NUMBER: _ClassVar[int]
     number: int
     seed: int
     hand_size: int
     seats: _containers.RepeatedCompositeFieldContainer[Seat]
     overrides: _containers.MessageMap[str, Override]
     previous: int
-    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ...) -> None: ...
+    seed_since: int
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("cell", "zone", "weight", "draining")
@@ -433,3 +435,11 @@ class SetResidencyRequest(_message.Message):
     pinned: _containers.RepeatedScalarFieldContainer[str]
     expected_revision: int
     def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ...) -> None: ...
+
+class ReseedShardsRequest(_message.Message):
+    __slots__ = ("expected_number", "reason")
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    expected_number: int
+    reason: str
+    def __init__(self, expected_number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
