@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from croupier import errors
-from croupier.artifacts.format import InvalidArtifact
-from croupier.artifacts.packers.process import PackerIncomplete
 from croupierctl.session import ServerUnavailable
-from router.route import NoShardMap
 
 # The first class that fits wins: special ones stand before general ones.
 _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
-    (NoShardMap, "seat the cells that are registered: croupierctl shards set --from-cells"),
     (
         ServerUnavailable,
         "start the local stack with `make up`, or point --manager and --router at servers that run; "
@@ -18,8 +14,6 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     ),
     (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
     (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
-    (PackerIncomplete, "install it: pip install 'croupier[publish]'"),
-    (InvalidArtifact, "give a packed artifact, or an ONNX, XGBoost or LightGBM file that the message allows"),
     (errors.InvalidRequest, "mend that and try again; --help tells what is possible"),
     (
         errors.NotFound,
@@ -39,7 +33,11 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
     (errors.InternalError, "this is a fault of the server: its log says more"),
 )
 
+# What a class alone does not tell, or one that is too much to import for a sentence about it.
 _BY_REASON = {
+    "NO_SHARD_MAP": "seat the cells that are registered: croupierctl shards set --from-cells",
+    "PACKER_INCOMPLETE": "install it: pip install 'croupier[publish]'",
+    "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
     "SHARD_MAP_DAMAGED": "have what etcd still has deal again: croupierctl shards repair",

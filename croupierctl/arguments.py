@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from croupier.names import InvalidName, check_digest
+
 Tenant: TypeAlias = Annotated[str, typer.Argument(metavar="TENANT", help="The customer.", show_default=False)]
 Model: TypeAlias = Annotated[
     str, typer.Argument(metavar="MODEL", help="The model's name.", show_default=False)
@@ -17,3 +19,11 @@ Label: TypeAlias = Annotated[str, typer.Option("--label", help="The version that
 Key: TypeAlias = Annotated[
     str, typer.Option("--key", help="Routing key: keeps a caller on one side of a traffic split.")
 ]
+
+
+def digest_of(artifact: str) -> bytes:
+    """The digest that 64 digits name. Raises BadParameter."""
+    try:
+        return check_digest(bytes.fromhex(artifact))
+    except (ValueError, InvalidName) as error:
+        raise typer.BadParameter("an artifact is named by the 64 digits of its SHA-256") from error

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
-from croupier.names import InvalidName, check_digest
-from croupier.settings import ClientTls
-from croupier.transport.client import Channel
-from croupier.transport.status import RpcError, to_error
 from croupierctl import output
-from croupierctl.session import ask_manager, current
-from protos.cell.v1 import cell_pb2
+from croupierctl.arguments import digest_of
+from croupierctl.lazy import LazyGroup, Verb
+from croupierctl.session import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
-_WARM = "/croupier.cell.v1.Cell/Warm"
-# Seconds for the call itself beside those that the cell may take.
-_CALL_SECONDS = 5.0
 
-app = typer.Typer(help="The cells that are registered.", no_args_is_help=True)
+class _Cells(LazyGroup):
+    verbs = (
+        Verb("warm", "croupierctl.warm", "warm", "Have a cell load artifacts before anybody asks for them."),
+    )
+
+
+app = typer.Typer(cls=_Cells, help="The cells that are registered.", no_args_is_help=True)
 
 _COLUMNS = (
     *("cell", "zone", "address", "state", "weight"),
@@ -72,58 +71,9 @@ def lift(
     cell: Annotated[str, typer.Option(help="One cell only; every one that reports it if unset.")] = "",
 ) -> None:
     """Have cells serve a quarantined artifact again."""
-    digest = _digest(artifact)
+    digest = digest_of(artifact)
     cells = ask_manager(lambda manager: manager.lift_quarantine(digest, cell))
     output.table(("cell",), [(name,) for name in cells])
-
-
-@app.command()
-def warm(
-    cell: Annotated[str, typer.Argument(help="The cell that is to load them.", show_default=False)],
-    artifacts: Annotated[
-        list[str], typer.Argument(metavar="ARTIFACT…", help="Each one's SHA-256, 64 digits.")
-    ],
-    pin: Annotated[bool, typer.Option(help="Keep them in memory until the cell ends.")] = False,
-    seconds: Annotated[float, typer.Option(min=0, help="How long to wait for them.")] = 10.0,
-) -> None:
-    """Have a cell load artifacts before anybody asks for them."""
-    digests = [_digest(artifact) for artifact in artifacts]
-    cells = [found for found in ask_manager(VersionManagerClient.list_cells) if found.id == cell]
-    if not cells:
-        raise NotFound(f"no cell {cell} is registered")
-    request = cell_pb2.WarmRequest(artifacts=digests, pin=pin, wait_seconds=seconds)
-    response = asyncio.run(_ask_cell(cells[0].address, request, seconds + _CALL_SECONDS))
-    rows = [
-        (
-            output.digest(warmed.artifact, short=False),
-            cell_pb2.Warmed.State.Name(warmed.state).lower(),
-            warmed.status.message,
-        )
-        for warmed in response.artifacts
-    ]
-    output.table(("artifact", "state", "why"), rows)
-    if any(warmed.state == cell_pb2.Warmed.FAILED for warmed in response.artifacts):
-        raise typer.Exit(1)
-
-
-async def _ask_cell(address: str, request: cell_pb2.WarmRequest, timeout: float) -> cell_pb2.WarmResponse:
-    session = current()
-    tls = ClientTls(session.ca, session.certificate, session.key) if session.ca else None
-    channel = Channel(address, tls=tls)
-    try:
-        data = await channel.unary(_WARM, request.SerializeToString(), timeout=timeout)
-    except RpcError as error:
-        raise to_error(error.code, error.message, error.details) from error
-    finally:
-        await channel.close()
-    return cell_pb2.WarmResponse.FromString(data)
-
-
-def _digest(artifact: str) -> bytes:
-    try:
-        return check_digest(bytes.fromhex(artifact))
-    except (ValueError, InvalidName) as error:
-        raise typer.BadParameter("an artifact is named by the 64 digits of its SHA-256") from error
 
 
 def _row(cell: pb.Cell) -> tuple[object, ...]:

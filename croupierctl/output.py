@@ -7,20 +7,19 @@ A value that reads differently for people is a `Shown`.
 from __future__ import annotations
 
 import json
+import sys
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from croupierctl.session import current
 
-# Beyond a terminal nothing is wrapped or cut: lines are for grep.
-_PIPE_WIDTH = 1000
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_GAP = "  "
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,12 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str =
     if not rows:
         note(empty)
         return
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        numeric = all(_is_number(row[index]) for row in rows)
-        grid.add_column(column, justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        grid.add_row(*[Text(_text(value)) for value in row])
-    _console().print(grid)
+    columns_shown = []
+    for at, name in enumerate(columns):
+        found = [row[at] for row in rows]
+        columns_shown.append(_aligned([name, *map(_text, found)], to_right=all(map(_is_number, found))))
+    head, *lines = (_GAP.join(line).rstrip() for line in zip(*columns_shown, strict=True))
+    print(_bold(head), *lines, sep="\n")
 
 
 def record(fields: Mapping[str, Any]) -> None:
@@ -54,18 +52,15 @@ def record(fields: Mapping[str, Any]) -> None:
     if current().as_json:
         emit({name.replace(" ", "_"): value for name, value in fields.items()})
         return
-    grid = Table(box=None, pad_edge=False, show_header=False)
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
+    width = max(map(_width, fields), default=0)
     for name, value in fields.items():
-        grid.add_row(name, Text(_text(value)))
-    _console().print(grid)
+        print(f"{_bold(_padded(name, width))}{_GAP}{_text(value)}".rstrip())
 
 
 def say(words: str, *, indent: int = 0) -> None:
     """Print a paragraph for people; programs get `emit` instead."""
     if not current().as_json:
-        _console().print(Text(" " * indent + words), soft_wrap=True)
+        print(" " * indent + _printable(words))
 
 
 def emit(value: Any) -> None:
@@ -75,11 +70,15 @@ def emit(value: Any) -> None:
 
 def note(words: str) -> None:
     """Tell a person something that is not the result."""
-    Console(stderr=True, highlight=False).print(Text(words), soft_wrap=True)
+    print(_printable(words), file=sys.stderr)
 
 
 def progress() -> Progress:
     """A bar over bytes on standard error; silent unless a person watches."""
+    # Only who uploads waits for its import, 60 ms.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
     console = Console(stderr=True)
     hidden = current().as_json or not console.is_terminal
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
@@ -113,15 +112,46 @@ def digest(value: bytes, *, short: bool = True) -> Shown:
 
 def listing(values: Sequence[Any]) -> Shown:
     """A list, for people with commas."""
-    return Shown(list(values), ", ".join(map(_text, values)))
+    return Shown(list(values), ", ".join(map(_words, values)))
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+def _aligned(texts: Sequence[str], *, to_right: bool) -> list[str]:
+    """`texts` with spaces, all of one width."""
+    width = max(map(_width, texts))
+    return [_padded(text, width, to_right=to_right) for text in texts]
+
+
+def _padded(text: str, width: int, *, to_right: bool = False) -> str:
+    room = " " * (width - _width(text))
+    return room + text if to_right else text + room
+
+
+def _width(text: str) -> int:
+    """The columns of a terminal that `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(sign) else 1 + (unicodedata.east_asian_width(sign) in "WF")
+        for sign in text
+    )
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
+
+
+def _printable(text: str, allowed: str = "\n\t") -> str:
+    """`text` without what could steer a terminal: names and reasons come from others."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in allowed else ascii(sign)[1:-1] for sign in text)
 
 
 def _text(value: Any) -> str:
+    return _printable(_words(value), allowed="")
+
+
+def _words(value: Any) -> str:
     match value:
         case Shown():
             return value.text

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from croupier.client.channels import credentials
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import InvalidRequest, Unavailable
+
+if TYPE_CHECKING:
+    from croupier.client.manager import VersionManagerClient
 
 T = TypeVar("T")
 
@@ -54,6 +54,12 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
         ServerUnavailable: it does not answer.
         CroupierError: what it answered.
     """
+    # The root imports this module, and grpcio takes longer to import than all of `--help`.
+    import asyncio
+
+    from croupier.client.channels import credentials
+    from croupier.client.manager import VersionManagerClient
+
     session = current()
     try:
         tls = credentials(session.ca, session.certificate, session.key)

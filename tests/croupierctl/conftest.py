@@ -2,9 +2,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from support.graphs import matmul
 from support.version_manager_fake import FakeManager, cell
 from typer.testing import CliRunner
 
+from croupier.artifacts.packers.onnx import pack_onnx
 from croupierctl.app import app
 
 
@@ -37,3 +39,18 @@ def run(manager):
 def ask(run):
     """Run the command line with --json; the value that it printed."""
     return lambda *words: json.loads(run(*words, "--json").out)
+
+
+@pytest.fixture
+def packed(tmp_path):
+    path = tmp_path / "model.artifact"
+    path.write_bytes(pack_onnx(matmul(), features=["x", "y"]))
+    return path
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another packed one: no process is needed for it either."""
+    path = tmp_path / "other.artifact"
+    path.write_bytes(pack_onnx(matmul(), features=["a", "b"]))
+    return path

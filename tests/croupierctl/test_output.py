@@ -73,3 +73,30 @@ def test_moments_and_shares():
 def test_what_has_no_json_form():
     with pytest.raises(TypeError, match="object"):
         output.emit(object())
+
+
+def test_columns_stand_below_their_names(capsys):
+    output.table(("name", "rows"), [("a", 5), ("東京", 12_000)])
+    assert capsys.readouterr().out.splitlines() == ["name   rows", "a         5", "東京  12000"]
+
+
+def test_what_others_named_does_not_steer_the_terminal(capsys):
+    output.table(("cell",), [("\x1b[2Jcell\n1",)])
+    output.record({"why": "\x1b]0;title\x07"})
+    output.say("one\ntwo\x1b[31m")
+    output.note("\x9b31m")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "cell",
+        r"\x1b[2Jcell\n1",
+        r"why  \x1b]0;title\x07",
+        "one",
+        r"two\x1b[31m",
+    ]
+    assert printed.err == "\\x9b31m\n"
+
+
+def test_headings_are_bold_for_people_at_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    output.table(("cell",), [("a",)])
+    assert capsys.readouterr().out == "\x1b[1mcell\x1b[0m\na\n"

@@ -1,0 +1,134 @@
+"""`croupierctl models publish`: files become versions of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
+from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.packers.files import FileKind, told_by
+from croupier.artifacts.packers.process import Limits, pack_file_apart
+from croupier.client.manager import VersionManagerClient
+from croupierctl import output
+from croupierctl.arguments import Model, Tenant
+from croupierctl.release import all_traffic
+from croupierctl.session import ask_manager
+from protos.versions.v1 import versions_pb2 as pb
+
+_MIB = 1 << 20
+_LIMITS = Limits()
+
+
+def publish(
+    tenant: Tenant,
+    model: Model,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="XGBoost's .json or .ubj, LightGBM's .txt, ONNX files, packed artifacts.",
+            show_default=False,
+        ),
+    ],
+    kind: Annotated[
+        FileKind | None,
+        typer.Option(help="What the files are; told by their first bytes.", show_default=False),
+    ] = None,
+    features: Annotated[
+        str, typer.Option(metavar="NAMES", help="The model's features: a,b,c, or @FILE with one a line.")
+    ] = "",
+    accepts_missing: Annotated[bool, typer.Option(help="NaN is a value that the model knows.")] = False,
+    version: Annotated[int, typer.Option(min=0, help="The version's number; 0 is the next free one.")] = 0,
+    batch_delay: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SECONDS", help="How long a request waits for company.")
+    ] = 0.0,
+    batch_rows: Annotated[
+        int, typer.Option(min=0, metavar="ROWS", help="Rows of one call at most; 0 for as many as may be.")
+    ] = 0,
+    release: Annotated[bool, typer.Option("--release", help="Move all traffic to the last of them.")] = False,
+    max_memory: Annotated[
+        int, typer.Option(min=256, metavar="MIB", help="Memory that packing a file may take.")
+    ] = _LIMITS.memory_bytes // _MIB,
+    max_cpu: Annotated[
+        int, typer.Option(min=1, metavar="SECONDS", help="CPU time that packing a file may take.")
+    ] = _LIMITS.cpu_seconds,
+    max_time: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Time that packing a file may take.")
+    ] = _LIMITS.wall_seconds,
+    max_size: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="The largest file, and the largest artifact.")
+    ] = _LIMITS.file_bytes // _MIB,
+) -> None:
+    """Publish files as versions of a model, in their order.
+
+    Each file is packed in a process of its own, within limits: what crashes its reader harms nothing else.
+    """
+    if version and len(files) > 1:
+        raise typer.BadParameter("--version numbers one file, not several")
+    names = parse_features(features)
+    limits = Limits(max_memory * _MIB, max_cpu, max_time, max_size * _MIB)
+    artifacts = [_artifact(path, kind, names, accepts_missing, limits) for path in files]
+    batching = Batching(batch_delay, batch_rows)
+    if batching != NO_DELAY:
+        artifacts = [with_batching(artifact, batching) for artifact in artifacts]
+    published: list[pb.Version] = []
+
+    async def upload(manager: VersionManagerClient) -> None:
+        with output.progress() as bar:
+            task = bar.add_task("publishing", total=sum(map(len, artifacts)))
+
+            def advance(count: int) -> None:
+                bar.advance(task, count)
+
+            for artifact in artifacts:
+                found = await manager.publish(tenant, model, artifact, version=version, progress=advance)
+                published.append(found)
+        if release:
+            await manager.set_release(all_traffic(await manager.get_model(tenant, model), found.number))
+
+    try:
+        ask_manager(upload)
+    finally:
+        # What was published stays published, whatever failed after it.
+        if published:
+            _print_published(files, published)
+    if not release:
+        output.note(f"not released: croupierctl release set {tenant} {model} {published[-1].number}")
+
+
+def parse_features(text: str) -> list[str]:
+    """Feature names from `a,b,c` or from the lines of `@FILE`."""
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text().splitlines()
+        except OSError as error:
+            raise typer.BadParameter(f"cannot read {text[1:]}: {error.strerror}") from None
+        return [line.strip() for line in lines if line.strip()]
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _artifact(
+    path: Path, kind: FileKind | None, features: list[str], accepts_missing: bool, limits: Limits
+) -> bytes:
+    with path.open("rb") as file:
+        # One byte more than is allowed tells that there is more.
+        data = file.read(limits.file_bytes + 1)
+    try:
+        kind = kind or told_by(data)
+        if kind is FileKind.ARTIFACT and (features or accepts_missing):
+            raise typer.BadParameter(f"{path} is packed: its features are in it already")
+        return pack_file_apart(data, kind, features=features, accepts_missing=accepts_missing, limits=limits)
+    except InvalidArtifact as error:
+        raise InvalidArtifact(f"{path}: {error.message}") from error
+
+
+def _print_published(files: list[Path], published: list[pb.Version]) -> None:
+    rows = [
+        (str(path), found.number, output.digest(found.artifact), found.engine, output.size(found.size))
+        for path, found in zip(files, published, strict=False)
+    ]
+    output.table(("file", "version", "artifact", "engine", "size"), rows)
