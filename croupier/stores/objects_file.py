@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,28 +41,25 @@ class FileBlobs:
         await self._run(key, lambda path: path.unlink(missing_ok=True))
 
     async def _run(self, key: str, act: Callable[[Path], T]) -> T:
-        with _translated(key):
-            return await asyncio.to_thread(act, self._folder / key)
+        return await asyncio.to_thread(self._translated, key, act)
+
+    def _translated(self, key: str, act: Callable[[Path], T]) -> T:
+        try:
+            return act(self._folder / key)
+        except OSError as error:
+            raise self._meaning(error, key) from error
+
+    def _meaning(self, error: OSError, key: str) -> CroupierError:
+        if isinstance(error, FileNotFoundError) and self._folder.is_dir():
+            return NotFound(f"the store has no {key}")
+        if isinstance(error, PermissionError):
+            return StoreRefused(f"the store's folder may not be used: {error}")
+        # Also when the folder is gone, a file system that is not mounted say: its files are not lost.
+        return Unavailable(f"the store's folder cannot be used: {error}")
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     # Several publishers may write the same artifact, and the cells may run as somebody else.
     unfinished = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
     write_whole(path, data, mode=EVERYBODY_READS, is_durable=True, unfinished=unfinished)
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _meaning(error, key) from error
-
-
-def _meaning(error: OSError, key: str) -> CroupierError:
-    if isinstance(error, FileNotFoundError):
-        return NotFound(f"the store has no {key}")
-    if isinstance(error, PermissionError):
-        return StoreRefused(f"the store's folder may not be used: {error}")
-    return Unavailable(f"the store's folder cannot be used: {error}")

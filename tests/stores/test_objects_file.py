@@ -89,6 +89,20 @@ async def test_another_failure_of_the_disk_may_pass(blobs, tmp_path):
         await blobs.read(KEY)
 
 
+async def test_a_store_that_is_not_mounted_has_lost_nothing(tmp_path):
+    folder, away = tmp_path / "objects", tmp_path / "away"
+    folder.mkdir()
+    blobs = FileBlobs(folder)
+    await blobs.create(KEY, b"data")
+    folder.rename(away)
+    with pytest.raises(Unavailable):
+        await blobs.read(KEY)
+    with pytest.raises(Unavailable):
+        await blobs.create(KEY, b"data")
+    away.rename(folder)
+    assert await blobs.read(KEY) == b"data"
+
+
 async def test_a_cancelled_write_is_whole_or_not_there(blobs, tmp_path, monkeypatch):
     entered, proceed = threading.Event(), threading.Event()
     fsync = os.fsync
