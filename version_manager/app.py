@@ -25,6 +25,7 @@ from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
 from croupier.transport.grpcio_server import Server
 from protos.versions.v1 import versions_pb2_grpc
+from version_manager.announcements import Announcements
 from version_manager.audit import Audit
 from version_manager.feed import Feed
 from version_manager.keys import Keys
@@ -130,7 +131,9 @@ class VersionManager:
         self._spawn(mirror.run(), "mirror")
         if not await self._loaded(mirror):
             return False
-        writer = Writer(etcd, mirror)
+        announcements = Announcements(mirror)
+        self._spawn(announcements.keep(etcd, keys, told.lease_seconds), "announcements")
+        writer = Writer(etcd, mirror, keys, announcements.understood)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
         tls = told.peer_tls
 
@@ -150,6 +153,7 @@ class VersionManager:
             tenants=Tenants(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),
+            announcements=announcements,
         )
         await self._serve(parts)
         self._stack.callback(registry.stop)

@@ -33,6 +33,7 @@ from version_manager.keys import (
     GenerationKey,
     Key,
     Keys,
+    ManagerKey,
     ModelKey,
     ProtocolKey,
     RegistrationKey,
@@ -42,7 +43,7 @@ from version_manager.keys import (
     SpentKey,
     VersionKey,
 )
-from version_manager.records import Active, Record, Spent, decode
+from version_manager.records import Active, Announced, Record, Spent, decode
 from version_manager.registrations import Registrations
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
 from version_manager.residency import Residency
@@ -60,6 +61,7 @@ _KINDS: dict[type[Key], str] = {
     SeedKey: "seed",
     CellKey: "cell",
     ProtocolKey: "cell",
+    ManagerKey: "manager",
     ResidencyKey: "residency",
 }
 
@@ -78,6 +80,8 @@ class Map:
     residencies: Mapping[str, Residency] = field(default_factory=dict)
     # None before the first generation.
     seed: Seed | None = None
+    # The version managers that run.
+    managers: Mapping[str, Announced] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -134,6 +138,7 @@ class Image:
             archive=shards.archive,
             residencies=self._residencies_after(said),
             seed=shards.seed,
+            managers=self._managers_after(said),
         )
         return change, problems
 
@@ -146,7 +151,7 @@ class Image:
             return False
         try:
             # A seed is adopted again from the generations, which must be there.
-            return not isinstance(self._keys.parse(key), (RegistrationKey, SeedKey))
+            return not isinstance(self._keys.parse(key), RegistrationKey | ManagerKey | SeedKey)
         except BadRecord:
             return False
 
@@ -311,3 +316,10 @@ class Image:
             return self.map.residencies
         both = {**self.map.residencies, **touched}
         return {tenant: record for tenant, record in both.items() if isinstance(record, Residency)}
+
+    def _managers_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Announced]:
+        touched = {key.id: record for key, record in said.items() if isinstance(key, ManagerKey)}
+        if not touched:
+            return self.map.managers
+        both = {**self.map.managers, **touched}
+        return {name: record for name, record in both.items() if isinstance(record, Announced)}

@@ -8,6 +8,7 @@
     <prefix>shards/seed                                  what keys the hash that deals, in all of them
     <prefix>cells/<id>                                   a registered cell; leased
     <prefix>cells/<id>/protocol                          what it speaks; under the same lease
+    <prefix>managers/<id>                                a version manager that runs; leased
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
 
@@ -77,6 +78,11 @@ class ProtocolKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ManagerKey:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ResidencyKey:
     tenant: str
 
@@ -84,7 +90,15 @@ class ResidencyKey:
 ModelKey = VersionKey | ReleaseKey
 RegistrationKey = CellKey | ProtocolKey
 Key = (
-    VersionKey | ReleaseKey | SpentKey | GenerationKey | ActiveKey | SeedKey | RegistrationKey | ResidencyKey
+    VersionKey
+    | ReleaseKey
+    | SpentKey
+    | GenerationKey
+    | ActiveKey
+    | SeedKey
+    | RegistrationKey
+    | ManagerKey
+    | ResidencyKey
 )
 
 
@@ -123,6 +137,9 @@ class Keys:
     def protocol(self, cell: str) -> str:
         return f"{self.cell(cell)}/protocol"
 
+    def manager(self, manager: str) -> str:
+        return f"{self.prefix}managers/{manager}"
+
     def residency(self, tenant: str) -> str:
         return f"{self.prefix}tenants/{tenant}/residency"
 
@@ -159,12 +176,22 @@ def _parse(parts: list[str]) -> Key | None:
             return ActiveKey()
         case ["shards", "seed"]:
             return SeedKey()
+        case ["cells" | "managers", *_]:
+            return _parse_leased(parts)
+        case ["tenants", tenant, "residency"]:
+            return ResidencyKey(check_name(tenant, "tenant"))
+        case _:
+            return None
+
+
+def _parse_leased(parts: list[str]) -> Key | None:
+    match parts:
         case ["cells", cell]:
             return CellKey(check_name(cell, "cell"))
         case ["cells", cell, "protocol"]:
             return ProtocolKey(check_name(cell, "cell"))
-        case ["tenants", tenant, "residency"]:
-            return ResidencyKey(check_name(tenant, "tenant"))
+        case ["managers", manager]:
+            return ManagerKey(check_name(manager, "manager"))
         case _:
             return None
 

@@ -1,8 +1,8 @@
 """The values in etcd: JSON that an operator can read and write, checked to the last field.
 
 Decoding is strict: an unknown field, a number as text or out of range, a name that is none, all are
-`BadRecord`, and so is any text that is not JSON. What a record means together with others (a
-release and its versions, say) is the matter of `image`.
+`BadRecord`, and so is any text that is not JSON. What another release added, and says so, is the matter of
+`schema`; what a record means together with others (a release and its versions, say) that of `image`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Self
 
-import msgspec
 from msgspec import Meta, Struct
 
 from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
 from croupier.protocol import FIRST
 from sharding.generation import Generation, Override, Seat, check_generation
+from version_manager import schema
 from version_manager.fleet import Cell, CellState
 from version_manager.keys import (
     ActiveKey,
@@ -28,6 +28,7 @@ from version_manager.keys import (
     CellKey,
     GenerationKey,
     Key,
+    ManagerKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -41,11 +42,12 @@ from version_manager.seed import Era, Seed
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
-# msgspec knows bounds of 63 bits only: `_seed` looks at the upper one.
+# msgspec knows bounds of 63 bits only: `_Seed` looks at the upper one.
 _Count64 = Annotated[int, Meta(ge=0)]
 _HandSize = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 _Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Engine = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
+_Protocol = Annotated[int, Meta(ge=FIRST, lt=2**32)]
 _Seconds = Annotated[float, Meta(ge=0)]
 
 # How often a deployment may be dealt anew.
@@ -74,6 +76,14 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """A version manager that runs: what it speaks, and the least that any router speaks that watches it."""
+
+    protocol: int
+    watchers: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """The highest numbers that a model gave out before something of it was deleted; 0: none.
 
@@ -85,11 +95,33 @@ class Spent:
     release: int = 0
 
 
-class _Version(Struct, frozen=True, forbid_unknown_fields=True):
+Record = Version | Release | Spent | Generation | Active | Seed | Cell | Spoken | Announced | Residency
+
+
+class _Form(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a record lies in etcd. What its key says (a number, an id) is left out."""
+
+    @classmethod
+    def of(cls, record: Any) -> Self:
+        raise NotImplementedError
+
+    def record(self, key: Any) -> Record:
+        """The record under `key`. Raises InvalidRequest, TooLarge."""
+        raise NotImplementedError
+
+
+class _Version(_Form, frozen=True, forbid_unknown_fields=True):
     artifact: _Digest
     size: _Count
     engine: _Engine
     created: _Seconds = 0.0
+
+    @classmethod
+    def of(cls, record: Version) -> Self:
+        return cls(record.artifact.hex(), record.size, record.engine, record.created)
+
+    def record(self, key: VersionKey) -> Version:
+        return Version(key.number, bytes.fromhex(self.artifact), self.size, self.engine, self.created)
 
 
 class _Split(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,15 +129,32 @@ class _Split(Struct, frozen=True, forbid_unknown_fields=True):
     basis_points: Annotated[int, Meta(ge=1, le=WHOLE)]
 
 
-class _Release(Struct, frozen=True, forbid_unknown_fields=True):
+class _Release(_Form, frozen=True, forbid_unknown_fields=True):
     number: _Number
     splits: tuple[_Split, ...]
     labels: dict[str, _Number] = {}
 
+    @classmethod
+    def of(cls, record: Release) -> Self:
+        splits = tuple(_Split(split.version, split.basis_points) for split in record.splits)
+        return cls(record.number, splits, dict(record.labels))
 
-class _Spent(Struct, frozen=True, forbid_unknown_fields=True):
+    def record(self, key: ReleaseKey) -> Release:
+        check_labels(self.labels)
+        splits = tuple(Split(split.version, split.basis_points) for split in self.splits)
+        return Release(self.number, splits, self.labels)
+
+
+class _Spent(_Form, frozen=True, forbid_unknown_fields=True):
     version: _Count
     release: _Count = 0
+
+    @classmethod
+    def of(cls, record: Spent) -> Self:
+        return cls(record.version, record.release)
+
+    def record(self, key: SpentKey) -> Spent:
+        return Spent(self.version, self.release)
 
 
 class _Seat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,16 +171,40 @@ class _Override(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     isolation_group: str = ""
 
 
-class _Generation(Struct, frozen=True, forbid_unknown_fields=True):
+class _Generation(_Form, frozen=True, forbid_unknown_fields=True):
     seed: int
     hand_size: _HandSize
     seats: tuple[_Seat, ...]
     overrides: dict[str, _Override] = {}
 
+    @classmethod
+    def of(cls, record: Generation) -> Self:
+        seats = tuple(_Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
+        overrides = {
+            tenant: _Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
+            for tenant, one in record.overrides.items()
+        }
+        return cls(record.seed, record.hand_size, seats, overrides)
 
-class _Active(Struct, frozen=True, forbid_unknown_fields=True):
+    def record(self, key: GenerationKey) -> Generation:
+        seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in self.seats)
+        overrides = {
+            tenant: Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
+            for tenant, one in self.overrides.items()
+        }
+        return check_generation(Generation(key.number, self.seed, self.hand_size, seats, overrides))
+
+
+class _Active(_Form, frozen=True, forbid_unknown_fields=True):
     active: _Number
     previous: _Count = 0
+
+    @classmethod
+    def of(cls, record: Active) -> Self:
+        return cls(record.active, record.previous)
+
+    def record(self, key: ActiveKey) -> Active:
+        return Active(self.active, self.previous)
 
 
 class _Era(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,36 +212,103 @@ class _Era(Struct, frozen=True, forbid_unknown_fields=True):
     since: _Count
 
 
-class _Seed(Struct, frozen=True, forbid_unknown_fields=True):
+class _Seed(_Form, frozen=True, forbid_unknown_fields=True):
     seed: _Count64
     since: _Count = 0
     former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
 
+    @classmethod
+    def of(cls, record: Seed) -> Self:
+        former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
+        return cls(record.current.seed, record.current.since, former)
 
-class _Cell(Struct, frozen=True, forbid_unknown_fields=True):
+    def record(self, key: SeedKey) -> Seed:
+        eras = (*(Era(one.seed, one.since) for one in self.former), Era(self.seed, self.since))
+        if any(era.seed >= 2**64 for era in eras):
+            raise BadRecord("the seed is not an unsigned 64-bit number")
+        if any(before.since >= after.since for before, after in pairwise(eras)):
+            raise BadRecord("the seeds do not follow each other")
+        return Seed(eras)
+
+
+class _Cell(_Form, frozen=True, forbid_unknown_fields=True):
     zone: str
     address: str
     weight: float = 1.0
     state: CellState = CellState.ACTIVE
 
+    @classmethod
+    def of(cls, record: Cell) -> Self:
+        return cls(record.zone, record.address, record.weight, record.state)
 
-class _Spoken(Struct, frozen=True, forbid_unknown_fields=True):
-    protocol: Annotated[int, Meta(ge=FIRST, lt=2**32)]
+    def record(self, key: CellKey) -> Cell:
+        return check_cell(Cell(key.id, self.zone, self.address, self.weight, self.state))
 
 
-class _Residency(Struct, frozen=True, forbid_unknown_fields=True):
+class _Spoken(_Form, frozen=True, forbid_unknown_fields=True):
+    protocol: _Protocol
+
+    @classmethod
+    def of(cls, record: Spoken) -> Self:
+        return cls(record.protocol)
+
+    def record(self, key: ProtocolKey) -> Spoken:
+        return Spoken(self.protocol)
+
+
+class _Announced(_Form, frozen=True, forbid_unknown_fields=True):
+    protocol: _Protocol
+    watchers: _Protocol
+
+    @classmethod
+    def of(cls, record: Announced) -> Self:
+        return cls(record.protocol, record.watchers)
+
+    def record(self, key: ManagerKey) -> Announced:
+        return Announced(self.protocol, self.watchers)
+
+
+class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
     floor_bytes: _Count
     pinned: tuple[str, ...]
 
+    @classmethod
+    def of(cls, record: Residency) -> Self:
+        return cls(record.floor_bytes, record.pinned)
 
-Record = Version | Release | Spent | Generation | Active | Seed | Cell | Spoken | Residency
+    def record(self, key: ResidencyKey) -> Residency:
+        return check_residency(Residency(self.floor_bytes, self.pinned))
 
-_T = TypeVar("_T", bound=Struct)
+
+_BY_KEY: dict[type[Key], type[_Form]] = {
+    VersionKey: _Version,
+    ReleaseKey: _Release,
+    SpentKey: _Spent,
+    GenerationKey: _Generation,
+    ActiveKey: _Active,
+    SeedKey: _Seed,
+    CellKey: _Cell,
+    ProtocolKey: _Spoken,
+    ManagerKey: _Announced,
+    ResidencyKey: _Residency,
+}
+_BY_RECORD: dict[type[Record], type[_Form]] = {
+    Version: _Version,
+    Release: _Release,
+    Spent: _Spent,
+    Generation: _Generation,
+    Active: _Active,
+    Seed: _Seed,
+    Cell: _Cell,
+    Spoken: _Spoken,
+    Announced: _Announced,
+    Residency: _Residency,
+}
 
 
 def encode(record: Record) -> bytes:
-    """The value under which etcd keeps `record`; what the key says (a number, an id) is left out."""
-    return msgspec.json.encode(_to_struct(record))
+    """The value under which etcd keeps `record`."""
+    return schema.write(_BY_RECORD[type(record)].of(record))
 
 
 def decode(key: Key, value: bytes) -> Record:
@@ -178,26 +318,18 @@ def decode(key: Key, value: bytes) -> Record:
         BadRecord: saying what is wrong with it.
     """
     try:
-        match key:
-            case VersionKey():
-                return _version(key.number, _read(value, _Version))
-            case ReleaseKey():
-                return _release(_read(value, _Release))
-            case SpentKey():
-                spent = _read(value, _Spent)
-                return Spent(spent.version, spent.release)
-            case GenerationKey() | ActiveKey() | SeedKey():
-                return _of_shards(key, value)
-            case CellKey():
-                cell = _read(value, _Cell)
-                return check_cell(Cell(key.id, cell.zone, cell.address, cell.weight, cell.state))
-            case ProtocolKey():
-                return Spoken(_read(value, _Spoken).protocol)
-            case ResidencyKey():
-                residency = _read(value, _Residency)
-                return check_residency(Residency(residency.floor_bytes, residency.pinned))
+        return schema.read(value, _BY_KEY[type(key)]).record(key)
     except (InvalidRequest, TooLarge) as error:
         raise BadRecord(error.message) from error
+
+
+def carry_over(key: Key, before: bytes, after: bytes) -> bytes:
+    """`after`, with what a newer release wrote into `before`, whose place it takes: see `schema`.
+
+    Raises:
+        NewerRecord: `before` is of a release that is two ahead.
+    """
+    return schema.carry_over(before, after, _BY_KEY[type(key)])
 
 
 def check_cell(cell: Cell) -> Cell:
@@ -220,78 +352,3 @@ def check_labels(labels: Mapping[str, int]) -> None:
     """Raises InvalidName for a label that is no name."""
     for label in labels:
         check_name(label, "labels")
-
-
-def _read(value: bytes, kind: type[_T]) -> _T:
-    try:
-        return msgspec.json.decode(value, type=kind)
-    except (ValueError, RecursionError) as error:
-        raise BadRecord(f"not a {kind.__name__[1:].lower()}: {error}") from error
-
-
-def _version(number: int, record: _Version) -> Version:
-    return Version(number, bytes.fromhex(record.artifact), record.size, record.engine, record.created)
-
-
-def _release(record: _Release) -> Release:
-    check_labels(record.labels)
-    splits = tuple(Split(split.version, split.basis_points) for split in record.splits)
-    return Release(record.number, splits, record.labels)
-
-
-def _of_shards(key: GenerationKey | ActiveKey | SeedKey, value: bytes) -> Generation | Active | Seed:
-    match key:
-        case GenerationKey():
-            return _generation(key.number, _read(value, _Generation))
-        case ActiveKey():
-            active = _read(value, _Active)
-            return Active(active.active, active.previous)
-        case SeedKey():
-            return _seed(_read(value, _Seed))
-
-
-def _generation(number: int, record: _Generation) -> Generation:
-    seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
-    overrides = {
-        tenant: Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
-        for tenant, one in record.overrides.items()
-    }
-    return check_generation(Generation(number, record.seed, record.hand_size, seats, overrides))
-
-
-def _seed(record: _Seed) -> Seed:
-    eras = (*(Era(one.seed, one.since) for one in record.former), Era(record.seed, record.since))
-    if any(era.seed >= 2**64 for era in eras):
-        raise BadRecord("the seed is not an unsigned 64-bit number")
-    if any(before.since >= after.since for before, after in pairwise(eras)):
-        raise BadRecord("the seeds do not follow each other")
-    return Seed(eras)
-
-
-def _to_struct(record: Record) -> Struct:
-    match record:
-        case Version():
-            return _Version(record.artifact.hex(), record.size, record.engine, record.created)
-        case Release():
-            splits = tuple(_Split(split.version, split.basis_points) for split in record.splits)
-            return _Release(record.number, splits, dict(record.labels))
-        case Spent():
-            return _Spent(record.version, record.release)
-        case Generation():
-            seats = tuple(_Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
-            overrides = {
-                tenant: _Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
-                for tenant, one in record.overrides.items()
-            }
-            return _Generation(record.seed, record.hand_size, seats, overrides)
-        case Active():
-            return _Active(record.active, record.previous)
-        case Seed():
-            former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
-            return _Seed(record.current.seed, record.current.since, former)
-        case Cell():
-            return _Cell(record.zone, record.address, record.weight, record.state)
-        case Spoken():
-            return _Spoken(record.protocol)
-        case Residency():
-            return _Residency(record.floor_bytes, record.pinned)

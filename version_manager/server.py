@@ -25,6 +25,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import wire
+from version_manager.announcements import Announcements
 from version_manager.audit import Actor
 from version_manager.feed import Feed
 from version_manager.fleet import Cell, CellState
@@ -52,6 +53,7 @@ class Parts:
     tenants: Tenants
     registry: Registry
     feed: Feed
+    announcements: Announcements
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -121,9 +123,11 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         )
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncGenerator[pb.WatchEvent, None]:
-        async with aclosing(self._parts.feed.watch(request.catalog, request.revision)) as events:
-            async for event in events:
-                yield event
+        feed = self._parts.feed
+        with self._parts.announcements.watching(announced(request.protocol)):
+            async with aclosing(feed.watch(request.catalog, request.revision)) as events:
+                async for event in events:
+                    yield event
 
     async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
         wanted = wire.generation_from_pb(request.generation)

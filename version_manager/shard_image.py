@@ -17,7 +17,7 @@ from version_manager.seed import Era, Seed
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: version, release, spent, generation, active, seed, cell, residency or unknown."""
+    """`kind`: version, release, spent, generation, active, seed, cell, manager, residency or unknown."""
 
     key: str
     kind: str

@@ -171,7 +171,8 @@ class Shards:
         if seed != self._mirror.map.seed or not self._mirror.mod_revision(self._keys.seed):
             ops.append(Put(self._keys.seed, encode(seed)))
             compares.append(Compare(self._keys.seed, self._mirror.mod_revision(self._keys.seed)))
-        return generation if await self._writer.commit(compares, ops, entry) else None
+        follows = {key: self._keys.generation(pointer.active)}
+        return generation if await self._writer.commit(compares, ops, entry, follows) else None
 
     async def keep_seed(self) -> None:
         """Have etcd hold the deployment's seed, the active generation's if it held none yet, for ever."""

@@ -1,14 +1,23 @@
-"""One mutation in etcd: its compares, its operations and its audit entry, in one transaction."""
+"""One mutation in etcd: its compares, its operations and its audit entry, in one transaction.
+
+What takes the place of a record keeps what a newer release wrote into it, and nothing is written that a
+part which has joined does not understand yet: see `schema` and `announcements`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
-from croupier.errors import Conflict
+from croupier.errors import Conflict, FailedPrecondition
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
+from version_manager.keys import Keys
 from version_manager.mirror import Mirror
+from version_manager.records import carry_over
+from version_manager.schema import schema_of
 
 _log = logging.getLogger(__name__)
 
@@ -21,30 +30,74 @@ class TooManyWriters(Conflict):
     """Others changed the same thing over and over in the meantime. The operator's: try again."""
 
 
+class NotUnderstood(FailedPrecondition):
+    """A part that has joined is of a release that does not know what would be written. The operator's:
+    upgrade it first.
+    """
+
+    reason = "NOT_UNDERSTOOD"
+
+
 class Writer:
     """Commits to etcd and waits until `mirror` shows it, for at most `patience` seconds.
+
+    `understood` tells the highest schema that every part which has joined understands.
 
     A commit that the mirror does not show in time is a commit nevertheless: it is logged, and the
     caller is told that it happened.
     """
 
-    def __init__(self, etcd: Etcd, mirror: Mirror, *, patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        etcd: Etcd,
+        mirror: Mirror,
+        keys: Keys,
+        understood: Callable[[], int],
+        *,
+        patience: float = 5.0,
+    ) -> None:
         self._etcd = etcd
         self._mirror = mirror
+        self._keys = keys
+        self._understood = understood
         self._patience = patience
 
-    async def commit(self, compares: Sequence[Compare], ops: Sequence[Put | Delete], entry: Put) -> bool:
+    async def commit(
+        self,
+        compares: Sequence[Compare],
+        ops: Sequence[Put | Delete],
+        entry: Put,
+        follows: Mapping[str, str] = MappingProxyType({}),
+    ) -> bool:
         """Do `ops` if all of `compares` hold; returns whether they did.
+
+        A put takes the place of what its compare names, or follows on what stands under another key,
+        which `follows` gives: it keeps what a newer release wrote there.
 
         Raises:
             MapFrozen: nothing is written while the map is frozen.
+            NotUnderstood: not everybody is of a release that knows it.
+            NewerRecord: a record that would be replaced is of a release that is two ahead.
             Unavailable: etcd did not answer; it may have happened nevertheless.
         """
         self._mirror.check_writable()
-        outcome = await self._etcd.transact(compares, [*ops, entry])
+        before = {compare.key: compare.key for compare in compares if compare.mod_revision} | {**follows}
+        ready = [await self._kept(op, before.get(op.key)) if isinstance(op, Put) else op for op in ops]
+        outcome = await self._etcd.transact(compares, [*ready, entry])
         if outcome.succeeded and not await self._mirror.reached(outcome.revision, self._patience):
             _log.warning("revision %d is written and not in the map yet", outcome.revision)
         return outcome.succeeded
+
+    async def _kept(self, put: Put, before: str | None) -> Put:
+        """`put` with what a newer release wrote under the key `before`, which nobody here can read."""
+        schema = schema_of(put.value)
+        if schema > self._understood():
+            raise NotUnderstood(f"a part that has joined is of a release that does not know schema {schema}")
+        pair = await self._etcd.get(before) if before else None
+        if pair is None:
+            return put
+        # What is written there from now on fails the compare.
+        return replace(put, value=carry_over(self._keys.parse(put.key), pair.value, put.value))
 
     async def settle(self, attempt: Callable[[], Awaitable[T | None]]) -> T:
         """The result of `attempt`, which reads, decides and commits; None from it: try again.

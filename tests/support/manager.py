@@ -14,7 +14,7 @@ from support.etcd import EtcdServer
 from croupier.artifacts.format import Tensor, pack
 from croupier.client.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
-from croupier.stores.etcd import Etcd, EtcdConfig
+from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.app import ManagerSettings, VersionManager
 
@@ -120,6 +120,11 @@ class Fleet:
         await life.close()
         await client.__aexit__(None, None, None)
         assert not life.failed
+
+    async def kept(self, prefix: str = "croupier") -> list[KeyValue]:
+        """All that is in etcd below `prefix`, but for the managers' own records."""
+        items = (await self.raw.range(prefix)).items
+        return [pair for pair in items if not pair.key.startswith("croupier/managers/")]
 
     async def audit(self) -> Sequence[bytes]:
         return [pair.value for pair in (await self.raw.range("croupier-audit/")).items]

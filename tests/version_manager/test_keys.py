@@ -11,6 +11,7 @@ from version_manager.keys import (
     CellKey,
     GenerationKey,
     Keys,
+    ManagerKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -41,6 +42,7 @@ def test_the_layout_is_as_operators_know_it():
     assert KEYS.active == "croupier/shards/active"
     assert KEYS.cell("cell-1") == "croupier/cells/cell-1"
     assert KEYS.protocol("cell-1") == "croupier/cells/cell-1/protocol"
+    assert KEYS.manager("00ab") == "croupier/managers/00ab"
     assert KEYS.residency("acme") == "croupier/tenants/acme/residency"
     assert KEYS.audit(1_700_000_000_000_000_000, "ab") == "croupier-audit/01700000000000000000-ab"
 
@@ -55,6 +57,7 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
     assert KEYS.parse(KEYS.active) == ActiveKey()
     assert KEYS.parse(KEYS.cell(name)) == CellKey(name)
     assert KEYS.parse(KEYS.protocol(name)) == ProtocolKey(name)
+    assert KEYS.parse(KEYS.manager(name)) == ManagerKey(name)
     assert KEYS.parse(KEYS.residency(tenant)) == ResidencyKey(tenant)
     assert KEYS.version(tenant, name, number).startswith(KEYS.model(tenant, name))
 

@@ -7,13 +7,14 @@ import pytest
 from support.records import KEYS, FakeEtcd, model_keys, version, whole
 
 from croupier.errors import InternalError
-from croupier.stores.etcd import Compare, Outcome, Put
+from croupier.stores.etcd import Compare, KeyValue, Outcome, Put
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from version_manager.audit import Actor, Audit
-from version_manager.records import Spent, encode
+from version_manager.records import Active, Spent, encode
+from version_manager.schema import NewerRecord
 from version_manager.server import _own_faults
 from version_manager.stored import read_stored
-from version_manager.writer import TooManyWriters, Writer
+from version_manager.writer import NotUnderstood, TooManyWriters, Writer
 
 
 def test_entries_of_one_moment_have_keys_of_their_own():
@@ -67,6 +68,9 @@ class OneAnswer:
         self.succeeded = succeeded
         self.asked = []
 
+    async def get(self, key):
+        return KeyValue(key, b"{}", 1, 1, 0)
+
     async def transact(self, compares, ops):
         self.asked.append((compares, ops))
         return Outcome(self.succeeded, 5)
@@ -81,14 +85,59 @@ class SlowMirror:
         return False
 
 
+def writer(etcd, understood: int = 1) -> Writer:
+    return Writer(etcd, SlowMirror(), KEYS, lambda: understood)
+
+
 @pytest.mark.parametrize("succeeded", [True, False])
 async def test_the_entry_is_part_of_the_transaction(succeeded, caplog):
     etcd = OneAnswer(succeeded)
-    compare, put, entry = Compare("a", 1), Put("a", b"1"), Put("audit", b"2")
-    assert await Writer(etcd, SlowMirror()).commit([compare], [put], entry) is succeeded
+    compare, put, entry = Compare(KEYS.active, 1), Put(KEYS.active, b"{}"), Put("audit", b"2")
+    assert await writer(etcd).commit([compare], [put], entry) is succeeded
     assert etcd.asked == [([compare], [put, entry])]
     # A write that the map does not show yet has happened nevertheless.
     assert ("not in the map yet" in caplog.text) is succeeded
+
+
+NEXT = b'{"schema": 2, "active": 1, "planner": "greedy"}'
+
+
+class Holding(OneAnswer):
+    """An etcd that has `value`, written at revision 1, under every key."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(succeeded=True)
+        self.value = value
+
+    async def get(self, key):
+        return KeyValue(key, self.value, 1, 1, 0)
+
+
+async def test_what_a_newer_release_wrote_stands_after_a_write():
+    etcd = Holding(NEXT)
+    put = Put(KEYS.active, encode(Active(2, 1)), 7)
+    assert await writer(etcd).commit([Compare(KEYS.active, 1)], [put], Put("audit", b"2"))
+    ((_, (written, _)),) = etcd.asked
+    assert json.loads(written.value) == {"schema": 2, "active": 2, "previous": 1, "planner": "greedy"}
+    assert (written.key, written.lease) == (KEYS.active, 7)
+
+
+async def test_a_record_of_a_release_two_ahead_is_not_replaced():
+    etcd = Holding(b'{"schema": 3, "active": 1}')
+    with pytest.raises(NewerRecord):
+        await writer(etcd).commit(
+            [Compare(KEYS.active, 1)], [Put(KEYS.active, encode(Active(2)))], Put("audit", b"2")
+        )
+    assert not etcd.asked
+
+
+async def test_nothing_is_written_that_a_part_does_not_understand():
+    etcd = OneAnswer(True)
+    compares, ops, entry = [Compare(KEYS.active, 0)], [Put(KEYS.active, NEXT)], Put("audit", b"2")
+    with pytest.raises(NotUnderstood, match="schema 2"):
+        await writer(etcd, understood=1).commit(compares, ops, entry)
+    assert not etcd.asked
+    assert await writer(etcd, understood=2).commit(compares, ops, entry)
 
 
 async def test_attempts_end():
@@ -98,7 +147,7 @@ async def test_attempts_end():
         attempts.append(1)
 
     with pytest.raises(TooManyWriters):
-        await Writer(OneAnswer(True), SlowMirror()).settle(attempt)
+        await writer(OneAnswer(True)).settle(attempt)
     assert len(attempts) == 5
 
 

@@ -13,6 +13,7 @@ from version_manager.keys import (
     BadRecord,
     CellKey,
     GenerationKey,
+    ManagerKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -20,7 +21,7 @@ from version_manager.keys import (
     SpentKey,
     VersionKey,
 )
-from version_manager.records import Active, Spent, Spoken, check_cell, decode, encode
+from version_manager.records import Active, Announced, Spent, Spoken, carry_over, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
 from version_manager.residency import Residency
 from version_manager.seed import Era, Seed
@@ -32,7 +33,8 @@ GENERATION = GenerationKey(7)
 CELL = CellKey("cell-1")
 RESIDENCY = ResidencyKey("acme")
 PROTOCOL = ProtocolKey("cell-1")
-KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), SeedKey(), CELL, PROTOCOL, RESIDENCY]
+MANAGER = ManagerKey("00ab")
+KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), SeedKey(), CELL, PROTOCOL, MANAGER, RESIDENCY]
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
@@ -56,6 +58,7 @@ SOUND = [
     (SeedKey(), Seed((Era(2**64 - 1), Era(0, 4), Era(5, 9)))),
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
     (PROTOCOL, Spoken(2)),
+    (MANAGER, Announced(2, 1)),
     (RESIDENCY, Residency(2**30, ("churn", "fraud"))),
 ]
 
@@ -186,6 +189,17 @@ def test_no_value_raises_anything_else(key, value):
     except BadRecord:
         return
     assert decode(key, encode(record)) == record
+
+
+@pytest.mark.parametrize(("key", "record"), SOUND)
+def test_every_record_may_gain_fields(key, record):
+    today = encode(record)
+    newer = json.dumps({"schema": 2, **json.loads(today), "more": {"of": ["it"]}}).encode()
+    assert decode(key, newer) == record
+    assert json.loads(carry_over(key, newer, today)) == json.loads(newer)
+    typo = json.dumps({**json.loads(today), "more": 1}).encode()
+    with pytest.raises(BadRecord, match="`more`"):
+        decode(key, typo)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "cell-1.cells:1", "[::1]:65535", "unix:/run/cell"])

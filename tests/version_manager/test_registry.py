@@ -85,12 +85,16 @@ async def test_a_cancelled_stream_leaves_too(client):
 
 
 async def test_loads_are_listed_and_cost_etcd_nothing(fleet, client):
+    async def is_announced() -> bool:
+        return bool((await fleet.raw.range("croupier/managers/")).items)
+
+    await until(is_announced)
     async with joined(client, cell_report("cell-1")) as cell:
         await until_listed(client, "cell-1")
-        before = (await fleet.raw.range("croupier/")).revision
-        async with aclosing(client.watch()) as events:
+        async with aclosing(client.watch(protocol=CURRENT)) as events:
             while (await anext(events)).WhichOneof("event") != "end":
                 pass
+            before = (await fleet.raw.range("croupier/")).revision
             for used in range(1, 20):
                 await cell.say(cell_report("cell-1", used=used))
             assert (await listed(client))["cell-1"].load.used_bytes == 19
@@ -152,7 +156,7 @@ async def test_a_cell_that_describes_itself_wrongly_is_refused(fleet, client, ch
     with pytest.raises(InvalidRequest) as refused:
         await anext(JoinedCell(client, request).answers)
     assert refused.value.field == field
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
 
 
 async def test_a_wrong_state_later_ends_the_stream(client):

@@ -230,7 +230,7 @@ async def test_bad_names_are_refused_everywhere(fleet, client):
             await client.list_models(pb.ListModelsRequest(tenant=bad))
         with pytest.raises(InvalidRequest):
             await client.resolve(pb.ResolveRequest(tenant="acme", name="churn", label=bad))
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
 
 
 @pytest.mark.parametrize("number", [0, 2**63])
@@ -275,7 +275,7 @@ DATA = artifact()
 async def test_bytes_that_do_not_match_their_digest_are_refused_before_they_are_parsed(fleet, data):
     with pytest.raises(DataLoss):
         await upload(fleet, header(DATA), chunk(data))
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
     assert not list((fleet.folder / "objects").rglob("*/*"))
 
 
@@ -284,7 +284,7 @@ async def test_bytes_that_are_no_artifact_are_refused(fleet, data):
     with pytest.raises(InvalidRequest) as refused:
         await upload(fleet, header(data), chunk(data))
     assert (refused.value.field, refused.value.reason) == ("artifact", "INVALID_ARTIFACT")
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
 
 
 async def test_an_upload_follows_its_protocol(fleet):
@@ -336,7 +336,7 @@ async def test_every_mutation_is_audited_in_its_transaction(fleet, client):
     assert [entry.get("released") for entry in entries[:2]] == [True, False]
     assert entries[2]["release"]["number"] == 2
     written = {pair.mod_revision for pair in (await fleet.raw.range("croupier-audit/")).items}
-    assert {pair.mod_revision for pair in (await fleet.raw.range("croupier/")).items} <= written
+    assert {pair.mod_revision for pair in await fleet.kept()} <= written
 
 
 async def test_an_undecodable_request_is_an_invalid_argument(fleet):

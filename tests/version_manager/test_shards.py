@@ -47,7 +47,7 @@ async def test_generations_are_swapped_by_number(client):
 async def test_a_generation_that_cannot_deal_is_refused(fleet, client, wanted):
     with pytest.raises(InvalidRequest):
         await client.set_generation(wanted, 0)
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
 
 
 async def test_the_active_generation_says_which_dealt_before_it(fleet, client):

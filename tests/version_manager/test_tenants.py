@@ -69,7 +69,7 @@ async def test_unknown_models_are_refused_unless_they_were_pinned_before(client)
 async def test_what_cannot_be_kept_is_refused(fleet, client, request_, error):
     with pytest.raises(error):
         await client.set_residency(request_)
-    assert not (await fleet.raw.range("croupier")).items
+    assert not await fleet.kept()
 
 
 async def test_garbage_in_etcd_is_passed_over_and_can_be_replaced(fleet, client):
