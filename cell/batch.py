@@ -21,7 +21,7 @@ from cell.engines.native import Native
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
-from croupier.errors import DeadlineExceeded
+from croupier.errors import CroupierError, DeadlineExceeded
 from croupier.telemetry.metrics import Counter, Histogram
 
 _log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _run_batch(batch: Batch, clock: Callable[[], float]) -> list[Outcome]:
         if isinstance(error, Mixed):
             _log.error("a batch was refused", exc_info=error)
         if len(jobs) == 1:
-            return [*late, (jobs[0], error)]
+            return [*late, (jobs[0], error.without_frames() if isinstance(error, CroupierError) else error)]
         _RETRIED.inc()
         alone = (Batch(batch.digest, (job,)) for job in jobs)
         return [*late, *(outcome for each in alone for outcome in _run_batch(each, clock))]

@@ -26,7 +26,7 @@ from cell.engines import Scorer
 from cell.loadqueue import LoadQueue
 from cell.residency import Lease
 from croupier.deadline import NEVER, Deadline
-from croupier.errors import DeadlineExceeded, Unavailable
+from croupier.errors import CroupierError, DeadlineExceeded, Unavailable
 from croupier.telemetry.metrics import Counter
 
 _LOADS = Counter("croupier_cell_loads_total", "Loads by how they ended", ["outcome"])
@@ -129,6 +129,8 @@ class Flights:
         finally:
             flight.waiters -= 1
             self._settle(flight)
+            # Its error knows this frame.
+            del flight
 
     async def warm(self, digest: bytes, *, group: str | None, aged: bool) -> None:
         """Load the model of `digest` in the background. Raises what `load` raises."""
@@ -232,8 +234,8 @@ class Flights:
             flight.landed.cancel()
         except Exception as error:  # noqa: BLE001 (it is raised to whoever waits)
             _LOADS.labels("failed").inc()
-            failure = error
-            flight.landed.set_exception(error)
+            failure = error.without_frames() if isinstance(error, CroupierError) else error
+            flight.landed.set_exception(failure)
             # Looked at, so that asyncio does not complain when nobody waits.
             flight.landed.exception()
         else:
@@ -242,6 +244,7 @@ class Flights:
         del self._flights[flight.digest]
         self._flying.discard(flight)
         self._ended(flight, failure)
+        del failure
         self._settle(flight)
         self._begin()
 

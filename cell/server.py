@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -121,6 +121,7 @@ class Handlers:
         yield b""
 
 
+@cache
 def _version() -> str:
     try:
         return importlib.metadata.version("croupier")

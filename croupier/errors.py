@@ -23,6 +23,8 @@ Code raises the class that says whose fault it is; a server maps classes to gRPC
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class CroupierError(Exception):
     """Base of the tree. `reason` is a word for programs, the message a sentence for people."""
@@ -34,6 +36,10 @@ class CroupierError(Exception):
         self.message = message
         self.reason = reason or self.reason
         self.metadata = metadata
+
+    def without_frames(self) -> Self:
+        """To be kept: its frames know who keeps it, and only the collector would free them together."""
+        return self.with_traceback(None)
 
 
 class InvalidRequest(CroupierError):

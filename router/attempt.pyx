@@ -357,6 +357,6 @@ cdef class Run:
 
 cdef _foreseen(error):
     if isinstance(error, CroupierError):
-        return error
+        return error.without_frames()
     _log.error("a bug in a call to a cell", exc_info=error)
     return InternalError("internal error")

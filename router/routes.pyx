@@ -147,7 +147,7 @@ cdef class Routes:
             try:
                 route = self._decided(key, tenant, ask, item_suffix)
             except CroupierError as error:
-                unit.outcome = error
+                unit.outcome = error.without_frames()
                 return unit
         return self._aim(unit, route, tenant, &names)
 

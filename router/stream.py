@@ -3,13 +3,16 @@
 Back-pressure goes both ways. A request is read only when there is room for it, so that a caller who
 sends faster than the cells answer is held back by HTTP/2's flow control; and no more is read while
 the caller does not take answers, since answers are handed on one by one.
+
+No frame here has a name for an error, or for the future or task that keeps one: an error knows the frames
+that it went through, and what only the garbage collector frees stays for long.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any
 
 
 async def answer_all(
@@ -19,34 +22,76 @@ async def answer_all(
 
     What `answer` raises ends the stream. When the consumer goes, everything in work is cancelled.
     """
-    # An answer takes its room until it was taken by the consumer.
-    room = asyncio.Semaphore(at_once)
-    working: set[asyncio.Future[bytes]] = set()
-    ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
-
-    def end(future: asyncio.Future[bytes]) -> None:
-        working.discard(future)
-        ended.put_nowait(future)
-
-    async def read() -> None:
-        await room.acquire()
-        async for request in requests:
-            future = asyncio.ensure_future(answer(request))
-            working.add(future)
-            future.add_done_callback(end)
-            await room.acquire()
-
-    reading = asyncio.create_task(read())
-    reading.add_done_callback(ended.put_nowait)
+    work = _Work(answer, at_once)
+    reading = asyncio.create_task(work.read(requests))
     try:
-        while working or not ended.empty() or not reading.done():
-            future = await ended.get()
-            result = future.result()
-            if future is not reading:
-                yield result
-                room.release()
+        while await work.has_ended_one():
+            yield work.take()
+            work.make_room()
     finally:
-        rest: list[asyncio.Future[Any]] = [reading, *working]
-        for left in rest:
-            left.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await _cancel([reading, *work.working])
+
+
+class _Work:
+    """What is in work, and what has ended and was not taken."""
+
+    def __init__(self, answer: Callable[[bytes], Awaitable[bytes]], at_once: int) -> None:
+        self.working: set[asyncio.Future[bytes]] = set()
+        self._answer = answer
+        # An answer takes its room until it was taken by the consumer.
+        self._room = asyncio.Semaphore(at_once)
+        self._ended: deque[bytes | BaseException] = deque()
+        self._is_read = False
+        self._news = asyncio.Event()
+
+    async def read(self, requests: AsyncIterator[bytes]) -> None:
+        """Begin with every request."""
+        try:
+            await self._room.acquire()
+            async for request in requests:
+                self._begin(request)
+                del request
+                await self._room.acquire()
+        except Exception as error:  # noqa: BLE001 - it ends the stream, behind what has ended before
+            self._ended.append(error)
+        finally:
+            self._is_read = True
+            self._news.set()
+
+    async def has_ended_one(self) -> bool:
+        """Wait for something to take; False when there will be nothing any more."""
+        while not self._ended:
+            if self._is_read and not self.working:
+                return False
+            self._news.clear()
+            await self._news.wait()
+        return True
+
+    def take(self) -> bytes:
+        """The next answer; raises what ends the stream."""
+        if isinstance(self._ended[0], BaseException):
+            raise self._ended.popleft()  # type: ignore[misc]
+        return self._ended.popleft()  # type: ignore[return-value]
+
+    def make_room(self) -> None:
+        """An answer was taken."""
+        self._room.release()
+
+    def _begin(self, request: bytes) -> None:
+        future = asyncio.ensure_future(self._answer(request))
+        self.working.add(future)
+        future.add_done_callback(self._end)
+
+    def _end(self, future: asyncio.Future[bytes]) -> None:
+        self.working.discard(future)
+        if future.cancelled():
+            self._ended.append(asyncio.CancelledError())
+        else:
+            self._ended.append(future.exception() or future.result())
+        self._news.set()
+
+
+async def _cancel(rest: list[asyncio.Future[bytes] | asyncio.Task[None]]) -> None:
+    for left in rest:
+        left.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)

@@ -155,10 +155,10 @@ async def run(call: ServerCall, context: Context, handler: Any) -> None:
             # The handler waited for something that was cancelled: no reason to try again.
             context.fail(error)
             return
-        # By the peer, who hears nothing any more, or because the server stops.
+        # By the peer, who hears nothing any more, or because the server stops. Nobody waits for the task, and
+        # one that ended with the error would keep it, and the error its frames, which know the task.
         if call.is_open:
             context.fail(Unavailable("the server is stopping", reason="STOPPING"))
-        raise
     except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
         if isinstance(error, TimeoutError) and limit.expired():
             error = DeadlineExceeded("the deadline has passed")

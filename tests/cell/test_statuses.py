@@ -5,25 +5,13 @@ import time
 from pathlib import Path
 
 import grpc
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from support.cell_server import infer_request, open_cell, row_item
 from support.fakes import metric
-from support.graphs import graph, packed
+from support.graphs import picky
 
 from croupier.errors import DeadlineExceeded, InternalError, Unavailable
 from protos.inference.v2 import inference_pb2 as oip
-
-
-def picky() -> bytes:
-    """A model that looks its inputs up in [10, 20, 30], and fails on any other place."""
-    nodes = [
-        helper.make_node("Cast", ["input"], ["places"], to=TensorProto.INT64),
-        helper.make_node("Gather", ["table", "places"], ["y"]),
-    ]
-    table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
-    return packed(graph(nodes, [table]))
 
 
 def values(response: oip.ModelInferResponse) -> list[float]:

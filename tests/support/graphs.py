@@ -52,6 +52,16 @@ def graph(
     return serialized
 
 
+def picky() -> bytes:
+    """A model that looks its inputs up in [10, 20, 30], and fails on any other place."""
+    nodes = [
+        helper.make_node("Cast", ["input"], ["places"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["table", "places"], ["y"]),
+    ]
+    table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
+    return packed(graph(nodes, [table]))
+
+
 def artifact(
     model: bytes,
     *,
