@@ -41,6 +41,7 @@ from cell.server import INFER_PATH, Handlers
 from cell.tick import Ticks
 from cell.warm import Warmer, WarmHandlers
 from croupier import settings
+from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.names import check_name
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
@@ -157,7 +158,7 @@ class Cell:
         self._is_draining = False
         # Routers are the callers, and cancel what they have hedged or given up: many resets are no attack.
         limits = Limits(reset_burst=100_000, reset_rate=100_000)
-        self._server = Server(limits=limits, tls=told.server_tls)
+        self._server = Server(limits=limits, tls=told.server_tls, access=Access(CELL, told.roles))
         self.address = ""
 
     async def start(self) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from croupier.errors import CroupierError
+from croupier.roles import DEFAULT_PATTERNS, RoleNames
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,9 @@ class ServerSettings:
     tls_certificate: Path | None = option(None, "PEM file of this server's certificate chain")
     tls_key: Path | None = option(None, "PEM file of its private key")
     tls_client_ca: Path | None = option(None, "PEM file of the authority that signs callers' certificates")
+    role_names: tuple[str, ...] = option(
+        DEFAULT_PATTERNS, "how the certificates of callers and peers name their roles: URIs and DNS names"
+    )
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
     log_level: str = option("info", "what to log", ("debug", "info", "warning", "error"))
 
@@ -81,6 +85,13 @@ class ServerSettings:
                 raise InvalidSettings("--tls-client-ca needs --tls-certificate and --tls-key")
             return None
         return ServerTls(self.tls_certificate, self.tls_key, self.tls_client_ca)
+
+    @property
+    def roles(self) -> RoleNames:
+        try:
+            return RoleNames(self.role_names)
+        except ValueError as error:
+            raise InvalidSettings(f"--role-names: {error}") from error
 
     def check_exposure(self, *, knows_callers: bool = False) -> None:
         """Refuse to serve strangers: call it before binding.

@@ -20,9 +20,11 @@ from pathlib import Path
 from random import Random
 
 from croupier import lifecycle, protocol
+from croupier.access import ROUTER, Access
 from croupier.client.channels import credentials
 from croupier.client.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
+from croupier.roles import Role
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, load, option
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
@@ -100,7 +102,13 @@ async def serve(
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
     health = Health(probe=settings.attempt_timeout)
     async with AsyncExitStack() as stack:
-        cells = Cells(lambda address: Channel(address, tls=tls, limits=_CELL_LIMITS))
+        roles = settings.roles
+
+        def open_channel(cell: str, address: str) -> Channel:
+            check = roles.expect(Role.CELL, cell)
+            return Channel(address, tls=tls, check_peer=check, limits=_CELL_LIMITS)
+
+        cells = Cells(open_channel)
         stack.push_async_callback(cells.close)
         manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
 
@@ -129,7 +137,8 @@ async def serve(
             max_message_bytes=settings.max_message_bytes,
             max_age_seconds=settings.max_connection_age or math.inf,
         )
-        server = Server(limits=limits, tls=settings.server_tls, reuse_port=settings.reuse_port)
+        access = Access(ROUTER, roles)
+        server = Server(limits=limits, tls=settings.server_tls, access=access, reuse_port=settings.reuse_port)
         services = handlers.add_to(server)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)

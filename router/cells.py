@@ -32,9 +32,10 @@ class _Line:
 
 
 class Cells:
-    """`open_channel` makes the channel to host:port; `grace`: seconds for calls on a channel that closes."""
+    """`open_channel` makes the channel to a cell, from its id and host:port; `grace` is how many seconds
+    the calls on a channel that closes may take."""
 
-    def __init__(self, open_channel: Callable[[str], Channel], *, grace: float = 30.0) -> None:
+    def __init__(self, open_channel: Callable[[str, str], Channel], *, grace: float = 30.0) -> None:
         self._open = open_channel
         self._grace = grace
         self._lines: dict[str, _Line] = {}
@@ -47,7 +48,7 @@ class Cells:
         for name in old:
             self._close_in_peace(self._lines.pop(name))
         for name in wanted.keys() - self._lines.keys():
-            self._lines[name] = _Line(wanted[name], self._open(wanted[name]))
+            self._lines[name] = _Line(wanted[name], self._open(name, wanted[name]))
         return old
 
     def start(self, path: bytes, flight: Flight, request: bytes, timeout: float | None) -> ClientCall:

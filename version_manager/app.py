@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from croupier import settings
+from croupier.access import VERSION_MANAGER, Access
 from croupier.lifecycle import Lifecycle, run
+from croupier.roles import Role
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
 from croupier.stores.etcd import Etcd, EtcdConfig
 from croupier.stores.objects import open_store
@@ -28,6 +30,7 @@ from protos.versions.v1 import versions_pb2_grpc
 from version_manager.announcements import Announcements
 from version_manager.audit import Audit
 from version_manager.feed import Feed
+from version_manager.fleet import Cell
 from version_manager.keys import Keys
 from version_manager.mirror import Mirror
 from version_manager.pinning import Pinning
@@ -109,7 +112,7 @@ class VersionManager:
         self._told = told
         self._life = life
         self._stack = AsyncExitStack()
-        self._server = Server()
+        self._server = Server(access=Access(VERSION_MANAGER, told.roles))
         self.address = ""
 
     async def start(self) -> bool:
@@ -137,8 +140,8 @@ class VersionManager:
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
         tls = told.peer_tls
 
-        def open_channel(address: str) -> Channel:
-            return Channel(address, tls=tls)
+        def open_channel(cell: Cell) -> Channel:
+            return Channel(cell.address, tls=tls, check_peer=told.roles.expect(Role.CELL, cell.id))
 
         warming = Warming(mirror, open_channel, told.warm_seconds)
         self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
@@ -183,7 +186,9 @@ class VersionManager:
         return mirror.is_loaded
 
     async def _serve(self, parts: Parts) -> None:
-        service = VersionManagerService(parts, max_artifact_bytes=self._told.max_artifact_bytes)
+        service = VersionManagerService(
+            parts, self._server.caller, max_artifact_bytes=self._told.max_artifact_bytes
+        )
         versions_pb2_grpc.add_VersionManagerServicer_to_server(service, self._server.grpc_server)  # type: ignore[no-untyped-call]
         self._stack.push_async_callback(self._server.stop, self._told.grace_seconds)
         self.address = await self._server.start(self._told.listen, [SERVICE], self._told.server_tls)

@@ -21,7 +21,7 @@ from version_manager.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever calls. `name` is from the client certificate, empty without; `peer` is the address."""
+    """Whoever calls. `name` is role/id from the client certificate, empty without; `peer` is the address."""
 
     name: str
     peer: str

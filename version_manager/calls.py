@@ -51,6 +51,8 @@ class CellCalls:
     async def _call(self, path: str, data: bytes, timeout: float) -> bytes:
         try:
             async with asyncio.timeout(timeout):
+                # A cell that cannot be reached, or is another one, ends in no call: that says why.
+                await self._channel.session()
                 return await self._channel.unary(path, data, timeout=timeout)
         except TimeoutError as error:
             raise CellAway("it does not answer") from error
@@ -64,9 +66,9 @@ class CellCalls:
 
 
 @asynccontextmanager
-async def calling(open_channel: Callable[[str], Channel], cell: Cell) -> AsyncIterator[CellCalls]:
+async def calling(open_channel: Callable[[Cell], Channel], cell: Cell) -> AsyncIterator[CellCalls]:
     """A connection to `cell` for the block."""
-    channel = open_channel(cell.address)
+    channel = open_channel(cell)
     try:
         yield CellCalls(channel)
     finally:

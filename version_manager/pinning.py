@@ -89,10 +89,10 @@ class _Told:
 
 
 class Pinning:
-    """`open_channel` makes a channel to host:port; `clock` gives seconds."""
+    """`open_channel` makes a channel to a cell; `clock` gives seconds."""
 
     def __init__(
-        self, mirror: Mirror, keys: Keys, open_channel: Callable[[str], Channel], clock: Callable[[], float]
+        self, mirror: Mirror, keys: Keys, open_channel: Callable[[Cell], Channel], clock: Callable[[], float]
     ) -> None:
         self._mirror = mirror
         self._keys = keys

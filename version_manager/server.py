@@ -10,7 +10,7 @@ Errors become gRPC status in `croupier.transport.grpcio_server`, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ import grpc
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
 from croupier.protocol import announced
+from croupier.roles import Caller
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
@@ -57,16 +58,23 @@ class Parts:
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
-    """`max_artifact_bytes` bounds what one upload may hold in memory."""
+    """`caller` tells who calls; `max_artifact_bytes` bounds what one upload may hold in memory."""
 
-    def __init__(self, parts: Parts, *, max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        caller: Callable[[_Context], Caller | None] = lambda context: None,
+        *,
+        max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
+    ) -> None:
         self._parts = parts
+        self._caller = caller
         self._max_artifact_bytes = max_artifact_bytes
 
     async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: _Context) -> pb.Version:
         upload = await _receive(requests, self._max_artifact_bytes)
         with _own_faults():
-            return wire.version_to_pb(await self._parts.publisher.publish(upload, _actor(context)))
+            return wire.version_to_pb(await self._parts.publisher.publish(upload, self._actor(context)))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: _Context) -> pb.ListModelsResponse:
         if request.tenant:
@@ -86,12 +94,14 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     ) -> pb.DeleteVersionResponse:
         number = _version_number(request.version)
         with _own_faults():
-            await self._parts.publisher.delete_version(request.tenant, request.name, number, _actor(context))
+            await self._parts.publisher.delete_version(
+                request.tenant, request.name, number, self._actor(context)
+            )
         return pb.DeleteVersionResponse()
 
     async def DeleteModel(self, request: pb.DeleteModelRequest, context: _Context) -> pb.DeleteModelResponse:
         with _own_faults():
-            await self._parts.publisher.delete_model(request.tenant, request.name, _actor(context))
+            await self._parts.publisher.delete_model(request.tenant, request.name, self._actor(context))
         return pb.DeleteModelResponse()
 
     async def SetRelease(self, request: pb.SetReleaseRequest, context: _Context) -> pb.Release:
@@ -102,7 +112,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
                 request.name,
                 wanted,
                 request.expected_number,
-                _actor(context),
+                self._actor(context),
                 skip_warming=request.skip_warming,
             )
         return wire.release_to_pb(release)
@@ -132,16 +142,21 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
         wanted = wire.generation_from_pb(request.generation)
         with _own_faults():
-            generation = await self._parts.shards.set(wanted, request.expected_number, _actor(context))
+            generation = await self._parts.shards.set(wanted, request.expected_number, self._actor(context))
         return self._told(generation)
 
     async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
         return self._told(self._parts.shards.get(request.number))
 
     async def ReseedShards(self, request: pb.ReseedShardsRequest, context: _Context) -> pb.Generation:
+        actor = self._actor(context)
         with _own_faults():
-            made = await self._parts.shards.reseed(request.expected_number, request.reason, _actor(context))
+            made = await self._parts.shards.reseed(request.expected_number, request.reason, actor)
         return self._told(made)
+
+    def _actor(self, context: _Context) -> Actor:
+        caller = self._caller(context)
+        return Actor("" if caller is None else str(caller), context.peer())
 
     def _told(self, generation: Generation) -> pb.Generation:
         message = wire.generation_to_pb(generation)
@@ -182,7 +197,9 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         expected = request.expected_revision if request.HasField("expected_revision") else None
         wanted = wire.residency_from_pb(request)
         with _own_faults():
-            made = await self._parts.tenants.set_residency(request.tenant, wanted, expected, _actor(context))
+            made = await self._parts.tenants.set_residency(
+                request.tenant, wanted, expected, self._actor(context)
+            )
         return wire.residency_to_pb(request.tenant, *made)
 
 
@@ -193,11 +210,6 @@ def _own_faults() -> Iterator[None]:
         yield
     except (EtcdUnauthenticated, EtcdPermissionDenied) as error:
         raise InternalError("etcd refuses the version manager") from error
-
-
-def _actor(context: _Context) -> Actor:
-    names = context.auth_context().get("x509_common_name", ())
-    return Actor(b", ".join(names).decode(errors="replace"), context.peer())
 
 
 def _check_model(request: pb.GetModelRequest | pb.ResolveRequest | pb.PublishRequest.Header) -> None:

@@ -32,9 +32,9 @@ class NotWarm(FailedPrecondition):
 
 
 class Warming:
-    """`open_channel` makes a channel to host:port; cells may take `seconds`, 0 for not being asked at all."""
+    """`open_channel` makes a channel to a cell; cells may take `seconds`, 0 for not being asked at all."""
 
-    def __init__(self, mirror: Mirror, open_channel: Callable[[str], Channel], seconds: float) -> None:
+    def __init__(self, mirror: Mirror, open_channel: Callable[[Cell], Channel], seconds: float) -> None:
         self._mirror = mirror
         self._open = open_channel
         self._seconds = seconds

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 
 from croupier.errors import CroupierError
+from croupier.roles import AltNames
 from croupier.settings import ClientTls
 from croupier.transport.addresses import socket_path, split_address
 from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
@@ -27,7 +28,7 @@ from croupier.transport.connection import Connection
 from croupier.transport.limits import Limits
 from croupier.transport.status import RpcError
 from croupier.transport.stream import Stream
-from croupier.transport.tls import PROTOCOL, ClientContext
+from croupier.transport.tls import PROTOCOL, ClientContext, alt_names
 
 _log = logging.getLogger(__name__)
 
@@ -42,13 +43,18 @@ Done = Callable[[ClientCall], None]
 
 
 class Channel:
-    """Calls a server at `target`, host:port or unix:path; made in a running loop, no I/O until first used."""
+    """Calls a server at `target`, host:port or unix:path; made in a running loop, no I/O until first used.
+
+    With `tls`, the server's certificate has the name of the host, and `check_peer` raises a CroupierError for
+    one whose other names are not those of whom is to be called.
+    """
 
     def __init__(
         self,
         target: str,
         *,
         tls: ClientTls | None = None,
+        check_peer: Callable[[AltNames], None] | None = None,
         limits: Limits = Limits(),
         authority: str = "",
         user_agent: str = "croupier",
@@ -57,6 +63,7 @@ class Channel:
         self.target = target
         self.limits = limits
         self._tls = ClientContext(tls) if tls else None
+        self._check_peer = check_peer
         self._authority = authority or ("localhost" if target.startswith("unix:") else target)
         self._user_agent = user_agent
         self._rng = rng or Random()  # noqa: S311 - jitter, keeps no secret
@@ -231,11 +238,21 @@ class Channel:
         if tls is not None and tls.selected_alpn_protocol() != PROTOCOL:
             transport.abort()
             raise ConnectionError("the server does not speak HTTP/2")
+        if tls is not None and self._check_peer is not None:
+            self._check(transport, self._check_peer)
         if connection.is_lost:
             raise ConnectionError("the server closed the connection")
         if self._ticker is None:
             self._ticker = self._loop.call_later(_TICK_SECONDS, self._tick)
         return connection
+
+    def _check(self, transport: asyncio.BaseTransport, check: Callable[[AltNames], None]) -> None:
+        try:
+            check(alt_names(transport))
+        except CroupierError as error:
+            _log.warning("%s is not whom it should be: %s", self.target, error)
+            transport.abort()  # type: ignore[attr-defined]
+            raise
 
     def _new_connection(self) -> _ClientConnection:
         session = ClientSession(

@@ -1,7 +1,8 @@
 """What every grpcio server of Croupier has in common: options, status mapping, health, binding.
 
 Handlers raise `croupier.errors`; the interceptor here turns them into gRPC status once. Requests
-are decoded inside it as well, because grpcio reports an undecodable message as UNKNOWN.
+are decoded inside it as well, because grpcio reports an undecodable message as UNKNOWN, and so that who may
+not ask for what a request is about is refused before its handler.
 """
 
 from __future__ import annotations
@@ -11,18 +12,23 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from croupier.access import Access, Peer, Rule
 from croupier.errors import CroupierError, InternalError, InvalidRequest
+from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
+from croupier.transport.certificate import alt_names
 from croupier.transport.status import DETAILS_KEY, from_error
 
 _log = logging.getLogger(__name__)
+
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -39,13 +45,14 @@ _OPTIONS = [
 class Server:
     """A grpc.aio server with health, reflection and status mapping.
 
-    Register servicers on `grpc_server`, then `await start(...)`; `await stop(grace)` says
-    NOT_SERVING first and lets running calls end.
+    `access` says who may call what, where a certificate is asked for. Register servicers on `grpc_server`,
+    then `await start(...)`; `await stop(grace)` says NOT_SERVING first and lets running calls end.
     """
 
-    def __init__(self, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
+    def __init__(self, *, access: Access | None = None, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         options = [*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)]
-        self.grpc_server = grpc.aio.server(interceptors=[_StatusInterceptor()], options=options)
+        self._callers = _Callers(access)
+        self.grpc_server = grpc.aio.server(interceptors=[_Interceptor(self._callers)], options=options)
         self.health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
 
@@ -56,6 +63,7 @@ class Server:
             InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
         _check_port(listen)
+        self._callers.are_asked = tls is not None and tls.client_ca is not None
         reflection.enable_server_reflection(
             [*services, health.SERVICE_NAME, reflection.SERVICE_NAME], self.grpc_server
         )
@@ -72,6 +80,11 @@ class Server:
         for service in ["", *services]:
             await self.health.set(service, health_pb2.HealthCheckResponse.SERVING)
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+    def caller(self, context: Context) -> Caller | None:
+        """Whose certificate the peer of a call has shown; None where none is asked for."""
+        peer = self._callers.peer(context)
+        return peer if isinstance(peer, Caller) else None
 
     async def stop(self, grace: float = 5.0) -> None:
         await self.health.enter_graceful_shutdown()
@@ -104,7 +117,29 @@ def _check_files(tls: ServerTls) -> None:
         raise InvalidSettings(f"cannot use the TLS files {files}: {error}") from error
 
 
-class _StatusInterceptor(grpc.aio.ServerInterceptor):
+class _Callers:
+    """Who calls, by the certificate of a call's connection; `are_asked` once the server asks for one."""
+
+    def __init__(self, access: Access | None) -> None:
+        self.access = access
+        self.are_asked = False
+
+    def peer(self, context: Context) -> Peer:
+        if self.access is None or not self.are_asked:
+            return None
+        certificate = b"".join(context.auth_context().get("x509_pem_cert", ()))
+        return self.access.peer(alt_names(certificate))
+
+    def rule(self, method: str) -> Rule:
+        return Rule() if self.access is None else self.access.rule(method)
+
+
+class _Interceptor(grpc.aio.ServerInterceptor):
+    """Lets in who may come, decodes, and turns errors into status."""
+
+    def __init__(self, callers: _Callers) -> None:
+        self._callers = callers
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
@@ -113,14 +148,11 @@ class _StatusInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        decode = handler.request_deserializer or bytes
-        requests = _decode_stream if handler.request_streaming else _decode
+        gate = _Gate(self._callers, handler_call_details.method, handler)
         if handler.response_streaming:
-            behavior = handler.unary_stream or handler.stream_stream
-            wrapped = _wrap_stream(behavior, lambda request: requests(request, decode))
+            wrapped = _wrap_stream(handler.unary_stream or handler.stream_stream, gate)
         else:
-            behavior = handler.unary_unary or handler.stream_unary
-            wrapped = _wrap_unary(behavior, lambda request: requests(request, decode))
+            wrapped = _wrap_unary(handler.unary_unary or handler.stream_unary, gate)
         return _METHOD_HANDLERS[handler.request_streaming, handler.response_streaming](
             wrapped, None, handler.response_serializer
         )
@@ -134,32 +166,56 @@ _METHOD_HANDLERS = {
 }
 
 
-def _decode(request: bytes, decode: Callable[[bytes], Any]) -> Any:
-    try:
-        return decode(request)
-    except DecodeError as error:
-        raise InvalidRequest("the request is not a valid protobuf message") from error
+class _Gate:
+    """What a call of one method passes before its handler: may its peer call it, and with this request?"""
 
+    def __init__(self, callers: _Callers, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
+        self._callers = callers
+        self._rule = callers.rule(method)
+        self._is_streaming = handler.request_streaming
+        self._deserialize = handler.request_deserializer or bytes
 
-async def _decode_stream(requests: AsyncIterator[bytes], decode: Callable[[bytes], Any]) -> Any:
-    async for request in requests:
-        yield _decode(request, decode)
+    def take(self, request: Any, context: Context) -> Any:
+        """The request decoded, or the iterator of them. Raises CroupierError."""
+        peer = self._callers.peer(context)
+        if (why := self._rule.refusal(peer)) is not None:
+            raise why
+        if self._is_streaming:
+            return self._decode_all(request, peer)
+        decoded = self._decode(request)
+        self._rule.check_request(peer, decoded)
+        return decoded
 
+    async def _decode_all(self, requests: AsyncIterator[bytes], peer: Peer) -> AsyncIterator[Any]:
+        is_first = True
+        async for request in requests:
+            decoded = self._decode(request)
+            if is_first:
+                is_first = False
+                self._rule.check_request(peer, decoded)
+            yield decoded
 
-def _wrap_unary(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    def _decode(self, request: bytes) -> Any:
         try:
-            return await behavior(decode(request), context)
+            return self._deserialize(request)
+        except DecodeError as error:
+            raise InvalidRequest("the request is not a valid protobuf message") from error
+
+
+def _wrap_unary(behavior: Any, gate: _Gate) -> Any:
+    async def call(request: Any, context: Context) -> Any:
+        try:
+            return await behavior(gate.take(request, context), context)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             await _abort(context, error)
 
     return call
 
 
-def _wrap_stream(behavior: Any, decode: Callable[[Any], Any]) -> Any:
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+def _wrap_stream(behavior: Any, gate: _Gate) -> Any:
+    async def call(request: Any, context: Context) -> Any:
         try:
-            responses = behavior(decode(request), context)
+            responses = behavior(gate.take(request, context), context)
             if inspect.isawaitable(responses):
                 # The health service's Watch writes to the context instead of yielding.
                 await responses
@@ -173,7 +229,7 @@ def _wrap_stream(behavior: Any, decode: Callable[[Any], Any]) -> Any:
     return call
 
 
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
+async def _abort(context: Context, error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, CroupierError) or isinstance(error, InternalError):

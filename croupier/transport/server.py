@@ -23,8 +23,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from random import Random
 from typing import Any, TypeAlias
 
+from croupier.access import Access
 from croupier.errors import InternalError
+from croupier.roles import UnknownCaller
 from croupier.settings import ServerTls
+from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
 from croupier.transport.connection import Connection
 from croupier.transport.context import Context
@@ -34,10 +37,15 @@ from croupier.transport.listener import Listener
 from croupier.transport.reflection import Reflection
 from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
 from croupier.transport.status import from_error
-from croupier.transport.tls import ServerContext
+from croupier.transport.tls import ServerContext, alt_names
 from croupier.transport.wire import Budget
 
 _log = logging.getLogger(__name__)
+
+_UNKNOWN = Counter(
+    "croupier_unknown_callers_total",
+    "Connections whose certificate names no role, or more than one",
+)
 
 _TICK_SECONDS = 1.0
 # Tasks that are started or cancelled before others have their turn.
@@ -55,7 +63,8 @@ StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes], Context], AsyncIterat
 class Server:
     """Register handlers by path ("/package.Service/Method"), then `start`.
 
-    `reuse_port` lets other processes serve the same port. Every connection is closed after
+    `access` says which of them a caller's certificate opens, where `tls` asks for one; it is decided once a
+    connection. `reuse_port` lets other processes serve the same port. Every connection is closed after
     `limits.max_age_seconds`, give or take a tenth that `rng` draws.
     """
 
@@ -64,12 +73,14 @@ class Server:
         *,
         limits: Limits = Limits(),
         tls: ServerTls | None = None,
+        access: Access | None = None,
         reuse_port: bool = False,
         rng: Random | None = None,
     ) -> None:
         self.limits = limits
         self.health = Health()
         self._tls = tls
+        self._access = access if tls is not None and tls.client_ca is not None else None
         self._reuse_port = reuse_port
         self._rng = rng or Random()  # noqa: S311 - spreads load, keeps no secret
         self._routes: dict[bytes, Route] = {}
@@ -182,6 +193,20 @@ class Server:
     def new_session(self) -> ServerSession:
         return ServerSession(self.limits, time.monotonic(), self._routes, self._budget)
 
+    def routes_for(self, transport: asyncio.BaseTransport) -> dict[bytes, Route]:
+        """The routes as the peer has them: what it may not call refuses it."""
+        if self._access is None:
+            return self._routes
+        peer = self._access.peer(alt_names(transport))
+        if isinstance(peer, UnknownCaller):
+            _UNKNOWN.inc()
+            _log.info("a caller is let into open methods only: %s", peer)
+        routes = {}
+        for path, route in self._routes.items():
+            why = self._access.rule(route.path).refusal(peer)
+            routes[path] = route if why is None else Route(route.path, streaming=True, refusal=why)
+        return routes
+
     def serve_batch(self, calls: list[ServerCall]) -> None:
         assert self._batch is not None
         try:
@@ -226,6 +251,7 @@ class _ServerConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._most_age = self._server.opened(self)
+        self.session.routes = self._server.routes_for(transport)
         super().connection_made(transport)
 
     def deliver(self) -> None:

@@ -9,6 +9,7 @@ cdef class Route:
     cdef readonly bint is_batch
     cdef readonly bint is_streaming
     cdef readonly object handler
+    cdef readonly object refusal
 
 
 cdef class ServerCall(Call):
@@ -29,7 +30,7 @@ cdef class ServerCall(Call):
 
 
 cdef class ServerSession(Session):
-    cdef readonly dict routes
+    cdef public dict routes
     cdef list batch
     cdef bytes last_path
     cdef Route last_route

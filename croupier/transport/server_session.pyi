@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from croupier.errors import CroupierError
 from croupier.transport.call import Call
 from croupier.transport.limits import Limits
 from croupier.transport.session import Session
@@ -16,8 +17,15 @@ class Route:
     is_batch: bool
     is_streaming: bool
     handler: Any
+    refusal: CroupierError | None
     def __init__(
-        self, path: str, handler: Any = None, *, batch: bool = False, streaming: bool = False
+        self,
+        path: str,
+        handler: Any = None,
+        *,
+        batch: bool = False,
+        streaming: bool = False,
+        refusal: CroupierError | None = None,
     ) -> None: ...
 
 class ServerCall(Call):

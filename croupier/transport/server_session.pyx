@@ -63,10 +63,10 @@ for _unit, _seconds in {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1
 
 
 cdef class Route:
-    """What serves a path: `handler` is for the session's owner."""
+    """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody."""
 
-    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False):
-        self.path, self.handler = path, handler
+    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None):
+        self.path, self.handler, self.refusal = path, handler, refusal
         self.is_batch, self.is_streaming = batch, streaming
 
 
@@ -215,7 +215,8 @@ cdef Py_ssize_t _read_body(
 
 
 cdef class ServerSession(Session):
-    """`routes` maps paths, as bytes, to their `Route`; it may be shared by many sessions."""
+    """`routes` maps paths, as bytes, to their `Route`; it may be shared by many sessions, and is set anew
+    before the first byte when it is known who the peer is."""
 
     def __init__(self, limits, double now, dict routes, Budget budget=None):
         self.routes, self.batch = routes, []
@@ -341,6 +342,10 @@ cdef class ServerSession(Session):
             return 0
         if it.seen != (_POST | _CONTENT_TYPE | _TE) or it.route is None or it.encoding == "":
             self._refuse_form(it)
+            return 0
+        if it.route.refusal is not None:
+            # Before a byte of its message is taken.
+            self._refuse(it, it.route.refusal)
             return 0
         it.is_streaming = it.route.is_streaming
         if it.is_streaming:

@@ -15,12 +15,15 @@ allows ephemeral key exchange with an AEAD cipher only.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from croupier.roles import AltNames
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.telemetry.metrics import Counter
 
@@ -112,6 +115,20 @@ class ClientContext(_Context):
         if self._tls.certificate is not None:
             _load_pair(context, self._tls.certificate, self._tls.key)
         return context
+
+
+def alt_names(transport: asyncio.BaseTransport) -> AltNames:
+    """The names in the certificate that the peer has shown and TLS has verified; none without one."""
+    tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
+    try:
+        names: Any = (tls.getpeercert() or {}).get("subjectAltName", ())
+    except (ValueError, OSError):
+        # One that is no text, for example.
+        return AltNames()
+    return AltNames(
+        tuple(name for kind, name in names if kind == "URI"),
+        tuple(name for kind, name in names if kind == "DNS"),
+    )
 
 
 def _for_http2(protocol: int) -> ssl.SSLContext:

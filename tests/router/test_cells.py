@@ -46,9 +46,13 @@ async def cell() -> AsyncIterator[FakeCell]:
     await cell.kill()
 
 
+def to_address(cell: str, address: str) -> Channel:
+    return Channel(address)
+
+
 @pytest.fixture
 async def cells(cell: FakeCell) -> AsyncIterator[Cells]:
-    cells = Cells(Channel, grace=5.0)
+    cells = Cells(to_address, grace=5.0)
     cells.update(known(cell))
     yield cells
     await cells.close()
@@ -109,7 +113,7 @@ async def test_a_foreign_failure_is_internal_and_never_unknown(cell: FakeCell, c
 
 
 async def test_an_answer_that_is_too_large_says_nothing_of_the_cell(cell: FakeCell) -> None:
-    cells = Cells(lambda address: Channel(address, limits=Limits(max_message_bytes=32)))
+    cells = Cells(lambda cell, address: Channel(address, limits=Limits(max_message_bytes=32)))
     cells.update(known(cell))
     for _ in range(2):
         with pytest.raises(TooLarge):
@@ -153,7 +157,7 @@ async def test_a_call_that_is_in_the_air_when_the_connection_breaks_is_lost() ->
 
     async with await asyncio.start_server(die, "127.0.0.1", 0) as server:
         address = "{}:{}".format(*server.sockets[0].getsockname())
-        cells = Cells(Channel)
+        cells = Cells(to_address)
         cells.update({"a": KnownCell(Cell("a", "zone-0", address))})
         with pytest.raises(CellLost):
             await ask(cells)
@@ -201,7 +205,7 @@ async def test_a_new_address_is_a_new_channel_and_running_calls_end_in_peace(
 
 
 async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_up(cell: FakeCell) -> None:
-    cells = Cells(Channel, grace=0.01)
+    cells = Cells(to_address, grace=0.01)
     cells.update(known(cell))
     cell.before = hang
     asking = asyncio.create_task(ask(cells))
@@ -215,7 +219,7 @@ async def test_a_channel_that_is_closed_under_a_call_is_not_the_caller_hanging_u
 async def test_closing_closes_every_channel(cell: FakeCell) -> None:
     opened: list[Channel] = []
 
-    def remember(address: str) -> Channel:
+    def remember(cell: str, address: str) -> Channel:
         opened.append(Channel(address))
         return opened[-1]
 

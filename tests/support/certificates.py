@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,17 +37,32 @@ class Authority:
         self.certificate = folder / f"{name}.pem"
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> Pair:
-        """A certificate for `name` that also serves localhost, 127.0.0.1 and ::1."""
+    def issue(
+        self,
+        name: str,
+        *,
+        uris: Iterable[str] = (),
+        dns: Iterable[str] = (),
+        emails: Iterable[str] = (),
+        starts: int = -1,
+        ends: int = 24,
+    ) -> Pair:
+        """A certificate for `name` that also serves localhost, 127.0.0.1 and ::1, and has the names given.
+
+        It is valid from `starts` to `ends`, in hours from now.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        hosts = [
+        names = [
             x509.DNSName("localhost"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             x509.IPAddress(ipaddress.ip_address("::1")),
+            *map(x509.UniformResourceIdentifier, uris),
+            *map(x509.DNSName, dns),
+            *map(x509.RFC822Name, emails),
         ]
         signed = (
-            _builder(_name(name), self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+            _builder(_name(name), self._name, key.public_key(), starts, ends)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
@@ -66,7 +82,7 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, starts: int = -1, ends: int = 24
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -75,6 +91,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(hours=starts))
+        .not_valid_after(now + datetime.timedelta(hours=ends))
     )

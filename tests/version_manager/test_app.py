@@ -97,9 +97,9 @@ async def test_two_prefixes_in_one_etcd_are_two_deployments(fleet):
     assert [key.rpartition("/")[0] for key in keys] == ["staging-audit", "staging/models/acme/fraud/versions"]
 
 
-async def test_the_audit_has_the_name_in_the_callers_certificate(tmp_path):
+async def test_the_audit_has_the_role_in_the_callers_certificate(tmp_path):
     authority = Authority(tmp_path)
-    server, caller = authority.issue("manager"), authority.issue("ci")
+    server, caller = authority.issue("manager"), authority.issue("cn", uris=["croupier://publisher/ci"])
     tls = {
         "tls_certificate": server.certificate,
         "tls_key": server.key,
@@ -110,7 +110,7 @@ async def test_the_audit_has_the_name_in_the_callers_certificate(tmp_path):
         async with VersionManagerClient(fleet.address, shown) as client:
             await client.publish("acme", "churn", artifact())
         (entry,) = await fleet.audit()
-        assert json.loads(entry)["who"] == "ci"
+        assert json.loads(entry)["who"] == "publisher/ci"
 
 
 @pytest.mark.system

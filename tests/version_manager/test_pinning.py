@@ -84,7 +84,7 @@ class World:
             (dealt_to("a"),),
             {},
         )
-        self.pinning = Pinning(self, KEYS, Channel, lambda: self.now)
+        self.pinning = Pinning(self, KEYS, lambda cell: Channel(cell.address), lambda: self.now)
 
     def mod_revision(self, key):
         return self.revisions.get(key, 0)

@@ -80,7 +80,7 @@ def registered(cell, state=CellState.ACTIVE):
 
 
 def warming(mirror, seconds=5.0):
-    return Warming(mirror, Channel, seconds)
+    return Warming(mirror, lambda cell: Channel(cell.address), seconds)
 
 
 async def test_every_cell_of_the_hand_and_no_other_is_asked():
