@@ -219,6 +219,7 @@ class Stack:
             *("--listen", f"127.0.0.1:{self.manager_port or _free_port()}"),
             *("--etcd", self.process("etcd").address),
             *("--store", self.store_url),
+            *("--snapshot", str(self.folder / "version-manager.snapshot")),
         ]
 
     def _cell_argv(self, number: int) -> list[str]:

@@ -1,17 +1,13 @@
 """The view on disk, so that a router can start while the version manager is gone.
 
-    "croupier-router-snapshot 1\\n" │ SHA-256 of the body, 32 bytes │ body
-    body: watch events that build the view, each behind its length (4 bytes, little-endian)
-
-There is always a whole file (`croupier/files.py`), which only its owner reads. One that is
-damaged, or of another format, is refused, counted and ignored: the router then waits for
-the version manager like a new one.
+A sealed file (`croupier/sealed.py`) of watch events that build the view, each behind its length (4 bytes,
+little-endian). There is always a whole file, which only its owner reads. One that is damaged, or of another
+format, is refused, counted and ignored: the router then waits for the version manager like a new one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import struct
 from collections.abc import Callable, Iterator
@@ -19,8 +15,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from croupier.errors import DataLoss, InternalError
-from croupier.files import read_regular, writing_whole
+from croupier.errors import InternalError
+from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of, view_of
@@ -32,14 +28,9 @@ _BAD = Counter("croupier_router_bad_snapshots_total", "Snapshot files that were 
 _FAILED = Counter("croupier_router_snapshot_failures_total", "Snapshots that could not be written")
 
 _MAGIC = b"croupier-router-snapshot 1\n"
-_DIGEST_BYTES = 32
 _LENGTH = struct.Struct("<I")
 # Writing takes at most this share of the time, however large the catalog is.
 _WRITING_SHARE = 0.1
-
-
-class CorruptSnapshot(DataLoss):
-    """A snapshot file that is not what was written. The operator's: look at the disk."""
 
 
 def write(path: Path, view: View) -> None:
@@ -48,37 +39,22 @@ def write(path: Path, view: View) -> None:
     Raises:
         OSError: the disk would not take it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
-    with writing_whole(path, is_durable=True) as file:
-        file.write(_MAGIC + bytes(_DIGEST_BYTES))
-        for event in events_of(view):
-            encoded = event.SerializeToString()
-            record = _LENGTH.pack(len(encoded)) + encoded
-            digest.update(record)
-            file.write(record)
-        file.seek(len(_MAGIC))
-        file.write(digest.digest())
+    encoded = (event.SerializeToString() for event in events_of(view))
+    write_sealed(path, _MAGIC, (_LENGTH.pack(len(event)) + event for event in encoded))
 
 
 def read(path: Path) -> View:
     """The view at `path`.
 
     Raises:
-        CorruptSnapshot: the file is damaged, or not a snapshot.
+        CorruptFile: the file is damaged, or not a snapshot.
         OSError: there is none, or it cannot be read.
     """
-    data = memoryview(read_regular(path))
-    start = len(_MAGIC) + _DIGEST_BYTES
-    if data[: len(_MAGIC)] != _MAGIC:
-        raise CorruptSnapshot(f"{path} is not a snapshot of this format")
-    body = data[start:]
-    if hashlib.sha256(body).digest() != data[len(_MAGIC) : start]:
-        raise CorruptSnapshot(f"{path} does not match its checksum")
+    body = read_sealed(path, _MAGIC)
     try:
         return view_of(_events(body))
     except (DecodeError, struct.error, InternalError) as error:
-        raise CorruptSnapshot(f"{path} does not hold a view") from error
+        raise CorruptFile(f"{path} does not hold a view") from error
 
 
 def read_if_good(path: Path) -> View | None:
@@ -87,7 +63,7 @@ def read_if_good(path: Path) -> View | None:
         return read(path)
     except FileNotFoundError:
         return None
-    except (CorruptSnapshot, OSError) as error:
+    except (CorruptFile, OSError) as error:
         _BAD.inc()
         _log.error("the snapshot is ignored: %s", error)
         return None

@@ -27,6 +27,7 @@ from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
 from croupier.transport.grpcio_server import Server
 from protos.versions.v1 import versions_pb2_grpc
+from version_manager import snapshot
 from version_manager.announcements import Announcements
 from version_manager.audit import Audit
 from version_manager.feed import Feed
@@ -58,6 +59,10 @@ class ManagerSettings(ServerSettings, PeerSettings):
     etcd_password_file: Path | None = option(None, "file with the password of that user")
     prefix: str = option("croupier/", "what every key in etcd begins with")
     store: str = option("", "object store of artifacts: file:///folder or s3://bucket/prefix?endpoint=...")
+    snapshot: Path | None = option(
+        None,
+        "file that keeps what was good, over restarts; without it $CROUPIER_HOME/version-manager.snapshot",
+    )
     lease_seconds: float = option(10.0, "after how many silent seconds a cell is taken for gone")
     history: int = option(20_000, "changed things kept for routers that come back")
     max_artifact_bytes: int = option(DEFAULT_MAX_ARTIFACT_BYTES, "largest artifact that is taken")
@@ -81,6 +86,10 @@ class ManagerSettings(ServerSettings, PeerSettings):
     @property
     def store_url(self) -> str:
         return self.store or f"file://{settings.home() / 'objects'}"
+
+    @property
+    def snapshot_path(self) -> Path:
+        return self.snapshot or settings.home() / "version-manager.snapshot"
 
     def check(self) -> None:
         """Raises InvalidSettings, saying which setting is wrong."""
@@ -131,8 +140,7 @@ class VersionManager:
         self._stack.push_async_callback(registry.close)
         await self._stack.enter_async_context(etcd)
         mirror = Mirror(etcd, keys, history=told.history)
-        self._spawn(mirror.run(), "mirror")
-        if not await self._loaded(mirror):
+        if not await self._follow(mirror, keys):
             return False
         announcements = Announcements(mirror)
         self._spawn(announcements.keep(etcd, keys, told.lease_seconds), "announcements")
@@ -175,6 +183,20 @@ class VersionManager:
             await asyncio.wait([task])
 
         self._stack.push_async_callback(end)
+
+    async def _follow(self, mirror: Mirror, keys: Keys) -> bool:
+        """Have `mirror` follow etcd from where the last run was; returns whether there is a map."""
+        path = self._told.snapshot_path
+        known = await asyncio.to_thread(snapshot.read_if_good, path, keys.prefix)
+        if known is not None:
+            mirror.restore(known)
+        self._spawn(mirror.run(), "mirror")
+        if not await self._loaded(mirror):
+            return False
+        if mirror.has_forgotten:
+            snapshot.set_aside(path)
+        self._spawn(snapshot.keep(path, mirror.snapshot, mirror.next_move), "snapshot")
+        return True
 
     async def _loaded(self, mirror: Mirror) -> bool:
         waits = [asyncio.create_task(wait) for wait in (mirror.loaded(), self._life.stopped())]

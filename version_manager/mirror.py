@@ -8,13 +8,17 @@
 Readers take `map` and hold on to it: it never changes under them. While frozen, nothing moves,
 cells included, and mutations are refused (`check_writable`), since nobody could see what they did.
 
-A catalog's name is its etcd cluster, with a count of the times that its revisions went back while
-this manager looked on: revisions of different names must not be compared.
+With a snapshot of an earlier run (`restore`), the first listing is judged as any later one: what is
+garbage or gone by then has its last good value. A snapshot of another cluster is not believed.
+
+A catalog's name is its etcd cluster; after its revisions went back, with a mark of where, so that managers
+that saw the same have the same name. Revisions of different names must not be compared.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter as Tally
 from collections.abc import Sequence
@@ -29,6 +33,7 @@ from version_manager.image import Image, Map
 from version_manager.keys import Keys
 from version_manager.records import Spent
 from version_manager.shard_image import Problem
+from version_manager.snapshot import Snapshot, last_good
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +75,9 @@ class Mirror:
         # The cluster that the map comes from, and the one that the last listing came from.
         self._cluster_id = 0
         self._listed_cluster_id = 0
-        self._rewinds = 0
+        # Restored from a snapshot, which the first listing is to be judged by.
+        self._is_restored = False
+        self.has_forgotten = False
         # Suspicious, and so waiting; the map is frozen while there is one.
         self._held: Batch | None = None
         self._moved = asyncio.Event()
@@ -125,6 +132,26 @@ class Mirror:
             return False
         return True
 
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin with what an earlier run knew."""
+        self._cluster_id = snapshot.cluster_id
+        self._image.begin(snapshot.catalog)
+        _, problems = self._image.apply(snapshot.pairs, (), snapshot.revision)
+        self._is_restored = True
+        self._report(problems)
+
+    def snapshot(self) -> Snapshot:
+        """What the next run has to know."""
+        catalog = self.map.catalog
+        pairs = last_good(self._image, self._keys)
+        return Snapshot(self._keys.prefix, self._cluster_id, catalog.name, catalog.revision, pairs)
+
+    def _forget(self) -> None:
+        _log.error("the snapshot is not believed: etcd is another cluster than the one that it is of")
+        self._image = Image(self._keys)
+        self._is_restored = False
+        self.has_forgotten = True
+
     async def run(self) -> None:
         """Follow etcd until cancelled."""
         async with aclosing(self._etcd.follow(self._keys.prefix)) as events:
@@ -134,14 +161,16 @@ class Mirror:
     def take(self, event: Listed | Changed) -> None:
         """Take what etcd reports, or hold it."""
         batch = self._list(event) if isinstance(event, Listed) else self._change(event)
-        if self.is_loaded and batch.is_suspicious():
+        if self._knows and batch.is_suspicious():
             self._hold(batch)
         else:
             self._release(batch, event.revision)
 
     def _list(self, event: Listed) -> Batch:
         self._listed_cluster_id = event.cluster_id
-        rewound = self.is_loaded and (
+        if self._is_restored and not self.is_loaded and event.cluster_id != self._cluster_id:
+            self._forget()
+        rewound = self._knows and (
             event.cluster_id != self._cluster_id or event.revision < self.map.catalog.revision
         )
         was_strict = self._held is not None and self._held.is_strict
@@ -163,6 +192,9 @@ class Mirror:
             _log.error("FROZEN: %s; the map stands until the content is back", batch.describe())
         self._held = batch
         _FROZEN.set(1)
+        if not self.is_loaded:
+            self._history = History(self.map.catalog.revision, self._history_limit)
+            self._move()
 
     def _release(self, batch: Batch, revision: int) -> None:
         if self._held is not None:
@@ -170,7 +202,7 @@ class Mirror:
         self._held = None
         _FROZEN.set(0)
         is_fresh = batch.is_strict or not self.is_loaded
-        if is_fresh:
+        if batch.is_strict or not self._knows:
             self._rename(is_rewound=batch.is_strict)
         change, problems = self._image.apply(batch.puts.values(), batch.deletes, revision)
         if is_fresh:
@@ -178,15 +210,25 @@ class Mirror:
         else:
             self._history.append(change)
         self._report(problems)
+        self._move()
+
+    def _move(self) -> None:
         self.is_loaded = True
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
+    @property
+    def _knows(self) -> bool:
+        """Whether there is something to judge etcd by."""
+        return self.is_loaded or self._is_restored
+
     def _rename(self, *, is_rewound: bool) -> None:
         self._cluster_id = self._listed_cluster_id
-        self._rewinds += is_rewound
         name = f"{self._cluster_id:016x}"
-        self._image.begin(f"{name}.{self._rewinds}" if self._rewinds else name)
+        if is_rewound:
+            left = f"{self.map.catalog.name}@{self.map.catalog.revision}"
+            name = f"{name}.{hashlib.sha256(left.encode()).hexdigest()[:16]}"
+        self._image.begin(name)
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems[:_LOGGED_PROBLEMS]:

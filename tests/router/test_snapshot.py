@@ -8,6 +8,7 @@ import pytest
 from support.fakes import eventually, generation, metric, model, no_change, snapshot_path, view
 from support.irregular import KINDS, put
 
+from croupier.sealed import CorruptFile, write_sealed
 from router import snapshot
 from router.feeds import Feed
 from router.view import View
@@ -76,7 +77,7 @@ def test_a_damaged_file_is_refused_and_counted(path: Path, damage: str) -> None:
         data += b"\0"
     path.write_bytes(data)
     before = metric(BAD)
-    with pytest.raises(snapshot.CorruptSnapshot):
+    with pytest.raises(CorruptFile):
         snapshot.read(path)
     assert snapshot.read_if_good(path) is None
     assert metric(BAD) == before + 1
@@ -87,9 +88,8 @@ def test_a_rightly_signed_file_without_a_view_is_refused(path: Path) -> None:
     whole = path.read_bytes()
     start = len(snapshot._MAGIC) + 32
     for body in (b"", b"\x05", b"\x02\0\0\0\xff\xff", whole[start : start + 4 + whole[start]]):
-        digest = snapshot.hashlib.sha256(body).digest()
-        path.write_bytes(snapshot._MAGIC + digest + body)
-        with pytest.raises(snapshot.CorruptSnapshot):
+        write_sealed(path, snapshot._MAGIC, [body])
+        with pytest.raises(CorruptFile):
             snapshot.read(path)
 
 

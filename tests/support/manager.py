@@ -99,12 +99,17 @@ class Fleet:
     def address(self) -> str:
         return self._running[0][0].address
 
+    def snapshot(self, index: int = 0) -> Path:
+        """Where the manager that is started with `index` others running keeps what was good."""
+        return self.folder / f"manager-{index}.snapshot"
+
     async def start_manager(self) -> VersionManagerClient:
         told = ManagerSettings(
             listen="127.0.0.1:0",
             metrics_listen="",
             etcd=(self.etcd.endpoint,),
             store=f"file://{self.folder / 'objects'}",
+            snapshot=self.snapshot(len(self._running)),
             **{"grace_seconds": 0.1, **self._told},
         )
         life = Lifecycle()

@@ -30,6 +30,7 @@ def test_the_defaults_are_the_local_stack(monkeypatch, tmp_path):
     assert settings.etcd_config.endpoints == ("127.0.0.1:2379",)
     assert settings.prefix == "croupier/"
     assert settings.store_url == f"file://{tmp_path}/objects"
+    assert settings.snapshot_path == tmp_path / "version-manager.snapshot"
 
 
 def test_etcd_is_told_by_flags(tmp_path):
@@ -119,7 +120,7 @@ async def test_the_process_says_that_it_serves_and_ends_when_told(tmp_path):
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "version_manager.app"),
             *("--listen", "127.0.0.1:0", "--etcd", etcd.endpoint),
-            *("--store", f"file://{tmp_path}/objects"),
+            *("--store", f"file://{tmp_path}/objects", "--snapshot", str(tmp_path / "snapshot")),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

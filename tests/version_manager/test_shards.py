@@ -112,6 +112,7 @@ async def test_nobody_is_dealt_anew_because_the_pointer_was_lost(fleet, client):
     await client.set_generation(generation("a"), 0)
     await fleet.stop_manager()
     await fleet.raw.delete(KEYS.active)
+    fleet.snapshot().unlink()
     client = await fleet.start_manager()
     for refused in (client.get_generation(), client.set_generation(generation("b", seed=8), 0)):
         with pytest.raises(FailedPrecondition) as damaged:
@@ -124,6 +125,7 @@ async def test_a_first_generation_has_the_seed_that_the_deployment_had(fleet, cl
     await fleet.stop_manager()
     await fleet.raw.delete(KEYS.active)
     await fleet.raw.delete(KEYS.generation(1))
+    fleet.snapshot().unlink()
     client = await fleet.start_manager()
     assert (await client.set_generation(generation("b", seed=8), 0)).seed == SEED
 
