@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.names import MAX_VERSION
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.session import ask_manager
@@ -34,7 +37,8 @@ def set_release(
     split: Annotated[
         list[str],
         typer.Option(
-            metavar="VERSION=SHARE", help="A version's traffic: basis points (9000) or 90%; repeat it."
+            metavar="VERSION=SHARE",
+            help="A version's traffic: 90% or basis points (9000); repeat it until all traffic is given.",
         ),
     ] = [],  # noqa: B006 - typer copies defaults, and needs them here
     label: Annotated[
@@ -55,7 +59,7 @@ def set_release(
         raise typer.BadParameter("give one version for all traffic, or --split for each, not both")
     if not (version or split or label or unlabel):
         raise typer.BadParameter("give a version, --split, --label or --unlabel")
-    splits = [pb.Split(version=version, basis_points=WHOLE)] if version else [_split(text) for text in split]
+    splits = [pb.Split(version=version, basis_points=WHOLE)] if version else parse_splits(split)
     labels = dict(_label(text) for text in label)
 
     async def change(manager: VersionManagerClient) -> pb.Release:
@@ -88,13 +92,34 @@ def _request(
     )
 
 
+def parse_splits(texts: Sequence[str]) -> list[pb.Split]:
+    """The splits of `--split 1=90% --split 2=1000`. BadParameter if they do not add up to all traffic."""
+    splits = [_split(text) for text in texts]
+    numbers = [split.version for split in splits]
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    if twice:
+        raise typer.BadParameter(f"version {twice[0]} has more than one --split")
+    given = sum(split.basis_points for split in splits)
+    if splits and given != WHOLE:
+        raise typer.BadParameter(
+            f"the splits add up to {output.share(given).text}, not 100 % "
+            f"({given:,} of {WHOLE:,} basis points)"
+        )
+    return splits
+
+
 def _split(text: str) -> pb.Split:
     version, _, amount = text.partition("=")
     try:
-        points = round(float(amount[:-1]) * 100) if amount.endswith("%") else int(amount)
-        return pb.Split(version=int(version), basis_points=points)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not VERSION=SHARE, like 1=9000 or 1=90%") from None
+        points = Decimal(amount.removesuffix("%")) * (100 if amount.endswith("%") else 1)
+        number, is_share = int(version), 0 < points <= WHOLE
+    except (ArithmeticError, ValueError):
+        raise typer.BadParameter(f"{text!r} is not VERSION=SHARE, like 1=90% or 1=9000") from None
+    if not (0 < number <= MAX_VERSION and is_share):
+        raise typer.BadParameter(f"{text!r}: a version is at least 1, its share above 0 % and at most 100 %")
+    if points != int(points):
+        raise typer.BadParameter(f"{text!r}: traffic is split in steps of 0.01 %")
+    return pb.Split(version=number, basis_points=int(points))
 
 
 def _label(text: str) -> tuple[str, int]:

@@ -65,13 +65,55 @@ def test_a_label_that_is_not_there(run, churn):
 
 
 @pytest.mark.parametrize(
+    ("shares", "problem"),
+    [
+        (["1=90%"], "add up to 90 %, not 100 % (9,000 of 10,000 basis points)"),
+        (["1=90%", "2=100"], "add up to 91 %"),
+        (["1=9000", "2=20%"], "add up to 110 %"),
+        (["1=50%", "1=50%"], "version 1 has more than one --split"),
+        (["1=33.333%", "2=66.667%"], "'1=33.333%': traffic is split in steps of 0.01 %"),
+        (["1=0.5"], "steps of 0.01 %"),
+        (["1=-5"], "'1=-5': a version is at least 1, its share above 0 %"),
+        (["1=0%", "2=100%"], "its share above 0 %"),
+        (["1=100.5%"], "at most 100 %"),
+        (["1=Infinity%"], "at most 100 %"),
+        (["1=nan%"], "is not VERSION=SHARE, like 1=90%"),
+        (["0=100%"], "a version is at least 1"),
+        ([f"{2**64}=100%"], "a version is at least 1"),
+        (["1"], "is not VERSION=SHARE"),
+        (["1=%"], "is not VERSION=SHARE"),
+        (["1=90 percent"], "is not VERSION=SHARE"),
+    ],
+)
+def test_splits_that_are_none(run, churn, manager, shares, problem):
+    words = [word for share in shares for word in ("--split", share)]
+    said = " ".join(run("release", "set", "acme", "churn", *words, code=2).err.split())
+    assert problem in said
+    assert manager.releases == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "points"),
+    [
+        (["1=90%", "2=10%"], {1: 9000, 2: 1000}),
+        (["1=9000", "2=10%"], {1: 9000, 2: 1000}),
+        (["1=99.99%", "2=1"], {1: 9999, 2: 1}),
+        (["1=0.29%", "2=99.71%"], {1: 29, 2: 9971}),
+        (["2=1e2%"], {2: 10_000}),
+    ],
+)
+def test_percent_and_basis_points(run, churn, shares, points):
+    run("release", "set", "acme", "churn", *[word for share in shares for word in ("--split", share)])
+    assert splits(churn) == points
+
+
+@pytest.mark.parametrize(
     "words",
     [
         [],
         ["2", "--split", "1=5000"],
         ["--split", "1"],
         ["--split", "one=50%"],
-        ["--split", "1=-5"],
         ["--label", "stable"],
         ["--label", "=1"],
         ["--label", "stable=first"],
