@@ -21,11 +21,12 @@ def hand(tenant: Tenant) -> None:
     """Show the cells that a tenant was dealt, and the chance that another one shares them."""
     check_name(tenant, "tenant")
 
-    async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell]]:
+    async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell], bool]:
         generation = generation_from_pb(await manager.get_generation())
-        return generation, await manager.list_cells()
+        models = await manager.list_models(pb.ListModelsRequest(tenant=tenant, page_size=1))
+        return generation, await manager.list_cells(), bool(models.models)
 
-    generation, registered = ask_manager(ask)
+    generation, registered, is_known = ask_manager(ask)
     dealt = Dealer(generation).explain(tenant)
     cells = {cell.id: cell for cell in registered}
     shared = overlap_of(generation, dealt)
@@ -38,6 +39,7 @@ def hand(tenant: Tenant) -> None:
         output.emit(
             {
                 "tenant": tenant,
+                "has_models": is_known,
                 "generation": generation.number,
                 "size_rule": dealt.size_rule,
                 "dealt_as": dealt.dealt_as,
@@ -46,7 +48,12 @@ def hand(tenant: Tenant) -> None:
             }
         )
         return
-    output.say(f"generation {generation.number} deals {tenant} {rule(dealt)}")
+    if not is_known:
+        output.note(
+            f"there is no tenant {tenant}: none has a model here. This is the hand that it would be dealt:"
+        )
+    verb = "deals" if is_known else "would deal"
+    output.say(f"generation {generation.number} {verb} {tenant} {rule(dealt)}")
     output.table(columns, rows, empty="the hand is empty: every cell is draining or excluded")
     output.say(blast_radius(generation, dealt))
 

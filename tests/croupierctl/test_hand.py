@@ -4,6 +4,7 @@ from fractions import Fraction
 import pytest
 
 from croupierctl.hand import blast_radius, overlap_of
+from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Override, Seat
 from sharding.overlap import shared_with
@@ -18,6 +19,7 @@ def generation(zones=4, each=16, size=4, **overrides):
 def test_the_hand_is_the_dealers(fleet, run, ask):
     run("shards", "set", "--from-cells", "--hand-size", 3)
     fleet.cells[0].state = "draining"
+    fleet.models["acme", "churn"] = pb.Model(tenant="acme", name="churn")
     printed = ask("hand", "acme")
     cells = [cell["cell"] for cell in printed["cells"]]
     assert len({cell["zone"] for cell in printed["cells"]}) == 3
@@ -27,6 +29,19 @@ def test_the_hand_is_the_dealers(fleet, run, ask):
     shown = run("hand", "acme").out
     assert all(cell in shown for cell in cells)
     assert "generation 1 deals acme 3 cells (the generation's hand size)" in shown
+
+
+def test_a_tenant_without_models_is_not_there(fleet, run, ask):
+    run("shards", "set", "--from-cells", "--hand-size", 3)
+    fleet.models["acme", "churn"] = pb.Model(tenant="acme", name="churn")
+    assert ask("hand", "acme")["has_models"] is True
+    assert run("hand", "acme").err == ""
+    nosuch = ask("hand", "nosuch")
+    assert nosuch["has_models"] is False
+    assert len(nosuch["cells"]) == 3
+    said = run("hand", "nosuch")
+    assert "there is no tenant nosuch" in said.err
+    assert "generation 1 would deal nosuch 3 cells" in said.out
 
 
 def test_a_cell_that_is_gone_is_still_in_the_hand(fleet, run, ask):
