@@ -51,7 +51,9 @@ def ls(
     models, more = ask_manager(ask)
     rows = [_row(model) for model in models]
     output.table(
-        ("tenant", "model", "versions", "latest", "release", "traffic", "labels"), rows, empty="no models"
+        ("tenant", "model", "versions", "latest", "release", "traffic", "labels", "artifacts"),
+        rows,
+        empty="no models",
     )
     if more:
         output.note(f"there are more than {limit}: --limit 0 lists all")
@@ -60,6 +62,8 @@ def ls(
 def _row(model: pb.Model) -> tuple[object, ...]:
     traffic = [(split.version, split.basis_points) for split in model.release.splits]
     labels = dict(model.release.labels)
+    artifacts = {version.number: version.artifact for version in model.versions}
+    served = [output.digest(artifacts[number]).text for number, _ in traffic if number in artifacts]
     return (
         model.tenant,
         model.name,
@@ -71,6 +75,9 @@ def _row(model: pb.Model) -> tuple[object, ...]:
             ", ".join(f"{number}: {output.share(points).text}" for number, points in traffic),
         ),
         output.Shown(labels, ", ".join(f"{name}: {number}" for name, number in sorted(labels.items()))),
+        output.Shown(
+            [{"version": n, "artifact": found} for n, found in artifacts.items()], ", ".join(served)
+        ),
     )
 
 

@@ -50,7 +50,8 @@ def residency(
     output.record(
         {
             "tenant": tenant,
-            "floor": output.size(found.floor_bytes),
+            # In the unit that --floor takes, so that what is read can be said.
+            "floor": output.Shown(found.floor_bytes, f"{found.floor_bytes / _MIB:.12g} MiB"),
             "pinned": output.listing(found.pinned),
             "revision": found.revision,
         }

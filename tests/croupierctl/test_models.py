@@ -14,6 +14,17 @@ def test_models_are_listed(run, ask, packed):
     assert "1: 100 %" in run("models", "ls").out
 
 
+def test_a_list_has_the_digests_of_all_versions(run, ask, manager, other, packed):
+    run("models", "publish", "acme", "churn", other, packed)
+    run("release", "set", "acme", "churn", 2)
+    digests = [version.artifact.hex() for version in manager.models["acme", "churn"].versions]
+    (row,) = ask("models", "ls")
+    assert row["artifacts"] == [{"version": n, "artifact": found} for n, found in enumerate(digests, 1)]
+    shown = run("models", "ls").out
+    assert digests[1][:12] in shown
+    assert digests[0][:12] not in shown
+
+
 def test_long_lists_are_paged_and_cut(manager, run, ask, packed):
     for number in range(5):
         run("models", "publish", "acme", f"m{number}", packed)

@@ -23,11 +23,13 @@ def test_what_is_not_mentioned_stays(ask, manager):
     assert manager.residencies == {"acme": made}
 
 
-def test_people_read_units(run, manager):
-    manager.residencies["acme"] = pb.Residency(floor_bytes=2_500_000, pinned=["a", "b"])
-    shown = run("tenants", "residency", "acme").out
-    assert "2.5 MB" in shown
+def test_the_floor_is_printed_in_the_unit_that_it_takes(run, manager):
+    manager.residencies["acme"] = pb.Residency(tenant="acme", pinned=["a", "b"])
+    shown = run("tenants", "residency", "acme", "--floor", "2.5").out
+    assert "2.5 MiB" in shown
     assert "a, b" in shown
+    assert "1024 MiB" in run("tenants", "residency", "acme", "--floor", "1024").out
+    assert "0 MiB" in run("tenants", "residency", "acme", "--floor", "0").out
 
 
 def test_what_cannot_be_is_refused(run, manager):
