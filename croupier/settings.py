@@ -1,7 +1,8 @@
 """Settings of a process: a frozen dataclass, filled from flags, then the environment, then defaults.
 
 Each field declared with `option` becomes a flag (`--hand-size 4`) and an environment variable
-(`CROUPIER_ROUTER_HAND_SIZE=4`); the flag wins. This is the only module that reads the environment.
+(`CROUPIER_ROUTER_HAND_SIZE=4`); the flag wins. This is the only module that reads the environment. A variable
+that looks like one of ours and is none is named at the start: a misspelt one would otherwise change nothing.
 
 Secure by default: `ServerSettings` binds loopback, and refuses any wider address unless there are
 TLS and a way to know the caller, or someone says `--insecure`.
@@ -14,10 +15,13 @@ import dataclasses
 import ipaddress
 import logging
 import os
+import re
+import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +34,11 @@ T = TypeVar("T")
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
+
+_PROGRAMS = ("croupier-cell", "croupier-router", "croupier-version-manager")
+_HOME = "CROUPIER_HOME"
+# What Kubernetes sets in every pod for a service that is named as a program of ours is.
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_\d+_[A-Z]+(_ADDR|_PORT|_PROTO)?)?)$")
 
 
 class InvalidSettings(CroupierError):
@@ -158,11 +167,28 @@ def load(
 ) -> T:
     """Fill the settings dataclass `cls` from `argv` and `environ` (the process's own when None).
 
-    Exits with status 2 and a sentence on wrong flags, as argparse does.
+    Exits with status 2 and a sentence on wrong flags, as argparse does. Names on standard error the variables
+    that are no settings.
     """
     parser = argparse.ArgumentParser(prog=program, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     _add_flags(parser, cls, program, environ)
-    return cls(**vars(parser.parse_args(argv)))
+    told = cls(**vars(parser.parse_args(argv)))
+    for words in misspelt(cls, program, os.environ if environ is None else environ):
+        sys.stderr.write(f"{program}: warning: {words}\n")
+    return told
+
+
+def misspelt(cls: type[Any], program: str, environ: Iterable[str]) -> list[str]:
+    """What to say about the variables of `environ` that look like settings of `program` and are none."""
+    known = {_prefix(program) + field.name.upper() for field in dataclasses.fields(cls)} | {_HOME}
+    others = tuple(_prefix(other) for other in _PROGRAMS if other != program)
+    found = []
+    for name in sorted(set(environ) - known):
+        if not name.startswith("CROUPIER_") or name.startswith(others) or _OF_KUBERNETES.search(name):
+            continue
+        close = get_close_matches(name, known, n=1, cutoff=0.85)
+        found.append(f"{name} is no setting" + (f": is {close[0]} meant?" if close else ""))
+    return found
 
 
 def load_known(
@@ -182,10 +208,14 @@ def _add_flags(
 ) -> None:
     environ = os.environ if environ is None else environ
     hints = typing.get_type_hints(cls)
-    prefix = "CROUPIER_" + program.removeprefix("croupier-").replace("-", "_").upper() + "_"
+    prefix = _prefix(program)
     for field in dataclasses.fields(cls):
         variable = prefix + field.name.upper()
         _add_flag(parser, field, hints[field.name], variable, environ.get(variable))
+
+
+def _prefix(program: str) -> str:
+    return program.replace("-", "_").upper() + "_"
 
 
 def _add_flag(
@@ -232,4 +262,4 @@ def _parser_of(hint: Any) -> Any:
 
 def home() -> Path:
     """The folder of the local stack: `$CROUPIER_HOME`, else `.croupier` in the working folder."""
-    return Path(os.environ.get("CROUPIER_HOME", ".croupier")).absolute()
+    return Path(os.environ.get(_HOME, ".croupier")).absolute()

@@ -16,6 +16,7 @@ from croupier.settings import (
     is_loopback,
     load,
     load_known,
+    misspelt,
     option,
 )
 
@@ -101,6 +102,37 @@ class TestLoad:
             told(*argv, **environ)
         assert caught.value.code == 2
         assert says in capsys.readouterr().err
+
+    def test_a_misspelt_variable_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert told(CROUPIER_ROUTER_HAND_SISE="6", CROUPIER_HOMES="secret", PATH="/bin") == Told()
+        assert capsys.readouterr().err == (
+            "croupier-router: warning: CROUPIER_HOMES is no setting: is CROUPIER_HOME meant?\n"
+            "croupier-router: warning: CROUPIER_ROUTER_HAND_SISE is no setting: "
+            "is CROUPIER_ROUTER_HAND_SIZE meant?\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("CROUPIER_ROUTR_LISTEN", "is CROUPIER_ROUTER_LISTEN meant?"),
+            ("CROUPIER_LISTEN", "CROUPIER_LISTEN is no setting"),
+            ("CROUPIER_ROUTER_WHAT_IS_THIS", "CROUPIER_ROUTER_WHAT_IS_THIS is no setting"),
+            ("CROUPIER_ROUTER_HAND_SIZE", ""),
+            ("CROUPIER_CELL_LISTN", ""),
+            ("CROUPIER_VERSION_MANAGER_ETCD", ""),
+            ("CROUPIER_HOME", ""),
+            ("CROUPIERCTL_MANAGER", ""),
+            ("OTHER_CROUPIER_ROUTER_LISTN", ""),
+            ("CROUPIER_ROUTER_PORT", ""),
+            ("CROUPIER_ROUTER_PORT_8500_TCP_ADDR", ""),
+            ("CROUPIER_ROUTER_SERVICE_HOST", ""),
+            ("CROUPIER_ROUTER_SERVICE_PORT_GRPC", ""),
+        ],
+    )
+    def test_what_looks_like_a_variable_of_ours(self, name: str, said: str) -> None:
+        found = misspelt(Told, "croupier-router", [name])
+        assert len(found) == bool(said)
+        assert all(words.endswith(said) for words in found)
 
     def test_help_tells_flags_and_defaults(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as caught:
