@@ -118,9 +118,10 @@ class Supervisor:
                     # It was told before it could listen.
                     return 0
                 if self._stopping or code >= 0:
+                    _say(f"stopping: the cell ended {how_it_ended(code)}")
                     return code if code >= 0 else 128 - code
                 pause = self._backoff.after(time.monotonic() - began)
-                _say(f"the cell ended by {signal.Signals(-code).name}; it starts again in {pause:g} s")
+                _say(f"the cell ended {how_it_ended(code)}; it starts again in {pause:g} s")
                 if self._is_stopped_within(pause):
                     return 0
         finally:
@@ -150,6 +151,7 @@ class Supervisor:
             else:
                 heard = _hear(None)
             if heard in _STOPS:
+                _say(f"{heard.name}: the cell is told to stop")
                 self._stopping = True
                 self._dismiss_spare()
                 child.terminate()
@@ -160,6 +162,7 @@ class Supervisor:
         # Once at least: a stop may have come with the crash.
         while (heard := _hear(max(0.0, until - time.monotonic()))) is not None:
             if heard in _STOPS:
+                _say(f"stopping: {heard.name}")
                 return True
         return False
 
@@ -225,6 +228,14 @@ def supervise(module: str, argv: Sequence[str], listen: str, *, spare_after: flo
     finally:
         if held is not None:
             held.close()
+
+
+def how_it_ended(code: int) -> str:
+    """How a process ended, by its exit code: one below 0 is that of a signal."""
+    if code >= 0:
+        return f"with exit code {code}"
+    # Real-time signals have numbers only.
+    return "by " + next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
 
 
 def _standing_by(command: Sequence[str], ear: int) -> list[str]:

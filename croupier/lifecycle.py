@@ -2,7 +2,8 @@
 
     run(main) ── main(life) ── builds its parts in an AsyncExitStack
                              │ life.ready("croupier-router on 127.0.0.1:8500")
-                             │ await life.stopped()        SIGTERM, SIGINT, or a task that failed
+                             │ await life.stopped()        SIGTERM, SIGINT, or a task that failed:
+                             │                             the log says which
                              └ the stack closes the parts, last built first
 
 Obligations of `main`: start nothing before its `async with`, spawn long-lived tasks with
@@ -18,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -60,8 +60,10 @@ class Lifecycle:
         """Whether the process was asked to stop."""
         return self._stop.is_set()
 
-    def stop(self) -> None:
-        """Ask the process to stop; returns at once."""
+    def stop(self, why: str = "it is asked to") -> None:
+        """Ask the process to stop; returns at once. `why` is logged, the first time."""
+        if not self.stopping:
+            _log.info("stopping: %s", why)
         self._stop.set()
         starting, self._starting = self._starting, None
         if starting is not None:
@@ -83,14 +85,14 @@ class Lifecycle:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
             self.failed = True
-            self.stop()
+            self.stop(f"{task.get_name()} failed")
 
 
 def run(main: Callable[[Lifecycle], Coroutine[Any, Any, None]]) -> int:
     """Run `main` on uvloop until it is told to stop; returns the exit code.
 
-    0 after a stop that was asked for, 1 when `main` or a spawned task raised; the reason goes to
-    standard error, with a traceback if it is not of the kind that an operator can mend.
+    0 after a stop that was asked for, 1 when `main` or a spawned task raised; the reason goes to the
+    log, with a traceback if it is not of the kind that an operator can mend.
     """
     return uvloop.run(_supervise(main))
 
@@ -99,7 +101,7 @@ async def _supervise(main: Callable[[Lifecycle], Coroutine[Any, Any, None]]) -> 
     life = Lifecycle()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, life.stop)
+        loop.add_signal_handler(number, life.stop, number.name)
     task = life.start(main(life))
     try:
         await task
@@ -108,8 +110,7 @@ async def _supervise(main: Callable[[Lifecycle], Coroutine[Any, Any, None]]) -> 
             raise
     except Exception as error:  # noqa: BLE001 - whatever ended `main` decides the exit code
         foreseen = isinstance(error, (CroupierError, OSError))
-        _log.log(logging.DEBUG if foreseen else logging.ERROR, "stopped by an error", exc_info=error)
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        _log.error("stopped by an error: %s", error, exc_info=None if foreseen else error)
         return 1
     finally:
         await life.close()

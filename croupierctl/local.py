@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cell.supervisor import how_it_ended
 from croupier.errors import FailedPrecondition
 from croupier.settings import home
 from croupierctl import output
@@ -63,7 +64,7 @@ def _watch(stack: Stack) -> None:
     while running:
         for name, process in list(running.items()):
             if not process.is_running:
-                output.note(f"{name} ended; its log is {process.log}")
+                output.note(f"{name} ended {how_it_ended(process.exit_code)}; its log is {process.log}")
                 del running[name]
         time.sleep(0.5)
 

@@ -76,6 +76,11 @@ class Process:
         return self.child is not None and self.child.poll() is None
 
     @property
+    def exit_code(self) -> int:
+        """Of a process that has ended: minus the signal's number if one ended it."""
+        return self.child.returncode if self.child else 0
+
+    @property
     def pid(self) -> int:
         return self.child.pid if self.child else 0
 

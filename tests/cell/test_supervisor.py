@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.restless import supervised
 
-from cell.supervisor import Backoff, reserve
+from cell.supervisor import Backoff, how_it_ended, reserve
 
 
 def test_pauses_double_in_a_crash_loop_and_have_a_bound() -> None:
@@ -53,6 +53,11 @@ def test_a_child_that_is_killed_lives_again_at_the_same_address(tmp_path: Path) 
         assert second != first
         running.parent.terminate()
         assert running.parent.wait(30) == 0
+        assert running.said() == [
+            "croupier-cell: the cell ended by SIGKILL; it starts again in 0 s",
+            "croupier-cell: SIGTERM: the cell is told to stop",
+            "croupier-cell: stopping: the cell ended with exit code 0",
+        ]
         assert not Path(f"/proc/{second}").exists()
 
 
@@ -81,6 +86,7 @@ def test_an_exit_code_is_passed_on_and_nothing_starts_again(tmp_path: Path) -> N
     with supervised(tmp_path, "crash", "exit", spare_after=60.0) as running:
         assert running.parent.wait(30) == 3
         assert len(running.lives()) == 2
+        assert running.said()[-1] == "croupier-cell: stopping: the cell ended with exit code 3"
 
 
 def test_a_crash_loop_can_be_stopped(tmp_path: Path) -> None:
@@ -109,6 +115,12 @@ def _is_running(pid: int) -> bool:
         return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
+
+
+def test_how_a_process_ended_is_said_in_words() -> None:
+    assert how_it_ended(0) == "with exit code 0"
+    assert how_it_ended(-signal.SIGSEGV) == "by SIGSEGV"
+    assert how_it_ended(-(signal.SIGRTMIN + 1)) == f"by signal {signal.SIGRTMIN + 1}"
 
 
 def test_an_address_that_is_none_ends_it_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 import textwrap
@@ -13,10 +14,12 @@ import pytest
 from croupier.lifecycle import Lifecycle
 
 PREAMBLE = """
-import asyncio, sys
+import asyncio, logging, sys
 from contextlib import asynccontextmanager
 from croupier.errors import Unavailable
 from croupier.lifecycle import run
+
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 
 @asynccontextmanager
 async def part(name):
@@ -67,7 +70,8 @@ async def test_a_signal_stops_it_in_order(number: signal.Signals) -> None:
     assert await read_line(process) == "open b"
     assert await read_line(process) == "croupier-test on 127.0.0.1:1 ready"
     process.send_signal(number)
-    assert await finish(process) == (0, ["close b", "close a", "task ended"], "")
+    said = f"stopping: {number.name}\n"
+    assert await finish(process) == (0, ["close b", "close a", "task ended"], said)
 
 
 async def test_a_failed_task_stops_it_with_1() -> None:
@@ -84,6 +88,7 @@ async def test_a_failed_task_stops_it_with_1() -> None:
     code, out, err = await finish(process)
     assert (code, out) == (1, ["open a", "x ready", "close a"])
     assert "the broken part failed" in err
+    assert "stopping: the broken part failed" in err
     assert "RuntimeError: broken part" in err
 
 
@@ -119,7 +124,7 @@ async def test_a_task_that_ends_in_peace_stops_nothing() -> None:
     assert await read_line(process) == "done"
     assert await read_line(process) == "x ready"
     process.terminate()
-    assert await finish(process) == (0, [], "")
+    assert await finish(process) == (0, [], "stopping: SIGTERM\n")
 
 
 async def test_an_error_that_an_operator_can_mend_is_one_sentence() -> None:
@@ -128,7 +133,7 @@ async def test_an_error_that_an_operator_can_mend_is_one_sentence() -> None:
         async with part("a"):
             raise Unavailable("etcd does not answer")
     """)
-    assert await finish(process) == (1, ["open a", "close a"], "error: etcd does not answer\n")
+    assert await finish(process) == (1, ["open a", "close a"], "stopped by an error: etcd does not answer\n")
 
 
 async def test_a_bug_shows_where_it_is() -> None:
@@ -156,7 +161,7 @@ async def test_a_signal_ends_a_start_that_waits() -> None:
     process = await start(WAITING.format(spawn=""))
     assert await read_line(process) == "open a"
     process.terminate()
-    assert await finish(process) == (0, ["close a"], "")
+    assert await finish(process) == (0, ["close a"], "stopping: SIGTERM\n")
 
 
 async def test_a_failed_task_ends_a_start_that_waits() -> None:
@@ -182,6 +187,13 @@ class TestInOneLoop:
         life.stop()
         await life.stopped()
         assert not life.failed
+
+    async def test_the_first_reason_is_the_one(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        life = Lifecycle()
+        life.stop("SIGTERM")
+        life.stop("a part failed")
+        assert caplog.messages == ["stopping: SIGTERM"]
 
     async def test_close_cancels_and_waits(self) -> None:
         life = Lifecycle()

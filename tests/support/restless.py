@@ -41,6 +41,11 @@ class Supervised:
             time.sleep(0.005)
         return lives
 
+    def said(self) -> list[str]:
+        """What the parent, which has ended, said of itself."""
+        assert self.parent.stderr is not None
+        return self.parent.stderr.read().decode().splitlines()
+
     def children(self) -> set[int]:
         """Pids of the children now, the spare among them."""
         path = Path(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children")
@@ -59,6 +64,7 @@ def supervised(
     tests = str(Path(__file__).parents[1])
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(spare_after), listen, str(folder)],
+        stderr=subprocess.PIPE,
         env=os.environ
         | {"PYTHONPATH": os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])},
     )
@@ -66,7 +72,7 @@ def supervised(
         yield Supervised(parent, folder)
     finally:
         parent.kill()
-        parent.wait()
+        parent.communicate()
 
 
 def main() -> int:
