@@ -2,7 +2,8 @@
 
     connect, "go on after revision r of catalog c"
       ├─ delta…                       apply, swap
-      ├─ begin, chunk…, end           collect, judge (view.refusal), swap or refuse
+      ├─ begin, chunk…, end           collect, judge (view.refusal), swap
+      │     └─ refused                only cells are taken from now on; after a while, connect again
       ├─ heartbeat                    all is well
       └─ silence, or an error         broken: wait a little, connect again
 
@@ -14,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from croupier.errors import CroupierError, FailedPrecondition, Unavailable
+from croupier.errors import CroupierError, Unavailable
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import Assembly, BrokenWatch, change_of
@@ -37,16 +39,10 @@ Watch = Callable[[int, str], AsyncIterator[pb.WatchEvent]]
 OnSwap = Callable[[View], None]
 
 
-class RefusedCatalog(FailedPrecondition):
-    """A catalog that must not replace the one that is held. The operator's: see `view.py`."""
-
-    reason = "REFUSED_CATALOG"
-
-
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: of silence until a watch counts as broken; of the first and the longest wait before
-    the next one; of the wait after a catalog was refused."""
+    the next one; until a catalog that was refused is asked for again."""
 
     silence: float = 6.0
     first: float = 0.05
@@ -81,6 +77,8 @@ class Feed:
         self._patience = patience
         self._heard = clock()
         self._failures = 0
+        # When to ask again for a catalog that this watch brought and that was refused.
+        self._refused_until = math.inf
         self._assembly: Assembly | None = None
         self._loaded = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -111,22 +109,18 @@ class Feed:
     async def run(self) -> None:
         """Follow the watch for ever."""
         while True:
-            wait = 0.0
             try:
                 await self._follow()
-            except RefusedCatalog as error:
-                _FROZEN.set(1)
-                _log.error("%s", error)
-                wait = self._patience.refused * self._rng.uniform(0.5, 1.0)
             except CroupierError as error:
                 _log.warning("the watch broke: %s", error)
             _BROKEN.inc()
             self._failures += 1
-            await asyncio.sleep(wait or self._patience.wait(self._failures, self._rng))
+            await asyncio.sleep(self._patience.wait(self._failures, self._rng))
 
     async def _follow(self) -> None:
         """One watch, until it breaks."""
         self._assembly = None
+        self._refused_until = math.inf
         catalog = self.view.catalog
         # The client's generator: closing it hangs up.
         stream: Any = self._watch(catalog.revision, catalog.name)
@@ -138,10 +132,14 @@ class Feed:
                     self._failures = 0
 
     async def _next(self, stream: AsyncIterator[pb.WatchEvent]) -> pb.WatchEvent | None:
+        """The next event; None when the stream ended, or a refused catalog is to be asked for again."""
+        left = self._refused_until - self._clock()
         try:
-            async with asyncio.timeout(self._patience.silence):
-                return await anext(stream, None)
+            async with asyncio.timeout(min(self._patience.silence, left)):
+                return await anext(stream, None) if left > 0 else None
         except TimeoutError:
+            if left < self._patience.silence:
+                return None
             raise Unavailable(f"nothing was heard for {self._patience.silence:g} s") from None
 
     async def _take(self, event: pb.WatchEvent) -> None:
@@ -154,22 +152,30 @@ class Feed:
             # A large catalog takes a second to index: not on the loop that answers requests.
             new = await asyncio.to_thread(self._assembling().finish, event.end, self.view)
             self._assembly = None
-            self._judge(refusal(self.view, new))
-            await self._swap(new)
+            await self._swap(self._judged(new, refusal(self.view, new)))
         elif kind == "delta":
             new = self.view.after(change_of(event.delta))
-            self._judge(delta_refusal(self.view, new))
-            await self._swap(new)
+            await self._swap(self._judged(new, delta_refusal(self.view, new)))
 
     def _assembling(self) -> Assembly:
         if self._assembly is None:
             raise BrokenWatch("a chunk or an end without a begin")
         return self._assembly
 
-    def _judge(self, problem: str) -> None:
-        if problem:
-            raise RefusedCatalog(f"the catalog is refused and the held one kept: {problem}")
-        _FROZEN.set(0)
+    def _judged(self, new: View, problem: str) -> View:
+        """What to hold from now on: `new`, or of it only the cells, for as long as this watch lasts."""
+        if self._is_refusing:
+            return self.view.with_cells_of(new)
+        _FROZEN.set(bool(problem))
+        if not problem:
+            return new
+        _log.error("the catalog is refused and the held one kept: %s", problem)
+        self._refused_until = self._clock() + self._patience.refused * self._rng.uniform(0.5, 1.0)
+        return self.view.with_cells_of(new)
+
+    @property
+    def _is_refusing(self) -> bool:
+        return self._refused_until < math.inf
 
     async def _swap(self, view: View) -> None:
         if view is self.view and self.is_loaded:

@@ -18,8 +18,9 @@ held one only if `refusal` finds nothing against it:
 - an empty one is refused, unless it is the same catalog, further on, its shard map in place: then
   the few models that were left have truly been removed.
 
-A delta names what was removed, so it is held to the third and fourth rule alone. A refused catalog changes
-nothing: the held one is served on, and a metric alarms. If an operator really did remove most models
+A delta names what was removed, so it is held to the third and fourth rule alone. A refused catalog
+changes nothing but the cells (`View.with_cells_of`): where a process is now is no loss to believe. The held
+one is served on, and a metric alarms. If an operator really did remove most models
 at once, a router that is started without its snapshot takes what it is given.
 """
 
@@ -80,6 +81,15 @@ class View:
         if all(new is old for new, old in zip((catalog, current, previous, cells), same, strict=True)):
             return self
         return View(catalog, current, previous, _prune(cells, current, previous))
+
+    def with_cells_of(self, refused: View) -> View:
+        """This view with the cells of one whose catalog is refused; itself if they are the same."""
+        arrived = [known.cell for known in refused.cells.values() if not known.departed]
+        lost = self.cells.keys() - {cell.id for cell in arrived}
+        cells = _merge(self.cells, arrived, sorted(lost))
+        if cells is self.cells:
+            return self
+        return replace(self, cells=_prune(cells, self.current, self.previous))
 
 
 EMPTY = View()

@@ -45,18 +45,20 @@ class Feed:
         with _WATCHERS.track_inprogress():
             if catalog == self._mirror.map.catalog.name:
                 await self._mirror.reached(revision, _CATCH_UP_SECONDS)
+            place = self._mirror.place_of(catalog, revision)
             while True:
                 moved = self._mirror.next_move()
-                changes = self._mirror.since(catalog, revision)
-                if changes is None:
-                    served = self._mirror.map
-                    catalog, revision = served.catalog.name, served.catalog.revision
+                changes = self._mirror.after(place) if place else None
+                if place is None or changes is None:
+                    served, place = self._mirror.map, self._mirror.place
+                    revision = served.catalog.revision
                     for event in snapshot(served):
                         yield event
                     continue
                 for change in changes:
                     yield pb.WatchEvent(delta=delta_to_pb(change))
                     revision = change.revision
+                place = place.behind(len(changes))
                 if not await _is_set(moved, self._heartbeat):
                     yield pb.WatchEvent(heartbeat=pb.WatchEvent.Heartbeat(revision=revision))
 

@@ -6,6 +6,9 @@ batch is taken at once. A suspicious one freezes the map: it stays, later report
 taken whole once it has become sound, because the content came back. An operator who means the loss
 restarts the managers: a manager that knows nothing yet believes everything.
 
+Registrations of cells and managers never wait: a frozen batch gives them away (`take_leased`). They tell
+where a process is now, and end with its lease; who waits with them loses the cells that restart meanwhile.
+
 Suspicious is:
 
 1. A revision by which more than one model goes away, if that is more than a tenth of them. A
@@ -32,6 +35,22 @@ _FLOOR_OF_A_LISTING = 10
 
 
 @dataclass(slots=True)
+class Leased:
+    """Reports of the records that cells and managers keep for as long as they live."""
+
+    puts: dict[str, KeyValue] = field(default_factory=dict)
+    deletes: set[str] = field(default_factory=set)
+
+    def put(self, pair: KeyValue) -> None:
+        self.deletes.discard(pair.key)
+        self.puts[pair.key] = pair
+
+    def delete(self, key: str) -> None:
+        self.puts.pop(key, None)
+        self.deletes.add(key)
+
+
+@dataclass(slots=True)
 class Batch:
     """Reports that `image` has not taken yet; of a listing, when `is_listing`.
 
@@ -44,6 +63,7 @@ class Batch:
     puts: dict[str, KeyValue] = field(default_factory=dict)
     # Keys that the image knows and etcd does not have, with the revision that deleted them.
     deletes: dict[str, int] = field(default_factory=dict)
+    leased: Leased = field(default_factory=Leased)
     # For each model touched: how many more keys it will have.
     _growth: Counter[ModelId] = field(default_factory=Counter)
     # Models that will have no key left, with the revision of the last deletion, and how many each.
@@ -55,6 +75,9 @@ class Batch:
 
     def put(self, pair: KeyValue) -> None:
         key = pair.key
+        if self.image.is_leased(key):
+            self.leased.put(pair)
+            return
         known = key in self.image.mods
         appears = key in self.deletes or not (known or key in self.puts)
         self.deletes.pop(key, None)
@@ -67,6 +90,9 @@ class Batch:
             self._grow(key, +1, pair.mod_revision)
 
     def delete(self, key: str, revision: int) -> None:
+        if self.image.is_leased(key):
+            self.leased.delete(key)
+            return
         known = key in self.image.mods
         vanishes = key in self.puts or (known and key not in self.deletes)
         self.puts.pop(key, None)
@@ -77,6 +103,11 @@ class Batch:
                 self._missing.add(key)
         if vanishes:
             self._grow(key, -1, revision)
+
+    def take_leased(self) -> Leased:
+        """Take out what is reported of cells and managers."""
+        leased, self.leased = self.leased, Leased()
+        return leased
 
     def is_suspicious(self) -> bool:
         """Whether taking this batch needs an operator's word."""

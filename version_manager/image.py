@@ -145,13 +145,17 @@ class Image:
     def is_served(self, model: ModelId) -> bool:
         return self.map.catalog.find(*model) is not None
 
+    def is_leased(self, key: str) -> bool:
+        """Whether `key` is one that a cell or a manager keeps for as long as it lives."""
+        return self._keys.is_leased(key)
+
     def must_stay(self, key: str) -> bool:
         """Whether something is served because of `key`, so that a restored etcd would have it."""
         if key in self._garbage:
             return False
         try:
             # A seed is adopted again from the generations, which must be there.
-            return not isinstance(self._keys.parse(key), RegistrationKey | ManagerKey | SeedKey)
+            return not isinstance(self._keys.parse(key), SeedKey)
         except BadRecord:
             return False
 

@@ -113,6 +113,7 @@ class Keys:
         self.active = f"{self.prefix}shards/active"
         self.seed = f"{self.prefix}shards/seed"
         self._audit = f"{bare}-audit/"
+        self._leased = (f"{self.prefix}cells/", f"{self.prefix}managers/")
 
     def model(self, tenant: str, name: str) -> str:
         """The prefix of all keys of a model."""
@@ -139,6 +140,10 @@ class Keys:
 
     def manager(self, manager: str) -> str:
         return f"{self.prefix}managers/{manager}"
+
+    def is_leased(self, key: str) -> bool:
+        """Whether `key` lies where cells and managers keep their records."""
+        return key.startswith(self._leased)
 
     def residency(self, tenant: str) -> str:
         return f"{self.prefix}tenants/{tenant}/residency"

@@ -1,12 +1,13 @@
 """The served map: follows etcd, decides what to believe, and wakes whoever waits for a revision.
 
-    etcd.follow ──▶ guard.Batch ──suspicious──▶ frozen: the batch waits, the map stands
+    etcd.follow ──▶ guard.Batch ──suspicious──▶ frozen: the batch waits, the map stands but for its cells
                          │sound
                          ▼
                        Image.apply ──▶ map (swapped whole), history (for watchers)
 
-Readers take `map` and hold on to it: it never changes under them. While frozen, nothing moves,
-cells included, and mutations are refused (`check_writable`), since nobody could see what they did.
+Readers take `map` and hold on to it: it never changes under them. While frozen, catalog and shard map stand
+at their revision, and mutations are refused (`check_writable`), since nobody could see what they did.
+Cells and managers go on coming and going: what they say of themselves is under their leases and no loss.
 
 With a snapshot of an earlier run (`restore`), the first listing is judged as any later one: what is
 garbage or gone by then has its last good value. A snapshot of another cluster is not believed.
@@ -23,6 +24,7 @@ import logging
 from collections import Counter as Tally
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from croupier.errors import FailedPrecondition
 from croupier.stores.etcd import Changed, Etcd, Listed
@@ -61,6 +63,18 @@ class MapFrozen(FailedPrecondition):
     """
 
     reason = "MAP_FROZEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Between two changes of one history."""
+
+    history: History
+    position: int
+
+    def behind(self, count: int) -> Place:
+        """The place that many changes further on."""
+        return Place(self.history, self.position + count)
 
 
 class Mirror:
@@ -109,9 +123,19 @@ class Mirror:
         if self._held is not None:
             raise MapFrozen(f"the map is frozen: {self._held.describe()}")
 
-    def since(self, catalog: str, revision: int) -> tuple[Change, ...] | None:
-        """The changes of `catalog` after `revision`; None if only a snapshot will do."""
-        return self._history.since(revision) if catalog == self.map.catalog.name else None
+    def place_of(self, catalog: str, revision: int) -> Place | None:
+        """Where a watcher that has `catalog` up to `revision` goes on; None if only a snapshot will do."""
+        position = self._history.position_of(revision) if catalog == self.map.catalog.name else None
+        return None if position is None else Place(self._history, position)
+
+    @property
+    def place(self) -> Place:
+        """Where a watcher goes on that has the map as it is now."""
+        return Place(self._history, self._history.position)
+
+    def after(self, place: Place) -> tuple[Change, ...] | None:
+        """The changes behind `place`; None if only a snapshot will do."""
+        return self._history.after(place.position) if place.history is self._history else None
 
     def next_move(self) -> asyncio.Event:
         """An event that is set when the map moves next: take it before looking at the map."""
@@ -194,7 +218,15 @@ class Mirror:
         _FROZEN.set(1)
         if not self.is_loaded:
             self._history = History(self.map.catalog.revision, self._history_limit)
-            self._move()
+        self._take_registrations(batch)
+
+    def _take_registrations(self, batch: Batch) -> None:
+        """Take what `batch` has of cells and managers: where a cell is now is nobody's loss to believe."""
+        leased = batch.take_leased()
+        change, problems = self._image.apply(leased.puts.values(), leased.deletes, self.map.catalog.revision)
+        self._history.append_standing(change)
+        self._report(problems)
+        self._move()
 
     def _release(self, batch: Batch, revision: int) -> None:
         if self._held is not None:
@@ -204,7 +236,9 @@ class Mirror:
         is_fresh = batch.is_strict or not self.is_loaded
         if batch.is_strict or not self._knows:
             self._rename(is_rewound=batch.is_strict)
-        change, problems = self._image.apply(batch.puts.values(), batch.deletes, revision)
+        leased = batch.take_leased()
+        puts = [*batch.puts.values(), *leased.puts.values()]
+        change, problems = self._image.apply(puts, [*batch.deletes, *leased.deletes], revision)
         if is_fresh:
             self._history = History(revision, self._history_limit)
         else:

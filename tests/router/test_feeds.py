@@ -151,6 +151,44 @@ async def test_a_catalog_that_lost_too_much_is_refused_and_alarmed(lost: View) -
         assert metric(FROZEN) == 0
 
 
+@pytest.mark.parametrize(
+    "lost",
+    [
+        view([], (), [Cell("a", "zone-0", "a:2")], revision=1, catalog="wiped"),
+        view(MODELS[:3], (MAP,), [Cell("a", "zone-0", "a:2")], revision=11),
+    ],
+    ids=["wiped", "shrunken"],
+)
+async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
+    patient = Patience(silence=5.0, first=0.001, longest=0.01, refused=60.0)
+    async with FakeManager(FIRST) as manager, following(manager, patience=patient) as (feed, _):
+        await connected(manager)
+        manager.greeting = lost
+        manager.hang_up()
+        await eventually(lambda: feed.view.cells["a"].cell.address == "a:2", "the first cell's new address")
+        assert (feed.view.catalog, feed.view.generations) == (FIRST.catalog, FIRST.generations)
+        # Its other cells are lost with it, and asked all the same; they come back in the watch that stands.
+        assert feed.view.cells["b"].departed
+        gone = tuple(("acme", f"m{n}") for n in range(30))
+        came = (Cell("b", "zone-1", "b:2"),)
+        manager.send(delta_event(Change(Delta(12, (), gone), cells=came)))
+        await eventually(lambda: not feed.view.cells["b"].departed, "the second cell")
+        assert feed.view.cells["b"].cell.address == "b:2"
+        assert feed.view.catalog == FIRST.catalog
+        assert metric(FROZEN) == 1
+        assert len(manager.asked) == 2
+
+
+async def test_cells_of_a_refused_delta_are_taken() -> None:
+    gone = tuple(("acme", f"m{n}") for n in range(25))
+    async with FakeManager(FIRST) as manager, following(manager) as (feed, _):
+        await connected(manager)
+        moved = (Cell("a", "zone-0", "a:2"),)
+        manager.send(delta_event(Change(Delta(11, (), gone), cells=moved)))
+        await eventually(lambda: feed.view.cells["a"].cell.address == "a:2", "the cell's new address")
+        assert feed.view.catalog == FIRST.catalog
+
+
 async def test_a_delta_that_removes_most_is_refused() -> None:
     removed = tuple(("acme", f"m{n}") for n in range(25))
     async with FakeManager(FIRST) as manager, following(manager) as (feed, _):

@@ -58,10 +58,10 @@ def test_the_first_listing_is_believed(mirror):
 def test_changes_are_kept_for_those_who_missed_them(loaded, etcd):
     name = loaded.map.catalog.name
     loaded.take(etcd.put({KEYS.cell("cell-1"): encode(cell())}))
-    assert loaded.since(name, 10) == (Change(11, cells=(cell(),)),)
-    assert loaded.since(name, 11) == ()
-    assert loaded.since(name, 9) is None
-    assert loaded.since("other", 11) is None
+    assert since(loaded, name, 10) == (Change(11, cells=(cell(),)),)
+    assert since(loaded, name, 11) == ()
+    assert since(loaded, name, 9) is None
+    assert since(loaded, "other", 11) is None
     assert metric("revision") == 11
 
 
@@ -84,6 +84,12 @@ def test_a_flood_of_garbage_is_logged_in_a_few_lines(loaded, etcd, caplog):
     assert "980 more" in caplog.text
 
 
+def since(mirror: Mirror, catalog: str, revision: int):
+    """What a watcher gets that comes with `revision` of `catalog`."""
+    place = mirror.place_of(catalog, revision)
+    return mirror.after(place) if place else None
+
+
 def assert_frozen(mirror: Mirror, models: int = 3) -> None:
     assert mirror.is_frozen
     assert metric("frozen") == 1
@@ -96,8 +102,43 @@ def test_a_prefix_deleted_at_once_freezes_the_map(loaded, etcd):
     held = loaded.map
     loaded.take(etcd.delete(*models(3)))
     assert_frozen(loaded)
+    loaded.take(etcd.put({KEYS.version("acme", "model-9", 1): encode(version())}))
+    assert loaded.map.catalog is held.catalog
+
+
+def test_cells_come_and_go_while_the_map_is_frozen(loaded, etcd):
+    name, watching = loaded.map.catalog.name, loaded.place
     loaded.take(etcd.put({KEYS.cell("cell-1"): encode(cell())}))
-    assert loaded.map is held
+    loaded.take(etcd.delete(*models(3)))
+    assert_frozen(loaded)
+    moved = loaded.next_move()
+    loaded.take(etcd.put({KEYS.cell("cell-1"): encode(cell(port=9001)), KEYS.release("acme", "x"): b"?"}))
+    loaded.take(etcd.change({KEYS.cell("cell-2"): encode(cell("cell-2"))}, KEYS.cell("cell-1")))
+    assert_frozen(loaded)
+    assert moved.is_set()
+    assert loaded.map.cells == {"cell-2": cell("cell-2")}
+    assert loaded.map.catalog.revision == 11
+    # One that watches all along, one that comes back with what it had, and one of the time before.
+    came = (
+        Change(11, cells=(cell(port=9001),)),
+        Change(11, cells=(cell("cell-2"),), removed_cells=("cell-1",)),
+    )
+    assert loaded.after(watching) == since(loaded, name, 10) == (Change(11, cells=(cell(),)), *came)
+    assert since(loaded, name, 11) == came
+
+
+@pytest.mark.parametrize("other", [{"cluster_id": 2, "revision": 50}, {"revision": 3}, {"revision": 50}])
+def test_cells_of_a_wiped_etcd_are_those_that_join_it(loaded, etcd, other):
+    loaded.take(etcd.put({KEYS.cell("cell-1"): encode(cell()), KEYS.cell("cell-2"): encode(cell("cell-2"))}))
+    wiped = FakeEtcd({KEYS.cell("cell-2"): encode(cell("cell-2", port=9002))}, **other)
+    loaded.take(wiped.listed())
+    assert_frozen(loaded)
+    assert loaded.map.cells == {"cell-2": cell("cell-2", port=9002)}
+    loaded.take(wiped.put({KEYS.cell("cell-1"): encode(cell(port=9001))}))
+    assert_frozen(loaded)
+    assert loaded.map.cells == {"cell-1": cell(port=9001), "cell-2": cell("cell-2", port=9002)}
+    loaded.take(wiped.listed())
+    assert len(loaded.map.cells) == 2
 
 
 def test_the_map_moves_again_once_the_content_is_back(loaded, etcd):
@@ -109,7 +150,8 @@ def test_the_map_moves_again_once_the_content_is_back(loaded, etcd):
     assert metric("frozen") == 0
     loaded.check_writable()
     # Nothing about the models changed in the end; the cell came while the map was frozen.
-    assert loaded.since(loaded.map.catalog.name, 10) == (Change(13, cells=(cell(),)),)
+    assert since(loaded, loaded.map.catalog.name, 10) == (Change(10, cells=(cell(),)),)
+    assert loaded.map.catalog.revision == 13
 
 
 def test_a_shrunken_listing_freezes_the_map_until_a_whole_one(loaded, etcd):
@@ -145,8 +187,8 @@ def test_another_or_a_rewound_etcd_freezes_the_map(loaded, other):
     assert not loaded.is_frozen
     assert loaded.map.catalog.name != name
     assert loaded.map.catalog.revision == 91
-    assert loaded.since(name, 10) is None
-    assert loaded.since(loaded.map.catalog.name, 91) == ()
+    assert since(loaded, name, 10) is None
+    assert since(loaded, loaded.map.catalog.name, 91) == ()
     loaded.take(restored.put({KEYS.version("acme", "model-0", 2): encode(version(2))}))
     assert len(loaded.map.catalog.get("acme", "model-0").versions) == 2
 
