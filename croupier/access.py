@@ -102,6 +102,7 @@ VERSION_MANAGER = OPEN | _of(
     Watch=_for(Role.ROUTER),
     SetGeneration=_for(Role.OPERATOR),
     ReseedShards=_for(Role.OPERATOR),
+    Repair=_for(Role.OPERATOR),
     GetGeneration=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
     ListCells=_for(*_READERS, common=True),

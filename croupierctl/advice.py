@@ -35,7 +35,10 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
 
 # What a class alone does not tell, or one that is too much to import for a sentence about it.
 _BY_REASON = {
-    "NO_SHARD_MAP": "seat the cells that are registered: croupierctl shards set --from-cells",
+    "NO_SHARD_MAP": (
+        "seat the cells that are registered: croupierctl shards set --from-cells; "
+        "if a shard map was lost, have it back first: croupierctl shards repair"
+    ),
     "PACKER_INCOMPLETE": "install it: pip install 'croupier[publish]'",
     "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",

@@ -28,6 +28,7 @@ class _Root(LazyGroup):
         Verb("tenants", "croupierctl.tenants", "app", "What cells keep for a tenant."),
         Verb("cells", "croupierctl.cells", "app", "The cells that are registered."),
         Verb("shards", "croupierctl.shards", "app", "The shard map: which cells are dealt to whom."),
+        Verb("catalog", "croupierctl.catalog", "app", "The catalog as a whole, when etcd was damaged."),
         Verb(
             "hand",
             *("croupierctl.hand", "hand"),

@@ -11,6 +11,7 @@ import typer
 from croupier.client.manager import VersionManagerClient
 from croupier.errors import FailedPrecondition, NotFound
 from croupierctl import generation_file, output
+from croupierctl.catalog import report_repair
 from croupierctl.session import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Seat, check_generation
@@ -114,6 +115,20 @@ def reseed(
 
     before, after = ask_manager(change)
     output.record({"generation": after.number, "seed": after.seed, "seed before": before.seed})
+
+
+@app.command()
+def repair() -> None:
+    """Write the shard map that is served back to etcd, where it is damaged there.
+
+    If none is served, since the managers do not remember one, the newest that etcd has becomes active.
+    """
+
+    async def change(manager: VersionManagerClient) -> tuple[pb.RepairResponse, pb.Generation]:
+        return await manager.repair(shards_only=True), await manager.get_generation()
+
+    done, active = ask_manager(change)
+    report_repair(done, generation=active.number, seats=len(active.seats))
 
 
 def seat_cells(active: Generation, cells: list[pb.Cell]) -> Generation:

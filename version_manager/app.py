@@ -37,6 +37,7 @@ from version_manager.mirror import Mirror
 from version_manager.pinning import Pinning
 from version_manager.publisher import Publisher
 from version_manager.registry import Registry
+from version_manager.repair import Repairs
 from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
@@ -161,6 +162,7 @@ class VersionManager:
                 etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
             ),
             shards=shards,
+            repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),

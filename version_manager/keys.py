@@ -110,8 +110,9 @@ class Keys:
         if not bare or not bare.isprintable():
             raise InvalidSettings("the prefix of the keys in etcd is not empty and can be printed")
         self.prefix = f"{bare}/"
-        self.active = f"{self.prefix}shards/active"
-        self.seed = f"{self.prefix}shards/seed"
+        self.shards = f"{self.prefix}shards/"
+        self.active = f"{self.shards}active"
+        self.seed = f"{self.shards}seed"
         self._audit = f"{bare}-audit/"
         self._leased = (f"{self.prefix}cells/", f"{self.prefix}managers/")
 
@@ -130,7 +131,7 @@ class Keys:
         return f"{self.prefix}spent/{tenant}/{name}"
 
     def generation(self, number: int) -> str:
-        return f"{self.prefix}shards/generations/{number}"
+        return f"{self.shards}generations/{number}"
 
     def cell(self, cell: str) -> str:
         return f"{self.prefix}cells/{cell}"

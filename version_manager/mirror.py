@@ -22,12 +22,12 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from croupier.errors import FailedPrecondition
-from croupier.stores.etcd import Changed, Etcd, Listed
+from croupier.stores.etcd import Changed, Etcd, KeyValue, Listed
 from croupier.telemetry.metrics import Counter, Gauge
 from version_manager.guard import Batch, listing_batch
 from version_manager.history import Change, History
@@ -169,6 +169,10 @@ class Mirror:
         catalog = self.map.catalog
         pairs = last_good(self._image, self._keys)
         return Snapshot(self._keys.prefix, self._cluster_id, catalog.name, catalog.revision, pairs)
+
+    def damaged(self) -> Iterator[KeyValue]:
+        """What is served or known and etcd does not say, or not any more. May be read in a thread."""
+        return last_good(self._image, self._keys, damaged_only=True)
 
     def _forget(self) -> None:
         _log.error("the snapshot is not believed: etcd is another cluster than the one that it is of")

@@ -35,11 +35,14 @@ from version_manager.mirror import Mirror
 from version_manager.publisher import Publisher, Upload
 from version_manager.registry import CellSilent, Registry, Session
 from version_manager.release import split_point
+from version_manager.repair import Repairs
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 
 SERVICE = "croupier.versions.v1.VersionManager"
 DEFAULT_MAX_ARTIFACT_BYTES = 2**28
+# Keys that an answer names.
+_MOST_LEFT = 1000
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -51,6 +54,7 @@ class Parts:
     mirror: Mirror
     publisher: Publisher
     shards: Shards
+    repairs: Repairs
     tenants: Tenants
     registry: Registry
     feed: Feed
@@ -153,6 +157,12 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         with _own_faults():
             made = await self._parts.shards.reseed(request.expected_number, request.reason, actor)
         return self._told(made)
+
+    async def Repair(self, request: pb.RepairRequest, context: _Context) -> pb.RepairResponse:
+        actor = self._actor(context)
+        with _own_faults():
+            done = await self._parts.repairs.repair(actor, shards_only=request.shards_only)
+        return pb.RepairResponse(repaired=done.keys, left=done.left[:_MOST_LEFT])
 
     def _actor(self, context: _Context) -> Actor:
         caller = self._caller(context)

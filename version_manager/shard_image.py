@@ -59,12 +59,14 @@ class ShardImage:
         # What etcd says, as far as it decodes.
         self._generations: dict[int, Generation] = {}
         self._active: Active | None = None
+        # Whether etcd still has what `_active` says.
+        self._is_pointed = False
         self._seed: Seed | None = None
 
     def take(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> tuple[bool, Shards]:
         """Take what is said of the shard map; returns whether another one deals now, and all of it."""
         before = self.shards.generations
-        if self._enter(said):
+        if self._enter(said, problems):
             seed = self._settle_seed(problems)
             archive = self._of_deployment(seed, problems)
             self.shards = Shards(self._that_deal(archive, problems), archive, seed)
@@ -78,7 +80,7 @@ class ShardImage:
         in_etcd = self._generations
         return not in_etcd or any(said.of(number).seed == one.seed for number, one in in_etcd.items())
 
-    def _enter(self, said: Mapping[Key, Record | None]) -> bool:
+    def _enter(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> bool:
         """Note what is said; returns whether anything is."""
         touched = False
         for key, record in said.items():
@@ -89,7 +91,11 @@ class ShardImage:
                     self._generations.pop(key.number, None)
                     self._misfits.clear(self._keys.generation(key.number))
                 case ActiveKey(), Active():
-                    self._active = record
+                    self._active, self._is_pointed = record, True
+                case ActiveKey(), _ if self.shards.generations:
+                    self._is_pointed = False
+                    message = "it is gone, and what it said still holds"
+                    self._misfits.blame(Problem(self._keys.active, "active", message), problems)
                 case SeedKey(), Seed():
                     self._seed = record
                 case SeedKey(), _:
@@ -139,7 +145,8 @@ class ShardImage:
             message = f"there is no generation {self._active.active}"
             self._misfits.blame(Problem(self._keys.active, "active", message), problems)
             return held
-        self._misfits.clear(self._keys.active)
+        if self._is_pointed:
+            self._misfits.clear(self._keys.active)
         known = {generation.number: generation for generation in held} | dict(archive)
         numbers = (self._active.active, self._active.previous)
         return tuple(known[number] for number in numbers if number in known)

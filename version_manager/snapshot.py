@@ -139,19 +139,26 @@ async def keep(
         await moved.wait()
 
 
-def last_good(image: Image, keys: Keys) -> Iterator[KeyValue]:
+def last_good(image: Image, keys: Keys, *, damaged_only: bool = False) -> Iterator[KeyValue]:
     """Every value that `image` serves or knows now, as puts that have a new image serve and know the same.
 
-    To encode them takes long; the iterator does it, which may be in a thread while `image` goes on.
+    With `damaged_only`, those of which etcd says something else, or nothing: all with revision 0. To encode
+    them takes long; the iterator does it, which may be in a thread while `image` goes on.
     """
     mods, bad = dict(image.mods), image.bad
+    known = ((key, record, 0 if key in bad else mods.get(key, 0)) for key, record in _records(keys, image))
     return (
-        KeyValue(key, encode(record), 0 if key in bad else mods.get(key, 0), 0, 0)
-        for key, record in _records(keys, image.map, dict(image.spent))
+        KeyValue(key, encode(record), revision, 0, 0)
+        for key, record, revision in known
+        if not (damaged_only and revision)
     )
 
 
-def _records(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iterator[tuple[str, Record]]:
+def _records(keys: Keys, image: Image) -> Iterator[tuple[str, Record]]:
+    return _records_of(keys, image.map, dict(image.spent))
+
+
+def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iterator[tuple[str, Record]]:
     for model in served.catalog:
         for version in model.versions.values():
             yield keys.version(model.tenant, model.name, version.number), version

@@ -100,6 +100,10 @@ class VersionManagerClient:
         request = pb.ReseedShardsRequest(expected_number=expected_number, reason=reason)
         return await self._call(self._stub.ReseedShards, request)
 
+    async def repair(self, *, shards_only: bool = False) -> pb.RepairResponse:
+        """Write back to etcd what is served, where etcd says nonsense by now or has lost it."""
+        return await self._call(self._stub.Repair, pb.RepairRequest(shards_only=shards_only))
+
     async def list_cells(self) -> list[pb.Cell]:
         response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
         return list(response.cells)

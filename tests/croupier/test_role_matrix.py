@@ -54,6 +54,7 @@ Resolve         ---- ++- ++ +- ??
 Watch           --+- --- -- -- ??
 SetGeneration   ---- --- +- -- ??
 ReseedShards    ---- --- +- -- ??
+Repair          ---- --- +- -- ??
 GetGeneration   ---- +-- +- +- ??
 Join            +--- --- -- -- ??
 ListCells       ---- +++ ++ ++ ??

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from croupier import errors
 from croupierctl.app import app
 
-VERBS = ["models", "release", "cells", "shards", "hand", "explain", "predict", "token", "local"]
+VERBS = ["models", "release", "cells", "shards", "catalog", "hand", "explain", "predict", "token", "local"]
 
 
 def invoke(*words, **options):

@@ -46,6 +46,9 @@ class FakeManager(services.VersionManagerServicer):
         self.failures: list[CroupierError] = []
         # What SetRelease was asked.
         self.releases: list[pb.SetReleaseRequest] = []
+        # Keys for Repair, and those that it can do nothing about.
+        self.damaged: list[str] = []
+        self.beyond_repair: list[str] = []
         # Why ReseedShards was asked.
         self.reasons: list[str] = []
         self.target = ""
@@ -148,6 +151,12 @@ class FakeManager(services.VersionManagerServicer):
         generation.MergeFrom(pb.Generation(number=number, seed=generation.seed + 1, seed_since=number))
         self.generations.append(generation)
         return generation
+
+    @_mapped
+    def Repair(self, request: pb.RepairRequest) -> pb.RepairResponse:
+        repaired = [key for key in self.damaged if "/shards/" in key or not request.shards_only]
+        self.damaged = [key for key in self.damaged if key not in repaired]
+        return pb.RepairResponse(repaired=repaired, left=self.beyond_repair)
 
     @_mapped
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:

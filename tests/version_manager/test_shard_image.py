@@ -106,6 +106,17 @@ def test_a_seed_stands_alone_until_there_is_a_generation():
     assert image.map.generations == ()
 
 
+def test_a_lost_pointer_is_told_until_it_is_back(image, etcd):
+    _, problems = take(image, etcd.delete(KEYS.active))
+    assert [(problem.key, problem.kind) for problem in problems] == [(KEYS.active, "active")]
+    take(image, etcd.put({KEYS.generation(3): encode(generation(3))}))
+    assert image.bad == {KEYS.active}
+    assert image.map.generations == (generation(2), generation(1))
+    take(image, etcd.put({KEYS.active: encode(Active(3, 2))}))
+    assert not image.bad
+    assert image.map.generations == (generation(3), generation(2))
+
+
 def test_the_previous_generation_does_not_go_with_its_key(image, etcd):
     change, _ = take(image, etcd.delete(KEYS.generation(1)))
     assert change.size == 0

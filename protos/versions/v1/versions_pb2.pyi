@@ -443,3 +443,17 @@ class ReseedShardsRequest(_message.Message):
     expected_number: int
     reason: str
     def __init__(self, expected_number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RepairRequest(_message.Message):
+    __slots__ = ("shards_only",)
+    SHARDS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    shards_only: bool
+    def __init__(self, shards_only: bool = ...) -> None: ...
+
+class RepairResponse(_message.Message):
+    __slots__ = ("repaired", "left")
+    REPAIRED_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    repaired: _containers.RepeatedScalarFieldContainer[str]
+    left: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, repaired: _Optional[_Iterable[str]] = ..., left: _Optional[_Iterable[str]] = ...) -> None: ...

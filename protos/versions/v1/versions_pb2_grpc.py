@@ -114,6 +114,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReseedShardsRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Generation.FromString,
                 _registered_method=True)
+        self.Repair = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/Repair',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -216,6 +221,12 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Repair(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -298,6 +309,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.ReseedShards,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReseedShardsRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Generation.SerializeToString,
+            ),
+            'Repair': grpc.unary_unary_rpc_method_handler(
+                    servicer.Repair,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -732,6 +748,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/ReseedShards',
             protos_dot_versions_dot_v1_dot_versions__pb2.ReseedShardsRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Generation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Repair(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/Repair',
+            protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.FromString,
             options,
             channel_credentials,
             insecure,
