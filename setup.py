@@ -1,5 +1,10 @@
-"""Builds the extension modules: one for each .pyx beside the Python code."""
+"""Builds the extension modules: one for each .pyx beside the Python code.
 
+With CROUPIER_DEBUG=1 in the environment it is the debug build that `croupier/buffers.pyx` describes. Give it
+folders of its own, for it is slow, and serves nobody: `make fuzz-memory` does.
+"""
+
+import os
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -18,7 +23,10 @@ def extensions() -> list:
 
 def _extension(path: Path) -> Extension:
     libraries = ["nghttp2"] if path.parent.name == "transport" else []
-    return Extension(".".join(path.with_suffix("").parts), [str(path)], libraries=libraries)
+    debug = {}
+    if os.environ.get("CROUPIER_DEBUG") == "1":
+        debug = {"define_macros": [("CROUPIER_DEBUG", "1")], "extra_compile_args": ["-O1", "-g"]}
+    return Extension(".".join(path.with_suffix("").parts), [str(path)], libraries=libraries, **debug)
 
 
 setup(ext_modules=extensions())

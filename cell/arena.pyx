@@ -32,6 +32,8 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy
 cimport cython
 
+from croupier.buffers cimport poison
+
 cdef extern from "<sys/mman.h>" nogil:
     void* mmap(void* address, size_t length, int protection, int flags, int file, long offset)
     int munmap(void* address, size_t length)
@@ -147,6 +149,7 @@ cdef class Arena:
         else:
             place.at = self._take_slot(self._classes + number, place)
             self._compact(self._classes + number, _BUDGET)
+        poison(place.at, place.size)
         self.used += self._room(place.size)
         return 0
 
@@ -265,6 +268,7 @@ cdef class Arena:
         cdef Segment* segment = self._segments + number
         cdef Class* of = self._classes + segment.of_class
         cdef uint32_t slot = place % self.segment_bytes // of.slot
+        poison(at, of.slot)
         if segment.live == of.slots:
             self._open(number)
         segment.owners[slot] = <uintptr_t>segment.free << 1 | 1

@@ -90,8 +90,8 @@ cdef class Form:
         cdef Cursor cursor = Cursor(plain.features, plain.features + plain.size), inner
         cdef Field field, part
         cdef PyObject* found
-        cdef Py_ssize_t place
-        cdef double value
+        cdef Py_ssize_t place = 0
+        cdef double value = 0.0
         cdef bint has_name, has_value
         while next_field(&cursor, &field):
             if field.number != 1 or field.kind != LEN:

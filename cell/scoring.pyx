@@ -10,7 +10,7 @@ is until then. A request keeps the pair that it came with: its rows lie behind o
 was found for its artifact, whose digest is compared again, so no batch can mix two models.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -19,6 +19,7 @@ from libc.string cimport memcmp, memcpy
 from cell.engines.native cimport Native
 from cell.form cimport Form, Output
 from cell.plain cimport Plain, Text
+from croupier.buffers cimport filled, poison, unfilled
 from croupier.fields cimport VARINT, put_head, put_varint, record_size, varint_size
 
 from cell.engines import Mixed
@@ -30,9 +31,6 @@ cdef extern from "Python.h":
 
 cdef enum:
     _LEAST_ROOM = 4096
-    # Around an output's values: tags, lengths, a shape.
-    _AROUND = 64
-    _VARINT_MOST = 10
 
 
 cdef class Scoring:
@@ -95,6 +93,8 @@ cdef class Scoring:
         count = plain.rows * form.features
         self._make_room(count)
         if not form.fill(plain, self._values + self._used, count):
+            # What was filled in until then is nobody's.
+            poison(self._values + self._used, count * sizeof(float))
             return -1
         model.place.busy += 1
         self.cost = cost
@@ -117,6 +117,7 @@ cdef class Scoring:
         if needed > self._room:
             self._room = max(2 * self._room, needed, _LEAST_ROOM)
             self._values = <float*>_resized(self._values, self._room * sizeof(float))
+            poison(self._values + self._used, (self._room - self._used) * sizeof(float))
         return 0
 
     def charge(self, double nanoseconds):
@@ -172,55 +173,56 @@ cdef class Scoring:
         cdef Plain plain = self._plains[place]
         cdef Form form = self._forms[place]
         cdef list outputs = self._outputs[place]
-        cdef Py_ssize_t rows = plain.rows, room
+        cdef Py_ssize_t size
         cdef Output output
-        cdef uint8_t* begin
+        cdef bytes answer
         cdef uint8_t* at
-        room = _text_room(plain.name) + _text_room(plain.version) + _text_room(plain.id)
+        size = _text_room(plain.name) + _text_room(plain.version) + _text_room(plain.id)
         for output in outputs:
-            room += PyBytes_GET_SIZE(output.infer) + _AROUND
-            room += rows * (_VARINT_MOST if output.is_label else form.columns * <Py_ssize_t>sizeof(float))
-        begin = at = <uint8_t*>_resized(NULL, room)
-        try:
-            at = _put_text(at, 1, plain.name)
-            at = _put_text(at, 2, plain.version)
-            at = _put_text(at, 3, plain.id)
-            for output in outputs:
-                at = self._put_tensor(at, place, plain, form, output)
+            size += record_size(self._tensor_size(place, plain, form, output))
             if plain.is_raw:
-                for output in outputs:
-                    at = self._put_raw(at, place, rows, form, output)
-            return PyBytes_FromStringAndSize(<char*>begin, at - begin)
-        finally:
-            free(begin)
+                size += record_size(_raw_size(plain, form, output))
+        answer = unfilled(size)
+        at = _put_text(<uint8_t*>PyBytes_AS_STRING(answer), 1, plain.name)
+        at = _put_text(at, 2, plain.version)
+        at = _put_text(at, 3, plain.id)
+        for output in outputs:
+            at = self._put_tensor(at, place, plain, form, output)
+        if plain.is_raw:
+            for output in outputs:
+                at = self._put_raw(at, place, plain, form, output)
+        return filled(answer, at)
+
+    cdef Py_ssize_t _tensor_size(self, Py_ssize_t place, Plain plain, Form form, Output output) noexcept:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(output.infer) + record_size(_shape_size(plain, form, output))
+        if plain.is_raw:
+            return size
+        return size + record_size(record_size(self._values_size(place, plain.rows, form, output)))
 
     cdef uint8_t* _put_tensor(
         self, uint8_t* at, Py_ssize_t place, Plain plain, Form form, Output output
     ) noexcept:
         """An InferOutputTensor, with its values unless they go raw."""
-        cdef Py_ssize_t rows = plain.rows, head = PyBytes_GET_SIZE(output.infer), values, size
-        cdef Py_ssize_t shape = varint_size(rows) + (0 if output.is_label else varint_size(form.columns))
-        values = self._values_size(place, rows, form, output)
-        size = head + record_size(shape) + (0 if plain.is_raw else record_size(record_size(values)))
-        at = put_head(at, size, 5)
+        cdef Py_ssize_t head = PyBytes_GET_SIZE(output.infer), values
+        at = put_head(at, self._tensor_size(place, plain, form, output), 5)
         memcpy(at, PyBytes_AS_STRING(output.infer), head)
-        at = put_varint(put_head(at + head, shape, 3), rows)
+        at = put_varint(put_head(at + head, _shape_size(plain, form, output), 3), plain.rows)
         if not output.is_label:
             at = put_varint(at, form.columns)
         if not plain.is_raw:
+            values = self._values_size(place, plain.rows, form, output)
             at = put_head(at, record_size(values), 5)
             at = put_head(at, values, 3 if output.is_label else 6)
-            at = self._put_values(at, place, rows, form, output)
+            at = self._put_values(at, place, plain.rows, form, output)
         return at
 
     cdef uint8_t* _put_raw(
-        self, uint8_t* at, Py_ssize_t place, Py_ssize_t rows, Form form, Output output
+        self, uint8_t* at, Py_ssize_t place, Plain plain, Form form, Output output
     ) noexcept:
-        cdef Py_ssize_t size = rows * <Py_ssize_t>sizeof(int64_t)
-        if not output.is_label:
-            size = rows * form.columns * <Py_ssize_t>sizeof(float)
-            return self._put_values(put_head(at, size, 6), place, rows, form, output)
+        cdef Py_ssize_t size = _raw_size(plain, form, output)
         at = put_head(at, size, 6)
+        if not output.is_label:
+            return self._put_values(at, place, plain.rows, form, output)
         memcpy(at, self._labels + <Py_ssize_t>self._label_at[place], size)
         return at + size
 
@@ -239,7 +241,7 @@ cdef class Scoring:
             room += 1 + varint_size(plain.number)
         if took_us:
             room += 1 + varint_size(took_us)
-        answer = PyBytes_FromStringAndSize(NULL, room)
+        answer = unfilled(room)
         at = put_head(<uint8_t*>PyBytes_AS_STRING(answer), size, 1)
         for output in form.outputs:
             at = self._put_output(at, place, form, output)
@@ -249,7 +251,7 @@ cdef class Scoring:
         if took_us:
             at[0] = 4 << 3 | VARINT
             at = put_varint(at + 1, took_us)
-        return answer
+        return filled(answer, at)
 
     cdef Py_ssize_t _output_size(self, Py_ssize_t place, Form form, Output output) noexcept:
         cdef Py_ssize_t values = self._values_size(place, 1, form, output)
@@ -295,6 +297,16 @@ cdef void* _resized(void* memory, Py_ssize_t size) except NULL:
 
 cdef object _view(void* memory, Py_ssize_t size, int flags):
     return PyMemoryView_FromMemory(<char*>memory, size, flags)
+
+
+cdef Py_ssize_t _shape_size(Plain plain, Form form, Output output) noexcept:
+    return varint_size(plain.rows) + (0 if output.is_label else varint_size(form.columns))
+
+
+cdef Py_ssize_t _raw_size(Plain plain, Form form, Output output) noexcept:
+    if output.is_label:
+        return plain.rows * <Py_ssize_t>sizeof(int64_t)
+    return plain.rows * form.columns * <Py_ssize_t>sizeof(float)
 
 
 cdef Py_ssize_t _text_room(Text text) noexcept:

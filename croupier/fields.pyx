@@ -10,6 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from croupier.buffers cimport filled, unfilled
 from croupier.errors import InvalidRequest
 
 cdef enum:
@@ -154,14 +155,14 @@ def join_first(parts):
     cdef bytes part
     for part in all_parts:
         size += record_size(PyBytes_GET_SIZE(part))
-    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
     for part in all_parts:
         size = PyBytes_GET_SIZE(part)
         out = put_head(out, size)
         memcpy(out, PyBytes_AS_STRING(part), size)
         out += size
-    return joined
+    return filled(joined, out)
 
 
 cdef list repeated(bytes data):

@@ -9,11 +9,12 @@ Native, because a request may have a thousand of them: joining 32 items and the 
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from croupier.errors import InternalError, Unavailable
+from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport put_head, record_size
 
 
@@ -57,9 +58,8 @@ cdef class Unit:
     @property
     def payload(self):
         """The request with the exact version and the artifact."""
-        cdef bytes payload = PyBytes_FromStringAndSize(NULL, _payload_size(self))
-        _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload))
-        return payload
+        cdef bytes payload = unfilled(_payload_size(self))
+        return filled(payload, _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload)))
 
     @property
     def is_settled(self):
@@ -129,11 +129,11 @@ def join_payloads(list units not None):
     cdef Unit unit
     for unit in units:
         size += record_size(_payload_size(unit))
-    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
     for unit in units:
         out = _put_payload(unit, put_head(out, _payload_size(unit)))
-    return joined
+    return filled(joined, out)
 
 
 def join_answers(list units not None):
@@ -144,11 +144,11 @@ def join_answers(list units not None):
         if type(unit.outcome) is not bytes:
             return None
         size += record_size(PyBytes_GET_SIZE(unit.outcome))
-    cdef bytes joined = PyBytes_FromStringAndSize(NULL, size)
+    cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
     for unit in units:
         out = _put(put_head(out, PyBytes_GET_SIZE(unit.outcome)), <bytes>unit.outcome)
-    return joined
+    return filled(joined, out)
 
 
 cdef bint _is_final(outcome):

@@ -17,12 +17,14 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from cell.arena cimport Arena
+from croupier.buffers cimport first_poison, poison
 from cell.engines.lane cimport LOADING, SCORING, Lane, enter, here, leave
 
 import numpy as np
 
 from cell.arena import default_arena
 from cell.engines import ArtifactRefused, ScoringFailed
+from croupier.buffers import Unfilled
 
 cdef extern from *:
     """
@@ -157,6 +159,7 @@ def score_joined(models, counts, rows, out, labels=None):
     Raises:
         ValueError: a buffer that does not have the size that the models say, or a closed model; nothing was
             scored.
+        Unfilled: in a debug build, rows or answers that nobody wrote.
     """
     cdef list every = list(models), sizes = list(counts)
     cdef Py_ssize_t count = len(every), held = 0, scratch_size = 1, i
@@ -179,12 +182,20 @@ def score_joined(models, counts, rows, out, labels=None):
         scratch = <double*>malloc(scratch_size)
         if scratch == NULL:
             raise MemoryError
+        if first_poison(buffers[0].buf, buffers[0].len) >= 0:
+            raise Unfilled("rows that nobody wrote were to be scored")
+        poison(scratch, scratch_size)
+        for i in range(1, held):
+            poison(buffers[i].buf, buffers[i].len)
         for i in range(count):
             (<Native>every[i]).place.busy += 1
         with nogil:
             _run(work, count, scratch)
         for i in range(count):
             (<Native>every[i]).leave()
+        for i in range(1, held):
+            if first_poison(buffers[i].buf, buffers[i].len) >= 0:
+                raise Unfilled("a model left out some of its answers")
     finally:
         for i in range(held):
             PyBuffer_Release(&buffers[i])

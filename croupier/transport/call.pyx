@@ -25,6 +25,7 @@ from libc.string cimport memcmp, memcpy
 
 from collections import deque
 
+from croupier.buffers cimport filled
 from croupier.transport.nghttp2 cimport (
     nghttp2_session,
     nghttp2_session_consume_connection,
@@ -230,7 +231,7 @@ cdef class Call:
             data += part
             size -= part
             if self.partial_size == self.declared:
-                message = <object>self.partial
+                message = filled(<bytes>self.partial, into + self.partial_size)
                 self.drop_partial()
                 self.prefix_size = 0
                 self.complete(message)

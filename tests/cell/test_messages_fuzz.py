@@ -18,7 +18,7 @@ async def test_what_is_read_natively_is_read_as_protobuf_reads_it() -> None:
     found = await Search(seed=1).run(20_000)
     assert (found.different, found.differences) == (0, [])
     # It would be so if nothing was understood, too.
-    assert found.routed > 8_000
+    assert found.routed > 7_000
     assert found.answered > 3_000
 
 
@@ -48,7 +48,7 @@ async def test_an_identity_model_shows_what_was_scored() -> None:
 def test_a_mutant_is_made_from_its_seed_alone() -> None:
     known = seeds.models()
     for make in (seeds.infer, seeds.predict, seeds.frame, seeds.metadata, seeds.response):
-        one, other = ([seeds.mutant(make, known, Random(seed)) for seed in range(50)] for _ in range(2))
+        one, other = ([*seeds.mutants(make, known, Random(1))] for _ in range(2))
         assert one == other
 
 

@@ -5,9 +5,11 @@ Mutants of requests (`messages_seeds.py` makes them, `messages_mutator.py` chang
 (`messages_cell.py`), many in one tick. `tests/cell/test_messages_fuzz.py` does it for some thousands. To
 search further:
 
-    make fuzz COUNT=5000000 SEED=1
+    make fuzz COUNT=5000000 SEED=1          # a mutant takes 0.07 ms
+    make fuzz-memory COUNT=200000 SEED=1    # in a debug build (croupier/buffers.pyx), under valgrind
 
-It prints the first differences with the mutants in hex, and exits with 1 if there were any.
+It prints the first differences with the mutants in hex, and exits with 1 if there were any; with 9 if
+valgrind saw that something was read, scored or sent that nobody wrote.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -25,9 +28,12 @@ if __name__ == "__main__":
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from fuzz import messages_seeds as seeds
-from fuzz.messages_cell import INFER, PREDICT, Call, Cell
+from fuzz.messages_cell import INFER, PREDICT, Call, Cell, Resident
 from fuzz.messages_router import Router
+
+from croupier.buffers import Unfilled, is_debug
 
 # So many mutants share a tick, and with it a buffer.
 AT_ONCE = 64
@@ -56,6 +62,16 @@ class Found:
             self.differences.append((what, difference, mutant))
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A message: who makes it, who reads it in a router, and the method of a cell that it is for."""
+
+    name: str
+    make: seeds.Make
+    read: Callable[[bytes], tuple[str, bytes | None]]
+    path: str | None
+
+
 class Search:
     """Makes mutants from a seed and compares what becomes of them."""
 
@@ -66,38 +82,43 @@ class Search:
         self._router = Router(self._models)
         self._cell = Cell(self._models)
         router = self._router
-        # By weight: what it is, who makes it, who reads it in a router, and which method of a cell it is for.
-        kinds: list[tuple[int, str, seeds.Make, Callable[[bytes], tuple[str, bytes | None]], str | None]] = [
-            (10, "ModelInferRequest", seeds.infer, router.infer, INFER),
-            (8, "PredictRequest", seeds.predict, router.predict, PREDICT),
-            (1, "PredictStreamRequest", seeds.frame, router.frame, PREDICT),
-            (1, "ModelMetadataRequest", seeds.metadata, router.metadata, None),
-            (1, "PredictResponse", seeds.response, router.response, None),
+        kinds = [
+            (10, Kind("ModelInferRequest", seeds.infer, router.infer, INFER)),
+            (8, Kind("PredictRequest", seeds.predict, router.predict, PREDICT)),
+            (1, Kind("PredictStreamRequest", seeds.frame, router.frame, PREDICT)),
+            (1, Kind("ModelMetadataRequest", seeds.metadata, router.metadata, None)),
+            (1, Kind("PredictResponse", seeds.response, router.response, None)),
         ]
-        self._kinds = [kind[1:] for kind in kinds for _ in range(kind[0])]
+        self._kinds = [kind for weight, kind in kinds for _ in range(weight)]
+        self._mutants = self._make()
 
     async def run(self, count: int) -> Found:
         """Try `count` mutants more."""
         for begin in range(0, count, AT_ONCE):
-            calls = [*self._calls(min(AT_ONCE, count - begin))]
-            await self._compare(calls)
+            mutants = islice(self._mutants, min(AT_ONCE, count - begin))
+            await self._compare([call for mutant in mutants if (call := self._route(*mutant)) is not None])
         self.found.routed, self.found.answered = self._router.routed, self._cell.answered
         return self.found
 
-    def _calls(self, count: int) -> Iterator[Call]:
-        for _ in range(count):
-            name, make, read, path = self._rng.choice(self._kinds)
-            mutant = seeds.mutant(make, self._models, self._rng)
-            self.found.mutants += 1
-            try:
-                difference, sent = read(mutant)
-            except Exception as error:  # noqa: BLE001 (it is what is searched for)
-                difference, sent = f"raised {error!r}", None
-            if difference:
-                self.found.note(f"{name} in a router", difference, mutant)
-            if path is not None:
-                # Half of them as if there were no router, with whatever artifact they hold.
-                yield Call(path, sent if sent is not None and self._rng.random() < 0.5 else mutant)
+    def _make(self) -> Iterator[tuple[Kind, bytes]]:
+        while True:
+            kind = self._rng.choice(self._kinds)
+            for mutant in seeds.mutants(kind.make, self._models, self._rng):
+                yield kind, mutant
+
+    def _route(self, kind: Kind, mutant: bytes) -> Call | None:
+        """Have the router read a mutant; the call to a cell that comes of it."""
+        self.found.mutants += 1
+        try:
+            difference, sent = kind.read(mutant)
+        except Exception as error:  # noqa: BLE001 (it is what is searched for)
+            difference, sent = f"raised {error!r}", None
+        if difference:
+            self.found.note(f"{kind.name} in a router", difference, mutant)
+        if kind.path is None:
+            return None
+        # Half of them as if there were no router, with whatever artifact they hold.
+        return Call(kind.path, sent if sent is not None and self._rng.random() < 0.5 else mutant)
 
     async def _compare(self, calls: list[Call]) -> None:
         try:
@@ -122,13 +143,27 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1_000_000, help="mutants")
     parser.add_argument("--seed", type=int, default=1, help="of the mutants")
     told = parser.parse_args()
+    if is_debug():
+        check_that_poison_is_seen()
     search, began = Search(told.seed), time.monotonic()
+    build = "debug build" if is_debug() else "build"
     for size in _shares(told.count):
         asyncio.run(search.run(size))
-        _say(f"{search.found} in {time.monotonic() - began:.0f} s, seed {told.seed}")
+        _say(f"{build}: {search.found} in {time.monotonic() - began:.0f} s, seed {told.seed}")
     for what, difference, mutant in search.found.differences:
         _say(f"{what}: {difference}\n    {mutant.hex()}")
     return 1 if search.found.different else 0
+
+
+def check_that_poison_is_seen() -> None:
+    """A debug build that scores poison would show nothing."""
+    (model,) = (each for each in seeds.models() if each.name == "one")
+    rows, scores = np.array([0x7FA5A5A5], np.uint32).view(np.float32), np.zeros(1, np.float32)
+    try:
+        Resident([model]).find(model.digest, 0.0).score_into(rows, scores)  # type: ignore[union-attr]
+    except Unfilled:
+        return
+    raise AssertionError("poison was scored")
 
 
 def _shares(count: int) -> Iterator[int]:

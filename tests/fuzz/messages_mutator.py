@@ -39,7 +39,7 @@ Parts: TypeAlias = list[Part]
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 1000, 1001, 1004, 2**28 - 1, 2**29 - 1, 2**29, 0)
 _WHOLE = (0, 1, 2, 4, 127, 128, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**70 - 1)
 _PADS = (1, 1, 2, 4, 5, 8, 9, 10)
-_DEPTHS = (1, 1, 1, 2, 3, 31, 97, 98, 99, 100, 101)
+_DEPTHS = (1,) * 24 + (2, 3, 31, 98, 99, 100, 101)
 BAD_TEXTS = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"FP32\x80", b"\xc0\xaf")
 _TEXTS = (b"", b"input", b"tenant", b"routing_key", b"FP32", b"\xc3\xa9", b"\0", *BAD_TEXTS)
 
@@ -72,13 +72,11 @@ def packed(*values: int) -> bytes:
 
 def change(parts: Parts, rng: Random) -> None:
     """Change one part somewhere below `parts`."""
-    places: list[tuple[Parts, int]] = []
-    _collect(parts, places)
-    if not places:
+    if not parts:
         parts.append(_strange(rng))
         return
-    inside, at = places[int(rng.random() * len(places))]
-    _CHANGES[int(rng.random() * len(_CHANGES))](inside, at, rng, places)
+    inside, at = _place(parts, rng)
+    _CHANGES[int(rng.random() * len(_CHANGES))](inside, at, rng, parts)
 
 
 def damage(data: bytes, rng: Random) -> bytes:
@@ -107,26 +105,33 @@ def damage(data: bytes, rng: Random) -> bytes:
 
 
 def _write(parts: Parts, out: bytearray) -> None:
+    # Most of a search's time goes here: what is written as usual is written without a further call.
     for part in parts:
-        _write_varint(part.number << 3 | part.kind, part.tag_pad, out)
-        value = part.value
-        if part.kind == VARINT:
-            assert isinstance(value, int)
+        tag, value = part.number << 3 | part.kind, part.value
+        if tag < 0x80 and not part.tag_pad:
+            out.append(tag)
+        else:
+            _write_varint(tag, part.tag_pad, out)
+        if part.kind == LEN:
+            if isinstance(value, list):
+                inner = bytearray()
+                _write(value, inner)
+            else:
+                assert isinstance(value, bytes)
+                inner = value  # type: ignore[assignment]
+            if len(inner) < 0x80 and not part.pad:
+                out.append(len(inner))
+            else:
+                _write_varint(len(inner), part.pad, out)
+            out += inner
+        elif isinstance(value, int):
             _write_varint(value, part.pad, out)
         elif isinstance(value, bytes):
-            if part.kind == LEN:
-                _write_varint(len(value), part.pad, out)
             out += value
-        elif part.kind == START:
-            assert isinstance(value, list)
+        else:
             _write(value, out)
             if part.end is not None:
                 _write_varint(part.end << 3 | END, part.tag_pad, out)
-        elif isinstance(value, list):
-            inner = bytearray()
-            _write(value, inner)
-            _write_varint(len(inner), part.pad, out)
-            out += inner
 
 
 def _write_varint(value: int, pad: int, out: bytearray) -> None:
@@ -141,46 +146,46 @@ def _write_varint(value: int, pad: int, out: bytearray) -> None:
     out += b"\x80" * (pad - 1) + b"\0"
 
 
-def _collect(parts: Parts, places: list[tuple[Parts, int]]) -> None:
-    for at, part in enumerate(parts):
-        places.append((parts, at))
-        if isinstance(part.value, list):
-            _collect(part.value, places)
-
-
-Places: TypeAlias = list[tuple[Parts, int]]
+def _place(parts: Parts, rng: Random) -> tuple[Parts, int]:
+    """A part, and the message that it stands in: at any depth."""
+    while True:
+        at = int(rng.random() * len(parts))
+        value = parts[at].value
+        if not isinstance(value, list) or not value or rng.random() < 0.3:
+            return parts, at
+        parts = value
 
 
 def _any_place(inside: Parts, rng: Random) -> int:
     return int(rng.random() * (len(inside) + 1))
 
 
-def _delete(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _delete(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     del inside[at]
 
 
-def _repeat(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _repeat(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     inside.insert(_any_place(inside, rng), replace(inside[at]))
 
 
-def _move(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _move(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     inside.insert(_any_place(inside, rng), inside.pop(at))
 
 
-def _copy_elsewhere(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _copy_elsewhere(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     """Into another message: not the part itself, or a tree could come to hold itself."""
-    other, _ = rng.choice(places)
+    other, _ = _place(root, rng)
     value = inside[at].value
     copied = encode(value) if isinstance(value, list) and inside[at].kind == LEN else value
     if not isinstance(copied, list):
         other.insert(_any_place(other, rng), replace(inside[at], value=copied))
 
 
-def _renumber(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _renumber(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     inside[at].number = rng.choice(_NUMBERS)
 
 
-def _retype(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _retype(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     part = inside[at]
     kind = rng.choice((VARINT, I64, LEN, START, I32))
     if kind == START:
@@ -195,40 +200,40 @@ def _retype(inside: Parts, at: int, rng: Random, places: Places) -> None:
     part.kind = kind
 
 
-def _wrap(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _wrap(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     part = inside[at]
     name = rng.choice((part.number, rng.choice(_NUMBERS)))
     inside[at] = Part(name, START, [part], end=rng.choice((name, name, name, part.number, None)))
 
 
-def _add_strange(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _add_strange(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     inside.insert(_any_place(inside, rng), _strange(rng))
 
 
-def _add_bad_text(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _add_bad_text(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     """A text like the one here, in front of it or behind it, that is none."""
     inside.insert(at + (rng.random() < 0.3), Part(inside[at].number, LEN, rng.choice(BAD_TEXTS)))
 
 
-def _write_it_longer(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _write_it_longer(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     if rng.random() < 0.4:
         inside[at].tag_pad = rng.choice(_PADS)
     else:
         inside[at].pad = rng.choice(_PADS)
 
 
-def _resize(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _resize(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     value = inside[at].value
     if isinstance(value, bytes):
         by = rng.choice((1, 2, 3, 4, 8, 16))
         inside[at].value = value[:-by] if rng.random() < 0.5 else value + value[:by].ljust(by, b"\0")
 
 
-def _retext(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _retext(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     inside[at].value, inside[at].kind = rng.choice(_TEXTS), LEN
 
 
-def _unpack(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _unpack(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     """A packed field as one part for each number, or as two packed ones."""
     part = inside[at]
     value = part.value
@@ -245,7 +250,7 @@ def _unpack(inside: Parts, at: int, rng: Random, places: Places) -> None:
         inside[at : at + 1] = [Part(part.number, VARINT, byte & 0x7F) for byte in value[:64]]
 
 
-def _split(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _split(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     """A message as two: protobuf joins them where there is one, and has two where there may be more."""
     part = inside[at]
     if isinstance(part.value, list) and part.kind == LEN:
@@ -256,7 +261,7 @@ def _split(inside: Parts, at: int, rng: Random, places: Places) -> None:
         ]
 
 
-def _flatten(inside: Parts, at: int, rng: Random, places: Places) -> None:
+def _flatten(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     """A message's bytes, blindly changed, as its value."""
     part = inside[at]
     if isinstance(part.value, list):
@@ -281,7 +286,7 @@ def _strange(rng: Random) -> Part:
     return part
 
 
-_CHANGES: tuple[Callable[[Parts, int, Random, Places], None], ...] = (
+_CHANGES: tuple[Callable[[Parts, int, Random, Parts], None], ...] = (
     _delete,
     _delete,
     _repeat,

@@ -7,7 +7,7 @@ in the answer. Nothing here is trained: a memory checker would take minutes for 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -30,7 +30,7 @@ from croupier.artifacts.packers.forest.ensemble import Ensemble, Tree
 from croupier.artifacts.packers.forest.layout import encode as encode_forest
 
 # Rows that a cell takes at most: few, so that one more is met often.
-MOST_ROWS = 20
+MOST_ROWS = 12
 ARTIFACT = 1000
 TENANT = "acme"
 
@@ -174,9 +174,12 @@ def infer(rng: Random, known: list[Model]) -> Parts:
     return _with_artifact(parts, model, rng)
 
 
+_ITEMS = (1,) * 12 + (2, 2, 2, 3, 3, MOST_ROWS, MOST_ROWS + 1)
+
+
 def predict(rng: Random, known: list[Model]) -> Parts:
     """A PredictRequest."""
-    return [message(1, *_item(rng, known)) for _ in range(rng.choice((1, 1, 1, 2, 3, MOST_ROWS + 1)))]
+    return [message(1, *_item(rng, known)) for _ in range(rng.choice(_ITEMS))]
 
 
 def _item(rng: Random, known: list[Model]) -> Parts:
@@ -263,10 +266,10 @@ def _with_artifact(parts: Parts, model: Model, rng: Random) -> Parts:
 Make = Callable[[Random, list[Model]], Parts]
 
 
-def mutant(make: Make, known: list[Model], rng: Random) -> bytes:
-    """One of what `make` makes, changed up to four times; now and then blindly in the end."""
+def mutants(make: Make, known: list[Model], rng: Random) -> Iterator[bytes]:
+    """Some of what `make` makes: one as it was made, nearly, and the same with one change after the other."""
     parts = make(rng, known)
-    for _ in range(rng.choice((0, 1, 1, 1, 2, 2, 4))):
+    for _ in range(5):
+        data = encode(parts)
+        yield damage(data, rng) if rng.random() < 0.12 else data
         change(parts, rng)
-    data = encode(parts)
-    return damage(data, rng) if rng.random() < 0.12 else data
