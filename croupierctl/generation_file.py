@@ -30,13 +30,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     seats: tuple[_Seat, ...]
     hand_size: int | None = None
     seed: int | None = None
-    overrides: dict[str, _Override] = {}
-    # Written by `shards show`; the next number is given by the version manager.
+    overrides: dict[str, _Override] | None = None
+    # The generation that the file was made from, and so the one that it changes.
     number: int = 0
 
 
 def parse(data: bytes, active: Generation) -> Generation:
     """The generation that a file describes; what it leaves out is as in `active`.
+
+    Its number is that of the generation which the file changes; 0 if it does not say.
 
     Raises:
         InvalidFile: not JSON, or not of this form.
@@ -46,14 +48,16 @@ def parse(data: bytes, active: Generation) -> Generation:
     except msgspec.DecodeError as error:
         raise InvalidFile(f"the file is not a shard map: {error}") from error
     return Generation(
-        number=0,
+        number=file.number,
         seed=active.seed if file.seed is None else file.seed,
         hand_size=active.hand_size if file.hand_size is None else file.hand_size,
         seats=tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in file.seats),
         overrides={
             tenant: Override(found.pins, found.excludes, found.hand_size, found.isolation_group)
             for tenant, found in file.overrides.items()
-        },
+        }
+        if file.overrides is not None
+        else active.overrides,
     )
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from croupier.client.manager import VersionManagerClient
-from croupier.errors import FailedPrecondition, NotFound
-from croupierctl import generation_file, output
+from croupier.errors import Conflict, FailedPrecondition, NotFound
+from croupierctl import generation_diff, generation_file, output
 from croupierctl.catalog import report_repair
 from croupierctl.session import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
@@ -67,31 +69,43 @@ def set_generation(
         ),
     ] = None,
     from_cells: Annotated[
-        bool, typer.Option("--from-cells", help="Seat the cells that are registered now.")
+        bool, typer.Option("--from-cells", help="Seat the cells that are registered and have no seat.")
     ] = False,
+    unseat: Annotated[
+        list[str], typer.Option(metavar="CELL", help="With --from-cells: take a seat away; repeat it.")
+    ] = [],  # noqa: B006 - typer copies defaults, and needs them here
     hand_size: Annotated[int, typer.Option(min=0, help="Cells in a hand; 0 keeps what stands.")] = 0,
+    base: Annotated[
+        int, typer.Option(min=0, help="The generation that is changed, if not the one that the file says.")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and stop.")] = False,
 ) -> None:
-    """Make the next generation and activate it. Tenants' hands follow from it at once.
+    """Make the next generation and activate it, and show what it changes. Tenants' hands follow at once.
 
-    A file is the whole map: seats, overrides (pins, excludes, hand_size, isolation_group by tenant)
-    and hand size. --from-cells keeps the overrides and takes its seats from the registered cells.
+    A file is a whole map: seats, overrides (pins, excludes, hand_size, isolation_group by tenant), hand size;
+    what it leaves out stays. It changes the generation whose number it has: if another one is active by now,
+    that is a conflict. --from-cells adds seats and takes none away: cells that are down keep theirs, and
+    weights, draining and overrides stay. What changes nothing makes no generation.
     """
-    if (file is None) == (not from_cells):
-        raise typer.BadParameter("give either a file or --from-cells")
+    if (file is None) == (not from_cells) or (unseat and not from_cells):
+        raise typer.BadParameter("give either a file or --from-cells; --unseat goes with the latter")
     data = file.read_bytes() if file else None
 
     async def change(manager: VersionManagerClient) -> tuple[Generation, Generation]:
         active = await _active(manager)
         if data is None:
-            new = seat_cells(active, await manager.list_cells())
+            new = seat_cells(active, await manager.list_cells(), unseat)
         else:
             new = generation_file.parse(data, active)
-        new = check_generation(_sized(new, hand_size))
-        made = await manager.set_generation(generation_to_pb(new), expected_number=active.number)
+        expected = _base(active, base or new.number)
+        new = check_generation(_sized(replace(new, number=0), hand_size))
+        if dry_run or not generation_diff.changes(active, new):
+            return active, replace(new, number=active.number)
+        made = await manager.set_generation(generation_to_pb(new), expected_number=expected)
         return active, generation_from_pb(made)
 
     before, after = ask_manager(change)
-    _report(before, after)
+    _report(before, after, is_dry=dry_run)
 
 
 @app.command()
@@ -131,19 +145,41 @@ def repair() -> None:
     report_repair(done, generation=active.number, seats=len(active.seats))
 
 
-def seat_cells(active: Generation, cells: list[pb.Cell]) -> Generation:
-    """A generation that seats the registered cells and keeps the rest of `active`.
+def seat_cells(active: Generation, cells: list[pb.Cell], unseat: Sequence[str] = ()) -> Generation:
+    """`active` with seats for the registered cells that have none, and without those of `unseat`.
+
+    A seat that stands stays as it is, whether its cell is registered or not; its zone follows the cell.
 
     Raises:
         FailedPrecondition: no cell is registered.
+        NotFound: a cell of `unseat` has no seat.
     """
     if not cells:
         raise FailedPrecondition("no cell is registered: start cells with --manager first")
-    seats = tuple(
-        Seat(cell.id, cell.zone, cell.weight, draining=cell.state != CellState.ACTIVE)
-        for cell in sorted(cells, key=lambda cell: cell.id)
-    )
-    return Generation(0, active.seed, active.hand_size, seats, active.overrides)
+    seated = {seat.cell: seat for seat in active.seats}
+    if unknown := sorted({*unseat} - seated.keys()):
+        raise NotFound(f"{', '.join(unknown)} has no seat in generation {active.number}")
+    for cell in cells:
+        fresh = Seat(cell.id, cell.zone, cell.weight, draining=cell.state != CellState.ACTIVE)
+        seated[cell.id] = replace(seated.get(cell.id, fresh), zone=cell.zone)
+    seats = tuple(seat for name, seat in sorted(seated.items()) if name not in unseat)
+    return replace(active, seats=seats)
+
+
+def _base(active: Generation, base: int) -> int:
+    """The number to compare with; the first generation changes none. Raises Conflict, InvalidFile."""
+    if active.number and not base:
+        raise generation_file.InvalidFile(
+            "the file does not say which generation it changes: give it a number, as "
+            f"`croupierctl shards show --json` prints it, or give --base; {active.number} is active",
+            field="number",
+        )
+    if active.number and base != active.number:
+        raise Conflict(
+            f"generation {active.number} is active, and what is to be set changes {base}",
+            reason="STALE_GENERATION",
+        )
+    return base
 
 
 async def _active(manager: VersionManagerClient) -> Generation:
@@ -156,14 +192,13 @@ async def _active(manager: VersionManagerClient) -> Generation:
 
 
 def _sized(generation: Generation, hand_size: int) -> Generation:
-    if not hand_size:
-        return generation
-    return Generation(0, generation.seed, hand_size, generation.seats, generation.overrides)
+    return replace(generation, hand_size=hand_size) if hand_size else generation
 
 
-def _report(before: Generation, after: Generation) -> None:
+def _report(before: Generation, after: Generation, *, is_dry: bool) -> None:
     old = {seat.cell for seat in before.seats}
     new = {seat.cell for seat in after.seats}
+    found = generation_diff.changes(before, after)
     output.record(
         {
             "generation": after.number,
@@ -172,5 +207,10 @@ def _report(before: Generation, after: Generation) -> None:
             "seated": output.listing(sorted(new - old)),
             "unseated": output.listing(sorted(old - new)),
             "draining": output.listing(sorted(seat.cell for seat in after.seats if seat.draining)),
+            "changes": output.Shown(found, "\n".join(found)),
         }
     )
+    if not found:
+        output.note("nothing changes: no generation was made")
+    elif is_dry:
+        output.note("a dry run: nothing was set")

@@ -107,6 +107,8 @@ class Shards:
     async def set(self, wanted: Generation, expected: int, actor: Actor) -> Generation:
         """Make `wanted`, whose number is replaced by the next one, active instead of `expected` (0: none).
 
+        If that deals as `wanted` does, it stays, with the one before it.
+
         Raises:
             InvalidGeneration: it cannot deal, or has another seed than the deployment.
             StaleGeneration: another generation than `expected` is active.
@@ -119,6 +121,8 @@ class Shards:
     async def _set(self, wanted: Generation, expected: int, actor: Actor) -> Generation | None:
         pointer = await self._pointer_at(expected)
         seed = self._seed_for(wanted, pointer)
+        if self._deals_already(wanted, pointer):
+            return self.get(pointer.active)
         number = self._next_number(pointer)
         # The first one since the seed was made may not know it.
         generation = replace(wanted, number=number, seed=seed.current.seed, seed_since=seed.current.since)
@@ -220,6 +224,16 @@ class Shards:
         pair = await self._etcd.get(self._keys.generation(number))
         return pair is not None and bool(decode(GenerationKey(number), pair.value))
 
+    def _deals_already(self, wanted: Generation, pointer: _Pointer) -> bool:
+        """Whether `wanted` is the active generation, and that is whole in etcd: then the lookback is kept."""
+        served = self._mirror.map.generations
+        if not served or served[0].number != pointer.active:
+            return False
+        keys = (self._keys.active, self._keys.generation(pointer.active))
+        if any(key in self._mirror.bad_keys or not self._mirror.mod_revision(key) for key in keys):
+            return False
+        return _content(wanted) == _content(served[0])
+
     def _next_number(self, pointer: _Pointer) -> int:
         number = max(pointer.active, *self._mirror.map.archive, 0) + 1
         while self._keys.generation(number) in self._mirror.bad_keys:
@@ -246,6 +260,12 @@ class Shards:
                 field="seed",
             )
         return served.seed
+
+
+def _content(generation: Generation) -> tuple[object, ...]:
+    """What hands follow from, beside the seed."""
+    seats = sorted(generation.seats, key=lambda seat: seat.cell)
+    return generation.hand_size, seats, dict(generation.overrides)
 
 
 def _damaged(archive: Mapping[int, Generation]) -> ShardMapDamaged:

@@ -103,9 +103,11 @@ class Writer:
         """The result of `attempt`, which reads, decides and commits; None from it: try again.
 
         Raises:
+            MapFrozen: before anything is read: what etcd lacks then is not what is not there.
             TooManyWriters: none of five attempts was committed.
         """
         for _ in range(_ATTEMPTS):
+            self._mirror.check_writable()
             result = await attempt()
             if result is not None:
                 return result

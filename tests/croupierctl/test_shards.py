@@ -38,8 +38,73 @@ def test_the_seed_stays_and_fits_a_json_number(fleet, run):
 def test_cells_that_come_and_go_are_told(fleet, run, ask):
     run("shards", "set", "--from-cells")
     fleet.cells = [*fleet.cells[1:], cell(8, "zone-a")]
-    printed = ask("shards", "set", "--from-cells")
+    printed = ask("shards", "set", "--from-cells", "--unseat", "cell-0")
     assert (printed["seated"], printed["unseated"]) == (["cell-8"], ["cell-0"])
+    assert printed["changes"] == ["- seat cell-0 in zone-a", "+ seat cell-8 in zone-a"]
+    assert "cell-99 has no seat" in run("shards", "set", "--from-cells", "--unseat", "cell-99", code=1).err
+
+
+def test_what_stands_is_kept_when_cells_are_seated(fleet, run, ask, write):
+    """Down, draining or weighted by hand: a new cell changes none of that."""
+    run("shards", "set", "--from-cells")
+    shown = ask("shards", "show")
+    shown["seats"][1] |= {"draining": True, "weight": 2.5}
+    shown["overrides"] = {"acme": {"pins": ["cell-0"]}}
+    run("shards", "set", write(shown))
+    fleet.cells = [*fleet.cells[1:], cell(8, "zone-a", state="draining")]
+    fleet.cells[1].zone = "zone-x"
+    printed = ask("shards", "set", "--from-cells")
+    assert printed["changes"] == [
+        "~ seat cell-2 in zone-c → cell-2 in zone-x",
+        "+ seat cell-8 in zone-a, draining",
+    ]
+    assert (printed["unseated"], printed["draining"]) == ([], ["cell-1", "cell-8"])
+    again = ask("shards", "show")
+    assert again["seats"][:2] == shown["seats"][:2]
+    assert list(again["overrides"]) == ["acme"]
+
+
+def test_what_changes_nothing_makes_no_generation(fleet, run, ask, write):
+    run("shards", "set", "--from-cells")
+    for words in (["--from-cells"], [write(ask("shards", "show"))]):
+        said = run("shards", "set", *words)
+        assert "nothing changes" in said.err
+        assert ask("shards", "set", *words)["generation"] == 1
+    assert len(fleet.generations) == 1
+
+
+def test_a_dry_run_shows_and_sets_nothing(fleet, run):
+    run("shards", "set", "--from-cells")
+    said = run("shards", "set", "--from-cells", "--hand-size", 5, "--dry-run")
+    assert "hand size: 4 → 5" in said.out
+    assert "nothing was set" in said.err
+    assert len(fleet.generations) == 1
+
+
+def test_a_file_changes_the_generation_that_it_was_made_from(fleet, run, ask, write):
+    run("shards", "set", "--from-cells")
+    first, second = ask("shards", "show"), ask("shards", "show")
+    first["hand_size"], second["hand_size"] = 2, 3
+    run("shards", "set", write(first))
+    for words in ([], ["--dry-run"]):
+        said = run("shards", "set", write(second), *words, code=1).err
+        assert "generation 2 is active, and what is to be set changes 1" in said
+    assert fleet.generations[-1].hand_size == 2
+    run("shards", "set", write(second), "--base", 2)
+    del second["number"]
+    assert "does not say which generation" in run("shards", "set", write(second), code=1).err
+    assert [one.hand_size for one in fleet.generations] == [4, 2, 3]
+
+
+def test_what_a_file_leaves_out_stays(fleet, run, ask, write):
+    run("shards", "set", "--from-cells", "--hand-size", 3)
+    shown = ask("shards", "show")
+    run("shards", "set", write(shown | {"overrides": {"acme": {"hand_size": 2}}}))
+    run("shards", "set", write({"number": 2, "seats": shown["seats"][1:]}))
+    assert fleet.generations[-1].overrides["acme"].hand_size == 2
+    assert fleet.generations[-1].hand_size == 3
+    printed = ask("shards", "set", write({"number": 3, "seats": shown["seats"][1:], "overrides": {}}))
+    assert printed["changes"] == ["- override acme: hand size 2"]
 
 
 def test_no_cell_is_no_shard_map(manager, run):
@@ -75,7 +140,9 @@ def test_a_map_can_be_shown_edited_and_set(fleet, run, ask, write):
 def test_overrides_survive_new_cells(fleet, run, ask, write):
     run("shards", "set", "--from-cells")
     shown = ask("shards", "show")
-    run("shards", "set", write({"seats": shown["seats"], "overrides": {"acme": {"hand_size": 6}}}))
+    shown["overrides"] = {"acme": {"hand_size": 6}}
+    run("shards", "set", write(shown))
+    fleet.cells.append(cell(8, "zone-a"))
     run("shards", "set", "--from-cells")
     assert fleet.generations[-1].overrides["acme"].hand_size == 6
 
@@ -118,7 +185,7 @@ def test_there_is_no_map_yet(run):
     assert "no generation" in run("shards", "show", code=1).err
 
 
-@pytest.mark.parametrize("words", [[], ["--hand-size", "3"], ["missing.json"]])
+@pytest.mark.parametrize("words", [[], ["--hand-size", "3"], ["missing.json"], ["--unseat", "cell-1"]])
 def test_a_wrong_command_line(run, words):
     run("shards", "set", *words, code=2)
 

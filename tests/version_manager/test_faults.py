@@ -94,6 +94,10 @@ async def test_a_prefix_deleted_by_hand_freezes_the_map(stocked, client):
     for mutation in (
         client.publish("acme", "new", artifact("new")),
         client.set_generation(generation("cell-1"), 1),
+        # What is listed is there, whatever etcd lacks.
+        client.set_release(release("acme", "churn", (1, 10_000))),
+        client.delete_model("acme", "churn"),
+        client.set_residency(pb.SetResidencyRequest(tenant="acme", pinned=["churn"])),
     ):
         with pytest.raises(FailedPrecondition) as frozen:
             await mutation

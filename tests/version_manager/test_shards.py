@@ -130,6 +130,17 @@ async def test_a_first_generation_has_the_seed_that_the_deployment_had(fleet, cl
     assert (await client.set_generation(generation("b", seed=8), 0)).seed == SEED
 
 
+async def test_what_changes_nothing_keeps_the_lookback(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await client.set_generation(generation("a", "b"), 1)
+    again = await client.set_generation(generation("b", "a"), 2)
+    assert (again.number, again.previous) == (2, 1)
+    # Of a damaged one, the same content is a new generation.
+    await fleet.raw.put(KEYS.active, b"?")
+    await until(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
+    assert (await client.set_generation(generation("a", "b"), 2)).number == 3
+
+
 async def test_a_generation_that_does_not_fit_into_etcd_is_refused(client):
     many = pb.Generation(
         hand_size=1, seats=[pb.Seat(cell=f"cell-{n}", zone="z" * 100, weight=1) for n in range(8_000)]
@@ -140,7 +151,7 @@ async def test_a_generation_that_does_not_fit_into_etcd_is_refused(client):
 
 async def test_old_generations_are_forgotten(fleet, client):
     for number in range(40):
-        await client.set_generation(generation("a"), number)
+        await client.set_generation(generation("a", f"b-{number}"), number)
     kept = [pair.key for pair in (await fleet.raw.range("croupier/shards/generations/")).items]
     assert len(kept) <= 33
     assert "croupier/shards/generations/40" in kept
