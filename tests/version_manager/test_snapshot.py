@@ -149,7 +149,9 @@ def test_a_loss_while_it_was_away_freezes_the_map(path):
     assert again.is_loaded
     assert served(again) == before
     # What watchers are told then is that nothing changed.
-    assert again.since("0000000000000001", 10) == ()
+    place = again.place_of("0000000000000001", 10)
+    assert place is not None
+    assert again.after(place) == ()
     back = {key: value for key, value in CONTENT.items() if "models" in key}
     again.take(etcd.put(back))
     assert not again.is_frozen
