@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cell.engines import lane
-from cell.quarantine import Death, Named, Phase, Quarantine
+from cell.quarantine import HUNG, Death, Named, Phase, Quarantine
 from croupier.files import open_regular, read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
@@ -48,6 +48,7 @@ _HEAD = struct.Struct("<40sqii8x")
 # Digest, since when in ns, thread, phase, signal.
 _LANE = struct.Struct("<32sqiii12x")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_WATCHDOG = "its own watchdog: what was named as hung did not end"
 # Of a model whose digest nobody said.
 _UNNAMED = bytes(DIGEST_BYTES)
 _PHASES = {lane.LOAD: Phase.LOAD, lane.SCORE: Phase.SCORE}
@@ -115,13 +116,14 @@ class Journal:
 
     def _take(self, death: Death, now: float) -> None:
         _CRASHES.inc()
+        is_hung = any(one.signal == HUNG for one in death.named)
         told = ", ".join(
             f"{one.digest.hex()} ({one.phase}, {one.seconds:.1f} s{', ' + one.signal if one.signal else ''})"
             for one in death.named
         )
         _log.warning(
             "the process before died of %s; in native code: %s",
-            death.signal or "a signal from outside",
+            death.signal or (_WATCHDOG if is_hung else "a signal from outside"),
             told or "nothing",
         )
         for entry in self.quarantine.judge(death, now):
@@ -168,6 +170,8 @@ def boot_id() -> bytes:
 def _name(number: int) -> str:
     if not number:
         return ""
+    if number == lane.HUNG:
+        return HUNG
     try:
         return signal.Signals(number).name
     except ValueError:

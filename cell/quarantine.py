@@ -8,6 +8,9 @@ been there, and which thread died of a signal, if it was one that a program brin
     of a signal, in a thread that named an artifact  the one named there                     quarantine
                                                      others                                  nothing
     of a signal, in a thread that named none         every one                               ½ strike
+    of its watchdog                                  the only one that did not end           quarantine
+                                                     one of several                          1 strike
+                                                     others                                  nothing
     killed from outside                              alone in native code for `HANG`         quarantine
                                                        others                                nothing
                                                      one of several for `HANG`               1 strike
@@ -23,7 +26,8 @@ Two strikes within `WINDOW` are quarantine.
   takes gigabytes or never ends is in native code for long, and out after the second death at the latest. One
   that scores in microseconds, is hot, and was just there when somebody killed the cell has to be there four
   times in ten minutes.
-- Several that hang at once may wait for one of them (for the interpreter's lock): none is condemned alone.
+- Several that hang at once, watchdog or not, may wait for one of them (for the interpreter's lock): none is
+  condemned alone.
 
 An entry stays until it is lifted: an artifact never changes, and a mended model is another one.
 """
@@ -37,6 +41,8 @@ from typing import Any
 
 from croupier.errors import FailedPrecondition
 from croupier.names import DIGEST_BYTES
+
+HUNG = "hung"
 
 # Seconds.
 HANG = 5.0
@@ -66,7 +72,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An artifact that was in native code for `seconds`; `signal` is what its thread died of, or empty."""
+    """An artifact that was in native code for `seconds`; `signal` is what its thread died of, or empty.
+
+    `HUNG`: it did not end, and the watchdog ended the process for it.
+    """
 
     digest: bytes
     phase: Phase
@@ -210,13 +219,15 @@ class Quarantine:
 def _verdicts(named: Sequence[Named], signal: str) -> Iterable[tuple[Named, float, str]]:
     """Who gets how many strikes, and why."""
     marked = [one for one in named if one.signal]
+    if len(marked) > 1 and all(one.signal == HUNG for one in marked):
+        return [(one, _WHOLE, HUNG) for one in marked]
     if marked:
         return [(one, CONDEMNED, one.signal) for one in marked]
     if signal:
         return [(one, _HALF, f"present at {signal}") for one in named]
     hung = [one for one in named if one.seconds >= HANG]
     if len(hung) == 1:
-        return [(hung[0], CONDEMNED, "hung")]
+        return [(hung[0], CONDEMNED, HUNG)]
     return [(one, _WHOLE if one.seconds >= SLOW else _HALF, "killed") for one in named]
 
 

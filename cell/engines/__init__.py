@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from cell.engines.stop import Stop
 from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact
@@ -61,11 +62,12 @@ class Scorer(Protocol):
         """How its requests want to be batched; None where a call costs nothing beyond its rows."""
         ...
 
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+    def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         """The named outputs for every row of `inputs`, in their order. Runs in a thread.
 
         Raises:
             ScoringFailed: the model failed, or was closed.
+            Stopped: it was told to end by `stop`.
         """
         ...
 

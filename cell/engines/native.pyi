@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from typing_extensions import Buffer
 
 from cell.arena import Arena, Block
+from cell.engines.stop import Stop
 from cell.signature import Array, Arrays, Signature
 
 class Native(Block):
@@ -23,7 +24,7 @@ class Native(Block):
     def batchable(self) -> bool: ...
     @property
     def batching(self) -> None: ...
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays: ...
+    def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays: ...
     def score_into(
         self, rows: Buffer | Array, out: Buffer | Array, labels: Buffer | Array | None = None
     ) -> None: ...

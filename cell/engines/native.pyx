@@ -119,8 +119,8 @@ cdef class Native(Block):
         """A call costs nothing beyond its rows."""
         return None
 
-    def score(self, inputs, outputs):
-        """The named outputs for every row of `inputs`.
+    def score(self, inputs, outputs, stop=None):
+        """The named outputs for every row of `inputs`. Nothing ends it before its time.
 
         Raises:
             ScoringFailed: the rows are not what the signature says, or the model was closed.

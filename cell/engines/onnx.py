@@ -12,15 +12,18 @@ that known models keep, because scoring threads allocate and free meanwhile.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import onnxruntime
 
 from cell.engines import ArtifactRefused, ScoringFailed, lane
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx_graph import DecodeError, reads_other_files
+from cell.engines.stop import Stop, Stopped
 from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching, batching_of
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
@@ -38,9 +41,13 @@ _LEAST_BASE_BYTES = 32 * 1024
 # regressions of 10 features say 45.3 kB each and take 44.8.
 _PYTHON_BYTES = 5 * 1024
 
-_SEVERITY_ERROR = 3
+# Of what is worth a line on standard error. What fails raises, too, and the runtime's own words may hold a
+# caller's values and a publisher's names.
+_SEVERITY_FATAL = 4
 # Nobody is blamed by it (`cell/journal.py`).
 _UNNAMED = bytes(DIGEST_BYTES)
+# As the runtime's messages name it; an operator of its own making could have any name.
+_OPERATOR = re.compile(r"while running (\w{1,40}) node")
 _DATATYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -69,20 +76,28 @@ class OnnxScorer:
     session: onnxruntime.InferenceSession | None
     digest: bytes = _UNNAMED
 
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+    def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         """The named outputs for every row of `inputs`.
 
         Raises:
             ScoringFailed: the runtime refused or failed, or the model was closed.
+            Stopped: it was told to end by `stop`.
         """
         session = self.session
         if session is None:
             raise ScoringFailed("the model was closed")
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _SEVERITY_FATAL
+        if stop is not None:
+            # The runtime looks at it between two nodes, and between two rounds of a loop.
+            stop.bind(partial(setattr, options, "terminate", True))
         try:
             with lane.Naming(self.digest, lane.SCORE):
-                values = session.run(list(outputs), dict(inputs))
-        except Exception as error:
-            raise ScoringFailed("the model failed on this input") from error
+                values = session.run(list(outputs), dict(inputs), options)
+        except Exception as error:  # noqa: BLE001 (its own words stay inside: they may hold a caller's values)
+            if stop is not None and stop.is_asked:
+                raise Stopped("the model was stopped: it had run for as long as it may") from None
+            raise ScoringFailed(f"the model failed on this input ({_kind(error)})") from None
         return dict(zip(outputs, values, strict=True))
 
     def close(self) -> None:
@@ -156,8 +171,14 @@ def _check_whole(model: bytes) -> None:
 def _open(model: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ArtifactRefused("ONNX Runtime cannot load the model") from error
+    except Exception as error:  # noqa: BLE001 (the same)
+        raise ArtifactRefused(f"ONNX Runtime cannot load the model ({_kind(error)})") from None
+
+
+def _kind(error: Exception) -> str:
+    """What may be said of a failure of the runtime: its class, and the operator that failed."""
+    found = _OPERATOR.search(str(error))
+    return f"{type(error).__name__} in {found[1]}" if found else type(error).__name__
 
 
 def _options() -> onnxruntime.SessionOptions:
@@ -166,7 +187,7 @@ def _options() -> onnxruntime.SessionOptions:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
-    options.log_severity_level = _SEVERITY_ERROR
+    options.log_severity_level = _SEVERITY_FATAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     # Otherwise the first bytes decide, and the other format is not checked for external data.
     options.add_session_config_entry("session.load_model_format", "ONNX")

@@ -1,4 +1,6 @@
 import os
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, SparseTensorProto, TensorProto, helper
-from support.graphs import INPUT, OUTPUT, artifact, graph, matmul, weights
+from support.graphs import FLOAT, INPUT, OUTPUT, artifact, graph, looping, matmul, weights
 
 from cell.engines import ArtifactRefused, Engines, ScoringFailed, UnknownEngine
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx import OnnxEngine
 from cell.engines.onnx_graph import DecodeError, reads_other_files
+from cell.engines.stop import Stop, Stopped
 from croupier.artifacts.format import Tensor
 
 ROWS = np.array([[1, 2], [3, 4]], np.float32)
@@ -61,6 +64,41 @@ def test_what_the_runtime_refuses_to_score_is_the_models_failure() -> None:
         scorer.score({"input": ROWS}, ["y"])
 
 
+def test_a_model_that_does_not_end_is_stopped(capfd: pytest.CaptureFixture[str]) -> None:
+    scorer = ENGINE.load(artifact(looping()))
+    stop = Stop()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(scorer.score, {"input": ROWS}, ["y"], stop)
+        stop.ask()
+        with pytest.raises(Stopped):
+            call.result(timeout=30)
+    assert scorer.score({"input": 0 * ROWS}, ["y"])["y"].tolist() == [[0, 0], [0, 0]]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_failure_tells_of_no_value(capfd: pytest.CaptureFixture[str]) -> None:
+    """The runtime names the index that is out of bounds, which is the caller's."""
+    column = helper.make_tensor_value_info("row", TensorProto.INT64, [None, 1])
+    picked = helper.make_tensor_value_info("y", FLOAT, [None, 1, 2])
+    node = helper.make_node("Gather", ["W", "row"], ["y"], name="a\nforged line")
+    made = helper.make_graph([node], "g", [column], [picked], [weights()])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    scorer = ENGINE.load(
+        artifact(
+            model.SerializeToString(),
+            inputs=[Tensor("row", "INT64", (-1, 1))],
+            outputs=[Tensor("y", "FP32", (-1, 1, 2))],
+        )
+    )
+    secret = 4700 + 11
+    with pytest.raises(ScoringFailed) as caught:
+        scorer.score({"row": np.array([[secret]])}, ["y"])
+    told = "".join(traceback.format_exception(caught.value)) + capfd.readouterr().err
+    assert "in Gather" in told
+    assert str(secret) not in told
+    assert "forged" not in told
+
+
 def test_resident_bytes_are_measured_within_bounds() -> None:
     readings = iter([0, 50_000, 0, 1, 0, 10**12])
     engine = OnnxEngine(heap=lambda: next(readings))
@@ -89,7 +127,7 @@ def test_the_heap_grows_with_what_is_kept() -> None:
 
 
 def test_bytes_that_are_no_model() -> None:
-    assert refused(b"\x00rubbish" * 10) == "ONNX Runtime cannot load the model"
+    assert refused(b"\x00rubbish" * 10).startswith("ONNX Runtime cannot load the model")
     assert refused(b"location \xff") == "the ONNX model cannot be decoded"
 
 

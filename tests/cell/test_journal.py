@@ -15,7 +15,7 @@ from support.irregular import KINDS, put
 
 from cell.engines import lane
 from cell.journal import JOURNAL, QUARANTINE, Journal, boot_id, constant, parse
-from cell.quarantine import Death, Entry, Named, Phase
+from cell.quarantine import HUNG, Death, Entry, Named, Phase
 
 BOOT = bytes(range(16))
 
@@ -180,3 +180,16 @@ def test_what_is_no_regular_file_is_not_waited_for(
     Journal.open(tmp_path, lambda: 0.0).close()
     assert "no journal is kept" in caplog.text
     assert "nothing is quarantined" in caplog.text
+
+
+def test_the_watchdog_ends_what_does_not_end_and_blames_it_alone(tmp_path: Path) -> None:
+    code, said = die(tmp_path, "hang", mine="culprit", others=("loads",))
+    assert code == -signal.SIGKILL, said
+    death = left_in(tmp_path)
+    assert death is not None
+    assert (death.signal, {one.digest: one.signal for one in death.named}) == (
+        "",
+        {named("culprit"): HUNG, named("loads"): ""},
+    )
+    (entry,) = reopened(tmp_path)
+    assert (entry.digest, entry.why, entry.phase) == (named("culprit"), HUNG, Phase.SCORE)

@@ -35,6 +35,8 @@ STRAY = Death((one("a"), one("b", HANG)), "SIGABRT")
 BRIEF = Death((one("a", SLOW / 2),))
 LONG = Death((one("a", SLOW),))
 HUNG = Death((one("a", HANG), one("b", SLOW), one("c")))
+WATCHED = Death((one("a", signal="hung"), one("b", HANG), one("c")))
+ALL_WATCHED = Death((one("a", signal="hung"), one("b", signal="hung"), one("c", HANG)))
 ALL_HUNG = Death((one("a", HANG), one("b", HANG), one("c", SLOW / 2)))
 
 
@@ -47,6 +49,8 @@ ALL_HUNG = Death((one("a", HANG), one("b", HANG), one("c", SLOW / 2)))
         (BRIEF, [[], [], [], ["a"]]),
         (LONG, [[], ["a"], [], ["a"]]),
         (HUNG, [["a"], ["a"], ["a"], ["a"]]),
+        (WATCHED, [["a"], ["a"], ["a"], ["a"]]),
+        (ALL_WATCHED, [[], ["a", "b"], [], ["a", "b"]]),
         (ALL_HUNG, [[], ["a", "b"], [], ["a", "b", "c"]]),
     ],
 )

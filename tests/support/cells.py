@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cell.engines.stop import Stop
 from cell.residency import Lease, Residency
 from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching
@@ -94,7 +95,7 @@ class SumScorer:
         self.calls: list[Arrays] = []
         self.is_closed = False
 
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Mapping[str, Any]:
+    def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Mapping[str, Any]:
         self.calls.append(inputs)
         rows = inputs["input"]
         if self.poison is not None and (rows == self.poison).any():

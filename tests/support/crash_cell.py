@@ -17,6 +17,7 @@ import numpy as np
 
 from cell.app import PROGRAM, CellSettings, serve
 from cell.engines import lane
+from cell.engines.stop import Stop
 from cell.signature import Arrays, Signature
 from cell.supervisor import SupervisorSettings, supervise
 from croupier import settings
@@ -62,7 +63,7 @@ class CrashScorer:
     batchable: bool = True
     batching: Batching | None = None
 
-    def score(self, inputs: Arrays, outputs: Sequence[str]) -> Arrays:
+    def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         rows = inputs["input"]
         with lane.Naming(self.digest, lane.SCORE):
             if (rows[:, 0] == MARK).any():

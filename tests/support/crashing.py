@@ -55,6 +55,9 @@ def _end(how: str) -> None:
             time.sleep(30)
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            # The watchdog's.
+            time.sleep(30)
         case "close":
             pass
         case _:
@@ -80,6 +83,8 @@ def main(folder: str, how: str, mine: str, *others: str) -> None:
     if how.startswith("faulthandler-"):
         faulthandler.enable()
     journal = Journal.open(Path(folder), time.time)
+    if how == "hang":
+        lane.watch(scoring=0.3, loading=0.0)
     if how.endswith("-faulthandler"):
         faulthandler.enable()
     # In the thread of the event loop, where small models are scored.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,25 @@ def picky() -> bytes:
     ]
     table = numpy_helper.from_array(np.array([10, 20, 30], np.float32), "table")
     return packed(graph(nodes, [table]))
+
+
+def looping() -> bytes:
+    """y = input, doubled for ever where any of it is above 0."""
+    value = helper.make_tensor_value_info
+    scalar, rows = partial(value, shape=[]), partial(value, elem_type=FLOAT, shape=[None, 2])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Add", ["x", "x"], ["twice"])],
+        "body",
+        [scalar("round", TensorProto.INT64), scalar("on", TensorProto.BOOL), rows("x")],
+        [scalar("still", TensorProto.BOOL), rows("twice")],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["input"], ["highest"], keepdims=0),
+        helper.make_node("Greater", ["highest", "zero"], ["on"]),
+        helper.make_node("Loop", ["rounds", "on", "input"], ["y"], body=body),
+    ]
+    constants = {"rounds": np.array(2**62, np.int64), "zero": np.array(0, np.float32)}
+    return graph(nodes, [numpy_helper.from_array(array, name) for name, array in constants.items()])
 
 
 def artifact(
