@@ -226,7 +226,7 @@ def _breakdown(artifacts: Sequence[bytes], load: Load, whole_us: float) -> dict[
         with _timed(spent, "decode"):
             for pair in zip(asked, found, strict=True):
                 assert None not in pair
-                scoring.add(*pair, 1e12)  # type: ignore[arg-type]
+                scoring.add(*pair, 1e12, 2**40)  # type: ignore[arg-type]
         with _timed(spent, "native"):
             scoring.run()
         with _timed(spent, "encode"):

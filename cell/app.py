@@ -26,7 +26,7 @@ from cell.arena import Arena
 from cell.batcher import Batcher
 from cell.capacity import FRACTION
 from cell.diskcache import DiskCache
-from cell.engines import Engine, Engines, packed
+from cell.engines import Engine, Engines, lane, packed
 from cell.engines.late import LateEngine
 from cell.host import Host
 from cell.hotset import HotSet
@@ -52,6 +52,7 @@ from croupier.transport.server import Server
 
 PROGRAM = "croupier-cell"
 
+_MIB = 2**20
 _GIB = 2**30
 _ONNX = "onnx"
 
@@ -86,6 +87,14 @@ class CellSettings(ServerSettings, PeerSettings):
     max_loads: int = option(256, "models loading or waiting to; more are refused")
     max_rows: int = option(1024, "rows or items of one request, and rows of one scoring call")
     max_queued_rows: int = option(65_536, "rows waiting to be scored; more are refused")
+    max_queued_bytes: int = option(128 * _MIB, "what waits to be scored, and its answers; more is refused")
+    run_seconds: float = option(10.0, "how long one run of a model may take; it is stopped then")
+    hang_seconds: float = option(
+        5.0, "what a run that is stopped may take to end; then this process ends, and the model is refused"
+    )
+    load_hang_seconds: float = option(
+        60.0, "the same for an engine that loads a model; 0 for as long as it takes"
+    )
     batch_target_seconds: float = option(0.02, "what one call of an expensive model may take; sizes follow")
     fetch_seconds: float = option(30.0, "how long the object store may take for an artifact")
     refusal_seconds: float = option(
@@ -128,11 +137,20 @@ class CellSettings(ServerSettings, PeerSettings):
             "max_loads",
             "max_rows",
             "max_queued_rows",
+            "max_queued_bytes",
+            "run_seconds",
+            "hang_seconds",
             "batch_target_seconds",
         ):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
-        for name in ("capacity_bytes", "memory_limit_bytes", "cache_bytes", "churn_guard"):
+        for name in (
+            "capacity_bytes",
+            "memory_limit_bytes",
+            "cache_bytes",
+            "churn_guard",
+            "load_hang_seconds",
+        ):
             if not getattr(self, name) >= 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()
@@ -171,12 +189,16 @@ class Cell:
         told.check()
         journal = Journal.open(told.folder, time.time)
         self._stack.callback(journal.close)
+        lane.watch(told.run_seconds + told.hang_seconds, told.load_hang_seconds)
         host = await self._build_host(journal)
         batcher = Batcher(
-            self._threads(told.score_threads, "score"),
+            # As many again for long runs.
+            self._threads(2 * told.score_threads, "score"),
             workers=told.score_threads,
             max_rows=told.max_rows,
             max_queued_rows=told.max_queued_rows,
+            max_queued_bytes=told.max_queued_bytes,
+            most_seconds=told.run_seconds,
             target_seconds=told.batch_target_seconds,
             clock=time.monotonic,
         )

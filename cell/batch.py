@@ -1,8 +1,12 @@
-"""Batches of requests for one artifact, and what a worker thread does with them.
+"""Requests as they are scored: jobs, pieces of them, batches of pieces, and what a thread does with those.
 
-A batch that fails is scored again one request at a time, so that a culprit harms only itself. Rows of a model
-must not depend on each other: the artifact format's first dimension, the batch, says so. Models with a fixed
-first dimension are scored one request at a time.
+A batch that fails is scored again one piece at a time, so that a culprit harms only itself. Rows of a model
+must not depend on each other: the artifact format's first dimension, the batch, says so. Therefore a large
+request may be scored in pieces, which leaves room for others in between. Models with a fixed first dimension
+are scored one whole request at a time.
+
+A run is stopped when its last caller's deadline passes or gives up, and after `most_seconds` in any case
+(`engines/stop.py`).
 """
 
 from __future__ import annotations
@@ -10,14 +14,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
 from cell.engines import Mixed, Scorer, ScoringFailed
-from cell.engines.native import Native
+from cell.engines.stop import Stop, Stopped
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
@@ -32,9 +37,12 @@ _BATCH_ROWS = Histogram(
 _RETRIED = Counter("croupier_cell_split_batches_total", "Batches that failed and were scored one by one")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Job:
-    """One request: `rows` rows of `inputs`, scored while `lease` holds the model."""
+    """One request: `rows` rows of `inputs`, scored while `lease` holds the model; whose it is says `owner`.
+
+    `at_work` is called when a run of it has become a long one.
+    """
 
     lease: Lease[Scorer]
     inputs: Arrays
@@ -42,107 +50,188 @@ class Job:
     outputs: tuple[str, ...]
     deadline: Deadline
     answer: asyncio.Future[Arrays]
+    owner: int = 0
+    # Of its inputs and its answer.
+    size: int = 0
+    at_work: Callable[[], None] | None = None
+    # Rows that went to threads; pieces that are there now; outputs of those that are back, by their first
+    # row.
+    given: int = 0
+    running: int = 0
+    parts: dict[int, Arrays] = field(default_factory=dict)
+
+    def give(self, rows: int) -> Piece:
+        """Its next rows."""
+        piece = Piece(self, self.given, self.given + rows)
+        self.given += rows
+        self.running += 1
+        return piece
+
+    def collect(self, piece: Piece, outputs: Arrays) -> Arrays | None:
+        """All its outputs, once those of every piece are there."""
+        if piece.rows == self.rows:
+            return outputs
+        self.parts[piece.begin] = outputs
+        if self.running or self.given < self.rows:
+            return None
+        parts = [self.parts[begin] for begin in sorted(self.parts)]
+        self.parts.clear()
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """The rows of a job from `begin` to `end`."""
+
+    job: Job
+    begin: int
+    end: int
+
+    @property
+    def rows(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def inputs(self) -> Arrays:
+        inputs = self.job.inputs
+        if self.rows == self.job.rows:
+            return inputs
+        return {name: array[self.begin : self.end] for name, array in inputs.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
+    """Pieces that go through one call of the model of `digest`, about `row_seconds` a row."""
+
     digest: bytes
-    jobs: tuple[Job, ...]
+    pieces: tuple[Piece, ...]
+    row_seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        return sum(piece.rows for piece in self.pieces)
+
+    @property
+    def seconds(self) -> float:
+        return self.rows * self.row_seconds
 
 
-Outcome: TypeAlias = tuple[Job, Arrays | Exception]
+Outcome: TypeAlias = tuple[Piece, Arrays | Exception]
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What came of a batch; `rows` were scored in `seconds`."""
+    """What came of a batch; `rows` were scored in `seconds`. `is_stopped`: it did not come to its end."""
 
-    digest: bytes
+    batch: Batch
     outcomes: Sequence[Outcome]
     rows: int
     seconds: float
+    is_stopped: bool
 
 
-def cut(jobs: Iterable[tuple[int, Job]]) -> Iterator[Batch]:
-    """Batches of neighbouring jobs of one artifact, each up to its model's rows; a job is never split."""
-    batch: list[Job] = []
-    rows = 0
-    for most, job in jobs:
-        joins = batch and job.lease.digest == batch[0].lease.digest and job.lease.model.batchable
-        if batch and not (joins and rows + job.rows <= most):
-            yield Batch(batch[0].lease.digest, tuple(batch))
-            batch, rows = [], 0
-        batch.append(job)
-        rows += job.rows
-    if batch:
-        yield Batch(batch[0].lease.digest, tuple(batch))
+class Turn:
+    """What a thread does at one go: it takes `batches` off one by one, and puts what came of them into
+    `done`.
+
+    `stop` is for the run that it is in, set by the thread.
+    """
+
+    __slots__ = ("batches", "done", "most_seconds", "stop")
+
+    def __init__(self, batches: Iterable[Batch], most_seconds: float = math.inf) -> None:
+        self.batches = deque(batches)
+        self.done: deque[Scored] = deque()
+        self.most_seconds = most_seconds
+        self.stop: Stop | None = None
+
+    def run(self, clock: Callable[[], float]) -> None:
+        """Runs in the thread; whoever waits for it may take away what it has not begun, and what is done."""
+        while True:
+            try:
+                batch = self.batches.popleft()
+            except IndexError:
+                return
+            self.done.append(_timed(batch, clock, self))
+
+    def take_back(self) -> list[Batch]:
+        """The batches that were not begun."""
+        left: list[Batch] = []
+        while True:
+            try:
+                left.append(self.batches.pop())
+            except IndexError:
+                return left[::-1]
+
+    def take_done(self) -> Iterator[Scored]:
+        """What came of batches, as far as they are done."""
+        while self.done:
+            yield self.done.popleft()
 
 
-def nanoseconds(batches: Sequence[Batch]) -> float:
-    """About what scoring takes; infinity when the models do not say."""
-    return sum(
-        job.rows * job.lease.model.row_cost if isinstance(job.lease.model, Native) else math.inf
-        for batch in batches
-        for job in batch.jobs
-    )
-
-
-def run(batches: Sequence[Batch], clock: Callable[[], float]) -> list[Scored]:
-    return [_timed(batch, clock) for batch in batches]
-
-
-def _timed(batch: Batch, clock: Callable[[], float]) -> Scored:
+def _timed(batch: Batch, clock: Callable[[], float], turn: Turn) -> Scored:
     began = clock()
-    outcomes = _run_batch(batch, clock)
-    rows = sum(job.rows for job, outcome in outcomes if not isinstance(outcome, Exception))
-    return Scored(batch.digest, outcomes, rows, clock() - began)
+    outcomes = _run_batch(batch.digest, batch.pieces, clock, turn)
+    rows = sum(piece.rows for piece, outcome in outcomes if not isinstance(outcome, Exception))
+    is_stopped = any(isinstance(outcome, Stopped) for _, outcome in outcomes)
+    return Scored(batch, outcomes, rows, clock() - began, is_stopped)
 
 
-def _run_batch(batch: Batch, clock: Callable[[], float]) -> list[Outcome]:
-    """The outcome for each job; the batches before this one in the call may have taken a while."""
+def _run_batch(
+    digest: bytes, pieces: Sequence[Piece], clock: Callable[[], float], turn: Turn
+) -> list[Outcome]:
+    """The outcome for each piece; the batches before this one in the turn may have taken a while."""
     now = clock()
-    late: list[Outcome] = [(job, expired()) for job in batch.jobs if now >= job.deadline.at]
-    jobs = [job for job in batch.jobs if now < job.deadline.at]
-    if not jobs:
+    late: list[Outcome] = [(piece, expired()) for piece in pieces if now >= piece.job.deadline.at]
+    pieces = [piece for piece in pieces if now < piece.job.deadline.at]
+    if not pieces:
         return late
+    # Its callers are other ones than those of the runs before.
+    stop = Stop(now, min(now + turn.most_seconds, max(piece.job.deadline.at for piece in pieces)))
+    turn.stop = stop
     try:
-        scored = _score(batch.digest, jobs)
+        scored = _score(digest, pieces, stop)
+    except Stopped as error:
+        return [*late, *((piece, Stopped(error.message)) for piece in pieces)]
     except Exception as error:  # noqa: BLE001 (it is the answer to these callers)
         if isinstance(error, Mixed):
             _log.error("a batch was refused", exc_info=error)
-        if len(jobs) == 1:
-            return [*late, (jobs[0], error.without_frames() if isinstance(error, CroupierError) else error)]
+        if len(pieces) == 1:
+            return [*late, (pieces[0], error.without_frames() if isinstance(error, CroupierError) else error)]
         _RETRIED.inc()
-        alone = (Batch(batch.digest, (job,)) for job in jobs)
-        return [*late, *(outcome for each in alone for outcome in _run_batch(each, clock))]
-    return [*late, *zip(jobs, scored, strict=True)]
+        alone = [_run_batch(digest, [piece], clock, turn) for piece in pieces]
+        return [*late, *(outcome for outcomes in alone for outcome in outcomes)]
+    finally:
+        turn.stop = None
+    return [*late, *zip(pieces, scored, strict=True)]
 
 
-def _score(digest: bytes, jobs: Sequence[Job]) -> list[Arrays]:
-    """What each of `jobs` asked for, from one call of their model."""
-    scorer = jobs[0].lease.model
-    if any(job.lease.digest != digest or job.lease.model is not scorer for job in jobs):
+def _score(digest: bytes, pieces: Sequence[Piece], stop: Stop) -> list[Arrays]:
+    """What each of `pieces` asked for, from one call of their model."""
+    scorer = pieces[0].job.lease.model
+    if any(piece.job.lease.digest != digest or piece.job.lease.model is not scorer for piece in pieces):
         raise Mixed("a batch has rows of two models")
-    _BATCH_ROWS.observe(sum(job.rows for job in jobs))
+    _BATCH_ROWS.observe(sum(piece.rows for piece in pieces))
     if not scorer.batchable:
-        return [scorer.score(job.inputs, job.outputs) for job in jobs]
-    if len(jobs) == 1:
-        return _split(jobs, scorer.score(jobs[0].inputs, jobs[0].outputs))
-    inputs = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].inputs}
-    wanted = tuple(dict.fromkeys(name for job in jobs for name in job.outputs))
-    return _split(jobs, scorer.score(inputs, wanted))
+        return [scorer.score(piece.inputs, piece.job.outputs, stop) for piece in pieces]
+    if len(pieces) == 1:
+        return _split(pieces, scorer.score(pieces[0].inputs, pieces[0].job.outputs, stop))
+    parts = [piece.inputs for piece in pieces]
+    inputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    wanted = tuple(dict.fromkeys(name for piece in pieces for name in piece.job.outputs))
+    return _split(pieces, scorer.score(inputs, wanted, stop))
 
 
-def _split(jobs: Sequence[Job], outputs: Arrays) -> list[Arrays]:
-    rows = sum(job.rows for job in jobs)
+def _split(pieces: Sequence[Piece], outputs: Arrays) -> list[Arrays]:
+    rows = sum(piece.rows for piece in pieces)
     for name, array in outputs.items():
         if array.shape[:1] != (rows,):
             raise ScoringFailed(f"output {name!r} has shape {list(array.shape)} for {rows} rows")
     parts: list[Arrays] = []
     begin = 0
-    for job in jobs:
-        parts.append({name: outputs[name][begin : begin + job.rows] for name in job.outputs})
-        begin += job.rows
+    for piece in pieces:
+        parts.append({name: outputs[name][begin : begin + piece.rows] for name in piece.job.outputs})
+        begin += piece.rows
     return parts
 
 

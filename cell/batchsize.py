@@ -25,22 +25,31 @@ class BatchSizes:
         self._most = most
         self._target = target
         self._first = min(first, most)
-        # The one that was asked for most recently last.
-        self._sizes: OrderedDict[bytes, float] = OrderedDict()
+        # Rows of a call, and seconds of a row; the one that was asked for most recently last.
+        self._sizes: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def of(self, digest: bytes, most: int = 0) -> int:
         """Rows of the next call; `most`, above 0, is the model's own bound."""
-        size = int(self._sizes.get(digest, self._first))
+        known = self._sizes.get(digest)
+        size = int(known[0]) if known else self._first
         return max(1, min(size, most) if most else size)
+
+    def row_seconds(self, digest: bytes) -> float:
+        """About what a row takes; of a model that was never seen, so much that its first call is a whole
+        one.
+        """
+        known = self._sizes.get(digest)
+        return known[1] if known else self._target / self._first
 
     def seen(self, digest: bytes, rows: int, seconds: float) -> None:
         """A call of so many rows took so long."""
-        size = self._sizes.pop(digest, float(self._first))
+        known = self._sizes.pop(digest, None)
+        size, row_seconds = known or (float(self._first), seconds / rows)
         if seconds > self._target:
             # Of a small call that was slow: the size was not to blame further than that.
             size = min(size, max(1.0, rows * min(_BACK_OFF, self._target / seconds)))
         elif rows >= int(size):
             size = min(float(self._most), size + _STEP)
-        self._sizes[digest] = size
+        self._sizes[digest] = size, (row_seconds + seconds / rows) / 2
         if len(self._sizes) > _MOST_KNOWN:
             self._sizes.popitem(last=False)

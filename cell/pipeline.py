@@ -3,6 +3,7 @@
     check     a digest, a deadline in the future
     host      a lease on the model, loaded on a miss
     decode    the caller's tensors, features or row against the model's signature
+    answers   whether what the model would give fits one message
     batcher   scored with whoever waits for the same artifact
     encode    in the form that the caller used
 
@@ -16,14 +17,16 @@ import logging
 from collections.abc import Callable, Sequence
 
 from cell import rows, tensors
+from cell.answers import Room
 from cell.batcher import Batcher
 from cell.host import Host
-from cell.signature import Signature
+from cell.signature import Signature, answer_bytes
 from croupier.artifacts.format import Tensor
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.names import check_digest
 from croupier.telemetry.metrics import Counter
+from croupier.transport.limits import MAX_MESSAGE_BYTES
 from croupier.transport.status import item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
@@ -35,32 +38,51 @@ _INFER, _PREDICT = _REQUESTS.labels("infer"), _REQUESTS.labels("predict")
 
 
 class Pipeline:
-    """Answers requests that are decoded; `max_rows` bounds the rows or items of one."""
+    """Answers requests that are decoded; `max_rows` bounds the rows or items of one, `max_answer` its
+    answer.
+    """
 
-    def __init__(self, host: Host, batcher: Batcher, *, max_rows: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        batcher: Batcher,
+        *,
+        max_rows: int,
+        clock: Callable[[], float],
+        max_answer: int = MAX_MESSAGE_BYTES,
+    ) -> None:
         self._host = host
         self._batcher = batcher
         self._max_rows = max_rows
+        self._max_answer = max_answer
         self._clock = clock
 
     async def infer(
-        self, request: inference_pb2.ModelInferRequest, deadline: Deadline
+        self,
+        request: inference_pb2.ModelInferRequest,
+        deadline: Deadline,
+        at_work: Callable[[], None] | None = None,
     ) -> inference_pb2.ModelInferResponse:
-        """The answer to one ModelInfer.
+        """The answer to one ModelInfer; `at_work` as in `Batcher.score`.
 
         Raises:
-            InvalidRequest: the request does not fit the model.
+            InvalidRequest: the request does not fit the model, or its answer no message.
             And what `Host.lease` and `Batcher.score` raise.
         """
         _INFER.inc()
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
-        with await self._host.lease(digest, deadline) as lease:
+        with await self._host.lease(digest, deadline, request.owner) as lease:
             signature = lease.model.signature
             outputs = tensors.requested_outputs(request, signature)
             inputs = tensors.decode(request, signature, self._max_rows)
+            size, room = answer_bytes(outputs, inputs.rows), Room(self._max_answer, "inputs")
+            room.take(size)
             names = [output.name for output in outputs]
-            scored = await self._batcher.score(lease, inputs.arrays, inputs.rows, names, deadline)
+            scored = await self._batcher.score(
+                lease, inputs.arrays, inputs.rows, names, deadline, request.owner, at_work
+            )
+        room.settle(size, scored)
         return tensors.encode(request, outputs, scored)
 
     async def describe(
@@ -73,7 +95,7 @@ class Pipeline:
         """
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
-        with await self._host.lease(digest, deadline) as lease:
+        with await self._host.lease(digest, deadline, request.owner) as lease:
             return _metadata(request, lease.model.signature)
 
     async def predict(
@@ -81,10 +103,12 @@ class Pipeline:
         request: prediction_pb2.PredictRequest,
         deadline: Deadline,
         known: Sequence[bytes | None] = (),
+        at_work: Callable[[], None] | None = None,
     ) -> list[bytes]:
         """The results of all items, in their order; an item that fails has its own status.
 
-        Of an item whose result is `known` already, that is taken.
+        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`. An item
+        that has no room beside the others in one message fails.
 
         Raises:
             InvalidRequest: no items, or too many.
@@ -100,22 +124,21 @@ class Pipeline:
             )
         found = [*known] or [None] * len(request.items)
         missing = [place for place, result in enumerate(found) if result is None]
-        if len(missing) == 1:
-            results = [await self._result(request.items[missing[0]], deadline)]
-        else:
-            results = await asyncio.gather(
-                *(self._result(request.items[place], deadline) for place in missing)
-            )
+        room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
+        making = [self._result(request.items[place], deadline, room, at_work) for place in missing]
+        results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
         made = dict(zip(missing, results, strict=True))
         return [
             made[place].SerializeToString() if result is None else result
             for place, result in enumerate(found)
         ]
 
-    async def _result(self, item: prediction_pb2.Item, deadline: Deadline) -> prediction_pb2.Result:
+    async def _result(
+        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+    ) -> prediction_pb2.Result:
         began = self._clock()
         try:
-            value = await self._value(item, deadline)
+            value = await self._value(item, deadline, room, at_work)
             result = prediction_pb2.Result(value=value, version=item.version)
         except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
             if not isinstance(error, CroupierError) or isinstance(error, InternalError):
@@ -124,13 +147,17 @@ class Pipeline:
         result.took_us = int((self._clock() - began) * 1e6)
         return result
 
-    async def _value(self, item: prediction_pb2.Item, deadline: Deadline) -> prediction_pb2.Value:
+    async def _value(
+        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+    ) -> prediction_pb2.Value:
         digest = check_digest(item.artifact)
-        with await self._host.lease(digest, deadline) as lease:
+        with await self._host.lease(digest, deadline, item.owner) as lease:
             signature = lease.model.signature
             inputs = rows.to_arrays(item, signature)
+            room.take(signature.row_bytes)
             names = [output.name for output in signature.outputs]
-            scored = await self._batcher.score(lease, inputs, 1, names, deadline)
+            scored = await self._batcher.score(lease, inputs, 1, names, deadline, item.owner, at_work)
+        room.settle(signature.row_bytes, scored)
         return rows.to_value(signature.outputs, scored)
 
 

@@ -37,6 +37,8 @@ cdef class Scoring:
     """One tick's requests. `cost` is an estimate of what `run` will take, in nanoseconds."""
 
     cdef readonly double cost
+    # Of all answers, about.
+    cdef readonly Py_ssize_t size
     cdef list _plains
     cdef list _forms
     # By request: the outputs that it wants.
@@ -69,15 +71,17 @@ cdef class Scoring:
     def __len__(self):
         return len(self._plains)
 
-    def add(self, Plain plain not None, scorer, double most):
+    def add(self, Plain plain not None, scorer, double most, Py_ssize_t most_size):
         """The place of a request among the others; -1 if it is not plain for this model.
 
-        Nor is it where the tick would take more than `most` nanoseconds with it.
+        Nor is it where the tick would take more than `most` nanoseconds with it, or its answers more than
+        `most_size` bytes.
         """
         cdef Native model
         cdef Form form
         cdef Py_ssize_t count
         cdef double cost
+        cdef Py_ssize_t size
         if not isinstance(scorer, Native):
             return -1
         model = scorer
@@ -90,6 +94,10 @@ cdef class Scoring:
         cost = self.cost + plain.rows * model.shape.row_cost
         if outputs is None or cost > most:
             return -1
+        # A row's classes take 8 bytes, and what else there is fits what the limit leaves above it.
+        size = self.size + plain.rows * (form.columns * <Py_ssize_t>sizeof(float) * len(outputs) + 8)
+        if size > most_size:
+            return -1
         count = plain.rows * form.features
         self._make_room(count)
         if not form.fill(plain, self._values + self._used, count):
@@ -97,7 +105,7 @@ cdef class Scoring:
             poison(self._values + self._used, count * sizeof(float))
             return -1
         model.place.busy += 1
-        self.cost = cost
+        self.cost, self.size = cost, size
         self._used += count
         self._plains.append(plain)
         self._forms.append(form)

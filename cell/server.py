@@ -44,6 +44,8 @@ class Handlers:
         self._pipeline = pipeline
         self._ticks = ticks
         self._is_ready = is_ready
+        # For a turn of the loop.
+        self._is_waiting = False
         self._server: Server
 
     def add_to(self, server: Server) -> list[str]:
@@ -68,19 +70,22 @@ class Handlers:
         server.add_stream(f"/{PREDICTION_SERVICE}/PredictStream", self.predict_stream)
         return [INFERENCE_SERVICE, PREDICTION_SERVICE]
 
-    def take(self, calls: list[ServerCall]) -> None:
+    def take(self, calls: Sequence[ServerCall]) -> None:
         """Answer a read's predictions at once as far as that goes, and begin the others."""
-        left, rest = self._ticks.answer(calls)
+        left, some_wait = self._ticks.answer(calls)
         for call, results in left:
             if call.path == INFER_PATH:
                 self._server.serve_alone(call, self._infer)
             else:
                 self._server.serve_alone(call, partial(self._predict, results))
-        if rest:
-            turns_of(asyncio.get_running_loop()).wait(partial(self._take_rest, rest))
+        if some_wait and not self._is_waiting:
+            self._is_waiting = True
+            turns_of(asyncio.get_running_loop()).wait(self._go_on)
 
-    def _take_rest(self, calls: Sequence[ServerCall]) -> None:
-        self.take([call for call in calls if call.is_open])
+    def _go_on(self) -> None:
+        """With what did not fit its tick."""
+        self._is_waiting = False
+        self.take(())
 
     async def server_live(
         self, request: inference_pb2.ServerLiveRequest, context: Context
@@ -109,11 +114,12 @@ class Handlers:
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
         request = parsed(inference_pb2.ModelInferRequest, data)
-        return (await self._pipeline.infer(request, context.deadline)).SerializeToString()
+        response = await self._pipeline.infer(request, context.deadline, context.begin)
+        return response.SerializeToString()
 
     async def _predict(self, results: Results, data: bytes, context: Context) -> bytes:
         request = parsed(prediction_pb2.PredictRequest, data)
-        return join_first(await self._pipeline.predict(request, context.deadline, results))
+        return join_first(await self._pipeline.predict(request, context.deadline, results, context.begin))
 
     async def predict_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for _ in requests:

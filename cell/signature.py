@@ -7,7 +7,8 @@ of 20 features takes 6 kB, and a fleet's models have few different ones: equal o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 from weakref import WeakValueDictionary
@@ -15,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from cell.form import Form, form_of
+from croupier.artifacts.datatypes import DATATYPES
 from croupier.artifacts.format import Artifact, Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -43,6 +45,8 @@ class Signature:
     # Places of the inputs and outputs.
     input_places: Mapping[str, int] = field(repr=False, compare=False)
     output_places: Mapping[str, int] = field(repr=False, compare=False)
+    # Of all outputs for a row, as far as they say; a dimension that is free counts as one.
+    row_bytes: int = field(repr=False, compare=False)
     # How plain requests are filled in and answered; None if there are none.
     form: Form | None = field(repr=False, compare=False)
 
@@ -64,6 +68,7 @@ class Signature:
             _places(artifact.features),
             _places(tensor.name for tensor in artifact.inputs),
             _places(tensor.name for tensor in artifact.outputs),
+            answer_bytes(artifact.outputs, 1),
             form_of(*parts[1:]) if artifact.engine in _PACKED else None,
         )
         # Two threads may make the same one at the same time; either serves.
@@ -73,6 +78,14 @@ class Signature:
 
 # A key holds the same parts as its signature, and goes with it.
 _known: WeakValueDictionary[tuple[Any, ...], Signature] = WeakValueDictionary()
+
+
+def answer_bytes(outputs: Iterable[Tensor], rows: int) -> int:
+    """What `rows` rows of these outputs take at least."""
+    return rows * sum(
+        DATATYPES[output.datatype].itemsize * math.prod(max(1, size) for size in output.shape[1:])
+        for output in outputs
+    )
 
 
 def _places(names: Any) -> dict[str, int]:

@@ -245,10 +245,11 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.features = view.header.features
         shape.columns = view.header.sums + (view.header.flags & PAIR)
         shape.scratch = view.header.sums * sizeof(double) + view.header.features * sizeof(float)
-        # A level takes some 2 ns, a feature 1; measured as the module's text says.
+        # A level takes some 2 ns, a feature 1; measured as the module's text says. An answer's value takes 1,
+        # and where leaves are vectors, one of each tree's.
         shape.row_cost = view.header.features + 2 * view.header.trees * log2f(
             1 + <float>view.header.nodes / max(1, view.header.trees)
-        )
+        ) + <float>view.header.sums * (1 + (view.header.trees if view.header.vectors else 0))
     return problem
 
 

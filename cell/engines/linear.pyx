@@ -191,8 +191,8 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.features = view.header.features
         shape.columns = view.header.sums + (view.header.flags & _PAIR)
         shape.scratch = view.header.sums * sizeof(double)
-        # Some 0.5 ns a coefficient.
-        shape.row_cost = 20 + 0.5 * <float>view.header.features * view.header.sums
+        # Some 0.5 ns a coefficient, and one for each value of the answer.
+        shape.row_cost = 20 + (1 + 0.5 * <float>view.header.features) * view.header.sums
     return problem
 
 

@@ -66,6 +66,11 @@ class Context:
         self._initial += encode_pairs(pairs)
         self._begin()
 
+    def begin(self) -> None:
+        """Send the headers now: the peer sees that its call is being worked on."""
+        if self._call.is_open:
+            self._call.begin()
+
     def set_trailing_metadata(self, pairs: Iterable[tuple[str, str | bytes]]) -> None:
         """Set the metadata that go with the status. Raises ValueError for what cannot be metadata."""
         self._trailing = encode_pairs(pairs)

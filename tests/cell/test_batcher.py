@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,16 +9,18 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
 
-from cell.batch import Batch, Job, run
+from cell.batch import Batch, Job, Turn
 from cell.batcher import Batcher
 from cell.engines import Mixed, ScoringFailed
 from cell.engines.packed import PackedEngine
+from cell.engines.stop import Stopped
+from cell.overruns import Overran
 from cell.residency import Lease
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Tensor, view
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.deadline import NEVER, Deadline
-from croupier.errors import DeadlineExceeded, Unavailable
+from croupier.errors import DeadlineExceeded, QuotaExceeded, Unavailable
 
 
 class Bench:
@@ -31,11 +33,23 @@ class Bench:
         self.batcher = Batcher(self.threads, clock=self.clock, **settings)
 
     def ask(
-        self, lease: Lease[Any], *rows: float, outputs: tuple[str, ...] = ("sum",), deadline: Deadline = NEVER
+        self,
+        lease: Lease[Any],
+        *rows: float,
+        outputs: tuple[str, ...] = ("sum",),
+        deadline: Deadline = NEVER,
+        owner: int = 0,
+        at_work: Callable[[], None] | None = None,
     ) -> "asyncio.Task[Mapping[str, Any]]":
         """Score rows (row, 0)."""
         inputs = {"input": np.array([[row, 0] for row in rows], np.float32)}
-        return asyncio.create_task(self.batcher.score(lease, inputs, len(rows), outputs, deadline))
+        return asyncio.create_task(
+            self.batcher.score(lease, inputs, len(rows), outputs, deadline, owner, at_work)
+        )
+
+    def look(self) -> None:
+        """As the batcher's timer does."""
+        self.batcher._look(asyncio.get_running_loop())
 
     async def run(self) -> None:
         """Go round until no call waits."""
@@ -94,7 +108,7 @@ async def test_idle_workers_share_what_waits() -> None:
     leases = [resident(SumScorer(), str(number)) for number in range(4)]
     tasks = [bench.ask(lease, 1) for lease in leases]
     await ticks()
-    assert [len(arguments[0]) for _, _, arguments in bench.threads.held] == [2, 2]
+    assert len(bench.threads.held) == 2
     await bench.run()
     assert all(sums(task) == [1] for task in tasks)
 
@@ -173,12 +187,7 @@ async def test_nobody_else_waits_for_them(bench: Bench) -> None:
 async def test_calls_of_an_expensive_model_become_as_large_as_they_may() -> None:
     bench = Bench(max_rows=64)
 
-    class Slow(SumScorer):
-        def score(self, inputs: Any, outputs: Any) -> Any:
-            bench.clock.advance(len(inputs["input"]) * 0.001)
-            return super().score(inputs, outputs)
-
-    scorer = Slow(batching=Batching())
+    scorer = Slow(bench, batching=Batching())
     lease = resident(scorer)
     for _ in range(40):
         tasks = [bench.ask(lease, 1) for _ in range(64)]
@@ -267,7 +276,7 @@ async def test_a_culprit_harms_only_itself(bench: Bench) -> None:
 
 async def test_a_model_that_loses_rows_is_caught(bench: Bench) -> None:
     class Forgetful(SumScorer):
-        def score(self, inputs: Any, outputs: Any) -> Any:
+        def score(self, inputs: Any, outputs: Any, stop: Any = None) -> Any:
             return {name: np.zeros(1, np.float32) for name in outputs}
 
     lease = resident(Forgetful())
@@ -361,9 +370,11 @@ async def test_identity_is_asserted_at_execution() -> None:
     leases = [resident(SumScorer(bias=bias), name) for bias, name in ((0.0, "a"), (9.0, "b"))]
     inputs = {"input": np.ones((1, 2), np.float32)}
     jobs = tuple(Job(lease, inputs, 1, ("sum",), NEVER, loop.create_future()) for lease in leases)
-    (scored,) = run([Batch(leases[0].digest, jobs)], Clock())
+    turn = Turn([Batch(leases[0].digest, tuple(job.give(1) for job in jobs))])
+    turn.run(Clock())
+    (scored,) = turn.take_done()
     (right, answer), (wrong, error) = scored.outcomes
-    assert (right, wrong) == jobs
+    assert (right.job, wrong.job) == jobs
     assert isinstance(answer, Mapping)
     assert answer["sum"].tolist() == [2.0]
     assert isinstance(error, Mixed)
@@ -409,6 +420,212 @@ async def test_little_work_of_a_native_model_needs_no_thread(bench: Bench) -> No
     many = asyncio.create_task(score(1_000_000))
     await ticks()
     assert not many.done()
+    await bench.run()
+    assert len(many.result()) == 1_000_000
+
+
+# Owners
+
+
+class Slow(SumScorer):
+    """Takes a millisecond a row."""
+
+    def __init__(self, bench: Bench, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.bench = bench
+
+    def score(self, inputs: Any, outputs: Any, stop: Any = None) -> Any:
+        self.bench.clock.advance(len(inputs["input"]) * 0.001)
+        return super().score(inputs, outputs)
+
+
+async def test_an_owner_waits_for_nothing_that_others_have_queued(bench: Bench) -> None:
+    """Large requests of one, then a small one of another."""
+    heavy, light = resident(Slow(bench), "heavy"), resident(SumScorer(), "light")
+    many = [bench.ask(heavy, *[1.0] * 8, owner=1) for _ in range(5)]
+    await ticks()
+    one = bench.ask(light, 5, owner=2)
+    await ticks()
     bench.threads.run()
     await ticks()
-    assert len(many.result()) == 1_000_000
+    assert not one.done()
+    bench.threads.run()
+    await ticks()
+    assert (sums(one), [task.done() for task in many]) == ([5], [True, *[False] * 4])
+    await bench.run()
+    assert all(task.done() for task in many)
+
+
+async def test_a_large_request_is_scored_in_slices() -> None:
+    bench = Bench(max_rows=1000, max_queued_rows=10_000)
+
+    scorer = Slow(bench, batching=Batching())
+    heavy, light = resident(scorer, "heavy"), resident(SumScorer(), "light")
+    large = bench.ask(heavy, *range(500), owner=1)
+    await ticks()
+    one = bench.ask(light, 5, owner=2)
+    await ticks()
+    for _ in range(2):
+        bench.threads.run()
+        await ticks()
+    assert (sums(one), large.done()) == ([5], False)
+    await bench.run()
+    assert sums(large) == [*range(500)]
+    assert max(len(call["input"]) for call in scorer.calls) <= 40
+    await bench.batcher.close()
+
+
+async def test_a_slice_that_fails_is_the_end_of_its_request() -> None:
+    bench = Bench(max_rows=1000, max_queued_rows=10_000)
+    lease = resident(SumScorer(batching=Batching(), poison=13))
+    entry = lease._entry
+    assert entry is not None
+    large = bench.ask(lease, *range(500))
+    await bench.run()
+    assert isinstance(large.exception(), ValueError)
+    assert entry.leases == 1
+    assert not bench.batcher._bounds._owners
+    await bench.batcher.close()
+
+
+async def test_an_owner_has_half_of_the_threads_where_others_wait() -> None:
+    bench = Bench(workers=2)
+    leases = [resident(SumScorer(), str(number)) for number in range(4)]
+    alone = [bench.ask(lease, 1, owner=1) for lease in leases]
+    await ticks()
+    assert len(bench.threads.held) == 2
+    other = bench.ask(resident(SumScorer(), "other"), 1, owner=2)
+    await ticks()
+    # Both are busy with the first; then one of them is for the other.
+    bench.threads.run()
+    await ticks()
+    bench.threads.run()
+    await ticks()
+    assert (sums(other), sum(task.done() for task in alone)) == ([1], 3)
+    await bench.run()
+    await bench.batcher.close()
+
+
+async def test_an_owner_cannot_fill_the_queue(bench: Bench) -> None:
+    lease = resident(SumScorer())
+    tasks = [bench.ask(lease, *[1.0] * 8, owner=1) for _ in range(12)]
+    await ticks()
+    refused = [task for task in tasks if task.done()]
+    assert len(refused) == 6
+    assert all(isinstance(task.exception(), QuotaExceeded) for task in refused)
+    other = bench.ask(lease, *[1.0] * 8, owner=2)
+    await bench.run()
+    assert len(sums(other)) == 8
+
+
+# Runs that do not end
+
+
+class Endless(SumScorer):
+    """A run of a row below 0 ends when it is stopped."""
+
+    def __init__(self, bench: Bench, **parts: Any) -> None:
+        super().__init__(**parts)
+        self.bench = bench
+        self.stops: list[Any] = []
+
+    def score(self, inputs: Any, outputs: Any, stop: Any = None) -> Any:
+        if (inputs["input"][:, 0] < 0).any():
+            self.stops.append(stop)
+            # What the event loop sees meanwhile; a real run goes on in its thread.
+            while not stop.is_asked:
+                self.bench.clock.advance(1.0)
+                self.bench.look()
+            raise Stopped("stopped")
+        return super().score(inputs, outputs)
+
+
+async def test_a_run_is_stopped_at_its_deadline(bench: Bench) -> None:
+    lease = resident(Endless(bench))
+    began = bench.clock()
+    late = bench.ask(lease, -1, deadline=Deadline(began + 3))
+    await bench.run()
+    assert isinstance(late.exception(), DeadlineExceeded)
+    assert bench.clock() == began + 3
+
+
+async def test_a_run_of_several_goes_on_while_one_of_them_waits(bench: Bench) -> None:
+    lease = resident(Endless(bench))
+    began = bench.clock()
+    tasks = [bench.ask(lease, -1, deadline=Deadline(began + seconds)) for seconds in (2, 5)]
+    await bench.run()
+    assert all(isinstance(task.exception(), DeadlineExceeded) for task in tasks)
+    assert bench.clock() == began + 5
+
+
+async def test_a_run_without_a_deadline_is_stopped_and_its_model_refused(bench: Bench) -> None:
+    lease = resident(Endless(bench))
+    began = bench.clock()
+    endless = bench.ask(lease, -1)
+    await bench.run()
+    assert isinstance(endless.exception(), DeadlineExceeded)
+    assert bench.clock() == began + 10
+    again = bench.ask(lease, 1)
+    await bench.run()
+    assert isinstance(again.exception(), Overran)
+    bench.clock.advance(31.0)
+    later = bench.ask(lease, 1)
+    await bench.run()
+    assert sums(later) == [1]
+
+
+async def test_a_run_that_nobody_waits_for_is_stopped(bench: Bench) -> None:
+    lease = resident(Endless(bench))
+    began = bench.clock()
+    gone = bench.ask(lease, -1)
+    await ticks()
+    gone.cancel()
+    await bench.run()
+    assert bench.clock() == began + 1
+
+
+async def test_a_long_run_holds_up_nobody(bench: Bench) -> None:
+    """Neither who waits for the thread nor who stands behind it in its turn."""
+    at_work: list[str] = []
+    endless = resident(Endless(bench), "endless")
+    known = resident(SumScorer(), "known")
+    for _ in range(2):
+        # Its cost is known from then on, to be nothing: it joins the turns of others.
+        warm = bench.ask(known, 1, owner=2)
+        await bench.run()
+        assert warm.done()
+    both = [
+        bench.ask(known, 7, owner=2, at_work=lambda: at_work.append("known")),
+        bench.ask(endless, -1, owner=1, at_work=lambda: at_work.append("endless")),
+    ]
+    others: list[Any] = []
+    scorer = endless.model
+
+    def meanwhile(inputs: Any, outputs: Any, stop: Any = None) -> Any:
+        bench.clock.advance(0.06)
+        bench.look()
+        others.append(len(bench.batcher._held_up))
+        raise Stopped("stopped")
+
+    scorer.score = meanwhile
+    behind = bench.ask(known, 8, owner=3)
+    await bench.run()
+    assert isinstance(both[1].exception(), DeadlineExceeded)
+    assert (sums(both[0]), sums(behind)) == ([7], [8])
+    assert at_work == ["endless"]
+    assert bench.batcher._long == 0
+    assert not bench.batcher._turns_of
+
+
+async def test_closing_stops_what_runs() -> None:
+    bench = Bench()
+    lease = resident(Endless(bench))
+    runs = bench.ask(lease, -1)
+    await ticks()
+    closing = asyncio.create_task(bench.batcher.close())
+    await ticks()
+    began = bench.clock()
+    await bench.run()
+    await closing
+    assert isinstance(runs.exception(), DeadlineExceeded)
+    assert bench.clock() <= began + 1

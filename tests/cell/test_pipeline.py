@@ -3,13 +3,16 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from support.cells import Clock, HeldThreads, SumScorer, digest, signature_of, ticks
 
+from cell.answers import AnswerTooLarge
 from cell.batcher import Batcher
 from cell.host import Host
 from cell.pipeline import Pipeline
 from cell.residency import Residency
+from croupier.artifacts.format import Tensor
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, InvalidRequest
 from protos.inference.v2 import inference_pb2
@@ -43,7 +46,8 @@ class Bench:
         self.residency: Residency[Any] = Residency(100)
         host = Host(self.residency, self.loads, clock=self.clock, rng=random.Random(1))
         batcher = Batcher(self.threads, workers=1, max_rows=8, max_queued_rows=100, clock=self.clock)
-        self.pipeline = Pipeline(host, batcher, max_rows=4, clock=self.clock)
+        # Room for three of the model's sums.
+        self.pipeline = Pipeline(host, batcher, max_rows=4, max_answer=12, clock=self.clock)
 
     def predict(self, *items: pb.Item, deadline: Deadline = NEVER) -> "asyncio.Task[pb.PredictResponse]":
         return asyncio.create_task(self.answer(items, deadline))
@@ -134,3 +138,40 @@ async def test_metadata_without_a_version(bench: Bench) -> None:
     )
     assert list(response.versions) == []
     assert response.platform == "croupier_fake"
+
+
+# Answers that are too large
+
+
+def infer(rows: int) -> inference_pb2.ModelInferRequest:
+    request = inference_pb2.ModelInferRequest(artifact=KEY)
+    tensor = request.inputs.add(name="input", datatype="FP32", shape=[rows, 2])
+    tensor.contents.fp32_contents.extend([1.0] * 2 * rows)
+    return request
+
+
+async def test_rows_whose_answer_is_too_large_are_not_scored(bench: Bench) -> None:
+    fits, large = (asyncio.create_task(bench.pipeline.infer(infer(rows), NEVER)) for rows in (3, 4))
+    await bench.run()
+    assert fits.result().outputs[0].shape == [3]
+    with pytest.raises(AnswerTooLarge) as caught:
+        large.result()
+    assert caught.value.field == "inputs"
+    assert [len(call["input"]) for call in bench.scorer.calls] == [3]
+
+
+async def test_items_have_one_answer_together(bench: Bench) -> None:
+    task = bench.predict(*[item(1, 2)] * 4)
+    await bench.run()
+    codes = [result.status.code for result in task.result().results]
+    assert (codes.count(0), codes.count(3)) == (3, 1)
+    assert sum(len(call["input"]) for call in bench.scorer.calls) == 3
+
+
+async def test_what_a_model_gives_beyond_its_word_is_not_encoded(bench: Bench) -> None:
+    bench.scorer.signature = signature_of(outputs=[Tensor("sum", "FP32", (-1, -1))])
+    scores = np.zeros((1, 4), np.float32)
+    bench.scorer.score = lambda *asked: {"sum": scores}  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.pipeline.infer(infer(1), NEVER))
+    await bench.run()
+    assert isinstance(task.exception(), AnswerTooLarge)

@@ -72,6 +72,7 @@ class Call:
     request: Any
     deadline: float = math.inf
     replies: list[bytes] = field(default_factory=list)
+    is_open: bool = True
 
     @property
     def message(self) -> bytes:
@@ -192,7 +193,7 @@ def test_time_is_told(bench: Bench) -> None:
     call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])]))
     moments = iter([1.0, 1.5])
     ticks = Ticks(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
-    assert ticks.answer([call]) == ([], [])  # type: ignore[list-item]
+    assert ticks.answer([call]) == ([], False)  # type: ignore[list-item]
     assert pb.PredictResponse.FromString(call.replies[0]).results[0].took_us == 500_000
 
 
@@ -447,9 +448,42 @@ def test_a_tick_that_has_become_long_ends() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=5 * cost)
     calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 5, 1, 1)]
-    left, rest = bench.ticks.answer(calls)  # type: ignore[arg-type]
-    assert (left, rest) == ([], calls[2:])
+    assert bench.ticks.answer(calls) == ([], True)  # type: ignore[arg-type]
     assert [len(call.replies) for call in calls] == [1, 1, 0, 0]
+    assert bench.ticks.answer() == ([], False)
+    assert [len(call.replies) for call in calls] == [1, 1, 1, 1]
+
+
+def test_owners_take_turns_in_what_does_not_fit_a_tick() -> None:
+    cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
+    bench = Bench(most_nanoseconds=4 * cost)
+
+    def ask(owner: int) -> Call:
+        request = changed(rows=X[:4])
+        request.owner = owner
+        return Call(INFER, request)
+
+    many, late = [ask(1) for _ in range(10)], ask(2)
+    bench.ticks.answer([*many, late])  # type: ignore[list-item]
+    gone = many[1]
+    gone.is_open = False
+    bench.ticks.answer()
+    later = ask(3)
+    bench.ticks.answer([later])  # type: ignore[list-item]
+    assert [len(call.replies) for call in (*many, late, later)] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]
+    while bench.ticks.answer()[1]:
+        pass
+    assert [len(call.replies) for call in (*many, late, later)] == [1, 0, *[1] * 8, 1, 1]
+
+
+def test_answers_that_are_too_large_together_are_left() -> None:
+    bench = Bench(max_answer=100)
+    fits, large = Call(INFER, changed(rows=X[:1])), Call(INFER, changed(rows=X[:10]))
+    many = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])] * 7))
+    left = bench.answer(fits, large)
+    assert left == [(large, [])]
+    ((_, results),) = bench.answer(many)
+    assert None in results
 
 
 def test_long_work_by_itself_is_left() -> None:

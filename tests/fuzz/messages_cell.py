@@ -71,7 +71,7 @@ class Resident:
     def load_now(self, digest: bytes) -> None:
         pass
 
-    async def lease(self, digest: bytes, deadline: Deadline) -> Lease:
+    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease:
         if digest not in self._scorers:
             raise NotFound("there is no such model")
         return Lease(digest, self._scorers[digest])
@@ -80,9 +80,7 @@ class Resident:
 class AtOnce:
     """Stands in for a `Batcher`: scores by itself, in place."""
 
-    async def score(
-        self, lease: Lease, inputs: Any, rows: int, outputs: Sequence[str], deadline: Deadline
-    ) -> Any:
+    async def score(self, lease: Lease, inputs: Any, rows: int, outputs: Sequence[str], *others: Any) -> Any:
         return lease.model.score(inputs, outputs)
 
 

@@ -1,0 +1,67 @@
+"""Models that do not come to an end: refused for a while, then tried once more.
+
+A run that is stopped has cost a thread all the time that it was given, and the next one will. One that its
+caller gave 10 ms says little; so what counts is how long a model has run in all without coming to an end
+once in between. When that is as long as one run may take, it is refused at once for a time, which doubles
+each time that this happens again.
+
+This is no quarantine: an honest model on a machine that is too busy comes back by itself. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from croupier.errors import FailedPrecondition
+
+_MOST_KNOWN = 4_096
+
+
+class Overran(FailedPrecondition):
+    """A model that had to be stopped again and again, and is not tried now. The publisher's."""
+
+    reason = "RUNS_TOO_LONG"
+
+
+@dataclass(slots=True)
+class _Record:
+    seconds: float = 0.0
+    refusals: int = 0
+    until: float = float("-inf")
+
+
+class Overruns:
+    """A model is refused after `most` seconds of runs that had to be stopped, for `first` to `longest`
+    seconds.
+    """
+
+    def __init__(self, most: float, *, first: float = 30.0, longest: float = 900.0) -> None:
+        self._most = most
+        self._first = first
+        self._longest = longest
+        # The one that was stopped last stands last; empty nearly always.
+        self._records: OrderedDict[bytes, _Record] = OrderedDict()
+
+    def check(self, digest: bytes, now: float) -> None:
+        """Raises Overran if the model is not to be tried now."""
+        record = self._records.get(digest)
+        if record is not None and now < record.until:
+            raise Overran("the model ran without an end and is not tried for a while")
+
+    def stopped(self, digest: bytes, seconds: float, now: float) -> None:
+        """A run was stopped after so long."""
+        record = self._records.pop(digest, None) or _Record()
+        self._records[digest] = record
+        record.seconds += seconds
+        if record.seconds >= self._most:
+            record.until = now + min(self._longest, self._first * 2.0 ** min(record.refusals, 30))
+            record.refusals += 1
+            record.seconds = 0.0
+        if len(self._records) > _MOST_KNOWN:
+            self._records.popitem(last=False)
+
+    def ended(self, digest: bytes) -> None:
+        """A run came to its end."""
+        if self._records:
+            self._records.pop(digest, None)

@@ -1,0 +1,65 @@
+"""How much may wait to be scored, in rows and in bytes, of everybody and of one owner.
+
+An owner may have as much waiting as is left of the whole: alone it gets half, beside another one a third, and
+something is always left for whoever comes next (dynamic thresholds, Choudhury and Hahne, 1998). So no figure
+has to be told, and none is wrong for a cell with few owners or with many. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from croupier.errors import QuotaExceeded, Unavailable
+
+_RETRY_AFTER = 0.05
+# Whose owner nobody said: of everybody, perhaps.
+_NOBODY = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    rows: int = 0
+    size: int = 0
+
+
+class QueueBounds:
+    """At most `rows` and `size` bytes, of inputs and of the answers that are to come."""
+
+    def __init__(self, rows: int, size: int) -> None:
+        self._most = _Waiting(rows, size)
+        self._all = _Waiting()
+        self._owners: dict[int, _Waiting] = {}
+
+    def enter(self, owner: int, rows: int, size: int) -> None:
+        """Count a request.
+
+        With nothing before it, it is taken at any size, or it would be told to try again for ever.
+
+        Raises:
+            Unavailable: too much is waiting.
+            QuotaExceeded: too much of this owner's is: other cells would be right to say so as well.
+        """
+        own = self._owners.get(owner) or _Waiting()
+        left_rows = self._most.rows - self._all.rows - rows
+        left_size = self._most.size - self._all.size - size
+        if self._all.rows and (left_rows < 0 or left_size < 0):
+            raise Unavailable("this cell is overloaded", reason="OVERLOADED", retry_after=_RETRY_AFTER)
+        if own.rows and owner != _NOBODY and (own.rows + rows > left_rows or own.size + size > left_size):
+            raise QuotaExceeded(
+                "too many requests of this tenant wait here",
+                reason="TOO_MUCH_WAITING",
+                retry_after=_RETRY_AFTER,
+            )
+        self._owners[owner] = own
+        for waiting in (own, self._all):
+            waiting.rows += rows
+            waiting.size += size
+
+    def leave(self, owner: int, rows: int, size: int) -> None:
+        """A request that entered is over."""
+        own = self._owners[owner]
+        for waiting in (own, self._all):
+            waiting.rows -= rows
+            waiting.size -= size
+        if not own.rows:
+            del self._owners[owner]
