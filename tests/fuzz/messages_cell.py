@@ -1,7 +1,7 @@
 """A cell's two ways for one request: in its tick, natively, or through the pipeline, by protobuf's library.
 
-They must answer the same, to the last bit. What the tick leaves goes the general way anyway; so only what it
-answered, of a request with many items each result, is compared.
+They must answer the same, to the last bit, and have read the same model and owner. What the tick leaves goes
+the general way anyway; so only what it answered, of a request with many items each result, is compared.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from cell.engines import Scorer
 from cell.engines.packed import PackedEngine
 from cell.messages import parsed
 from cell.pipeline import Pipeline
+from cell.plain import Plain, read_infer, read_items
 from cell.tick import Results, Ticks
 from croupier.artifacts.format import view
 from croupier.deadline import Deadline
@@ -114,6 +115,8 @@ class Cell:
             return ""
         self.answered += 1
         expected = await self.generally(call)
+        if not isinstance(expected, str) and (difference := _misread(call)):
+            return difference
         if isinstance(expected, str):
             if not call.replies:
                 # It goes the general way with the results it has, and comes to the same.
@@ -138,6 +141,20 @@ class Cell:
         except CroupierError as error:
             status = from_error(error)
             return f"{status.code}: {status.message}"
+
+
+def _misread(call: Call) -> str:
+    """What the native reader takes for a request's model or its owner, where it is another."""
+    if call.path == INFER:
+        read: Any = [read_infer(call.message)]
+        requests: Any = [parsed(oip.ModelInferRequest, call.message)]
+    else:
+        read = read_items(call.message, MOST_ROWS)
+        requests = parsed(pb.PredictRequest, call.message).items
+    for plain, request in zip(read, requests, strict=True):
+        if isinstance(plain, Plain) and (plain.artifact, plain.owner) != (request.artifact, request.owner):
+            return f"read natively of {plain.owner}, by protobuf {request}"
+    return ""
 
 
 def _compare(kind: Callable[[], Message], one: bytes | None, other: bytes) -> str:

@@ -14,6 +14,7 @@ from random import Random
 import numpy as np
 from fuzz.messages_mutator import (
     BAD_TEXTS,
+    I64,
     Part,
     Parts,
     change,
@@ -31,7 +32,7 @@ from croupier.artifacts.packers.forest.layout import encode as encode_forest
 
 # Rows that a cell takes at most: few, so that one more is met often.
 MOST_ROWS = 12
-ARTIFACT = 1000
+ARTIFACT, OWNER = 1000, 1001
 TENANT = "acme"
 
 _FLOATS = np.random.default_rng(1).normal(size=4096).astype("<f4")
@@ -209,7 +210,7 @@ def _features(rng: Random, model: Model) -> Parts:
     found = []
     for name in names:
         value = rng.choice((0.0, 1.0, -2.5, 0.1)) if rng.random() < 0.9 else rng.choice(_NUMBERS)
-        found.append(message(1, text(1, name), Part(2, 1, struct.pack("<d", value))))
+        found.append(message(1, text(1, name), Part(2, I64, struct.pack("<d", value))))
     return found
 
 
@@ -260,6 +261,8 @@ def _parameter(field: int, name: str, value: Part) -> Part:
 def _with_artifact(parts: Parts, model: Model, rng: Random) -> Parts:
     if rng.random() < 0.9:
         parts.append(text(ARTIFACT, model.digest))
+    if rng.random() < 0.3:
+        parts.append(Part(OWNER, I64, struct.pack("<Q", rng.choice((0, 1, 2**64 - 1)))))
     return parts
 
 
