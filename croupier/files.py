@@ -57,6 +57,17 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def stamp_of(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from the one before, and from itself with other permissions; None without one.
+
+    Follows links."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
 @contextmanager
 def writing_whole(
     path: Path, *, mode: int = OWNER_ONLY, is_durable: bool = False, unfinished: Path | None = None

@@ -44,6 +44,12 @@ _BY_REASON = {
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
     "SHARD_MAP_DAMAGED": "have what etcd still has deal again: croupierctl shards repair",
+    "NO_ROLE": "show a certificate that names one role (docs/operating.md): --certificate and --key",
+    "ROLE_NOT_ALLOWED": "use the certificate of a role that may do this (docs/operating.md)",
+    "TENANT_NOT_ALLOWED": "use a certificate that is for this tenant, or for every one",
+    "UNKNOWN_KEY": "give the router the key (`croupierctl keys public`), or sign with another one",
+    "BAD_KEYS": "`croupierctl keys` makes files of keys that routers take",
+    "NO_SUCH_KEY": "`croupierctl keys list` says which there are, `croupierctl keys add` makes one",
     "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
 }
 

@@ -44,8 +44,9 @@ class _Root(LazyGroup):
             "token",
             "croupierctl.token",
             "token",
-            "Make a token for a tenant: a JWT signed with the router's key.",
+            "Make a token for a tenant: a JWT signed with a key that the router knows.",
         ),
+        Verb("keys", "croupierctl.keys", "app", "The keys that sign tokens: make, rotate, give to routers."),
         Verb("local", "croupierctl.local", "app", "Run the whole fleet on this machine."),
     )
 

@@ -12,12 +12,13 @@ import importlib.metadata
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from croupier import lifecycle, protocol
 from croupier.access import ROUTER, Access
@@ -39,9 +40,11 @@ from router.cells import Cells
 from router.features import NoFeatures
 from router.feeds import Feed, Patience
 from router.identity import HeaderIdentity, Identity, TokenIdentity
+from router.keyfile import KeyFiles
 from router.pick import Health
 from router.pipeline import Pipeline
 from router.server import Handlers
+from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 from router.view import View
 
 _PROGRAM = "croupier-router"
@@ -59,9 +62,13 @@ class RouterSettings(ServerSettings, PeerSettings):
     reuse_port: bool = option(False, "several routers share the port, one a core")
     manager: str = option("127.0.0.1:8400", "host:port of the version manager")
     snapshot: Path | None = option(None, "file that keeps a copy of the catalog, to start from without it")
-    token_key: Path | None = option(
-        None, "file with the key of the tenants' tokens; else headers are believed"
+    token_keys: Path | None = option(
+        None, "JSON Web Key Set of the tenants' tokens, read anew when it changes; else headers are believed"
     )
+    token_key: Path | None = option(None, "file with the secret of tokens that name no key")
+    token_audience: str = option(AUDIENCE, "whom tokens are for")
+    token_issuer: str = option("", "whom tokens are from; empty for anybody with a key")
+    token_max_seconds: float = option(MAX_SECONDS, "how long tokens may hold from now on")
     max_connection_age: float = option(0.0, "age at which a connection is asked to begin anew; 0 for never")
     max_in_flight: int = option(4096, "requests in flight")
     max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
@@ -76,9 +83,19 @@ class RouterSettings(ServerSettings, PeerSettings):
 
     def check(self) -> None:
         """Raises InvalidSettings for settings that are not safe to serve with."""
-        self.check_exposure(knows_callers=self.token_key is not None)
-        if self.token_key is None and not is_loopback(self.listen) and not self.insecure:
-            raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-key, or --insecure")
+        self.check_exposure(knows_callers=self.takes_tokens)
+        if not self.takes_tokens and not is_loopback(self.listen) and not self.insecure:
+            raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
+        if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
+            raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
+
+    @property
+    def takes_tokens(self) -> bool:
+        return self.token_keys is not None or self.token_key is not None
+
+    @property
+    def token_rules(self) -> TokenRules:
+        return TokenRules(self.token_audience, self.token_issuer, self.token_max_seconds)
 
 
 def main() -> None:
@@ -96,7 +113,7 @@ async def serve(
         InvalidSettings: settings that cannot be used, or an address in use.
     """
     settings.check()
-    identity = _identity(settings.token_key)
+    identity, follow_keys = _identity(settings)
     tls = settings.peer_tls
     peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
@@ -148,6 +165,8 @@ async def serve(
         metrics.serve(settings.metrics_listen)
 
         life.spawn(feed.run(), "the feed")
+        if follow_keys is not None:
+            life.spawn(follow_keys(), "the token keys")
         if settings.snapshot is not None:
             life.spawn(snapshot.keep(feed, settings.snapshot, clock=clock), "the snapshot")
 
@@ -203,14 +222,13 @@ def _spare_collections() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _identity(token_key: Path | None) -> Identity:
-    if token_key is None:
-        return HeaderIdentity()
-    try:
-        key = token_key.read_bytes().strip()
-    except OSError as error:
-        raise InvalidSettings(f"--token-key: {error}") from error
-    return TokenIdentity(key, time.time)
+def _identity(settings: RouterSettings) -> tuple[Identity, Callable[[], Coroutine[Any, Any, None]] | None]:
+    """How callers are known, and what keeps its keys current."""
+    if not settings.takes_tokens:
+        return HeaderIdentity(), None
+    files = KeyFiles(settings.token_key, settings.token_keys)
+    tokens = TokenIdentity(files.read(), time.time, settings.token_rules)
+    return tokens, partial(files.follow, tokens.use)
 
 
 def _version() -> str:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from croupier.files import stamp_of
 from croupier.roles import AltNames
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.telemetry.metrics import Counter
@@ -34,8 +35,8 @@ PROTOCOL = "h2"
 CHECK_SECONDS = 1.0
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-# What a file is known by: (mtime_ns, size, inode), or None while it is not there.
-_Stamp = tuple[tuple[int, int, int] | None, ...]
+# Of each file; see `stamp_of`.
+_Stamp = tuple[tuple[int, ...] | None, ...]
 
 
 class _Context:
@@ -71,7 +72,7 @@ class _Context:
             _log.info("new TLS files are in use: %s", self._names())
 
     def _look(self) -> _Stamp:
-        return tuple(_stamp_of(path) for path in self._files)
+        return tuple(stamp_of(path) for path in self._files)
 
     def _load(self) -> ssl.SSLContext:
         try:
@@ -149,11 +150,3 @@ def _trust(context: ssl.SSLContext, authority: Path) -> None:
     context.load_verify_locations(authority)
     # As grpcio does: an intermediate authority can be trusted without its root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-
-
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

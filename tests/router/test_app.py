@@ -193,7 +193,7 @@ def test_a_router_beyond_loopback_needs_tls_and_tokens(tmp_path: Path) -> None:
 async def test_a_token_key_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
     short = tmp_path / "short.key"
     short.write_bytes(b"short")
-    for key, problem in ((tmp_path / "missing", "--token-key"), (short, "shorter than 32 bytes")):
+    for key, problem in ((tmp_path / "missing", "missing cannot be read"), (short, "shorter than 32 bytes")):
         with pytest.raises(InvalidSettings, match=problem):
             async with router(nowhere(), token_key=key):
                 pass

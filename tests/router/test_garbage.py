@@ -74,7 +74,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
     cell = _Cell()
     async with serving(cell.server) as address:
         world = view([model(name="price")], (generation(["a"], hand_size=1),), [Cell("a", "zone-0", address)])
-        cells = Cells(Channel)
+        cells = Cells(lambda cell, address: Channel(address))
         attempts = Attempts(Health(), RetryBudget(now=0.0), Wheel(), clock=time.monotonic)
         pipeline = Pipeline(
             Admission(1000, 1000), NoFeatures(), attempts, cells, rng=Random(3), max_items=100

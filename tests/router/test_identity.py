@@ -1,14 +1,18 @@
+import math
 from typing import Any
 
 import jwt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from croupier.errors import PermissionDenied, Unauthenticated
 from croupier.names import InvalidName
-from croupier.settings import InvalidSettings
-from router.identity import HeaderIdentity, TokenIdentity, Values, WrongTenant, check_claim
+from router.identity import HeaderIdentity, Memory, TokenIdentity, Values, WrongTenant, check_claim
+from router.keys import secret_key
 
 KEY = b"k" * 32
+KEYS = {"": secret_key(KEY)}
 NOW = 1_000_000.0
 
 
@@ -27,12 +31,15 @@ def clock() -> Clock:
 
 @pytest.fixture
 def identity(clock: Clock) -> TokenIdentity:
-    return TokenIdentity(KEY, clock, remembered=2)
+    return TokenIdentity(KEYS, clock, memory=Memory(2))
 
 
-def token(key: bytes = KEY, algorithm: str = "HS256", **claims: Any) -> str:
-    given = {"sub": "acme", "aud": "croupier", "exp": NOW + 60, **claims}
-    return jwt.encode({k: v for k, v in given.items() if v is not None}, key, algorithm=algorithm)
+def token(
+    key: Any = KEY, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any
+) -> str:
+    claimed = {"sub": "acme", "aud": "croupier", "exp": NOW + 60, **claims}
+    claimed = {name: value for name, value in claimed.items() if value is not None}
+    return jwt.encode(claimed, key, algorithm=algorithm, headers=headers)
 
 
 def metadata(*pairs: tuple[str, str]) -> Values:
@@ -64,6 +71,17 @@ def test_a_good_token_names_the_tenant(identity: TokenIdentity) -> None:
         token(exp="soon"),
         token(exp=[]),
         token(exp=10**400),
+        token(exp=math.nan),
+        token(exp=math.inf),
+        token(exp=True),
+        token(exp=str(NOW + 60)),
+        token(exp=NOW + 367 * 86_400),
+        token(nbf=math.nan),
+        token(nbf=-math.inf),
+        token(nbf="0"),
+        token(headers={"crit": ["x"], "x": 1}),
+        token(headers={"kid": "unknown"}),
+        token(headers={"kid": "../../dev/null"}),
         token(sub=None),
         token(sub=""),
         token(sub="../globex"),
@@ -120,9 +138,43 @@ def test_a_header_beside_a_token_must_name_the_same_tenant(identity: TokenIdenti
             identity.tenant(bearer(token(), *(("croupier-tenant", name) for name in order)))
 
 
-def test_a_short_key_is_refused(clock: Clock) -> None:
-    with pytest.raises(InvalidSettings, match="shorter than 32 bytes"):
-        TokenIdentity(b"short", clock)
+def test_tokens_of_a_key_that_goes_are_forgotten(clock: Clock) -> None:
+    other = secret_key(b"o" * 32, "other")
+    identity = TokenIdentity(KEYS | {"other": other}, clock)
+    ours, theirs = bearer(token()), bearer(token(b"o" * 32, headers={"kid": "other"}, sub="globex"))
+    for _ in range(2):
+        assert [identity.tenant(ours), identity.tenant(theirs)] == ["acme", "globex"]
+    identity.use(KEYS)
+    assert len(identity._known) == 1
+    assert identity.tenant(ours) == "acme"
+    with pytest.raises(Unauthenticated, match="not known here"):
+        identity.tenant(theirs)
+    # Another key under the same id.
+    identity.use({"": secret_key(b"n" * 32)})
+    assert not identity._known
+    with pytest.raises(Unauthenticated, match="not valid"):
+        identity.tenant(ours)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40), st.booleans())))
+def test_what_is_remembered_is_bounded(steps: list[tuple[int, int, bool]]) -> None:
+    memory: Memory[int] = Memory(5, 60)
+    for number, size, drops in steps:
+        values = (b"%d" % number, b"x" * size)
+        if drops:
+            memory.drop(values)
+        else:
+            assert memory.put(values, number) == number
+        assert memory.size == sum(len(part) for known in memory.known for part in known) <= 60
+        assert len(memory.known) <= 5
+        assert drops or memory.known[values] == number
+
+
+def test_what_is_larger_than_all_that_may_be_is_not_remembered() -> None:
+    memory: Memory[int] = Memory(5, 60)
+    memory.put((b"a",), 1)
+    assert memory.put((b"x" * 61,), 2) == 2
+    assert memory.known == {(b"a",): 1}
 
 
 def test_a_header_names_the_tenant() -> None:
@@ -140,7 +192,7 @@ def test_a_header_names_the_tenant() -> None:
 
 
 def test_only_so_many_headers_are_remembered() -> None:
-    identity = HeaderIdentity(remembered=2)
+    identity = HeaderIdentity(Memory(2))
     for number in range(5):
         assert identity.tenant(metadata(("croupier-tenant", f"tenant-{number}"))) == f"tenant-{number}"
         assert len(identity._known) <= 2
