@@ -162,6 +162,7 @@ async def test_a_catalog_that_lost_too_much_is_refused_and_alarmed(lost: View) -
 async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
     patient = Patience(silence=5.0, first=0.001, longest=0.01, refused=60.0)
     async with FakeManager(FIRST) as manager, following(manager, patience=patient) as (feed, _):
+        await feed.loaded()
         await connected(manager)
         manager.greeting = lost
         manager.hang_up()
@@ -182,6 +183,7 @@ async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
 async def test_cells_of_a_refused_delta_are_taken() -> None:
     gone = tuple(("acme", f"m{n}") for n in range(25))
     async with FakeManager(FIRST) as manager, following(manager) as (feed, _):
+        await feed.loaded()
         await connected(manager)
         moved = (Cell("a", "zone-0", "a:2"),)
         manager.send(delta_event(Change(Delta(11, (), gone), cells=moved)))
