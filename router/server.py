@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 from math import inf
@@ -26,7 +26,7 @@ from protos.prediction.v1 import prediction_pb2
 from router import envelope
 from router.identity import Identity
 from router.pipeline import Done, Pipeline
-from router.stream import answer_all
+from router.stream import Requests, answer_all
 
 if TYPE_CHECKING:
     from router.attempt import Outcome, Run
@@ -169,9 +169,7 @@ class Handlers:
         ready = self._pipeline.model_ready(self._identity.tenant(call.values), call.message)
         return inference_pb2.ModelReadyResponse(ready=ready).SerializeToString()
 
-    async def predict_stream(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncGenerator[bytes, None]:
+    async def predict_stream(self, requests: Requests, context: Context) -> AsyncGenerator[bytes, None]:
         """One frame for each, as it gets ready; only a frame that cannot be read ends the stream."""
         with _counting("PredictStream"):
             self._identity.tenant(context.values)

@@ -32,7 +32,13 @@ cdef class Call:
     cdef object first
     cdef object others
     cdef bint is_streaming
+    # The most bytes of one message.
+    cdef Py_ssize_t max_message
     cdef Py_ssize_t held
+    # Of them, those of messages that were handed over and are still in use; and where they are held for as long
+    # as this object lives, once the stream is gone.
+    cdef Py_ssize_t kept
+    cdef Wire lender
     cdef Py_ssize_t unconsumed
     # The message that is leaving, and those behind it.
     cdef bytes sending
@@ -54,6 +60,7 @@ cdef class Call:
     cdef int complete(self, object message) except -1
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef void give_back(self, Py_ssize_t size)
+    cdef void release_kept(self, Py_ssize_t size)
     cdef void consume(self)
     cdef void drop_partial(self)
     cdef void drop_received(self)

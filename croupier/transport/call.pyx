@@ -12,11 +12,13 @@ four bytes, the message), and it gives out the bytes of the messages that it was
 
 Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
 here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
-is kept in full.
+is kept in full. A message that was handed over is held until whoever has it lets it go, at the latest when nobody
+knows the call any more: a peer that resets its calls while they are worked on has not got its room back.
 
 `Wire` is what a call knows of its connection; a call whose connection is gone has none.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_XDECREF, PyObject
 from libc.stdint cimport int32_t, uint8_t, uint32_t
@@ -37,7 +39,6 @@ from croupier.transport.wire cimport Budget
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.transport.compression import Inflater
-from croupier.transport.wire import too_much
 
 cdef extern from "Python.h":
     PyObject* _new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t) except NULL
@@ -74,10 +75,13 @@ MESSAGE_EVENT = 1
 WRITABLE_EVENT = 2
 
 
+# Otherwise the collector could take the lender before the call has given back.
+@cython.no_gc_clear
 cdef class Call:
     """The base of `ServerCall` and `ClientCall`; `tag` is free for whoever uses the call."""
 
     def __dealloc__(self):
+        self.release_kept(self.kept)
         free(self.block)
         Py_XDECREF(<PyObject*>self.partial)
 
@@ -124,19 +128,32 @@ cdef class Call:
             at += entry.valuelen
         return found
 
-    def take(self):
-        """The next message that has arrived, None when there is none; opens the window for more."""
+    def take(self, bint keep=False):
+        """The next message that has arrived, None when there is none; opens the window for more.
+
+        It is held no longer, unless it is to be kept: then until `let_go`.
+        """
         message = self.first
         if message is None:
             return None
         self.first = self.others.popleft() if self.others else None
-        if self.is_streaming:
+        if keep:
+            self.kept += PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
+        elif self.is_streaming:
             self.give_back(PyBytes_GET_SIZE(message) + _MESSAGE_BYTES)
         else:
             self.give_back(self.held - self.queued)
         if self.first is None:
             self.consume()
         return message
+
+    def let_go(self, Py_ssize_t size):
+        """A message of `size` bytes that was taken to be kept is not used any more."""
+        self.release_kept(size + _MESSAGE_BYTES)
+
+    def let_go_all(self):
+        """No message of this call is used any more."""
+        self.release_kept(self.kept)
 
     cdef bint hold_own(self, Py_ssize_t size):
         """Hold for as long as the call is known; without room it is crowded."""
@@ -240,8 +257,8 @@ cdef class Call:
     cdef int begin_message(self) except -1:
         cdef uint8_t* p = self.prefix
         self.declared = (<Py_ssize_t>p[1] << 24) | (p[2] << 16) | (p[3] << 8) | p[4]
-        if self.declared > self.wire.max_message:
-            raise TooLarge(f"a message of {self.declared} bytes is over the limit of {self.wire.max_message}")
+        if self.declared > self.max_message:
+            raise TooLarge(f"a message of {self.declared} bytes is over the limit of {self.max_message}")
         if p[0] > 1:
             raise InternalError("a message begins with a flag that gRPC does not know")
         if p[0] == 1 and (self.encoding is None or self.encoding == "identity"):
@@ -253,7 +270,7 @@ cdef class Call:
     cdef int complete(self, object message) except -1:
         """A whole message is here. What was held for its bytes is now held for the message."""
         if not self.wire.hold(_MESSAGE_BYTES - _PREFIX):
-            raise too_much()
+            raise self.wire.full()
         self.held += _MESSAGE_BYTES - _PREFIX
         self.wire.calm += _PER_MESSAGE
         if self.first is None:
@@ -278,7 +295,7 @@ cdef class Call:
         cdef Budget budget = self.wire.budget
         cdef Py_ssize_t free = _FREE_GROWTH * (self.partial_size + size)
         cdef Py_ssize_t room = free + self.grown + budget.room_to_grow(self.wire.now)
-        cdef Py_ssize_t most = min(self.wire.max_message, room)
+        cdef Py_ssize_t most = min(self.max_message, room)
         cdef Py_ssize_t before = self.inflater.size
         # Without success nobody knows how far it got, but deflate cannot grow by more (RFC 1951).
         cdef Py_ssize_t after = min(most, before + _MOST_GROWTH * size)
@@ -286,7 +303,7 @@ cdef class Call:
             self.inflater.feed(PyBytes_FromStringAndSize(<const char*>data, size), most)
             after = self.inflater.size
         except TooLarge:
-            if most < self.wire.max_message:
+            if most < self.max_message:
                 self.wire.calm -= _PER_GROWTH
                 raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
             raise
@@ -296,8 +313,8 @@ cdef class Call:
             self.wire.work += (after - before) * _INFLATING_WORK
         self.partial_size += size
         size = after - before - size
-        if size > 0 and not self.wire.hold(size):
-            raise too_much()
+        if size > 0 and not self.wire.hold_part(size, self.held):
+            raise self.wire.full()
         if size < 0:
             self.wire.release(-size)
         self.held += size
@@ -307,6 +324,14 @@ cdef class Call:
         if self.wire is not None and size > 0:
             self.wire.release(size)
             self.held -= size
+
+    cdef void release_kept(self, Py_ssize_t size):
+        size = min(size, self.kept)
+        self.kept -= size
+        if self.lender is not None:
+            self.lender.release(size)
+        else:
+            self.give_back(size)
 
     cdef void consume(self):
         """Open the stream's window by what has arrived since it was opened last."""
@@ -326,14 +351,14 @@ cdef class Call:
         self.drop_partial()
         self.first = None
         self.others = None
-        self.give_back(self.held - self.queued)
+        self.give_back(self.held - self.queued - self.kept)
 
     # Sending
 
     cdef bint enqueue(self, bytes message, bint compressed):
         """Queue a message; False, and nothing done, when there is no room to hold it."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
-        if not self.wire.hold(size):
+        if not self.wire.hold_part(size, 0):
             return False
         self.held += size
         self.queued += size
@@ -401,7 +426,9 @@ cdef class Call:
         self.sending = None
         self.waiting = None
         if self.wire is not None:
-            self.give_back(self.held)
+            self.give_back(self.held - self.kept)
             self.wire.release(self.own)
             self.own = 0
+            if self.kept:
+                self.lender = self.wire
             self.wire = None

@@ -201,7 +201,7 @@ cdef class ClientSession(Session):
         """Send a new unary call; False, and nothing done, when no call can be started here."""
         if not self.is_usable:
             return False
-        call.wire = self
+        call.wire, call.max_message = self, self.max_message
         if call.enqueue(call.request, False):
             call.is_ending = True
             self._submit(call, (), None)
@@ -219,7 +219,7 @@ cdef class ClientSession(Session):
         """
         if not self.is_usable:
             return False
-        call.wire = self
+        call.wire, call.max_message = self, self.max_message
         call.is_streaming = True
         self._submit(call, pairs, encoding)
         return True

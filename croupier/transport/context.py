@@ -11,8 +11,9 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from croupier.deadline import Deadline
@@ -75,18 +76,9 @@ class Context:
         """Set the metadata that go with the status. Raises ValueError for what cannot be metadata."""
         self._trailing = encode_pairs(pairs)
 
-    async def messages(self) -> AsyncIterator[bytes]:
+    def messages(self) -> Messages:
         """The request's messages, as they come."""
-        call, taken = self._call, 0
-        while True:
-            while (message := call.take()) is not None:
-                yield message
-                taken += 1
-                if taken % _AT_ONCE == 0:
-                    await next_turn()
-            if call.is_remote_ended or not call.is_open:
-                return
-            await self._wait()
+        return Messages(self._call, self._wait)
 
     def put(self, message: bytes) -> None:
         """Queue a message."""
@@ -145,6 +137,37 @@ class Context:
         await waiter
 
 
+class Messages(AsyncIterator[bytes]):
+    """A request's messages, one by one. Each is held for its connection until the next one is asked for."""
+
+    def __init__(self, call: ServerCall, wait: Callable[[], Awaitable[None]]) -> None:
+        self._call = call
+        self._wait = wait
+        self._taken = 0
+        # The size of the last message, while it is held here.
+        self._held: int | None = None
+
+    async def __anext__(self) -> bytes:
+        if self._held is not None:
+            self._call.let_go(self._held)
+            self._held = None
+        if self._taken % _AT_ONCE == _AT_ONCE - 1:
+            await next_turn()
+        while (message := self._call.take(True)) is None:
+            if self._call.is_remote_ended or not self._call.is_open:
+                raise StopAsyncIteration
+            await self._wait()
+        self._taken += 1
+        self._held = len(message)
+        return message
+
+    def keep(self) -> Callable[[], None]:
+        """Have the last message held until the function that this returns is called."""
+        assert self._held is not None
+        held, self._held = self._held, None
+        return partial(self._call.let_go, held)
+
+
 async def run(call: ServerCall, context: Context, handler: Any) -> None:
     """Run the handler for `call` to its end, within the call's deadline, and answer."""
     timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
@@ -168,6 +191,8 @@ async def run(call: ServerCall, context: Context, handler: Any) -> None:
         if isinstance(error, TimeoutError) and limit.expired():
             error = DeadlineExceeded("the deadline has passed")
         context.fail(error)
+    finally:
+        call.let_go_all()
 
 
 async def _serve(call: ServerCall, context: Context, handler: Any) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from croupier.transport.server import Server
 
 SERVICE = "grpc.health.v1.Health"
+# Whoever reaches the port may ask: for a service by its name, and in as many streams as a client has use for.
+MAX_REQUEST_BYTES = 1_024
+MAX_WATCHES = 32
 _Response = health_pb2.HealthCheckResponse
 
 
@@ -57,11 +60,12 @@ class Health:
 
     def add_to(self, server: Server) -> None:
         """Serve it by `server`."""
-        server.add_unary(f"/{SERVICE}/Check", self._check)
-        server.add_stream(f"/{SERVICE}/Watch", self._watch)
+        small = {"max_message_bytes": MAX_REQUEST_BYTES}
+        server.add_unary(f"/{SERVICE}/Check", self._check, **small)
+        server.add_stream(f"/{SERVICE}/Watch", self._watch, **small, max_open=MAX_WATCHES)
         # Releases of grpcio-health-checking before 1.73 do not know it.
         if hasattr(health_pb2, "HealthListResponse"):
-            server.add_unary(f"/{SERVICE}/List", self._list)
+            server.add_unary(f"/{SERVICE}/List", self._list, **small)
 
     async def _check(self, message: bytes, context: object) -> bytes:
         service = _service(message)

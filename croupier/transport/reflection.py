@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from croupier.transport.server import Server
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+# Whoever reaches the port may ask: for a name, in one stream or a few.
+MAX_REQUEST_BYTES = 4_096
+MAX_STREAMS = 8
 
 
 class Reflection:
@@ -45,7 +48,12 @@ class Reflection:
     def add_to(self, server: Server) -> None:
         """Serve it by `server`."""
         for service in SERVICES:
-            server.add_stream(f"/{service}/ServerReflectionInfo", self._info)
+            server.add_stream(
+                f"/{service}/ServerReflectionInfo",
+                self._info,
+                max_message_bytes=MAX_REQUEST_BYTES,
+                max_open=MAX_STREAMS,
+            )
 
     async def _info(self, messages: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
         async for message in messages:

@@ -30,7 +30,7 @@ from croupier.settings import ServerTls
 from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
 from croupier.transport.connection import Connection
-from croupier.transport.context import Context
+from croupier.transport.context import Context, Messages
 from croupier.transport.health import Health
 from croupier.transport.limits import Limits
 from croupier.transport.listener import Listener
@@ -57,7 +57,7 @@ _CANCEL_SECONDS = 1.0
 
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
 UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
-StreamHandler: TypeAlias = Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]
+StreamHandler: TypeAlias = Callable[[Messages, Context], AsyncIterator[bytes]]
 
 
 class Server:
@@ -100,12 +100,23 @@ class Server:
         for path in paths:
             self._routes[path.encode()] = Route(path, handler, batch=True)
 
-    def add_unary(self, path: str, handler: UnaryHandler) -> None:
-        self._routes[path.encode()] = Route(path, handler)
+    def add_unary(
+        self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
+    ) -> None:
+        """Serve a unary method.
 
-    def add_stream(self, path: str, handler: StreamHandler) -> None:
+        A request over `max_message_bytes` is refused by its first bytes, and so is a call when its connection
+        has `max_open` of them; 0 is no bound but the connection's.
+        """
+        self._routes[path.encode()] = Route(path, handler, max_message=max_message_bytes, max_open=max_open)
+
+    def add_stream(
+        self, path: str, handler: StreamHandler, *, max_message_bytes: int = 0, max_open: int = 0
+    ) -> None:
         """Serve a streaming method of any kind: an async generator over the request's messages."""
-        self._routes[path.encode()] = Route(path, handler, streaming=True)
+        self._routes[path.encode()] = Route(
+            path, handler, streaming=True, max_message=max_message_bytes, max_open=max_open
+        )
 
     async def start(self, listen: str, services: Iterable[str] = ()) -> str:
         """Bind `listen` and serve; returns the address with the port that was bound.

@@ -8,6 +8,8 @@ cdef class Route:
     cdef readonly str path
     cdef readonly bint is_batch
     cdef readonly bint is_streaming
+    cdef readonly Py_ssize_t max_message
+    cdef readonly Py_ssize_t max_open
     cdef readonly object handler
     cdef readonly object refusal
 
@@ -21,6 +23,7 @@ cdef class ServerCall(Call):
     cdef bint is_answered
     cdef bint is_begun
     cdef bint is_delivered
+    cdef bint is_counted
     cdef list trailers
     cdef uint8_t seen
 
@@ -32,6 +35,8 @@ cdef class ServerCall(Call):
 cdef class ServerSession(Session):
     cdef public dict routes
     cdef list batch
+    # How many calls are open of the routes that bound that.
+    cdef dict open_of
     cdef bytes last_path
     cdef Route last_route
 
@@ -39,5 +44,6 @@ cdef class ServerSession(Session):
     cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size)
     cdef int _refuse_form(self, ServerCall call) except -1
     cdef int _refuse(self, ServerCall call, error, trailing=*) except -1
+    cdef object _take_up(self, ServerCall call)
     cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1
     cdef Route find_route(self, const uint8_t* path, Py_ssize_t size)

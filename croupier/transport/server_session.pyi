@@ -18,6 +18,8 @@ class Route:
     is_streaming: bool
     handler: Any
     refusal: CroupierError | None
+    max_message: int
+    max_open: int
     def __init__(
         self,
         path: str,
@@ -26,6 +28,8 @@ class Route:
         batch: bool = False,
         streaming: bool = False,
         refusal: CroupierError | None = None,
+        max_message: int = 0,
+        max_open: int = 0,
     ) -> None: ...
 
 class ServerCall(Call):

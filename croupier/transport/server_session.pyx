@@ -24,8 +24,7 @@ from croupier.transport.nghttp2 cimport *
 from croupier.transport.session cimport MAX_PAIRS, Session, check_pairs, put_pairs
 from croupier.transport.wire cimport Budget
 
-from croupier.errors import InternalError, InvalidRequest, TooLarge, Unimplemented
-from croupier.transport.wire import too_much
+from croupier.errors import InternalError, InvalidRequest, TooLarge, Unavailable, Unimplemented
 from croupier.transport.compression import ACCEPTED
 from croupier.transport.metadata import percent_encode
 from croupier.transport.status import DETAILS_KEY, from_error
@@ -53,6 +52,7 @@ cdef double _PER_REFUSAL = 2.0
 # Nanoseconds, with what is done for the call outside.
 cdef double _CALL_WORK = 3_000.0
 cdef double _TASK_WORK = 20_000.0
+cdef double _RETRY_AFTER = 0.1
 
 cdef bytes _DETAILS = DETAILS_KEY.encode()
 cdef tuple _ACCEPT = (b"grpc-accept-encoding", ACCEPTED)
@@ -63,11 +63,17 @@ for _unit, _seconds in {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1
 
 
 cdef class Route:
-    """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody."""
+    """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody.
 
-    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None):
+    `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open` the
+    calls that one connection may have open. 0 is no bound.
+    """
+
+    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
+                 Py_ssize_t max_message=0, Py_ssize_t max_open=0):
         self.path, self.handler, self.refusal = path, handler, refusal
         self.is_batch, self.is_streaming = batch, streaming
+        self.max_message, self.max_open = max_message, max_open
 
 
 cdef class ServerCall(Call):
@@ -155,7 +161,7 @@ cdef class ServerCall(Call):
             self.submit(self.trailers, False)
 
     cdef int fail_full(self) except -1:
-        status = from_error(too_much())
+        status = from_error(self.wire.full())
         self.fail(status.code, status.message, status.details)
         return 0
 
@@ -165,6 +171,10 @@ cdef class ServerCall(Call):
         self.is_answered = self.is_ending = True
         self.ended_at = (<ServerSession>self.wire).now
         self.on_cancel = None
+        if not self.is_streaming:
+            # Whoever answers is done with the request. Those who handle a stream say so themselves.
+            self.kept = 0
+            self.drop_received()
         return True
 
     cdef void submit(self, object pairs, bint has_body):
@@ -219,7 +229,7 @@ cdef class ServerSession(Session):
     before the first byte when it is known who the peer is."""
 
     def __init__(self, limits, double now, dict routes, Budget budget=None):
-        self.routes, self.batch = routes, []
+        self.routes, self.batch, self.open_of = routes, [], {}
         # The client's preface comes ahead of all frames.
         self.payload_left = NGHTTP2_CLIENT_MAGIC_LEN
         Session.__init__(self, limits, now, budget)
@@ -273,7 +283,7 @@ cdef class ServerSession(Session):
         if category != NGHTTP2_HCAT_REQUEST:
             return 0
         cdef ServerCall call = ServerCall.__new__(ServerCall)
-        call.wire, call.stream_id = self, stream_id
+        call.wire, call.stream_id, call.max_message = self, stream_id, self.max_message
         call.arrived, call.deadline = self.now, INFINITY
         self.calls[stream_id] = call
         nghttp2_session_set_stream_user_data(self.handle, stream_id, <void*>call)
@@ -338,19 +348,40 @@ cdef class ServerSession(Session):
             it.hold_own(_TASK_BYTES)
             self.work += _TASK_WORK
         if it.is_crowded:
-            self._refuse(it, too_much())
+            self._refuse(it, self.full())
             return 0
         if it.seen != (_POST | _CONTENT_TYPE | _TE) or it.route is None or it.encoding == "":
             self._refuse_form(it)
             return 0
-        if it.route.refusal is not None:
-            # Before a byte of its message is taken.
-            self._refuse(it, it.route.refusal)
+        # Before a byte of its message is taken.
+        error = it.route.refusal or self._take_up(it)
+        if error is not None:
+            self._refuse(it, error)
             return 0
         it.is_streaming = it.route.is_streaming
         if it.is_streaming:
             self.events.append((it, OPENED))
         return 0
+
+    cdef object _take_up(self, ServerCall call):
+        """Hold the call to its route's bounds; returns why it cannot be taken."""
+        cdef Route route = call.route
+        cdef Py_ssize_t count
+        if route.max_message:
+            call.max_message = min(call.max_message, route.max_message)
+        if route.max_open:
+            count = self.open_of.get(route, 0)
+            if count >= route.max_open:
+                return TooLarge(f"this connection has {count} calls of {route.path} open already",
+                                reason="TOO_MANY_CALLS")
+            self.open_of[route] = count + 1
+            call.is_counted = True
+        return None
+
+    cdef object full(self):
+        """What is full now will not be so later, and other servers may not be: unlike a message's own size."""
+        return Unavailable("too much is held for this connection already", reason="CONNECTION_FULL",
+                           retry_after=_RETRY_AFTER)
 
     cdef int _refuse_form(self, ServerCall call) except -1:
         if not call.seen & _POST:
@@ -413,8 +444,7 @@ cdef class ServerSession(Session):
             self._refuse(it, InvalidRequest("the request has no message"))
         else:
             it.is_delivered = True
-            # From here on the bytes are whoever's handles them.
-            it.give_back(it.held - it.queued)
+            it.kept = it.held - it.queued
             if it.route.is_batch:
                 self.batch.append(it)
             else:
@@ -423,6 +453,8 @@ cdef class ServerSession(Session):
 
     cdef int on_closed(self, Call call, uint32_t error_code) except -1:
         cdef ServerCall it = <ServerCall>call
+        if it.is_counted:
+            self.open_of[it.route] -= 1
         if not it.is_answered and (it.is_streaming or it.is_delivered):
             on_cancel, it.on_cancel = it.on_cancel, None
             it.is_answered = True

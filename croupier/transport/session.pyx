@@ -24,7 +24,6 @@ from croupier.transport.nghttp2 cimport *
 from croupier.transport.wire cimport Budget
 
 from croupier.errors import CroupierError, InternalError
-from croupier.transport.wire import too_much
 
 cdef enum:
     _SCRATCH = 262_144
@@ -424,8 +423,8 @@ cdef int _on_data_chunk(
             # The peer may not know yet; a stream's window that stays shut bounds what it can send. No reset:
             # nghttp2 would drop an answer that still waits, and grpcio says INTERNAL in place of one it got.
             return 0
-        if not session.hold(size):
-            session.on_bad_message(call, too_much())
+        if not session.hold_part(size, call.held):
+            session.on_bad_message(call, session.full())
             return 0
         call.held += size
         try:

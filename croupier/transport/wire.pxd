@@ -34,4 +34,6 @@ cdef class Wire:
 
     cdef void touch(self)
     cdef bint hold(self, Py_ssize_t size)
+    cdef bint hold_part(self, Py_ssize_t size, Py_ssize_t before)
+    cdef object full(self)
     cdef void release(self, Py_ssize_t size)

@@ -6,6 +6,10 @@ Whatever a peer makes us keep is held, by its connection and by the budget of al
 
 from croupier.errors import TooLarge
 
+cdef enum:
+    # A message with more is a large one.
+    _SMALL = 65_536
+
 
 def too_much():
     """The error for bytes that there is no room to hold."""
@@ -54,6 +58,23 @@ cdef class Wire:
         self.held = after
         self.budget.used += size
         return True
+
+    cdef bint hold_part(self, Py_ssize_t size, Py_ssize_t before):
+        """The same for `size` bytes of a message of which `before` are held.
+
+        Large ones leave a quarter of the room: many callers may share a connection, and who sends large messages
+        shall not be why the small ones of others are refused.
+        """
+        cdef Py_ssize_t after = self.held + size
+        cdef Budget budget = self.budget
+        if before + size > _SMALL and (after > self.floor or after * budget.sessions > budget.limit):
+            if after > self.most - self.most // 4 or after > budget.limit - budget.limit // 4 - budget.used:
+                return False
+        return self.hold(size)
+
+    cdef object full(self):
+        """The error for what there is no room to hold."""
+        return too_much()
 
     cdef void release(self, Py_ssize_t size):
         self.held -= size

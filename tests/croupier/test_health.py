@@ -27,10 +27,10 @@ class Registry:
         self.stream: dict[str, Callable[..., Any]] = {}
         health.add_to(self)  # type: ignore[arg-type]
 
-    def add_unary(self, path: str, handler: Callable[..., Any]) -> None:
+    def add_unary(self, path: str, handler: Callable[..., Any], **bounds: int) -> None:
         self.unary[path] = handler
 
-    def add_stream(self, path: str, handler: Callable[..., Any]) -> None:
+    def add_stream(self, path: str, handler: Callable[..., Any], **bounds: int) -> None:
         self.stream[path] = handler
 
     async def check(self, service: str) -> int:

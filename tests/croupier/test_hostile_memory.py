@@ -23,7 +23,7 @@ from support.http2_peer import (
 from croupier.transport.limits import Limits
 from croupier.transport.wire import Budget
 
-RESOURCE_EXHAUSTED, INTERNAL = "8", "13"
+RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE = "8", "13", "14"
 CANCEL = 8
 MIB = 2**20
 # What a call, and a message in a queue, cost at least.
@@ -54,7 +54,7 @@ class TestCalls:
         victim.send(*(call_on(stream, path) for stream in streams(1_000)))
         victim.send(*(call_on(stream, path) for stream in streams(50, 2_001)))
         assert victim.session.held <= MIB
-        assert {RESOURCE_EXHAUSTED} == set(victim.statuses())
+        assert {UNAVAILABLE} == set(victim.statuses())
         victim.close()
         assert victim.budget.used == 0
 
@@ -65,7 +65,7 @@ class TestCalls:
             victim.send(call_on(stream, STREAM))
         assert victim.goaway is None
         assert all(call.is_open for call in victim.calls)
-        assert len(victim.calls) + victim.statuses().count(RESOURCE_EXHAUSTED) == 3_000
+        assert len(victim.calls) + victim.statuses().count(UNAVAILABLE) == 3_000
         victim.close()
 
     def test_metadata_are_held(self) -> None:
@@ -82,7 +82,7 @@ class TestCalls:
         for stream in streams(150):
             victim.send(headers(stream, fields))
         assert victim.session.held <= MIB
-        assert {RESOURCE_EXHAUSTED} == set(victim.statuses())
+        assert {UNAVAILABLE} == set(victim.statuses())
         victim.close()
 
 
@@ -109,7 +109,7 @@ class TestMessages:
         for _ in range(320):
             victim.send(data(1, 3_276 * message(), 0))
             assert victim.session.held <= 8 * MIB
-        assert victim.statuses() == [RESOURCE_EXHAUSTED]
+        assert victim.statuses() == [UNAVAILABLE]
         # What had come is nobody's any more.
         assert victim.session.held <= 20_000
         assert victim.cancelled == victim.calls
@@ -146,7 +146,7 @@ class TestMessages:
             for victim in victims:
                 victim.send(*(data(stream, bytes(4_000), 0) for stream in streams(40)))
             assert budget.used <= 2 * budget.limit
-        assert all({RESOURCE_EXHAUSTED} == set(victim.statuses()) for victim in victims)
+        assert all({UNAVAILABLE} == set(victim.statuses()) for victim in victims)
         for victim in victims:
             victim.close()
         assert budget.used == 0
@@ -209,7 +209,7 @@ class TestAnswers:
             if victim.calls:
                 victim.calls.pop().reply(bytes(20_000))
             assert victim.session.held <= MIB
-        assert 50 <= victim.statuses().count(RESOURCE_EXHAUSTED) < 100
+        assert 50 <= victim.statuses().count(UNAVAILABLE) < 100
         victim.close()
 
     def test_those_that_nobody_reads_are_given_up(self) -> None:

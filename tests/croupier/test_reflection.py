@@ -75,7 +75,7 @@ class Registry:
         self.stream: dict[str, Callable[..., Any]] = {}
         reflection.add_to(self)  # type: ignore[arg-type]
 
-    def add_stream(self, path: str, handler: Callable[..., Any]) -> None:
+    def add_stream(self, path: str, handler: Callable[..., Any], **bounds: int) -> None:
         self.stream[path] = handler
 
 

@@ -82,9 +82,9 @@ class TestConcurrentStreams:
         for number in range(3):
             pair.pump()
             assert number + 1 == len(pair.calls)
+            assert pair.calls[-1].message == b"%d" % number
             pair.calls[-1].reply(b"answer")
         pair.check_nothing_left()
-        assert [served.message for served in pair.calls] == [b"0", b"1", b"2"]
         assert [call.code for call in calls] == [OK] * 3
 
     def test_a_call_that_is_cancelled_in_the_queue_is_never_sent(self) -> None:
@@ -95,9 +95,9 @@ class TestConcurrentStreams:
         pair.pump()
         pair.calls[0].reply(b"")
         pair.pump()
+        assert [served.message for served in pair.calls[1:]] == [b"2"]
         pair.calls[1].reply(b"")
         pair.check_nothing_left()
-        assert [served.message for served in pair.calls] == [b"0", b"2"]
         assert [first, third] == pair.completed
 
     def test_a_peer_that_goes_away_leaves_the_queue_to_be_sent_elsewhere_at_once(self) -> None:
@@ -193,7 +193,7 @@ class TestGoingAway:
             session.close()
         pair.collect()
         assert ([call], UNAVAILABLE, True) == (pair.completed, call.code, call.is_broken)
-        assert pair.held == (0, 0, 0, 0)
+        pair.check_nothing_left()
 
 
 class TestRenew:

@@ -214,6 +214,8 @@ class Pair:
         self.handle()
         assert self.ended | self.dropped == set(self.calls)
         assert not any(call.is_open for call in self.served)
+        for call in self.served:
+            call.let_go_all()
         assert (self.server.held, self.client.held) == (0, 0)
         assert [budget.used for budget in self.budgets] == [0, 0]
 
@@ -222,7 +224,7 @@ def answer(call: ServerCall) -> None:
     if call.route.is_streaming:
         call.finish(((b"trailing", b"t"),))
     else:
-        call.reply(b"R" + call.message)
+        call.reply(b"R" + (call.message or b""))
 
 
 def take_all(call: ClientCall | ServerCall) -> None:

@@ -89,6 +89,7 @@ class Role:
         assert self.session.is_finished
         assert not self.session.has_more
         assert self.session.open_calls == 0
+        self.let_go()
         assert (self.session.held, self.budget.used) == (0, 0)
         self.session.receive(b"more", self.now)
         assert self.session.drain() == b""
@@ -97,6 +98,7 @@ class Role:
     def handle(self) -> None: ...
     def finish(self) -> None: ...
     def cancel(self) -> None: ...
+    def let_go(self) -> None: ...
     def check(self) -> None: ...
 
 
@@ -165,7 +167,12 @@ class Server(Role):
     def finish(self) -> None:
         self.is_late = False
         for call in self.calls:
-            self.answer(call)
+            if call.is_open:
+                self.answer(call)
+
+    def let_go(self) -> None:
+        for call in self.calls:
+            call.let_go_all()
 
     def check(self) -> None:
         assert not any(call.is_open for call in self.calls)

@@ -1,9 +1,10 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
 from support.fakes import eventually
+from support.serving import turns
 
 from router.stream import answer_all
 
@@ -38,6 +39,7 @@ class Requests:
         self.left = list(requests)
         self.read = 0
         self.endless = endless
+        self.kept = 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -49,6 +51,20 @@ class Requests:
             raise StopAsyncIteration
         self.read += 1
         return self.left.pop(0)
+
+    def keep(self) -> Callable[[], None]:
+        self.kept += 1
+        return self._let_go
+
+    def _let_go(self) -> None:
+        self.kept -= 1
+
+
+class Broken(Requests):
+    async def __anext__(self) -> bytes:
+        if not self.left:
+            raise ConnectionError
+        return await super().__anext__()
 
 
 async def test_answers_come_as_they_get_ready() -> None:
@@ -77,6 +93,21 @@ async def test_no_more_are_read_than_may_be_in_work() -> None:
         assert await second == b"2"
 
 
+async def test_no_more_bytes_are_read_than_may_be_in_work() -> None:
+    desk, requests = Desk(), Requests(b"large", b"small", b"next")
+    answering = answer_all(requests, desk.answer, at_once=3, most_bytes=5)
+    async with aclosing(answering) as answers:
+        first = asyncio.ensure_future(anext(answers))
+        await eventually(lambda: desk.begun == [b"large"], "the large one in work")
+        await turns()
+        assert (requests.read, requests.kept) == (1, 1)
+        desk.open(b"large")
+        assert await first == b"LARGE"
+        await eventually(lambda: desk.begun == [b"large", b"small"], "the next one")
+        assert requests.kept == 1
+    assert requests.kept == 0
+
+
 async def test_an_empty_stream_has_no_answers() -> None:
     assert [answer async for answer in answer_all(Requests(), Desk().answer, at_once=2)] == []
 
@@ -91,13 +122,9 @@ async def test_an_error_ends_the_stream_and_what_is_in_work() -> None:
 
 
 async def test_a_broken_request_stream_ends_the_answers() -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b"a"
-        raise ConnectionError
-
     desk = Desk()
     with pytest.raises(ConnectionError):
-        async for _ in answer_all(broken(), desk.answer, at_once=3):
+        async for _ in answer_all(Broken(b"a"), desk.answer, at_once=3):
             pass
     assert desk.cancelled == desk.begun
 

@@ -31,6 +31,8 @@ from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, S
 from croupier.transport.wire import Budget
 
 ENHANCE_YOUR_CALM = 11
+# A streaming method that needs little, and so is given little.
+SMALL, SMALL_BYTES, SMALL_OPEN = "/test.Echo/Small", 1_000, 3
 # The newest entry of HPACK's dynamic table, and a name and value that almost fill it.
 NEWEST = b"\xbe"
 BOMB = ("x-bomb", "x" * 3_900)
@@ -80,7 +82,12 @@ class Victim:
         self.budget = budget or Budget(
             limits.total_bytes, growth_burst=limits.growth_burst, growth_rate=limits.growth_rate
         )
-        routes = (Route(BATCH, batch=True), Route(UNARY), Route(STREAM, streaming=True))
+        routes = (
+            Route(BATCH, batch=True),
+            Route(UNARY),
+            Route(STREAM, streaming=True),
+            Route(SMALL, streaming=True, max_message=SMALL_BYTES, max_open=SMALL_OPEN),
+        )
         table = {route.path.encode(): route for route in routes}
         self.session = ServerSession(limits, self.now, table, self.budget)
         self.calls: list[ServerCall] = []
@@ -127,8 +134,10 @@ class Victim:
         return [heard.status[1] for heard in self.heard.values() if heard.lists and heard.is_ended]
 
     def close(self) -> None:
-        """The connection goes, and leaves nothing behind."""
+        """The connection goes, and leaves nothing behind that is not used."""
         self.session.close()
+        for call in self.calls:
+            call.let_go_all()
         self.session.take_events()
         assert (self.session.held, self.session.open_calls) == (0, 0)
 

