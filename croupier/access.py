@@ -103,6 +103,8 @@ VERSION_MANAGER = OPEN | _of(
     SetGeneration=_for(Role.OPERATOR),
     ReseedShards=_for(Role.OPERATOR),
     Repair=_for(Role.OPERATOR),
+    GetFreeze=_for(*_READERS),
+    Thaw=_for(Role.OPERATOR),
     GetGeneration=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
     ListCells=_for(*_READERS, common=True),

@@ -43,6 +43,12 @@ _BY_REASON = {
     "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
+    "MAP_FROZEN": (
+        "see what etcd lost: croupierctl catalog status; restore it, or, if the loss is meant: "
+        "croupierctl catalog thaw --reason WHY"
+    ),
+    "NOT_FROZEN": "",
+    "STALE_FREEZE": "look again at what would be lost: croupierctl catalog status",
     "SHARD_MAP_DAMAGED": "have what etcd still has deal again: croupierctl shards repair",
     "NO_ROLE": "show a certificate that names one role (docs/operating.md): --certificate and --key",
     "ROLE_NOT_ALLOWED": "use the certificate of a role that may do this (docs/operating.md)",

@@ -71,7 +71,8 @@ class Assembly:
         catalog = Catalog.build(self._begin.catalog, self._begin.revision, models)
         # A list with a hole in it would make the previous generation the active one.
         generations = held.generations if self._bad_generations else tuple(self._generations)
-        return successor(held, catalog, generations, self._cells)
+        thaw = self._begin.thaw if self._begin.HasField("thaw") else None
+        return successor(held, catalog, generations, self._cells, thaw)
 
     def _last_good(self, held: Catalog) -> Iterator[Model]:
         for message in self._bad_models:
@@ -98,7 +99,8 @@ def change_of(message: pb.WatchEvent.Delta) -> Change:
 def events_of(view: View) -> Iterator[pb.WatchEvent]:
     """The events that build `view` from nothing."""
     catalog = view.catalog
-    yield pb.WatchEvent(begin=pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision))
+    begin = pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision, thaw=view.thaw)
+    yield pb.WatchEvent(begin=begin)
     fleet = pb.WatchEvent.Chunk(
         cells=[cell_to_pb(known.cell) for known in view.cells.values()],
         generations=[generation_to_pb(generation) for generation in view.generations],

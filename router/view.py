@@ -18,10 +18,12 @@ held one only if `refusal` finds nothing against it:
 - an empty one is refused, unless it is the same catalog, further on, its shard map in place: then
   the few models that were left have truly been removed.
 
+A catalog that comes after a later thaw than the held one (`catalog thaw`) may have lost what it likes, since
+an operator said that this is meant; one from before the thaw that is held is refused.
+
 A delta names what was removed, so it is held to the third and fourth rule alone. A refused catalog
 changes nothing but the cells (`View.with_cells_of`): where a process is now is no loss to believe. The held
-one is served on, and a metric alarms. If an operator really did remove most models
-at once, a router that is started without its snapshot takes what it is given.
+one is served on, and a metric alarms.
 """
 
 from __future__ import annotations
@@ -58,12 +60,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`current` deals the hands; `previous` is where models may be resident still."""
+    """`current` deals the hands; `previous` is where models may be resident still.
+
+    `thaw` counts the losses in etcd that an operator said were meant: the catalog comes after that one.
+    """
 
     catalog: Catalog = field(default_factory=Catalog.build)
     current: Dealer | None = None
     previous: Dealer | None = None
     cells: Mapping[str, KnownCell] = field(default_factory=dict)
+    thaw: int = 0
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -80,7 +86,7 @@ class View:
         same = (self.catalog, self.current, self.previous, self.cells)
         if all(new is old for new, old in zip((catalog, current, previous, cells), same, strict=True)):
             return self
-        return View(catalog, current, previous, _prune(cells, current, previous))
+        return View(catalog, current, previous, _prune(cells, current, previous), self.thaw)
 
     def with_cells_of(self, refused: View) -> View:
         """This view with the cells of one whose catalog is refused; itself if they are the same."""
@@ -96,14 +102,19 @@ EMPTY = View()
 
 
 def successor(
-    held: View, catalog: Catalog, generations: tuple[Generation, ...], cells: Iterable[Cell]
+    held: View,
+    catalog: Catalog,
+    generations: tuple[Generation, ...],
+    cells: Iterable[Cell],
+    thaw: int | None = None,
 ) -> View:
-    """The view that a whole snapshot makes; cells that it lacks are departed."""
+    """The view that a whole snapshot makes; cells that it lacks are departed. `thaw` None: as held."""
     arrived = tuple(cells)
     lost = held.cells.keys() - {cell.id for cell in arrived}
     current, previous = _dealers(held, generations)
     merged = _merge(held.cells, arrived, sorted(lost))
-    return View(catalog, current, previous, _prune(merged, current, previous))
+    after = held.thaw if thaw is None else thaw
+    return View(catalog, current, previous, _prune(merged, current, previous), after)
 
 
 def refusal(held: View, new: View) -> str:
@@ -111,10 +122,14 @@ def refusal(held: View, new: View) -> str:
     same, ahead = held.catalog.name == new.catalog.name, new.catalog.revision > held.catalog.revision
     if not held.catalog.size and held.current is None:
         return ""
+    if new.thaw < held.thaw:
+        return "it is from before the thaw that is held"
     if same and new.catalog.revision < held.catalog.revision:
         return "it is older than what is held"
     if held.current is not None and new.current is None:
         return "it has no shard map"
+    if new.thaw > held.thaw:
+        return _strange_seed(held, new)
     if held.catalog.size and not new.catalog.size and not (same and ahead):
         return "it is empty"
     return delta_refusal(held, new)

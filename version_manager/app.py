@@ -41,6 +41,7 @@ from version_manager.repair import Repairs
 from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
+from version_manager.thawing import Thawing
 from version_manager.warming import Warming
 from version_manager.writer import Writer
 
@@ -162,6 +163,7 @@ class VersionManager:
                 etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
             ),
             shards=shards,
+            thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
             repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),
             registry=registry,

@@ -67,7 +67,8 @@ def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
     """Begin, chunks of at most 500 models (the first has cells and generations instead), end."""
     catalog = served.catalog
     _SNAPSHOTS.inc()
-    yield pb.WatchEvent(begin=pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision))
+    thaw = served.thaw.number if served.thaw else 0
+    yield pb.WatchEvent(begin=pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision, thaw=thaw))
     yield pb.WatchEvent(
         chunk=pb.WatchEvent.Chunk(
             cells=map(wire.cell_to_pb, served.cells.values()),

@@ -3,8 +3,8 @@
 An empty or shrunken etcd never means "delete all": it means a wiped disk, a restored backup, an
 `etcdctl del --prefix` in the wrong window. So what etcd reports waits in a `Batch` first. A sound
 batch is taken at once. A suspicious one freezes the map: it stays, later reports join it, and it is
-taken whole once it has become sound, because the content came back. An operator who means the loss
-restarts the managers: a manager that knows nothing yet believes everything.
+taken whole once it has become sound, because the content came back, or because an operator said that the loss
+is meant (a thaw, which covers what was lost up to the revision that it names).
 
 Registrations of cells and managers never wait: a frozen batch gives them away (`take_leased`). They tell
 where a process is now, and end with its lease; who waits with them loses the cells that restart meanwhile.
@@ -14,7 +14,8 @@ Suspicious is:
 1. A revision by which more than one model goes away, if that is more than a tenth of them. A
    version manager never removes two models in one revision.
 2. A listing (what happened since the last event is unknown, so no revision can be looked at alone)
-   that lacks more than ten models, if that is more than a tenth of them, or all of several.
+   that lacks more than ten models, if that is more than a tenth of them, or all of several. Models whose
+   numbers a version manager wrote down as spent meanwhile were removed by it, and are not counted.
 3. Another cluster, or a revision that went back: there, everything that is served has to be found
    again, and the spent numbers, and nothing of it older, except for cells, which register again by
    themselves.
@@ -23,7 +24,7 @@ Suspicious is:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from croupier.stores.etcd import KeyValue
@@ -117,7 +118,8 @@ class Batch:
             return False
         total = len(self.image.map.catalog)
         if self.is_listing:
-            worst, floor = len(self._lost), _FLOOR_OF_A_LISTING
+            worst = sum(self.image.spent_key(model) not in self.puts for model in self._lost)
+            floor = _FLOOR_OF_A_LISTING
             if worst == total and worst > 1:
                 return True
         else:
@@ -133,6 +135,21 @@ class Batch:
                 f"{len(self._missing)} keys are missing and {len(self._regressed)} are older than served"
             )
         return f"etcd lost {len(self._lost)} of {total} models at once"
+
+    def accept(self, revision: int) -> None:
+        """Take it for meant that etcd is as it is at `revision`."""
+        self._missing = {key for key in self._missing if self.deletes[key] > revision}
+        self._regressed = {key for key in self._regressed if self.puts[key].mod_revision > revision}
+        self._lost = {model: lost_at for model, lost_at in self._lost.items() if lost_at > revision}
+        self._lost_at = Counter(self._lost.values())
+
+    @property
+    def missing(self) -> Collection[str]:
+        return self._missing
+
+    @property
+    def regressed(self) -> Collection[str]:
+        return self._regressed
 
     @property
     def lost(self) -> Mapping[ModelId, int]:

@@ -41,9 +41,10 @@ from version_manager.keys import (
     ResidencyKey,
     SeedKey,
     SpentKey,
+    ThawKey,
     VersionKey,
 )
-from version_manager.records import Active, Announced, Record, Spent, decode
+from version_manager.records import Active, Announced, Record, Spent, Thaw, decode
 from version_manager.registrations import Registrations
 from version_manager.release import InvalidRelease, Model, Release, Version, check_release
 from version_manager.residency import Residency
@@ -61,6 +62,7 @@ _KINDS: dict[type[Key], str] = {
     SeedKey: "seed",
     CellKey: "cell",
     ProtocolKey: "cell",
+    ThawKey: "thaw",
     ManagerKey: "manager",
     ResidencyKey: "residency",
 }
@@ -82,6 +84,8 @@ class Map:
     seed: Seed | None = None
     # The version managers that run.
     managers: Mapping[str, Announced] = field(default_factory=dict)
+    # The latest.
+    thaw: Thaw | None = None
 
 
 @dataclass(slots=True)
@@ -139,6 +143,7 @@ class Image:
             residencies=self._residencies_after(said),
             seed=shards.seed,
             managers=self._managers_after(said),
+            thaw=self._thaw_after(said, problems),
         )
         return change, problems
 
@@ -188,8 +193,25 @@ class Image:
                 return bool(self.map.generations) and record.active < self.map.generations[0].number
             case _, Seed():
                 return not self._shards.is_deployments(record)
+            case _, Thaw():
+                return self.map.thaw is not None and record.number < self.map.thaw.number
             case _:
                 return False
+
+    def spent_key(self, model: ModelId) -> str:
+        return self._keys.spent(*model)
+
+    def new_thaw(self, pairs: Mapping[str, KeyValue]) -> Thaw | None:
+        """The thaw in `pairs`, if it is later than the known one."""
+        pair = pairs.get(self._keys.thaw)
+        if pair is not None:
+            with suppress(BadRecord):
+                record = decode(ThawKey(), pair.value)
+                if isinstance(record, Thaw) and record.number > (
+                    self.map.thaw.number if self.map.thaw else 0
+                ):
+                    return record
+        return None
 
     def model_of(self, key: str) -> ModelId | None:
         """The model that `key` belongs to, whether or not anything else about it is right."""
@@ -327,3 +349,13 @@ class Image:
             return self.map.managers
         both = {**self.map.managers, **touched}
         return {name: record for name, record in both.items() if isinstance(record, Announced)}
+
+    def _thaw_after(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> Thaw | None:
+        known, record = self.map.thaw, said.get(ThawKey())
+        if not isinstance(record, Thaw):
+            return known
+        if known is not None and record.number < known.number:
+            self._misfits.blame(Problem(self._keys.thaw, "thaw", "it is older than the known one"), problems)
+            return known
+        self._misfits.clear(self._keys.thaw)
+        return record

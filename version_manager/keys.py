@@ -5,6 +5,7 @@
     <prefix>spent/<tenant>/<name>                        the highest numbers of what was deleted
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/active                                which of them deals, and which did before
+    <prefix>thaw                                         the latest loss that was accepted
     <prefix>shards/seed                                  what keys the hash that deals, in all of them
     <prefix>cells/<id>                                   a registered cell; leased
     <prefix>cells/<id>/protocol                          what it speaks; under the same lease
@@ -66,6 +67,11 @@ class SeedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ThawKey:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class CellKey:
     id: str
 
@@ -97,6 +103,7 @@ Key = (
     | ActiveKey
     | SeedKey
     | RegistrationKey
+    | ThawKey
     | ManagerKey
     | ResidencyKey
 )
@@ -110,6 +117,7 @@ class Keys:
         if not bare or not bare.isprintable():
             raise InvalidSettings("the prefix of the keys in etcd is not empty and can be printed")
         self.prefix = f"{bare}/"
+        self.thaw = f"{self.prefix}thaw"
         self.shards = f"{self.prefix}shards/"
         self.active = f"{self.shards}active"
         self.seed = f"{self.shards}seed"
@@ -184,6 +192,8 @@ def _parse(parts: list[str]) -> Key | None:
             return SeedKey()
         case ["cells" | "managers", *_]:
             return _parse_leased(parts)
+        case ["thaw"]:
+            return ThawKey()
         case ["tenants", tenant, "residency"]:
             return ResidencyKey(check_name(tenant, "tenant"))
         case _:

@@ -13,7 +13,8 @@ With a snapshot of an earlier run (`restore`), the first listing is judged as an
 garbage or gone by then has its last good value. A snapshot of another cluster is not believed.
 
 A catalog's name is its etcd cluster; after its revisions went back, with a mark of where, so that managers
-that saw the same have the same name. Revisions of different names must not be compared.
+that saw the same have the same name; after a thaw, with its number. Revisions of different names must not be
+compared.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from version_manager.guard import Batch, listing_batch
 from version_manager.history import Change, History
 from version_manager.image import Image, Map
 from version_manager.keys import Keys
-from version_manager.records import Spent
+from version_manager.records import Spent, Thaw
 from version_manager.shard_image import Problem
 from version_manager.snapshot import Snapshot, last_good
 
@@ -58,9 +59,7 @@ _LOGGED_PROBLEMS = 20
 
 
 class MapFrozen(FailedPrecondition):
-    """etcd lost content and the map is kept as it was: restore etcd, or restart the managers. The
-    operator's.
-    """
+    """etcd lost content and the map is kept as it was: restore etcd, or thaw the map. The operator's."""
 
     reason = "MAP_FROZEN"
 
@@ -86,9 +85,11 @@ class Mirror:
         self._history_limit = history
         self._image = Image(keys)
         self._history = History(-1, history)
-        # The cluster that the map comes from, and the one that the last listing came from.
+        # The cluster that the map comes from.
         self._cluster_id = 0
-        self._listed_cluster_id = 0
+        # What was last heard of etcd, whether the map took it or not.
+        self.seen_cluster_id = 0
+        self.seen_revision = 0
         # Restored from a snapshot, which the first listing is to be judged by.
         self._is_restored = False
         self.has_forgotten = False
@@ -117,6 +118,11 @@ class Mirror:
     def spent(self, tenant: str, name: str) -> Spent | None:
         """The last good word on a model's numbers; None if there was none."""
         return self._image.spent.get((tenant, name))
+
+    @property
+    def held(self) -> Batch | None:
+        """What the map would take if it moved; None when it is not frozen."""
+        return self._held
 
     def check_writable(self) -> None:
         """Raises MapFrozen."""
@@ -188,14 +194,19 @@ class Mirror:
 
     def take(self, event: Listed | Changed) -> None:
         """Take what etcd reports, or hold it."""
+        self.seen_revision = event.revision
         batch = self._list(event) if isinstance(event, Listed) else self._change(event)
+        thaw = self._new_thaw(batch)
+        if thaw is not None:
+            # What a listing lacks was lost at a revision that nobody knows: before the thaw that it has.
+            batch.accept(event.revision if isinstance(event, Listed) else thaw.revision)
         if self._knows and batch.is_suspicious():
             self._hold(batch)
         else:
             self._release(batch, event.revision)
 
     def _list(self, event: Listed) -> Batch:
-        self._listed_cluster_id = event.cluster_id
+        self.seen_cluster_id = event.cluster_id
         if self._is_restored and not self.is_loaded and event.cluster_id != self._cluster_id:
             self._forget()
         rewound = self._knows and (
@@ -237,9 +248,10 @@ class Mirror:
             _log.warning("the map moves again")
         self._held = None
         _FROZEN.set(0)
-        is_fresh = batch.is_strict or not self.is_loaded
-        if batch.is_strict or not self._knows:
-            self._rename(is_rewound=batch.is_strict)
+        thaw = self._new_thaw(batch)
+        is_fresh = batch.is_strict or thaw is not None or not self.is_loaded
+        if batch.is_strict or thaw is not None or not self._knows:
+            self._rename(thaw, is_rewound=batch.is_strict)
         leased = batch.take_leased()
         puts = [*batch.puts.values(), *leased.puts.values()]
         change, problems = self._image.apply(puts, [*batch.deletes, *leased.deletes], revision)
@@ -260,10 +272,17 @@ class Mirror:
         """Whether there is something to judge etcd by."""
         return self.is_loaded or self._is_restored
 
-    def _rename(self, *, is_rewound: bool) -> None:
-        self._cluster_id = self._listed_cluster_id
+    def _new_thaw(self, batch: Batch) -> Thaw | None:
+        """The thaw in `batch`, if it is later than the known one, and of the etcd that is followed."""
+        thaw = self._image.new_thaw(batch.puts)
+        return thaw if thaw is not None and thaw.cluster_id == self.seen_cluster_id else None
+
+    def _rename(self, thaw: Thaw | None, *, is_rewound: bool) -> None:
+        self._cluster_id = self.seen_cluster_id
         name = f"{self._cluster_id:016x}"
-        if is_rewound:
+        if thaw is not None:
+            name = f"{name}.t{thaw.number}"
+        elif is_rewound:
             left = f"{self.map.catalog.name}@{self.map.catalog.revision}"
             name = f"{name}.{hashlib.sha256(left.encode()).hexdigest()[:16]}"
         self._image.begin(name)

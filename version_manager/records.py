@@ -34,6 +34,7 @@ from version_manager.keys import (
     ResidencyKey,
     SeedKey,
     SpentKey,
+    ThawKey,
     VersionKey,
 )
 from version_manager.release import WHOLE, Release, Split, Version
@@ -84,6 +85,20 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class Thaw:
+    """That what etcd's cluster has at `revision` is right, whatever was lost or is older than it was served.
+
+    `number` counts up from one thaw to the next, over restored backups too: it is a time in milliseconds
+    since 1970.
+    """
+
+    number: int
+    cluster_id: int
+    revision: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """The highest numbers that a model gave out before something of it was deleted; 0: none.
 
@@ -95,7 +110,7 @@ class Spent:
     release: int = 0
 
 
-Record = Version | Release | Spent | Generation | Active | Seed | Cell | Spoken | Announced | Residency
+Record = Version | Release | Spent | Generation | Active | Seed | Thaw | Cell | Spoken | Announced | Residency
 
 
 class _Form(Struct, frozen=True, forbid_unknown_fields=True):
@@ -268,6 +283,20 @@ class _Announced(_Form, frozen=True, forbid_unknown_fields=True):
         return Announced(self.protocol, self.watchers)
 
 
+class _Thaw(_Form, frozen=True, forbid_unknown_fields=True):
+    number: _Number
+    cluster: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    revision: _Count
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: Thaw) -> Self:
+        return cls(record.number, f"{record.cluster_id:016x}", record.revision, record.reason)
+
+    def record(self, key: ThawKey) -> Thaw:
+        return Thaw(self.number, int(self.cluster, 16), self.revision, self.reason)
+
+
 class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
     floor_bytes: _Count
     pinned: tuple[str, ...]
@@ -289,6 +318,7 @@ _BY_KEY: dict[type[Key], type[_Form]] = {
     SeedKey: _Seed,
     CellKey: _Cell,
     ProtocolKey: _Spoken,
+    ThawKey: _Thaw,
     ManagerKey: _Announced,
     ResidencyKey: _Residency,
 }
@@ -301,6 +331,7 @@ _BY_RECORD: dict[type[Record], type[_Form]] = {
     Seed: _Seed,
     Cell: _Cell,
     Spoken: _Spoken,
+    Thaw: _Thaw,
     Announced: _Announced,
     Residency: _Residency,
 }

@@ -38,6 +38,7 @@ from version_manager.release import split_point
 from version_manager.repair import Repairs
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
+from version_manager.thawing import Freeze, Thawing
 
 SERVICE = "croupier.versions.v1.VersionManager"
 DEFAULT_MAX_ARTIFACT_BYTES = 2**28
@@ -55,6 +56,7 @@ class Parts:
     publisher: Publisher
     shards: Shards
     repairs: Repairs
+    thawing: Thawing
     tenants: Tenants
     registry: Registry
     feed: Feed
@@ -162,7 +164,22 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         actor = self._actor(context)
         with _own_faults():
             done = await self._parts.repairs.repair(actor, shards_only=request.shards_only)
-        return pb.RepairResponse(repaired=done.keys, left=done.left[:_MOST_LEFT])
+        return pb.RepairResponse(repaired=done.keys, left=map(_printable, done.left[:_MOST_LEFT]))
+
+    async def GetFreeze(self, request: pb.GetFreezeRequest, context: _Context) -> pb.Freeze:
+        return _freeze_to_pb(self._parts.thawing.freeze())
+
+    async def Thaw(self, request: pb.ThawRequest, context: _Context) -> pb.Freeze:
+        actor = self._actor(context)
+        try:
+            cluster_id = int(request.cluster, 16)
+        except ValueError as error:
+            raise InvalidRequest(
+                "a cluster is known by its number, in hexadecimal", field="cluster"
+            ) from error
+        with _own_faults():
+            left = await self._parts.thawing.thaw(request.reason, cluster_id, request.revision, actor)
+        return _freeze_to_pb(left)
 
     def _actor(self, context: _Context) -> Actor:
         caller = self._caller(context)
@@ -220,6 +237,27 @@ def _own_faults() -> Iterator[None]:
         yield
     except (EtcdUnauthenticated, EtcdPermissionDenied) as error:
         raise InternalError("etcd refuses the version manager") from error
+
+
+def _freeze_to_pb(freeze: Freeze) -> pb.Freeze:
+    lost, missing, older = freeze.counts
+    return pb.Freeze(
+        frozen=bool(freeze.why),
+        why=freeze.why,
+        lost_models=lost,
+        missing_keys=missing,
+        older_keys=older,
+        models=[pb.ModelKey(tenant=tenant, name=name) for tenant, name in freeze.models],
+        missing=map(_printable, freeze.missing),
+        older=map(_printable, freeze.older),
+        cluster=f"{freeze.cluster_id:016x}",
+        revision=freeze.revision,
+    )
+
+
+def _printable(key: str) -> str:
+    """A key in etcd may have bytes that are no text."""
+    return key.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_model(request: pb.GetModelRequest | pb.ResolveRequest | pb.PublishRequest.Header) -> None:

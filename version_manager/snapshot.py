@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import msgspec
 
@@ -118,25 +119,38 @@ def set_aside(path: Path) -> None:
 async def keep(
     path: Path, take: Callable[[], Snapshot], next_move: Callable[[], asyncio.Event], *, delay: float = 0.25
 ) -> None:
-    """Write what `take` gives to `path` at every `next_move`, for ever.
+    """Write what `take` gives to `path` at every `next_move`, and for a last time when cancelled.
 
     Changes that come within `delay` seconds of each other share one write, which a thread makes.
     """
-    while True:
-        moved = next_move()
-        began = monotonic()
-        writing = asyncio.ensure_future(asyncio.to_thread(write, path, take()))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            # Or the thread would write into the next run's file.
-            await asyncio.wait([writing])
-            raise
-        except OSError as error:
-            _FAILED.inc()
-            _log.error("the snapshot could not be written: %s", error)
-        await asyncio.sleep(max(delay, (monotonic() - began) / _WRITING_SHARE))
-        await moved.wait()
+    moved = next_move()
+    try:
+        while True:
+            moved, began = next_move(), monotonic()
+            await _finished(_write(path, take()))
+            await asyncio.sleep(max(delay, (monotonic() - began) / _WRITING_SHARE))
+            await moved.wait()
+    finally:
+        if moved.is_set():
+            await _write(path, take())
+
+
+async def _write(path: Path, snapshot: Snapshot) -> None:
+    try:
+        await asyncio.to_thread(write, path, snapshot)
+    except OSError as error:
+        _FAILED.inc()
+        _log.error("the snapshot could not be written: %s", error)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for all of `work`, also when cancelled: or its thread would write into the next run's file."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def last_good(image: Image, keys: Keys, *, damaged_only: bool = False) -> Iterator[KeyValue]:
@@ -173,6 +187,8 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
         yield keys.generation(number), generation
     if deal:
         yield keys.active, Active(*deal)
+    if served.thaw is not None:
+        yield keys.thaw, served.thaw
     if served.seed is not None:
         yield keys.seed, served.seed
 

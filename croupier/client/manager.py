@@ -104,6 +104,15 @@ class VersionManagerClient:
         """Write back to etcd what is served, where etcd says nonsense by now or has lost it."""
         return await self._call(self._stub.Repair, pb.RepairRequest(shards_only=shards_only))
 
+    async def get_freeze(self) -> pb.Freeze:
+        """Whether the map stands, and what it would lose if it moved."""
+        return await self._call(self._stub.GetFreeze, pb.GetFreezeRequest())
+
+    async def thaw(self, seen: pb.Freeze, reason: str) -> pb.Freeze:
+        """Have everybody take what etcd had when it was `seen`; returns what is frozen after that."""
+        request = pb.ThawRequest(reason=reason, cluster=seen.cluster, revision=seen.revision)
+        return await self._call(self._stub.Thaw, request)
+
     async def list_cells(self) -> list[pb.Cell]:
         response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
         return list(response.cells)

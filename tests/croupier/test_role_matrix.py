@@ -55,6 +55,8 @@ Watch           --+- --- -- -- ??
 SetGeneration   ---- --- +- -- ??
 ReseedShards    ---- --- +- -- ??
 Repair          ---- --- +- -- ??
+GetFreeze       ---- +-- +- +- ??
+Thaw            ---- --- +- -- ??
 GetGeneration   ---- +-- +- +- ??
 Join            +--- --- -- -- ??
 ListCells       ---- +++ ++ ++ ??

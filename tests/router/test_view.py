@@ -2,8 +2,9 @@ from dataclasses import replace
 
 from support.fakes import generation, model, no_change, view
 
-from router.view import EMPTY, Change, delta_refusal, refusal
-from version_manager.catalog import Delta
+from router.view import EMPTY, Change, View, delta_refusal, refusal, successor
+from sharding.generation import Generation
+from version_manager.catalog import Catalog, Delta
 from version_manager.fleet import Cell, CellState, Load
 
 CELLS = ["a", "b", "c", "d"]
@@ -116,6 +117,22 @@ def test_a_delta_may_remove_a_few_models_but_not_most() -> None:
     assert delta_refusal(HELD, HELD.after(Change(Delta(11, (), tuple(names(20)))))) == ""
     gone = HELD.after(Change(Delta(11, (), tuple(names(21)))))
     assert delta_refusal(HELD, gone) == "it lost 21 of 40 models"
+
+
+def test_after_a_later_thaw_everything_may_be_lost_but_the_shard_map() -> None:
+    def thawed(number: int | None, generations: tuple[Generation, ...] = (MAP,), revision: int = 5) -> View:
+        return successor(EMPTY, Catalog.build("restored", revision, []), generations, FLEET, number)
+
+    assert refusal(HELD, thawed(0)) == "it is empty"
+    assert refusal(HELD, thawed(1)) == ""
+    assert refusal(HELD, thawed(1, ())) == "it has no shard map"
+    assert refusal(HELD, thawed(1, (replace(MAP, seed=8),))).startswith("it deals by seed 8")
+    held = successor(HELD, thawed(1).catalog, (MAP,), FLEET, 1)
+    assert held.after(no_change(cells=(replace(FLEET[0], address="a:9"),))).thaw == 1
+    # A manager that lags behind, or another backup.
+    assert refusal(held, HELD) == "it is from before the thaw that is held"
+    # One of the release before, which knows of no thaws.
+    assert successor(held, held.catalog, (MAP,), FLEET).thaw == 1
 
 
 def test_another_seed_is_refused_unless_it_was_changed_on_purpose() -> None:

@@ -49,6 +49,10 @@ class FakeManager(services.VersionManagerServicer):
         # Keys for Repair, and those that it can do nothing about.
         self.damaged: list[str] = []
         self.beyond_repair: list[str] = []
+        # What GetFreeze tells, before a thaw and after it.
+        self.freeze = pb.Freeze()
+        self.still_frozen = pb.Freeze()
+        self.thaws: list[pb.ThawRequest] = []
         # Why ReseedShards was asked.
         self.reasons: list[str] = []
         self.target = ""
@@ -157,6 +161,16 @@ class FakeManager(services.VersionManagerServicer):
         repaired = [key for key in self.damaged if "/shards/" in key or not request.shards_only]
         self.damaged = [key for key in self.damaged if key not in repaired]
         return pb.RepairResponse(repaired=repaired, left=self.beyond_repair)
+
+    @_mapped
+    def GetFreeze(self, request: pb.GetFreezeRequest) -> pb.Freeze:
+        return self.freeze
+
+    @_mapped
+    def Thaw(self, request: pb.ThawRequest) -> pb.Freeze:
+        self.thaws.append(request)
+        self.freeze = self.still_frozen
+        return self.freeze
 
     @_mapped
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:

@@ -193,12 +193,14 @@ class WatchRequest(_message.Message):
 class WatchEvent(_message.Message):
     __slots__ = ("begin", "chunk", "end", "delta", "heartbeat")
     class Begin(_message.Message):
-        __slots__ = ("catalog", "revision")
+        __slots__ = ("catalog", "revision", "thaw")
         CATALOG_FIELD_NUMBER: _ClassVar[int]
         REVISION_FIELD_NUMBER: _ClassVar[int]
+        THAW_FIELD_NUMBER: _ClassVar[int]
         catalog: str
         revision: int
-        def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+        thaw: int
+        def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ..., thaw: _Optional[int] = ...) -> None: ...
     class Chunk(_message.Message):
         __slots__ = ("models", "cells", "generations")
         MODELS_FIELD_NUMBER: _ClassVar[int]
@@ -457,3 +459,41 @@ class RepairResponse(_message.Message):
     repaired: _containers.RepeatedScalarFieldContainer[str]
     left: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, repaired: _Optional[_Iterable[str]] = ..., left: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetFreezeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Freeze(_message.Message):
+    __slots__ = ("frozen", "why", "lost_models", "missing_keys", "older_keys", "models", "missing", "older", "cluster", "revision")
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    LOST_MODELS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_KEYS_FIELD_NUMBER: _ClassVar[int]
+    OLDER_KEYS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    OLDER_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    frozen: bool
+    why: str
+    lost_models: int
+    missing_keys: int
+    older_keys: int
+    models: _containers.RepeatedCompositeFieldContainer[ModelKey]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    older: _containers.RepeatedScalarFieldContainer[str]
+    cluster: str
+    revision: int
+    def __init__(self, frozen: bool = ..., why: _Optional[str] = ..., lost_models: _Optional[int] = ..., missing_keys: _Optional[int] = ..., older_keys: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ..., older: _Optional[_Iterable[str]] = ..., cluster: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class ThawRequest(_message.Message):
+    __slots__ = ("reason", "cluster", "revision")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    cluster: str
+    revision: int
+    def __init__(self, reason: _Optional[str] = ..., cluster: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...

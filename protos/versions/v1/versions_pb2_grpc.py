@@ -119,6 +119,16 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.FromString,
                 _registered_method=True)
+        self.GetFreeze = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetFreeze',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFreezeRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
+                _registered_method=True)
+        self.Thaw = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/Thaw',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -227,6 +237,18 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFreeze(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Thaw(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -314,6 +336,16 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.Repair,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.SerializeToString,
+            ),
+            'GetFreeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFreeze,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFreezeRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.SerializeToString,
+            ),
+            'Thaw': grpc.unary_unary_rpc_method_handler(
+                    servicer.Thaw,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -775,6 +807,60 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/Repair',
             protos_dot_versions_dot_v1_dot_versions__pb2.RepairRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.RepairResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFreeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetFreeze',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetFreezeRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Thaw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/Thaw',
+            protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
             options,
             channel_credentials,
             insecure,
