@@ -5,7 +5,7 @@ Each field declared with `option` becomes a flag (`--hand-size 4`) and an enviro
 that looks like one of ours and is none is named at the start: a misspelt one would otherwise change nothing.
 
 Secure by default: `ServerSettings` binds loopback, and refuses any wider address unless there are
-TLS and a way to know the caller, or someone says `--insecure`.
+TLS and a way to know the caller, or someone says `--insecure`, or `--insecure-metrics` for the metrics' one.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ class ServerSettings:
         DEFAULT_PATTERNS, "how the certificates of callers and peers name their roles: URIs and DNS names"
     )
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
+    insecure_metrics: bool = option(False, "serve the Prometheus page, which is plain HTTP, beyond loopback")
     log_level: str = option("info", "what to log", ("debug", "info", "warning", "error"))
 
     @property
@@ -111,10 +112,7 @@ class ServerSettings:
             InvalidSettings: the address is not loopback and the settings are not safe for that.
         """
         tls = self.server_tls
-        if self.metrics_listen and not is_loopback(self.metrics_listen) and not self.insecure:
-            raise InvalidSettings(
-                f"{self.metrics_listen} is not loopback, and metrics are plain HTTP: it needs --insecure"
-            )
+        self._check_metrics()
         if is_loopback(self.listen):
             return
         if tls is not None and (knows_callers or tls.client_ca is not None):
@@ -125,6 +123,17 @@ class ServerSettings:
                 "(--tls-certificate, --tls-key and --tls-client-ca or tokens), or --insecure"
             )
         _log.warning("INSECURE: serving %s to anyone who can reach it", self.listen)
+
+    def _check_metrics(self) -> None:
+        """A flag of its own: whoever opens the page of numbers does not open the port behind it as well."""
+        if not self.metrics_listen or is_loopback(self.metrics_listen):
+            return
+        if not self.insecure_metrics:
+            raise InvalidSettings(
+                f"{self.metrics_listen} is not loopback, and metrics are plain HTTP: "
+                "it needs --insecure-metrics"
+            )
+        _log.warning("INSECURE METRICS: anyone who can reach %s may read them", self.metrics_listen)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.metadata
+import logging
 import math
 import sys
 import time
@@ -46,6 +47,8 @@ from router.pipeline import Pipeline
 from router.server import Handlers
 from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 from router.view import View
+
+_log = logging.getLogger(__name__)
 
 _PROGRAM = "croupier-router"
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
@@ -86,6 +89,8 @@ class RouterSettings(ServerSettings, PeerSettings):
         self.check_exposure(knows_callers=self.takes_tokens)
         if not self.takes_tokens and not is_loopback(self.listen) and not self.insecure:
             raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
+        if not self.takes_tokens and not is_loopback(self.listen):
+            _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
         if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
             raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
 

@@ -168,11 +168,18 @@ class TestExposure:
         with pytest.raises(InvalidSettings, match="is not loopback: it needs TLS"):
             Told(listen=listen).check_exposure()
 
-    def test_metrics_beyond_loopback_are_refused(self) -> None:
-        with pytest.raises(InvalidSettings, match="metrics are plain HTTP"):
-            Told(metrics_listen="0.0.0.0:80").check_exposure()
+    def test_metrics_beyond_loopback_are_refused(self, caplog: pytest.LogCaptureFixture) -> None:
+        for told in (Told(metrics_listen="0.0.0.0:80"), Told(metrics_listen="0.0.0.0:80", insecure=True)):
+            with pytest.raises(InvalidSettings, match="--insecure-metrics"):
+                told.check_exposure()
         Told(metrics_listen="").check_exposure()
-        Told(metrics_listen="0.0.0.0:80", insecure=True).check_exposure()
+        assert not caplog.records
+        Told(metrics_listen="0.0.0.0:80", insecure_metrics=True).check_exposure()
+        assert "INSECURE METRICS: anyone who can reach 0.0.0.0:80" in caplog.text
+
+    def test_open_metrics_do_not_open_the_port_behind_them(self) -> None:
+        with pytest.raises(InvalidSettings, match="it needs TLS"):
+            Told(listen="0.0.0.0:80", metrics_listen="0.0.0.0:81", insecure_metrics=True).check_exposure()
 
     def test_a_wider_address_with_tls_and_known_callers(self) -> None:
         tls = Told(listen="0.0.0.0:80", tls_certificate=PEM, tls_key=PEM)
