@@ -33,7 +33,7 @@ from typing import TypeVar, TypeVarTuple
 from cell.cached_file import read_cached
 from cell.fileindex import FileIndex, Found
 from croupier.artifacts.format import digest_of
-from croupier.files import read_regular, write_whole
+from croupier.files import own_folder, read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
@@ -93,7 +93,7 @@ class DiskCache:
         Raises:
             OSError: the folder cannot be made.
         """
-        await asyncio.to_thread(lambda: folder.mkdir(parents=True, exist_ok=True))
+        await asyncio.to_thread(own_folder, folder)
         cache = cls(folder, bound, ThreadPoolExecutor(1, thread_name_prefix="disk"))
         cache.start()
         return cache
@@ -166,7 +166,7 @@ class DiskCache:
             return False
         path = self._path(digest)
         try:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, data, unfinished=path.with_name(path.name + self._ours))
         except OSError as error:
             _WRITE_FAILURES.inc()

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from cell.engines import lane
 from cell.quarantine import HUNG, Death, Named, Phase, Quarantine
-from croupier.files import open_regular, read_regular, write_whole
+from croupier.files import open_regular, own_folder, read_regular, write_whole
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
@@ -71,7 +71,7 @@ class Journal:
         Raises:
             OSError: the folder cannot be made.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         boot = boot_id() if boot is None else boot
         journal = cls(folder, _load(folder / QUARANTINE))
         try:

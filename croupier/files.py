@@ -15,6 +15,7 @@ All of it may wait for a disk, so that an event loop calls it in a thread.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+_log = logging.getLogger(__name__)
+
 OWNER_ONLY = 0o600
+_OWN_FOLDER = 0o700
 EVERYBODY_READS = 0o644
 
 _SAFELY = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -55,6 +59,22 @@ def read_regular(path: Path) -> bytes:
     """
     with os.fdopen(open_regular(path), "rb") as file:
         return file.read()
+
+
+def own_folder(path: Path) -> None:
+    """Have a folder at `path` that nobody else looks into; one that is there is closed to others.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.mkdir(mode=_OWN_FOLDER, parents=True, exist_ok=True)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & ~_OWN_FOLDER:
+        try:
+            path.chmod(mode & _OWN_FOLDER)
+        except OSError as error:
+            # Somebody else's, who lends it to us: its files are closed all the same.
+            _log.warning("others may look into %s: %s", path, error)
 
 
 def stamp_of(path: Path) -> tuple[int, ...] | None:

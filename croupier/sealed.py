@@ -30,7 +30,7 @@ def write_sealed(path: Path, magic: bytes, body: Iterable[bytes]) -> None:
     Raises:
         OSError: the disk would not take it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     digest = hashlib.sha256()
     with writing_whole(path, is_durable=True) as file:
         file.write(magic + bytes(_DIGEST_BYTES))

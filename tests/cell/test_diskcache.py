@@ -272,7 +272,10 @@ async def test_what_is_no_regular_file_is_not_waited_for_and_is_replaced(tmp_pat
         assert get(cache, ONE) == ONE
 
 
-async def test_a_file_is_the_cells_alone(tmp_path: Path) -> None:
+async def test_what_it_keeps_is_the_cells_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
     async with opened(tmp_path) as cache:
         put(cache, ONE)
-    assert stat.S_IMODE(file_of(tmp_path, ONE).stat().st_mode) == 0o600
+    file = file_of(tmp_path, ONE)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path, file.parent, file)]
+    assert modes == [0o700, 0o700, 0o600]

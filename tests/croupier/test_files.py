@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.irregular import KINDS, put
 
-from croupier.files import EVERYBODY_READS, open_regular, read_regular, write_whole, writing_whole
+from croupier.files import EVERYBODY_READS, open_regular, own_folder, read_regular, write_whole, writing_whole
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -101,3 +101,28 @@ def test_a_durable_one_is_flushed_before_it_gets_its_name_and_then_its_folder(
     monkeypatch.setattr(os, "replace", told_replace)
     write_whole(tmp_path / "file", b"content", is_durable=True)
     assert steps == ["file", "name", "folder", "folder"]
+
+
+def test_a_folder_of_ones_own_is_closed_to_others(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    for mode in (None, 0o755, 0o777, 0o2770, 0o500, 0o700):
+        if mode is not None:
+            folder.chmod(mode)
+        own_folder(folder)
+        assert stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+    # Nobody's permissions are widened.
+    folder.chmod(0o500)
+    own_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o500
+
+
+def test_a_folder_that_is_somebody_elses_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError("not yours")
+
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    own_folder(tmp_path)
+    assert f"others may look into {tmp_path}: not yours" in caplog.text

@@ -136,4 +136,4 @@ def test_what_is_no_regular_file_is_not_waited_for_and_is_replaced(path: Path, k
 
 def test_only_its_owner_may_read_it(path: Path) -> None:
     snapshot.write(path, VIEW)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (path.parent, path)] == [0o700, 0o600]
