@@ -144,6 +144,7 @@ class VersionManager:
         mirror = Mirror(etcd, keys, history=told.history)
         if not await self._follow(mirror, keys):
             return False
+        self._spawn(registry.follow(mirror), "registry")
         announcements = Announcements(mirror)
         self._spawn(announcements.keep(etcd, keys, told.lease_seconds), "announcements")
         writer = Writer(etcd, mirror, keys, announcements.understood)

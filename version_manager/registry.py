@@ -1,15 +1,6 @@
-"""The cells that are joined to this manager, each with a leased record in etcd.
+"""The cells that are joined to this manager, each with a `session` of its own.
 
-    join ──▶ lease · put cells/<id> ──▶ reports … ──▶ leave: revoke, the record goes
-                   ▲                       │
-                   └── lease lost ◀────────┤   etcd was away for longer than the lease
-                                           └─▶ silent for a lease's time: the same as leave
-
-A session is a task of its own, not the stream that feeds it: a stream that is dropped in any way
-whatever ends with the silence.
-
-The record is written when a cell joins, when its lease had to be renewed, and when its state
-changes; never for a load report. Loads stay in the memory of the manager that the cell joined:
+Loads stay in the memory of the manager that the cell joined:
 another manager lists the cell without one. So a fleet's reports, one a second and cell, cost etcd
 nothing and wake no router.
 
@@ -26,38 +17,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from croupier.errors import Cancelled, Conflict, DeadlineExceeded, NotFound, Unavailable
-from croupier.stores.etcd import Compare, Etcd, Lease, Put
+from croupier.errors import NotFound, Unavailable
+from croupier.stores.etcd import Etcd
 from croupier.telemetry.metrics import Counter, Gauge
-from version_manager.fleet import Cell, CellState, Load
+from version_manager.fleet import Cell
 from version_manager.keys import Keys
-from version_manager.records import Spoken, check_cell, encode
+from version_manager.mirror import Mirror
+from version_manager.records import check_cell
+from version_manager.session import Session, Sleep, Superseded
 
 _log = logging.getLogger(__name__)
 
 _SESSIONS = Gauge("croupier_version_manager_sessions", "Cells joined to this manager")
 _JOINS = Counter("croupier_version_manager_joins_total", "Cells that joined")
-_SILENT = Counter(
-    "croupier_version_manager_silent_cells_total", "Cells taken for gone, since they fell silent"
-)
-
-_RETRY_SECONDS = 0.5
-_ATTEMPTS = 5
-
-
-class Superseded(Conflict):
-    """The cell has joined again, here or at another manager: this stream is an old one."""
-
-    reason = "SUPERSEDED"
-
-
-class CellSilent(DeadlineExceeded):
-    """The cell sent no report for a lease's time."""
-
-    reason = "CELL_SILENT"
 
 
 class NotJoined(NotFound):
@@ -72,137 +47,26 @@ class NotQuarantined(NotFound):
     reason = "NOT_QUARANTINED"
 
 
-class Session:
-    """One joined cell; `Registry.join` makes it.
-
-    `ended` is set once the session is over without the cell's doing; `check` then says why.
-    """
-
-    def __init__(self, etcd: Etcd, keys: Keys, cell: Cell, lease_seconds: float) -> None:
-        self.cell = cell
-        self.joined = asyncio.Event()
-        self.ended = asyncio.Event()
-        self._error: BaseException | None = None
-        self._etcd = etcd
-        self._key = keys.cell(cell.id)
-        self._protocol_key = keys.protocol(cell.id)
-        self._lease_seconds = lease_seconds
-        self._clock = asyncio.get_running_loop().time
-        self._heard_at = self._clock()
-        # The lease that holds the record, None while it is being renewed; and all there were, by
-        # which a record is known as this session's even if the answer to its writing was lost.
-        self._lease: Lease | None = None
-        self._lease_ids: set[int] = set()
-        # Artifacts that the cell is to serve again, and has not been told of.
-        self._lifts: list[bytes] = []
-        self._task = asyncio.create_task(self._run(), name=f"session of {cell.id}")
-        self._task.add_done_callback(self._finished)
-
-    def check(self) -> None:
-        """Raises the error that ended this session, if it has ended."""
-        if self._error is not None:
-            raise self._error
-
-    async def report(self, state: CellState, load: Load) -> None:
-        """Take what the cell says of itself; a new state is in etcd when this returns.
-
-        Raises:
-            Superseded: the cell has joined again.
-            Unavailable: etcd does not take the new state.
-        """
-        self.check()
-        self._heard_at = self._clock()
-        before, self.cell = self.cell, replace(self.cell, state=state, load=load)
-        if state is not before.state and self._lease is not None:
-            # A lease that has just ended is renewed with the new state.
-            with suppress(NotFound):
-                await self._write(self._lease)
-
-    def lift(self, artifact: bytes) -> None:
-        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
-        if artifact not in self._lifts:
-            self._lifts.append(artifact)
-
-    def take_lifts(self) -> list[bytes]:
-        """What the cell is to be told; it is told once."""
-        lifts, self._lifts = self._lifts, []
-        return lifts
-
-    def end(self, error: BaseException) -> None:
-        """Be over because of `error`, for whoever feeds this session."""
-        if self._error is None:
-            self._error = error
-        self.ended.set()
-
-    async def close(self) -> None:
-        """Give up the lease, and the record with it."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                async with self._etcd.lease(self._lease_seconds) as lease:
-                    await self._hold(lease)
-            except (NotFound, Unavailable) as error:
-                if not self.joined.is_set():
-                    raise
-                _log.warning("the record of cell %s cannot be renewed: %s", self.cell.id, error)
-                self._remaining()
-                await asyncio.sleep(_RETRY_SECONDS)
-            finally:
-                self._lease = None
-
-    async def _hold(self, lease: Lease) -> None:
-        """Write the record under `lease`; return once the lease is lost."""
-        self._lease_ids.add(lease.id)
-        # Before the write: a state that is reported meanwhile is then written after it.
-        self._lease = lease
-        await self._write(lease, is_first=not self.joined.is_set())
-        self.joined.set()
-        while not lease.lost.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._remaining()):
-                    await lease.lost.wait()
-
-    def _remaining(self) -> float:
-        """Seconds until the cell is taken for gone. Raises CellSilent once it is."""
-        remaining = self._heard_at + self._lease_seconds - self._clock()
-        if remaining <= 0:
-            _SILENT.inc()
-            raise CellSilent(f"cell {self.cell.id} has not reported for {self._lease_seconds:g} s")
-        return remaining
-
-    async def _write(self, lease: Lease, *, is_first: bool = False) -> None:
-        for _ in range(_ATTEMPTS):
-            found = await self._etcd.get(self._key)
-            # A record without a lease is no cell's: somebody wrote it by hand.
-            taken = found is not None and found.lease and found.lease not in self._lease_ids
-            if taken and not is_first:
-                raise Superseded(f"cell {self.cell.id} has joined again elsewhere")
-            compare = Compare(self._key, found.mod_revision if found else 0)
-            puts = [
-                Put(self._key, encode(self.cell), lease.id),
-                Put(self._protocol_key, encode(Spoken(self.cell.protocol)), lease.id),
-            ]
-            if (await self._etcd.transact([compare], puts)).succeeded:
-                return
-        raise Unavailable(f"the record of cell {self.cell.id} is being changed again and again")
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        self.end(error or Cancelled("the session was closed"))
-
-
 class Registry:
     """The sessions of this manager; `lease_seconds` is how long a silent cell is believed in."""
 
-    def __init__(self, etcd: Etcd, keys: Keys, *, lease_seconds: float = 10.0) -> None:
+    def __init__(
+        self, etcd: Etcd, keys: Keys, *, lease_seconds: float = 10.0, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self.lease_seconds = lease_seconds
         self._etcd = etcd
         self._keys = keys
         self._sessions: dict[str, Session] = {}
+        self._sleep = sleep
         self._is_stopping = False
+
+    async def follow(self, mirror: Mirror) -> None:
+        """Have every session look at the map whenever that moves, for ever."""
+        while True:
+            moved = mirror.next_move()
+            for session in self._sessions.values():
+                session.look(mirror)
+            await moved.wait()
 
     @asynccontextmanager
     async def join(self, cell: Cell) -> AsyncIterator[Session]:
@@ -215,7 +79,7 @@ class Registry:
         if self._is_stopping:
             raise Unavailable("the version manager is stopping")
         check_cell(cell)
-        session = Session(self._etcd, self._keys, cell, self.lease_seconds)
+        session = Session(self._etcd, self._keys, cell, self.lease_seconds, self._sleep)
         try:
             await self._registered(session)
             yield session

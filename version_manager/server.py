@@ -33,9 +33,10 @@ from version_manager.fleet import Cell, CellState
 from version_manager.listing import page
 from version_manager.mirror import Mirror
 from version_manager.publisher import Publisher, Upload
-from version_manager.registry import CellSilent, Registry, Session
+from version_manager.registry import Registry
 from version_manager.release import split_point
 from version_manager.repair import Repairs
+from version_manager.session import CellSilent, Session
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Freeze, Thawing
