@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from croupier import errors
+from croupier.settings import is_loopback
 from croupierctl.session import ServerUnavailable
 
 # The first class that fits wins: special ones stand before general ones.
 _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
-    (
-        ServerUnavailable,
-        "start the local stack with `make up`, or point --manager and --router at servers that run; "
-        "to servers with TLS, show --ca, --certificate and --key",
-    ),
     (errors.Unavailable, "it should pass: try again; if it does not, look at `croupierctl cells ls`"),
     (errors.DeadlineExceeded, "give it more time with --timeout, or look at the server's log"),
     (errors.InvalidRequest, "mend that and try again; --help tells what is possible"),
@@ -43,6 +39,8 @@ _BY_REASON = {
     "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
+    "ETCD_UNAVAILABLE": "see to etcd: until it answers, everything is served and nothing can be changed",
+    "MAP_BEHIND": "try again in a moment; if it does not pass, look at the version manager's log",
     "MAP_FROZEN": (
         "see what etcd lost: croupierctl catalog status; restore it, or, if the loss is meant: "
         "croupierctl catalog thaw --reason WHY"
@@ -60,10 +58,20 @@ _BY_REASON = {
 }
 
 
+def _unavailable(target: str) -> str:
+    tls = "to servers with TLS, show --ca, --certificate and --key"
+    if is_loopback(target):
+        elsewhere = "point --manager and --router at servers that run"
+        return f"start the local stack with `make up`, or {elsewhere}; {tls}"
+    return f"see whether it runs at {target} and can be reached from here; {tls}"
+
+
 def advice(error: errors.CroupierError) -> str:
     """What to do about `error`; empty when its message says so itself."""
     if error.reason in _BY_REASON:
         return _BY_REASON[error.reason]
+    if isinstance(error, ServerUnavailable):
+        return _unavailable(error.metadata.get("target", ""))
     for kind, sentence in _ADVICE:
         if isinstance(error, kind):
             return sentence

@@ -63,9 +63,7 @@ class _Root(LazyGroup):
         try:
             return super().invoke(ctx)
         except CroupierError as error:
-            output.note(f"error: {error}")
-            if hint := advice(error):
-                output.note(f"hint: {hint}")
+            output.problem(error, advice(error))
             raise typer.Exit(1) from error
 
 

@@ -19,6 +19,8 @@ from croupierctl.session import current
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from croupier.errors import CroupierError
+
 _GAP = "  "
 
 
@@ -71,6 +73,17 @@ def emit(value: Any) -> None:
 def note(words: str) -> None:
     """Tell a person something that is not the result."""
     print(_printable(words), file=sys.stderr)
+
+
+def problem(error: CroupierError, hint: str) -> None:
+    """Tell what is wrong and what to do about it, on standard error: in words, or as an object."""
+    if current().as_json:
+        told = {"error": str(error), "reason": error.reason, "hint": hint, "metadata": error.metadata}
+        print(json.dumps(told, indent=2, ensure_ascii=False), file=sys.stderr)
+        return
+    note(f"error: {error}")
+    if hint:
+        note(f"hint: {hint}")
 
 
 def progress() -> Progress:

@@ -53,7 +53,9 @@ def predict(
     except Unavailable as error:
         # A reason of its own means that the router answered: a hand that is down, say.
         if error.reason == Unavailable.reason:
-            raise ServerUnavailable(f"the router at {session.router} is unavailable: {error}") from error
+            raise ServerUnavailable(
+                f"the router at {session.router} is unavailable: {error}", target=session.router
+            ) from error
         raise
     _print(found)
 

@@ -73,6 +73,9 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except Unavailable as error:
+        # A reason of its own means that the manager answered: it cannot reach etcd, say.
+        if error.reason != Unavailable.reason:
+            raise
         raise ServerUnavailable(
-            f"the version manager at {session.manager} is unavailable: {error}"
+            f"the version manager at {session.manager} is unavailable: {error}", target=session.manager
         ) from error

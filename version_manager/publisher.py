@@ -265,9 +265,11 @@ class Publisher:
         current = self._effective_release(tenant, name, stored)
         number = current.number if current else 0
         if expected and expected != number:
-            raise StaleRelease(
+            stale = StaleRelease(
                 f"release {number} of model {name} is served, not {expected}", current=str(number)
             )
+            key = self._keys.release(tenant, name)
+            raise await self._writer.refusal(key, stored.revisions.get(key, 0), stale)
         following = max(number, stored.highest.release) + 1
         release = check_release(Release(following, wanted.splits, wanted.labels), stored.versions)
         key = self._keys.release(tenant, name)

@@ -201,9 +201,10 @@ class Shards:
         """The pointer, if it is at `expected`. Raises StaleGeneration."""
         pointer = await self._pointer()
         if pointer.active != expected:
-            raise StaleGeneration(
+            stale = StaleGeneration(
                 f"generation {pointer.active} is active, not {expected}", current=str(pointer.active)
             )
+            raise await self._writer.refusal(self._keys.active, pointer.mod_revision, stale)
         return pointer
 
     async def _pointer(self) -> _Pointer:

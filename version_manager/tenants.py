@@ -65,10 +65,11 @@ class Tenants:
         pair = await self._etcd.get(key)
         revision = pair.mod_revision if pair else 0
         if expected is not None and expected != revision:
-            raise StaleResidency(
+            stale = StaleResidency(
                 f"the residency of {tenant} was changed: it has revision {revision}, not {expected}",
                 current=str(revision),
             )
+            raise await self._writer.refusal(key, revision, stale)
         # A model that was deleted after it was pinned is in nobody's way.
         self._check_models(tenant, set(wanted.pinned) - set(self._standing(tenant, pair).pinned))
         value = encode(wanted)

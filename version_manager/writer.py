@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from croupier.errors import Conflict, FailedPrecondition
+from croupier.errors import Conflict, CroupierError, FailedPrecondition, Unavailable
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
 from version_manager.keys import Keys
 from version_manager.mirror import Mirror
@@ -36,6 +36,12 @@ class NotUnderstood(FailedPrecondition):
     """
 
     reason = "NOT_UNDERSTOOD"
+
+
+class MapBehind(Unavailable):
+    """etcd has a change that this manager's map has not: it looked stale, and was not. Passing."""
+
+    reason = "MAP_BEHIND"
 
 
 class Writer:
@@ -98,6 +104,15 @@ class Writer:
             return put
         # What is written there from now on fails the compare.
         return replace(put, value=carry_over(self._keys.parse(put.key), pair.value, put.value))
+
+    async def refusal(self, key: str, revision: int, stale: Conflict) -> CroupierError:
+        """Why a change is refused that was not made against `key` at `revision`, as it stands in etcd: it is
+        `stale`, unless the map that the caller read is what lags behind.
+        """
+        known = self._mirror.mod_revision(key) >= revision
+        if known or await self._mirror.reached(revision, self._patience):
+            return stale
+        return MapBehind(f"the map has not got as far as etcd: {stale.message}")
 
     async def settle(self, attempt: Callable[[], Awaitable[T | None]]) -> T:
         """The result of `attempt`, which reads, decides and commits; None from it: try again.

@@ -25,7 +25,7 @@ import grpc
 from croupier.client.channels import credentials, open_async
 from croupier.errors import CroupierError, Unavailable
 from croupier.settings import InvalidSettings
-from croupier.stores.etcd_errors import AuthNotEnabled, EtcdUnauthenticated, translate
+from croupier.stores.etcd_errors import AuthNotEnabled, EtcdUnauthenticated, EtcdUnavailable, translate
 from protos.etcd.v3 import rpc_pb2 as pb
 from protos.etcd.v3 import rpc_pb2_grpc
 
@@ -208,7 +208,7 @@ class Connection:
                     return member
                 self._move_on(member)
             if loop.time() >= deadline:
-                raise Unavailable(
+                raise EtcdUnavailable(
                     f"etcd: no connection to {', '.join(self.config.endpoints)}", retry_after=1.0
                 )
             await asyncio.sleep(_POLL)

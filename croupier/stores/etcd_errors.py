@@ -22,6 +22,12 @@ from croupier.errors import (
 )
 
 
+class EtcdUnavailable(Unavailable):
+    """etcd cannot be reached, or does not answer now. Passing; what is served goes on without it."""
+
+    reason = "ETCD_UNAVAILABLE"
+
+
 class EtcdUnauthenticated(Unauthenticated):
     """etcd does not accept our user, password or token. The operator's, never the caller's."""
 
@@ -64,11 +70,11 @@ _BY_WORDS: tuple[tuple[str, type[CroupierError]], ...] = (
 )
 
 _BY_CODE: dict[grpc.StatusCode, type[CroupierError]] = {
-    grpc.StatusCode.UNAVAILABLE: Unavailable,
-    grpc.StatusCode.DEADLINE_EXCEEDED: Unavailable,
-    grpc.StatusCode.CANCELLED: Unavailable,
-    grpc.StatusCode.ABORTED: Unavailable,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Unavailable,
+    grpc.StatusCode.UNAVAILABLE: EtcdUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: EtcdUnavailable,
+    grpc.StatusCode.CANCELLED: EtcdUnavailable,
+    grpc.StatusCode.ABORTED: EtcdUnavailable,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: EtcdUnavailable,
     grpc.StatusCode.UNAUTHENTICATED: EtcdUnauthenticated,
     grpc.StatusCode.PERMISSION_DENIED: EtcdPermissionDenied,
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,

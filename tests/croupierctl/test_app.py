@@ -1,11 +1,15 @@
 """The root: options, exit codes, errors."""
 
+import json
+
 import pytest
 from support.ports import free_port
 from typer.testing import CliRunner
 
 from croupier import errors
+from croupierctl.advice import advice
 from croupierctl.app import app
+from croupierctl.session import ServerUnavailable
 
 VERBS = ["models", "release", "cells", "shards", "catalog", "hand", "explain", "predict", "token", "local"]
 
@@ -41,6 +45,34 @@ def test_a_server_that_is_not_there_is_exit_code_1_with_advice():
     assert f"error: the version manager at {target} is unavailable" in result.stderr
     assert "hint: start the local stack with `make up`" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [("127.0.0.1:8400", "make up"), ("manager.internal:8400", "runs at manager.internal:8400")],
+)
+def test_a_server_elsewhere_is_no_local_stack(target, hint):
+    said = advice(ServerUnavailable("down", target=target))
+    assert hint in said
+    assert ("make up" in said) == target.startswith("127")
+
+
+def test_a_manager_that_answers_is_not_unavailable(manager, run):
+    """What it cannot do now is told as that."""
+    manager.failures.append(errors.Unavailable("etcd: no connection", reason="ETCD_UNAVAILABLE"))
+    said = run("cells", "ls", code=1).err
+    assert said.startswith("error: etcd: no connection\nhint: see to etcd")
+
+
+def test_errors_are_json_for_programs(manager, run):
+    manager.failures.append(errors.FailedPrecondition("the map is frozen", reason="MAP_FROZEN"))
+    said = run("cells", "ls", "--json", code=1)
+    assert said.out == ""
+    told = json.loads(said.err)
+    assert (told["error"], told["reason"]) == ("the map is frozen", "MAP_FROZEN")
+    assert "croupierctl catalog status" in told["hint"]
+    manager.failures.append(errors.Conflict("stale", reason="STALE", current="7"))
+    assert json.loads(run("cells", "ls", "--json", code=1).err)["metadata"] == {"current": "7"}
 
 
 @pytest.mark.parametrize(

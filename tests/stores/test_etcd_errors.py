@@ -11,10 +11,10 @@ Code = grpc.StatusCode
 @pytest.mark.parametrize(
     ("code", "words", "expected"),
     [
-        (Code.UNAVAILABLE, "etcdserver: no leader", errors.Unavailable),
-        (Code.UNAVAILABLE, "Socket closed", errors.Unavailable),
-        (Code.DEADLINE_EXCEEDED, "Deadline Exceeded", errors.Unavailable),
-        (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests", errors.Unavailable),
+        (Code.UNAVAILABLE, "etcdserver: no leader", etcd_errors.EtcdUnavailable),
+        (Code.UNAVAILABLE, "Socket closed", etcd_errors.EtcdUnavailable),
+        (Code.DEADLINE_EXCEEDED, "Deadline Exceeded", etcd_errors.EtcdUnavailable),
+        (Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests", etcd_errors.EtcdUnavailable),
         (Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded", etcd_errors.OutOfSpace),
         (Code.RESOURCE_EXHAUSTED, "grpc: received message larger than max (3 vs. 2)", errors.TooLarge),
         (Code.INVALID_ARGUMENT, "etcdserver: request is too large", errors.TooLarge),
