@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from croupier.errors import InvalidRequest
 from croupier.transport.context import Context
 from croupier.transport.server import UnaryHandler
+from croupier.weight import check_weight
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -29,8 +30,9 @@ def parsed(request_type: type[_Request], data: bytes) -> _Request:
     """The message in `data`.
 
     Raises:
-        InvalidRequest: there is none of that type.
+        InvalidRequest: there is none of that type, or one that would take far more memory than it has bytes.
     """
+    check_weight(request_type, data)
     try:
         return request_type.FromString(data)
     except DecodeError as error:

@@ -25,6 +25,7 @@ from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
 from croupier.transport.certificate import alt_names
 from croupier.transport.status import DETAILS_KEY, from_error
+from croupier.weight import check_weight
 
 _log = logging.getLogger(__name__)
 
@@ -196,6 +197,10 @@ class _Gate:
             yield decoded
 
     def _decode(self, request: bytes) -> Any:
+        # Of generated code it is a message class's `FromString`.
+        message_type: Any = getattr(self._deserialize, "__self__", None)
+        if hasattr(message_type, "DESCRIPTOR"):
+            check_weight(message_type, request)
         try:
             return self._deserialize(request)
         except DecodeError as error:
