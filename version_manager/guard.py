@@ -3,8 +3,8 @@
 An empty or shrunken etcd never means "delete all": it means a wiped disk, a restored backup, an
 `etcdctl del --prefix` in the wrong window. So what etcd reports waits in a `Batch` first. A sound
 batch is taken at once. A suspicious one freezes the map: it stays, later reports join it, and it is
-taken whole once it has become sound, because the content came back, or because an operator said that the loss
-is meant (a thaw, which covers what was lost up to the revision that it names).
+taken whole once all of the content is back, or an operator said that the loss is meant (a thaw, which
+covers what was lost up to the revision that it names).
 
 Registrations of cells and managers never wait: a frozen batch gives them away (`take_leased`). They tell
 where a process is now, and end with its lease; who waits with them loses the cells that restart meanwhile.
@@ -70,7 +70,7 @@ class Batch:
     # Models that will have no key left, with the revision of the last deletion, and how many each.
     _lost: dict[ModelId, int] = field(default_factory=dict)
     _lost_at: Counter[int] = field(default_factory=Counter)
-    # In a strict batch: keys that must be there and are not, and keys that say something older.
+    # Keys that must be there and are not; in a strict batch, keys that say something older.
     _missing: set[str] = field(default_factory=set)
     _regressed: set[str] = field(default_factory=set)
 
@@ -110,10 +110,16 @@ class Batch:
         leased, self.leased = self.leased, Leased()
         return leased
 
-    def is_suspicious(self) -> bool:
-        """Whether taking this batch needs an operator's word."""
+    def is_suspicious(self, *, was_held: bool = False) -> bool:
+        """Whether taking this batch needs an operator's word.
+
+        One that `was_held` stays suspicious until nothing is missing: a backup that is put back key by key
+        passes through moments in which little is, and that little is not meant either.
+        """
         if self.is_strict and (self._missing or self._regressed):
             return True
+        if was_held:
+            return not all(map(self._was_removed, self._missing))
         if not self._lost:
             return False
         total = len(self.image.map.catalog)
@@ -155,6 +161,11 @@ class Batch:
     def lost(self) -> Mapping[ModelId, int]:
         """The models that would go away."""
         return self._lost
+
+    def _was_removed(self, key: str) -> bool:
+        """Whether `key` is of a model that a version manager removed."""
+        model = self.image.model_of(key)
+        return model is not None and self.image.spent_key(model) in self.puts
 
     def _grow(self, key: str, by: int, revision: int) -> None:
         model = self.image.model_of(key)

@@ -200,7 +200,7 @@ class Mirror:
         if thaw is not None:
             # What a listing lacks was lost at a revision that nobody knows: before the thaw that it has.
             batch.accept(event.revision if isinstance(event, Listed) else thaw.revision)
-        if self._knows and batch.is_suspicious():
+        if self._knows and batch.is_suspicious(was_held=self._held is not None):
             self._hold(batch)
         else:
             self._release(batch, event.revision)

@@ -5,7 +5,7 @@ from support.records import KEYS, FakeEtcd, cell, model_keys, shard_keys, whole
 
 from version_manager.guard import Batch, listing_batch
 from version_manager.image import Image
-from version_manager.records import encode
+from version_manager.records import Spent, encode
 
 
 def models(count: int, first: int = 0) -> dict[str, bytes]:
@@ -69,6 +69,28 @@ def test_what_is_put_back_is_not_lost():
         batch.put(pair)
     assert list(batch.lost) == [("acme", "model-4")]
     assert not batch.is_suspicious()
+
+
+def test_a_batch_that_was_held_waits_for_every_key():
+    etcd = FakeEtcd(models(30))
+    batch = batch_of(image_of(etcd), etcd.delete(*models(30)))
+    assert batch.is_suspicious()
+    for key, value in models(30).items():
+        assert batch.is_suspicious(was_held=True)
+        for pair in etcd.put({key: value}).puts:
+            batch.put(pair)
+    assert not batch.is_suspicious(was_held=True)
+
+
+def test_a_batch_that_was_held_does_not_wait_for_what_was_removed():
+    etcd = FakeEtcd(models(30))
+    gone = etcd.delete(*models(30))
+    spent = etcd.put({KEYS.spent("acme", "model-0"): encode(Spent(1))})
+    batch = batch_of(image_of(FakeEtcd(models(30))), gone, spent)
+    assert batch.is_suspicious()
+    for pair in etcd.put(models(29, first=1)).puts:
+        batch.put(pair)
+    assert not batch.is_suspicious(was_held=True)
 
 
 def test_a_model_with_another_key_is_not_lost():
