@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -24,6 +23,7 @@ from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
 from croupier.transport.certificate import alt_names
+from croupier.transport.grpcio_tls import server_credentials
 from croupier.transport.status import DETAILS_KEY, from_error
 from croupier.weight import check_weight
 
@@ -72,7 +72,7 @@ class Server:
             if tls is None:
                 port = self.grpc_server.add_insecure_port(listen)
             else:
-                port = self.grpc_server.add_secure_port(listen, _credentials(tls))
+                port = self.grpc_server.add_secure_port(listen, server_credentials(tls))
         except RuntimeError as error:
             raise InvalidSettings(
                 f"cannot serve on {listen}: not an address of this machine, or in use"
@@ -97,25 +97,6 @@ def _check_port(listen: str) -> None:
     port = listen.rpartition(":")[2]
     if port.isdecimal() and int(port) > 65_535:
         raise InvalidSettings(f"cannot serve on {listen}: there is no such port")
-
-
-def _credentials(tls: ServerTls) -> grpc.ServerCredentials:
-    _check_files(tls)
-    pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-    ca = tls.client_ca.read_bytes() if tls.client_ca else None
-    return grpc.ssl_server_credentials([pair], root_certificates=ca, require_client_auth=ca is not None)
-
-
-def _check_files(tls: ServerTls) -> None:
-    """grpcio says no more of a bad file than that the port could not be added."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-        if tls.client_ca is not None:
-            context.load_verify_locations(tls.client_ca)
-    except OSError as error:
-        files = ", ".join(str(path) for path in (tls.certificate, tls.key, tls.client_ca) if path)
-        raise InvalidSettings(f"cannot use the TLS files {files}: {error}") from error
 
 
 class _Callers:

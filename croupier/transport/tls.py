@@ -21,7 +21,7 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from croupier.files import stamp_of
 from croupier.roles import AltNames
@@ -35,12 +35,13 @@ PROTOCOL = "h2"
 CHECK_SECONDS = 1.0
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+T = TypeVar("T")
 # Of each file; see `stamp_of`.
 _Stamp = tuple[tuple[int, ...] | None, ...]
 
 
-class _Context:
-    """An SSLContext that follows its files."""
+class Followed(Generic[T]):
+    """What is built from PEM files, and anew when they change."""
 
     def __init__(self, files: tuple[Path | None, ...], clock: Callable[[], float]) -> None:
         """Raises InvalidSettings when the files cannot be used."""
@@ -49,22 +50,22 @@ class _Context:
         # Before reading, so that a file which changes meanwhile is read again.
         self._stamp = self._look()
         self._checked = clock()
-        self._context = self._load()
+        self._made = self._load()
 
-    def current(self) -> ssl.SSLContext:
-        """The context for the next connection."""
+    def current(self) -> T:
+        """What the next connection takes."""
         now = self._clock()
         if now - self._checked < CHECK_SECONDS:
-            return self._context
+            return self._made
         self._checked = now
         if (stamp := self._look()) != self._stamp:
             self._stamp = stamp
             self._reload()
-        return self._context
+        return self._made
 
     def _reload(self) -> None:
         try:
-            self._context = self._load()
+            self._made = self._load()
         except InvalidSettings as error:
             _FAILURES.inc()
             _log.warning("%s; the ones read before stay in use", error)
@@ -74,7 +75,7 @@ class _Context:
     def _look(self) -> _Stamp:
         return tuple(stamp_of(path) for path in self._files)
 
-    def _load(self) -> ssl.SSLContext:
+    def _load(self) -> T:
         try:
             return self._build()
         except OSError as error:
@@ -83,11 +84,11 @@ class _Context:
     def _names(self) -> str:
         return ", ".join(str(path) for path in self._files)
 
-    def _build(self) -> ssl.SSLContext:
+    def _build(self) -> T:
         raise NotImplementedError
 
 
-class ServerContext(_Context):
+class ServerContext(Followed[ssl.SSLContext]):
     """For accepting connections; with `client_ca`, from callers with a certificate signed by it alone."""
 
     def __init__(self, tls: ServerTls, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,7 +104,7 @@ class ServerContext(_Context):
         return context
 
 
-class ClientContext(_Context):
+class ClientContext(Followed[ssl.SSLContext]):
     """For opening connections to servers whose certificate is signed by `ca` and names the host."""
 
     def __init__(self, tls: ClientTls, clock: Callable[[], float] = time.monotonic) -> None:
