@@ -149,6 +149,7 @@ class VersionManager:
         self._spawn(announcements.keep(etcd, keys, told.lease_seconds), "announcements")
         writer = Writer(etcd, mirror, keys, announcements.understood)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
+        self._spawn(mirror.outside.keep(etcd, audit), "outside")
         tls = told.peer_tls
 
         def open_channel(cell: Cell) -> Channel:

@@ -27,8 +27,9 @@ class Actor:
     peer: str
 
 
-# For what a version manager does by itself.
+# For what a version manager does by itself, and what was done to etcd without one.
 MANAGER = Actor("version manager", "")
+OUTSIDE = Actor("outside", "")
 
 
 class Audit:
@@ -39,8 +40,8 @@ class Audit:
         self._clock = clock
         self._rng = rng
 
-    def entry(self, actor: Actor, what: str, target: str, **details: Any) -> Put:
-        """The operation that records "`actor` did `what` to `target`"."""
+    def entry(self, actor: Actor, what: str, target: str, *, key: str = "", **details: Any) -> Put:
+        """The operation that records "`actor` did `what` to `target`"; `key` empty: under one of its own."""
         now = self._clock()
         value = {
             "at": datetime.fromtimestamp(now / 1e9, UTC).isoformat(timespec="milliseconds"),
@@ -50,4 +51,5 @@ class Audit:
             "target": target,
             **details,
         }
-        return Put(self._keys.audit(now, f"{self._rng.getrandbits(32):08x}"), msgspec.json.encode(value))
+        own = self._keys.audit(now, f"{self._rng.getrandbits(32):08x}")
+        return Put(key or own, msgspec.json.encode(value))

@@ -12,6 +12,7 @@
     <prefix>managers/<id>                                a version manager that runs; leased
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
+    <prefix without slash>-audit/outside-<revision>      one that no version manager made
 
 Names are checked where they enter and hold no slash, so they are segments as they are. The audit
 lies beside the prefix, not below it: it only grows, and every start of a manager would list it.
@@ -160,6 +161,10 @@ class Keys:
     def audit(self, nanoseconds: int, suffix: str) -> str:
         """Sorts by time: 20 digits of nanoseconds since 1970."""
         return f"{self._audit}{nanoseconds:020d}-{suffix}"
+
+    def audit_outside(self, revision: int) -> str:
+        """Of what nobody of ours did at `revision`; behind all that sort by time."""
+        return f"{self._audit}outside-{revision:020d}"
 
     def parse(self, key: str) -> Key:
         """What `key` stands for.

@@ -34,6 +34,7 @@ from version_manager.guard import Batch, listing_batch
 from version_manager.history import Change, History
 from version_manager.image import Image, Map
 from version_manager.keys import Keys
+from version_manager.outside import Outside, from_outside
 from version_manager.records import Spent, Thaw
 from version_manager.shard_image import Problem
 from version_manager.snapshot import Snapshot, last_good
@@ -85,6 +86,7 @@ class Mirror:
         self._history_limit = history
         self._image = Image(keys)
         self._history = History(-1, history)
+        self.outside = Outside(keys)
         # The cluster that the map comes from.
         self._cluster_id = 0
         # What was last heard of etcd, whether the map took it or not.
@@ -259,6 +261,8 @@ class Mirror:
             self._history = History(revision, self._history_limit)
         else:
             self._history.append(change)
+        # At the first listing of a manager that knows nothing, nothing is gone.
+        self.outside.note(from_outside(self._keys, batch.deletes, self.mod_revision))
         self._report(problems)
         self._move()
 
