@@ -22,6 +22,14 @@ async def test_what_is_read_natively_is_read_as_protobuf_reads_it() -> None:
     assert found.answered > 3_000
 
 
+def test_what_native_code_reads_alone_is_understood() -> None:
+    """A memory checker sees these: `make fuzz-memory`."""
+    written = [*Search(seed=1).make(1_000)]
+    found = Search(seed=1).read_natively(written)
+    assert found.mutants == 1_000
+    assert min(found.routed, found.answered) > 200
+
+
 async def test_another_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The identity model's inputs, each moved by a bit."""
     search = Search(seed=1)
