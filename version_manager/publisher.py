@@ -43,6 +43,7 @@ from version_manager.release import (
     check_release,
 )
 from version_manager.stored import Stored, read_stored
+from version_manager.warming import NotWarm
 from version_manager.writer import Writer
 
 # etcd takes 128 compares and 128 operations a transaction.
@@ -120,6 +121,7 @@ class Publisher:
             DigestMismatch: the bytes have another digest than the publisher's.
             AlreadyExists: the version has other bytes, or its number was given out before.
             NoNumberLeft: the highest version has the highest number.
+            NotWarm: it is published, and not released: cells have not loaded it.
         """
         self._check_names(upload.tenant, upload.name)
         if upload.version > MAX_VERSION:
@@ -131,7 +133,10 @@ class Publisher:
         engine = view(upload.data).engine
         self._mirror.check_writable()
         await self._store.put(upload.data)
-        return await self._writer.settle(lambda: self._record(upload, engine, actor))
+        version = await self._writer.settle(lambda: self._record(upload, engine, actor))
+        if upload.release_if_first:
+            await self._release_first(upload, version, actor)
+        return version
 
     async def delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> None:
         """Take a version away; its artifact stays in the object store.
@@ -195,28 +200,42 @@ class Publisher:
     async def _record(self, upload: Upload, engine: str, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name
         stored = await self._read(tenant, name)
-        version = _known(upload, stored)
-        ops: list[Put | Delete] = []
-        if version is None:
-            number = _number_for(upload, stored)
-            version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9)
-            ops.append(Put(self._keys.version(tenant, name, number), encode(version)))
-        releases = upload.release_if_first and stored.release is None and not stored.is_release_bad
-        if releases:
-            first = Release(stored.highest.release + 1, (Split(version.number, WHOLE),))
-            ops.append(Put(self._keys.release(tenant, name), encode(first)))
-        if not ops:
-            return version
-        keys = [self._keys.version(tenant, name, version.number), self._keys.release(tenant, name)]
+        if (known := _known(upload, stored)) is not None:
+            return known
+        number = _number_for(upload, stored)
+        version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9)
         entry = self._audit.entry(
             actor,
             "publish",
             f"{tenant}/{name}/{version.number}",
             artifact=version.artifact.hex(),
             size=version.size,
-            released=releases,
         )
-        return version if await self._writer.commit(stored.unchanged(keys), ops, entry) else None
+        key = self._keys.version(tenant, name, version.number)
+        committed = await self._writer.commit(stored.unchanged([key]), [Put(key, encode(version))], entry)
+        return version if committed else None
+
+    async def _release_first(self, upload: Upload, version: Version, actor: Actor) -> None:
+        """Move all traffic to `version` if the model has no release, once its cells have loaded it."""
+        tenant, name = upload.tenant, upload.name
+        stored = await self._read(tenant, name)
+        if _has_release(stored):
+            return
+        if self._warm is not None:
+            try:
+                await self._warm(tenant, [version])
+            except NotWarm as error:
+                words = f"version {version.number} is published, but not released: {error.message}"
+                raise NotWarm(words, **error.metadata) from error
+        await self._writer.settle(lambda: self._set_first(tenant, name, version, actor))
+
+    async def _set_first(self, tenant: str, name: str, version: Version, actor: Actor) -> bool | None:
+        stored = await self._read(tenant, name)
+        if _has_release(stored):
+            # Somebody was faster, and knew better what to release.
+            return True
+        first = Release(stored.highest.release + 1, (Split(version.number, WHOLE),))
+        return await self._commit_release(tenant, name, stored, first, 0, actor) or None
 
     async def _delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> bool | None:
         stored = await self._read(tenant, name)
@@ -271,15 +290,20 @@ class Publisher:
             key = self._keys.release(tenant, name)
             raise await self._writer.refusal(key, stored.revisions.get(key, 0), stale)
         following = max(number, stored.highest.release) + 1
-        release = check_release(Release(following, wanted.splits, wanted.labels), stored.versions)
+        release = Release(following, wanted.splits, wanted.labels)
+        return release if await self._commit_release(tenant, name, stored, release, number, actor) else None
+
+    async def _commit_release(
+        self, tenant: str, name: str, stored: Stored, release: Release, replaces: int, actor: Actor
+    ) -> bool:
+        check_release(release, stored.versions)
         key = self._keys.release(tenant, name)
         named = [self._keys.version(tenant, name, version) for version in sorted(release.versions())]
         value = encode(release)
         entry = self._audit.entry(
-            actor, "set release", f"{tenant}/{name}", release=msgspec.Raw(value), replaces=number
+            actor, "set release", f"{tenant}/{name}", release=msgspec.Raw(value), replaces=replaces
         )
-        committed = await self._writer.commit(stored.unchanged([key, *named]), [Put(key, value)], entry)
-        return release if committed else None
+        return await self._writer.commit(stored.unchanged([key, *named]), [Put(key, value)], entry)
 
     async def _read(self, tenant: str, name: str) -> Stored:
         listing = await self._etcd.range(self._keys.model(tenant, name))
@@ -333,6 +357,11 @@ def _known(upload: Upload, stored: Stored) -> Version | None:
     if known is None or known.artifact != upload.digest:
         raise AlreadyExists(f"model {upload.name} has a version {upload.version} with other bytes")
     return known
+
+
+def _has_release(stored: Stored) -> bool:
+    """Whether something is released, or was: garbage may hide what is served."""
+    return stored.release is not None or stored.is_release_bad
 
 
 def _number_for(upload: Upload, stored: Stored) -> int:

@@ -174,7 +174,8 @@ async def test_a_release_moves_only_to_what_the_hand_has_loaded(client):
             versions = [
                 await client.publish("acme", "churn", artifact(text), release_if_first=True) for text in "12"
             ]
-            assert one.requests == []
+            # The first one is released, so it was loaded before; the second is not.
+            assert [list(request.artifacts) for request in two.requests] == [[versions[0].artifact]]
             two.state = pb.Warmed.LOADING
             with pytest.raises(FailedPrecondition) as caught:
                 await client.set_release(release("acme", "churn", (2, 10_000)))
@@ -195,6 +196,38 @@ async def test_a_release_moves_only_to_what_the_hand_has_loaded(client):
             assert list(two.requests[-1].artifacts) == [versions[1].artifact]
 
 
+async def test_a_first_version_that_no_cell_loads_is_published_and_not_released(client):
+    async with fake_cells("a", "b") as (one, two):
+        ports = [int(cell.address.rpartition(":")[2]) for cell in (one, two)]
+        async with (
+            joined(client, cell_report("a", port=ports[0])),
+            joined(client, cell_report("b", port=ports[1])),
+        ):
+            await client.set_generation(generation("a", "b"), 0)
+            two.state, two.status = pb.Warmed.FAILED, item_status(FailedPrecondition("no such operator"))
+            with pytest.raises(FailedPrecondition) as caught:
+                await client.publish("acme", "churn", artifact(), release_if_first=True)
+            assert (caught.value.reason, caught.value.metadata["cells"]) == ("NOT_WARM", "b")
+            assert caught.value.message == (
+                "version 1 is published, but not released: version 1 is not loaded: cell b: no such operator"
+            )
+            model = await client.get_model("acme", "churn")
+            assert [version.number for version in model.versions] == [1]
+            assert not model.HasField("release")
+
+            # Whoever tries again once the cells are well gets what was asked for.
+            two.state = pb.Warmed.RESIDENT
+            made = await client.publish("acme", "churn", artifact(), release_if_first=True)
+            model = await client.get_model("acme", "churn")
+            assert made.number == 1
+            assert [(split.version, split.basis_points) for split in model.release.splits] == [(1, 10_000)]
+
+            # With a release, nothing is loaded for one that does not come.
+            asked = len(two.requests)
+            await client.publish("acme", "churn", artifact("2"), release_if_first=True)
+            assert len(two.requests) == asked
+
+
 async def test_a_release_that_is_refused_anyway_warms_nothing(client):
     async with fake_cells("a", "b") as (one, two):
         port = int(one.address.rpartition(":")[2])
@@ -202,6 +235,7 @@ async def test_a_release_that_is_refused_anyway_warms_nothing(client):
             await client.set_generation(generation("a", "b"), 0)
             for text in "12":
                 await client.publish("acme", "churn", artifact(text), release_if_first=True)
+            assert len(one.requests) == 1
             for refused in (
                 release("acme", "churn", (2, 10_000), expected=9),
                 release("acme", "churn", (7, 10_000)),
@@ -209,4 +243,5 @@ async def test_a_release_that_is_refused_anyway_warms_nothing(client):
             ):
                 with pytest.raises(Exception, match=r"release|version|model"):
                     await client.set_release(refused)
-            assert one.requests == two.requests == []
+            assert len(one.requests) == 1
+            assert two.requests == []
