@@ -54,6 +54,8 @@ _BY_REASON = {
     "UNKNOWN_KEY": "give the router the key (`croupierctl keys public`), or sign with another one",
     "BAD_KEYS": "`croupierctl keys` makes files of keys that routers take",
     "NO_SUCH_KEY": "`croupierctl keys list` says which there are, `croupierctl keys add` makes one",
+    "REVISION_NOT_REACHED": "try again; if it stays so, the router's watch of the version manager is broken",
+    "OTHER_CATALOG": "etcd was restored since: ask without --min-revision",
     "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
 }
 

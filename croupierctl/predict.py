@@ -34,6 +34,10 @@ def predict(
     token: Annotated[
         str, typer.Option(envvar="CROUPIERCTL_TOKEN", help="The tenant's token, or @FILE that holds it.")
     ] = "",
+    min_revision: Annotated[
+        str,
+        typer.Option(metavar="REVISION", help="Be answered from this revision on, as publishing printed it."),
+    ] = "",
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds until giving up.")] = 10.0,
 ) -> None:
     """Ask a model for one prediction."""
@@ -49,7 +53,9 @@ def predict(
             key=session.key,
             timeout=timeout,
         ) as client:
-            found = client.predict(model, asked, version=version, label=label, key=key)
+            found = client.predict(
+                model, asked, version=version, label=label, key=key, min_revision=min_revision
+            )
     except Unavailable as error:
         # A reason of its own means that the router answered: a hand that is down, say.
         if error.reason == Unavailable.reason:

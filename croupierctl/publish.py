@@ -88,7 +88,9 @@ def publish(
                 found = await manager.publish(tenant, model, artifact, version=version, progress=advance)
                 published.append(found)
         if release:
-            await manager.set_release(all_traffic(await manager.get_model(tenant, model), found.number))
+            model_now = await manager.get_model(tenant, model)
+            released = await manager.set_release(all_traffic(model_now, found.number))
+            found.revision = released.revision or found.revision
 
     try:
         ask_manager(upload)
@@ -128,7 +130,14 @@ def _artifact(
 
 def _print_published(files: list[Path], published: list[pb.Version]) -> None:
     rows = [
-        (str(path), found.number, output.digest(found.artifact), found.engine, output.size(found.size))
+        (
+            str(path),
+            found.number,
+            output.digest(found.artifact),
+            found.engine,
+            output.size(found.size),
+            found.revision,
+        )
         for path, found in zip(files, published, strict=False)
     ]
-    output.table(("file", "version", "artifact", "engine", "size"), rows)
+    output.table(("file", "version", "artifact", "engine", "size", "revision"), rows)

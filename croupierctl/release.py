@@ -142,5 +142,7 @@ def _print(release: pb.Release) -> None:
                 dict(release.labels),
                 ", ".join(f"{name}: version {version}" for name, version in sorted(release.labels.items())),
             ),
+            # For `predict --min-revision`; only a change has one.
+            **({"revision": release.revision} if release.revision else {}),
         }
     )

@@ -27,7 +27,8 @@ async def main() -> None:
     artifact = pack_sklearn(model, features=wine.feature_names)
     async with VersionManagerClient(arguments.manager) as manager:
         version = await manager.publish("acme", "wine", artifact, release_if_first=True)
-    print(f"acme/wine version {version.number}: {len(artifact):,} bytes")
+    # A request that carries the revision is answered by no router that has not heard of this version yet.
+    print(f"acme/wine version {version.number}: {len(artifact):,} bytes, revision {version.revision}")
 
 
 if __name__ == "__main__":

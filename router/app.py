@@ -44,6 +44,7 @@ from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.pick import Health
 from router.pipeline import Pipeline
+from router.revisions import Revisions
 from router.server import Handlers
 from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 from router.view import View
@@ -134,11 +135,15 @@ async def serve(
         stack.push_async_callback(cells.close)
         manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
 
-        pipeline = _pipeline(settings, cells, health, clock, rng)
+        wheel = Wheel()
+        drive(wheel, asyncio.get_running_loop())
+        pipeline = _pipeline(settings, cells, health, wheel, clock, rng)
+        revisions = Revisions(wheel, clock=clock)
 
         def follow(view: View) -> None:
             health.forget(cells.update(view.cells))
             pipeline.follow(view)
+            revisions.follow(view)
 
         patience = Patience(silence=settings.watch_silence)
         watch = partial(manager.watch, protocol=protocol.CURRENT)
@@ -154,6 +159,7 @@ async def serve(
             version=_version(),
             default_timeout=settings.default_timeout,
             at_once=settings.stream_at_once,
+            revisions=revisions,
         )
         limits = Limits(
             max_message_bytes=settings.max_message_bytes,
@@ -186,10 +192,13 @@ async def serve(
 
 
 def _pipeline(
-    settings: RouterSettings, cells: Cells, health: Health, clock: Callable[[], float], rng: Random
+    settings: RouterSettings,
+    cells: Cells,
+    health: Health,
+    wheel: Wheel,
+    clock: Callable[[], float],
+    rng: Random,
 ) -> Pipeline:
-    wheel = Wheel()
-    drive(wheel, asyncio.get_running_loop())
     budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
     admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
     _IN_FLIGHT.set_function(lambda: admission.in_flight)

@@ -138,6 +138,17 @@ class Publisher:
             await self._release_first(upload, version, actor)
         return version
 
+    def revision(self, tenant: str, name: str, number: int = 0) -> str:
+        """The catalog and revision that have the model's release, and version `number`, as they are now.
+
+        It is what requests carry as `croupier-min-revision`. Empty when the served map has neither yet.
+        """
+        keys = [self._keys.release(tenant, name)]
+        if number:
+            keys.append(self._keys.version(tenant, name, number))
+        last = max(map(self._mirror.mod_revision, keys))
+        return f"{self._mirror.map.catalog.name}:{last}" if last else ""
+
     async def delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> None:
         """Take a version away; its artifact stays in the object store.
 

@@ -81,7 +81,10 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: _Context) -> pb.Version:
         upload = await _receive(requests, self._max_artifact_bytes)
         with _own_faults():
-            return wire.version_to_pb(await self._parts.publisher.publish(upload, self._actor(context)))
+            version = await self._parts.publisher.publish(upload, self._actor(context))
+        message = wire.version_to_pb(version)
+        message.revision = self._parts.publisher.revision(upload.tenant, upload.name, version.number)
+        return message
 
     async def ListModels(self, request: pb.ListModelsRequest, context: _Context) -> pb.ListModelsResponse:
         if request.tenant:
@@ -122,7 +125,9 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
                 self._actor(context),
                 skip_warming=request.skip_warming,
             )
-        return wire.release_to_pb(release)
+        message = wire.release_to_pb(release)
+        message.revision = self._parts.publisher.revision(request.tenant, request.name)
+        return message
 
     async def Resolve(self, request: pb.ResolveRequest, context: _Context) -> pb.ResolveResponse:
         _check_model(request)

@@ -85,18 +85,26 @@ class AsyncClient:
         entity_id: str = "",
         key: str = "",
         timeout: float | None = None,
+        min_revision: str = "",
     ) -> Prediction:
-        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's."""
+        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
+
+        `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
+        catalog that has it, for which it may wait a little, or with Unavailable.
+        """
         item = Item(model, features, version, label, entity_id, key)
-        (outcome,) = await self.predict_many([item], timeout=timeout)
+        (outcome,) = await self.predict_many([item], timeout=timeout, min_revision=min_revision)
         if isinstance(outcome, CroupierError):
             raise outcome
         return outcome
 
-    async def predict_many(self, items: Iterable[Item], *, timeout: float | None = None) -> list[Outcome]:
+    async def predict_many(
+        self, items: Iterable[Item], *, timeout: float | None = None, min_revision: str = ""
+    ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision` is as in
+        `predict`.
         """
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
@@ -108,7 +116,7 @@ class AsyncClient:
                 return outcomes
             match step:
                 case steps.Send(request, seconds):
-                    answer = await self._send(request, seconds)
+                    answer = await self._send(request, seconds, min_revision)
                 case steps.Wait(seconds):
                     await asyncio.sleep(seconds)
                     answer = None
@@ -119,18 +127,20 @@ class AsyncClient:
         *,
         in_flight: int = 64,
         timeout: float | None = None,
+        min_revision: str = "",
     ) -> AsyncIterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
         At most `in_flight` items are taken from `items` before their results are taken from here.
         A connection that breaks is replaced, and what it left unanswered is sent again; an item that
         the router could not serve is not. `timeout` is in seconds for the whole stream, None for none.
+        `min_revision` is as in `predict`.
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
 
         def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata()
+            metadata = self._options.metadata(min_revision)
             return self._stub().PredictStream(requests, timeout=seconds, metadata=metadata)
 
         async with aclosing(AsyncExchange(connect, items, window)) as exchange:
@@ -138,9 +148,9 @@ class AsyncClient:
                 yield answer
 
     async def _send(
-        self, request: pb.PredictRequest, seconds: float | None
+        self, request: pb.PredictRequest, seconds: float | None, min_revision: str
     ) -> pb.PredictResponse | CroupierError:
-        metadata = self._options.metadata()
+        metadata = self._options.metadata(min_revision)
         try:
             response: pb.PredictResponse = await self._stub().Predict(
                 request, timeout=seconds, metadata=metadata

@@ -74,18 +74,26 @@ class Client:
         entity_id: str = "",
         key: str = "",
         timeout: float | None = None,
+        min_revision: str = "",
     ) -> Prediction:
-        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's."""
+        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
+
+        `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
+        catalog that has it, for which it may wait a little, or with Unavailable.
+        """
         item = Item(model, features, version, label, entity_id, key)
-        (outcome,) = self.predict_many([item], timeout=timeout)
+        (outcome,) = self.predict_many([item], timeout=timeout, min_revision=min_revision)
         if isinstance(outcome, CroupierError):
             raise outcome
         return outcome
 
-    def predict_many(self, items: Iterable[Item], *, timeout: float | None = None) -> list[Outcome]:
+    def predict_many(
+        self, items: Iterable[Item], *, timeout: float | None = None, min_revision: str = ""
+    ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision` is as in
+        `predict`.
         """
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
@@ -97,13 +105,18 @@ class Client:
                 return outcomes
             match step:
                 case steps.Send(request, seconds):
-                    answer = self._send(request, seconds)
+                    answer = self._send(request, seconds, min_revision)
                 case steps.Wait(seconds):
                     time.sleep(seconds)
                     answer = None
 
     def stream(
-        self, items: Iterable[Item], *, in_flight: int = 64, timeout: float | None = None
+        self,
+        items: Iterable[Item],
+        *,
+        in_flight: int = 64,
+        timeout: float | None = None,
+        min_revision: str = "",
     ) -> Iterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
@@ -114,15 +127,17 @@ class Client:
 
         def connect(requests: Iterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata()
+            metadata = self._options.metadata(min_revision)
             return self._stub.PredictStream(requests, timeout=seconds, metadata=metadata)
 
         with closing(BlockingExchange(connect, items, window)) as exchange:
             while (answer := exchange.answer()) is not None:
                 yield answer
 
-    def _send(self, request: pb.PredictRequest, seconds: float | None) -> pb.PredictResponse | CroupierError:
-        metadata = self._options.metadata()
+    def _send(
+        self, request: pb.PredictRequest, seconds: float | None, min_revision: str
+    ) -> pb.PredictResponse | CroupierError:
+        metadata = self._options.metadata(min_revision)
         try:
             response: pb.PredictResponse = self._stub.Predict(request, timeout=seconds, metadata=metadata)
         except grpc.RpcError as error:

@@ -47,7 +47,8 @@ class VersionManagerClient:
     ) -> pb.Version:
         """Upload `artifact` as a version of a model; `version` 0 takes the next free number.
 
-        `progress` is told the number of bytes of each chunk as it leaves.
+        `progress` is told the number of bytes of each chunk as it leaves. The answer's `revision` is what a
+        request to a router takes as `min_revision` to be answered by one that knows of it.
         """
         header = pb.PublishRequest.Header(
             tenant=tenant,

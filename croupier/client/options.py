@@ -81,13 +81,17 @@ class Options:
         deadline = Deadline.after(timeout, clock())
         return Window(in_flight, policy=self.policy, deadline=deadline, rng=self.rng)
 
-    def metadata(self) -> list[tuple[str, str]]:
-        """Who calls, as request metadata.
+    def metadata(self, min_revision: str = "") -> list[tuple[str, str]]:
+        """Who calls, and from which revision of the catalog on they want to be answered, as request metadata.
 
         Raises:
-            InvalidRequest: the token cannot be a header.
+            InvalidRequest: the token or the revision cannot be a header.
         """
         found = []
+        if min_revision:
+            if not (min_revision.isascii() and min_revision.isprintable()):
+                raise InvalidRequest("min_revision is not what a publisher was given", field="min_revision")
+            found.append(("croupier-min-revision", min_revision))
         if self.tenant:
             found.append(("croupier-tenant", self.tenant))
         token = self.token() if callable(self.token) else self.token

@@ -33,6 +33,16 @@ async def test_every_argument_reaches_the_server(client, server):
     assert "authorization" not in server.metadata[0]
 
 
+async def test_every_call_may_say_which_catalog_it_wants(client, server):
+    await client.predict("m", [], min_revision="c:1")
+    await client.predict_many(items(1), min_revision="c:2")
+    async with aclosing(client.stream(items(1), min_revision="c:3")) as answers:
+        assert [index async for index, _ in answers] == [0]
+    await client.predict("m", [])
+    shown = [call.get("croupier-min-revision") for call in server.metadata]
+    assert shown == ["c:1", "c:2", "c:3", None]
+
+
 async def test_the_token_is_read_for_every_call(server):
     tokens = iter(["first", "second"])
     async with AsyncClient(server.target, token=lambda: next(tokens)) as client:

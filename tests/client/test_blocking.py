@@ -33,6 +33,15 @@ async def test_a_prediction(client, server):
     assert 0.0 < server.timeouts[0] <= 21.0
 
 
+async def test_every_call_may_say_which_catalog_it_wants(client, server):
+    await asyncio.to_thread(client.predict, "m", [], min_revision="c:1")
+    await asyncio.to_thread(client.predict_many, items(1), min_revision="c:2")
+    await asyncio.to_thread(consume, client, items(1), min_revision="c:3")
+    await asyncio.to_thread(client.predict, "m", [])
+    shown = [call.get("croupier-min-revision") for call in server.metadata]
+    assert shown == ["c:1", "c:2", "c:3", None]
+
+
 async def test_threads_share_a_client(client):
     def work(number):
         return client.predict("m", [float(number)]).value

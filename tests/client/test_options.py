@@ -27,6 +27,17 @@ def test_a_token_that_is_no_header(token):
     assert token not in str(caught.value)
 
 
+def test_a_revision_is_metadata():
+    assert build().metadata("c0ffee:17") == [("croupier-min-revision", "c0ffee:17")]
+
+
+@pytest.mark.parametrize("revision", ["a\nb", "ü:1", "a\x00"])
+def test_a_revision_that_is_no_header(revision):
+    with pytest.raises(InvalidRequest) as caught:
+        build().metadata(revision)
+    assert caught.value.field == "min_revision"
+
+
 @pytest.mark.parametrize("tenant", ["../other", "a\x00b", "Größe"])
 def test_a_tenant_that_no_metadata_can_carry(tenant):
     with pytest.raises(InvalidName):

@@ -39,6 +39,11 @@ async def test_named_features(predict, router):
     assert "1.5 ms" in result.stdout
 
 
+async def test_a_catalog_may_be_asked_for(predict, router):
+    await predict("--row", "1", "--min-revision", "c0ffee:17")
+    assert router.metadata[0]["croupier-min-revision"] == "c0ffee:17"
+
+
 async def test_a_row_for_programs(predict):
     result = await predict("--row", "1,2.5,3", "--version", "4", "--json")
     assert json.loads(result.stdout) == {"outputs": {"sum": [6.5]}, "version": 4, "took": 0.0015}

@@ -42,6 +42,8 @@ def test_several_files_are_versions_in_order(manager, ask, onnx, packed):
     assert [row["version"] for row in rows] == [1, 2]
     assert [row["file"] for row in rows] == [str(onnx), str(packed)]
     assert bytes.fromhex(rows[1]["artifact"]) in manager.artifacts
+    # The last one's is that of the release.
+    assert [row["revision"] for row in rows] == ["fake:1", "fake:99"]
     (split,) = manager.models["acme", "churn"].release.splits
     assert (split.version, split.basis_points) == (2, 10_000)
 

@@ -31,6 +31,7 @@ def test_traffic_is_split_and_labelled(ask, churn):
         "release": 1,
         "splits": [{"version": 1, "basis_points": 9000}, {"version": 2, "basis_points": 1000}],
         "labels": {"stable": 1},
+        "revision": "fake:99",
     }
 
 

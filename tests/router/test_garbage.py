@@ -27,6 +27,7 @@ from router.features import NoFeatures
 from router.identity import HeaderIdentity
 from router.pick import Health
 from router.pipeline import Pipeline
+from router.revisions import Revisions
 from router.server import Handlers
 from version_manager.fleet import Cell
 
@@ -89,6 +90,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
             version="1",
             default_timeout=10.0,
             at_once=32,
+            revisions=Revisions(Wheel(), clock=time.monotonic),
         )
         router = Server()
         handlers.add_to(router)

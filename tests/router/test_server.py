@@ -251,6 +251,9 @@ def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
         path = "/inference.GRPCInferenceService/ModelInfer"
         deadline, arrived, is_open = 20.0, 10.0, False
 
+        def values(self, name: bytes) -> tuple[bytes, ...]:
+            return ()
+
     def count() -> float:
         return metric("croupier_router_requests_total", method="ModelInfer", code="CANCELLED")
 
@@ -258,5 +261,5 @@ def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
     nobody: Any = SimpleNamespace(infer=None, predict=None, model_metadata=None)
     settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
     before, closed = count(), cast("Any", Closed())
-    Handlers(nobody, nobody, lambda: True, **settings).take([closed])
+    Handlers(nobody, nobody, lambda: True, revisions=nobody, **settings).take([closed])
     assert count() == before + 1

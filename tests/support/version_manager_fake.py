@@ -81,7 +81,9 @@ class FakeManager(services.VersionManagerServicer):
             number=number, artifact=header.artifact, size=header.size, engine="onnx", created=1.6e9
         )
         model.versions.append(version)
-        return version
+        answer = pb.Version(revision=f"fake:{number}")
+        answer.MergeFrom(version)
+        return answer
 
     @_mapped
     def ListModels(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
@@ -121,7 +123,7 @@ class FakeManager(services.VersionManagerServicer):
         number = model.release.number + 1
         release = pb.Release(number=number, splits=request.splits, labels=request.labels)
         model.release.CopyFrom(release)
-        return release
+        return pb.Release(number=number, splits=request.splits, labels=request.labels, revision="fake:99")
 
     @_mapped
     def GetGeneration(self, request: pb.GetGenerationRequest) -> pb.Generation:

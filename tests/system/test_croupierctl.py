@@ -36,8 +36,10 @@ def test_a_model_from_publishing_to_removal(run, artifact, wine):
     (found,) = run("models", "publish", tenant, "wine", artifact)
     assert found["engine"] == "onnx"
     assert "no release" in run("predict", tenant, "wine", "--row", row, code=1)
-    assert run("release", "set", tenant, "wine", 1, "--label", "stable=1")["release"] == 1
-    eventually(lambda: run("predict", tenant, "wine", "--row", row)["version"] == 1, "the release is live")
+    released = run("release", "set", tenant, "wine", 1, "--label", "stable=1")
+    assert released["release"] == 1
+    asked = ("predict", tenant, "wine", "--row", row, "--min-revision", released["revision"])
+    assert run(*asked)["version"] == 1
     answer = run("predict", tenant, "wine", "--row", row, "--label", "stable")
     assert answer["outputs"]["probabilities"] == pytest.approx(wine.probabilities[0].tolist(), abs=1e-5)
     assert "names version 1" in run("models", "rm", tenant, "wine", "--version", 1, "--yes", code=1)

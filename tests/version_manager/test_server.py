@@ -31,6 +31,7 @@ async def test_a_published_version_is_listed_and_resolved_at_once(fleet, client)
     assert (made.number, made.engine, made.size) == (1, "onnx", len(artifact()))
     assert made.artifact == digest_of(artifact())
     model = await client.get_model("acme", "churn")
+    made.ClearField("revision")
     assert list(model.versions) == [made]
     assert model.release == pb.Release(number=1, splits=[pb.Split(version=1, basis_points=10_000)])
     resolved = await client.resolve(pb.ResolveRequest(tenant="acme", name="churn"))
@@ -307,6 +308,23 @@ async def test_an_artifact_over_the_limit_is_refused_by_its_header(tmp_path):
         with pytest.raises(TooLarge):
             await upload(fleet, header(DATA, size=len(DATA) + 1))
         assert (await fleet.client.publish("acme", "churn", DATA)).number == 1
+
+
+async def test_who_writes_is_told_where_the_catalog_has_it(fleet, client):
+    first = await client.publish("acme", "churn", artifact("1"), release_if_first=True)
+    name, _, revision = first.revision.partition(":")
+    begin = (await anext(client.watch())).begin
+    assert (begin.catalog, begin.revision) == (name, int(revision))
+    second = await client.publish("acme", "churn", artifact("2"))
+    other = await client.publish("acme", "fraud", artifact("3"))
+    released = await client.set_release(release("acme", "churn", (2, 10_000)))
+    revisions = [int(one.revision.removeprefix(f"{name}:")) for one in (first, second, other, released)]
+    assert revisions == sorted(set(revisions))
+    # The same bytes again change nothing, and stand where the model stands.
+    again = await client.publish("acme", "churn", artifact("2"))
+    assert again.revision == released.revision
+    # It is in answers only.
+    assert {version.revision for version in (await client.get_model("acme", "churn")).versions} == {""}
 
 
 async def test_every_mutation_is_audited_in_its_transaction(fleet, client):

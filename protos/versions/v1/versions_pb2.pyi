@@ -29,21 +29,23 @@ class PublishRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[PublishRequest.Header, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("number", "artifact", "size", "engine", "created")
+    __slots__ = ("number", "artifact", "size", "engine", "created", "revision")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     number: int
     artifact: bytes
     size: int
     engine: str
     created: float
-    def __init__(self, number: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., engine: _Optional[str] = ..., created: _Optional[float] = ...) -> None: ...
+    revision: str
+    def __init__(self, number: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., engine: _Optional[str] = ..., created: _Optional[float] = ..., revision: _Optional[str] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("number", "splits", "labels")
+    __slots__ = ("number", "splits", "labels", "revision")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -54,10 +56,12 @@ class Release(_message.Message):
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     number: int
     splits: _containers.RepeatedCompositeFieldContainer[Split]
     labels: _containers.ScalarMap[str, int]
-    def __init__(self, number: _Optional[int] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    revision: str
+    def __init__(self, number: _Optional[int] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., revision: _Optional[str] = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("version", "basis_points")
