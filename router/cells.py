@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from croupier import protocol
 from croupier.errors import CroupierError
 from croupier.transport.client import Channel
 from croupier.transport.client_session import ClientCall
@@ -39,17 +40,24 @@ class Cells:
         self._open = open_channel
         self._grace = grace
         self._lines: dict[str, _Line] = {}
+        # Those that announced that they know the field.
+        self._owner: set[str] = set()
         self._closing: dict[asyncio.Task[None], Channel] = {}
 
     def update(self, cells: Mapping[str, KnownCell]) -> set[str]:
         """Follow the view; returns the cells whose connection is another one than before."""
         wanted = {name: known.cell.address for name, known in cells.items() if known.cell.address}
+        self._owner = {name for name, known in cells.items() if known.cell.protocol >= protocol.OWNER}
         old = {name for name, line in self._lines.items() if wanted.get(name) != line.address}
         for name in old:
             self._close_in_peace(self._lines.pop(name))
         for name in wanted.keys() - self._lines.keys():
             self._lines[name] = _Line(wanted[name], self._open(name, wanted[name]))
         return old
+
+    def knows_owner(self, cell: str) -> bool:
+        """Whether the cell may be told whose a request is."""
+        return cell in self._owner
 
     def start(self, path: bytes, flight: Flight, request: bytes, timeout: float | None) -> ClientCall:
         """Call the method at `path` for `flight`, which lands or fails when the call has ended.

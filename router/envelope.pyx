@@ -40,6 +40,7 @@ from router.resolve import Ask
 
 cdef enum:
     ARTIFACT_NUMBER = 1000
+    OWNER_NUMBER = 1001
     # The size of a parameter whose value is no string.
     NOT_TEXT = -1
 
@@ -190,6 +191,14 @@ def infer_suffix(target):
 def item_suffix(target):
     """The same for an Item."""
     return b"".join((b"\x10", _encoded(target.version), _record(_ARTIFACT_TAG, target.artifact)))
+
+
+def owner_field(owner):
+    """Whose a request is, an unsigned number of 64 bits, for any message that has an artifact.
+
+    Behind what the caller sent: of several the last one stands, so that no caller can say it.
+    """
+    return _OWNER_TAG + owner.to_bytes(8, "little")
 
 
 def append_infer(bytes request not None, target):
@@ -352,3 +361,4 @@ def _record(bytes tag, bytes payload):
 
 
 _ARTIFACT_TAG = _encoded(ARTIFACT_NUMBER << 3 | LEN)
+_OWNER_TAG = _encoded(OWNER_NUMBER << 3 | I64)

@@ -43,7 +43,8 @@ class Whole:
         self._path = path
 
     def send(self, flight: Flight, timeout: float | None) -> Sent:
-        return self._cells.start(self._path, flight, flight.units[0].payload, timeout)
+        payload = flight.units[0].payload_for(self._cells.knows_owner(flight.cell))
+        return self._cells.start(self._path, flight, payload, timeout)
 
     def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         return [response]
@@ -59,7 +60,8 @@ class Fanout:
         self._cells = cells
 
     def send(self, flight: Flight, timeout: float | None) -> Sent:
-        return self._cells.start(PREDICT, flight, join_payloads(flight.units), timeout)
+        payload = join_payloads(flight.units, self._cells.knows_owner(flight.cell))
+        return self._cells.start(PREDICT, flight, payload, timeout)
 
     def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         try:

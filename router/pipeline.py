@@ -25,7 +25,7 @@ from router.features import Features
 from router.identity import check_claim
 from router.pick import Health, is_reachable, pick
 from router.resolve import Ask, choices, resolve
-from router.route import route
+from router.route import owner_of, route
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import EMPTY, View
@@ -152,7 +152,8 @@ class Pipeline:
         found = choices(view.catalog, tenant, ask)
         order = route(view, tenant, ask.model)
         calm = pick(order, view.cells, _CALM, 0.0)
-        return Route(view.catalog.get(tenant, ask.model), found, order, order if calm == order else calm)
+        model = view.catalog.get(tenant, ask.model)
+        return Route(model, found, order, order if calm == order else calm, owner_of(view, tenant))
 
     def _complete(self, units: list[Unit]) -> None:
         for unit in units:

@@ -8,7 +8,9 @@ to health: see `pick.py` for which of these cells is asked now.
 from __future__ import annotations
 
 from croupier.errors import Unavailable
+from router.envelope import owner_field
 from router.view import View
+from sharding.hashing import hash64
 from sharding.placement import cells_for
 
 
@@ -27,3 +29,15 @@ def route(view: View, tenant: str, model: str) -> tuple[str, ...]:
     if view.current is None:
         raise NoShardMap("no shard map is active yet", retry_after=1.0)
     return cells_for(view.current, view.previous, tenant, model)
+
+
+def owner_of(view: View, tenant: str) -> bytes:
+    """The field that tells a cell whose a request is: a number that only this deployment makes of the tenant.
+
+    Raises:
+        NoShardMap: there is no seed.
+    """
+    if view.current is None:
+        raise NoShardMap("no shard map is active yet", retry_after=1.0)
+    # 0 stands for nobody.
+    return owner_field(hash64("owner", tenant, seed=view.current.generation.seed) or 1)

@@ -14,7 +14,10 @@ class Route:
         choices: tuple[tuple[int, Target], ...],
         order: tuple[str, ...],
         cells: tuple[str, ...],
+        owner: bytes = b"",
     ) -> None: ...
+    @property
+    def owner(self) -> bytes: ...
     @property
     def model(self) -> Model: ...
     @property

@@ -3,6 +3,8 @@ cdef class Unit:
     cdef Py_ssize_t start
     cdef Py_ssize_t size
     cdef bytes suffix
+    # Bytes at its end that say whose the request is: not every cell knows that field.
+    cdef Py_ssize_t owner_size
     cdef int tried
     # How many connections broke while it was in the air.
     cdef int lost

@@ -57,9 +57,13 @@ cdef class Unit:
 
     @property
     def payload(self):
-        """The request with the exact version and the artifact."""
-        cdef bytes payload = unfilled(_payload_size(self))
-        return filled(payload, _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload)))
+        """The request with the exact version, the artifact and the owner."""
+        return self.payload_for(True)
+
+    def payload_for(self, bint with_owner):
+        """The same for a cell that knows of owners, or does not."""
+        cdef bytes payload = unfilled(_payload_size(self, with_owner))
+        return filled(payload, _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload), with_owner))
 
     @property
     def is_settled(self):
@@ -123,16 +127,16 @@ cpdef list unsettled(list units):
     return [unit for unit in units if not _is_final(unit.outcome)]
 
 
-def join_payloads(list units not None):
-    """A PredictRequest with the payload of each unit for an item."""
+def join_payloads(list units not None, bint with_owner=True):
+    """A PredictRequest with the payload of each unit for an item; see `Unit.payload_for`."""
     cdef Py_ssize_t size = 0
     cdef Unit unit
     for unit in units:
-        size += record_size(_payload_size(unit))
+        size += record_size(_payload_size(unit, with_owner))
     cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
     for unit in units:
-        out = _put_payload(unit, put_head(out, _payload_size(unit)))
+        out = _put_payload(unit, put_head(out, _payload_size(unit, with_owner)), with_owner)
     return filled(joined, out)
 
 
@@ -155,13 +159,15 @@ cdef bint _is_final(outcome):
     return type(outcome) is bytes or (outcome is not None and not isinstance(outcome, Unavailable))
 
 
-cdef Py_ssize_t _payload_size(Unit unit):
-    return unit.size + PyBytes_GET_SIZE(unit.suffix)
+cdef Py_ssize_t _payload_size(Unit unit, bint with_owner):
+    return unit.size + PyBytes_GET_SIZE(unit.suffix) - (0 if with_owner else unit.owner_size)
 
 
-cdef uint8_t* _put_payload(Unit unit, uint8_t* out):
+cdef uint8_t* _put_payload(Unit unit, uint8_t* out, bint with_owner):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(unit.suffix) - (0 if with_owner else unit.owner_size)
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
-    return _put(out + unit.size, unit.suffix)
+    memcpy(out + unit.size, PyBytes_AS_STRING(unit.suffix), size)
+    return out + unit.size + size
 
 
 cdef uint8_t* _put(uint8_t* out, bytes part):

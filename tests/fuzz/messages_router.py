@@ -1,8 +1,8 @@
 """A router's reading of requests against protobuf's: which model, version, label, key and tenant they name.
 
-What protobuf reads must be what is routed, and what goes on must carry the router's own artifact and version,
-whatever the caller wrote. What protobuf refuses may pass a router, which looks at the outside only, if
-a cell would refuse it then: the request that goes on is not to be read either.
+What protobuf reads must be what is routed, and what goes on must carry the router's own artifact, version
+and owner, whatever the caller wrote. What protobuf refuses may pass a router, which looks at the outside
+only, if a cell would refuse it then: the request that goes on is not to be read either.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from croupier.names import parse_version
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
+from router.envelope import owner_field
 from router.resolve import Ask, Target
 from router.routes import Route, Routes
 from router.units import Unit, join_payloads
@@ -26,6 +27,8 @@ from version_manager.release import WHOLE, split_point
 _ALL_ITEMS = 2**31 - 1
 # Where requests without a key fall on a traffic split.
 _PLACE = 0.25
+# Whose requests they are, as a router says it.
+_OWNER = 0x0123456789ABCDEF
 
 
 class Router:
@@ -142,7 +145,7 @@ class Router:
         version = ask.version or {"stable": 1, "new": 2}.get(ask.label, 0)
         ends = ((WHOLE, version),) if version else ((WHOLE // 2, 1), (WHOLE, 2))
         choices = tuple((end, Target(tenant, ask.model, each, model.digest)) for end, each in ends)
-        return Route(model, choices, ("a",), ("a",))  # type: ignore[arg-type]
+        return Route(model, choices, ("a",), ("a",), owner_field(_OWNER))  # type: ignore[arg-type]
 
     def _target(self, ask: Ask) -> Target:
         choices = self._decide(TENANT, ask).choices
@@ -157,17 +160,17 @@ class Router:
         if unit.target != target:
             return f"routed to {unit.target}, asked for {target}"
         sent = pb.Item.FromString(unit.payload)
-        if (sent.artifact, sent.version) != (target.artifact, target.version):
-            return f"a cell would read {sent.artifact.hex()} in version {sent.version}"
-        item.artifact, item.version = target.artifact, target.version
+        if (sent.artifact, sent.version, sent.owner) != (target.artifact, target.version, _OWNER):
+            return f"a cell would read {sent.artifact.hex()} in version {sent.version} of {sent.owner}"
+        item.artifact, item.version, item.owner = target.artifact, target.version, _OWNER
         return "" if _is_same(item, unit.payload) else "what goes on is not what was asked"
 
     def _routed(self, unit: Unit, data: bytes, target: Target) -> str:
         if unit.target != target:
             return f"routed to {unit.target}, asked for {target}"
         sent = oip.ModelInferRequest.FromString(unit.payload)
-        if (sent.artifact, sent.model_version) != (target.artifact, str(target.version)):
-            return f"a cell would read {sent.artifact.hex()} in version {sent.model_version}"
+        if (sent.artifact, sent.model_version, sent.owner) != (target.artifact, str(target.version), _OWNER):
+            return f"a cell would read {sent.artifact.hex()} in version {sent.model_version} of {sent.owner}"
         return "" if unit.payload.startswith(data) else "what goes on is not what was asked"
 
     def _refused(self, native: Any, joined: Any, kind: Any) -> tuple[str, bytes | None]:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -253,3 +254,13 @@ async def test_a_restarted_cell_is_found_again(cell: FakeCell, cells: Cells) -> 
             return False
 
     await eventually(partial(answers), "the cell is back")
+
+
+async def test_a_cell_is_told_of_owners_once_it_says_that_it_knows_them(cell: FakeCell, cells: Cells) -> None:
+    old, new = (KnownCell(replace(cell.registered(), protocol=number)) for number in (1, 2))
+    cells.update({"a": old})
+    assert not cells.knows_owner("a")
+    assert cells.update({"a": new}) == set()
+    assert cells.knows_owner("a")
+    cells.update({"a": old})
+    assert not cells.knows_owner("a")

@@ -1,6 +1,7 @@
 """The order of the stages, with cells that are a script; no network, and no loop."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import inf
 from random import Random
 from typing import Any
@@ -31,6 +32,8 @@ from router.pipeline import NoCatalog, Pipeline
 from router.resolve import Target
 from router.route import NoShardMap, route
 from router.view import EMPTY, Change, View
+from sharding.dealer import Dealer
+from sharding.hashing import hash64
 from version_manager.catalog import Delta
 from version_manager.fleet import Cell, CellState
 
@@ -63,7 +66,11 @@ class Cells:
         self.requests: list[bytes] = []
         self.cancelled: list[str] = []
         self.answer = answer
+        self.know_owners = False
         self._flying: list[Any] = []
+
+    def knows_owner(self, cell: str) -> bool:
+        return self.know_owners
 
     def start(self, path: bytes, flight: Any, request: bytes, timeout: float | None) -> Sent:
         self.made.append((path, flight.cell))
@@ -143,6 +150,31 @@ def test_a_request_goes_through_all_stages() -> None:
         model_name="churn", model_version="1", id="for churn", artifact=digest("acme/churn/1")
     )
     assert metric("croupier_router_added_seconds_count") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"), [("infer", inference_pb2.ModelInferRequest), ("predict", pb.Item)]
+)
+def test_a_cell_is_told_whose_a_request_is_whatever_the_caller_says(method: str, kind: Any) -> None:
+    def owner(seed: int, claimed: int = 0, *, known: bool = True) -> int:
+        front = Front(replace(VIEW, current=Dealer(replace(generation(NAMES), seed=seed))))
+        front.cells.know_owners = known
+        request = kind.FromString(INFER) if method == "infer" else pb.Item(model="churn")
+        request.owner = claimed
+        sent = request if method == "infer" else pb.PredictRequest(items=[request])
+        front.ask(method, sent.SerializeToString())
+        [arrived] = front.cells.requests
+        if method == "predict":
+            [found] = pb.PredictRequest.FromString(arrived).items
+        else:
+            found = kind.FromString(arrived)
+        return int(found.owner)
+
+    tagged = owner(1)
+    assert tagged == hash64("owner", "acme", seed=1)
+    assert owner(1, claimed=5) == tagged
+    assert owner(2) not in (0, tagged)
+    assert owner(1, known=False) == 0
 
 
 @pytest.mark.parametrize("method", ["infer", "predict"])
