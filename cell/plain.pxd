@@ -31,5 +31,6 @@ cdef class Plain:
     # The outputs that it names; none for all.
     cdef Text outputs[MOST_OUTPUTS]
     cdef int output_count
+    cdef int parameter_count
     # Of an item: the version that is echoed.
     cdef unsigned long long number

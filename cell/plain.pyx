@@ -24,6 +24,7 @@ cdef enum:
     # With its tag.
     _OWNER_BYTES = 10
     _DIGEST_BYTES = 32
+    _MOST_PARAMETERS = 64
 
 
 @cython.freelist(512)
@@ -105,7 +106,7 @@ cdef int _read_infer(Plain plain) except -1:
         elif field.number == 3:
             plain.id = _text(&field)
         elif field.number == 4:
-            _check_parameter(&field)
+            _check_parameter(plain, &field)
         elif field.number == 5:
             inputs += 1
             _read_input(plain, &field, &contents)
@@ -149,7 +150,7 @@ cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
             has_shape = True
             _read_shape(plain, &field)
         elif field.number == 4:
-            _check_parameter(&field)
+            _check_parameter(plain, &field)
         elif field.number == 5 and contents.data == NULL:
             _read_contents(&field, contents)
         else:
@@ -253,10 +254,16 @@ cdef int _read_artifact(Plain plain, Field* field) except -1:
     return 0
 
 
-cdef int _check_parameter(Field* entry) except -1:
-    """An entry of a map from text to InferParameter is whole, down to its last field."""
+cdef int _check_parameter(Plain plain, Field* entry) except -1:
+    """An entry of a map from text to InferParameter is whole, down to its last field.
+
+    Of very many the general way says that they take too much memory once they are parsed.
+    """
     cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size), inner
     cdef Field field, choice
+    plain.parameter_count += 1
+    if plain.parameter_count > _MOST_PARAMETERS:
+        raise _NotPlain
     while next_field(&cursor, &field):
         if field.kind != LEN:
             raise _NotPlain

@@ -356,6 +356,7 @@ LEFT = {
     "an output with a wish": outputs("label", classification=1),
     "NaN": changed(rows=NAN_ROW),
     "too many rows": changed(rows=X[:21]),
+    "parameters that take far more memory than bytes": changed().SerializeToString() + b"\x22\x00" * 20_000,
     "no rows": shaped(0, 4),
     "negative rows": shaped(-2, 4),
     "another width": shaped(4, 2),
