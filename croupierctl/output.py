@@ -10,7 +10,7 @@ import json
 import sys
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +55,10 @@ def record(fields: Mapping[str, Any]) -> None:
         emit({name.replace(" ", "_"): value for name, value in fields.items()})
         return
     width = max(map(_width, fields), default=0)
+    below = "\n" + " " * width + _GAP
     for name, value in fields.items():
-        print(f"{_bold(_padded(name, width))}{_GAP}{_text(value)}".rstrip())
+        words = _printable(_words(value)).replace("\n", below)
+        print(f"{_bold(_padded(name, width))}{_GAP}{words}".rstrip())
 
 
 def say(words: str, *, indent: int = 0) -> None:
@@ -73,6 +75,14 @@ def emit(value: Any) -> None:
 def note(words: str) -> None:
     """Tell a person something that is not the result."""
     print(_printable(words), file=sys.stderr)
+
+
+def warnings(found: Iterable[str]) -> dict[str, list[str]]:
+    """What is probably not meant: told on standard error, and a field of a result for programs."""
+    told = list(found)
+    for words in told:
+        note(f"warning: {words}")
+    return {"warnings": told} if current().as_json else {}
 
 
 def problem(error: CroupierError, hint: str) -> None:

@@ -30,7 +30,10 @@ def show(
     number: Annotated[int, typer.Option(min=0, help="A generation; 0 is the active one.")] = 0,
 ) -> None:
     """Show a generation: its seats, and the tenants that have rules of their own."""
-    generation = generation_from_pb(ask_manager(lambda manager: manager.get_generation(number)))
+    found = ask_manager(lambda manager: manager.get_generation(number))
+    generation = generation_from_pb(found)
+    # Not in the JSON, which is a file for `shards set`.
+    output.warnings(found.warnings)
     if current().as_json:
         output.emit(generation_file.render(generation))
         return
@@ -91,7 +94,7 @@ def set_generation(
         raise typer.BadParameter("give either a file or --from-cells; --unseat goes with the latter")
     data = file.read_bytes() if file else None
 
-    async def change(manager: VersionManagerClient) -> tuple[Generation, Generation]:
+    async def change(manager: VersionManagerClient) -> tuple[Generation, Generation, list[str]]:
         active = await _active(manager)
         if data is None:
             new = seat_cells(active, await manager.list_cells(), unseat)
@@ -100,12 +103,12 @@ def set_generation(
         expected = _base(active, base or new.number)
         new = check_generation(_sized(replace(new, number=0), hand_size))
         if dry_run or not generation_diff.changes(active, new):
-            return active, replace(new, number=active.number)
+            return active, replace(new, number=active.number), []
         made = await manager.set_generation(generation_to_pb(new), expected_number=expected)
-        return active, generation_from_pb(made)
+        return active, generation_from_pb(made), list(made.warnings)
 
-    before, after = ask_manager(change)
-    _report(before, after, is_dry=dry_run)
+    before, after, doubts = ask_manager(change)
+    _report(before, after, doubts, is_dry=dry_run)
 
 
 @app.command()
@@ -195,7 +198,7 @@ def _sized(generation: Generation, hand_size: int) -> Generation:
     return replace(generation, hand_size=hand_size) if hand_size else generation
 
 
-def _report(before: Generation, after: Generation, *, is_dry: bool) -> None:
+def _report(before: Generation, after: Generation, doubts: list[str], *, is_dry: bool) -> None:
     old = {seat.cell for seat in before.seats}
     new = {seat.cell for seat in after.seats}
     found = generation_diff.changes(before, after)
@@ -208,6 +211,7 @@ def _report(before: Generation, after: Generation, *, is_dry: bool) -> None:
             "unseated": output.listing(sorted(old - new)),
             "draining": output.listing(sorted(seat.cell for seat in after.seats if seat.draining)),
             "changes": output.Shown(found, "\n".join(found)),
+            **output.warnings(doubts),
         }
     )
     if not found:

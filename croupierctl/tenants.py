@@ -54,6 +54,7 @@ def residency(
             "floor": output.Shown(found.floor_bytes, f"{found.floor_bytes / _MIB:.12g} MiB"),
             "pinned": output.listing(found.pinned),
             "revision": found.revision,
+            **output.warnings(found.warnings),
         }
     )
 

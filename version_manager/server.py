@@ -25,7 +25,7 @@ from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticate
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
-from version_manager import wire
+from version_manager import doubts, wire
 from version_manager.announcements import Announcements
 from version_manager.audit import Actor
 from version_manager.feed import Feed
@@ -36,6 +36,7 @@ from version_manager.publisher import Publisher, Upload
 from version_manager.registry import Registry
 from version_manager.release import split_point
 from version_manager.repair import Repairs
+from version_manager.residency import Residency
 from version_manager.session import CellSilent, Session
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
@@ -194,6 +195,9 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     def _told(self, generation: Generation) -> pb.Generation:
         message = wire.generation_to_pb(generation)
         message.previous = self._parts.shards.previous(generation.number)
+        served = self._parts.mirror.map
+        if generation.number in {active.number for active in served.generations[:1]}:
+            message.warnings.extend(doubts.of_generation(generation, served))
         return message
 
     async def Join(
@@ -224,7 +228,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         return pb.LiftQuarantineResponse(cells=self._parts.registry.lift(artifact, request.cell))
 
     async def GetResidency(self, request: pb.GetResidencyRequest, context: _Context) -> pb.Residency:
-        return wire.residency_to_pb(request.tenant, *self._parts.tenants.residency(request.tenant))
+        return self._kept(request.tenant, *self._parts.tenants.residency(request.tenant))
 
     async def SetResidency(self, request: pb.SetResidencyRequest, context: _Context) -> pb.Residency:
         expected = request.expected_revision if request.HasField("expected_revision") else None
@@ -233,7 +237,12 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             made = await self._parts.tenants.set_residency(
                 request.tenant, wanted, expected, self._actor(context)
             )
-        return wire.residency_to_pb(request.tenant, *made)
+        return self._kept(request.tenant, *made)
+
+    def _kept(self, tenant: str, residency: Residency, revision: int) -> pb.Residency:
+        message = wire.residency_to_pb(tenant, residency, revision)
+        message.warnings.extend(doubts.of_residency(tenant, residency, self._parts.mirror.map))
+        return message
 
 
 @contextmanager

@@ -192,3 +192,23 @@ def test_a_wrong_command_line(run, words):
 
 def test_a_file_and_from_cells_exclude_each_other(run, write):
     run("shards", "set", write({"seats": []}), "--from-cells", code=2)
+
+
+def test_warnings_are_told_to_people_and_to_programs(fleet, run, ask):
+    fleet.warnings = ["hands of 9 are larger than the fleet"]
+    said = run("shards", "set", "--from-cells", "--hand-size", 9)
+    assert said.err == "warning: hands of 9 are larger than the fleet\n"
+    printed = run("shards", "set", "--from-cells", "--hand-size", 8, "--json")
+    assert json.loads(printed.out)["warnings"] == fleet.warnings
+    assert printed.err == said.err
+    fleet.generations[-1].warnings.extend(fleet.warnings)
+    # The map itself is a file for `shards set`.
+    shown = run("shards", "show", "--json")
+    assert "warnings" not in json.loads(shown.out)
+    assert shown.err == said.err
+
+
+def test_changes_stand_below_each_other(fleet, run):
+    lines = [line for line in run("shards", "set", "--from-cells").out.splitlines() if "+ seat" in line]
+    assert len(lines) == 8
+    assert len({line.index("+ seat") for line in lines}) == 1

@@ -8,6 +8,7 @@ def test_a_tenant_without_a_record_keeps_nothing(ask, manager):
         "floor": 0,
         "pinned": [],
         "revision": 0,
+        "warnings": [],
     }
     assert not manager.residencies
 
@@ -19,7 +20,7 @@ def test_what_is_not_mentioned_stays(ask, manager):
     assert ask(*change, "--floor", 0)["pinned"] == ["wine"]
     made = pb.Residency(tenant="acme", pinned=["wine"], revision=3)
     assert manager.residencies == {"acme": made}
-    assert ask(*change) == {"tenant": "acme", "floor": 0, "pinned": ["wine"], "revision": 3}
+    assert ask(*change) == {"tenant": "acme", "floor": 0, "pinned": ["wine"], "revision": 3, "warnings": []}
     assert manager.residencies == {"acme": made}
 
 
@@ -39,3 +40,10 @@ def test_what_cannot_be_is_refused(run, manager):
     assert not manager.residencies
     manager.failures.append(Conflict("it has revision 9 by now"))
     assert "revision 9" in run("tenants", "residency", "acme", code=1).err
+
+
+def test_warnings_are_told_to_people_and_to_programs(run, ask, manager):
+    manager.warnings = ["there is no tenant acne"]
+    said = run("tenants", "residency", "acne", "--floor", 1)
+    assert said.err == "warning: there is no tenant acne\n"
+    assert ask("tenants", "residency", "acne", "--floor", 2)["warnings"] == manager.warnings

@@ -55,6 +55,8 @@ class FakeManager(services.VersionManagerServicer):
         self.thaws: list[pb.ThawRequest] = []
         # Why ReseedShards was asked.
         self.reasons: list[str] = []
+        # What SetGeneration and SetResidency warn of.
+        self.warnings: list[str] = []
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -144,7 +146,9 @@ class FakeManager(services.VersionManagerServicer):
         generation.number = len(self.generations) + 1
         self.previous = len(self.generations)
         self.generations.append(generation)
-        return generation
+        answer = pb.Generation(warnings=self.warnings)
+        answer.MergeFrom(generation)
+        return answer
 
     @_mapped
     def ReseedShards(self, request: pb.ReseedShardsRequest) -> pb.Generation:
@@ -207,7 +211,9 @@ class FakeManager(services.VersionManagerServicer):
             revision=stands.revision + 1,
         )
         self.residencies[request.tenant] = made
-        return made
+        answer = pb.Residency(warnings=self.warnings)
+        answer.MergeFrom(made)
+        return answer
 
     def _model(self, request: Any) -> pb.Model:
         found = self.models.get((request.tenant, request.name))

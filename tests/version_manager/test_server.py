@@ -327,6 +327,22 @@ async def test_who_writes_is_told_where_the_catalog_has_it(fleet, client):
     assert {version.revision for version in (await client.get_model("acme", "churn")).versions} == {""}
 
 
+async def test_what_is_probably_not_meant_is_told_and_done(client):
+    wanted = generation("a")
+    wanted.overrides["acne"].hand_size = 2
+    made = await client.set_generation(wanted, 0)
+    assert list(made.warnings) == [
+        "hands of 2 are larger than the fleet: 1 seats are dealt",
+        "seat a: no such cell is registered",
+        "override acne: a hand of 2 is larger than the fleet, 1 seats",
+        "override acne: there is no such tenant, none has a model here",
+    ]
+    assert (await client.get_generation()).warnings == made.warnings
+    kept = await client.set_residency(pb.SetResidencyRequest(tenant="acne", floor_bytes=5))
+    assert list(kept.warnings) == ["there is no tenant acne: none has a model here"]
+    assert kept.revision
+
+
 async def test_every_mutation_is_audited_in_its_transaction(fleet, client):
     await client.publish("acme", "churn", artifact("1"), release_if_first=True)
     await client.publish("acme", "churn", artifact("2"))

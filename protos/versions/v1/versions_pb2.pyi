@@ -260,7 +260,7 @@ class ModelKey(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since")
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +275,7 @@ class Generation(_message.Message):
     OVERRIDES_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     SEED_SINCE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     number: int
     seed: int
     hand_size: int
@@ -282,7 +283,8 @@ class Generation(_message.Message):
     overrides: _containers.MessageMap[str, Override]
     previous: int
     seed_since: int
-    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("cell", "zone", "weight", "draining")
@@ -413,16 +415,18 @@ class LiftQuarantineResponse(_message.Message):
     def __init__(self, cells: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Residency(_message.Message):
-    __slots__ = ("tenant", "floor_bytes", "pinned", "revision")
+    __slots__ = ("tenant", "floor_bytes", "pinned", "revision", "warnings")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     FLOOR_BYTES_FIELD_NUMBER: _ClassVar[int]
     PINNED_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     floor_bytes: int
     pinned: _containers.RepeatedScalarFieldContainer[str]
     revision: int
-    def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., revision: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetResidencyRequest(_message.Message):
     __slots__ = ("tenant",)

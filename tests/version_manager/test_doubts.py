@@ -1,0 +1,54 @@
+from sharding.generation import Generation, Override, Seat
+from version_manager.catalog import Catalog
+from version_manager.doubts import MOST, of_generation, of_residency
+from version_manager.fleet import Cell
+from version_manager.image import Map
+from version_manager.release import Model
+from version_manager.residency import Residency
+
+SEATS = (Seat("a", "east"), Seat("b", "west"), Seat("c", "west", draining=True))
+
+
+def served(*cells):
+    known = {cell.id: cell for cell in cells}
+    return Map(Catalog.build("c", 1, [Model("acme", "churn", {}, None)]), known, (), {})
+
+
+FLEET = served(*(Cell(seat.cell, seat.zone, "h:1") for seat in SEATS))
+
+
+def test_a_map_that_is_meant_is_not_doubted():
+    sound = Generation(1, 7, 2, SEATS, {"acme": Override(pins=("a",), hand_size=2)})
+    assert of_generation(sound, FLEET) == []
+    assert of_residency("acme", Residency(5, ("churn",)), FLEET) == []
+
+
+def test_rules_for_a_tenant_that_is_not_there():
+    rules = {"acne": Override(isolation_group="banks")}
+    (said,) = of_generation(Generation(1, 7, 2, SEATS, rules), FLEET)
+    assert said == "override acne: there is no such tenant, none has a model here"
+    (said,) = of_residency("acne", Residency(5), FLEET)
+    assert said == "there is no tenant acne: none has a model here"
+    # Whoever only looks has done nothing that could be wrong.
+    assert of_residency("acne", Residency(), FLEET) == []
+
+
+def test_hands_that_are_larger_than_the_fleet():
+    said = of_generation(Generation(1, 7, 3, SEATS, {"acme": Override(hand_size=9)}), FLEET)
+    assert said == [
+        "hands of 3 are larger than the fleet: 2 seats are dealt",
+        "override acme: a hand of 9 is larger than the fleet, 2 seats",
+    ]
+
+
+def test_seats_and_cells_that_do_not_fit():
+    there = served(Cell("a", "east", "h:1"), Cell("b", "north", "h:1"))
+    assert of_generation(Generation(1, 7, 2, SEATS), there) == [
+        "seat b is in west, and its cell says that it is in north",
+        "seat c: no such cell is registered",
+    ]
+
+
+def test_nobody_is_told_without_end():
+    rules = {f"t{n}": Override(hand_size=1) for n in range(1000)}
+    assert len(of_generation(Generation(1, 7, 2, SEATS, rules), FLEET)) == MOST
