@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,8 +48,10 @@ class KeyFiles:
         keys: dict[str, Key] = {}
         if self._sets is not None:
             keys |= _in_file(self._sets, read_jwks)
+            _warn_of_readers(self._sets, keys)
         if self._secret is not None:
             keys[""] = _in_file(self._secret, lambda data: secret_key(data.strip()))
+            _warn_of_readers(self._secret, keys)
         _KEYS.set(len(keys))
         return keys
 
@@ -86,3 +89,10 @@ def _in_file(path: Path, read: Callable[[bytes], T]) -> T:
         raise BadKeys(f"{path} cannot be read: {error.strerror or error}") from error
     except BadKeys as error:
         raise BadKeys(f"{path}: {error}") from error
+
+
+def _warn_of_readers(path: Path, keys: Keys) -> None:
+    """What verifies HS256 signs it as well; public halves may be read by anybody."""
+    with suppress(OSError):
+        if path.stat().st_mode & 0o077 and any(key.algorithm == "HS256" for key in keys.values()):
+            _log.warning("others may read the secrets in %s: whoever does can be any tenant", path)

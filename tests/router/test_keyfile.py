@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.fakes import metric
-from support.token_keys import ec_jwk, key_set, rsa_jwk
+from support.token_keys import ec_jwk, key_set, rsa_jwk, secret_jwk
 
 from router.keyfile import KeyFiles
 from router.keys import BadKeys, Keys
@@ -103,3 +103,25 @@ async def test_keys_are_handed_on_when_they_change(path: Path) -> None:
     with pytest.raises(pytest.fail.Exception, match="over"):
         await files.follow(handed.append, sleep)
     assert [list(keys) for keys in handed] == [["rsa"], ["ec"]]
+
+
+@pytest.mark.parametrize(
+    ("jwk", "mode", "warned"),
+    [
+        (secret_jwk(), 0o644, True),
+        (secret_jwk(), 0o640, True),
+        (secret_jwk(), 0o600, False),
+        (ec_jwk(), 0o644, False),
+    ],
+)
+def test_secrets_that_others_may_read_are_told_of(
+    path: Path, jwk: object, mode: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace(path, key_set(jwk))
+    path.chmod(mode)
+    files = KeyFiles(None, path)
+    files.read()
+    assert ("others may read the secrets" in caplog.text) == warned
+    # A file that is lent to this user is read again, with nothing else of it changed.
+    path.chmod(0o400)
+    assert files.read_if_changed() is not None
