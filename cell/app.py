@@ -79,7 +79,10 @@ class CellSettings(ServerSettings, PeerSettings):
     churn_guard: float = option(
         10.0, "times a load's duration that models are safe from it after a use; 0 for not at all"
     )
-    manager: str = option("127.0.0.1:8400", "host:port of the version manager; empty to stay unregistered")
+    manager: tuple[str, ...] = option(
+        ("127.0.0.1:8400",),
+        "version managers: host:port[,host:port...]; empty to stay unregistered",
+    )
     advertise: str = option("", "host:port at which routers reach this cell; empty for the bound one")
     score_threads: int = option(2, "scoring calls at a time")
     load_slots: int = option(8, "models loading at a time")
@@ -279,9 +282,13 @@ class Cell:
 
         tls = told.peer_tls
         channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
-        async with VersionManagerClient(told.manager, channel) as manager:
+        async with AsyncExitStack() as clients:
+            managers = [
+                await clients.enter_async_context(VersionManagerClient(target, channel))
+                for target in told.manager
+            ]
             self._registration = Registration(
-                manager,
+                managers,
                 identity,
                 host.load,
                 quarantine=journal.quarantine,

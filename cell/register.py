@@ -4,6 +4,11 @@
       ▲                │
       └── back-off ◀───┘        jittered and growing; the first answer after a join resets it
 
+Of several version managers, one has the cell registered (two would take its record from each other), the
+first by lot, so that a fleet spreads over them. To the others it only reports, so each knows the load of
+every cell. When the one fails, one that answers reports becomes it at once, before the record's lease ends:
+nobody sees a gap.
+
 Registration is how routers find a cell, not what it lives by: a cell that cannot register goes on
 serving whoever knows its address. So nothing here ever fails the process.
 """
@@ -13,9 +18,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from cell.host import HostLoad
@@ -37,10 +43,38 @@ DRAINING = "draining"
 _MOST_QUARANTINED = 64
 
 
+_Answers = AsyncIterator[pb.JoinResponse]
+_Open = Callable[[AsyncIterator[pb.JoinRequest]], _Answers]
+
+
 class Manager(Protocol):
     """The part of `VersionManagerClient` that a cell uses."""
 
-    def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]: ...
+    def join(self, reports: AsyncIterator[pb.JoinRequest]) -> _Answers: ...
+
+    def report(self, reports: AsyncIterator[pb.JoinRequest]) -> _Answers: ...
+
+
+class _End(Enum):
+    """How a stream ended: after answers, without any, or because another process has joined as this cell."""
+
+    ANSWERED = auto()
+    UNANSWERED = auto()
+    SUPERSEDED = auto()
+
+
+class _Peer:
+    """One version manager, and the stream to it."""
+
+    def __init__(self, manager: Manager) -> None:
+        self.manager = manager
+        # Set while this is the one that has the cell registered.
+        self.is_home = asyncio.Event()
+        self.answers = False
+        # Set when the next report should not wait for its second.
+        self.hurry = asyncio.Event()
+        # States of the reports that the stream which stands has sent and not had answered.
+        self.unanswered: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +98,11 @@ class Pace:
 
 
 class Registration:
-    """Registers one cell for as long as `run` runs; `lift` is told what the manager wants served again."""
+    """Registers one cell for as long as `run` runs; `lift` is told what a manager wants served again."""
 
     def __init__(
         self,
-        manager: Manager,
+        managers: Sequence[Manager],
         identity: Identity,
         load: Callable[[], HostLoad],
         *,
@@ -78,7 +112,7 @@ class Registration:
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._manager = manager
+        self._peers = [_Peer(manager) for manager in managers]
         self._identity = identity
         self._load = load
         self._pace = pace
@@ -87,66 +121,106 @@ class Registration:
         self._rng = rng
         self._sleep = sleep
         self._state = ACTIVE
-        # Set when the next report should not wait for its second.
-        self._hurry = asyncio.Event()
-        # States of the reports that the stream which stands has sent and not had answered.
-        self._unanswered: list[str] = []
         self._drain_known = asyncio.Event()
+        rng.choice(self._peers).is_home.set()
 
     async def run(self) -> None:
         """Register, again and again, until cancelled."""
-        failures = 0
-        while True:
-            _JOINS.inc()
-            if await self._stay_joined():
-                failures = 0
-            _REGISTERED.set(0)
-            await self._sleep(self._backoff(failures))
-            failures += 1
+        async with asyncio.TaskGroup() as group:
+            for peer in self._peers:
+                group.create_task(self._keep(peer))
 
     async def drain(self, timeout: float) -> bool:
         """Report that this cell drains; whether the manager answered that within `timeout` seconds."""
         self._state = DRAINING
-        self._hurry.set()
+        for peer in self._peers:
+            peer.hurry.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._drain_known.wait(), timeout)
         return self._drain_known.is_set()
+
+    async def _keep(self, peer: _Peer) -> None:
+        """A stream to `peer`, again and again."""
+        failures = 0
+        while True:
+            if peer.is_home.is_set():
+                end = await self._stay_joined(peer)
+            else:
+                end = await self._report_until_home(peer)
+                if peer.is_home.is_set():
+                    failures = 0
+                    continue
+            if end is _End.ANSWERED:
+                failures = 0
+            await self._sleep(self._backoff(failures))
+            failures += 1
+
+    async def _stay_joined(self, peer: _Peer) -> _End:
+        """Be registered by `peer` until that fails; then another one has its turn."""
+        _JOINS.inc()
+        end = await self._stream(peer, peer.manager.join)
+        _REGISTERED.set(0)
+        others = [other for other in self._peers if other is not peer]
+        # Two processes of one id throw each other out at every manager, and must not do so without a pause.
+        if others and end is not _End.SUPERSEDED:
+            peer.is_home.clear()
+            self._rng.choice([other for other in others if other.answers] or others).is_home.set()
+        return end
+
+    async def _report_until_home(self, peer: _Peer) -> _End:
+        reporting = asyncio.create_task(self._stream(peer, peer.manager.report))
+        turn = asyncio.create_task(peer.is_home.wait())
+        try:
+            await asyncio.wait((reporting, turn), return_when=asyncio.FIRST_COMPLETED)
+            return reporting.result() if reporting.done() else _End.ANSWERED
+        finally:
+            reporting.cancel()
+            turn.cancel()
+            await asyncio.gather(reporting, turn, return_exceptions=True)
 
     def _backoff(self, failures: int) -> float:
         """Full jitter, so that the cells of a fleet do not come back in step."""
         longest = min(self._pace.most_backoff, self._pace.least_backoff * 2.0 ** min(failures, 30))
         return self._rng.uniform(self._pace.least_backoff / 2, longest)
 
-    async def _stay_joined(self) -> bool:
-        """One stream, until it breaks; whether that was a success, which resets the back-off.
-
-        It was if the manager ever answered, unless another process has joined as this cell: two of one
-        id throw each other out, and must not do so without a pause.
-        """
-        answered = False
-        self._unanswered = []
+    async def _stream(self, peer: _Peer, open_stream: _Open) -> _End:
+        """One stream, until it breaks."""
+        peer.unanswered = []
+        end = _End.UNANSWERED
         try:
-            async for answer in self._answers():
-                if not answered:
-                    _log.info("registered as %s", self._identity.id)
-                answered = True
-                _REGISTERED.set(1)
-                self._note_answer()
+            async for answer in self._answers(peer, open_stream):
+                if end is _End.UNANSWERED:
+                    words = "registered as %s" if peer.is_home.is_set() else "%s reports to another manager"
+                    _log.info(words, self._identity.id)
+                end = _End.ANSWERED
+                peer.answers = True
+                self._note_answer(peer)
                 for digest in answer.lift:
                     self._lift(digest)
         except Conflict as error:
             _log.error("another process joined as %s: %s", self._identity.id, error)
-            return False
+            return _End.SUPERSEDED
         except CroupierError as error:
-            _log.warning("not registered: %s", error)
+            self._say_broken(peer, str(error))
         except TimeoutError:
-            _log.warning("not registered: the version manager is silent")
-        return answered
+            self._say_broken(peer, "the version manager is silent")
+        finally:
+            peer.answers = False
+        return end
 
-    async def _answers(self) -> AsyncIterator[pb.JoinResponse]:
+    def _say_broken(self, peer: _Peer, why: str) -> None:
+        if peer.is_home.is_set():
+            _log.warning("not registered: %s", why)
+        elif peer.answers:
+            # Said once, though it is tried again and again.
+            _log.warning("a further version manager is not told any more: %s", why)
+
+    async def _answers(self, peer: _Peer, open_stream: _Open) -> _Answers:
         """The manager's answers; raises TimeoutError when it is silent for too long."""
-        answers = aiter(self._manager.join(self._reports()))
-        silence = self._pace.silence
+        answers = aiter(open_stream(self._reports(peer)))
+        # Where there is another manager, there is time to go there before the lease of the record ends.
+        share = 0.5 if len(self._peers) > 1 else 1.0
+        silence = self._pace.silence * share
         while True:
             try:
                 async with asyncio.timeout(silence):
@@ -154,21 +228,25 @@ class Registration:
             except StopAsyncIteration:
                 return
             if answer.lease_seconds > 0:
-                silence = answer.lease_seconds
+                silence = answer.lease_seconds * share
             yield answer
 
-    async def _reports(self) -> AsyncIterator[pb.JoinRequest]:
-        unanswered = self._unanswered
+    async def _reports(self, peer: _Peer) -> AsyncIterator[pb.JoinRequest]:
+        unanswered = peer.unanswered
         # grpcio asks for one report more after the server has ended the stream: the next one has begun then.
-        while unanswered is self._unanswered:
-            self._hurry.clear()
+        while unanswered is peer.unanswered:
+            peer.hurry.clear()
             unanswered.append(self._state)
             yield pb.JoinRequest(cell=self._cell())
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._pace.report)
+                await asyncio.wait_for(peer.hurry.wait(), self._pace.report)
 
-    def _note_answer(self) -> None:
-        if self._unanswered and self._unanswered.pop(0) == DRAINING:
+    def _note_answer(self, peer: _Peer) -> None:
+        is_drain = bool(peer.unanswered) and peer.unanswered.pop(0) == DRAINING
+        if not peer.is_home.is_set():
+            return
+        _REGISTERED.set(1)
+        if is_drain:
             self._drain_known.set()
 
     def _cell(self) -> pb.Cell:

@@ -107,6 +107,7 @@ VERSION_MANAGER = OPEN | _of(
     Thaw=_for(Role.OPERATOR),
     GetGeneration=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
+    Report=_for(Role.CELL, own="cell.id"),
     ListCells=_for(*_READERS, common=True),
     LiftQuarantine=_for(Role.OPERATOR),
     GetResidency=_for(*_READERS, tenant="tenant"),

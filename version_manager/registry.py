@@ -1,8 +1,8 @@
 """The cells that are joined to this manager, each with a `session` of its own.
 
-Loads stay in the memory of the manager that the cell joined:
-another manager lists the cell without one. So a fleet's reports, one a second and cell, cost etcd
-nothing and wake no router.
+Loads stay in the memory of the managers that the cell tells of them: the one that it joined, and those to
+which it only reports (`listen`), since two registrations of one cell would take its record from each other.
+So a fleet's reports, one a second and cell, cost etcd nothing and wake no router.
 
 The newest join of an id wins, here and on other managers: a cell that lost its connection is back
 before its old stream is known to be dead. Two cells configured with one id take it from each other;
@@ -23,7 +23,7 @@ from dataclasses import replace
 from croupier.errors import NotFound, Unavailable
 from croupier.stores.etcd import Etcd
 from croupier.telemetry.metrics import Counter, Gauge
-from version_manager.fleet import Cell
+from version_manager.fleet import Cell, CellState, Load
 from version_manager.keys import Keys
 from version_manager.mirror import Mirror
 from version_manager.records import check_cell
@@ -47,6 +47,41 @@ class NotQuarantined(NotFound):
     reason = "NOT_QUARANTINED"
 
 
+class Listener:
+    """A cell that reports here and is registered by another manager; has the methods of a `Session`."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.ended = asyncio.Event()
+        self._error: BaseException | None = None
+        self._lifts: list[bytes] = []
+
+    def check(self) -> None:
+        """Raises the error that ended this, if it has ended."""
+        if self._error is not None:
+            raise self._error
+
+    async def report(self, state: CellState, load: Load) -> None:
+        """Take what the cell says of itself."""
+        self.check()
+        self.cell = replace(self.cell, state=state, load=load)
+
+    def lift(self, artifact: bytes) -> None:
+        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
+        if artifact not in self._lifts:
+            self._lifts.append(artifact)
+
+    def take_lifts(self) -> list[bytes]:
+        """What the cell is to be told; it is told once."""
+        lifts, self._lifts = self._lifts, []
+        return lifts
+
+    def end(self, error: BaseException) -> None:
+        """Be over because of `error`, for whoever feeds this."""
+        self._error = self._error or error
+        self.ended.set()
+
+
 class Registry:
     """The sessions of this manager; `lease_seconds` is how long a silent cell is believed in."""
 
@@ -57,6 +92,7 @@ class Registry:
         self._etcd = etcd
         self._keys = keys
         self._sessions: dict[str, Session] = {}
+        self._listeners: dict[str, Listener] = {}
         self._sleep = sleep
         self._is_stopping = False
 
@@ -87,21 +123,43 @@ class Registry:
             if not self._is_left_to_its_lease(session):
                 await self._leave(session)
 
+    @asynccontextmanager
+    async def listen(self, cell: Cell) -> AsyncIterator[Listener]:
+        """What `cell` reports for the block, while another manager has it registered.
+
+        Raises:
+            InvalidRequest: the cell cannot be registered as it describes itself.
+            Unavailable: this manager is stopping.
+        """
+        if self._is_stopping:
+            raise Unavailable("the version manager is stopping")
+        listener = Listener(check_cell(cell))
+        before = self._listeners.get(cell.id)
+        self._listeners[cell.id] = listener
+        if before is not None:
+            before.end(Superseded(f"cell {cell.id} reports anew"))
+        try:
+            yield listener
+        finally:
+            if self._listeners.get(cell.id) is listener:
+                del self._listeners[cell.id]
+
     def with_load(self, cell: Cell) -> Cell:
-        """`cell` with its latest load report, if it is joined here."""
-        session = self._sessions.get(cell.id)
+        """`cell` with its latest load report, if it joined or reports here."""
+        session = self._heard.get(cell.id)
         return replace(cell, load=session.cell.load) if session else cell
 
     def lift(self, artifact: bytes, cell: str = "") -> list[str]:
         """Have `cell`, or every cell that reports it, take the artifact out of quarantine; returns who will.
 
         Raises:
-            NotJoined: no such cell is joined here.
-            NotQuarantined: no cell that is joined here reports it.
+            NotJoined: no such cell reports here.
+            NotQuarantined: no cell that reports here has it.
         """
-        if cell and cell not in self._sessions:
-            raise NotJoined(f"cell {cell} is not joined to this version manager")
-        sessions = [self._sessions[cell]] if cell else list(self._sessions.values())
+        heard = self._heard
+        if cell and cell not in heard:
+            raise NotJoined(f"cell {cell} does not report to this version manager")
+        sessions = [heard[cell]] if cell else list(heard.values())
         told = []
         for session in sessions:
             # A cell reports its latest entries only; one that is named may have more.
@@ -109,20 +167,25 @@ class Registry:
                 session.lift(artifact)
                 told.append(session.cell.id)
         if not told:
-            raise NotQuarantined("no cell that is joined to this version manager reports this artifact")
+            raise NotQuarantined("no cell that reports to this version manager refuses this artifact")
         _log.warning("%s is lifted out of quarantine at %s", artifact.hex(), ", ".join(told))
         return told
 
     def stop(self) -> None:
         """End every stream and let the records stand: they go with their leases."""
         self._is_stopping = True
-        for session in self._sessions.values():
+        heard: list[Session | Listener] = [*self._sessions.values(), *self._listeners.values()]
+        for session in heard:
             session.end(Unavailable("the version manager is stopping"))
 
     async def close(self) -> None:
         """Cancel what is left of the sessions; with etcd's client closed, no lease is revoked."""
         sessions, self._sessions = self._sessions, {}
         await asyncio.gather(*(session.close() for session in sessions.values()))
+
+    @property
+    def _heard(self) -> dict[str, Session | Listener]:
+        return {**self._listeners, **self._sessions}
 
     async def _registered(self, session: Session) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (session.joined, session.ended)]

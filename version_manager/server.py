@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from version_manager.fleet import Cell, CellState
 from version_manager.listing import page
 from version_manager.mirror import Mirror
 from version_manager.publisher import Publisher, Upload
-from version_manager.registry import Registry
+from version_manager.registry import Listener, Registry
 from version_manager.release import split_point
 from version_manager.repair import Repairs
 from version_manager.residency import Residency
@@ -203,15 +203,30 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def Join(
         self, requests: AsyncIterator[pb.JoinRequest], context: _Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
-        registry = self._parts.registry
-        seconds = registry.lease_seconds
-        first = await _next_report(requests, None, registry.lease_seconds)
+        async with aclosing(self._answers(requests, self._parts.registry.join)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def Report(
+        self, requests: AsyncIterator[pb.JoinRequest], context: _Context
+    ) -> AsyncGenerator[pb.JoinResponse, None]:
+        async with aclosing(self._answers(requests, self._parts.registry.listen)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def _answers(
+        self,
+        requests: AsyncIterator[pb.JoinRequest],
+        begin: Callable[[Cell], AbstractAsyncContextManager[Session | Listener]],
+    ) -> AsyncGenerator[pb.JoinResponse, None]:
+        seconds = self._parts.registry.lease_seconds
+        first = await _next_report(requests, None, seconds)
         if first is None:
             raise InvalidRequest("the first message says who joins", field="cell")
         with _own_faults():
-            async with registry.join(_joining_cell(first)) as session:
+            async with begin(_joining_cell(first)) as session:
                 yield pb.JoinResponse(lease_seconds=seconds)
-                while (report := await _next_report(requests, session, registry.lease_seconds)) is not None:
+                while (report := await _next_report(requests, session, seconds)) is not None:
                     await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
                     yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
 
@@ -327,7 +342,7 @@ def _joining_cell(request: pb.JoinRequest) -> Cell:
 
 
 async def _next_report(
-    requests: AsyncIterator[pb.JoinRequest], session: Session | None, patience: float
+    requests: AsyncIterator[pb.JoinRequest], session: Session | Listener | None, patience: float
 ) -> pb.JoinRequest | None:
     """The next message; None once the cell has said all.
 

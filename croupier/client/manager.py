@@ -147,9 +147,18 @@ class VersionManagerClient:
             # grpcio leaves the call open when its reader is cancelled before the first response.
             call.cancel()
 
-    async def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+    def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
         """Register a cell and keep it registered with `reports`; an answer for each."""
-        call = self._stub.Join(reports)
+        return self._reported(self._stub.Join, reports)
+
+    def report(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        """As `join`, of a cell that is registered by another manager."""
+        return self._reported(self._stub.Report, reports)
+
+    async def _reported(
+        self, method: Callable[..., Any], reports: AsyncIterator[pb.JoinRequest]
+    ) -> AsyncIterator[pb.JoinResponse]:
+        call = method(reports)
         ending = Ending(call)
         try:
             async for response in call:

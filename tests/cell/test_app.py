@@ -54,7 +54,7 @@ def test_settings_from_flags() -> None:
         ["--id", "c7", "--zone", "z2", "--weight", "2.5", "--cache-dir", "/tmp/x", "--manager", ""],
         {"CROUPIER_CELL_CAPACITY_BYTES": "1000"},
     )
-    assert (told.id, told.zone, told.weight, told.manager) == ("c7", "z2", 2.5, "")
+    assert (told.id, told.zone, told.weight, told.manager) == ("c7", "z2", 2.5, ())
     assert (told.folder, told.capacity_bytes) == (Path("/tmp/x"), 1000)
 
 
@@ -105,7 +105,7 @@ async def test_it_registers_where_it_serves_and_says_what_it_holds(
     tmp_path: Path, manager: Manager, small: Any
 ) -> None:
     service, address = manager
-    async with open_cell(tmp_path, id="c1", zone="z1", weight=2.0, manager=address) as server:
+    async with open_cell(tmp_path, id="c1", zone="z1", weight=2.0, manager=(address,)) as server:
         await until(lambda: bool(service.reports), "a report")
         first = service.reports[0]
         assert (first.id, first.zone, first.weight, first.state) == ("c1", "z1", 2.0, "active")
@@ -138,13 +138,13 @@ async def test_a_quarantined_model_is_refused_at_once_and_others_are_served(
 
 async def test_it_tells_the_address_that_it_was_told(tmp_path: Path, manager: Manager) -> None:
     service, address = manager
-    async with open_cell(tmp_path, manager=address, advertise="cells.example:9000"):
+    async with open_cell(tmp_path, manager=(address,), advertise="cells.example:9000"):
         await until(lambda: bool(service.reports), "a report")
     assert service.reports[0].address == "cells.example:9000"
 
 
 async def test_it_serves_without_a_manager_there(tmp_path: Path, small: Any) -> None:
-    async with open_cell(tmp_path, manager="127.0.0.1:1") as server:
+    async with open_cell(tmp_path, manager=("127.0.0.1:1",)) as server:
         assert (await server.infer(infer_request(await server.store.put(small[2]), small[1][:1]))).outputs
 
 

@@ -26,8 +26,20 @@ class FakeManager:
     def __init__(self, *joins: Join) -> None:
         self.joins = list(joins) or [self.answer]
         self.reports: list[pb.Cell] = []
+        # Of streams that only report.
+        self.heard: list[pb.Cell] = []
+        self.joined = 0
+
+    def report(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        return self.hear(reports)
+
+    async def hear(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        async for report in reports:
+            self.heard.append(report.cell)
+            yield pb.JoinResponse(lease_seconds=5)
 
     def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        self.joined += 1
         behaviour = self.joins[0] if len(self.joins) == 1 else self.joins.pop(0)
         return behaviour(reports)
 
@@ -67,10 +79,10 @@ class Sleeps:
 class Running:
     """A registration that runs inside a `with` block."""
 
-    def __init__(self, manager: FakeManager | VersionManagerClient, pace: Pace = FAST) -> None:
+    def __init__(self, *managers: FakeManager | VersionManagerClient, pace: Pace = FAST) -> None:
         self.sleeps = Sleeps()
         self.registration = Registration(
-            manager, IDENTITY, lambda: LOAD, pace=pace, rng=random.Random(1), sleep=self.sleeps
+            managers, IDENTITY, lambda: LOAD, pace=pace, rng=random.Random(1), sleep=self.sleeps
         )
 
     async def __aenter__(self) -> "Running":
@@ -181,7 +193,7 @@ async def test_two_cells_of_one_id_back_off_further_each_time() -> None:
 
 async def test_draining_is_said_at_once_and_known_when_answered() -> None:
     manager = FakeManager()
-    async with Running(manager, Pace(report=3600)) as running:
+    async with Running(manager, pace=Pace(report=3600)) as running:
         await until(lambda: len(manager.reports) == 1, "the first report")
         assert await running.registration.drain(5.0)
     assert [cell.state for cell in manager.reports] == ["active", "draining"]
@@ -215,7 +227,7 @@ async def test_quarantined_artifacts_are_reported_and_lifted_when_the_manager_sa
 
     manager = FakeManager(lift_the_last)
     registration = Registration(
-        manager,
+        [manager],
         IDENTITY,
         lambda: LOAD,
         pace=FAST,
@@ -245,3 +257,103 @@ async def test_through_a_real_stream(manager: tuple[JoinService, str]) -> None:
         await until(lambda: service.left == 1, "the stream's end")
     assert service.reports[0].id == "cell-1"
     assert service.reports[-1].state == "draining"
+
+
+async def until_home(*managers: FakeManager) -> tuple[FakeManager, list[FakeManager]]:
+    """The manager that has the cell registered, and the others, once all have heard of it."""
+    await until(
+        lambda: all(one.heard or one.reports for one in managers) and any(one.reports for one in managers),
+        "every manager knows the cell",
+    )
+    (home,) = [one for one in managers if one.reports]
+    return home, [one for one in managers if one is not home]
+
+
+async def test_one_manager_registers_the_cell_and_the_others_hear_of_it() -> None:
+    managers = [FakeManager() for _ in range(3)]
+    async with Running(*managers):
+        home, others = await until_home(*managers)
+        await until(lambda: all(len(one.heard) >= 3 for one in others), "reports everywhere")
+    assert (home.joined, home.heard) == (1, [])
+    assert [one.joined for one in others] == [0, 0]
+
+
+def test_which_manager_it_is_differs_from_cell_to_cell() -> None:
+    def first(seed: int) -> int:
+        managers = [FakeManager() for _ in range(3)]
+        registration = Registration(managers, IDENTITY, lambda: LOAD, rng=random.Random(seed))
+        return [peer.is_home.is_set() for peer in registration._peers].index(True)
+
+    assert {first(seed) for seed in range(30)} == {0, 1, 2}
+
+
+class Mortal(FakeManager):
+    """A manager that can be ended: its streams break, and further ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.died = asyncio.Event()
+
+    async def live(self, stream: AsyncIterator[pb.JoinResponse]) -> AsyncIterator[pb.JoinResponse]:
+        dying = asyncio.ensure_future(self.died.wait())
+        try:
+            while True:
+                answer = asyncio.ensure_future(anext(stream))
+                await asyncio.wait((answer, dying), return_when=asyncio.FIRST_COMPLETED)
+                if dying.done():
+                    answer.cancel()
+                    await asyncio.wait([answer])
+                    raise Unavailable("it died")
+                yield answer.result()
+        finally:
+            dying.cancel()
+
+    def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        return self.live(super().join(reports))
+
+    def report(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        return self.live(super().report(reports))
+
+
+async def test_when_the_manager_dies_one_that_answers_registers_the_cell_at_once() -> None:
+    managers = [Mortal() for _ in range(3)]
+    async with Running(*managers) as running:
+        home, others = await until_home(*managers)
+        dead = next(one for one in others)
+        dead.died.set()
+        await until(lambda: bool(running.sleeps.asked), "the death of one that only heard is noticed")
+        home.died.set()
+        (left,) = [one for one in others if one is not dead]
+        await until(lambda: bool(left.reports), "the cell is registered by the one that is left")
+        assert (left.joined, dead.joined) == (1, 0)
+        # Back again, they only hear of it.
+        home.reports.clear()
+        for one in (home, dead):
+            one.died.clear()
+            one.heard.clear()
+        await until(lambda: bool(home.heard and dead.heard), "both are told again")
+        assert left.joined == 1
+        assert not home.reports
+
+
+async def test_two_cells_of_one_id_do_not_throw_each_other_out_at_one_manager_after_the_other() -> None:
+    async def superseded(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        await anext(reports)
+        yield pb.JoinResponse(lease_seconds=5)
+        raise Conflict("the cell has joined again")
+
+    managers = [FakeManager(superseded), FakeManager(superseded)]
+    async with Running(*managers) as running:
+        await until(lambda: len(running.sleeps.asked) >= 40, "many attempts")
+    assert sorted(one.joined > 0 for one in managers) == [False, True]
+    assert max(running.sleeps.asked) > 2.5
+
+
+async def test_draining_is_said_to_every_manager() -> None:
+    managers = [FakeManager(), FakeManager()]
+    async with Running(*managers, pace=Pace(report=3600)) as running:
+        home, (other,) = await until_home(*managers)
+        assert await running.registration.drain(5.0)
+        await until(lambda: len(other.heard) == 2, "the other hears of it")
+    assert [cell.state for cell in home.reports] == ["active", "draining"]
+    assert [cell.state for cell in other.heard] == ["active", "draining"]

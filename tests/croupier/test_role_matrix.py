@@ -59,6 +59,7 @@ GetFreeze       ---- +-- +- +- ??
 Thaw            ---- --- +- -- ??
 GetGeneration   ---- +-- +- +- ??
 Join            +--- --- -- -- ??
+Report          +--- --- -- -- ??
 ListCells       ---- +++ ++ ++ ??
 LiftQuarantine  ---- --- +- -- ??
 GetResidency    ---- ++- ++ +- ??
@@ -84,7 +85,7 @@ OPEN = {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
-ENDLESS = {"Watch", "Join", "ServerReflectionInfo"}
+ENDLESS = {"Watch", "Join", "Report", "ServerReflectionInfo"}
 
 _API = pb.DESCRIPTOR.services_by_name["VersionManager"]
 _DATA = [
@@ -208,6 +209,7 @@ def request_for(name: str, path: str) -> bytes:
     requests = {
         "Publish": pb.PublishRequest(header=pb.PublishRequest.Header(tenant="acme")),
         "Join": pb.JoinRequest(cell=pb.Cell(id="cell-1")),
+        "Report": pb.JoinRequest(cell=pb.Cell(id="cell-1")),
     }
     if name in requests and path not in OPEN:
         return requests[name].SerializeToString()

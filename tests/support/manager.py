@@ -138,10 +138,10 @@ class Fleet:
 class JoinedCell:
     """A cell's side of a Join stream, one report and one answer at a time."""
 
-    def __init__(self, client: VersionManagerClient, first: pb.JoinRequest) -> None:
+    def __init__(self, client: VersionManagerClient, first: pb.JoinRequest, *, method: str = "join") -> None:
         self._reports: asyncio.Queue[pb.JoinRequest | None] = asyncio.Queue()
         self._reports.put_nowait(first)
-        self.answers = client.join(self._outgoing())
+        self.answers = getattr(client, method)(self._outgoing())
 
     async def say(self, report: pb.JoinRequest) -> pb.JoinResponse:
         self._reports.put_nowait(report)

@@ -360,3 +360,57 @@ async def test_no_cell_joins_without_etcd(fleet, client):
             await anext(JoinedCell(client, cell_report("cell-1")).answers)
     finally:
         fleet.etcd.sigcont()
+
+
+async def test_a_cell_reports_to_a_manager_that_it_is_not_joined_to(fleet, client):
+    other = await fleet.start_manager()
+    artifact = bytes(32)
+    async with joined(client, cell_report("cell-1")) as cell:
+        await until_listed(other, "cell-1")
+        record = await fleet.raw.get(KEY)
+        reporting = JoinedCell(other, cell_report("cell-1", used=5), method="report")
+        assert (await anext(reporting.answers)).lease_seconds == 10
+        assert (await listed(other))["cell-1"].load.used_bytes == 5
+        sick = cell_report("cell-1", state="draining", used=6)
+        sick.cell.load.quarantined.add(artifact=artifact)
+        assert not (await reporting.say(sick)).lift
+        assert (await listed(other))["cell-1"].load.used_bytes == 6
+        # What is said here is told by the manager that the cell is joined to, or not at all.
+        assert (await listed(other))["cell-1"].state == "active"
+        assert await other.lift_quarantine(artifact) == ["cell-1"]
+        assert (await reporting.say(sick)).lift == [artifact]
+        assert await fleet.raw.get(KEY) == record
+        await cell.say(cell_report("cell-1", used=7))
+        reporting.hang_up()
+        assert [answer async for answer in reporting.answers] == []
+
+        async def is_forgotten() -> bool:
+            return (await listed(other))["cell-1"].load.used_bytes == 0
+
+        await until(is_forgotten)
+        assert await fleet.raw.get(KEY) == record
+
+
+async def test_a_cell_that_only_reports_is_not_registered(fleet, client):
+    reporting = JoinedCell(client, cell_report("cell-1"), method="report")
+    await anext(reporting.answers)
+    assert await listed(client) == {}
+    again = JoinedCell(client, cell_report("cell-1"), method="report")
+    await anext(again.answers)
+    with pytest.raises(Conflict):
+        await anext(reporting.answers)
+    again.hang_up()
+    async for _ in again.answers:
+        pass
+
+
+async def test_a_cell_joins_where_it_only_reported(client):
+    reporting = JoinedCell(client, cell_report("cell-1", used=1), method="report")
+    await anext(reporting.answers)
+    async with joined(client, cell_report("cell-1", used=2)):
+        await until_listed(client, "cell-1")
+        assert (await listed(client))["cell-1"].load.used_bytes == 2
+        reporting.hang_up()
+        async for _ in reporting.answers:
+            pass
+        assert (await listed(client))["cell-1"].load.used_bytes == 2

@@ -89,6 +89,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.FromString,
                 _registered_method=True)
+        self.Report = channel.stream_stream(
+                '/croupier.versions.v1.VersionManager/Report',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.FromString,
+                _registered_method=True)
         self.ListCells = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/ListCells',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellsRequest.SerializeToString,
@@ -201,6 +206,13 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Report(self, request_iterator, context):
+        """As Join, of a cell that is joined to another manager: this one learns its load and registers nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCells(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -304,6 +316,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
             ),
             'Join': grpc.stream_stream_rpc_method_handler(
                     servicer.Join,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.SerializeToString,
+            ),
+            'Report': grpc.stream_stream_rpc_method_handler(
+                    servicer.Report,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.SerializeToString,
             ),
@@ -643,6 +660,33 @@ class VersionManager(object):
             request_iterator,
             target,
             '/croupier.versions.v1.VersionManager/Join',
+            protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Report(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/croupier.versions.v1.VersionManager/Report',
             protos_dot_versions_dot_v1_dot_versions__pb2.JoinRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.JoinResponse.FromString,
             options,
