@@ -58,7 +58,8 @@ def restarted(mirror: Mirror, etcd: FakeEtcd, path) -> Mirror:
 
 def served(mirror: Mirror) -> tuple[object, ...]:
     found = mirror.map
-    return list(found.catalog), found.generations, found.seed, found.residencies, mirror._image.spent
+    models = sorted(found.catalog, key=lambda model: (model.tenant, model.name))
+    return models, found.generations, found.seed, found.residencies, mirror._image.spent
 
 
 @pytest.fixture
