@@ -43,8 +43,7 @@ class Feed:
     async def watch(self, catalog: str, revision: int) -> AsyncGenerator[pb.WatchEvent, None]:
         """The events after `revision` of `catalog`; never ends by itself."""
         with _WATCHERS.track_inprogress():
-            if catalog == self._mirror.map.catalog.name:
-                await self._mirror.reached(revision, _CATCH_UP_SECONDS)
+            await self._mirror.doubt(catalog, revision, _CATCH_UP_SECONDS)
             place = self._mirror.place_of(catalog, revision)
             while True:
                 moved = self._mirror.next_move()

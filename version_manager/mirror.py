@@ -12,9 +12,14 @@ Cells and managers go on coming and going: what they say of themselves is under 
 With a snapshot of an earlier run (`restore`), the first listing is judged as any later one: what is
 garbage or gone by then has its last good value. A snapshot of another cluster is not believed.
 
-A catalog's name is its etcd cluster; after its revisions went back, with a mark of where, so that managers
-that saw the same have the same name; after a thaw, with its number. Revisions of different names must not be
+A catalog's name is its etcd cluster; after a thaw, with its number; after its revisions went back, with a
+mark of where, so that managers that saw the same have the same name. Revisions of different names must not be
 compared.
+
+A manager that lost its snapshot cannot know that etcd went back while it was away. A watcher may: it has a
+later revision of the same catalog than etcd itself, or one from after a thaw that etcd does not know
+(`doubt`). Then nothing can be changed, since that watcher would not follow, until a thaw gives the catalog
+a new name.
 """
 
 from __future__ import annotations
@@ -22,12 +27,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from croupier.errors import FailedPrecondition
+from croupier.errors import CroupierError, FailedPrecondition
 from croupier.stores.etcd import Changed, Etcd, KeyValue, Listed
 from croupier.telemetry.metrics import Counter, Gauge
 from version_manager.guard import Batch, listing_batch
@@ -54,6 +60,9 @@ _FROZEN = Gauge(
 )
 _MODELS = Gauge("croupier_version_manager_models", "Models in the served catalog")
 _REVISION = Gauge("croupier_version_manager_revision", "etcd's revision that the served map has reached")
+
+# A catalog's name: the cluster, and the thaw that it comes after.
+_NAME = re.compile(r"[0-9a-f]{16}\.t(\d{1,19})(?:\..*)?", re.ASCII)
 
 # The errors in one event that are written to the log one by one; the rest is counted.
 _LOGGED_PROBLEMS = 20
@@ -97,6 +106,8 @@ class Mirror:
         self.has_forgotten = False
         # Suspicious, and so waiting; the map is frozen while there is one.
         self._held: Batch | None = None
+        # How a watcher proves that etcd went back, to before what it has.
+        self._disproof = ""
         self._moved = asyncio.Event()
         self.is_loaded = False
 
@@ -106,7 +117,12 @@ class Mirror:
 
     @property
     def is_frozen(self) -> bool:
-        return self._held is not None
+        return bool(self.frozen_for)
+
+    @property
+    def frozen_for(self) -> str:
+        """Why nothing can be changed; empty if it can."""
+        return self._held.describe() if self._held is not None else self._disproof
 
     @property
     def bad_keys(self) -> frozenset[str]:
@@ -128,8 +144,8 @@ class Mirror:
 
     def check_writable(self) -> None:
         """Raises MapFrozen."""
-        if self._held is not None:
-            raise MapFrozen(f"the map is frozen: {self._held.describe()}")
+        if self.frozen_for:
+            raise MapFrozen(f"the map is frozen: {self.frozen_for}")
 
     def place_of(self, catalog: str, revision: int) -> Place | None:
         """Where a watcher that has `catalog` up to `revision` goes on; None if only a snapshot will do."""
@@ -163,6 +179,30 @@ class Mirror:
         except TimeoutError:
             return False
         return True
+
+    async def doubt(self, catalog: str, revision: int, timeout: float) -> None:
+        """See whether a watcher that has `catalog` up to `revision` proves that etcd went back.
+
+        Waits at most `timeout` seconds for the map to get as far: this manager may only be slower.
+        """
+        own = self.map
+        thaw, known = _thaw_in(catalog), own.thaw.number if own.thaw else 0
+        if thaw > known and catalog.startswith(f"{self._cluster_id:016x}"):
+            self._disprove(f"a router has the catalog from after thaw {thaw}, and etcd knows of none so late")
+        if catalog != own.catalog.name or await self.reached(revision, timeout):
+            return
+        try:
+            head = (await self._etcd.transact([], [])).revision
+        except CroupierError:
+            return
+        if head < revision and catalog == self.map.catalog.name:
+            self._disprove(f"a router has revision {revision} of the catalog, and etcd is at {head}")
+
+    def _disprove(self, how: str) -> None:
+        if not self.is_frozen:
+            self._disproof = f"etcd went back in time: {how}"
+            _FROZEN.set(1)
+            _log.error("FROZEN: %s", self._disproof)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Begin with what an earlier run knew."""
@@ -249,11 +289,11 @@ class Mirror:
         if self._held is not None:
             _log.warning("the map moves again")
         self._held = None
-        _FROZEN.set(0)
         thaw = self._new_thaw(batch)
         is_fresh = batch.is_strict or thaw is not None or not self.is_loaded
         if batch.is_strict or thaw is not None or not self._knows:
             self._rename(thaw, is_rewound=batch.is_strict)
+        _FROZEN.set(self.is_frozen)
         leased = batch.take_leased()
         puts = [*batch.puts.values(), *leased.puts.values()]
         change, problems = self._image.apply(puts, [*batch.deletes, *leased.deletes], revision)
@@ -283,10 +323,12 @@ class Mirror:
 
     def _rename(self, thaw: Thaw | None, *, is_rewound: bool) -> None:
         self._cluster_id = self.seen_cluster_id
+        self._disproof = ""
         name = f"{self._cluster_id:016x}"
-        if thaw is not None:
-            name = f"{name}.t{thaw.number}"
-        elif is_rewound:
+        number = thaw.number if thaw is not None else self.map.thaw.number if self.map.thaw else 0
+        if number:
+            name = f"{name}.t{number}"
+        if thaw is None and is_rewound:
             left = f"{self.map.catalog.name}@{self.map.catalog.revision}"
             name = f"{name}.{hashlib.sha256(left.encode()).hexdigest()[:16]}"
         self._image.begin(name)
@@ -301,3 +343,9 @@ class Mirror:
         _BAD_KEYS.set(len(self._image.bad))
         _MODELS.set(len(self.map.catalog))
         _REVISION.set(self.map.catalog.revision)
+
+
+def _thaw_in(catalog: str) -> int:
+    """The number of the thaw that a catalog of this name comes after; 0: none."""
+    named = _NAME.fullmatch(catalog)
+    return int(named[1]) if named else 0

@@ -75,7 +75,7 @@ class Thawing:
     def freeze(self) -> Freeze:
         mirror, held = self._mirror, self._mirror.held
         if held is None:
-            return Freeze("", mirror.seen_cluster_id, mirror.seen_revision)
+            return Freeze(mirror.frozen_for, mirror.seen_cluster_id, mirror.seen_revision)
         return Freeze(
             held.describe(),
             mirror.seen_cluster_id,

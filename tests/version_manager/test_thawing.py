@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 
 import pytest
 from support.etcd import until
-from support.manager import Fleet, artifact, generation
+from support.manager import Fleet, artifact, generation, release
 from support.records import KEYS, FakeEtcd, model_keys, shard_keys, whole
 
 from croupier.errors import Conflict, FailedPrecondition, InvalidRequest
@@ -203,6 +204,40 @@ async def test_of_two_who_thaw_at_once_no_more_is_lost(fleet, client):
     assert any(isinstance(result, pb.Freeze) for result in results)
     assert all(isinstance(result, (pb.Freeze, Conflict, FailedPrecondition)) for result in results)
     assert not (await client.get_freeze()).frozen
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("is_thawed", [False, True])
+async def test_who_remembers_nothing_is_told_by_a_router_that_etcd_went_back(tmp_path, is_thawed):
+    """And does not say of a change that it is made, which no router would take."""
+    async with Fleet(tmp_path) as fleet:
+        client = fleet.client
+        await stock(client)
+        saved = (await fleet.raw.range("croupier/")).items
+        if is_thawed:
+            await fleet.raw.delete("croupier/models/", prefix=True)
+            await client.thaw(await frozen(client), "a drill")
+        for number in range(20):
+            await client.publish("acme", f"later-{number}", artifact(f"later {number}"))
+        async with aclosing(client.watch()) as events:
+            held = (await anext(events)).begin
+        await fleet.stop_manager()
+        fleet.snapshot().unlink()
+        await fleet.etcd.wipe(new_cluster=False)
+        await fleet.raw.transact([], [Put(pair.key, pair.value) for pair in saved])
+        client = await fleet.start_manager()
+        assert not (await client.get_freeze()).frozen
+        async with aclosing(client.watch(held.revision, held.catalog)) as events:
+            assert (await anext(events)).begin.thaw == 0
+        seen = await frozen(client)
+        assert "etcd went back in time: a router has" in seen.why
+        with pytest.raises(FailedPrecondition) as refused:
+            await client.set_release(release("acme", "churn", (1, 10_000)))
+        assert refused.value.reason == "MAP_FROZEN"
+        assert not (await client.thaw(seen, "the backup is what we have")).frozen
+        async with aclosing(client.watch(held.revision, held.catalog)) as events:
+            assert (await anext(events)).begin.thaw > held.thaw
+        await client.set_release(release("acme", "churn", (1, 10_000)))
 
 
 @pytest.mark.system
