@@ -202,7 +202,9 @@ class Server:
             self._is_empty.set()
 
     def new_session(self) -> ServerSession:
-        return ServerSession(self.limits, time.monotonic(), self._routes, self._budget)
+        # Until it is known who the peer is, nothing is open to it.
+        routes = self._routes if self._access is None else {}
+        return ServerSession(self.limits, time.monotonic(), routes, self._budget)
 
     def routes_for(self, transport: asyncio.BaseTransport) -> dict[bytes, Route]:
         """The routes as the peer has them: what it may not call refuses it."""

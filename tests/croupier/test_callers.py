@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,6 +113,19 @@ async def test_who_is_refused_sends_no_message(authority: Authority) -> None:
         with pytest.raises(RpcError, match="not for the role viewer") as caught:
             await stream.receive()
         assert caught.value.code == PERMISSION_DENIED
+
+
+async def test_whom_nobody_could_look_at_is_not_let_in(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(transport: object) -> AltNames:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("croupier.transport.server.alt_names", fail)
+    pair, shown = authority.issue("server"), authority.issue("caller", uris=[CELL])
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    async with serving(ours(ServerTls(pair.certificate, pair.key, authority.certificate))) as address:
+        assert await outcome(address, authority, shown) != OK
 
 
 def test_what_cannot_be_read_has_no_names() -> None:
