@@ -20,6 +20,10 @@ class NoCell(Unavailable): ...
 class Sent(Protocol):
     """A call that is under way."""
 
+    @property
+    def has_headers(self) -> bool:
+        """Whether the cell has begun to answer, or has said that it is at work for long."""
+
     def cancel(self) -> None:
         """Give it up: its flight will not land."""
 

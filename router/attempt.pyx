@@ -8,7 +8,9 @@ cell share one call, a *flight*. There are three ways that a flight ends:
    back `Unavailable` flies on to its next cell.
 2. It is overdue: silent for an attempt's time. Its units fly on to their next cell **and** the flight
    stays in the air: predictions are idempotent, so the first answer wins. A hung cell therefore costs a
-   request an attempt's time and not its deadline, and a slow cold load is not thrown away.
+   request an attempt's time and not its deadline, and a slow cold load is not thrown away. A cell that runs
+   a model for long says so (it sends its headers): then the units wait, for a model that does not end
+   would take the next cell's threads as well.
 3. The deadline passes. Whatever is in the air is cancelled.
 
 A flight that is lost with its connection may be why that broke. Its units wait for the cell to come back before
@@ -85,6 +87,7 @@ cdef class Attempts:
     # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
     cdef dict held
     cdef dict missed
+    cdef dict working
     cdef int apart
 
     def __init__(self, health, budget, wheel, *, clock, double patience=1.0, suspects=None):
@@ -92,7 +95,7 @@ cdef class Attempts:
         self.troubled = health.troubled
         self.clock, self.patience = clock, patience
         self.suspects = Suspects() if suspects is None else suspects
-        self.held, self.missed = self.suspects.held, self.suspects.missed
+        self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
 
     def run(self, list units not None, line, double deadline, double now, ended, *args):
         """Give an outcome to every unit that has none; then, once, call `ended` with `args`.
@@ -118,6 +121,8 @@ cdef class Flight:
     cdef double started
     cdef double due
     cdef bint is_overdue
+    # The cell has said that it is at work on it, and for long.
+    cdef bint has_begun
     cdef object sent
 
     def __init__(self):
@@ -170,10 +175,16 @@ cdef class Run:
             self.end_with(DeadlineExceeded(_TOO_LATE))
             return
         for flight in self.flights.copy():
-            if not flight.is_overdue and now >= flight.due:
-                _OVERDUE.inc()
+            if flight.is_overdue or now < flight.due:
+                continue
+            _OVERDUE.inc()
+            flight.has_begun = flight.sent.has_headers
+            self.note_silence(flight, now)
+            if self.is_at_work(flight, now):
+                # What it waits for, or for what it waits, would only hold up the next cell as well.
+                flight.due = INFINITY
+            else:
                 flight.is_overdue = True
-                self.note_silence(flight, now)
                 self.launch(unsettled(flight.units), now, False)
         if self.waiting and now >= self.resume_at:
             waiting, self.waiting = self.waiting, []
@@ -196,7 +207,7 @@ cdef class Run:
                 raise ValueError(f"{len(outcomes)} outcomes for {len(flight.units)} units")
         except Exception as error:
             outcomes = [_foreseen(error)] * len(flight.units)
-        if self.attempts.held or self.attempts.missed:
+        if self.attempts.held or self.attempts.missed or self.attempts.working:
             self.note_answers(flight, outcomes, now)
         self.land(flight, outcomes, now)
 
@@ -221,12 +232,20 @@ cdef class Run:
         """The outcomes of units whose connection broke."""
         cdef Unit unit
         cdef list outcomes = []
+        suspects = self.attempts.suspects
+        # Of several artifacts nobody knows which one it was.
+        cdef bint is_alone = len({unit.artifact for unit in flight.units}) == 1
         for unit in flight.units:
             _LOST.inc()
             unit.lost += 1
-            outcomes.append(error if unit.lost == 1 else LostTwice("two cells ended with it in the air"))
+            outcome = error if unit.lost == 1 else LostTwice("two cells ended with it in the air")
             if unit.artifact is not None:
-                self.attempts.suspects.lost(unit.artifact, flight.cell, now)
+                if is_alone and (flight.has_begun or suspects.is_working(unit.artifact, flight.cell, now)):
+                    # The cell had worked on it for long, and ended.
+                    outcome = suspects.suspect(unit.artifact, now)
+                else:
+                    suspects.lost(unit.artifact, flight.cell, now)
+            outcomes.append(outcome)
         return outcomes
 
     cdef list wait_for(self, str cell, list units, double now):
@@ -350,7 +369,25 @@ cdef class Run:
         else:
             health.answered(flight.cell, now)
 
+    cdef bint is_at_work(self, Flight flight, double now) except -1:
+        """Whether the cell has said that it works on this for long, or on one of its artifacts for somebody else."""
+        cdef Unit unit
+        suspects = self.attempts.suspects
+        if flight.has_begun:
+            for artifact in {unit.artifact for unit in flight.units}:
+                if artifact is not None:
+                    suspects.works(artifact, flight.cell, now)
+            return True
+        if suspects.working:
+            for unit in flight.units:
+                if suspects.is_working(unit.artifact, flight.cell, now):
+                    return True
+        return False
+
     cdef note_silence(self, Flight flight, double now):
+        if flight.has_begun:
+            self.attempts.health.answered(flight.cell, now)
+            return
         whole = now - flight.started >= self.attempts.patience
         self.attempts.health.silent(flight.cell, flight.started, now, whole=whole)
 

@@ -14,6 +14,9 @@ One request therefore kills one cell, or two where cells do not come back by the
 time that a cell takes to come back, and only those which were in the air when it died or ask for the same
 artifact meanwhile. A request that was lost twice is never sent again.
 
+A cell that **runs an artifact for long** says so. Then nobody else is asked for it in that cell's place, and
+if the cell ends with it, as by its watchdog, it is refused at once.
+
 What is refused is refused for `refusal` seconds, then asked for anew: a cell may have been told to let it in.
 Pure: times are arguments, in seconds on a monotonic clock.
 """
@@ -59,6 +62,8 @@ class Suspects:
         # Empty nearly always, and then all that a request looks at.
         self.held: dict[bytes, _Hold] = {}
         self.refused: dict[bytes, _Refusal] = {}
+        # Artifacts that a cell has run for long and not answered since, and until when that counts.
+        self.working: dict[bytes, _Hold] = {}
         # Artifacts that were lost and not answered since: the cell that died, and when.
         self.missed: dict[bytes, tuple[str, float]] = {}
 
@@ -66,17 +71,34 @@ class Suspects:
         """The cell's connection broke while a request for the artifact was in the air."""
         before, since = self.missed.pop(artifact, (cell, now))
         if before != cell and now - since < _REMEMBERED_SECONDS:
-            self.held.pop(artifact, None)
-            error = Suspected("cells ended while they worked for this model, and none has answered since")
-            _put(self.refused, artifact, _Refusal(error, now + self._refusal))
+            self.suspect(artifact, now)
             return
         _put(self.missed, artifact, (cell, now))
         if artifact not in self.held:
             _put(self.held, artifact, _Hold(cell, now + self.patience))
 
+    def suspect(self, artifact: bytes, now: float) -> CroupierError:
+        """Ask no cell for the artifact for a while; returns why."""
+        self.held.pop(artifact, None)
+        self.missed.pop(artifact, None)
+        self.working.pop(artifact, None)
+        error = Suspected("cells ended while they worked for this model, and none has answered since")
+        _put(self.refused, artifact, _Refusal(error, now + self._refusal))
+        return error
+
+    def works(self, artifact: bytes, cell: str, now: float) -> None:
+        """The cell says that it has run the artifact for long."""
+        _put(self.working, artifact, _Hold(cell, now + _REMEMBERED_SECONDS))
+
+    def is_working(self, artifact: bytes | None, cell: str, now: float) -> bool:
+        """Whether the cell runs the artifact for long, so that others need not be asked for it."""
+        found = self.working.get(artifact) if artifact is not None else None
+        return found is not None and found.cell == cell and now < found.until
+
     def answered(self, artifact: bytes, cell: str) -> None:
         """The cell answered a request for the artifact, well or not."""
         self.missed.pop(artifact, None)
+        self.working.pop(artifact, None)
         for name in [name for name, hold in self.held.items() if hold.cell == cell]:
             del self.held[name]
 

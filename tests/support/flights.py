@@ -21,6 +21,8 @@ from version_manager.release import WHOLE, Model
 PATIENCE = 1.0
 HAND = ("a", "b", "c")
 HANG = "hang"
+# Hangs, and says that it is at work.
+WORK = "work"
 
 
 class Sent:
@@ -28,6 +30,7 @@ class Sent:
 
     def __init__(self, fleet: Fleet, flight: Flight, line: Any) -> None:
         self.fleet, self.flight, self.line = fleet, flight, line
+        self.has_headers = line == WORK
 
     def cancel(self) -> None:
         self.fleet.cancelled.append(self.flight.cell)
@@ -100,7 +103,7 @@ class Fleet:
 
     def land(self, *, late: bool = False) -> None:
         """Let everything land that is not told to hang, or what hangs as well."""
-        while ready := [sent for sent in self.flying if late or sent.line != HANG]:
+        while ready := [sent for sent in self.flying if late or sent.line not in (HANG, WORK)]:
             sent = ready[0]
             if isinstance(sent.line, Exception):
                 self.flying.remove(sent)
