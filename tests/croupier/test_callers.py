@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from support.certificates import Authority, Pair
-from support.serving import calling, serving, start
+from support.serving import LOOPS, calling, serving, start
 
 from croupier.access import Access, Rule
 from croupier.roles import AltNames, Role, RoleNames
@@ -21,6 +21,7 @@ from croupier.transport.certificate import alt_names
 from croupier.transport.server import Server
 from croupier.transport.status import OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, RpcError
 
+LOOP_FACTORIES = LOOPS
 PATH = "/test.Safe/Call"
 ACCESS = Access({PATH: Rule(frozenset({Role.CELL}))})
 CELL = "croupier://cell/cell-1"
