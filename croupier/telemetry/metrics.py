@@ -11,17 +11,19 @@ take 0.3 and 0.6 µs for the lock that lets any thread write.
 from __future__ import annotations
 
 import logging
+import socket
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from croupier.settings import InvalidSettings
+from croupier.telemetry import page
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +81,13 @@ def serve(listen: str) -> int:
         return 0
     host, _, port = listen.rpartition(":")
     try:
-        server, _ = start_http_server(int(port), addr=host.strip("[]"))
-    except (OSError, OverflowError, ValueError) as error:
+        if not 0 <= int(port) < 2**16:
+            raise ValueError("there is no such port")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        listening = socket.create_server((host.strip("[]"), int(port)), family=family)
+    except (OSError, ValueError) as error:
         raise InvalidSettings(f"cannot serve metrics on {listen}: {error}") from error
-    _log.info("metrics on http://%s:%d/metrics", host, server.server_port)
-    return int(server.server_port)
+    page.serve(listening)
+    bound = int(listening.getsockname()[1])
+    _log.info("metrics on http://%s:%d/metrics", host, bound)
+    return bound
