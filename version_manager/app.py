@@ -38,10 +38,11 @@ from version_manager.pinning import Pinning
 from version_manager.publisher import Publisher
 from version_manager.registry import Registry
 from version_manager.repair import Repairs
-from version_manager.server import DEFAULT_MAX_ARTIFACT_BYTES, SERVICE, Parts, VersionManagerService
+from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Thawing
+from version_manager.uploads import UploadLimits
 from version_manager.warming import Warming
 from version_manager.writer import Writer
 
@@ -67,7 +68,9 @@ class ManagerSettings(ServerSettings, PeerSettings):
     )
     lease_seconds: float = option(10.0, "after how many silent seconds a cell is taken for gone")
     history: int = option(20_000, "changed things kept for routers that come back")
-    max_artifact_bytes: int = option(DEFAULT_MAX_ARTIFACT_BYTES, "largest artifact that is taken")
+    max_artifact_bytes: int = option(
+        2**28, "largest artifact that is taken; all uploads together may have twice as much"
+    )
     warm_seconds: float = option(
         10.0, "how long cells may take to load a version before a release moves to it; 0: it does not wait"
     )
@@ -214,9 +217,9 @@ class VersionManager:
         return mirror.is_loaded
 
     async def _serve(self, parts: Parts) -> None:
-        service = VersionManagerService(
-            parts, self._server.caller, max_artifact_bytes=self._told.max_artifact_bytes
-        )
+        largest = self._told.max_artifact_bytes
+        uploads = UploadLimits(max_bytes=largest, total_bytes=2 * largest)
+        service = VersionManagerService(parts, self._server.caller, uploads=uploads)
         versions_pb2_grpc.add_VersionManagerServicer_to_server(service, self._server.grpc_server)  # type: ignore[no-untyped-call]
         self._stack.push_async_callback(self._server.stop, self._told.grace_seconds)
         self.address = await self._server.start(self._told.listen, [SERVICE], self._told.server_tls)

@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from croupier.errors import InternalError, InvalidRequest, TooLarge
+from croupier.errors import InternalError, InvalidRequest
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
 from croupier.protocol import announced
 from croupier.roles import Caller
@@ -32,7 +32,7 @@ from version_manager.feed import Feed
 from version_manager.fleet import Cell, CellState
 from version_manager.listing import page
 from version_manager.mirror import Mirror
-from version_manager.publisher import Publisher, Upload
+from version_manager.publisher import Publisher
 from version_manager.registry import Listener, Registry
 from version_manager.release import split_point
 from version_manager.repair import Repairs
@@ -41,13 +41,14 @@ from version_manager.session import CellSilent, Session
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Freeze, Thawing
+from version_manager.uploads import UploadLimits, Uploads
 
 SERVICE = "croupier.versions.v1.VersionManager"
-DEFAULT_MAX_ARTIFACT_BYTES = 2**28
 # Keys that an answer names.
 _MOST_LEFT = 1000
 
 _Context = grpc.aio.ServicerContext[Any, Any]
+_UPLOADS = UploadLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +67,23 @@ class Parts:
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
-    """`caller` tells who calls; `max_artifact_bytes` bounds what one upload may hold in memory."""
+    """`caller` tells who calls; `uploads` bounds what uploads may hold in memory."""
 
     def __init__(
         self,
         parts: Parts,
         caller: Callable[[_Context], Caller | None] = lambda context: None,
         *,
-        max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
+        uploads: UploadLimits = _UPLOADS,
     ) -> None:
         self._parts = parts
         self._caller = caller
-        self._max_artifact_bytes = max_artifact_bytes
+        self._uploads = Uploads(uploads)
 
     async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: _Context) -> pb.Version:
-        upload = await _receive(requests, self._max_artifact_bytes)
-        with _own_faults():
-            version = await self._parts.publisher.publish(upload, self._actor(context))
+        async with self._uploads.receive(aiter(requests)) as upload:
+            with _own_faults():
+                version = await self._parts.publisher.publish(upload, self._actor(context))
         message = wire.version_to_pb(version)
         message.revision = self._parts.publisher.revision(upload.tenant, upload.name, version.number)
         return message
@@ -299,33 +300,6 @@ def _version_number(number: int) -> int:
     if not 0 < number <= MAX_VERSION:
         raise InvalidName("version is not a version number", field="version")
     return number
-
-
-async def _receive(requests: AsyncIterator[pb.PublishRequest], limit: int) -> Upload:
-    """The upload that `requests` carry; never holds more than the header announces."""
-    first = await anext(aiter(requests), None)
-    if first is None or first.WhichOneof("part") != "header":
-        raise InvalidRequest("the first message is the header", field="header")
-    header = first.header
-    _check_model(header)
-    check_digest(header.artifact)
-    if header.size > limit:
-        raise TooLarge(f"an artifact may have {limit} bytes; this one announces {header.size}")
-    data = bytearray()
-    async for request in requests:
-        if request.WhichOneof("part") != "chunk":
-            raise InvalidRequest("after the header come chunks", field="chunk")
-        data += request.chunk
-        if len(data) > header.size:
-            raise InvalidRequest("more bytes arrive than the header announces", field="size")
-    return Upload(
-        header.tenant,
-        header.name,
-        header.version,
-        header.artifact,
-        bytes(data),
-        release_if_first=header.release_if_first,
-    )
 
 
 def _state(cell: pb.Cell) -> CellState:

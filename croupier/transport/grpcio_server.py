@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
@@ -19,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from croupier.access import Access, Peer, Rule
-from croupier.errors import CroupierError, InternalError, InvalidRequest
+from croupier.errors import CroupierError, InternalError, InvalidRequest, TooLarge
 from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
 from croupier.transport.certificate import alt_names
@@ -32,6 +33,9 @@ _log = logging.getLogger(__name__)
 Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 MAX_MESSAGE_BYTES = 16 * 2**20
+# Of a request for health or reflection, which needs no credential and may be answered for long.
+MAX_SMALL_BYTES = 4 * 2**10
+_FOR_ANYBODY = ("/grpc.health.", "/grpc.reflection.")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _OPTIONS = [
     # Two processes on one port would share its connections; an address in use must be an error.
@@ -40,6 +44,8 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_send_message_length", -1),
+    # Of one connection.
+    ("grpc.max_concurrent_streams", 256),
 ]
 
 
@@ -156,6 +162,8 @@ class _Gate:
         self._rule = callers.rule(method)
         self._is_streaming = handler.request_streaming
         self._deserialize = handler.request_deserializer or bytes
+        is_for_anybody = method.startswith(_FOR_ANYBODY)
+        self._most: float = MAX_SMALL_BYTES if is_for_anybody else math.inf
 
     def take(self, request: Any, context: Context) -> Any:
         """The request decoded, or the iterator of them. Raises CroupierError."""
@@ -178,6 +186,8 @@ class _Gate:
             yield decoded
 
     def _decode(self, request: bytes) -> Any:
+        if len(request) > self._most:
+            raise TooLarge(f"a request of {len(request)} bytes is over the limit of {self._most}")
         # Of generated code it is a message class's `FromString`.
         message_type: Any = getattr(self._deserialize, "__self__", None)
         if hasattr(message_type, "DESCRIPTOR"):
@@ -202,6 +212,8 @@ def _wrap_stream(behavior: Any, gate: _Gate) -> Any:
     async def call(request: Any, context: Context) -> Any:
         try:
             responses = behavior(gate.take(request, context), context)
+            # It may be a long answer.
+            del request
             if inspect.isawaitable(responses):
                 # The health service's Watch writes to the context instead of yielding.
                 await responses
