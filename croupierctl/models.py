@@ -120,9 +120,12 @@ def rm(
     version: Annotated[int, typer.Option(min=0, help="One version only; 0 is the whole model.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a model, or one version that is not released."""
+    """Remove a model, or one version that is not released. Says what traffic the release gives it."""
     what = f"version {version} of {tenant}'s model {model}" if version else f"{tenant}'s model {model}"
+    found = ask_manager(lambda manager: manager.get_model(tenant, model))
+    traffic = traffic_of(found, version)
     if not yes and not current().as_json:
+        output.note(f"{what}: {traffic}")
         typer.confirm(f"Remove {what}?", abort=True)
 
     async def remove(manager: VersionManagerClient) -> None:
@@ -132,4 +135,24 @@ def rm(
             await manager.delete_model(tenant, model)
 
     ask_manager(remove)
-    output.note(f"removed {what}")
+    output.note(f"removed {what}: {traffic}")
+
+
+def traffic_of(model: pb.Model, version: int = 0) -> str:
+    """Which requests a model, or a version of it, gets by its release, in words.
+
+    How many these are is counted nowhere: routers and cells count requests, not models.
+    """
+    release = model.release
+    if not release.number:
+        return "nothing is released, so that it gets requests for exact versions only"
+    splits = {split.version: output.share(split.basis_points).text for split in release.splits}
+    if not version:
+        served = ", ".join(f"version {number} {share}" for number, share in splits.items())
+        return f"release {release.number} serves it: {served}"
+    labels = sorted(name for name, number in release.labels.items() if number == version)
+    named = f" and those for label {', '.join(labels)}" if labels else ""
+    share = (
+        f"{splits[version]} of the model's requests" if version in splits else "no request without a version"
+    )
+    return f"release {release.number} gives it {share}{named}"

@@ -67,6 +67,22 @@ def test_removing_asks_first(manager, run, packed):
     assert manager.models == {}
 
 
+def test_who_removes_a_model_is_told_what_traffic_it_gets(manager, run, other, packed):
+    run("models", "publish", "acme", "churn", other, packed)
+    nothing = "nothing is released, so that it gets requests for exact versions only"
+    assert nothing in run("models", "rm", "acme", "churn", code=1, input="n\n").err
+    run("release", "set", "acme", "churn", "--split", "1=90%", "--split", "2=10%", "--label", "next=2")
+    asked = run("models", "rm", "acme", "churn", code=1, input="n\n").err
+    assert "release 1 serves it: version 1 90 %, version 2 10 %" in asked
+    asked = run("models", "rm", "acme", "churn", "--version", 2, code=1, input="n\n").err
+    assert "release 1 gives it 10 % of the model's requests and those for label next" in asked
+    run("release", "set", "acme", "churn", 1, "--unlabel", "next")
+    said = run("models", "rm", "acme", "churn", "--version", 2, "--yes").err
+    assert said == (
+        "removed version 2 of acme's model churn: release 2 gives it no request without a version\n"
+    )
+
+
 def test_one_version_is_removed(manager, run, other, packed):
     run("models", "publish", "acme", "churn", other, packed)
     run("models", "rm", "acme", "churn", "--version", 1, "--yes")
