@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
+import unicodedata
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from croupier.telemetry.logs import configure
+from croupier.telemetry.logs import Limiter, OneLine, configure
 
 PROGRAM = """
 import logging, sys
@@ -52,3 +57,60 @@ def test_levels(level: str, count: int) -> None:
 def test_an_unknown_level() -> None:
     with pytest.raises(ValueError, match="CHATTY"):
         configure("croupier-test", "chatty")
+
+
+def told(*records: logging.LogRecord, limiter: Limiter | None = None) -> list[str]:
+    formatter = OneLine("%(levelname)s %(name)s: %(message)s")
+    return [formatter.format(each) for each in records if limiter is None or limiter.filter(each)]
+
+
+def record(words: str, *values: object, name: str = "cell", failure: Any = None) -> logging.LogRecord:
+    return logging.LogRecord(name, logging.ERROR, "file.py", 1, words, values, failure)
+
+
+@given(st.text())
+def test_no_value_makes_a_second_line_or_speaks_to_a_terminal(text: str) -> None:
+    (line,) = told(record("passed over %s", text))
+    assert not any(unicodedata.category(each) == "Cc" for each in line)
+    assert len(line.splitlines()) == 1
+
+
+def test_a_forged_line_is_seen_to_be_one() -> None:
+    forged = "x\n2026-01-01T00:00:00.000Z ERROR croupier-cell cell: all is lost\x1b[2J"
+    assert told(record("passed over %s", forged)) == [
+        "ERROR cell: passed over x\\n2026-01-01T00:00:00.000Z ERROR croupier-cell cell: all is lost\\x1b[2J"
+    ]
+
+
+def test_a_traceback_stands_behind_bars() -> None:
+    try:
+        raise ValueError("x\nERROR cell: all is lost")
+    except ValueError:
+        (text,) = told(record("failed", failure=sys.exc_info()))
+    first, *others = text.split("\n")
+    assert first == "ERROR cell: failed"
+    assert others
+    assert all(line.startswith("  | ") for line in others)
+
+
+def test_what_repeats_is_left_out_and_counted() -> None:
+    now = 0.0
+    limiter = Limiter(lambda: now, burst=3, per_second=1.0)
+    many = [record("item %d failed", number) for number in range(10)]
+    assert told(*many, limiter=limiter) == [f"ERROR cell: item {number} failed" for number in range(3)]
+    assert told(record("another"), record("item %d failed", 1, name="router"), limiter=limiter) == [
+        "ERROR cell: another",
+        "ERROR router: item 1 failed",
+    ]
+    now = 1.0
+    assert told(record("item %d failed", 11), limiter=limiter) == [
+        "ERROR cell: item 11 failed (and 7 more like it)"
+    ]
+    now = 100.0
+    assert len(told(*many, limiter=limiter)) == 3
+
+
+def test_kinds_are_bounded() -> None:
+    limiter = Limiter(lambda: 0.0)
+    told(*[record(f"kind {number}") for number in range(3_000)], limiter=limiter)
+    assert len(limiter._kinds) == 1_000
