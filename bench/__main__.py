@@ -20,6 +20,7 @@ from bench import policies as policies_bench
 from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
+from bench import storm as storm_bench
 from bench.attacks import ATTACKS
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
@@ -140,6 +141,21 @@ def residency(
 
 
 @app.command()
+def storm(
+    at_once: Annotated[int, typer.Option(min=1, help="Cold requests of one storm.")] = 256,
+    storms: Annotated[int, typer.Option(min=1, help="One after the other, in a round.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="For each source; their median counts.")] = 5,
+    quiet: Annotated[float, typer.Option(min=0.1, help="Seconds before the storms of a round.")] = 1.0,
+    folder: Annotated[Path | None, typer.Option(help="Where the files lie meanwhile.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="The cell gets it as well; repeatable.")] = None,
+    json: Json = None,
+) -> None:
+    """Many cold models at once: what the hot ones' callers notice, and how fast they load."""
+    if not storm_bench.run(storm_bench.Plan(at_once, storms, rounds, quiet, option or [], folder), json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def hostile(
     attack: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Slices without and with each attack.")] = 5,
@@ -171,6 +187,7 @@ def smoke() -> None:
         ),
         "policies": lambda json: policies(models=2_000, requests=6_000, json=json),
         "residency": lambda json: residency(models=400, requests=2_000, json=json),
+        "storm": lambda json: storm(at_once=64, storms=2, rounds=1, quiet=0.3, json=json),
     }
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
         for name, act in runs.items():

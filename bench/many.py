@@ -46,10 +46,11 @@ class Many:
     def digest(self, number: int) -> bytes:
         return self.digests[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES]
 
-    def load(self, order: Numbers) -> Load:
-        """Requests of one row for the models in `order`."""
+    def load(self, order: Numbers, owner: int = 0) -> Load:
+        """Requests of one row for the models in `order`; `owner` is whose they are, as a router says it."""
         asks = _Asks(self, order)
-        return Load(MODEL_INFER.encode(), asks, asking(rows(1)), None, answers=_Answers(self, order))
+        rest = asking(rows(1)) + pb.ModelInferRequest(owner=owner).SerializeToString()
+        return Load(MODEL_INFER.encode(), asks, rest, None, answers=_Answers(self, order))
 
 
 class _Sequence(Sequence[Any]):

@@ -67,6 +67,22 @@ async def open_loop_of_parts(
     return await _run_open(callers, load, arrivals(rate, len(parts[0]) / rate, seed), parts)
 
 
+async def open_loop_of_moments(
+    callers: Sequence[Caller], load: Load, *, rate: float, seconds: float, seed: int
+) -> tuple[Floats, Floats, Floats]:
+    """When each request was due, on the machine's monotonic clock, its latency, and how late it was sent.
+
+    A latency is infinite if it failed.
+
+    It sleeps until a request is due, and leaves the core to others meanwhile: for a loop whose timers count
+    microseconds.
+    """
+    run = _OpenLoop(callers, load, arrivals(rate, seconds, seed), sleeps=True)
+    with _no_garbage_collection():
+        await run.finish()
+    return np.array(run.times), run.latencies, run.lateness
+
+
 async def _run_open(
     callers: Sequence[Caller], load: Load, due: Floats, parts: Sequence[NDArray[np.bool_]]
 ) -> list[Sample]:
@@ -99,12 +115,13 @@ async def closed_loop(
 class _OpenLoop:
     """`latencies` by request, infinite for those without a right answer."""
 
-    def __init__(self, callers: Sequence[Caller], load: Load, due: Floats) -> None:
+    def __init__(self, callers: Sequence[Caller], load: Load, due: Floats, *, sleeps: bool = False) -> None:
         self.latencies = np.full(len(due), np.inf)
         self.lateness = np.full(len(due), np.inf)
         self._callers = callers
         self._load = load
         self._due = due
+        self._sleeps = sleeps
         self._sent = 0
         self._left = len(due)
         self._loop = asyncio.get_running_loop()
@@ -114,34 +131,39 @@ class _OpenLoop:
         # A moment for the task that waits below to go to sleep.
         self._start = time.perf_counter() + 0.01
         # Plain floats: picking one element of an array costs ten times as much.
-        self._times = (self._due + self._start).tolist()
-        self._give_up = self._times[-1] + TIMEOUT
+        self.times = (self._due + self._start).tolist()
+        self._give_up = self.times[-1] + TIMEOUT
         self._turn()
         await self._finished.wait()
 
     def _turn(self) -> None:
         """One turn of the loop: send what is due, and come again at once.
 
-        The loop never sleeps: its timers count milliseconds, in which 50 requests would bunch, and a
-        core that has gone to sleep takes tens of microseconds to wake up, which would all be counted.
+        The loop never sleeps unless it is told to: its timers count milliseconds, in which 50 requests would
+        bunch, and a core that has gone to sleep takes tens of microseconds to wake up, which would all be
+        counted.
         """
         now = time.perf_counter()
-        while self._sent < len(self._times) and self._times[self._sent] <= now:
+        while self._sent < len(self.times) and self.times[self._sent] <= now:
             self._send(self._sent, now)
-        if self._left and now < self._give_up:
+        if not self._left or now >= self._give_up:
+            self._finished.set()
+        elif not self._sleeps:
             self._loop.call_soon(self._turn)
         else:
-            self._finished.set()
+            # `perf_counter` and the loop's clock are the same one. In the end the last answers are awaited.
+            is_sending = self._sent < len(self.times)
+            self._loop.call_at(self.times[self._sent] if is_sending else now + 0.01, self._turn)
 
     def _send(self, number: int, now: float) -> None:
         self._sent += 1
-        self.lateness[number] = now - self._times[number]
+        self.lateness[number] = now - self.times[number]
         self._callers[number % len(self._callers)].start(self._load, number, self._done)
 
     def _done(self, number: int, is_right: bool) -> None:
         self._left -= 1
         if is_right:
-            self.latencies[number] = time.perf_counter() - self._times[number]
+            self.latencies[number] = time.perf_counter() - self.times[number]
 
 
 class _ClosedLoop:

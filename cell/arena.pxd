@@ -57,6 +57,8 @@ cdef class Arena:
     cdef uint32_t _segment_count
     cdef uint32_t _fresh
     cdef uint32_t _spare
+    # The segment that is taken next, whose pages are there already, or NONE.
+    cdef uint32_t _ready
     cdef Class* _classes
     cdef uint32_t _class_count
     # Places of 2**k bytes are in the range `k - _first_power`, of `_stride` bytes.
@@ -78,6 +80,7 @@ cdef class Arena:
     cdef void _give_pages(self, char* at, Py_ssize_t size) noexcept
     cdef Range* _range_of(self, Py_ssize_t size, int* power) except NULL
     cdef uint32_t _take_segment(self, Class* of) except? 0xFFFFFFFF
+    cdef uint32_t _next_segment(self) except? 0xFFFFFFFF
     cdef void _give_segment(self, uint32_t number) noexcept
     cdef void _open(self, uint32_t number) noexcept
     cdef void _shut(self, uint32_t number) noexcept

@@ -83,7 +83,7 @@ cdef class Arena:
             self.segment_bytes = _LEAST_SEGMENT
             while self.segment_bytes < _HUGE and 2 * self.segment_bytes * _SEGMENTS <= capacity:
                 self.segment_bytes *= 2
-        self._spare = _NONE
+        self._spare = self._ready = _NONE
         self._make_classes()
         self._make_ranges()
         self._map_segments(huge)
@@ -136,6 +136,16 @@ cdef class Arena:
             if moved < budget:
                 moved += self._compact(self._classes + i, budget - moved)
         return moved
+
+    def make_ready(self):
+        """Set the segment aside that is taken next; where it lies, for a thread that has its page made.
+
+        None if one is ready, or needs nothing. To make a huge page takes 2 ms of whoever touches it first.
+        """
+        if self._ready != _NONE or self.segment_bytes != _HUGE or self._fresh == self._segment_count:
+            return None
+        self._ready = self._next_segment()
+        return <uintptr_t>(self._base + self._ready * self.segment_bytes), self.segment_bytes
 
     cdef int take(self, Place* place) except -1:
         """Memory for a place of a size, which must be given back before it goes.
@@ -280,27 +290,41 @@ cdef class Arena:
 
     cdef uint32_t _take_segment(self, Class* of) except? 0xFFFFFFFF:
         """A new segment for a class, open."""
-        cdef uint32_t number = self._spare
+        cdef uint32_t number
         cdef uintptr_t* owners
         cdef Segment* segment
-        if number == _NONE and self._fresh == self._segment_count:
-            raise ArenaFull("the arena has no segment left")
         owners = <uintptr_t*>malloc(of.slots * sizeof(uintptr_t))
         if owners == NULL:
             raise MemoryError
-        if number == _NONE:
-            number = self._fresh
-            self._fresh += 1
+        if self._ready != _NONE:
+            number = self._ready
+            self._ready = _NONE
         else:
-            self._spare = self._segments[number].after
+            try:
+                number = self._next_segment()
+            except ArenaFull:
+                free(owners)
+                raise
         segment = self._segments + number
         segment.owners = owners
         segment.of_class = of - self._classes
         segment.live = segment.fresh = 0
         segment.free = _NONE
         of.free += of.slots
-        self.committed += self.segment_bytes
         self._open(number)
+        return number
+
+    cdef uint32_t _next_segment(self) except? 0xFFFFFFFF:
+        """One that nobody has, counted as taken."""
+        cdef uint32_t number = self._spare
+        if number == _NONE:
+            if self._fresh == self._segment_count:
+                raise ArenaFull("the arena has no segment left")
+            number = self._fresh
+            self._fresh += 1
+        else:
+            self._spare = self._segments[number].after
+        self.committed += self.segment_bytes
         return number
 
     cdef void _give_segment(self, uint32_t number) noexcept:

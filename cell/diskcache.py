@@ -10,8 +10,8 @@ The cell serves before it knows what lies here. A scan of names, sizes and times
 in a thread of the cache's own, takes some seconds for half a million files; until it has ended, a
 read tries the file, and nothing is evicted.
 
-    read_cached   on the event loop: the bytes if they lie in the kernel's page cache, 20 µs for 16 kB
-    read, write   in a thread: they may wait for the disk
+    read_cached         on the event loop: the bytes if they lie in the kernel's page cache, 20 µs for 16 kB
+    path_of, keeping    where a reader's thread (`file_reader.pyx`) reads, and where it keeps what a store had
     found, kept, lost   on the event loop, afterwards: what came of it
 
 The disk is a cache, and no trouble with it fails a load: it is logged and the object store is asked.
@@ -32,8 +32,9 @@ from typing import TypeVar, TypeVarTuple
 
 from cell.cached_file import read_cached
 from cell.fileindex import FileIndex, Found
+from cell.priority import step_back
 from croupier.artifacts.format import digest_of
-from croupier.files import own_folder, read_regular, write_whole
+from croupier.files import own_folder
 from croupier.names import DIGEST_BYTES
 from croupier.telemetry.metrics import Counter, Gauge
 
@@ -71,7 +72,7 @@ class DiskCache:
     ) -> None:
         self._folder = folder
         self._prefix = os.fsencode(folder) + b"/"
-        self._bound = bound
+        self.bound = bound
         self._housekeeping = housekeeping
         self._clock = clock
         # What this process has put here, until the scan has ended; then everything.
@@ -94,7 +95,7 @@ class DiskCache:
             OSError: the folder cannot be made.
         """
         await asyncio.to_thread(own_folder, folder)
-        cache = cls(folder, bound, ThreadPoolExecutor(1, thread_name_prefix="disk"))
+        cache = cls(folder, bound, ThreadPoolExecutor(1, thread_name_prefix="disk", initializer=step_back))
         cache.start()
         return cache
 
@@ -131,51 +132,42 @@ class DiskCache:
         return False if self._is_complete or digest in self._lost else None
 
     def read_cached(self, digest: bytes) -> bytes | None:
-        """The artifact if it is small and there without waiting; None says only that `read` may have it."""
-        name = digest.hex()
-        data = read_cached(self._prefix + f"{name[:2]}/{name}".encode(), SMALL)
+        """The artifact if it is small and there without waiting; None says only that a reader may have it."""
+        data = read_cached(self.path_of(digest), SMALL)
         if data is None or digest_of(data) != digest:
             return None
         self.found(digest, len(data))
         return data
 
-    def read(self, digest: bytes) -> bytes | None:
-        """The artifact's bytes, which have that digest; None when they are not here. Runs in a thread."""
-        path = self._path(digest)
-        try:
-            data = read_regular(path)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            _log.warning("cannot read an artifact from the local disk: %s", error)
-            return None
-        if digest_of(data) != digest:
-            _CORRUPT.inc()
-            _log.warning("%s is corrupt on the local disk and is dropped", path.name)
-            _remove([path])
-            return None
-        return data
+    def path_of(self, digest: bytes) -> bytes:
+        """Where `digest` lies if it is here."""
+        return _path_of(self._prefix, digest)
+
+    def keeping(self, digest: bytes) -> tuple[bytes, bytes]:
+        """Where a reader keeps `digest`, and where the file grows until it is whole."""
+        path = self.path_of(digest)
+        return path, path + self._ours.encode()
 
     def present(self, digests: Iterable[bytes]) -> list[bytes]:
         """Those of `digests` that have a file. Runs in a thread."""
         return [digest for digest in digests if self._path(digest).exists()]
 
-    def write(self, digest: bytes, data: bytes) -> bool:
-        """Keep `data`, whose digest was checked; whether it is kept. Runs in a thread."""
-        if len(data) > self._bound:
-            return False
-        path = self._path(digest)
-        try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_whole(path, data, unfinished=path.with_name(path.name + self._ours))
-        except OSError as error:
-            _WRITE_FAILURES.inc()
-            _log.warning("cannot keep an artifact on the local disk: %s", error)
-            return False
-        return True
+    def corrupt(self, digest: bytes) -> None:
+        """A reader has found another digest, and removed the file."""
+        _CORRUPT.inc()
+        _log.warning("%s is corrupt on the local disk and is dropped", digest.hex())
+
+    def unreadable(self, error: OSError) -> None:
+        """A reader could not read a file."""
+        _log.warning("cannot read an artifact from the local disk: %s", error)
+
+    def not_kept(self, error: OSError) -> None:
+        """A reader could not keep a copy."""
+        _WRITE_FAILURES.inc()
+        _log.warning("cannot keep an artifact on the local disk: %s", error)
 
     def found(self, digest: bytes, size: int) -> None:
-        """`read` had it."""
+        """A reader had it."""
         _HIT.inc()
         if not self._index.touch(digest):
             self._index.add(digest, size)
@@ -188,7 +180,7 @@ class DiskCache:
             self._write_times()
 
     def lost(self, digest: bytes) -> None:
-        """`read` did not have it."""
+        """A reader did not have it."""
         _MISS.inc()
         self._index.remove(digest)
         self._unwritten.pop(digest, None)
@@ -196,7 +188,7 @@ class DiskCache:
             self._lost.add(digest)
 
     def kept(self, digest: bytes, size: int) -> None:
-        """`write` has kept it."""
+        """A reader has kept it."""
         self._lost.discard(digest)
         self._index.add(digest, size)
         self._evict()
@@ -208,15 +200,14 @@ class DiskCache:
         for victim in victims:
             self._unwritten.pop(victim, None)
         if victims:
-            self._housekeeping.submit(_remove, [self._path(victim) for victim in victims])
+            self._housekeeping.submit(_remove, [self.path_of(victim) for victim in victims])
 
     def _write_times(self) -> None:
         """So that a later process finds the order of use; a crash loses a minute of it."""
         self._written_at = self._clock()
         if self._unwritten:
-            paths = [self._path(digest) for digest in self._unwritten]
-            self._unwritten = {}
-            self._housekeeping.submit(_write_times, paths, time.time_ns())
+            digests, self._unwritten = self._unwritten, {}
+            self._housekeeping.submit(_write_times, self._prefix, digests, time.time_ns())
 
     async def _build_index(self) -> None:
         began = self._clock()
@@ -240,7 +231,7 @@ class DiskCache:
 
     async def _sorted(self, found: Found) -> FileIndex:
         """On the event loop by slices: a thread that computes for long takes the interpreter from it."""
-        index = FileIndex(self._bound)
+        index = FileIndex(self.bound)
         order = await self._in_housekeeping(found.order)
         for begin in range(0, len(order), _SLICE):
             found.move(order[begin : begin + _SLICE], index)
@@ -253,6 +244,11 @@ class DiskCache:
 
     async def _in_housekeeping(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._housekeeping, function, *arguments)
+
+
+def _path_of(prefix: bytes, digest: bytes) -> bytes:
+    name = digest.hex()
+    return prefix + f"{name[:2]}/{name}".encode()
 
 
 # What follows runs in the thread of housekeeping.
@@ -275,16 +271,16 @@ def _scan(folder: Path, found: Found, ours: str) -> None:
                 if stat.S_ISREG(status.st_mode):
                     found.add(digest, status.st_size, status.st_mtime_ns)
             elif name.endswith(_UNFINISHED) and not name.endswith(ours):
-                _remove([Path(entry.path)])
+                _remove([entry.path])
 
 
-def _write_times(paths: Iterable[Path], now: int) -> None:
-    for place, path in enumerate(paths):
+def _write_times(prefix: bytes, digests: Iterable[bytes], now: int) -> None:
+    for place, digest in enumerate(digests):
         with suppress(OSError):
-            os.utime(path, ns=(now + place, now + place))
+            os.utime(_path_of(prefix, digest), ns=(now + place, now + place))
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def _remove(paths: Iterable[bytes | str]) -> None:
     for path in paths:
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            os.unlink(path)

@@ -5,7 +5,7 @@
     warm      loaded before anybody asks, behind every request
     restore   the same, at once, if it waits for nothing
 
-What loads, in which order and for how long anybody waits is in `flights.py`; who makes room for it is in
+What loads, in which order and for how long anybody waits is in `singleflight.py`; who makes room for it is in
 `residency.py`. A digest whose load failed for good is refused at once for a while (`refusals.py`).
 """
 
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cell.engines import Scorer
-from cell.flights import LOADED, Flight, Flights
-from cell.loader import MakeRoom
+from cell.loader import Done, MakeRoom
 from cell.refusals import Refusals
 from cell.residency import Lease, Residency
+from cell.singleflight import LOADED, Ended, Load, Outcome, SingleFlight, Waiter
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
@@ -33,12 +33,16 @@ _RESIDENT = Gauge("croupier_cell_resident_models", "Models in memory")
 _USED = Gauge("croupier_cell_used_bytes", "Bytes of the models in memory")
 
 
+# Requests that waited and then hung up leave something behind here.
+_MOST_COUNTED = 1024
+
+
 class Loads(Protocol):
     """The part of `Loader` that a host uses."""
 
     def expected_seconds(self, digest: bytes) -> float: ...
 
-    async def load(self, digest: bytes, make_room: MakeRoom) -> Scorer: ...
+    def begin(self, digest: bytes, make_room: MakeRoom, done: Done) -> Callable[[], None]: ...
 
     def load_now(self, digest: bytes, make_room: MakeRoom) -> Scorer | None: ...
 
@@ -59,9 +63,8 @@ class HostLoad:
 class Host:
     """The models of one cell.
 
-    `slots` loads run at a time and `max_loads` that requests wait for may be under way or queued; a failed
-    digest is refused for `refusal_seconds` (see `Refusals`). `refuse` raises for a digest that must not be
-    loaded at all.
+    `slots` loads run at a time and `max_waiting` requests may wait for loads; a failed digest is refused for
+    `refusal_seconds` (see `Refusals`). `refuse` raises for a digest that must not be loaded at all.
     """
 
     def __init__(
@@ -71,8 +74,8 @@ class Host:
         *,
         clock: Callable[[], float],
         rng: random.Random,
-        slots: int = 8,
-        max_loads: int = 256,
+        slots: int = 16,
+        max_waiting: int = 16_384,
         refusal_seconds: float = 900.0,
         refuse: Callable[[bytes], None] = lambda digest: None,
     ) -> None:
@@ -81,21 +84,27 @@ class Host:
         self._clock = clock
         self._refuse_quarantined = refuse
         self._refusals = Refusals(refusal_seconds, rng.uniform)
-        self._flights = Flights(
-            self._load, self._expected, self._ended, clock=clock, slots=slots, most=max_loads
+        self._loads = SingleFlight(
+            self._load, self._expected, self._ended, clock=clock, slots=slots, most=max_waiting
         )
         self._requests = 0
         self._hits = 0
+        # Models whose next lease is of a request that was counted when it waited for them.
+        self._counted: set[bytes] = set()
 
-    def find(self, digest: bytes, now: float) -> Scorer | None:
-        """The model of `digest` if it is resident: a hit, counted as a request.
+    def find(self, digest: bytes, now: float, *, is_again: bool = False) -> Scorer | None:
+        """The model of `digest` if it is resident: a hit, counted as a request unless `is_again`.
 
         No lease: what is returned is valid until control goes back to the event loop.
         """
         scorer = self._residency.find(digest, now)
-        if scorer is not None:
+        if scorer is not None and not is_again:
             self._count_hit()
         return scorer
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the model of `digest` is resident; that is no use of it."""
+        return digest in self._residency
 
     async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease[Scorer]:
         """A lease on the model of `digest`, loaded if need be; the caller releases it.
@@ -104,16 +113,48 @@ class Host:
 
         Raises:
             Quarantined: the model crashed this cell.
-            And what `Flights.lease`, `Loader.load` and `Residency.plan` raise.
+            And what `SingleFlight.join`, the load and `Residency.plan` raise.
         """
         lease = self._residency.lease(digest, self._clock())
         if lease is not None:
-            self._count_hit()
+            if digest in self._counted:
+                self._counted.discard(digest)
+            else:
+                self._count_hit()
             return lease
         self._requests += 1
         _MISS.inc()
         self._check(digest)
-        return await self._flights.lease(digest, deadline, owner)
+        return await self._loads.lease(digest, deadline, owner)
+
+    def wait(self, digest: bytes, deadline: Deadline, owner: int, ended: Ended) -> Waiter | None:
+        """As `lease`, for who has no task: `ended` is told a lease, or what failed.
+
+        None if it was told at once.
+
+        Raises:
+            As `lease`, but for what the load itself raises.
+        """
+        lease = self._residency.lease(digest, self._clock())
+        self._requests += 1
+        _MISS.inc()
+        if lease is not None:
+            # Somebody else had it loaded since it was looked for.
+            ended(lease)
+            return None
+        self._check(digest)
+        return self._loads.join(digest, deadline, owner, ended)
+
+    def was_counted(self, digest: bytes) -> None:
+        """A request that has waited for this model goes the general way: its lease is not counted again."""
+        if len(self._counted) == _MOST_COUNTED:
+            self._counted.clear()
+        self._counted.add(digest)
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether any model is loading or waits to."""
+        return len(self._loads) > 0
 
     async def warm(self, digest: bytes, *, group: str | None = None, aged: bool = False) -> None:
         """Have the model of `digest` resident, loaded when no request waits.
@@ -126,7 +167,7 @@ class Host:
         """
         if digest not in self._residency:
             self._check(digest)
-            await self._flights.warm(digest, group=group, aged=aged)
+            await self._loads.warm(digest, group=group, aged=aged)
         if group is not None:
             # It came for a request, so for nobody's floor.
             self._residency.enlist(digest, group)
@@ -136,7 +177,7 @@ class Host:
 
         None says only that `lease` may have it, or says why not. Valid as what `find` returns.
         """
-        if digest in self._flights:
+        if digest in self._loads:
             return None
         try:
             self._check(digest)
@@ -154,7 +195,7 @@ class Host:
         Raises:
             What `Loader.load_now` and `Residency.plan` raise.
         """
-        if digest in self._residency or digest in self._flights:
+        if digest in self._residency or digest in self._loads:
             return digest in self._residency
         self._check(digest)
         return self._at_once(digest, bulk=True) is not None
@@ -211,7 +252,7 @@ class Host:
             residency.capacity,
             residency.used,
             len(residency),
-            len(self._flights),
+            len(self._loads),
             residency.oldest_seconds(self._clock()),
             self._requests,
             self._hits,
@@ -219,7 +260,7 @@ class Host:
 
     async def close(self) -> None:
         """Give up all loads; their callers get Unavailable."""
-        await self._flights.close()
+        self._loads.close()
 
     def _check(self, digest: bytes) -> None:
         """Raises when this model is not to be loaded."""
@@ -234,19 +275,35 @@ class Host:
     def _expected(self, digest: bytes) -> float:
         return self._loader.expected_seconds(digest)
 
-    async def _load(self, flight: Flight) -> Lease[Scorer]:
-        digest = flight.digest
+    def _load(self, load: Load) -> Callable[[], None]:
+        """Begin a load; returns how to cancel it."""
+        digest = load.digest
 
         def make_room(size: int) -> None:
             # What nobody waits for pushes out nobody who is in use.
-            self._reserve(digest, size, seconds=flight.seconds, bulk=flight.waiters == 0)
+            self._reserve(digest, size, seconds=load.seconds, bulk=not load.waiters)
 
-        try:
-            scorer = await self._loader.load(digest, make_room)
-            is_aged = flight.is_aged and flight.waiters == 0
-            return self._admit(digest, scorer, aged=is_aged, group=flight.group)
-        finally:
+        def done(result: Scorer | Exception) -> None:
+            outcome: Outcome
+            try:
+                if isinstance(result, Exception):
+                    outcome = result
+                else:
+                    is_aged = load.is_aged and not load.waiters
+                    outcome = self._admit(digest, result, aged=is_aged, group=load.group)
+            except CroupierError as error:
+                outcome = error
+            finally:
+                self._residency.abandon(digest)
+            self._loads.end(load, outcome)
+
+        cancel = self._loader.begin(digest, make_room, done)
+
+        def give_up() -> None:
+            cancel()
             self._residency.abandon(digest)
+
+        return give_up
 
     def _reserve(self, digest: bytes, size: int, *, seconds: float = 0.0, bulk: bool = False) -> None:
         plan = self._residency.plan(size, now=self._clock(), load_seconds=seconds, bulk=bulk)
@@ -263,9 +320,9 @@ class Host:
         _evict(evicted)
         return lease
 
-    def _ended(self, flight: Flight, error: Exception | None) -> None:
+    def _ended(self, load: Load, error: Exception | None) -> None:
         if error is not None:
-            self._refusals.note(flight.digest, error, self._clock(), was_wanted=flight.waiters > 0)
+            self._refusals.note(load.digest, error, self._clock(), was_wanted=bool(load.waiters))
         self._tell()
 
     def _tell(self) -> None:

@@ -1,16 +1,16 @@
 """From a digest to a scorer: local disk, else object store; checked; then the engine's work.
 
 The host decides which loads run, how many at a time, and where the room comes from. A cell needs nobody
-but the object store for this: the digest in the request is the address there. There are three ways:
+but the object store for this: the digest in the request is the address there.
 
-    small, in the kernel's page cache   all of it on the event loop, if its engine only copies
-    on the disk                         a thread reads and checks; then the engine
-    in the store                        fetched; a thread checks and keeps it on the disk; then the engine
+    begin ──▶ a reader's thread, without the interpreter: the disk's file or the store's; digest, check
+                  │ done: a slice of the event loop (`slices.py`)
+                  ▼
+              small, of a native engine    room, a copy into the arena, done: 30 µs of the event loop
+              any other                    the engine in a thread of `pool`; then the same
 
-A small model of an engine that only copies is loaded on the event loop, any other in a thread. A model of
-16 kB whose file is in the page cache takes 60 µs of the event loop. A thread would take the same time,
-and then wait for the interpreter lock at each of its turns: with the event loop busy half of the time that
-was 0.4 ms at the median and 4 ms or far more at the 99th percentile, against 0.5 ms without a thread.
+    load_now  all of it on the event loop, for a small model of an engine that only copies, whose file is in
+              the kernel's page cache: 60 µs, without waking anybody. Its caller bounds how many
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
+from functools import partial
+from typing import TypeAlias, TypeVar, TypeVarTuple
 
+from cell.arena import Arena
 from cell.diskcache import SMALL, DiskCache
 from cell.engines import ArtifactRefused, Engine, Engines, Scorer
+from cell.file_reader import ABSENT, CORRUPT, READ, TOO_LARGE, Image, Reader
 from cell.loadtimes import DISK, STORE, LoadTimes
+from cell.residency import ModelTooLarge
+from cell.slices import Slices
+from cell.sources import Source
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
-from croupier.errors import Unavailable
-from croupier.stores.objects import ObjectStore
+from croupier.errors import DataLoss, Unavailable
 from croupier.telemetry.metrics import Histogram
 
 _FETCH_SECONDS = Histogram("croupier_cell_fetch_seconds", "Time to fetch an artifact from the object store")
@@ -58,143 +62,317 @@ _LOAD_SECONDS = Histogram(
 )
 _BY_SOURCE = {source: _LOAD_SECONDS.labels(source) for source in (DISK, STORE)}
 
+# Bytes of tables that are described on the event loop: 0.3 ms where they were never seen.
+_MOST_TABLES = 16 * 1024
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # Makes room for so many bytes, or raises.
 MakeRoom = Callable[[int], None]
+# Is told what a load has come to.
+Done: TypeAlias = Callable[[Scorer | Exception], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """An artifact, its engine, what it needs, and the bytes of its file."""
+class Readers:
+    """The threads that read for a loader, as callbacks in slices of the event loop.
 
-    artifact: Artifact
-    engine: Engine
-    room: int
-    size: int
+    One reader for the disk and one for the store: a file server that hangs keeps nobody from the disk.
+    """
+
+    def __init__(self, disk: Reader, store: Reader, slices: Slices) -> None:
+        self.disk = disk
+        self.store = store
+        self._slices = slices
+        self._reading: dict[tuple[Reader, int], Callable[[Image], None]] = {}
+        self._loop = asyncio.get_running_loop()
+        for reader in (disk, store):
+            self._loop.add_reader(reader.fileno(), self._take, reader)
+
+    def read(self, reader: Reader, done: Callable[[Image], None], digest: bytes, **how: object) -> None:
+        """As `Reader.submit`; `done` gets the image."""
+        number = reader.submit(digest, **how)  # type: ignore[arg-type]
+        self._reading[reader, number] = done
+
+    async def close(self) -> None:
+        """Read nothing more, and wait a moment for what is being read."""
+        for reader in (self.disk, self.store):
+            self._loop.remove_reader(reader.fileno())
+            await asyncio.to_thread(reader.close)
+        self._reading.clear()
+
+    def _take(self, reader: Reader) -> None:
+        for image in reader.take():
+            self._slices.add(partial(self._reading.pop((reader, image.number)), image))
 
 
 class Loader:
-    """Loads artifacts; engines, and what waits for a disk, work in the threads of `pool`."""
+    """Loads artifacts of at most `most` bytes; engines that do more than copy work in threads of `pool`.
+
+    `arena` is where native engines keep their models.
+    """
 
     def __init__(
         self,
-        store: ObjectStore,
+        source: Source,
         disk: DiskCache,
         engines: Engines,
         pool: Executor,
+        readers: Readers,
+        slices: Slices,
         *,
+        arena: Arena | None = None,
+        most: int = 2**62,
         fetch_timeout: float = 30.0,
     ) -> None:
-        self._store = store
-        self._disk = disk
-        self._engines = engines
+        self.source = source
+        self.disk = disk
+        self.engines = engines
+        self.readers = readers
+        self.slices = slices
+        self.most = most
+        self.fetch_timeout = fetch_timeout
         self._pool = pool
-        self._fetch_timeout = fetch_timeout
+        self._arena = arena
         self._times = LoadTimes()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def expected_seconds(self, digest: bytes) -> float:
         """How long a load of `digest` takes once it is begun; 0 when nothing was measured."""
-        return self._times.expected(STORE if self._disk.holds(digest) is False else DISK)
+        return self._times.expected(STORE if self.disk.holds(digest) is False else DISK)
 
-    async def load(self, digest: bytes, make_room: MakeRoom) -> Scorer:
-        """The model of `digest`, ready to score; `make_room` is called before memory is taken for it.
+    def begin(self, digest: bytes, make_room: MakeRoom, done: Done) -> Callable[[], None]:
+        """Load the model of `digest`; returns how to cancel that.
 
-        Raises:
+        `make_room` is called before memory is taken.
+
+        `done` is told later, in a slice, the scorer or one of:
             NotFound: the object store has no such artifact.
             DataLoss: what it has does not match the digest.
             Unavailable: it cannot be reached in time.
             FailedPrecondition: the artifact is refused, or no engine here loads it.
             And what `make_room` raises.
         """
-        scorer = self.load_now(digest, make_room)
-        if scorer is not None:
-            return scorer
-        began = time.perf_counter()
-        source = DISK
-        checked = await self._from_disk(digest)
-        if checked is None:
-            source = STORE
-            checked = await self._from_store(digest)
-        make_room(checked.room)
-        scorer = await self._build(checked, digest)
-        self._measured(source, began)
-        return scorer
+        load = _Load(self, digest, make_room, done)
+        load.begin()
+        return load.cancel
 
     def load_now(self, digest: bytes, make_room: MakeRoom) -> Scorer | None:
-        """The model of `digest` if loading it waits for nothing; None says only that `load` has to.
+        """The model of `digest` if loading it waits for nothing; None says only that `begin` has to.
 
         Raises:
             FailedPrecondition: the artifact is refused, or no engine here loads it.
             And what `make_room` raises.
         """
         began = time.perf_counter()
-        data = self._disk.read_cached(digest)
+        data = self.disk.read_cached(digest)
         if data is None:
             return None
-        artifact, engine = self._view(data)
+        artifact, engine = self.described(data)
         if not engine.only_copies:
             return None
         make_room(engine.estimate(artifact))
         scorer = engine.load(artifact, digest)
-        self._measured(DISK, began)
+        self.measured(DISK, began)
         return scorer
 
-    async def _from_disk(self, digest: bytes) -> _Checked | None:
-        if self._disk.holds(digest) is False:
-            return None
-        checked = await self._in_thread(self._read, digest)
-        if checked is None:
-            self._disk.lost(digest)
-        else:
-            self._disk.found(digest, checked.size)
-        return checked
+    async def close(self) -> None:
+        """Wait for what is under way in threads; nothing may be begun any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.readers.close()
 
-    async def _from_store(self, digest: bytes) -> _Checked:
-        with _FETCH_SECONDS.time():
-            try:
-                async with asyncio.timeout(self._fetch_timeout):
-                    data = await self._store.get(digest)
-            except TimeoutError as error:
-                raise Unavailable("the object store does not answer", reason="STORE_TIMEOUT") from error
-        checked, is_kept = await self._in_thread(self._check_and_keep, digest, data)
-        if is_kept:
-            self._disk.kept(digest, len(data))
-        return checked
+    # For loads
 
-    async def _build(self, checked: _Checked, digest: bytes) -> Scorer:
-        began = time.perf_counter()
-        load = checked.engine.load
-        if checked.engine.only_copies and checked.size <= SMALL:
-            scorer = load(checked.artifact, digest)
-        else:
-            scorer = await self._in_thread(load, checked.artifact, digest)
-        _BUILD_SECONDS.observe(time.perf_counter() - began)
-        return scorer
-
-    def _read(self, digest: bytes) -> _Checked | None:
-        data = self._disk.read(digest)
-        return None if data is None else self._check(data)
-
-    def _check_and_keep(self, digest: bytes, data: bytes) -> tuple[_Checked, bool]:
-        return self._check(data), self._disk.write(digest, data)
-
-    def _check(self, data: bytes) -> _Checked:
-        artifact, engine = self._view(data)
-        return _Checked(artifact, engine, engine.estimate(artifact), len(data))
-
-    def _view(self, data: bytes) -> tuple[Artifact, Engine]:
+    def described(self, data: bytes | Image) -> tuple[Artifact, Engine]:
+        """Raises FailedPrecondition."""
         try:
-            artifact = view(data)
+            artifact = view(memoryview(data))
         except InvalidArtifact as error:
             raise ArtifactRefused(error.message) from error
-        return artifact, self._engines.get(artifact.engine)
+        return artifact, self.engines.get(artifact.engine)
 
-    def _measured(self, source: str, began: float) -> None:
+    def measured(self, source: str, began: float) -> None:
         seconds = time.perf_counter() - began
         self._times.note(source, seconds)
         _BY_SOURCE[source].observe(seconds)
 
-    async def _in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    def spawn(self, load: _Load, work: Callable[[], object]) -> asyncio.Task[None]:
+        """Have `work`, a coroutine's function, done in a task, whose failure is the load's."""
+        task = asyncio.create_task(load.run(work), name="load")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def make_ready(self) -> None:
+        """Have the arena's next segment ready before a load needs it."""
+        if self._arena is not None and (memory := self._arena.make_ready()) is not None:
+            self.readers.disk.populate(*memory)
+
+    async def in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+
+class _Load:
+    """One load on its way: the disk, then the store, then the engine."""
+
+    def __init__(self, loader: Loader, digest: bytes, make_room: MakeRoom, done: Done) -> None:
+        self._loader = loader
+        self._digest = digest
+        self._make_room = make_room
+        self._done = done
+        self._began = time.perf_counter()
+        self._source = DISK
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def begin(self) -> None:
+        disk = self._loader.disk
+        if disk.holds(self._digest) is False:
+            self._from_store()
+        else:
+            self._read(
+                self._loader.readers.disk,
+                self._read_from_disk,
+                path=disk.path_of(self._digest),
+                drops_corrupt=True,
+            )
+
+    def cancel(self) -> None:
+        """`done` is not told any more."""
+        self._end()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def run(self, work: Callable[[], object]) -> None:
+        """Do `work`; its failure is this load's."""
+        try:
+            await work()  # type: ignore[misc]
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 (it is told to whoever waits)
+            self._loader.slices.add(partial(self._finish, error))
+
+    def _read(self, reader: Reader, done: Callable[[Image], None], **how: object) -> None:
+        def go_on(image: Image) -> None:
+            if not self._is_over:
+                try:
+                    done(image)
+                except Exception as error:  # noqa: BLE001 (it is told to whoever waits)
+                    self._finish(error)
+
+        self._loader.readers.read(reader, go_on, self._digest, most=self._loader.most, **how)
+
+    def _read_from_disk(self, image: Image) -> None:
+        disk = self._loader.disk
+        if image.outcome == READ:
+            disk.found(self._digest, image.size)
+            self._build(image)
+            return
+        if image.outcome == CORRUPT:
+            disk.corrupt(self._digest)
+        elif image.outcome != ABSENT:
+            disk.unreadable(image.error if image.outcome != TOO_LARGE else OSError("it is too large"))
+        disk.lost(self._digest)
+        self._from_store()
+
+    def _from_store(self) -> None:
+        loader = self._loader
+        self._source = STORE
+        self._timer = asyncio.get_running_loop().call_later(loader.fetch_timeout, self._give_up)
+        path = loader.source.path(self._digest)
+        if path is None:
+            self._task = loader.spawn(self, self._fetch)
+        else:
+            self._read_what_store_has(path=path)
+
+    async def _fetch(self) -> None:
+        self._read_what_store_has(file=await self._loader.source.fetch(self._digest))
+
+    def _read_what_store_has(self, **where: object) -> None:
+        keep, part = self._loader.disk.keeping(self._digest)
+        self._read(
+            self._loader.readers.store,
+            self._read_from_store,
+            **where,
+            keep=keep,
+            part=part,
+            keep_most=self._loader.disk.bound,
+        )
+
+    def _give_up(self) -> None:
+        self._finish(Unavailable("the object store does not answer", reason="STORE_TIMEOUT"))
+        if self._task is not None:
+            self._task.cancel()
+
+    def _read_from_store(self, image: Image) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        _FETCH_SECONDS.observe(time.perf_counter() - self._began)
+        name = self._digest.hex()
+        if image.outcome == CORRUPT:
+            raise DataLoss(f"the store holds {image.size} other bytes under artifact {name}", artifact=name)
+        if image.outcome != READ and image.outcome != TOO_LARGE:
+            raise self._loader.source.failure(image.error, self._digest)
+        if image.is_kept:
+            self._loader.disk.kept(self._digest, image.size)
+        elif image.keep_error is not None:
+            self._loader.disk.not_kept(image.keep_error)
+        self._build(image)
+
+    def _build(self, image: Image) -> None:
+        if image.outcome == TOO_LARGE:
+            raise ModelTooLarge(f"the model's file has {image.size} bytes and this cell {self._loader.most}")
+        if image.size > SMALL or image.tables_size > _MOST_TABLES:
+            self._task = self._loader.spawn(self, partial(self._build_in_thread, image))
+            return
+        artifact, engine = self._loader.described(image)
+        if not engine.only_copies:
+            self._task = self._loader.spawn(self, partial(self._build_in_thread, image))
+            return
+        began = time.perf_counter()
+        self._make_room(engine.estimate(artifact))
+        scorer = engine.load(artifact, self._digest)
+        _BUILD_SECONDS.observe(time.perf_counter() - began)
+        self._finish(scorer)
+
+    async def _build_in_thread(self, image: Image) -> None:
+        artifact, engine, room = await self._loader.in_thread(self._check, image)
+        self._make_room(room)
+        began = time.perf_counter()
+        building = asyncio.ensure_future(self._loader.in_thread(engine.load, artifact, self._digest))
+        try:
+            scorer = await asyncio.shield(building)
+        except asyncio.CancelledError:
+            building.add_done_callback(_close)
+            raise
+        _BUILD_SECONDS.observe(time.perf_counter() - began)
+        self._loader.slices.add(partial(self._finish, scorer))
+
+    def _check(self, image: Image) -> tuple[Artifact, Engine, int]:
+        artifact, engine = self._loader.described(image)
+        return artifact, engine, engine.estimate(artifact)
+
+    def _finish(self, result: Scorer | Exception) -> None:
+        if self._is_over:
+            if not isinstance(result, Exception):
+                result.close()
+            return
+        self._end()
+        if not isinstance(result, Exception):
+            self._loader.measured(self._source, self._began)
+            self._loader.make_ready()
+        self._done(result)
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _close(building: asyncio.Future[Scorer]) -> None:
+    """A model that nobody waits for any more when its engine is done."""
+    if not building.cancelled() and building.exception() is None:
+        building.result().close()

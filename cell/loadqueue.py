@@ -83,6 +83,11 @@ class LoadQueue:
         """How many wait in the background."""
         return len(self._background)
 
+    @property
+    def seconds(self) -> float:
+        """What the loads take that a request has asked for, in seconds of one slot."""
+        return self._seconds
+
     def add(self, digest: bytes, seconds: float) -> None:
         """Queue a load in the background; `join` makes it a request's."""
         self._wanted[digest] = self._background[digest] = Wanted(digest, max(seconds, _LEAST))

@@ -1,7 +1,7 @@
 """Requests that are answered in the tick in which they came: no task, no future, no lease.
 
     read      natively, if the request is plain (`plain.pyx`)
-    find      its model, if it is resident, or loads in no time: small, and its file in the page cache
+    find      its models, if they are resident, or load in no time: small, and the file in the page cache
     add       its rows to the tick's others (`scoring.pyx`), while the tick stays short
     run       one native call for all of them
     answer    each by itself, as protobuf; all leave in one write a connection
@@ -9,18 +9,21 @@
 It happens between two turns of the event loop, so a model that was found stays (`scoring.pyx` sees to it that
 it outlives the loads of others). When a tick has become long, the calls behind wait in the `backlog`, from
 which owners are served in turns, a tick in each turn of the loop; what comes meanwhile takes its place there.
-What cannot go this way (not plain, a cold model, long work by itself, no time left) is handed back, and
-`pipeline.py` serves it: slower, in a task of its own, with the same answer. Of a request with many items each
-goes its own way.
+A plain call with a cold model waits for that (`cold.py`) and then comes here again. What cannot go this way
+(not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it: slower, in a task
+of its own, with the same answer. Of a request with many items each goes its own way.
+
+A load on the event loop takes the loop's turn, so that there are few: they have a part of the time
+(`_Spare`), and none is begun while others wait for theirs. One cold model now and then is here at once; a
+storm of them goes through the load queue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from cell.backlog import Backlog
-from cell.engines import Scorer
 from cell.host import Host
 from cell.plain import Plain, read_infer, read_items
 from cell.scoring import Scoring
@@ -39,18 +42,68 @@ MOST_NANOSECONDS = 300_000.0
 _LEAST_NANOSECONDS = 3_000.0
 # Of a load, measured with 16 kB.
 _LOAD_NANOSECONDS = 80_000.0
+# Of a model that is waited for: reading its request, and its place in the queue of work.
+_COLD_NANOSECONDS = 8_000.0
+# What loads within ticks may take of the event loop: this part of its time, and at once no more than that.
+_LOAD_SHARE = 0.1
+_MOST_LOAD_SECONDS = 0.00025
 
 # The results of a PredictRequest by item, each as its bytes; None where there is none yet.
 Results: TypeAlias = list[bytes | None]
 
 
+class Answered(NamedTuple):
+    """What has become of a read's calls, beside those that are answered.
+
+    `left` have to go the general way, with the results they have. `cold` wait for artifacts, of which each is
+    said whose it is. `some_wait` for the next tick: then call again when others have had their turn.
+    """
+
+    left: list[tuple[ServerCall, Results]]
+    cold: list[tuple[ServerCall, dict[bytes, int]]]
+    some_wait: bool
+
+
+class _Spare:
+    """Time for loads: `_LOAD_SHARE` of what passes, saved up to `_MOST_LOAD_SECONDS`."""
+
+    __slots__ = ("_left", "_since")
+
+    def __init__(self) -> None:
+        self._left, self._since = _MOST_LOAD_SECONDS, 0.0
+
+    def take(self, seconds: float, now: float) -> bool:
+        """Whether there are so many seconds; then they are spent."""
+        self._left = min(_MOST_LOAD_SECONDS, self._left + _LOAD_SHARE * (now - self._since))
+        self._since = now
+        if self._left < seconds:
+            return False
+        self._left -= seconds
+        return True
+
+
 class _Tick:
-    """What has been taken in: calls with their places in `scoring`, and those that are `left`."""
+    """What has been taken in: calls with their places in `scoring`, and those that are `left` or `cold`."""
 
-    __slots__ = ("inferring", "left", "most", "most_size", "now", "predicting", "scoring")
+    __slots__ = (
+        "cold",
+        "inferring",
+        "is_again",
+        "left",
+        "loaded",
+        "most",
+        "most_size",
+        "now",
+        "predicting",
+        "scoring",
+    )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, is_again: bool) -> None:
         self.now = now
+        # Its calls were here before, and are counted.
+        self.is_again = is_again
+        # Models that were loaded in it: their first use is the miss that was counted.
+        self.loaded: set[bytes] = set()
         self.scoring = Scoring()
         # What `scoring` may cost with the call that is taken in now, and how large its answers may be.
         self.most = 0.0
@@ -58,6 +111,7 @@ class _Tick:
         self.inferring: list[tuple[ServerCall, int]] = []
         self.predicting: list[tuple[ServerCall, list[int]]] = []
         self.left: list[tuple[ServerCall, Results]] = []
+        self.cold: list[tuple[ServerCall, dict[bytes, int]]] = []
 
 
 class Ticks:
@@ -83,14 +137,11 @@ class Ticks:
         self._most = most_nanoseconds
         self._max_answer = max_answer
         self._backlog = Backlog()
+        self._spare = _Spare()
 
-    def answer(self, calls: Sequence[ServerCall] = ()) -> tuple[list[tuple[ServerCall, Results]], bool]:
-        """Answer what can be answered at once, of `calls` and of those that wait.
-
-        Returns the calls that have to go the general way, with the results they have, and whether some wait
-        for the next tick: then call again when others have had their turn.
-        """
-        tick = _Tick(self._clock())
+    def answer(self, calls: Sequence[ServerCall] = ()) -> Answered:
+        """Answer what can be answered at once, of `calls` and of those that wait."""
+        tick = _Tick(self._clock(), is_again=False)
         try:
             if self._backlog:
                 self._backlog.put(calls)
@@ -102,7 +153,29 @@ class Ticks:
             tick.scoring.let_go()
         _ANSWERED.inc(len(tick.scoring))
         self._reply(tick)
-        return tick.left, bool(self._backlog)
+        return Answered(tick.left, tick.cold, bool(self._backlog))
+
+    def answer_again(self, calls: Sequence[ServerCall]) -> tuple[list[tuple[ServerCall, Results]], int]:
+        """Answer calls whose models were waited for, and are here, as many as fit a tick.
+
+        Returns those that have to go the general way all the same, and how many of `calls` were looked at.
+        """
+        tick = _Tick(self._clock(), is_again=True)
+        taken = 0
+        try:
+            while taken < len(calls) and not self._is_full(tick.scoring):
+                self._take_in(calls[taken], tick)
+                taken += 1
+            tick.scoring.run()
+        finally:
+            tick.scoring.let_go()
+        _ANSWERED.inc(len(tick.scoring))
+        self._reply(tick)
+        return tick.left, taken
+
+    def put_off(self, calls: Sequence[ServerCall]) -> None:
+        """Have calls wait for the ticks to come."""
+        self._backlog.put(calls)
 
     def _take_all(self, calls: Sequence[ServerCall], tick: _Tick) -> None:
         """As they came, which is no matter while all fit."""
@@ -129,31 +202,62 @@ class Ticks:
         if call.deadline <= tick.now:
             tick.left.append((call, []))
         elif call.path == self._infer_path:
-            place = self._add(read_infer(call.message), tick)
-            if place < 0:
-                tick.left.append((call, []))
-            else:
-                tick.inferring.append((call, place))
+            plain = read_infer(call.message)
+            if not self._is_cold(call, (plain,), tick):
+                place = self._add(plain, tick)
+                if place < 0:
+                    tick.left.append((call, []))
+                else:
+                    tick.inferring.append((call, place))
         elif (items := read_items(call.message, self._max_rows)) is None:
             tick.left.append((call, []))
-        else:
+        elif not self._is_cold(call, items, tick):
             tick.predicting.append((call, [self._add(item, tick) for item in items]))
+
+    def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], tick: _Tick) -> bool:
+        """Whether models of a call are not here; then it is among the cold ones."""
+        cold: dict[bytes, int] = {}
+        for plain in plains:
+            if isinstance(plain, Plain) and plain.artifact not in cold:
+                artifact = plain.artifact
+                if not self._host.has(artifact) and not self._load(artifact, tick):
+                    cold[artifact] = plain.owner
+        if not cold:
+            return False
+        tick.scoring.charge(_COLD_NANOSECONDS * len(cold))
+        if tick.is_again:
+            # It was here a moment ago: something is wrong with it, which the general way says.
+            tick.left.append((call, []))
+        else:
+            tick.cold.append((call, cold))
+        return True
 
     def _add(self, plain: Plain | bytes | None, tick: _Tick) -> int:
         """The place of a request or an item among those to score; -1 if it cannot be, or costs too much."""
         if not isinstance(plain, Plain) or plain.rows > self._max_rows:
             return -1
-        scorer = self._host.find(plain.artifact, tick.now) or self._load(plain.artifact, tick)
-        return -1 if scorer is None else tick.scoring.add(plain, scorer, tick.most, tick.most_size)
+        artifact, is_counted = plain.artifact, tick.is_again
+        if artifact in tick.loaded:
+            tick.loaded.discard(artifact)
+            is_counted = True
+        scorer = self._host.find(artifact, tick.now, is_again=is_counted)
+        place = -1 if scorer is None else tick.scoring.add(plain, scorer, tick.most, tick.most_size)
+        if place < 0 and tick.is_again:
+            self._host.was_counted(artifact)
+        return place
 
-    def _load(self, artifact: bytes, tick: _Tick) -> Scorer | None:
-        scoring = tick.scoring
-        if scoring.cost + _LOAD_NANOSECONDS > tick.most:
-            return None
-        scorer = self._host.load_now(artifact)
-        if scorer is not None:
-            scoring.charge(_LOAD_NANOSECONDS)
-        return scorer
+    def _load(self, artifact: bytes, tick: _Tick) -> bool:
+        """Load a model within the tick, if there is time for that; whether it is here."""
+        host, scoring = self._host, tick.scoring
+        if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > tick.most:
+            return False
+        if not self._spare.take(_LOAD_NANOSECONDS / 1e9, tick.now):
+            return False
+        scoring.charge(_LOAD_NANOSECONDS)
+        if host.load_now(artifact) is None:
+            return False
+        tick.loaded.add(artifact)
+        return True
 
     def _reply(self, tick: _Tick) -> None:
         scoring = tick.scoring

@@ -38,7 +38,7 @@ from cell.engines.forest_layout cimport (
     check,
     lay,
 )
-from cell.engines.native cimport Kind, Native, Shape
+from cell.engines.native cimport Kind, Native, Shape, know
 from cell.engines.outcome cimport label_of, transform
 
 cdef extern from *:
@@ -258,6 +258,7 @@ _KIND.name = "forest"
 _KIND.check = _check
 _KIND.score_rows = _score_rows
 _KIND.prefetch = _prefetch_model
+know("forest", &_KIND)
 
 
 @cython.no_gc

@@ -9,7 +9,7 @@ coefficients that is added when the value is that category. An unknown one adds 
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from cell.engines.native cimport Kind, Native, Shape
+from cell.engines.native cimport Kind, Native, Shape, know
 from cell.engines.outcome cimport TRANSFORMATIONS, label_of, transform
 
 cdef extern from *:
@@ -201,6 +201,7 @@ _KIND.name = "linear model"
 _KIND.check = _check
 _KIND.score_rows = _score_rows
 _KIND.prefetch = _prefetch
+know("linear", &_KIND)
 
 
 @cython.no_gc

@@ -32,6 +32,10 @@ cdef struct Kind:
     ScoreRows score_rows
     Prefetch prefetch
 
+# The kind of the models whose artifacts name this engine, or NULL; and how a kind becomes known.
+cdef const Kind* kind_of(const char* engine, Py_ssize_t size) noexcept nogil
+cdef int know(const char* engine, const Kind* kind) except -1
+
 cdef class Native(Block):
     cdef const Kind* kind
     cdef Shape shape
@@ -41,3 +45,7 @@ cdef class Native(Block):
     cdef public object labels
 
     cdef int load(self, const Kind* kind, section, arena, bytes digest) except -1
+    cdef int adopt(
+        self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
+    ) except -1
+    cdef int _name(self, bytes digest) except -1

@@ -14,7 +14,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy, strlen
 
 from cell.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
@@ -51,6 +51,34 @@ cdef struct Job:
 
 cdef str _LABEL = "label"
 
+cdef enum:
+    _MOST_KINDS = 8
+
+cdef struct Known:
+    const char* engine
+    const Kind* kind
+
+cdef Known _known[_MOST_KINDS]
+cdef int _kinds = 0
+
+
+cdef int know(const char* engine, const Kind* kind) except -1:
+    """Both outlive the process's threads."""
+    global _kinds
+    if _kinds == _MOST_KINDS:
+        raise RuntimeError("too many kinds of models")
+    _known[_kinds].engine, _known[_kinds].kind = engine, kind
+    _kinds += 1
+    return 0
+
+
+cdef const Kind* kind_of(const char* engine, Py_ssize_t size) noexcept nogil:
+    cdef int i
+    for i in range(_kinds):
+        if <Py_ssize_t>strlen(_known[i].engine) == size and memcmp(_known[i].engine, engine, size) == 0:
+            return _known[i].kind
+    return NULL
+
 
 @cython.no_gc
 cdef class Native(Block):
@@ -61,10 +89,7 @@ cdef class Native(Block):
         cdef Py_buffer buffer
         cdef const char* problem
         cdef Lane* lane = here()
-        if digest is not None:
-            if len(digest) != _DIGEST:
-                raise ValueError("a digest has 32 bytes")
-            memcpy(self.digest_bytes, <const unsigned char*>digest, _DIGEST)
+        self._name(digest)
         PyObject_GetBuffer(section, &buffer, PyBUF_SIMPLE)
         try:
             self.take(default_arena() if arena is None else arena, buffer.len)
@@ -81,6 +106,24 @@ cdef class Native(Block):
             self.close()
             raise ArtifactRefused(f"the {kind.name.decode()} is damaged: {problem.decode()}")
         self.kind = kind
+        return 0
+
+    cdef int adopt(
+        self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
+    ) except -1:
+        """Copy a section into the arena that was checked where nobody else can change it; `shape` is its."""
+        self._name(digest)
+        self.take(default_arena() if arena is None else arena, size)
+        memcpy(self.place.at, data, size)
+        self.shape = shape[0]
+        self.kind = kind
+        return 0
+
+    cdef int _name(self, bytes digest) except -1:
+        if digest is not None:
+            if len(digest) != _DIGEST:
+                raise ValueError("a digest has 32 bytes")
+            memcpy(self.digest_bytes, <const unsigned char*>digest, _DIGEST)
         return 0
 
     @property

@@ -18,6 +18,7 @@ from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native
+from cell.file_reader import Image, adopt
 from cell.signature import Array, Signature
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 
@@ -38,6 +39,7 @@ class PackedEngine:
 
     def __init__(self, name: str, arena: Arena | None = None) -> None:
         self._name = name
+        self._made: type[Forest | Linear] = Forest if name == FOREST else Linear
         self._arena = default_arena() if arena is None else arena
 
     def estimate(self, artifact: Artifact) -> int:
@@ -49,8 +51,13 @@ class PackedEngine:
         Raises:
             ArtifactRefused: the section is damaged, or it takes or gives other than the artifact says.
         """
-        made = Forest if self._name == FOREST else Linear
-        model = made(_section(artifact, self._name), self._arena, digest)
+        section = _section(artifact, self._name)
+        model: Native | None = None
+        if isinstance(section.obj, Image) and digest is not None:
+            # A reader's thread has checked it already.
+            model = adopt(section.obj, section, self._name, self._made, self._arena, digest)
+        if model is None:
+            model = self._made(section, self._arena, digest)
         _check_inputs(artifact, model.features)
         model.labels = _check_outputs(artifact, model.columns)
         model.signature = Signature.of(artifact)

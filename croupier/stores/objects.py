@@ -134,6 +134,16 @@ def open_store(url: str) -> AbstractAsyncContextManager[ObjectStore]:
     raise InvalidSettings(f"{url!r} is no object store: it begins with neither file:/// nor s3://")
 
 
+def local_folder(url: str) -> Path | None:
+    """The folder of the store at `url`; None if it is no folder of this machine.
+
+    Raises:
+        InvalidSettings: as `open_store`.
+    """
+    parts = urlsplit(url)
+    return _folder_of(parts, url) if parts.scheme == "file" else None
+
+
 @asynccontextmanager
 async def _open_file(folder: Path) -> AsyncIterator[ObjectStore]:
     try:

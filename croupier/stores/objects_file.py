@@ -47,15 +47,7 @@ class FileBlobs:
         try:
             return act(self._folder / key)
         except OSError as error:
-            raise self._meaning(error, key) from error
-
-    def _meaning(self, error: OSError, key: str) -> CroupierError:
-        if isinstance(error, FileNotFoundError) and self._folder.is_dir():
-            return NotFound(f"the store has no {key}")
-        if isinstance(error, PermissionError):
-            return StoreRefused(f"the store's folder may not be used: {error}")
-        # Also when the folder is gone, a file system that is not mounted say: its files are not lost.
-        return Unavailable(f"the store's folder cannot be used: {error}")
+            raise meaning_of(error, key, self._folder) from error
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -63,3 +55,13 @@ def _write(path: Path, data: bytes) -> None:
     # Several publishers may write the same artifact, and the cells may run as somebody else.
     unfinished = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
     write_whole(path, data, mode=EVERYBODY_READS, is_durable=True, unfinished=unfinished)
+
+
+def meaning_of(error: OSError, key: str, folder: Path) -> CroupierError:
+    """What an error of the disk means for whoever wants `key` of the store in `folder`."""
+    if isinstance(error, FileNotFoundError) and folder.is_dir():
+        return NotFound(f"the store has no {key}")
+    if isinstance(error, PermissionError):
+        return StoreRefused(f"the store's folder may not be used: {error}")
+    # Also when the folder is gone, a file system that is not mounted say: its files are not lost.
+    return Unavailable(f"the store's folder cannot be used: {error}")

@@ -9,8 +9,11 @@ import pytest
 from support import irregular
 from support.cells import Clock, HeldThreads, ticks
 from support.irregular import KINDS
+from support.loading import read
 
 from cell.diskcache import SMALL, DiskCache
+from cell.file_reader import CORRUPT, FAILED, READ, Gate, Reader
+from cell.sources import in_memory
 
 ONE, TWO, THREE = b"one" * 10, b"two" * 10, b"3333" * 10
 
@@ -24,18 +27,31 @@ def file_of(folder: Path, data: bytes) -> Path:
     return folder / name[:2] / name
 
 
+READER = Reader(Gate(), 1)
+
+
 def put(cache: DiskCache, data: bytes) -> None:
-    if cache.write(key(data), data):
-        cache.kept(key(data), len(data))
+    """As a load does it, of what a store had."""
+    keep, part = cache.keeping(key(data))
+    image = read(READER, key(data), file=in_memory(data), keep=keep, part=part, keep_most=cache.bound)
+    if image.is_kept:
+        cache.kept(key(data), image.size)
+    elif image.keep_error:
+        cache.not_kept(image.keep_error)
 
 
 def get(cache: DiskCache, data: bytes) -> bytes | None:
-    found = cache.read(key(data))
-    if found is None:
-        cache.lost(key(data))
-    else:
-        cache.found(key(data), len(found))
-    return found
+    """As a load does it."""
+    image = read(READER, key(data), path=cache.path_of(key(data)), drops_corrupt=True)
+    if image.outcome == READ:
+        cache.found(key(data), image.size)
+        return bytes(memoryview(image))
+    if image.outcome == CORRUPT:
+        cache.corrupt(key(data))
+    elif image.outcome == FAILED:
+        cache.unreadable(image.error)
+    cache.lost(key(data))
+    return None
 
 
 @asynccontextmanager

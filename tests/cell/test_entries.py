@@ -1,3 +1,5 @@
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,11 @@ def test_an_entry_that_left_knows_no_neighbour() -> None:
     first = entry(1)
     queue.push(first)
     queue.remove(first)
-    assert not any(hasattr(first, name) for name in ("newer", "older", "queue"))
+    assert (first.newer, first.older, first.queue) == (None, None, None)
+
+
+def test_the_garbage_collector_does_not_know_of_entries() -> None:
+    assert not gc.is_tracked(entry(1))
 
 
 @given(

@@ -7,9 +7,9 @@ import pytest
 from support.cells import Clock, SumScorer, digest, ticks
 
 from cell.engines import ArtifactRefused
-from cell.flights import LoadQueueFull, LoadTooSlow
 from cell.host import Host
 from cell.residency import ModelTooLarge, NoRoom, Residency
+from cell.singleflight import LoadQueueFull, LoadTooSlow
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, NotFound, Unavailable
 
@@ -26,25 +26,38 @@ class Loads:
         self.grown = 0
         self.seconds = 0.0
         self.made: dict[bytes, SumScorer] = {}
-        self._ends: dict[bytes, asyncio.Future[None]] = {}
+        self.cancelled: list[bytes] = []
+        self._under_way: dict[bytes, tuple[Callable[[int], None], Callable[[Any], None]]] = {}
 
-    async def load(self, digest: bytes, make_room: Callable[[int], None]) -> Any:
+    def begin(
+        self, digest: bytes, make_room: Callable[[int], None], done: Callable[[Any], None]
+    ) -> Callable[[], None]:
         self.begun.append(digest)
-        self._ends[digest] = asyncio.get_running_loop().create_future()
-        await self._ends[digest]
-        make_room(self.size)
-        self.made[digest] = SumScorer(size=self.grown or self.size)
-        return self.made[digest]
+        self._under_way[digest] = make_room, done
+
+        def cancel() -> None:
+            self.cancelled.append(digest)
+            self._under_way.pop(digest, None)
+
+        return cancel
 
     def expected_seconds(self, digest: bytes) -> float:
         return self.seconds
 
     async def end(self, digest: bytes, error: Exception | None = None) -> None:
-        if error is None:
-            self._ends[digest].set_result(None)
-        else:
-            self._ends[digest].set_exception(error)
+        self.finish(digest, error)
         await ticks()
+
+    def finish(self, digest: bytes, error: Exception | None = None) -> None:
+        make_room, done = self._under_way.pop(digest)
+        if error is None:
+            try:
+                make_room(self.size)
+            except Exception as failure:  # noqa: BLE001 (as a loader does)
+                done(failure)
+                return
+            self.made[digest] = SumScorer(size=self.grown or self.size)
+        done(error or self.made[digest])
 
 
 class Bench:
@@ -145,19 +158,74 @@ async def test_only_so_many_loads_run_at_a_time() -> None:
         task.result().release()
 
 
-async def test_a_full_queue_refuses_at_once() -> None:
-    bench = Bench(slots=1, max_loads=2)
-    tasks = [bench.ask(key) for key in (A, B)]
+async def test_only_so_many_requests_may_wait() -> None:
+    bench = Bench(slots=1, max_waiting=3)
+    tasks = [bench.ask(key) for key in (A, B, B)]
     await ticks()
-    with pytest.raises(LoadQueueFull) as caught:
-        await bench.host.lease(C, NEVER)
-    assert caught.value.retry_after > 0
-    joins = bench.ask(B)
+    for key in (B, C):
+        with pytest.raises(LoadQueueFull) as caught:
+            await bench.host.lease(key, NEVER)
+        assert caught.value.retry_after > 0
+    tasks.pop().cancel()
     await ticks()
-    await bench.loads.end(A)
-    await bench.loads.end(B)
-    for task in (*tasks, joins):
+    tasks.append(bench.ask(C))
+    await ticks()
+    for key in (A, B, C):
+        await bench.loads.end(key)
+    for task in tasks:
         task.result().release()
+
+
+async def test_so_many_loads_as_can_end_in_time_are_admitted_and_no_fixed_number() -> None:
+    bench = Bench(capacity=100_000, slots=1)
+    bench.loads.seconds = 1.0
+    deadline = Deadline(bench.clock.now + 768.5)
+    keys = [digest(f"{number}") for number in range(800)]
+    tasks = [bench.ask(key, deadline) for key in keys]
+    await ticks()
+    refused = [task for task in tasks if task.done()]
+    assert [type(task.exception()) for task in refused] == [LoadTooSlow] * 32
+    for key in keys[:768]:
+        await bench.loads.end(key)
+    for task in tasks[:768]:
+        task.result().release()
+
+
+async def test_a_waiter_whose_load_ends_as_it_hangs_up_leaves_no_lease(bench: Bench) -> None:
+    task = bench.ask(A)
+    await ticks()
+    bench.loads.finish(A)
+    task.cancel()
+    await ticks()
+    assert task.cancelled()
+    assert bench.residency.plan(100).victims == (A,)
+
+
+async def test_who_waits_without_a_task_is_told_once(bench: Bench) -> None:
+    told: list[Any] = []
+    for key, error in ((A, None), (B, NotFound("gone"))):
+        assert bench.host.wait(key, NEVER, 0, told.append) is not None
+        assert told == []
+        await bench.loads.end(key, error)
+        outcome = told.pop()
+        if error is None:
+            assert outcome.digest == key
+            outcome.release()
+        else:
+            assert outcome is error
+    late = bench.host.wait(C, Deadline.after(0.001, bench.clock.now), 0, told.append)
+    gone = bench.host.wait(D, NEVER, 0, told.append)
+    assert late is not None
+    assert gone is not None
+    gone.cancel()
+    await asyncio.sleep(0.01)
+    await bench.loads.end(C)
+    await bench.loads.end(D)
+    (outcome,) = told
+    assert isinstance(outcome, DeadlineExceeded)
+    assert bench.host.wait(C, NEVER, 0, told.append) is None
+    told.pop().release()
+    assert bench.residency.plan(100).victims == (A, D, C)
 
 
 async def test_a_deadline_ends_the_wait_and_not_the_load(bench: Bench) -> None:
@@ -238,8 +306,8 @@ async def test_a_model_that_was_just_loaded_is_used_before_it_can_go() -> None:
     bench = Bench(capacity=10)
     waiting, other = bench.ask(A), bench.ask(B)
     await ticks()
-    bench.loads._ends[A].set_result(None)
-    bench.loads._ends[B].set_result(None)
+    bench.loads.finish(A)
+    bench.loads.finish(B)
     await ticks()
     with waiting.result() as lease:
         assert lease.digest == A

@@ -1,6 +1,6 @@
 import random
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 from support.cell_server import infer_request, open_cell
 from support.cells import Clock, MemoryStore, digest
 from support.irregular import KINDS, put
+from support.loading import open_loader
 
 from cell.diskcache import DiskCache
 from cell.engines import Engines
@@ -38,12 +39,13 @@ def artifact(number: int) -> bytes:
 class Cell:
     """The parts of a cell around its hot set."""
 
-    def __init__(self, folder: Path, disk: DiskCache, threads: Executor, capacity: int) -> None:
+    def __init__(
+        self, folder: Path, store: MemoryStore, disk: DiskCache, loader: Loader, capacity: int
+    ) -> None:
         self.disk = disk
-        self.store = MemoryStore()
+        self.store = store
         self.residency: Residency[Any] = Residency(capacity)
         self.refused: set[bytes] = set()
-        loader = Loader(self.store, disk, Engines({LINEAR: PackedEngine(LINEAR)}), threads)
         self.host = Host(self.residency, loader, clock=Clock(), rng=random.Random(1), refuse=self._refuse)
         self.hot_set = HotSet(folder, self.host, disk, seconds=0.001)
 
@@ -63,11 +65,12 @@ class Cell:
 async def open_parts(folder: Path, capacity: int = 10**6) -> AsyncIterator[Cell]:
     folder.mkdir(exist_ok=True)
     with ThreadPoolExecutor(2) as threads:
-        disk = await DiskCache.open(folder, 10**6)
-        cell = Cell(folder, disk, threads, capacity)
-        yield cell
-        await cell.hot_set.close()
-        await cell.host.close()
+        disk, store = await DiskCache.open(folder, 10**6), MemoryStore()
+        async with open_loader(store, disk, Engines({LINEAR: PackedEngine(LINEAR)}), threads) as loader:
+            cell = Cell(folder, store, disk, loader, capacity)
+            yield cell
+            await cell.hot_set.close()
+            await cell.host.close()
         await disk.close()
 
 

@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +9,49 @@ import numpy as np
 import pytest
 from support.cells import MemoryStore, digest, until
 from support.graphs import matmul, packed
+from support.irregular import put
+from support.loading import open_loader
 
 from cell.diskcache import DiskCache
 from cell.engines import ArtifactRefused, Engines, UnknownEngine
 from cell.engines.onnx import OnnxEngine
 from cell.engines.packed import LINEAR, PackedEngine
 from cell.loader import Loader
+from cell.residency import ModelTooLarge
+from cell.sources import Folder
+from croupier.artifacts.format import view
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.errors import DataLoss, NotFound, Unavailable
+from croupier.stores.objects import key_of, open_store
 
 
 class Bench:
-    def __init__(self, store: MemoryStore, disk: DiskCache, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, store: MemoryStore, disk: DiskCache, threads: ThreadPoolExecutor, stack: AsyncExitStack
+    ) -> None:
         self.store = store
         self.disk = disk
         self.threads = threads
-        self.loader = self.loader_with()
+        self.stack = stack
+        self.loader: Loader
         self.rooms: list[int] = []
 
-    def loader_with(self, **settings: float) -> Loader:
+    async def make_loader(self, source: Any = None, **settings: Any) -> None:
         engines = Engines({"onnx": OnnxEngine(), LINEAR: PackedEngine(LINEAR)})
-        return Loader(self.store, self.disk, engines, self.threads, **settings)
+        opening = open_loader(source or self.store, self.disk, engines, self.threads, **settings)
+        self.loader = await self.stack.enter_async_context(opening)
 
-    async def load(self, key: bytes) -> Any:
-        return await self.loader.load(key, self.rooms.append)
+    async def load(self, key: bytes, make_room: Callable[[int], None] | None = None) -> Any:
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        cancel = self.loader.begin(key, make_room or self.rooms.append, told.set_result)
+        try:
+            result = await told
+        except asyncio.CancelledError:
+            cancel()
+            raise
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 @pytest.fixture
@@ -39,7 +59,10 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     with ThreadPoolExecutor(2) as threads:
         disk = await DiskCache.open(tmp_path, 2**20)
         await disk.indexed()
-        yield Bench(MemoryStore(), disk, threads)
+        async with AsyncExitStack() as stack:
+            bench = Bench(MemoryStore(), disk, threads, stack)
+            await bench.make_loader()
+            yield bench
         await disk.close()
 
 
@@ -59,15 +82,9 @@ async def test_the_store_away_is_no_matter_for_what_is_on_the_disk(bench: Bench)
     await bench.load(key)
 
 
-async def test_a_small_model_loads_without_a_thread_when_its_file_is_in_memory(
-    bench: Bench, tmp_path: Path, small: Any
-) -> None:
+async def test_a_small_model_loads_without_a_python_thread(bench: Bench, small: Any) -> None:
     key = await bench.store.put(pack_linear(small[0]))
     await bench.load(key)
-    (file,) = tmp_path.glob("*/*")
-    file.read_bytes()
-    if bench.disk.read_cached(key) is None:
-        pytest.skip("this file system does not read without waiting")
     bench.threads.shutdown()
     scorer = await bench.load(key)
     assert scorer.signature.engine == LINEAR
@@ -75,11 +92,61 @@ async def test_a_small_model_loads_without_a_thread_when_its_file_is_in_memory(
     assert bench.store.gets == [key]
 
 
+async def test_a_folder_is_read_and_kept_from_without_asking_anybody(
+    bench: Bench, tmp_path: Path, small: Any
+) -> None:
+    objects = tmp_path / "objects"
+    async with open_store(f"file://{objects}") as store:
+        key = await store.put(pack_linear(small[0]))
+    bench.threads.shutdown()
+    await bench.make_loader(Folder(objects))
+    scorer = await bench.load(key)
+    assert scorer.signature.engine == LINEAR
+    assert bench.disk.holds(key)
+    (objects / key_of(key)).unlink()
+    await bench.load(key)
+
+
+@pytest.mark.parametrize(
+    ("content", "failure"), [(None, NotFound), (b"other", DataLoss), ("fifo", Unavailable)]
+)
+async def test_what_a_folder_does_not_have(
+    bench: Bench, tmp_path: Path, content: bytes | str | None, failure: type[Exception]
+) -> None:
+    key = digest("any")
+    path = tmp_path / "objects" / key_of(key)
+    path.parent.mkdir(parents=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        put(content, path)
+    await bench.make_loader(Folder(tmp_path / "objects"))
+    with pytest.raises(failure):
+        await bench.load(key)
+    assert bench.disk.holds(key) is False
+
+
+async def test_a_file_that_is_larger_than_the_cell_is_not_read(bench: Bench) -> None:
+    key = await bench.store.put(bytes(1000))
+    await bench.make_loader(most=999)
+    with pytest.raises(ModelTooLarge):
+        await bench.load(key)
+
+
+async def test_a_damaged_section_is_refused_with_its_engines_words(bench: Bench, small: Any) -> None:
+    packed_small = bytearray(pack_linear(small[0]))
+    at = packed_small.index(bytes(view(bytes(packed_small)).section(LINEAR)))
+    packed_small[at] = 9
+    key = await bench.store.put(bytes(packed_small))
+    with pytest.raises(ArtifactRefused, match="linear model is damaged: its layout has an unknown version"):
+        await bench.load(key)
+
+
 async def test_a_disk_that_is_not_known_yet_is_tried(bench: Bench, tmp_path: Path) -> None:
     key = await bench.store.put(packed(matmul()))
     await bench.load(key)
     bench.disk = DiskCache(tmp_path, 2**20, bench.threads)
-    bench.loader = bench.loader_with()
+    await bench.make_loader()
     await bench.load(key)
     other = await bench.store.put(packed(matmul(), engine="nobody"))
     with pytest.raises(UnknownEngine):
@@ -119,7 +186,7 @@ async def test_room_is_asked_for_before_memory_is_taken(bench: Bench) -> None:
         raise Unavailable("full")
 
     with pytest.raises(Unavailable, match="full"):
-        await bench.loader.load(key, no_room)
+        await bench.load(key, no_room)
 
 
 @pytest.mark.parametrize("failure", [NotFound("x"), DataLoss("x"), Unavailable("x")])
@@ -131,7 +198,7 @@ async def test_what_the_store_raises(bench: Bench, failure: Exception) -> None:
 
 async def test_a_store_that_does_not_answer(bench: Bench) -> None:
     bench.store.gate.clear()
-    bench.loader = bench.loader_with(fetch_timeout=0.01)
+    await bench.make_loader(fetch_timeout=0.01)
     with pytest.raises(Unavailable) as caught:
         await bench.load(digest("any"))
     assert caught.value.reason == "STORE_TIMEOUT"

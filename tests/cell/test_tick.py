@@ -116,15 +116,16 @@ class Bench:
 
     def answer(self, *calls: Call) -> list[Any]:
         """The calls that are left, with what they have."""
-        left, rest = self.ticks.answer(calls)  # type: ignore[arg-type]
-        assert not rest
+        left, cold, some_wait = self.ticks.answer(calls)  # type: ignore[arg-type]
+        assert not cold
+        assert not some_wait
         return left
 
     def infer(self, request: Any) -> oip.ModelInferResponse | None:
         call = Call(INFER, request)
-        left = self.answer(call)
-        assert len(left) + len(call.replies) == 1
-        return None if left else oip.ModelInferResponse.FromString(call.replies[0])
+        left, cold, _ = self.ticks.answer([call])  # type: ignore[list-item]
+        assert len(left) + len(cold) + len(call.replies) == 1
+        return None if left or cold else oip.ModelInferResponse.FromString(call.replies[0])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def test_time_is_told(bench: Bench) -> None:
     call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])]))
     moments = iter([1.0, 1.5])
     ticks = Ticks(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
-    assert ticks.answer([call]) == ([], False)  # type: ignore[list-item]
+    assert ticks.answer([call]) == ([], [], False)  # type: ignore[list-item]
     assert pb.PredictResponse.FromString(call.replies[0]).results[0].took_us == 500_000
 
 
@@ -209,7 +210,7 @@ def test_of_many_items_each_goes_its_own_way(bench: Bench) -> None:
     items = [
         row_item(digest("texts"), X[0]),
         row_item(digest("pair"), X[1]),
-        row_item(digest("cold"), X[2]),
+        row_item(digest("sum"), X[2]),
         row_item(digest("pair"), X[3]),
     ]
     call = Call(PREDICT, pb.PredictRequest(items=items))
@@ -248,9 +249,53 @@ def test_a_tick_loads_only_so_many() -> None:
         bench.loader.quick[digest(name)] = fresh(name)
     names = ("pair", "regression", "numbered")
     items = [row_item(digest(name), X[0]) for name in names]
-    ((_, results),) = bench.answer(Call(PREDICT, pb.PredictRequest(items=items)))
-    assert [result is None for result in results] == [False, False, True]
+    call = Call(PREDICT, pb.PredictRequest(items=items))
+    assert bench.ticks.answer([call]) == ([], [(call, {digest("numbered"): 0})], False)  # type: ignore[list-item]
     assert bench.loader.asked == [digest("pair"), digest("regression")]
+
+
+def test_loads_within_ticks_have_a_part_of_the_time_over_all_ticks() -> None:
+    bench = Bench()
+    began, cold = bench.clock.now, 0
+    for number in range(200):
+        bench.loader.quick[digest(f"{number}")] = load(packed()["pair"], f"{number}")
+        call = Call(INFER, infer_request(digest(f"{number}"), X[:1]))
+        cold += len(bench.ticks.answer([call]).cold)  # type: ignore[list-item]
+        bench.clock.advance(0.0001)
+    seconds = 80e-6 * (200 - cold)
+    assert seconds <= 0.1 * (bench.clock.now - began) + 250e-6
+    assert seconds > 0.05 * (bench.clock.now - began)
+
+
+def test_nothing_loads_within_a_tick_while_others_wait_for_their_loads() -> None:
+    bench = Bench()
+    bench.loader.quick[digest("quick")] = load(packed()["pair"], "quick")
+    call = Call(INFER, infer_request(digest("quick"), X[:1]))
+    loads = bench.host._loads
+    loads._add(digest("waiting"))
+    assert len(bench.ticks.answer([call]).cold) == 1  # type: ignore[list-item]
+    loads.close()
+    assert bench.answer(call) == []
+
+
+def test_a_cold_call_says_what_it_waits_for_and_whose_that_is(bench: Bench) -> None:
+    infer = Call(INFER, infer_request(digest("cold"), X[:1]))
+    infer.request.owner = 7
+    items = [row_item(digest(name), X[0]) for name in ("pair", "cold", "colder", "cold")]
+    several = Call(PREDICT, pb.PredictRequest(items=items))
+    left, cold, some_wait = bench.ticks.answer([infer, several])  # type: ignore[list-item]
+    assert (left, some_wait) == ([], False)
+    assert [(call, [*wanted]) for call, wanted in cold] == [
+        (infer, [digest("cold")]),
+        (several, [digest("cold"), digest("colder")]),
+    ]
+    assert cold[0][1][digest("cold")] == 7
+    assert infer.replies == several.replies == []
+
+
+def test_what_was_waited_for_and_is_not_there_is_left(bench: Bench) -> None:
+    call = Call(INFER, infer_request(digest("cold"), X[:1]))
+    assert bench.ticks.answer_again([call]) == ([(call, [])], 1)  # type: ignore[list-item]
 
 
 def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
@@ -280,7 +325,9 @@ def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
 def test_what_is_asked_for_is_counted(bench: Bench) -> None:
     before = bench.host.load()
     bench.infer(infer_request(digest("pair"), X[:1]))
-    bench.infer(infer_request(digest("cold"), X[:1]))
+    again = Call(INFER, infer_request(digest("pair"), X[:1]))
+    assert bench.ticks.answer_again([again]) == ([], 1)  # type: ignore[list-item]
+    assert len(again.replies) == 1
     after = bench.host.load()
     assert (after.requests - before.requests, after.hits - before.hits) == (1, 1)
 
@@ -346,7 +393,6 @@ def in_both_forms() -> oip.ModelInferRequest:
 
 NAN_ROW = np.array([[1, np.nan, 1, 1]], np.float32)
 LEFT = {
-    "cold": changed(name="cold"),
     "no native model": changed(name="sum", rows=X[:2, :2]),
     "labels are texts": changed(name="texts"),
     "an output that is none": outputs("labels"),
@@ -449,9 +495,9 @@ def test_a_tick_that_has_become_long_ends() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=5 * cost)
     calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 5, 1, 1)]
-    assert bench.ticks.answer(calls) == ([], True)  # type: ignore[arg-type]
+    assert bench.ticks.answer(calls) == ([], [], True)  # type: ignore[arg-type]
     assert [len(call.replies) for call in calls] == [1, 1, 0, 0]
-    assert bench.ticks.answer() == ([], False)
+    assert bench.ticks.answer() == ([], [], False)
     assert [len(call.replies) for call in calls] == [1, 1, 1, 1]
 
 
@@ -472,7 +518,7 @@ def test_owners_take_turns_in_what_does_not_fit_a_tick() -> None:
     later = ask(3)
     bench.ticks.answer([later])  # type: ignore[list-item]
     assert [len(call.replies) for call in (*many, late, later)] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]
-    while bench.ticks.answer()[1]:
+    while bench.ticks.answer().some_wait:
         pass
     assert [len(call.replies) for call in (*many, late, later)] == [1, 0, *[1] * 8, 1, 1]
 

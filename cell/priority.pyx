@@ -1,0 +1,69 @@
+# cython: language_level=3
+"""Who gives way to whom on the processor: threads that load to the event loop, by the kernel's own means.
+
+In Linux a thread has a nice value of its own, and, from 6.12 on, a slice of its own: how long it may run before
+another that has woken gets its turn. Whoever wakes while a thread runs on its core waits for the end of
+that one's slice, whatever their nice values: up to 3 ms or a tick of the kernel's. A thread that loads has
+the shortest slice there is, and so has the event loop, which is what lets it in at once when it wakes.
+An older kernel ignores what it does not know.
+"""
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE 1
+    #endif
+    #include <stdint.h>
+    #include <string.h>
+    #include <sys/resource.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+
+    /* As linux/sched/types.h has it, which cannot be included beside sched.h. */
+    struct croupier_sched_attr {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    };
+
+    static void croupier_lower(int nice) {
+        setpriority(PRIO_PROCESS, (id_t) syscall(SYS_gettid), getpriority(PRIO_PROCESS, 0) + nice);
+    }
+
+    static void croupier_shorten(int microseconds) {
+        struct croupier_sched_attr attr;
+        memset(&attr, 0, sizeof attr);
+        attr.size = sizeof attr;
+        if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) != 0 || attr.policy != 0) return;
+        attr.runtime = (uint64_t) microseconds * 1000;
+        syscall(SYS_sched_setattr, 0, &attr, 0);
+    }
+    """
+    void croupier_lower(int nice) noexcept nogil
+    void croupier_shorten(int microseconds) noexcept nogil
+
+# Added to the nice value of threads that load: beside a thread that does not yield they get a tenth.
+NICE = 10
+# The shortest slice that the kernel gives.
+SLICE_MICROSECONDS = 100
+
+
+cdef void lower(int nice) noexcept nogil:
+    croupier_lower(nice)
+
+
+cdef void shorten(int microseconds) noexcept nogil:
+    croupier_shorten(microseconds)
+
+
+def step_back(int nice=NICE):
+    """Have this thread's nice value higher by `nice`, and its slices as short as can be."""
+    croupier_lower(nice)
+    croupier_shorten(SLICE_MICROSECONDS)
+
+
+def take_short_slices():
+    """Have this thread let in others soon, and be let in as soon by others."""
+    croupier_shorten(SLICE_MICROSECONDS)

@@ -1,0 +1,47 @@
+"""Real readers for tests, and what they need around them."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from cell.diskcache import DiskCache
+from cell.engines import Engines
+from cell.file_reader import Gate, Image, Reader
+from cell.loader import Loader, Readers
+from cell.slices import Slices
+from cell.sources import Asked
+from croupier.transport.turns import turns_of
+
+_SECONDS = 10.0
+
+
+def read(reader: Reader, digest: bytes, **how: Any) -> Image:
+    """What one reading comes to, waited for."""
+    number = reader.submit(digest, how.pop("most", 10**9), **how)
+    assert select.select([reader], [], [], _SECONDS)[0]
+    (image,) = reader.take()
+    assert image.number == number
+    return image
+
+
+@asynccontextmanager
+async def open_loader(
+    source: Any, disk: DiskCache, engines: Engines, pool: Executor, **told: Any
+) -> AsyncIterator[Loader]:
+    """A loader with threads of its own; `source` may be a store."""
+    gate = Gate()
+    slices = Slices(time.perf_counter, turns_of(asyncio.get_running_loop()).wait)
+    readers = Readers(Reader(gate, 1), Reader(gate, 1), slices)
+    if not hasattr(source, "fetch"):
+        source = Asked(source)
+    loader = Loader(source, disk, engines, pool, readers, slices, **told)
+    try:
+        yield loader
+    finally:
+        await loader.close()
