@@ -218,9 +218,7 @@ class Registration:
     async def _answers(self, peer: _Peer, open_stream: _Open) -> _Answers:
         """The manager's answers; raises TimeoutError when it is silent for too long."""
         answers = aiter(open_stream(self._reports(peer)))
-        # Where there is another manager, there is time to go there before the lease of the record ends.
-        share = 0.5 if len(self._peers) > 1 else 1.0
-        silence = self._pace.silence * share
+        silence = self._patience(self._pace.silence)
         while True:
             try:
                 async with asyncio.timeout(silence):
@@ -228,8 +226,16 @@ class Registration:
             except StopAsyncIteration:
                 return
             if answer.lease_seconds > 0:
-                silence = answer.lease_seconds * share
+                silence = self._patience(answer.lease_seconds)
             yield answer
+
+    def _patience(self, lease_seconds: float) -> float:
+        """Seconds of silence that end a stream: so few that, where there is another manager, the cell is
+        there before the lease of its record ends; but no fewer than lie between some reports.
+        """
+        if len(self._peers) == 1:
+            return lease_seconds
+        return max(lease_seconds / 2, min(lease_seconds, 2 * self._pace.report))
 
     async def _reports(self, peer: _Peer) -> AsyncIterator[pb.JoinRequest]:
         unanswered = peer.unanswered

@@ -89,7 +89,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     manager: Annotated[
-        str, typer.Option(envvar="CROUPIERCTL_MANAGER", help="host:port of the version manager.")
+        str, typer.Option(envvar="CROUPIERCTL_MANAGER", help="Version managers: host:port[,host:port...].")
     ] = MANAGER,
     router: Annotated[str, typer.Option(envvar="CROUPIERCTL_ROUTER", help="host:port of a router.")] = ROUTER,
     ca: Annotated[

@@ -124,6 +124,7 @@ class Stack:
     hand_size: int = 3
     router_port: int = 0
     manager_port: int = 0
+    managers: int = 1
     cell_capacity: int = 512 * 2**20
     cell_module: str = "cell.app"
     processes: dict[str, Process] = field(default_factory=dict)
@@ -147,7 +148,9 @@ class Stack:
 
     @property
     def manager(self) -> str:
-        return self.process("version-manager").address
+        """All version managers, as `--manager` takes them."""
+        names = [name for name in self.processes if name.startswith("version-manager")]
+        return ",".join(self.process(name).address for name in names)
 
     def process(self, name: str) -> Process:
         return self.processes[name]
@@ -160,7 +163,9 @@ class Stack:
         """
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         self._start_etcd()
-        self._launch("version-manager", self._manager_argv()).wait_ready()
+        for number in range(self.managers):
+            name = f"version-manager-{number}" if number else "version-manager"
+            self._launch(name, self._manager_argv(name)).wait_ready()
         cells = [self._launch(f"cell-{number}", self._cell_argv(number)) for number in range(self.cells)]
         for cell in cells:
             cell.wait_ready()
@@ -170,7 +175,11 @@ class Stack:
 
     def stop(self) -> None:
         """Stop what was started: routers and cells together, then what they lean on."""
-        base = [process for name, process in self.processes.items() if name in ("etcd", "version-manager")]
+        base = [
+            process
+            for name, process in self.processes.items()
+            if name == "etcd" or name.startswith("version-manager")
+        ]
         leaves = [process for process in self.processes.values() if process not in base]
         for process in leaves:
             process.signal(signal.SIGTERM)
@@ -218,13 +227,14 @@ class Stack:
         process.address = client
         _wait_connectable(process)
 
-    def _manager_argv(self) -> list[str]:
+    def _manager_argv(self, name: str) -> list[str]:
+        port = self.manager_port if name == "version-manager" else 0
         return [
             *(sys.executable, "-m", "version_manager.app"),
-            *("--listen", f"127.0.0.1:{self.manager_port or _free_port()}"),
+            *("--listen", f"127.0.0.1:{port or _free_port()}"),
             *("--etcd", self.process("etcd").address),
             *("--store", self.store_url),
-            *("--snapshot", str(self.folder / "version-manager.snapshot")),
+            *("--snapshot", str(self.folder / f"{name}.snapshot")),
         ]
 
     def _cell_argv(self, number: int) -> list[str]:

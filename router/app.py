@@ -64,7 +64,7 @@ class RouterSettings(ServerSettings, PeerSettings):
 
     listen: str = option("127.0.0.1:8500", "host:port to serve on; port 0 picks a free one")
     reuse_port: bool = option(False, "several routers share the port, one a core")
-    manager: str = option("127.0.0.1:8400", "host:port of the version manager")
+    manager: str = option("127.0.0.1:8400", "version managers: host:port[,host:port...]")
     snapshot: Path | None = option(None, "file that keeps a copy of the catalog, to start from without it")
     token_keys: Path | None = option(
         None, "JSON Web Key Set of the tenants' tokens, read anew when it changes; else headers are believed"

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
-from croupier.client.channels import open_async
 from croupier.client.ending import Ending
+from croupier.client.failover import Managers
 from croupier.client.rpc_errors import from_rpc_error
 from protos.versions.v1 import versions_pb2 as pb
-from protos.versions.v1 import versions_pb2_grpc
 
 _T = TypeVar("_T")
 _CHUNK_BYTES = 256 * 1024
 
 
 class VersionManagerClient:
-    """One method for each of the API's; each raises the `croupier.errors` class of its status."""
+    """One method for each of the API's; each raises the `croupier.errors` class of its status.
 
-    def __init__(self, target: str, tls: grpc.ChannelCredentials | None = None) -> None:
-        self._channel = open_async(target, tls)
-        self._stub: Any = versions_pb2_grpc.VersionManagerStub(self._channel)  # type: ignore[no-untyped-call]
+    `targets` may name several version managers of one deployment, `host:port,host:port`: see `failover`.
+    """
+
+    def __init__(self, targets: str, tls: grpc.ChannelCredentials | None = None) -> None:
+        self._managers = Managers(targets, tls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -32,7 +33,7 @@ class VersionManagerClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self._channel.close()
+        await self._managers.close()
 
     async def publish(
         self,
@@ -67,68 +68,70 @@ class VersionManagerClient:
                 if progress is not None:
                     progress(len(chunk))
 
-        return await self._call(self._stub.Publish, parts(), timeout)
+        return await self._call(pb.Version, "Publish", parts(), timeout)
 
     async def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
-        return await self._call(self._stub.ListModels, request)
+        return await self._call(pb.ListModelsResponse, "ListModels", request)
 
     async def get_model(self, tenant: str, name: str) -> pb.Model:
-        return await self._call(self._stub.GetModel, pb.GetModelRequest(tenant=tenant, name=name))
+        return await self._call(pb.Model, "GetModel", pb.GetModelRequest(tenant=tenant, name=name))
 
     async def delete_version(self, tenant: str, name: str, version: int) -> None:
         request = pb.DeleteVersionRequest(tenant=tenant, name=name, version=version)
-        await self._call(self._stub.DeleteVersion, request)
+        await self._call(pb.DeleteVersionResponse, "DeleteVersion", request)
 
     async def delete_model(self, tenant: str, name: str) -> None:
-        await self._call(self._stub.DeleteModel, pb.DeleteModelRequest(tenant=tenant, name=name))
+        await self._call(
+            pb.DeleteModelResponse, "DeleteModel", pb.DeleteModelRequest(tenant=tenant, name=name)
+        )
 
     async def set_release(self, request: pb.SetReleaseRequest, timeout: float = 60.0) -> pb.Release:
         """Change what is served; cells may take their time to load what is new in it."""
-        return await self._call(self._stub.SetRelease, request, timeout)
+        return await self._call(pb.Release, "SetRelease", request, timeout)
 
     async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
-        return await self._call(self._stub.Resolve, request)
+        return await self._call(pb.ResolveResponse, "Resolve", request)
 
     async def get_generation(self, number: int = 0) -> pb.Generation:
-        return await self._call(self._stub.GetGeneration, pb.GetGenerationRequest(number=number))
+        return await self._call(pb.Generation, "GetGeneration", pb.GetGenerationRequest(number=number))
 
     async def set_generation(self, generation: pb.Generation, expected_number: int) -> pb.Generation:
         request = pb.SetGenerationRequest(generation=generation, expected_number=expected_number)
-        return await self._call(self._stub.SetGeneration, request)
+        return await self._call(pb.Generation, "SetGeneration", request)
 
     async def reseed_shards(self, expected_number: int, reason: str) -> pb.Generation:
         """Deal every tenant a new hand: the active generation becomes the next one under a new seed."""
         request = pb.ReseedShardsRequest(expected_number=expected_number, reason=reason)
-        return await self._call(self._stub.ReseedShards, request)
+        return await self._call(pb.Generation, "ReseedShards", request)
 
     async def repair(self, *, shards_only: bool = False) -> pb.RepairResponse:
         """Write back to etcd what is served, where etcd says nonsense by now or has lost it."""
-        return await self._call(self._stub.Repair, pb.RepairRequest(shards_only=shards_only))
+        return await self._call(pb.RepairResponse, "Repair", pb.RepairRequest(shards_only=shards_only))
 
     async def get_freeze(self) -> pb.Freeze:
         """Whether the map stands, and what it would lose if it moved."""
-        return await self._call(self._stub.GetFreeze, pb.GetFreezeRequest())
+        return await self._call(pb.Freeze, "GetFreeze", pb.GetFreezeRequest())
 
     async def thaw(self, seen: pb.Freeze, reason: str) -> pb.Freeze:
         """Have everybody take what etcd had when it was `seen`; returns what is frozen after that."""
         request = pb.ThawRequest(reason=reason, cluster=seen.cluster, revision=seen.revision)
-        return await self._call(self._stub.Thaw, request)
+        return await self._call(pb.Freeze, "Thaw", request)
 
     async def list_cells(self) -> list[pb.Cell]:
-        response = await self._call(self._stub.ListCells, pb.ListCellsRequest())
+        response = await self._call(pb.ListCellsResponse, "ListCells", pb.ListCellsRequest())
         return list(response.cells)
 
     async def lift_quarantine(self, artifact: bytes, cell: str = "") -> list[str]:
         """Have `cell`, or every cell that reports it, serve the artifact again; returns who will."""
         request = pb.LiftQuarantineRequest(artifact=artifact, cell=cell)
-        response = await self._call(self._stub.LiftQuarantine, request)
+        response = await self._call(pb.LiftQuarantineResponse, "LiftQuarantine", request)
         return list(response.cells)
 
     async def get_residency(self, tenant: str) -> pb.Residency:
-        return await self._call(self._stub.GetResidency, pb.GetResidencyRequest(tenant=tenant))
+        return await self._call(pb.Residency, "GetResidency", pb.GetResidencyRequest(tenant=tenant))
 
     async def set_residency(self, request: pb.SetResidencyRequest) -> pb.Residency:
-        return await self._call(self._stub.SetResidency, request)
+        return await self._call(pb.Residency, "SetResidency", request)
 
     async def watch(
         self, revision: int = 0, catalog: str = "", *, protocol: int = 0
@@ -137,7 +140,9 @@ class VersionManagerClient:
 
         `protocol` is what the watcher announces that it speaks.
         """
-        call = self._stub.Watch(pb.WatchRequest(revision=revision, catalog=catalog, protocol=protocol))
+        call = self._managers.streaming().Watch(
+            pb.WatchRequest(revision=revision, catalog=catalog, protocol=protocol)
+        )
         try:
             async for event in call:
                 yield event
@@ -146,14 +151,15 @@ class VersionManagerClient:
         finally:
             # grpcio leaves the call open when its reader is cancelled before the first response.
             call.cancel()
+            self._managers.stream_ended()
 
     def join(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
         """Register a cell and keep it registered with `reports`; an answer for each."""
-        return self._reported(self._stub.Join, reports)
+        return self._reported(self._managers.streaming().Join, reports)
 
     def report(self, reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
         """As `join`, of a cell that is registered by another manager."""
-        return self._reported(self._stub.Report, reports)
+        return self._reported(self._managers.streaming().Report, reports)
 
     async def _reported(
         self, method: Callable[..., Any], reports: AsyncIterator[pb.JoinRequest]
@@ -167,11 +173,14 @@ class VersionManagerClient:
             raise await ending.error(error) from error
         finally:
             call.cancel()
+            self._managers.stream_ended()
 
-    async def _call(self, method: Callable[..., Awaitable[_T]], request: object, timeout: float = 10.0) -> _T:
-        call = method(request, timeout=timeout)
+    async def _call(self, _answers: type[_T], method: str, request: object, timeout: float = 10.0) -> _T:
+        stub = await self._managers.answering()
+        call = getattr(stub, method)(request, timeout=timeout)
         ending = Ending(call)
         try:
-            return await call
+            response: _T = await call
+            return response
         except grpc.aio.AioRpcError as error:
             raise await ending.error(error) from error

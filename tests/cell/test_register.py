@@ -357,3 +357,12 @@ async def test_draining_is_said_to_every_manager() -> None:
         await until(lambda: len(other.heard) == 2, "the other hears of it")
     assert [cell.state for cell in home.reports] == ["active", "draining"]
     assert [cell.state for cell in other.heard] == ["active", "draining"]
+
+
+async def test_of_several_managers_a_silent_one_is_left_before_the_lease_ends() -> None:
+    def patience(managers: int, lease: float) -> float:
+        peers = [FakeManager() for _ in range(managers)]
+        return Registration(peers, IDENTITY, lambda: LOAD, rng=random.Random(1))._patience(lease)
+
+    assert [patience(1, lease) for lease in (10.0, 1.5)] == [10.0, 1.5]
+    assert [patience(2, lease) for lease in (10.0, 4.0, 3.0, 1.5)] == [5.0, 2.0, 2.0, 1.5]
