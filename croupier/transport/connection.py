@@ -72,6 +72,10 @@ class Connection(asyncio.Protocol):
         self.peer = _peer_of(self.transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         self.session.wake = self._wake
+        self.greet()
+
+    def greet(self) -> None:
+        """Say the first bytes."""
         self.flush()
 
     def data_received(self, data: bytes) -> None:
@@ -169,20 +173,32 @@ class Connection(asyncio.Protocol):
         elif session.is_finished:
             self._end()
 
+    def refuse(self, answer: bytes) -> None:
+        """Say `answer` to a peer that speaks another protocol, and end."""
+        self.transport.write(answer)
+        self._say_no_more()
+
     def _end(self) -> None:
         """Everything was said. The peer may take its time to read it; nothing else is kept for so long."""
         session, transport = self.session, self.transport
         if session.is_broken:
-            # TCP would drop what was said together with what the peer goes on to send: close later.
-            self._give_up_at = self.clock() + _LINGER_SECONDS
-            transport.pause_reading()
-            if transport.can_write_eof():
-                transport.write_eof()
-        else:
-            self._give_up_at = self.clock() + session.limits.request_seconds
-            transport.close()
-        session.close()
-        session.count_unsent(transport.get_write_buffer_size())
+            self._say_no_more()
+            return
+        self._give_up_at = self.clock() + session.limits.request_seconds
+        transport.close()
+        self._close_session()
+
+    def _say_no_more(self) -> None:
+        # TCP would drop what was said together with what the peer goes on to send: close later.
+        self._give_up_at = self.clock() + _LINGER_SECONDS
+        self.transport.pause_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._close_session()
+
+    def _close_session(self) -> None:
+        self.session.close()
+        self.session.count_unsent(self.transport.get_write_buffer_size())
         self.deliver()
 
     # Age and silence

@@ -32,6 +32,7 @@ from croupier.transport import context as contexts
 from croupier.transport.connection import Connection
 from croupier.transport.context import Context, Messages
 from croupier.transport.health import Health
+from croupier.transport.http1 import ANSWER, is_http1
 from croupier.transport.limits import Limits
 from croupier.transport.listener import Listener
 from croupier.transport.reflection import Reflection
@@ -259,6 +260,7 @@ class _ServerConnection(Connection):
         super().__init__(server.new_session(), loop, time.monotonic)
         self._server = server
         self._most_age = float("inf")
+        self._has_begun = False
         # What happened and waits for the next turn.
         self._events: deque[tuple[Any, int]] = deque()
 
@@ -266,6 +268,18 @@ class _ServerConnection(Connection):
         self._most_age = self._server.opened(self)
         self.session.routes = self._server.routes_for(transport)
         super().connection_made(transport)
+
+    def greet(self) -> None:
+        """Not before the peer has: one of HTTP/1.1 could not read it."""
+
+    def data_received(self, data: bytes) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            if is_http1(data):
+                self.refuse(ANSWER)
+                return
+            self.flush()
+        super().data_received(data)
 
     def deliver(self) -> None:
         session = self.session
