@@ -31,6 +31,10 @@ fuzz-memory: setup ## The same in a debug build and under valgrind, which sees w
 		| PYTHONPATH=build/debug/lib tests/fuzz/under_valgrind \
 		$(BIN)/python -P tests/fuzz/messages.py --read --count $(COUNT) --seed $(SEED)
 
+.PHONY: faults
+faults: setup ## Harm a fleet under load in every way that docs/faults.md lists
+	@$(BIN)/python -m pytest -q tests/faults
+
 .PHONY: peers
 peers: setup ## Install the proxies and the load that `python -m bench route` compares with
 	@./bench/peers/install

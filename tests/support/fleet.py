@@ -37,12 +37,12 @@ def train_wine(seed: int = 0) -> Wine:
     return Wine(pack_sklearn(model, features=data.feature_names), rows, model.predict_proba(rows))
 
 
-def publish(stack: Stack, tenant: str, name: str, artifact: bytes) -> int:
-    """Publish as the next version; all traffic if it is the first. Returns the version."""
+def publish(stack: Stack, tenant: str, name: str, artifact: bytes, *, release: bool = True) -> int:
+    """Publish as the next version; all traffic if it is the first and `release`. Returns the version."""
 
     async def call() -> int:
         async with VersionManagerClient(stack.manager) as manager:
-            version = await manager.publish(tenant, name, artifact, release_if_first=True)
+            version = await manager.publish(tenant, name, artifact, release_if_first=release)
             return int(version.number)
 
     return asyncio.run(call())

@@ -1,0 +1,153 @@
+"""One fleet for all faults: each test harms it under load, sees that callers are told, and mends it.
+
+What a test leaves broken is the next one's trouble, so every test ends with answers for all tenants. The load
+of each is written to the table that the run ends with, and to the file that `--json` names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from support.fleet import eventually, publish
+from support.harm import Memory, MiB, resident_mib
+from support.load import MODEL, TENANTS, Load, Seen, Tenant
+
+from croupier.client import Client
+from croupierctl.stack import Stack
+
+ROUNDS = 5
+_QUIET_ANSWERS = 300
+_rows = pytest.StashKey[list[dict[str, Any]]]()
+
+Loading = Callable[..., AbstractContextManager[Seen]]
+Serving = Callable[[Stack], AbstractContextManager[None]]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--json", help="file for what each fault did to callers")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_rows] = []
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory, serving: Serving) -> Iterator[Stack]:
+    """Six supervised cells in three zones, hands of three, some tenants with a model each."""
+    folder = tmp_path_factory.mktemp("fleet")
+    stack = Stack(folder, cells=6, zones=3, hand_size=3, cell_module="support.crash_cell")
+    with serving(stack):
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def serving() -> Serving:
+    """Start a stack, whose cells may know the engine `crash`, with every tenant's model released."""
+
+    @contextmanager
+    def start(stack: Stack) -> Iterator[None]:
+        paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+            with stack:
+                for tenant in TENANTS:
+                    publish(stack, tenant.name, MODEL, tenant.artifact)
+                await_served(stack.router, TENANTS)
+                yield
+
+    return start
+
+
+def await_served(router: str, tenants: list[Tenant]) -> None:
+    for tenant in tenants:
+        with Client(router, tenant=tenant.name) as client:
+            eventually(lambda: bool(client.predict(MODEL, [1.0, 2.0]).version), f"{tenant.name} is served")
+
+
+@pytest.fixture
+def load(fleet: Stack, request: pytest.FixtureRequest) -> Loading:
+    """`with load() as seen`: all tenants ask all the time."""
+    rows = request.config.stash[_rows]
+
+    @contextmanager
+    def loading(router: str = "", *, of: list[Tenant] = TENANTS, rate: float = 200.0) -> Iterator[Seen]:
+        pids = {name: fleet.process(name).pid for name in fleet.processes if name != "etcd"}
+        before = {name: resident_mib(pid) for name, pid in pids.items()}
+        with Load(router or fleet.router, of, rate=rate) as seen:
+            yield seen
+        rows.append(_row(request.node.name, seen, _grown(before, fleet)))
+        if "attack 0" in seen.phases:
+            rows[-1]["p99_ratio"] = round(_ratio(seen), 2)
+
+    return loading
+
+
+@pytest.fixture
+def attacked(fleet: Stack, load: Loading) -> Callable[[Callable[[], object]], Seen]:
+    """Do something hostile in five rounds, with a quiet moment before each, and watch memory."""
+
+    def play(act: Callable[[], object]) -> Seen:
+        with load() as seen, Memory(fleet) as memory:
+            for number in range(ROUNDS):
+                seen.phase = f"quiet {number}"
+                eventually(lambda: seen.phases[seen.phase].answered >= _QUIET_ANSWERS, "a quiet moment", 60.0)
+                seen.phase = f"attack {number}"
+                act()
+        memory.check()
+        return seen
+
+    return play
+
+
+def _ratio(seen: Seen) -> float:
+    """By how much the 99th percentile was higher in an attack than before it: the median of the rounds."""
+    pairs = [(seen.phases[f"attack {n}"], seen.phases[f"quiet {n}"]) for n in range(ROUNDS)]
+    return median(attack.percentile_ms(99) / quiet.percentile_ms(99) for attack, quiet in pairs)
+
+
+def _grown(before: dict[str, MiB], fleet: Stack) -> MiB:
+    """The most that a process has grown that was there before."""
+    return max(
+        (resident_mib(fleet.process(name).pid) - was for name, was in before.items() if was), default=0.0
+    )
+
+
+def _row(name: str, seen: Seen, grown: MiB) -> dict[str, Any]:
+    return {
+        "fault": name.removeprefix("test_"),
+        "sent": seen.sent,
+        "answered": seen.answered,
+        "wrong": seen.wrong,
+        "late": seen.late,
+        "errors": dict(seen.errors),
+        "p99_ms_before": round(seen.phases["before"].percentile_ms(99), 2),
+        "p99_ms_during": round(seen.phases["during"].percentile_ms(99), 2),
+        "grown_mib": round(grown, 1),
+    }
+
+
+def _told(row: dict[str, Any]) -> str:
+    if "p99_ratio" in row:
+        return f"× {row['p99_ratio']}"
+    return f"{row['p99_ms_before']:>7.1f} → {row['p99_ms_during']:>8.1f} ms"
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = config.stash[_rows]
+    if not rows:
+        return
+    terminalreporter.section("what callers met")
+    for row in rows:
+        terminalreporter.line(
+            f"{row['fault']:<72} sent {row['sent']:>5}  answered {row['answered']:>5}  wrong {row['wrong']}"
+            f"  p99 {_told(row)}  {row['grown_mib']:+.0f} MiB  {row['errors'] or ''}"
+        )
+    if path := config.getoption("--json"):
+        Path(path).write_text(json.dumps({"rows": rows}, indent=2))
