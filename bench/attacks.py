@@ -22,6 +22,7 @@ _END_STREAM = _ACK = 0x1
 _END_HEADERS, _PADDED = 0x4, 0x8
 _INITIAL_WINDOW_SIZE = 4
 _LARGEST = 16_384
+_REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 _MOST_STREAMS = 1_024
 # More than any connection gets to send.
 _MANY = 20_000
@@ -183,6 +184,14 @@ def _tiny_messages(body: bytes) -> Script:
     return Script().begin().headers(1, echo.COUNT).data(1, one * (2**20 // len(one)))
 
 
+def _large_for_anybody(path: str) -> Script:
+    """What needs no credential, asked for at length: a message of 16 MiB on each of many streams."""
+    script, body = Script().begin(), message(bytes(2**24 - 16))
+    for stream in _streams(60):
+        script.headers(stream, path).data(stream, body[: 2**18])
+    return script
+
+
 def _slow_headers() -> Script:
     return Script().begin().add(frame(HEADERS, 1, bytes(9_000))[:9])
 
@@ -232,5 +241,7 @@ ATTACKS = (
     Attack("closed windows", lambda: _large_answers(0)),
     Attack("one-byte windows", _one_byte_windows),
     Attack("compressed bomb", _compressed_bomb),
+    Attack("large names to watch", lambda: _large_for_anybody("/grpc.health.v1.Health/Watch")),
+    Attack("large reflection", lambda: _large_for_anybody(_REFLECTION)),
     Attack("tiny messages", lambda: _tiny_messages(b"")),
 )

@@ -18,15 +18,17 @@ class Limits:
     # One message, compressed and decompressed; names and values of one header list, as HTTP/2 counts them.
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_header_bytes: int = 16 * 2**10
+    # Calls that one connection may have open.
     max_concurrent_streams: int = 1024
     # Flow control: what a peer may send ahead of what was taken.
     stream_window: int = 2**20
     connection_window: int = 2**24
     # What one stream may have queued before its writer waits.
     stream_queue: int = 64 * 2**10
-    # Bytes held for one connection: its open calls, requests that are not whole or not taken, and replies
-    # that are not sent. Above `floor_bytes` it gets no more than is left of `total_bytes`. The floors of very
-    # many shrink, so that all connections together hold twice `total_bytes` at the worst.
+    # Bytes held for one connection: its open calls, requests until they are answered, and replies until
+    # they are sent. Large messages leave a quarter of it. Above `floor_bytes` it gets no more than is left
+    # of `total_bytes`. The floors of very many shrink, so that all connections together hold twice
+    # `total_bytes` at the worst.
     floor_bytes: int = 2**18
     connection_bytes: int = 48 * 2**20
     total_bytes: int = 96 * 2**20
@@ -41,7 +43,8 @@ class Limits:
     # a second. Those that need more are refused.
     growth_burst: int = 2**22
     growth_rate: int = 2**21
-    # nghttp2 counts a frame again for each read that brings a part of its head.
+    # Frames that go on with one list of headers, and entries of one SETTINGS. nghttp2 counts a frame again
+    # for each read that brings a part of its head.
     max_continuations: int = 16
     max_settings: int = 32
     # How long a peer may take for TLS, for its first frame, and for a request of its own without a deadline.
@@ -50,8 +53,9 @@ class Limits:
     # A peer that was silent so long is asked by a PING, and is gone when that is not answered.
     keepalive_seconds: float = 30.0
     keepalive_timeout: float = 20.0
-    # Age at which a server asks a client to connect anew, give or take a tenth; inf for never.
+    # Age at which a server asks a client to connect anew, give or take a tenth.
     max_age_seconds: float = math.inf
+    # Of one server, those in their handshake included.
     max_connections: int = 10_000
 
     def __post_init__(self) -> None:
