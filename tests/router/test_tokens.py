@@ -72,7 +72,7 @@ def test_an_id_names_a_key_and_nothing_else(kid: str) -> None:
         {"x5u": "https://evil.example/keys"},
         {"jwk": secret_jwk(b"e" * 32)},
     ],
-    ids=str,
+    ids=["jku", "x5u", "jwk"],
 )
 def test_keys_that_a_token_brings_are_not_looked_at(headers: dict[str, Any]) -> None:
     given = {"sub": "acme", "aud": "croupier", "exp": NOW + 60}

@@ -46,7 +46,7 @@ class Deployment:
 
     @asynccontextmanager
     async def cell(self, name: str, manager: str, **told: Any) -> AsyncIterator[CellServer]:
-        settings = {"id": name, "zone": f"zone-{name}", "manager": manager, "metrics_listen": "", **told}
+        settings = {"id": name, "zone": f"zone-{name}", "manager": (manager,), "metrics_listen": "", **told}
         async with open_cell(
             self.folder / name, store=f"file://{self.folder / 'objects'}", **settings
         ) as cell:
