@@ -64,11 +64,13 @@ async def test_garbage_under_any_key_keeps_the_last_good_value(stocked, client, 
     await stocked.raw.put(key, b"\xff{garbage")
     await until(lambda: metric("bad_records_total", kind=kind) == counted + 1)
     assert await everything(client) == before
-    assert metric("bad_keys") == 1
-    if found is not None:
-        await stocked.raw.put(key, found.value)
-    else:
+    # A cell's session puts its record again by itself.
+    if kind != "cell":
+        assert metric("bad_keys") == 1
+    if found is None:
         await stocked.raw.delete(key)
+    elif kind != "cell":
+        await stocked.raw.put(key, found.value)
     await until(lambda: metric("bad_keys") == 0)
     assert await everything(client) == before
 
