@@ -66,11 +66,14 @@ class Resident:
             found = view(model.artifact)
             self._scorers[model.digest] = PackedEngine(found.engine).load(found, model.digest)
 
-    def find(self, digest: bytes, now: float) -> Scorer | None:
-        return self._scorers.get(digest)
+    # What is loading: nothing, and nothing else will.
+    is_loading = True
 
-    def load_now(self, digest: bytes) -> None:
-        pass
+    def has(self, digest: bytes) -> bool:
+        return digest in self._scorers
+
+    def find(self, digest: bytes, now: float, *, is_again: bool = False) -> Scorer | None:
+        return self._scorers.get(digest)
 
     async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease:
         if digest not in self._scorers:
@@ -100,9 +103,11 @@ class Cell:
 
     def natively(self, calls: Sequence[Call]) -> list[Results]:
         """What a tick with all of `calls` makes of each: one whole answer, or a result for each item."""
-        left, rest = self._ticks.answer(calls)  # type: ignore[arg-type]
-        assert not rest
-        results = {id(call): found for call, found in left}
+        left, cold, some_wait = self._ticks.answer(calls)  # type: ignore[arg-type]
+        assert not some_wait
+        # What is cold goes the general way too, with nothing answered before.
+        results: dict[int, Results] = {id(call): found for call, found in left}
+        results |= {id(call): [] for call, _ in cold}
         return [[*call.replies] if call.replies else results[id(call)] for call in calls]
 
     async def differences(self, calls: Sequence[Call]) -> list[str]:
