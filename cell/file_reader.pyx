@@ -36,6 +36,7 @@ import _hashlib
 import ctypes
 import errno as errors
 import os
+from ctypes.util import find_library
 
 from cell.priority import NICE
 
@@ -190,11 +191,20 @@ cdef extern from *:
 
 ctypedef unsigned char* (*Sha256)(const unsigned char* data, size_t size, unsigned char* digest) noexcept nogil
 
-# libcrypto's, of the library that Python's own hashlib has loaded: with the processor's instructions for it, and
-# nothing more to link with.
-cdef Sha256 SHA256 = <Sha256><uintptr_t>ctypes.cast(
-    ctypes.CDLL(_hashlib.__file__).SHA256, ctypes.c_void_p
-).value
+
+def _sha256():
+    """Where libcrypto's function lies: with the processor's instructions for it, and nothing more to link with.
+
+    It is of the library that Python's own hashlib has loaded; where that is linked into the interpreter, of the
+    system's.
+    """
+    for name in (getattr(_hashlib, "__file__", None), find_library("crypto")):
+        if name is not None and (found := getattr(ctypes.CDLL(name), "SHA256", None)) is not None:
+            return ctypes.cast(found, ctypes.c_void_p).value
+    raise ImportError("the digests of artifacts need libcrypto, which is not installed")
+
+
+cdef Sha256 SHA256 = <Sha256><uintptr_t>_sha256()
 
 cdef enum:
     _SLICE = 100
