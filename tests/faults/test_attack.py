@@ -6,6 +6,7 @@ Beside what callers meet, memory is watched: no process may take much more meanw
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import socket
 import struct
@@ -13,6 +14,8 @@ import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import grpc
@@ -25,18 +28,21 @@ from support.crash_cell import MARK, crashing
 from support.fleet import eventually, publish
 from support.graphs import looping, packed, picky
 from support.harm import error_of, hand_of, log_bytes
-from support.load import MODEL, TENANTS
+from support.load import MODEL, TENANTS, Tenant
 
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.client import AsyncClient, Client
 from croupierctl.stack import Process, Stack
 from protos.inference.v2 import inference_pb2
+from protos.versions.v1 import versions_pb2 as pb
 
 EVIL = "evil"
 _WATCH = "/grpc.health.v1.Health/Watch"
 _REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
+_PUBLISH = "/croupier.versions.v1.VersionManager/Publish"
+_METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
 _PUBLISH = "/croupier.versions.v1.VersionManager/Publish"
 _METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
 _AS_EVIL = (("croupier-tenant", EVIL),)
@@ -139,6 +145,55 @@ def test_answers_without_end(fleet: Stack, attacked) -> None:
     def act() -> None:
         statuses = attack(fleet.router, lambda channel: [unary(channel, _INFER, body) for _ in range(20)])
         assert not statuses.keys() & {"OK", "UNAVAILABLE", "UNKNOWN"}, statuses
+
+    attacked(act).check()
+
+
+@pytest.mark.fault(
+    "A hundred uploads to the version manager stop half way, again and again",
+    "no error; others publish; memory stays",
+)
+def test_uploads_that_stop_half_way(fleet: Stack, attacked) -> None:
+    chunk = pb.PublishRequest(chunk=bytes(2**20)).SerializeToString()
+    header = pb.PublishRequest.Header(tenant=EVIL, name="half", artifact=bytes(32), size=200 * 2**20)
+    begin = pb.PublishRequest(header=header).SerializeToString()
+    honest = (Tenant("honest", number) for number in itertools.count(50_000))
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield begin
+        for _ in range(16):
+            yield chunk
+        await asyncio.Event().wait()
+
+    async def upload(channel: grpc.aio.Channel) -> None:
+        await channel.stream_unary(_PUBLISH)(parts(), timeout=4.0)
+
+    def act() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            attacking = pool.submit(attack, fleet.manager, lambda one: [upload(one) for _ in range(100)])
+            one = next(honest)
+            eventually(lambda: publish(fleet, one.name, MODEL, one.artifact) > 0, "others publish", 60.0)
+            assert "OK" not in attacking.result()
+
+    attacked(act).check()
+
+
+@pytest.mark.fault(
+    "300 connections to the metrics page of each process say nothing", "no error; the page answers"
+)
+def test_connections_to_the_metrics_that_say_nothing(fleet: Stack, attacked) -> None:
+    pages = [page for process in fleet.processes.values() for page in metrics_of(process)]
+    assert len(pages) == fleet.cells + 2
+
+    def act() -> None:
+        with ExitStack() as stack:
+            for page in pages:
+                for _ in range(300):
+                    peer = stack.enter_context(socket.create_connection(page, timeout=5))
+                    with suppress(OSError):
+                        peer.sendall(b"GET /")
+        for page in pages:
+            eventually(partial(is_page, page), "the page answers", timeout=30.0)
 
     attacked(act).check()
 
@@ -281,7 +336,8 @@ def metrics_of(process: Process) -> list[tuple[str, int]]:
     return [(host, int(port)) for host, port in found[-1:]]
 
 
-def is_page(host: str, port: int) -> bool:
+def is_page(address: tuple[str, int]) -> bool:
+    host, port = address
     try:
         with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=2) as page:
             return bool(page.read())
