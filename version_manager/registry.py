@@ -23,8 +23,9 @@ from dataclasses import replace
 from croupier.errors import NotFound, Unavailable
 from croupier.stores.etcd import Etcd
 from croupier.telemetry.metrics import Counter, Gauge
-from version_manager.fleet import Cell, CellState, Load
+from version_manager.fleet import Cell
 from version_manager.keys import Keys
+from version_manager.listener import Listener
 from version_manager.mirror import Mirror
 from version_manager.records import check_cell
 from version_manager.session import Session, Sleep, Superseded
@@ -45,41 +46,6 @@ class NotQuarantined(NotFound):
     """No cell here refuses the artifact. The operator's."""
 
     reason = "NOT_QUARANTINED"
-
-
-class Listener:
-    """A cell that reports here and is registered by another manager; has the methods of a `Session`."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-        self.ended = asyncio.Event()
-        self._error: BaseException | None = None
-        self._lifts: list[bytes] = []
-
-    def check(self) -> None:
-        """Raises the error that ended this, if it has ended."""
-        if self._error is not None:
-            raise self._error
-
-    async def report(self, state: CellState, load: Load) -> None:
-        """Take what the cell says of itself."""
-        self.check()
-        self.cell = replace(self.cell, state=state, load=load)
-
-    def lift(self, artifact: bytes) -> None:
-        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
-        if artifact not in self._lifts:
-            self._lifts.append(artifact)
-
-    def take_lifts(self) -> list[bytes]:
-        """What the cell is to be told; it is told once."""
-        lifts, self._lifts = self._lifts, []
-        return lifts
-
-    def end(self, error: BaseException) -> None:
-        """Be over because of `error`, for whoever feeds this."""
-        self._error = self._error or error
-        self.ended.set()
 
 
 class Registry:
@@ -174,7 +140,7 @@ class Registry:
     def stop(self) -> None:
         """End every stream and let the records stand: they go with their leases."""
         self._is_stopping = True
-        heard: list[Session | Listener] = [*self._sessions.values(), *self._listeners.values()]
+        heard: list[Listener] = [*self._sessions.values(), *self._listeners.values()]
         for session in heard:
             session.end(Unavailable("the version manager is stopping"))
 
@@ -184,7 +150,7 @@ class Registry:
         await asyncio.gather(*(session.close() for session in sessions.values()))
 
     @property
-    def _heard(self) -> dict[str, Session | Listener]:
+    def _heard(self) -> dict[str, Listener]:
         return {**self._listeners, **self._sessions}
 
     async def _registered(self, session: Session) -> None:

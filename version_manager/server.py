@@ -30,14 +30,15 @@ from version_manager.announcements import Announcements
 from version_manager.audit import Actor
 from version_manager.feed import Feed
 from version_manager.fleet import Cell, CellState
+from version_manager.listener import Listener
 from version_manager.listing import page
 from version_manager.mirror import Mirror
 from version_manager.publisher import Publisher
-from version_manager.registry import Listener, Registry
+from version_manager.registry import Registry
 from version_manager.release import split_point
 from version_manager.repair import Repairs
 from version_manager.residency import Residency
-from version_manager.session import CellSilent, Session
+from version_manager.session import CellSilent
 from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Freeze, Thawing
@@ -218,7 +219,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def _answers(
         self,
         requests: AsyncIterator[pb.JoinRequest],
-        begin: Callable[[Cell], AbstractAsyncContextManager[Session | Listener]],
+        begin: Callable[[Cell], AbstractAsyncContextManager[Listener]],
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         seconds = self._parts.registry.lease_seconds
         first = await _next_report(requests, None, seconds)
@@ -316,7 +317,7 @@ def _joining_cell(request: pb.JoinRequest) -> Cell:
 
 
 async def _next_report(
-    requests: AsyncIterator[pb.JoinRequest], session: Session | Listener | None, patience: float
+    requests: AsyncIterator[pb.JoinRequest], session: Listener | None, patience: float
 ) -> pb.JoinRequest | None:
     """The next message; None once the cell has said all.
 

@@ -27,6 +27,7 @@ from croupier.stores.etcd import Compare, Etcd, Lease, Put
 from croupier.telemetry.metrics import Counter
 from version_manager.fleet import Cell, CellState, Load
 from version_manager.keys import Keys
+from version_manager.listener import Listener
 from version_manager.mirror import Mirror
 from version_manager.records import Spoken, encode
 
@@ -60,19 +61,14 @@ class CellSilent(DeadlineExceeded):
     reason = "CELL_SILENT"
 
 
-class Session:
-    """`Registry.join` makes it, and has it look at the map whenever that moves.
-
-    `ended` is set once the session is over without the cell's doing; `check` then says why.
-    """
+class Session(Listener):
+    """`Registry.join` makes it, and has it look at the map whenever that moves."""
 
     def __init__(
         self, etcd: Etcd, keys: Keys, cell: Cell, lease_seconds: float, sleep: Sleep = asyncio.sleep
     ) -> None:
-        self.cell = cell
+        super().__init__(cell)
         self.joined = asyncio.Event()
-        self.ended = asyncio.Event()
-        self._error: BaseException | None = None
         self._etcd = etcd
         self._key = keys.cell(cell.id)
         self._protocol_key = keys.protocol(cell.id)
@@ -89,15 +85,8 @@ class Session:
         self._was_seen = False
         self._mirror: Mirror | None = None
         self._disturbed = asyncio.Event()
-        # Artifacts that the cell is to serve again, and has not been told of.
-        self._lifts: list[bytes] = []
         self._task = asyncio.create_task(self._run(), name=f"session of {cell.id}")
         self._task.add_done_callback(self._finished)
-
-    def check(self) -> None:
-        """Raises the error that ended this session, if it has ended."""
-        if self._error is not None:
-            raise self._error
 
     async def report(self, state: CellState, load: Load) -> None:
         """Take what the cell says of itself; a new state is in etcd when this returns.
@@ -119,22 +108,6 @@ class Session:
         self._mirror = mirror
         if self._is_disturbed():
             self._disturbed.set()
-
-    def lift(self, artifact: bytes) -> None:
-        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
-        if artifact not in self._lifts:
-            self._lifts.append(artifact)
-
-    def take_lifts(self) -> list[bytes]:
-        """What the cell is to be told; it is told once."""
-        lifts, self._lifts = self._lifts, []
-        return lifts
-
-    def end(self, error: BaseException) -> None:
-        """Be over because of `error`, for whoever feeds this session."""
-        if self._error is None:
-            self._error = error
-        self.ended.set()
 
     async def close(self) -> None:
         """Give up the lease, and the record with it."""
