@@ -26,7 +26,7 @@ from cell.engines.stop import Stop, Stopped
 from cell.residency import Lease
 from cell.signature import Arrays
 from croupier.deadline import Deadline
-from croupier.errors import CroupierError, DeadlineExceeded
+from croupier.errors import DeadlineExceeded, to_keep
 from croupier.telemetry.metrics import Counter, Histogram
 
 _log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ def _run_batch(
         if isinstance(error, Mixed):
             _log.error("a batch was refused", exc_info=error)
         if len(pieces) == 1:
-            return [*late, (pieces[0], error.without_frames() if isinstance(error, CroupierError) else error)]
+            return [*late, (pieces[0], to_keep(error))]
         _RETRIED.inc()
         alone = [_run_batch(digest, [piece], clock, turn) for piece in pieces]
         return [*late, *(outcome for outcomes in alone for outcome in outcomes)]

@@ -21,7 +21,7 @@ from cell.residency import Lease
 from cell.singleflight import Outcome, Waiter
 from cell.slices import Slices
 from croupier.deadline import Deadline
-from croupier.errors import CroupierError, InternalError
+from croupier.errors import CroupierError, InternalError, to_keep
 from croupier.transport.server_session import ServerCall
 from croupier.transport.status import from_error
 
@@ -112,7 +112,7 @@ class ColdCalls:
                     # For the answer to come in the end of a slice, there has to be one.
                     self._slices.add(_nothing)
         elif waiting.failure is None:
-            waiting.failure = outcome
+            waiting.failure = to_keep(outcome)
             self._fail(waiting)
 
     def _fail(self, waiting: _Waiting) -> None:

@@ -31,7 +31,7 @@ from cell.residency import ModelTooLarge
 from cell.slices import Slices
 from cell.sources import Source
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
-from croupier.errors import DataLoss, Unavailable
+from croupier.errors import DataLoss, Unavailable, to_keep
 from croupier.telemetry.metrics import Histogram
 
 _FETCH_SECONDS = Histogram("croupier_cell_fetch_seconds", "Time to fetch an artifact from the object store")
@@ -253,7 +253,7 @@ class _Load:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 (it is told to whoever waits)
-            self._loader.slices.add(partial(self._finish, error))
+            self._loader.slices.add(partial(self._finish, to_keep(error)))
 
     def _read(self, reader: Reader, done: Callable[[Image], None], **how: object) -> None:
         def go_on(image: Image) -> None:
@@ -261,7 +261,7 @@ class _Load:
                 try:
                     done(image)
                 except Exception as error:  # noqa: BLE001 (it is told to whoever waits)
-                    self._finish(error)
+                    self._finish(to_keep(error))
 
         self._loader.readers.read(reader, go_on, self._digest, most=self._loader.most, **how)
 
@@ -370,6 +370,7 @@ class _Load:
         self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
 
 def _close(building: asyncio.Future[Scorer]) -> None:

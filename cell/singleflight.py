@@ -187,7 +187,11 @@ class SingleFlight:
                 lease.release()
             raise
         if isinstance(outcome, Exception):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                # The error knows this frame, which must not know the error.
+                del outcome, told, waiter
         return outcome
 
     async def warm(self, digest: bytes, *, group: str | None, aged: bool) -> None:
@@ -206,8 +210,12 @@ class SingleFlight:
 
         load.warmers = [*(load.warmers or ()), ended]
         self._begin()
-        if isinstance(outcome := await told, Exception):
-            raise outcome
+        outcome = await told
+        if isinstance(outcome, Exception):
+            try:
+                raise outcome
+            finally:
+                del outcome, told, ended, load
 
     def close(self) -> None:
         """Give up all loads; their callers get Unavailable."""
@@ -223,8 +231,7 @@ class SingleFlight:
         """What a load that was begun has come to."""
         if load not in self._begun:
             return
-        del self._loads[load.digest]
-        self._begun.discard(load)
+        self._drop(load)
         failure = None if isinstance(outcome, Lease) else outcome
         (LOADED if failure is None else _FAILED).inc()
         self._ended(load, failure)
@@ -304,12 +311,18 @@ class SingleFlight:
         self._waiting -= 1
         if waiter.timer is not None:
             waiter.timer.cancel()
+            waiter.timer = None
+
+    def _drop(self, load: Load) -> None:
+        del self._loads[load.digest]
+        self._begun.discard(load)
+        # It knows the load.
+        load.cancel = None
 
     def _give_up(self, load: Load) -> None:
         """Nobody wants it, or the cell stops."""
         _GIVEN_UP.inc()
-        del self._loads[load.digest]
-        self._begun.discard(load)
+        self._drop(load)
         self._queue.remove(load.digest)
         self._tell(load, _stopping())
 

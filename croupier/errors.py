@@ -42,6 +42,11 @@ class CroupierError(Exception):
         return self.with_traceback(None)
 
 
+def to_keep(error: Exception) -> Exception:
+    """`error` without its frames, unless it is a bug of ours, of which the log has to tell where it is."""
+    return error.without_frames() if isinstance(error, CroupierError) else error
+
+
 class InvalidRequest(CroupierError):
     """`field` names the part of the request that is wrong."""
 

@@ -276,11 +276,10 @@ async def test_what_is_allowed_is_ignored(address: str, neighbour: Neighbour, na
 @pytest.mark.parametrize(
     "first",
     [
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         PREFACE.replace(b"SM", b"XX"),
         PREFACE + frame(PING, 0, bytes(8)),
     ],
-    ids=["HTTP/1.1", "a preface that is wrong", "a first frame that is not SETTINGS"],
+    ids=["a preface that is wrong", "a first frame that is not SETTINGS"],
 )
 async def test_who_does_not_begin_as_http2_is_sent_away(
     address: str, neighbour: Neighbour, first: bytes
