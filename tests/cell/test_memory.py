@@ -1,5 +1,6 @@
 """What is measured, and a process that is kept within its limit."""
 
+import asyncio
 import os
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from support.cells import until
 from cell.arena import Arena, Block
 from cell.memory import Measure, MemoryKeeper, MemoryShort, group_bytes, machine_bytes, resident_bytes
 from croupier.artifacts.format import Tensor, pack
+from croupier.errors import Unavailable
 
 MIB = 1024 * 1024
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -153,6 +155,14 @@ async def fill_a_small_cell(folder: Path) -> None:
             answer = await served.infer(infer_request(digests[number], row, raw=True))
             assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [number] * SUMS
 
+        async def ask_again(number: int) -> None:
+            """Of a cell that is short of memory, which may say so and means it to pass."""
+            while True:
+                try:
+                    return await ask(number)
+                except Unavailable:
+                    await asyncio.sleep(0.05)
+
         for number in range(60):
             await ask(number)
         filled = capacity()
@@ -162,7 +172,7 @@ async def fill_a_small_cell(folder: Path) -> None:
             # As the last look found it, and no request has come since.
             await until(lambda: resident_bytes() <= limit * 0.93, "models go for it")
         for number in range(20):
-            await ask(number)
+            await ask_again(number)
         pressed = capacity()
     found = (limit, peak_bytes(), filled, pressed, len(ballast))
     sys.stdout.write(" ".join(str(int(each)) for each in found))
