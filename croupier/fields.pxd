@@ -8,6 +8,10 @@ cdef enum:
     END = 4
     I32 = 5
 
+cdef enum:
+    # Of a request that only passes through: a column of an input each for 16,000 features is far less.
+    MOST_FIELDS = 65_536
+
 cdef struct Field:
     uint32_t number
     int kind
@@ -22,6 +26,7 @@ cdef struct Cursor:
 cdef Cursor cursor_of(bytes data) noexcept
 cdef bytes bytes_of(Field* field)
 cdef int next_field(Cursor* cursor, Field* field) except -1
+cdef int next_of(Cursor* cursor, Field* field, int* left) except -1
 cdef list repeated(bytes data)
 cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil
 cdef Py_ssize_t varint_size(uint64_t value) noexcept nogil

@@ -27,12 +27,14 @@ from croupier.names import parse_version
 from croupier.fields cimport (
     I64,
     LEN,
+    MOST_FIELDS,
     VARINT,
     Cursor,
     Field,
     bytes_of,
     cursor_of,
     next_field,
+    next_of,
     repeated,
 )
 from croupier.fields import MalformedMessage
@@ -55,9 +57,10 @@ def scan(bytes data not None):
     """
     cdef Cursor cursor = cursor_of(data)
     cdef Field field
+    cdef int left = MOST_FIELDS
     cdef const uint8_t* begin = cursor.at
     cdef list found = []
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         value = field.number_value if field.kind == VARINT else field.data - begin
         found.append((field.number, field.kind, value, cursor.at - begin))
     return found
@@ -83,8 +86,9 @@ def read_model(bytes data not None):
     """
     cdef Cursor cursor = cursor_of(data)
     cdef Field field
+    cdef int left = MOST_FIELDS
     cdef Text name = Text(NULL, 0), version = Text(NULL, 0)
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         if field.kind == LEN and field.number == 1:
             name = _text(&field)
         elif field.kind == LEN and field.number == 2:
@@ -124,9 +128,10 @@ def read_frame(bytes data not None):
     """
     cdef Cursor cursor = cursor_of(data)
     cdef Field field
+    cdef int left = MOST_FIELDS
     cdef uint64_t name = 0
     cdef list parts = []
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         if field.number == 1 and field.kind == VARINT:
             name = field.number_value
         elif field.number == 2 and field.kind == LEN:
@@ -228,8 +233,10 @@ cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) ex
     """What a ModelInferRequest names; raises as `read_infer`, but for texts, which stay bytes."""
     cdef Cursor cursor = Cursor(data, data + size)
     cdef Field field
+    # Of the parameters' entries and their values as well.
+    cdef int left = MOST_FIELDS
     memset(names, 0, sizeof(Names))
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         if field.kind != LEN:
             continue
         if field.number == 1:
@@ -237,7 +244,7 @@ cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) ex
         elif field.number == 2:
             names.version = _text(&field)
         elif field.number == 4:
-            _read_parameter(&field, names)
+            _read_parameter(&field, names, &left)
     _check_parameter(names.key, "routing_key")
     _check_parameter(names.label, "label")
     _check_parameter(names.tenant, "tenant")
@@ -248,9 +255,10 @@ cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names) exc
     """What an Item names; raises as `read_items`, but for texts, which stay bytes."""
     cdef Cursor cursor = Cursor(data, data + size)
     cdef Field field
+    cdef int left = MOST_FIELDS
     cdef Text entity = Text(NULL, 0)
     memset(names, 0, sizeof(Names))
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         if field.kind == LEN:
             if field.number == 1:
                 names.model = _text(&field)
@@ -277,7 +285,7 @@ cdef object ask_of(Names* names):
     )
 
 
-cdef int _read_parameter(Field* entry, Names* names) except -1:
+cdef int _read_parameter(Field* entry, Names* names, int* left) except -1:
     """One entry of the map `parameters`: of two with the same key, the later one stands.
 
     An entry that holds anything but a key and a value is none: protobuf's library passes over it.
@@ -285,14 +293,14 @@ cdef int _read_parameter(Field* entry, Names* names) except -1:
     cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size), inner
     cdef Field field, choice
     cdef Text key = Text(NULL, 0), value = Text(NULL, NOT_TEXT)
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, left):
         if field.kind != LEN or field.number > 2:
             return 0
         if field.number == 1:
             key = _text(&field)
         else:
             inner = Cursor(field.data, field.data + field.size)
-            while next_field(&inner, &choice):
+            while next_of(&inner, &choice, left):
                 if choice.number == 3 and choice.kind == LEN:
                     value = _text(&choice)
                 elif _is_other_choice(&choice):

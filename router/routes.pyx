@@ -23,7 +23,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from croupier.errors import CroupierError
 from router.envelope cimport Names, Text, ask_of, check_text, decoded, read_infer_names, read_item_names
-from croupier.fields cimport LEN, Cursor, Field, cursor_of, next_field
+from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_field, next_of
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, infer_suffix, item_suffix, read_model
@@ -242,7 +242,8 @@ cdef Text _utf8(str name):
 
 cdef Py_ssize_t _count_items(Cursor cursor) except -1:
     cdef Field field
+    cdef int left = MOST_FIELDS
     cdef Py_ssize_t count = 0
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         count += field.number == 1 and field.kind == LEN
     return count

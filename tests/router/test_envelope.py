@@ -315,3 +315,40 @@ def test_the_status_of_a_result_is_read() -> None:
     # A status behind a status is merged into it.
     more = pb.Result(status=pb.Status(reason="BUSY"))
     assert envelope.status_code(status.SerializeToString() + more.SerializeToString()) == 14
+
+
+@pytest.mark.parametrize("field", [1, 2, 4, 5, 7, 1000])
+@pytest.mark.parametrize(
+    "read",
+    [
+        envelope.read_infer,
+        envelope.read_model,
+        envelope.read_frame,
+        lambda data: envelope.read_items(data, 9),
+    ],
+)
+def test_a_request_of_very_many_fields_is_not_read_to_its_end(read, field: int) -> None:
+    empty = _tag(field, 2) + b"\x00"
+    with pytest.raises(InvalidRequest) as caught:
+        read(empty * 65_537)
+    assert caught.value.reason == "TOO_MANY_FIELDS"
+
+
+def test_nor_is_a_parameter_or_a_group_of_very_many() -> None:
+    entry = b"\x0a\x00" * 65_537
+    with pytest.raises(InvalidRequest, match="more than 65,536 fields"):
+        envelope.read_infer(b"\x22" + _varint(len(entry)) + entry)
+    with pytest.raises(InvalidRequest, match="not a valid protobuf message"):
+        envelope.read_infer(b"\x0b" + entry + b"\x0c")
+
+
+def _tag(field: int, kind: int) -> bytes:
+    return _varint(field << 3 | kind)
+
+
+def _varint(value: int) -> bytes:
+    found = b""
+    while value > 0x7F:
+        found += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return found + bytes([value])
