@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import logging
 import os
 import random
 import sys
@@ -50,13 +51,15 @@ from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.names import check_name
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
-from croupier.stores.objects import local_folder, open_store
+from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, metrics
 from croupier.transport.limits import Limits
 from croupier.transport.server import Server
 from croupier.transport.turns import turns_of
 
 PROGRAM = "croupier-cell"
+
+_log = logging.getLogger(__name__)
 
 _MIB = 2**20
 _GIB = 2**30
@@ -295,7 +298,9 @@ class Cell:
         url = self._told.store_url
         folder = local_folder(url)
         if folder is not None:
-            await self._stack.enter_async_context(open_store(url))
+            # Not made here: a file system that is not mounted has lost nothing.
+            if not await asyncio.to_thread(folder.is_dir):
+                _log.warning("the object store's folder %s is not there", folder)
             return Folder(folder)
         process = FetchProcess(url, time.monotonic)
         self._stack.push_async_callback(process.close)
