@@ -70,6 +70,6 @@ class WiredStack(Stack):
         argv = Stack._cell_argv(self, number)
         return [*argv, "--listen", f"127.0.0.1:{port}", "--advertise", advertised]
 
-    def _manager_argv(self) -> list[str]:
-        argv = Stack._manager_argv(self)
+    def _manager_argv(self, name: str) -> list[str]:
+        argv = Stack._manager_argv(self, name)
         return [*argv, "--etcd", self.wires.lay("etcd", self.process("etcd").address)]

@@ -21,7 +21,7 @@ from support.fleet import eventually, publish
 
 from croupier.client import AsyncClient, Client
 from croupier.client.manager import VersionManagerClient
-from croupier.errors import CroupierError, FailedPrecondition, InternalError
+from croupier.errors import CroupierError, FailedPrecondition, InternalError, NotFound
 from croupierctl.stack import Stack
 
 _log = logging.getLogger(__name__)
@@ -105,6 +105,16 @@ async def until(check: Callable[[], bool], timeout: float = 30.0) -> None:
         await asyncio.sleep(0.005)
 
 
+async def until_known(client: AsyncClient, model: str) -> None:
+    """Wait for the router to hear of the model's first version."""
+    while True:
+        try:
+            await client.predict(model, [1.0, 2.0], version=1, timeout=8.0)
+            return
+        except NotFound:
+            await asyncio.sleep(0.01)
+
+
 async def reason(client: AsyncClient, model: str, row: list[float]) -> str:
     """The word for why there was no answer; only the culprit's own errors pass."""
     try:
@@ -148,8 +158,10 @@ async def test_a_model_that_crashes_its_cell_costs_nobody_else_an_answer(
 
 async def test_a_poisonous_row_is_no_reason_to_refuse_a_model_before_it_came(crash_stack: Stack) -> None:
     name = "later"
-    await asyncio.to_thread(publish, crash_stack, "evil", name, crashing(name, on_score="segv"))
+    artifact = crashing(name, on_score="segv")
+    await asyncio.to_thread(publish, crash_stack, "evil", name, artifact, release=False)
     async with AsyncClient(crash_stack.router, tenant="evil") as evil:
+        await until_known(evil, name)
         answers = [await reason(evil, name, [1.0, float(number)]) for number in range(20)]
         assert answers == ["an answer"] * 20
         assert await reason(evil, name, [MARK, 1.0]) != "an answer"
