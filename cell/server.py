@@ -87,10 +87,10 @@ class Handlers:
     def take(self, calls: Sequence[ServerCall]) -> None:
         """Answer a read's predictions at once as far as that goes, and begin the others.
 
-        Of the reads with many that come in one turn of the loop, one is answered in it and the others wait:
-        those with few are not kept waiting by a storm on other connections.
+        While models load, of the reads with many that come in one turn of the loop one is answered in it, and
+        the others wait: those with few are not kept waiting by a storm on other connections.
         """
-        if len(calls) <= _FEW:
+        if len(calls) <= _FEW or not len(self._slices):
             self._answer(calls)
         elif self._had_many:
             self._ticks.put_off(calls)
