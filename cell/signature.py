@@ -32,12 +32,15 @@ _PACKED = {"forest", "linear"}
 class Signature:
     """A model's inputs and outputs, and how a row of named features fills the inputs.
 
-    `features` is empty for a model that takes tensors only. `accepts_missing`: NaN is a legal value.
+    `features` is empty for a model that takes tensors only. `accepts_missing`, `finite` and `complete` say
+    which values are legal, as they do of an `Artifact`.
     """
 
     engine: str
     features: tuple[str, ...]
     accepts_missing: bool
+    finite: bool
+    complete: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     # Place of each feature in a row.
@@ -57,6 +60,8 @@ class Signature:
             artifact.engine,
             artifact.features,
             artifact.accepts_missing,
+            artifact.finite,
+            artifact.complete,
             artifact.inputs,
             artifact.outputs,
         )
@@ -69,11 +74,15 @@ class Signature:
             _places(tensor.name for tensor in artifact.inputs),
             _places(tensor.name for tensor in artifact.outputs),
             answer_bytes(artifact.outputs, 1),
-            form_of(*parts[1:]) if artifact.engine in _PACKED else None,
+            _form(artifact) if artifact.engine in _PACKED else None,
         )
         # Two threads may make the same one at the same time; either serves.
         _known[parts] = made
         return made
+
+
+def _form(artifact: Artifact) -> Form | None:
+    return form_of(artifact.features, artifact.accepts_missing, artifact.inputs, artifact.outputs)
 
 
 # A key holds the same parts as its signature, and goes with it.

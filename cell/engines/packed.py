@@ -25,6 +25,9 @@ from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 FOREST = "forest"
 LINEAR = "linear"
 
+# What its one input may be declared as; rows of both are taken in any case.
+_NUMBERS = ("FP32", "FP64")
+
 _LABEL = "label"
 _CLASSES = "classes"
 
@@ -72,10 +75,10 @@ def _section(artifact: Artifact, name: str) -> memoryview:
 
 
 def _check_inputs(artifact: Artifact, features: int) -> None:
-    shapes = [(tensor.datatype, tensor.shape) for tensor in artifact.inputs]
-    if shapes != [("FP32", (-1, features))]:
+    shapes = [tensor.shape for tensor in artifact.inputs]
+    if shapes != [(-1, features)] or artifact.inputs[0].datatype not in _NUMBERS:
         raise ArtifactRefused(
-            f"the model takes one FP32 input of shape (-1, {features}); the artifact says other"
+            f"the model takes one FP32 or FP64 input of shape (-1, {features}); the artifact says other"
         )
 
 

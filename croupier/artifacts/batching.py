@@ -13,7 +13,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from croupier.artifacts.format import Artifact, InvalidArtifact, pack, view
+from croupier.artifacts.format import Artifact, InvalidArtifact
+from croupier.artifacts.repack import with_section
 
 SECTION = "batching"
 MAX_DELAY_SECONDS = 1.0
@@ -54,18 +55,9 @@ def with_batching(data: bytes, batching: Batching) -> bytes:
         InvalidArtifact: no artifact, or a delay that is too long.
     """
     _checked(batching)
-    artifact = view(data)
-    sections = {name: bytes(section) for name, section in artifact.sections.items() if name != SECTION}
-    if batching != NO_DELAY:
-        sections[SECTION] = _LAYOUT.pack(round(batching.delay_seconds * 1e6), batching.max_rows)
-    return pack(
-        engine=artifact.engine,
-        features=artifact.features,
-        accepts_missing=artifact.accepts_missing,
-        inputs=artifact.inputs,
-        outputs=artifact.outputs,
-        sections=sections,
-    )
+    if batching == NO_DELAY:
+        return with_section(data, SECTION, None)
+    return with_section(data, SECTION, _LAYOUT.pack(round(batching.delay_seconds * 1e6), batching.max_rows))
 
 
 def _checked(batching: Batching) -> Batching:

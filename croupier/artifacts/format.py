@@ -6,7 +6,8 @@ is little-endian, and every byte of it is determined by its content, so that one
     offset  size  what
     0       8     magic, "CROUPIER"
     8       2     format version, 1
-    10      2     flags: bit 0 accepts_missing (NaN is a legal feature value); the others are 0
+    10      2     flags: bit 0 accepts_missing (NaN is a legal feature value), bit 1 finite (infinity is
+                  none), bit 2 complete (none may be left out, even where NaN is legal); the others are 0
     12      4     N, bytes of names
     16      8     size of the whole file in bytes
     24      2     F, number of features (0 to 32,768)
@@ -57,7 +58,8 @@ MAX_NAMES_BYTES = 4 << 20
 # Bytes of tables that are remembered, for 256 of them.
 _REMEMBERED = 16 << 10
 
-_ACCEPTS_MISSING = 1
+_ACCEPTS_MISSING, _FINITE, _COMPLETE = 1, 2, 4
+_FLAGS = _ACCEPTS_MISSING | _FINITE | _COMPLETE
 
 _HEADER = struct.Struct("<8sHHIQHHHH")
 _SECTION = struct.Struct("<QQ")
@@ -106,11 +108,17 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A checked view of a packed artifact; `sections` are read-only slices of the viewed buffer."""
+    """A checked view of a packed artifact; `sections` are read-only slices of the viewed buffer.
+
+    `accepts_missing`: NaN is a legal feature value. `finite`: an infinite one is not. `complete`: no named
+    feature may be left out, for the model is not known to have seen missing values.
+    """
 
     engine: str
     features: tuple[str, ...]
     accepts_missing: bool
+    finite: bool
+    complete: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     sections: Mapping[str, memoryview]
@@ -140,8 +148,10 @@ def pack(
     sections: Mapping[str, bytes],
     features: Sequence[str] = (),
     accepts_missing: bool = False,
+    finite: bool = False,
+    complete: bool = False,
 ) -> bytes:
-    """Pack a model for `engine`; equal arguments give equal bytes.
+    """Pack a model for `engine`; equal arguments give equal bytes. The flags are told at `Artifact`.
 
     Raises:
         InvalidArtifact: the description breaks a rule of the format.
@@ -164,7 +174,7 @@ def pack(
         0,
         MAGIC,
         VERSION,
-        _ACCEPTS_MISSING if accepts_missing else 0,
+        _ACCEPTS_MISSING * accepts_missing | _FINITE * finite | _COMPLETE * complete,
         len(names),
         size,
         len(features),
@@ -202,8 +212,11 @@ def view(data: bytes | memoryview) -> Artifact:
     told = describe(bytes(whole[tensors_at:end]), names_size, *counts)
     spans = _SECTION.iter_unpack(whole[_HEADER.size : tensors_at])
     sections = dict(zip(told.sections, _cut(whole, end, spans), strict=True))
+    accepts_missing, finite, complete = (
+        bool(flags & flag) for flag in (_ACCEPTS_MISSING, _FINITE, _COMPLETE)
+    )
     return Artifact(
-        told.engine, told.features, bool(flags & _ACCEPTS_MISSING), told.inputs, told.outputs, sections
+        told.engine, told.features, accepts_missing, finite, complete, told.inputs, told.outputs, sections
     )
 
 
@@ -256,7 +269,7 @@ def _read_header(whole: memoryview) -> tuple[int, int, int, int, int, int]:
         raise InvalidArtifact(f"format version {version} is unknown here; this reads version {VERSION}")
     if size != len(whole):
         raise InvalidArtifact(f"the file should have {size} bytes and has {len(whole)}")
-    if flags & ~_ACCEPTS_MISSING:
+    if flags & ~_FLAGS:
         raise InvalidArtifact(f"unknown flags: {flags:#06x}")
     _check_counts(*counts)
     features, inputs, outputs, sections = counts

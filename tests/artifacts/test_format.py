@@ -60,6 +60,16 @@ def test_what_is_packed_is_viewed():
     assert {name: bytes(content) for name, content in artifact.sections.items()} == WIDE["sections"]
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"), [(0, {}), (1, {"accepts_missing"}), (2, {"finite"}), (4, {"complete"})]
+)
+def test_each_flag_is_a_bit_of_its_own(flags, told):
+    names = ("accepts_missing", "finite", "complete")
+    data = packed(**{name: name in told for name in names})
+    assert data[10:12] == struct.pack("<H", flags)
+    assert {name for name in names if getattr(view(data), name)} == set(told)
+
+
 def test_the_layout_is_the_documented_one():
     data = packed()
     assert data[: len(WIDE_BYTES)] == WIDE_BYTES
@@ -161,7 +171,7 @@ def test_names_have_a_limit_together():
         (b"CROUPIER", "too few"),
         (b"\0" * 64, "magic"),
         (patched(8, "<H", 2), "version 2"),
-        (patched(10, "<H", 3), "unknown flags"),
+        (patched(10, "<H", 9), "unknown flags"),
         (patched(12, "<I", 2**32 - 1), "do not fit"),
         (patched(12, "<I", 20), "names where"),
         (patched(16, "<Q", 2**64 - 1), "should have 18446744073709551615 bytes"),
@@ -217,6 +227,8 @@ def pack_again(artifact):
         outputs=artifact.outputs,
         sections={name: bytes(content) for name, content in artifact.sections.items()},
         accepts_missing=artifact.accepts_missing,
+        finite=artifact.finite,
+        complete=artifact.complete,
     )
 
 
@@ -243,6 +255,8 @@ def descriptions(draw):
         "engine": draw(st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True)),
         "features": features,
         "accepts_missing": draw(st.booleans()),
+        "finite": draw(st.booleans()),
+        "complete": draw(st.booleans()),
         "inputs": inputs,
         "outputs": draw(tensors(DIMENSIONS | st.just(-1))),
         "sections": draw(st.dictionaries(NAMES, st.binary(max_size=200), min_size=1, max_size=4)),

@@ -358,7 +358,7 @@ WIDE, LABEL = Tensor("probabilities", "FP32", (-1, 3)), Tensor("label", "INT64",
     ("name", "changes", "says"),
     [
         ("boosted", {"features": (), "inputs": [Tensor("input", "FP32", (-1, 7))]}, "shape (-1, 6)"),
-        ("boosted", {"features": (), "inputs": [Tensor("input", "FP64", (-1, 6))]}, "FP32"),
+        ("boosted", {"features": (), "inputs": [Tensor("input", "INT32", (-1, 6))]}, "FP64"),
         ("boosted", {"outputs": [Tensor("value", "FP32", (-1, 2))]}, "shape (-1, 1)"),
         ("boosted", {"outputs": [LABEL]}, "shape (-1, 1)"),
         ("vectors", {"outputs": [WIDE, Tensor("label", "BYTES", (-1,))]}, "labels"),

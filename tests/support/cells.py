@@ -27,8 +27,12 @@ def signature_of(
     outputs: Sequence[Tensor] = SUM,
     features: Sequence[str] = (),
     accepts_missing: bool = False,
+    finite: bool = False,
+    complete: bool = False,
 ) -> Signature:
-    artifact = Artifact("fake", tuple(features), accepts_missing, tuple(inputs), tuple(outputs), {})
+    artifact = Artifact(
+        "fake", tuple(features), accepts_missing, finite, complete, tuple(inputs), tuple(outputs), {}
+    )
     return Signature.of(artifact)
 
 
