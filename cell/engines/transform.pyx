@@ -1,0 +1,266 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What a pipeline does before its estimator: raw features become the columns that the engine behind it sees.
+
+docs/artifacts.md has the layout of the block. It is used where it lies, like the engine's own arrays, and one
+check at the load has looked at every index (`transform_layout.pxd`). All is float64, in the library's order of operations.
+
+A raw row has numbers only: a text is its place in the feature's dictionary, and whoever fills a row asks `code_of`
+for it. `refusal` says what a row may not have; rows that are scored were asked about before.
+"""
+
+cimport cython
+from libc.math cimport INFINITY, fabs, log2f
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
+
+from cell.engines.transform_layout cimport (
+    ACCEPTS_INFINITE,
+    ACCEPTS_MISSING,
+    CLIPPED,
+    COPY,
+    INDICATOR,
+    IS_TEXT,
+    NO_COLUMN,
+    ONE_HOT,
+    ONWARDS,
+    ORDINAL,
+    REFUSES_UNKNOWN,
+    SCALE_SHIFT,
+    SHIFT_SCALE,
+    Dictionary,
+    Entry,
+    Step,
+    TransformView,
+    check_transform,
+    compare_texts,
+)
+
+from cell.engines import ArtifactRefused
+
+
+cdef const char* check_block(const unsigned char* data, Py_ssize_t size, TransformView* view) noexcept nogil:
+    return check_transform(data, size, view)
+
+
+cdef inline uint32_t _place_of(const double* table, uint32_t count, double value) noexcept nogil:
+    """The place of a value among `count` that ascend, of which NaN may be the last; `count` if it is none."""
+    cdef uint32_t low = 0, high = count, middle
+    # Places in a dictionary are their own places here, if the categories are the dictionary's.
+    if 0.0 <= value < count and table[<uint32_t>value] == value:
+        return <uint32_t>value
+    if value != value:
+        return count - 1 if count and table[count - 1] != table[count - 1] else count
+    while low < high:
+        middle = (low + high) >> 1
+        if table[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < count and table[low] == value else count
+
+
+cdef inline void _one_hot(
+    const TransformView* view, const Step* step, double value, double* columns
+) noexcept nogil:
+    cdef const double* table = view.numbers + step.first
+    cdef uint32_t place = _place_of(table, step.count, value)
+    cdef double column
+    memset(columns, 0, <size_t>step.a * sizeof(double))
+    if place == step.count:
+        if step.other != NO_COLUMN:
+            columns[step.other] = 1.0
+        return
+    column = table[step.count + place]
+    if column >= 0.0:
+        columns[<uint32_t>column] = 1.0
+
+
+cdef inline double _ordinal(const TransformView* view, const Step* step, double value) noexcept nogil:
+    cdef const double* table = view.numbers + step.first
+    cdef uint32_t place
+    if value != value:
+        return step.b
+    place = _place_of(table, step.count, value)
+    return step.a if place == step.count else table[step.count + place]
+
+
+cdef inline double _scaled(const TransformView* view, const Step* step, double value) noexcept nogil:
+    value = value * step.a
+    value = value + step.b
+    if step.flags & CLIPPED:
+        if value < view.numbers[step.first]:
+            return view.numbers[step.first]
+        if value > view.numbers[step.first + 1]:
+            return view.numbers[step.first + 1]
+    return value
+
+
+cdef void apply(const TransformView* view, const double* raw, double* columns) noexcept nogil:
+    cdef uint32_t i
+    cdef const Step* step
+    cdef double value
+    for i in range(view.header.steps):
+        step = view.steps + i
+        value = columns[step.column] if step.flags & ONWARDS else raw[step.source]
+        if value != value:
+            value = step.fill
+        if step.kind == SHIFT_SCALE:
+            columns[step.column] = (value - step.a) / step.b
+        elif step.kind == ONE_HOT:
+            _one_hot(view, step, value, columns + step.column)
+        elif step.kind == SCALE_SHIFT:
+            columns[step.column] = _scaled(view, step, value)
+        elif step.kind == COPY:
+            columns[step.column] = value
+        elif step.kind == ORDINAL:
+            columns[step.column] = _ordinal(view, step, value)
+        else:
+            columns[step.column] = raw[step.source] != raw[step.source]
+
+
+cdef double code_of(const TransformView* view, uint32_t feature, const char* text, Py_ssize_t size) noexcept nogil:
+    cdef uint32_t low = 0, high = view.header.dictionaries, middle, first
+    cdef const Entry* entry
+    cdef int found
+    while low < high:
+        middle = (low + high) >> 1
+        if view.dictionaries[middle].feature < feature:
+            low = middle + 1
+        else:
+            high = middle
+    if low == view.header.dictionaries or view.dictionaries[low].feature != feature:
+        return -1.0
+    high = view.dictionaries[low + 1].first
+    low = first = view.dictionaries[low].first
+    while low < high:
+        # Of up to 2**32 - 1 entries: the sum may need a bit more.
+        middle = low + ((high - low) >> 1)
+        entry = view.entries + middle
+        found = compare_texts(view.texts + entry.offset, entry.size, text, size)
+        if found == 0:
+            return middle - first
+        if found < 0:
+            low = middle + 1
+        else:
+            high = middle
+    return -1.0
+
+
+cdef inline bint _is_unknown(const TransformView* view, const Step* step, const double* raw) noexcept nogil:
+    """Whether a step has categories, and the row's value is none of them."""
+    cdef double value
+    if step.kind != ONE_HOT and step.kind != ORDINAL:
+        return False
+    value = raw[step.source]
+    if value != value:
+        value = step.fill
+    if step.kind == ORDINAL and value != value:
+        return False
+    return _place_of(view.numbers + step.first, step.count, value) == step.count
+
+
+cdef int refusal(const TransformView* view, const double* raw, uint32_t* feature) noexcept nogil:
+    cdef uint32_t i
+    cdef uint8_t bits, every = 0
+    for i in range(view.header.features):
+        bits = view.bits[i]
+        every |= bits
+        feature[0] = i
+        if raw[i] != raw[i]:
+            if not bits & ACCEPTS_MISSING:
+                return MISSING_REFUSED
+        elif bits & IS_TEXT:
+            if bits & REFUSES_UNKNOWN and raw[i] < 0.0:
+                return UNKNOWN_REFUSED
+        elif fabs(raw[i]) == INFINITY and not bits & ACCEPTS_INFINITE:
+            return INFINITE_REFUSED
+    if every & REFUSES_UNKNOWN:
+        for i in range(view.header.steps):
+            feature[0] = view.steps[i].source
+            if view.bits[feature[0]] & REFUSES_UNKNOWN and _is_unknown(view, view.steps + i, raw):
+                return UNKNOWN_REFUSED
+    return NOT_REFUSED
+
+
+cdef float row_cost(const TransformView* view) noexcept nogil:
+    """Measured as `bench engines` says; comparing texts takes longer where they do not fit the cache."""
+    cdef uint32_t i, entries
+    cdef float cost = 2 * <float>view.header.features
+    cdef const Step* step
+    cdef const Dictionary* dictionary
+    for i in range(view.header.steps):
+        step = view.steps + i
+        cost += 5
+        if step.kind == ONE_HOT:
+            cost += 0.3 * <float>step.a
+        if step.kind == ONE_HOT or step.kind == ORDINAL:
+            cost += 5 * log2f(1 + <float>step.count)
+    for i in range(view.header.dictionaries):
+        dictionary = view.dictionaries + i
+        entries = dictionary[1].first - dictionary.first
+        cost += 20 + (10 if entries < 4096 else 60) * log2f(1 + <float>entries)
+    return cost
+
+
+@cython.final
+cdef class Transform:
+    """A block by itself, for tools: copied from `block`, and checked.
+
+    Raises:
+        ArtifactRefused: the bytes are no block of this layout.
+    """
+
+    cdef bytes _block
+    cdef TransformView _view
+
+    def __init__(self, block):
+        cdef const char* problem
+        self._block = bytes(block)
+        problem = check_transform(self._block, len(self._block), &self._view)
+        if problem != NULL:
+            self._block = None
+            raise ArtifactRefused(f"the block is damaged: {problem.decode()}")
+
+    @property
+    def features(self):
+        """Numbers of a raw row."""
+        return self._view.header.features
+
+    @property
+    def columns(self):
+        return self._view.header.columns
+
+    @property
+    def row_cost(self):
+        """About what a row takes, in nanoseconds."""
+        return row_cost(&self._view)
+
+    def code_of(self, uint32_t feature, bytes text not None):
+        """The place of a text in the dictionary of a feature; -1 if it is not there."""
+        return code_of(&self._view, feature, text, len(text))
+
+    def apply(self, const double[:, ::1] rows, double[:, ::1] columns):
+        """Fill `columns`, (n, columns), from raw rows, (n, features)."""
+        cdef Py_ssize_t i
+        self._check_shape(rows)
+        if columns.shape[0] != rows.shape[0] or columns.shape[1] != self.columns:
+            raise ValueError("the columns have another shape than the rows' ones")
+        for i in range(rows.shape[0]):
+            apply(&self._view, &rows[i, 0], &columns[i, 0])
+
+    def refusal(self, const double[:, ::1] rows):
+        """The first raw row that is refused, its feature, and why, as a number; None if there is none."""
+        cdef Py_ssize_t i
+        cdef uint32_t feature = 0
+        cdef int why
+        self._check_shape(rows)
+        for i in range(rows.shape[0]):
+            why = refusal(&self._view, &rows[i, 0], &feature)
+            if why != NOT_REFUSED:
+                return i, feature, why
+        return None
+
+    cdef int _check_shape(self, const double[:, ::1] rows) except -1:
+        if rows.shape[1] != self.features:
+            raise ValueError(f"a raw row has {self.features} numbers")
+        return 0
