@@ -1,0 +1,41 @@
+"""Has an artifact tried as a cell would serve it: by the program `cell.trial`, in a throwaway process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from croupier.artifacts.apart import Limits, Words, ask
+from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.tables import Table, dump, load
+
+_PROGRAM = "cell.trial"
+_TRYING = Words("trying this artifact", "this artifact", "cell", "what the artifact answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a cell makes of an artifact: `answers` has a table of all outputs for each table of rows.
+
+    `rows_are_independent`: a row's answer is the same whatever rows came with it, and in what order.
+    """
+
+    answers: Sequence[Table]
+    resident_bytes: int
+    row_microseconds: float
+    rows_are_independent: bool
+
+
+def try_artifact(artifact: bytes, rows: Sequence[Table], limits: Limits | None = None) -> Trial:
+    """Score tables of `rows`, arrays by input, with `artifact`. It blocks, for `limits.wall_seconds` at most.
+
+    Raises:
+        InvalidArtifact: no cell can load it, it fails on these rows, crashes or goes beyond a limit.
+    """
+    answer = ask(_PROGRAM, {}, [artifact, dump(rows)], limits or Limits(), _TRYING)
+    line, _, rest = answer.partition(b"\n")
+    try:
+        return Trial(load(rest), **json.loads(line))
+    except (TypeError, ValueError) as error:
+        raise InvalidArtifact(f"the trial answered with nonsense: {error}") from error
