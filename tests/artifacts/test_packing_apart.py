@@ -86,7 +86,11 @@ def test_what_the_packer_refuses_comes_through_with_its_words() -> None:
 
 def test_a_model_that_crashes_the_real_treelite() -> None:
     model = json.loads(XGBOOST)
-    model["learner"]["gradient_booster"]["model"]["tree_info"] = []
+    tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
+    tree["split_type"] = [1] + [0] * (len(tree["left_children"]) - 1)
+    # A list of categories that would begin far behind the last one.
+    tree |= {"categories": [1], "categories_nodes": [0], "categories_sizes": [10**6]}
+    tree["categories_segments"] = [10**9]
     assert "SIGSEGV" in refusal(json.dumps(model).encode())
 
 

@@ -17,7 +17,6 @@ as the library's `predict` has it, of everything else: regression, ranking, marg
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,8 +37,8 @@ _CLASSIFIES = {"binary", "multiclass", "multiclassova"}
 def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
     """Pack a trained model: a booster or an estimator of XGBoost or LightGBM, or scikit-learn's own.
 
-    An estimator that stopped early is packed up to its best iteration. `features` default to the names that
-    it was trained with, if it was with any.
+    A model that stopped early is packed up to its best iteration, as its estimator predicts. `features`
+    default to the names that it was trained with, if it was with any.
 
     Raises:
         InvalidArtifact: the model has what cannot be packed, or it is of another kind.
@@ -57,13 +56,14 @@ def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
 
 
 def pack_xgboost(data: bytes, *, features: Sequence[str] = (), classes: Any = None) -> bytes:
-    """Pack an XGBoost file, JSON or UBJSON, with all trees in it.
+    """Pack an XGBoost file, JSON or UBJSON, up to its best iteration if it was trained with early stopping.
 
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
-    ensemble, task = xgboost_file.read_xgboost(data)
-    names = _names(features) or _xgboost_names(data)
+    found = xgboost_file.read(data)
+    ensemble, task = found.ensemble, found.task
+    names = _names(features) or found.names
     is_probability = ensemble.transformation in {Transformation.SIGMOID, Transformation.HINGE}
     if task == xgboost_file.BINARY and is_probability and len(ensemble.base) == 1:
         return _pack(_paired(ensemble), names, True, _or_counted(classes, 2))
@@ -97,11 +97,7 @@ def _pack_xgboost_object(model: Any, features: Sequence[str]) -> bytes:
                 f"an XGBoost model with missing={missing} cannot be packed: NaN alone is missing"
             )
         booster = model.get_booster()
-        best = getattr(model, "early_stopping_rounds", None) and booster.attr("best_iteration")
-        if best:
-            booster = booster[: int(best) + 1]
-    names = _names(features) or _names(booster.feature_names or ())
-    return pack_xgboost(bytes(booster.save_raw("ubj")), features=names, classes=_classes(model))
+    return pack_xgboost(bytes(booster.save_raw("ubj")), features=features, classes=_classes(model))
 
 
 def _pack_scikit(model: Any, features: Sequence[str]) -> bytes:
@@ -147,12 +143,3 @@ def _classes(model: Any) -> Any:
 def _names(features: Sequence[str]) -> list[str]:
     """A plain list, for data sets tell their columns as NumPy arrays too."""
     return [str(name) for name in features]
-
-
-def _xgboost_names(data: bytes) -> list[str]:
-    """The feature names in a JSON file; a UBJSON file keeps its names to itself here."""
-    try:
-        learner = json.loads(data)["learner"]
-        return _names(learner.get("feature_names", ()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []

@@ -4,20 +4,21 @@ treelite knows the formats of many XGBoost versions: DART's weights, base scores
 and the margins they stand for, trees in parallel, vectors in leaves, categories. What it gives is taken from
 its arrays here; an objective or a booster that it does not know is refused with what it says.
 
-XGBoost compares with `<`, float32 with float32. All trees of the file count: one that was trained with early
-stopping is to be saved up to its best iteration (`booster[: best + 1]`).
+XGBoost compares with `<`, float32 with float32. The trees that count are those up to the model's own best
+iteration, if it has one; `xgboost_document` says why.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.packers.forest import xgboost_document
 from croupier.artifacts.packers.forest.ensemble import (
     Array,
     Categories,
@@ -25,6 +26,7 @@ from croupier.artifacts.packers.forest.ensemble import (
     Ensemble,
     Tree,
 )
+from croupier.artifacts.packers.forest.xgboost_document import Document
 from croupier.artifacts.packers.transformation import Transformation
 
 # treelite's numbers for what a model is for, and for kinds of nodes and comparisons.
@@ -46,31 +48,52 @@ _TRANSFORMATIONS = {
 }
 
 
-def read_xgboost(data: bytes) -> tuple[Ensemble, int]:
-    """The ensemble of an XGBoost model in JSON or UBJSON, and treelite's number for its task.
+@dataclass(frozen=True, slots=True)
+class XGBoost:
+    """`task` is treelite's number for what the model is for; `names` are the file's names of its features."""
+
+    ensemble: Ensemble
+    task: int
+    names: tuple[str, ...]
+
+
+def read(data: bytes) -> XGBoost:
+    """The model of a file, JSON or UBJSON.
 
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
+    document = xgboost_document.read(data)
+    _refuse_categories(document)
     # Half a second, which a LightGBM file need not wait for.
     import treelite
 
-    # JSON has white space or a quote after the brace; UBJSON the type of a length.
-    is_json = re.match(rb'\s*\{\s*["}]', data) is not None
-    read = treelite.frontend.from_xgboost_json if is_json else treelite.frontend.from_xgboost_ubjson
-    if b"gblinear" in data[:4096]:
-        raise InvalidArtifact("XGBoost's booster gblinear has no trees and cannot be packed as a forest")
+    frontend = treelite.frontend
+    trees_of = frontend.from_xgboost_json if document.is_json else frontend.from_xgboost_ubjson
     try:
-        model = read(data)
+        model = trees_of(data)
     except (treelite.TreeliteError, ValueError) as error:
         # The first line is a file, a line and what was wrong.
         said = re.sub(r"^\[.*?\] \S+: ", "", str(error).strip().splitlines()[0])
         raise InvalidArtifact(f"treelite cannot read this XGBoost model: {said[:200]}") from error
-    ensemble, task = _ensemble(model)
-    return replace(ensemble, category_rule=CategoryRule.TRUNCATE_POSITIVE), task
+    ensemble, task = _ensemble(model, document.trees)
+    ensemble = replace(ensemble, category_rule=CategoryRule.TRUNCATE_POSITIVE)
+    return XGBoost(ensemble, task, document.names)
 
 
-def _ensemble(model: Any) -> tuple[Ensemble, int]:
+def _refuse_categories(document: Document) -> None:
+    """XGBoost from 3.1 on writes down what a training frame's categories were, and reads rows by them."""
+    for place, encoded in enumerate(document.categories):
+        if len(encoded["values"]):
+            column = repr(document.names[place]) if place < len(document.names) else place
+            raise InvalidArtifact(
+                f"column {column} is a category of the training frame, which cannot be packed: "
+                "train on its codes (frame[column].cat.codes), and ask with them"
+            )
+
+
+def _ensemble(model: Any, count: int | None = None) -> tuple[Ensemble, int]:
+    """Of the model's first `count` trees, or all."""
     header = model.get_header_accessor()
 
     def one(name: str) -> Any:
@@ -85,10 +108,10 @@ def _ensemble(model: Any) -> tuple[Ensemble, int]:
     if transformation is None:
         raise InvalidArtifact(f"the output transformation {postprocessor!r} cannot be packed")
     sums = targets * classes
-    count = int(one("num_tree"))
+    count = int(one("num_tree")) if count is None else min(count, int(one("num_tree")))
     trees = [_tree(model.get_tree_accessor(number), sums) for number in range(count)]
     places = np.maximum(header.get_field("target_id"), header.get_field("class_id"))
-    groups = _groups(trees, places.tolist(), sums)
+    groups = _groups(trees, places[:count].tolist(), sums)
     divisor = 1.0
     if one("average_tree_output"):
         sizes = {len(group) for group in groups}
