@@ -228,19 +228,20 @@ NO_TREES = "tree\nmax_feature_idx=1\nnum_tree_per_iteration="
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "problem"),
     [
-        "",
-        "tree",
-        "tree\nnum_class=1",
-        TEXT.replace("left_child", "left"),
-        NO_TREES + "0",
-        NO_TREES + "-1",
-        NO_TREES + "2000000000",
+        ("", "no LightGBM model file"),
+        ("end of trees", "no LightGBM model file"),
+        ("tree\nnum_class=1", "cut off"),
+        ("tree\nnum_class=1\nend of trees", "no max_feature_idx"),
+        (TEXT.replace("left_child", "left"), "no left_child"),
+        (NO_TREES + "0\nend of trees", "0 outputs"),
+        (NO_TREES + "-1\nend of trees", "-1 outputs"),
+        (NO_TREES + "2000000000\nend of trees", "2000000000 outputs"),
     ],
 )
-def test_what_is_no_model_is_refused(text: str) -> None:
-    with pytest.raises(InvalidArtifact):
+def test_what_is_no_model_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(InvalidArtifact, match=problem):
         pack_lightgbm(text)
 
 

@@ -85,8 +85,8 @@ def _lightgbm(label: object, options: dict[str, object], categorical: list[int])
     options = {"num_leaves": 5, "min_data_in_leaf": 5, "num_threads": 1, "verbose": -1, **options}
     sets = lightgbm.Dataset(X, label, categorical_feature=categorical, params=dict(options))
     text = lightgbm.train(options, sets, 2).model_to_string()
-    # What follows the trees is not read.
-    return text[: text.index("end of trees") + 13].encode()
+    # Of what follows the trees the marks suffice.
+    return f"{text[: text.index('end of trees')]}end of trees\n\nparameters:\n\nend of parameters\n".encode()
 
 
 def write() -> None:

@@ -22,7 +22,6 @@ Source: LightGBM, include/LightGBM/tree.h, `NumericalDecision` and `CategoricalD
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,6 +29,7 @@ from itertools import pairwise
 import numpy as np
 
 from croupier.artifacts.format import InvalidArtifact
+from croupier.artifacts.packers.forest import lightgbm_text
 from croupier.artifacts.packers.forest.ensemble import (
     Array,
     Categories,
@@ -97,10 +97,8 @@ def read(text: str) -> LightGbm:
 
 
 def _read(text: str) -> LightGbm:
-    head, *blocks = re.split(r"^Tree=\d+\s*$", text.partition("\nend of trees")[0], flags=re.MULTILINE)
-    fields = _fields(head)
-    if "tree" not in fields:
-        raise InvalidArtifact("this is no LightGBM model file")
+    found = lightgbm_text.cut(text)
+    fields = found.head
     features = int(fields["max_feature_idx"]) + 1
     sums = int(fields["num_tree_per_iteration"])
     if not 1 <= sums <= MAX_SUMS:
@@ -108,7 +106,7 @@ def _read(text: str) -> LightGbm:
     names = tuple(fields.get("feature_names", "").split())
     objective, *options = fields.get("objective", "custom").split() or ["custom"]
     transformation, parameter = _transformation(objective, options)
-    trees = [_tree(_fields(block)) for block in blocks]
+    trees = [_tree(each) for each in found.trees]
     if len(trees) % sums:
         raise InvalidArtifact(f"the LightGBM file has {len(trees)} trees for {sums} outputs")
     ensemble = Ensemble(
@@ -122,11 +120,6 @@ def _read(text: str) -> LightGbm:
         zero_is_missing=_zero_is_missing(trees),
     )
     return LightGbm(ensemble, objective, names)
-
-
-def _fields(block: str) -> dict[str, str]:
-    lines = (line.partition("=") for line in block.splitlines() if line.strip())
-    return {key.strip(): value for key, _, value in lines}
 
 
 def _transformation(objective: str, options: Sequence[str]) -> tuple[Transformation, float]:
