@@ -17,7 +17,7 @@ took 4.1 µs a row by itself and 19.5 over as many models.
 """
 
 cimport cython
-from libc.math cimport NAN, fabsf, log2f
+from libc.math cimport NAN, fabs, fabsf, log2f
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from cell.engines.forest_layout cimport (
@@ -27,8 +27,10 @@ from cell.engines.forest_layout cimport (
     LISTED_RIGHT,
     MISSING_RIGHT,
     PAIR,
+    REMAINDERS,
     SPLIT_BITS,
     TRUNCATE,
+    WIDE,
     ZERO_IS_MISSING,
     Header,
     Node,
@@ -37,9 +39,11 @@ from cell.engines.forest_layout cimport (
     bits_of,
     check,
     lay,
+    remainder_at,
 )
 from cell.engines.native cimport Kind, Native, Shape, know
 from cell.engines.outcome cimport label_of, transform
+from cell.engines.rounding cimport residue_of, rounded_down, rounded_up
 
 cdef extern from *:
     """
@@ -61,7 +65,15 @@ _NO_TREE.feature = 0
 _NO_TREE.left = 0
 
 
-cdef inline bint _is_member(const View* view, const Split* split, float value) noexcept nogil:
+# A row as it is walked. One of float64 was rounded to `values`; NULL otherwise are the row itself, which
+# categories look at, and how far it lies above the values.
+cdef struct Row:
+    const float* values
+    const double* exact
+    const uint32_t* residues
+
+
+cdef inline bint _is_member(const View* view, const Split* split, double value) noexcept nogil:
     """Whether a value that is not missing is one of the split's categories."""
     cdef int rule = view.header.category_rule
     cdef uint32_t words = split.extent & ~<uint32_t>LISTED_RIGHT
@@ -69,16 +81,25 @@ cdef inline bint _is_member(const View* view, const Split* split, float value) n
     if not (value > -1.0 and value < 16_777_216.0) or (value < 0.0 and rule != TRUNCATE):
         return False
     category = <uint32_t><int32_t>value
-    if rule == EXACT and <float>category != value:
+    if rule == EXACT and <double>category != value:
         return False
     if category >> 5 >= words:
         return False
     return view.words[split.word + (category >> 5)] >> (category & 31) & 1
 
 
-cdef inline const Node* _step(const View* view, const Node* node, const float* row) noexcept nogil:
+cdef inline bint _is_beyond(const View* view, const Node* node, const Row* row, uint32_t tree) noexcept nogil:
+    """Whether a value that was rounded to the node's threshold is above what that was rounded from."""
+    cdef uint32_t at = remainder_at(<uint32_t>(node - view.nodes) + node.left, tree)
+    return view.header.flags & REMAINDERS and row.residues[node.feature & FEATURE] > view.remainders[at]
+
+
+cdef inline const Node* _step(
+    const View* view, const Node* node, const Row* row, uint32_t tree, bint is_wide
+) noexcept nogil:
     """One level down, with missing values and categories."""
-    cdef float value = row[node.feature & FEATURE]
+    cdef uint32_t feature = node.feature & FEATURE
+    cdef float value = row.values[feature]
     cdef const Split* split
     cdef bint right
     if node.left == 0:
@@ -87,19 +108,29 @@ cdef inline const Node* _step(const View* view, const Node* node, const float* r
         right = (node.feature & MISSING_RIGHT) != 0
     elif node.value != node.value:
         split = view.splits + (bits_of(node.value) & SPLIT_BITS)
-        right = _is_member(view, split, value) == <bint>(split.extent >> 31)
+        right = _is_member(view, split, row.exact[feature] if is_wide else value) == <bint>(split.extent >> 31)
+    elif is_wide and value == node.value:
+        right = _is_beyond(view, node, row, tree)
     else:
         right = value > node.value
     return node + node.left + right
 
 
 cdef inline void _walk(
-    const View* view, uint32_t first, uint32_t end, const float* row, bint is_plain, const Node** leaves
+    const View* view,
+    uint32_t first,
+    uint32_t end,
+    const Row* row,
+    bint is_plain,
+    bint is_wide,
+    const Node** leaves,
 ) noexcept nogil:
     """The leaves of up to eight trees from `first` on; of less, the other lanes end nowhere."""
     cdef const Node* at[_LANES]
     cdef const Node* node
+    cdef const float* values = row.values
     cdef uint32_t lane, going, step
+    cdef float value
     for lane in range(_LANES):
         at[lane] = view.nodes + view.roots[first + lane] if first + lane < end else &_NO_TREE
     if is_plain:
@@ -110,7 +141,11 @@ cdef inline void _walk(
                 node = at[lane]
                 step = node.left
                 going |= step
-                step += (row[node.feature & FEATURE] > node.value) & (step != 0)
+                value = values[node.feature & FEATURE]
+                if is_wide and value == node.value and step != 0:
+                    step += _is_beyond(view, node, row, first + lane)
+                else:
+                    step += (value > node.value) & (step != 0)
                 at[lane] = node + step
     else:
         going = 1
@@ -119,7 +154,7 @@ cdef inline void _walk(
             for lane in range(_LANES):
                 node = at[lane]
                 going |= node.left
-                at[lane] = _step(view, node, row)
+                at[lane] = _step(view, node, row, first + lane, is_wide)
     for lane in range(_LANES):
         leaves[lane] = at[lane]
 
@@ -143,7 +178,7 @@ cdef void _prefetch_model(const unsigned char* data) noexcept nogil:
 
 
 cdef inline double _sum(
-    const View* view, uint32_t begin, uint32_t end, const float* row, bint is_plain
+    const View* view, uint32_t begin, uint32_t end, const Row* row, bint is_plain, bint is_wide
 ) noexcept nogil:
     """The leaves of a group of trees, added."""
     cdef const Node* leaves[_LANES]
@@ -151,19 +186,21 @@ cdef inline double _sum(
     cdef uint32_t first = begin, lane
     while first < end:
         _prefetch(view, first + _LANES, end)
-        _walk(view, first, end, row, is_plain, leaves)
+        _walk(view, first, end, row, is_plain, is_wide, leaves)
         for lane in range(_LANES):
             total += leaves[lane].value
         first += _LANES
     return total
 
 
-cdef inline void _add_vectors(const View* view, const float* row, bint is_plain, double* sums) noexcept nogil:
+cdef inline void _add_vectors(
+    const View* view, const Row* row, bint is_plain, bint is_wide, double* sums
+) noexcept nogil:
     cdef const Node* leaves[_LANES]
     cdef uint32_t first = 0, lane, i, count = view.header.sums, trees = view.header.trees
     cdef const float* vector
     while first < trees:
-        _walk(view, first, trees, row, is_plain, leaves)
+        _walk(view, first, trees, row, is_plain, is_wide, leaves)
         for lane in range(min(<uint32_t>_LANES, trees - first)):
             vector = view.vectors + <uint64_t>bits_of(leaves[lane].value) * count
             for i in range(count):
@@ -199,41 +236,98 @@ cdef void _score_rows(
     cdef const Header* header = <const Header*>data
     cdef uint32_t columns = header.sums + (header.flags & PAIR)
     cdef float* cleaned = <float*>(scratch + header.sums)
-    cdef const float* row
+    cdef Row row
     cdef Py_ssize_t i
     lay(data, &laid)
+    row.exact, row.residues = NULL, NULL
     for i in range(count):
-        row = rows + i * header.features
+        row.values = rows + i * header.features
         if header.flags & ZERO_IS_MISSING:
-            row = _without_zeros(view, row, cleaned)
-        _add(view, row, scratch)
-        if labels != NULL:
-            labels[i] = label_of(scratch, header.sums)
-        transform(
-            header.transformation,
-            header.parameter,
-            header.flags & PAIR,
-            scratch,
-            header.sums,
-            out + i * columns,
-        )
+            row.values = _without_zeros(view, row.values, cleaned)
+        _add(view, &row, False, scratch)
+        _give(header, scratch, out + i * columns, NULL if labels == NULL else labels + i)
 
 
-cdef inline void _add(const View* view, const float* row, double* sums) noexcept nogil:
+cdef void _score_wide_rows(
+    const unsigned char* data,
+    const double* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch
+) noexcept nogil:
+    cdef View laid
+    cdef const View* view = &laid
+    cdef const Header* header = <const Header*>data
+    cdef uint32_t columns = header.sums + (header.flags & PAIR)
+    cdef float* values = <float*>(scratch + header.sums)
+    cdef uint32_t* residues = <uint32_t*>(values + header.features)
+    cdef Row row
+    cdef Py_ssize_t i
+    lay(data, &laid)
+    row.values, row.residues = values, residues
+    for i in range(count):
+        row.exact = rows + i * header.features
+        if not header.flags & WIDE:
+            _narrow(view, row.exact, values)
+            _add(view, &row, False, scratch)
+        else:
+            _round(view, row.exact, values, residues)
+            # Of a model whose thresholds are float32 and that has no categories this is all.
+            if header.flags & (REMAINDERS | CATEGORICAL):
+                _add(view, &row, True, scratch)
+            else:
+                _add(view, &row, False, scratch)
+        _give(header, scratch, out + i * columns, NULL if labels == NULL else labels + i)
+
+
+cdef void _narrow(const View* view, const double* row, float* values) noexcept nogil:
+    """A row as the library sees it that has float32 rows only."""
+    cdef uint32_t i
+    for i in range(view.header.features):
+        values[i] = <float>row[i]
+    if view.header.flags & ZERO_IS_MISSING:
+        _without_zeros(view, values, values)
+
+
+cdef void _round(const View* view, const double* row, float* values, uint32_t* residues) noexcept nogil:
+    """A row as rounding.pxd has it, with NaN for zeros where the model takes them for missing."""
+    cdef uint32_t i
+    if view.header.flags & REMAINDERS:
+        for i in range(view.header.features):
+            values[i] = rounded_down(row[i])
+            residues[i] = residue_of(row[i], values[i])
+    else:
+        for i in range(view.header.features):
+            values[i] = rounded_up(row[i])
+    if view.header.flags & ZERO_IS_MISSING:
+        for i in range(view.header.features):
+            if view.zeros[i >> 5] >> (i & 31) & 1 and fabs(row[i]) <= _ZERO:
+                values[i] = NAN
+
+
+cdef inline void _give(const Header* header, double* sums, float* out, int64_t* label) noexcept nogil:
+    """What becomes of a row's sums."""
+    if label != NULL:
+        label[0] = label_of(sums, header.sums)
+    transform(header.transformation, header.parameter, header.flags & PAIR, sums, header.sums, out)
+
+
+cdef inline void _add(const View* view, const Row* row, bint is_wide, double* sums) noexcept nogil:
     """One row's sums."""
     cdef const Header* header = view.header
     cdef uint32_t count = header.sums, i
-    cdef bint is_plain = not header.flags & CATEGORICAL and not _has_missing(row, header.features)
+    cdef bint is_plain = not header.flags & CATEGORICAL and not _has_missing(row.values, header.features)
     if header.vectors:
         for i in range(count):
             sums[i] = 0.0
-        _add_vectors(view, row, is_plain, sums)
+        _add_vectors(view, row, is_plain, is_wide, sums)
     elif is_plain:
         for i in range(count):
-            sums[i] = _sum(view, view.groups[i], view.groups[i + 1], row, True)
+            sums[i] = _sum(view, view.groups[i], view.groups[i + 1], row, True, is_wide)
     else:
         for i in range(count):
-            sums[i] = _sum(view, view.groups[i], view.groups[i + 1], row, False)
+            sums[i] = _sum(view, view.groups[i], view.groups[i + 1], row, False, is_wide)
     for i in range(count):
         sums[i] = sums[i] / header.divisor + view.base[i]
 
@@ -244,7 +338,8 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
     if problem == NULL:
         shape.features = view.header.features
         shape.columns = view.header.sums + (view.header.flags & PAIR)
-        shape.scratch = view.header.sums * sizeof(double) + view.header.features * sizeof(float)
+        shape.scratch = view.header.sums * sizeof(double) + view.header.features * 2 * sizeof(float)
+        shape.wide = (view.header.flags & WIDE) != 0
         # A level takes some 2 ns, a feature 1; measured as the module's text says. An answer's value takes 1,
         # and where leaves are vectors, one of each tree's.
         shape.row_cost = view.header.features + 2 * view.header.trees * log2f(
@@ -257,6 +352,7 @@ cdef Kind _KIND
 _KIND.name = "forest"
 _KIND.check = _check
 _KIND.score_rows = _score_rows
+_KIND.score_wide_rows = _score_wide_rows
 _KIND.prefetch = _prefetch_model
 know("forest", &_KIND)
 

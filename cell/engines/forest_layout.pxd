@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from cell.engines.outcome cimport TRANSFORMATIONS
+from cell.engines.rounding cimport REMAINDER_BITS
 
 cdef enum:
     LAYOUT_VERSION = 1
@@ -15,7 +16,10 @@ cdef enum:
     PAIR = 1
     ZERO_IS_MISSING = 2
     CATEGORICAL = 4
-    KNOWN_FLAGS = 7
+    # The library compares float64, and there are remainders of its thresholds.
+    WIDE = 8
+    REMAINDERS = 16
+    KNOWN_FLAGS = 31
     # In a node's `feature`: where a missing value goes; the other bits are the feature.
     MISSING_RIGHT = 0x8000
     FEATURE = 0x7FFF
@@ -66,6 +70,7 @@ cdef struct View:
     const uint32_t* words
     const uint32_t* zeros
     const Node* nodes
+    const uint32_t* remainders
     const float* vectors
 
 
@@ -99,6 +104,7 @@ cdef inline Py_ssize_t lay(const unsigned char* data, View* view) noexcept nogil
         data + _place(&at, (header.features + 31) >> 5 if header.flags & ZERO_IS_MISSING else 0, 4)
     )
     view.nodes = <const Node*>(data + _place(&at, header.nodes, sizeof(Node)))
+    view.remainders = <const uint32_t*>(data + _place(&at, remainders_of(header), 4))
     view.vectors = <const float*>(data + _place(&at, <uint64_t>header.vectors * header.sums, 4))
     return at
 
@@ -106,6 +112,20 @@ cdef inline Py_ssize_t lay(const unsigned char* data, View* view) noexcept nogil
 cdef inline uint32_t groups_of(const Header* header) noexcept nogil:
     """Groups of trees that are summed: all together where leaves have vectors."""
     return 1 if header.vectors else header.sums
+
+
+cdef inline uint32_t remainders_of(const Header* header) noexcept nogil:
+    """One of each inner node, if there are any: of a tree's nodes the inner ones are one less than the leaves."""
+    return (header.nodes - header.trees) >> 1 if header.flags & REMAINDERS else 0
+
+
+cdef inline uint32_t remainder_at(uint32_t left, uint32_t tree) noexcept nogil:
+    """Where the remainder lies of the node of a tree whose left child is `left`, counted over all trees.
+
+    Always one of `remainders_of`: the trees from this one on have a node each, so that after a right child there
+    are as many as trees, and left + 2 <= nodes - (trees - tree - 1).
+    """
+    return (left - 1 - tree) >> 1
 
 
 cdef inline const char* _check_header(const unsigned char* data, Py_ssize_t size) noexcept nogil:
@@ -116,6 +136,8 @@ cdef inline const char* _check_header(const unsigned char* data, Py_ssize_t size
         return "its layout has an unknown version"
     if header.flags & ~<uint32_t>KNOWN_FLAGS or header.zero or header.reserved:
         return "it has unknown flags"
+    if header.flags & REMAINDERS and not header.flags & WIDE:
+        return "it has remainders of thresholds that are compared as float32"
     if header.transformation >= TRANSFORMATIONS or header.category_rule > EXACT:
         return "it has an unknown transformation or category rule"
     if not 1 <= header.features <= 32_768 or not 1 <= header.sums <= MAX_SUMS:
@@ -171,6 +193,15 @@ cdef inline const char* _check_nodes(const View* view) noexcept nogil:
     return NULL
 
 
+cdef inline const char* _check_remainders(const View* view) noexcept nogil:
+    cdef uint32_t i, together = 0
+    for i in range(remainders_of(view.header)):
+        together |= view.remainders[i]
+    if together >> REMAINDER_BITS:
+        return "a remainder is more than a step"
+    return NULL
+
+
 cdef inline const char* check(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
     """What is wrong with a model, or NULL; every count is looked at before it is used."""
     cdef const char* problem = _check_header(data, size)
@@ -180,4 +211,6 @@ cdef inline const char* check(const unsigned char* data, Py_ssize_t size, View* 
         problem = _check_order(view)
     if problem == NULL:
         problem = _check_nodes(view)
+    if problem == NULL:
+        problem = _check_remainders(view)
     return problem

@@ -7,6 +7,7 @@ coefficients that is added when the value is that category. An unknown one adds 
 """
 
 cimport cython
+from cython cimport floating
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from cell.engines.native cimport Kind, Native, Shape, know
@@ -22,7 +23,9 @@ cdef enum:
     _VERSION = 1
     _MAX_SUMS = 65_535
     _PAIR = 1
-    _KNOWN_FLAGS = 1
+    # Categories are float64.
+    _WIDE_CATEGORIES = 2
+    _KNOWN_FLAGS = 3
 
 cdef packed struct Header:
     uint16_t version
@@ -49,30 +52,40 @@ cdef struct View:
     # (categories, sums)
     const double* contributions
     const Encoded* encoded
+    # One of the two, as the header says.
     const float* categories
+    const double* wide_categories
 
 
-cdef inline void _add_categories(const View* view, const float* row, double* sums) noexcept nogil:
+# A table of categories.
+ctypedef fused Category:
+    float
+    double
+
+
+cdef inline void _add_categories(
+    const View* view, const Category* categories, const floating* row, double* sums
+) noexcept nogil:
     cdef uint32_t count = view.header.sums, i, k, low, high, middle, end
     cdef const double* contribution
-    cdef float value
+    cdef floating value
     for i in range(view.header.encoded):
         value = row[view.encoded[i].feature]
         low = view.encoded[i].first
         end = high = view.encoded[i + 1].first
         while low < high:
             middle = (low + high) >> 1
-            if view.categories[middle] < value:
+            if categories[middle] < value:
                 low = middle + 1
             else:
                 high = middle
-        if low < end and view.categories[low] == value:
+        if low < end and categories[low] == value:
             contribution = view.contributions + <uint64_t>low * count
             for k in range(count):
                 sums[k] += contribution[k]
 
 
-cdef inline double _dot(const double* coefficients, const float* row, uint32_t count) noexcept nogil:
+cdef inline double _dot(const double* coefficients, const floating* row, uint32_t count) noexcept nogil:
     """In four sums, which the core adds at the same time."""
     cdef double a = 0.0, b = 0.0, c = 0.0, d = 0.0
     cdef uint32_t i = 0
@@ -89,7 +102,19 @@ cdef inline double _dot(const double* coefficients, const float* row, uint32_t c
 
 
 cdef void _score_rows(
-    const unsigned char* data, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* sums
+    const unsigned char* data, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+) noexcept nogil:
+    _score(data, rows, count, out, labels, scratch)
+
+
+cdef void _score_wide_rows(
+    const unsigned char* data, const double* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+) noexcept nogil:
+    _score(data, rows, count, out, labels, scratch)
+
+
+cdef inline void _score(
+    const unsigned char* data, const floating* rows, Py_ssize_t count, float* out, int64_t* labels, double* sums
 ) noexcept nogil:
     cdef View laid
     cdef const View* view = &laid
@@ -111,7 +136,7 @@ cdef void _score_rows(
         )
 
 
-cdef inline void _add(const View* view, const float* row, double* sums) noexcept nogil:
+cdef inline void _add(const View* view, const floating* row, double* sums) noexcept nogil:
     """One row's sums."""
     cdef const Header* header = view.header
     cdef uint32_t count = header.sums, i, k
@@ -125,8 +150,10 @@ cdef inline void _add(const View* view, const float* row, double* sums) noexcept
             for k in range(count):
                 sums[k] += coefficients[k] * row[i]
             coefficients += count
-    if header.encoded:
-        _add_categories(view, row, sums)
+    if header.flags & _WIDE_CATEGORIES:
+        _add_categories(view, view.wide_categories, row, sums)
+    elif header.encoded:
+        _add_categories(view, view.categories, row, sums)
 
 
 cdef void _prefetch(const unsigned char* data) noexcept nogil:
@@ -149,7 +176,8 @@ cdef uint64_t _lay(const unsigned char* data, View* view) noexcept nogil:
     view.encoded = <const Encoded*>(data + at)
     at += (<uint64_t>header.encoded + 1) * sizeof(Encoded)
     view.categories = <const float*>(data + at)
-    at += <uint64_t>header.categories * sizeof(float)
+    view.wide_categories = <const double*>(data + at)
+    at += <uint64_t>header.categories * (sizeof(double) if header.flags & _WIDE_CATEGORIES else sizeof(float))
     return at
 
 
@@ -191,6 +219,7 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.features = view.header.features
         shape.columns = view.header.sums + (view.header.flags & _PAIR)
         shape.scratch = view.header.sums * sizeof(double)
+        shape.wide = True
         # Some 0.5 ns a coefficient, and one for each value of the answer.
         shape.row_cost = 20 + (1 + 0.5 * <float>view.header.features) * view.header.sums
     return problem
@@ -200,6 +229,7 @@ cdef Kind _KIND
 _KIND.name = "linear model"
 _KIND.check = _check
 _KIND.score_rows = _score_rows
+_KIND.score_wide_rows = _score_wide_rows
 _KIND.prefetch = _prefetch
 know("linear", &_KIND)
 

@@ -4,12 +4,15 @@ from libc.stdint cimport int64_t, uint32_t
 
 from cell.arena cimport Block
 
-# Float32 values of a row and of its answer, bytes that scoring works in, and nanoseconds of a row, about.
+# Values of a row and of its answer, bytes that scoring works in, and nanoseconds of a row, about.
 cdef struct Shape:
     uint32_t features
     uint32_t columns
     uint32_t scratch
     float row_cost
+    # Float64 rows are answered as such. Without it they are what is left of them as float32: whoever fills rows
+    # in may narrow them already.
+    bint wide
 
 # Returns what is wrong with a model, or NULL and its shape.
 ctypedef const char* (*Check)(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil
@@ -17,6 +20,15 @@ ctypedef const char* (*Check)(const unsigned char* data, Py_ssize_t size, Shape*
 ctypedef void (*ScoreRows)(
     const unsigned char* data,
     const float* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch
+) noexcept nogil
+# The same for rows of float64, of any model.
+ctypedef void (*ScoreWideRows)(
+    const unsigned char* data,
+    const double* rows,
     Py_ssize_t count,
     float* out,
     int64_t* labels,
@@ -30,6 +42,7 @@ cdef struct Kind:
     const char* name
     Check check
     ScoreRows score_rows
+    ScoreWideRows score_wide_rows
     Prefetch prefetch
 
 # The kind of the models whose artifacts name this engine, or NULL; and how a kind becomes known.

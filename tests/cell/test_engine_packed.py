@@ -183,7 +183,8 @@ def test_arrays_of_another_size_are_refused(name: str) -> None:
     bad: list[Any] = [
         (FULL[:2, :5].copy(), out, None),
         (FULL[:3].copy(), out, None),
-        (FULL[:2].astype(np.float64), out, None),
+        (FULL[:3].astype(np.float64), out, None),
+        (FULL[:2].astype(np.float16), out, None),
         (FULL[:2].copy(), out, labels[:1]),
         (FULL[:2, ::-1], out, None),
         (FULL[:2].copy(), out.tobytes(), None),
