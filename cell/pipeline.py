@@ -3,6 +3,7 @@
     check     a digest, a deadline in the future
     host      a lease on the model, loaded on a miss
     decode    the caller's tensors, features or row against the model's signature
+    admit     what the model itself does not take, as a category that it does not know
     answers   whether what the model would give fits one message
     batcher   scored with whoever waits for the same artifact
     encode    in the form that the caller used
@@ -79,8 +80,9 @@ class Pipeline:
             size, room = answer_bytes(outputs, inputs.rows), Room(self._max_answer, "inputs")
             room.take(size)
             names = [output.name for output in outputs]
+            arrays = lease.model.admitted(inputs.arrays, "inputs")
             scored = await self._batcher.score(
-                lease, inputs.arrays, inputs.rows, names, deadline, request.owner, at_work
+                lease, arrays, inputs.rows, names, deadline, request.owner, at_work
             )
         room.settle(size, scored)
         return tensors.encode(request, outputs, scored)
@@ -153,7 +155,7 @@ class Pipeline:
         digest = check_digest(item.artifact)
         with await self._host.lease(digest, deadline, item.owner) as lease:
             signature = lease.model.signature
-            inputs = rows.to_arrays(item, signature)
+            inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
             room.take(signature.row_bytes)
             names = [output.name for output in signature.outputs]
             scored = await self._batcher.score(lease, inputs, 1, names, deadline, item.owner, at_work)

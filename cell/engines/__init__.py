@@ -62,6 +62,15 @@ class Scorer(Protocol):
         """How its requests want to be batched; None where a call costs nothing beyond its rows."""
         ...
 
+    def admitted(self, inputs: Arrays, where: str) -> Arrays:
+        """A request's `inputs`, which fit the signature, as `score` takes them.
+
+        Raises:
+            InvalidRequest: the model itself does not take a value; `where` the caller wrote it.
+            ScoringFailed: the model was closed.
+        """
+        ...
+
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         """The named outputs for every row of `inputs`, in their order. Runs in a thread.
 

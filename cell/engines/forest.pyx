@@ -20,6 +20,7 @@ cimport cython
 from libc.math cimport NAN, fabs, fabsf, log2f
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
+from cell.engines.behind cimport check_behind
 from cell.engines.forest_layout cimport (
     CATEGORICAL,
     EXACT,
@@ -29,6 +30,7 @@ from cell.engines.forest_layout cimport (
     PAIR,
     REMAINDERS,
     SPLIT_BITS,
+    TRANSFORM,
     TRUNCATE,
     WIDE,
     ZERO_IS_MISSING,
@@ -345,6 +347,7 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.row_cost = view.header.features + 2 * view.header.trees * log2f(
             1 + <float>view.header.nodes / max(1, view.header.trees)
         ) + <float>view.header.sums * (1 + (view.header.trees if view.header.vectors else 0))
+        problem = check_behind(data, lay(data, &view), size, view.header.flags & TRANSFORM, shape)
     return problem
 
 

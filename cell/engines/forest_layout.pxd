@@ -19,7 +19,9 @@ cdef enum:
     # The library compares float64, and there are remainders of its thresholds.
     WIDE = 8
     REMAINDERS = 16
-    KNOWN_FLAGS = 31
+    # There is a transform behind the arrays.
+    TRANSFORM = 32
+    KNOWN_FLAGS = 63
     # In a node's `feature`: where a missing value goes; the other bits are the feature.
     MISSING_RIGHT = 0x8000
     FEATURE = 0x7FFF
@@ -203,9 +205,12 @@ cdef inline const char* _check_remainders(const View* view) noexcept nogil:
 
 
 cdef inline const char* check(const unsigned char* data, Py_ssize_t size, View* view) noexcept nogil:
-    """What is wrong with a model, or NULL; every count is looked at before it is used."""
+    """What is wrong with a model's arrays, or NULL; every count is looked at before it is used.
+
+    What lies behind them is for `check_behind`.
+    """
     cdef const char* problem = _check_header(data, size)
-    if problem == NULL and lay(data, view) != size:
+    if problem == NULL and lay(data, view) > size:
         problem = "its arrays do not fill it"
     if problem == NULL:
         problem = _check_order(view)

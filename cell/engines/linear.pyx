@@ -10,6 +10,7 @@ cimport cython
 from cython cimport floating
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from cell.engines.behind cimport check_behind
 from cell.engines.native cimport Kind, Native, Shape, know
 from cell.engines.outcome cimport TRANSFORMATIONS, label_of, transform
 
@@ -25,7 +26,9 @@ cdef enum:
     _PAIR = 1
     # Categories are float64.
     _WIDE_CATEGORIES = 2
-    _KNOWN_FLAGS = 3
+    # There is a transform behind the arrays.
+    _TRANSFORM = 4
+    _KNOWN_FLAGS = 7
 
 cdef packed struct Header:
     uint16_t version
@@ -211,7 +214,7 @@ cdef const char* _check_encoded(const View* view) noexcept nogil:
 cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil:
     cdef View view
     cdef const char* problem = _check_header(data, size)
-    if problem == NULL and _lay(data, &view) != <uint64_t>size:
+    if problem == NULL and _lay(data, &view) > <uint64_t>size:
         problem = "its arrays do not fill it"
     if problem == NULL:
         problem = _check_encoded(&view)
@@ -222,6 +225,7 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.wide = True
         # Some 0.5 ns a coefficient, and one for each value of the answer.
         shape.row_cost = 20 + (1 + 0.5 * <float>view.header.features) * view.header.sums
+        problem = check_behind(data, _lay(data, &view), size, view.header.flags & _TRANSFORM, shape)
     return problem
 
 

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint32_t
 
 from cell.arena cimport Block
+from cell.engines.transform_layout cimport TransformView
 
 # Values of a row and of its answer, bytes that scoring works in, and nanoseconds of a row, about.
 cdef struct Shape:
@@ -13,6 +14,9 @@ cdef struct Shape:
     # Float64 rows are answered as such. Without it they are what is left of them as float32: whoever fills rows
     # in may narrow them already.
     bint wide
+    # Where the transform lies that makes the engine's rows of raw ones, in 64 bytes; 0 if there is none. With one,
+    # all that is said here is about raw rows, but `score_rows` and `score_wide_rows` take the engine's.
+    uint32_t transform
 
 # Returns what is wrong with a model, or NULL and its shape.
 ctypedef const char* (*Check)(const unsigned char* data, Py_ssize_t size, Shape* shape) noexcept nogil
@@ -62,3 +66,5 @@ cdef class Native(Block):
         self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
     ) except -1
     cdef int _name(self, bytes digest) except -1
+    cdef int _lay_transform(self, TransformView* view) except -1
+    cdef object _raw_rows(self, inputs, where)

@@ -12,13 +12,16 @@ interpreter lock up once, and while one model is scored has the next one's memor
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
 from cell.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
 from cell.engines.lane cimport LOADING, SCORING, Lane, enter, here, leave
+from cell.engines.raw_rows cimport check_rows, raw_rows
+from cell.engines.transform cimport apply
+from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
 
 import numpy as np
 
@@ -37,6 +40,9 @@ cdef enum:
     _DIGEST = 32
     # Bytes that Python keeps: the object, 128 of these, the arena's note of it, and what residency keeps.
     _OBJECT = 480
+    _LINE = 64
+    # Of a transform, that are fetched before it is used: some ten features have as many.
+    _MOST_LINES = 48
 
 cdef struct Job:
     const unsigned char* data
@@ -49,9 +55,17 @@ cdef struct Job:
     Py_ssize_t count
     # As bytes in the model's object, which lives until the call has ended.
     const unsigned char* digest
+    # Of a model with a transform, with lines of it to fetch ahead; else NULL. Then `rows` are raw ones, of so many
+    # values, and an answer has so many.
+    const unsigned char* transform
+    Py_ssize_t lines
+    uint32_t features
+    uint32_t columns
 
 
 cdef str _LABEL = "label"
+# Raw rows among the inputs of models with a transform, in the place of all others.
+cdef str _RAW = ""
 cdef tuple _IN_ORDER = ("C_CONTIGUOUS", "ALIGNED")
 
 cdef enum:
@@ -145,6 +159,22 @@ cdef class Native(Block):
         return self.shape.columns
 
     @property
+    def texts(self):
+        """Of a model with a transform, whether each feature is text; else None."""
+        cdef TransformView view
+        if not self.shape.transform:
+            return None
+        self._lay_transform(&view)
+        return [bool(view.bits[place] & IS_TEXT) for place in range(view.header.features)]
+
+    cdef int _lay_transform(self, TransformView* view) except -1:
+        """Of a model that has one; what it points to stays until the interpreter lock is given up."""
+        if self.place.at == NULL:
+            raise ScoringFailed("the model was closed")
+        lay_transform(<const unsigned char*>self.place.at + self.shape.transform * BLOCK_ALIGNMENT, view)
+        return 0
+
+    @property
     def row_cost(self):
         """About what a row takes, in nanoseconds."""
         return self.shape.row_cost
@@ -170,13 +200,43 @@ cdef class Native(Block):
         """A call costs nothing beyond its rows."""
         return None
 
+    def admitted(self, inputs, where):
+        """A request's `inputs` as `score` takes them: of a model with a transform its raw rows.
+
+        Raises:
+            InvalidRequest: a feature has a value that this model does not take; `where` its caller wrote it.
+            ScoringFailed: the model was closed.
+        """
+        return inputs if not self.shape.transform else {_RAW: self._raw_rows(inputs, where)}
+
+    cdef object _raw_rows(self, inputs, where):
+        """Checked unless `where` is None."""
+        cdef TransformView view
+        cdef tuple names = self.signature.features
+        if len(self.signature.inputs) > 1:
+            names = tuple(self.signature.input_places)
+        self._lay_transform(&view)
+        self.place.busy += 1
+        try:
+            rows = raw_rows(&view, names, inputs)
+            if where is not None:
+                check_rows(&view, names, rows, inputs, where)
+        except ValueError as error:
+            raise ScoringFailed(str(error)) from error
+        finally:
+            self.leave()
+        return rows
+
     def score(self, inputs, outputs, stop=None):
         """The named outputs for every row of `inputs`, float64 or float32. Nothing ends it before its time.
 
         Raises:
             ScoringFailed: the rows are not what the signature says, or the model was closed.
         """
-        (rows,) = inputs.values()
+        if self.shape.transform and _RAW not in inputs:
+            rows = self._raw_rows(inputs, None)
+        else:
+            (rows,) = inputs.values()
         scores = np.empty((len(rows), self.shape.columns), np.float32)
         places = np.empty(len(rows), np.int64) if _LABEL in outputs else None
         dtype = np.float64 if rows.dtype.type is np.float64 else np.float32
@@ -298,6 +358,11 @@ cdef Py_ssize_t _lay_out(
         job.labels = <int64_t*>buffers[2].buf + row if with_labels else NULL
         job.count = number
         job.digest = model.digest_bytes
+        job.transform = NULL
+        if model.shape.transform:
+            job.transform = job.data + <Py_ssize_t>model.shape.transform * BLOCK_ALIGNMENT
+            job.lines = min(_MOST_LINES, (model.place.size - (job.transform - job.data)) // _LINE)
+        job.features, job.columns = model.shape.features, model.shape.columns
         row += number
         row_at += number * model.shape.features * <Py_ssize_t>(sizeof(double) if job.is_wide else sizeof(float))
         out_at += number * model.shape.columns * <Py_ssize_t>sizeof(float)
@@ -314,15 +379,53 @@ cdef Py_ssize_t _lay_out(
     return scratch
 
 
+cdef void _prefetch(const Job* job) noexcept nogil:
+    """A model that is next, with the first lines of its transform."""
+    cdef Py_ssize_t line
+    job.kind.prefetch(job.data)
+    if job.transform != NULL:
+        for line in range(job.lines):
+            PREFETCH(job.transform + line * _LINE)
+
+
+cdef void _score_raw(const Job* job, double* scratch) noexcept nogil:
+    """Rows of a model with a transform, one by one: a raw row, the engine's columns of it, its answer."""
+    cdef TransformView view
+    cdef const double* row
+    cdef double* columns
+    cdef Py_ssize_t i
+    cdef uint32_t k
+    lay_transform(job.transform, &view)
+    columns = scratch + job.features
+    for i in range(job.count):
+        if job.is_wide:
+            row = <const double*>job.rows + i * job.features
+        else:
+            for k in range(job.features):
+                scratch[k] = (<const float*>job.rows)[i * job.features + k]
+            row = scratch
+        apply(&view, row, columns)
+        job.kind.score_wide_rows(
+            job.data,
+            columns,
+            1,
+            job.out + i * job.columns,
+            NULL if job.labels == NULL else job.labels + i,
+            columns + view.header.columns,
+        )
+
+
 cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogil:
     cdef Py_ssize_t i
     cdef Lane* lane = here()
     for i in range(count):
         if i + 1 < count:
-            work[i + 1].kind.prefetch(work[i + 1].data)
+            _prefetch(work + i + 1)
         # Should it end here, the next process knows by whom: 10 ns a job.
         enter(lane, work[i].digest, SCORING)
-        if work[i].is_wide:
+        if work[i].transform != NULL:
+            _score_raw(work + i, scratch)
+        elif work[i].is_wide:
             work[i].kind.score_wide_rows(
                 work[i].data, <const double*>work[i].rows, work[i].count, work[i].out, work[i].labels, scratch
             )

@@ -76,6 +76,10 @@ class OnnxScorer:
     session: onnxruntime.InferenceSession | None
     digest: bytes = _UNNAMED
 
+    def admitted(self, inputs: Arrays, where: str) -> Arrays:
+        """All that the signature says."""
+        return inputs
+
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         """The named outputs for every row of `inputs`.
 

@@ -9,6 +9,7 @@ second class if that is above 0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -61,7 +62,10 @@ class PackedEngine:
             model = adopt(section.obj, section, self._name, self._made, self._arena, digest)
         if model is None:
             model = self._made(section, self._arena, digest)
-        _check_inputs(artifact, model.features)
+        if model.texts is None:
+            _check_inputs(artifact, model.features)
+        else:
+            _check_raw_inputs(artifact, model.texts)
         model.labels = _check_outputs(artifact, model.columns)
         model.signature = Signature.of(artifact)
         return model
@@ -79,6 +83,16 @@ def _check_inputs(artifact: Artifact, features: int) -> None:
     if shapes != [(-1, features)] or artifact.inputs[0].datatype not in _NUMBERS:
         raise ArtifactRefused(
             f"the model takes one FP32 or FP64 input of shape (-1, {features}); the artifact says other"
+        )
+
+
+def _check_raw_inputs(artifact: Artifact, texts: Sequence[bool]) -> None:
+    """Of a model with a transform: one input of all numbers, or one of each feature."""
+    shapes = [(tensor.datatype, tensor.shape) for tensor in artifact.inputs]
+    apart = [("BYTES" if is_text else "FP64", (-1, 1)) for is_text in texts]
+    if shapes != apart and (any(texts) or shapes != [("FP64", (-1, len(texts)))]):
+        raise ArtifactRefused(
+            f"the transform takes {len(texts)} features, FP64 or BYTES; the artifact says other"
         )
 
 

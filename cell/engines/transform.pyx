@@ -37,6 +37,10 @@ from cell.engines.transform_layout cimport (
 
 from cell.engines import ArtifactRefused
 
+cdef enum:
+    # So many categories lie in a cache.
+    _CACHED = 4096
+
 
 cdef const char* check_block(const unsigned char* data, Py_ssize_t size, TransformView* view) noexcept nogil:
     return check_transform(data, size, view)
@@ -183,22 +187,21 @@ cdef int refusal(const TransformView* view, const double* raw, uint32_t* feature
 
 
 cdef float row_cost(const TransformView* view) noexcept nogil:
-    """Measured as `bench engines` says; comparing texts takes longer where they do not fit the cache."""
+    """Measured by `python -m bench transform`; what does not fit the caches takes longer to search."""
     cdef uint32_t i, entries
-    cdef float cost = 2 * <float>view.header.features
+    cdef float cost = 2 * <float>view.header.features + 4 * <float>view.header.steps
     cdef const Step* step
     cdef const Dictionary* dictionary
     for i in range(view.header.steps):
         step = view.steps + i
-        cost += 5
         if step.kind == ONE_HOT:
             cost += 0.3 * <float>step.a
         if step.kind == ONE_HOT or step.kind == ORDINAL:
-            cost += 5 * log2f(1 + <float>step.count)
+            cost += (2 if step.count < _CACHED else 40) * log2f(1 + <float>step.count)
     for i in range(view.header.dictionaries):
         dictionary = view.dictionaries + i
         entries = dictionary[1].first - dictionary.first
-        cost += 20 + (10 if entries < 4096 else 60) * log2f(1 + <float>entries)
+        cost += 15 + (8 if entries < _CACHED else 60) * log2f(1 + <float>entries)
     return cost
 
 

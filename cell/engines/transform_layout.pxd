@@ -10,6 +10,8 @@ from libc.string cimport memcmp
 
 cdef enum:
     TRANSFORM_VERSION = 1
+    # Where it begins, from its section's start.
+    BLOCK_ALIGNMENT = 64
     MAX_STEPS = 65_536
     # Of each raw feature.
     ACCEPTS_MISSING = 1

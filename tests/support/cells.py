@@ -99,6 +99,9 @@ class SumScorer:
         self.calls: list[Arrays] = []
         self.is_closed = False
 
+    def admitted(self, inputs: Arrays, where: str) -> Arrays:
+        return inputs
+
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Mapping[str, Any]:
         self.calls.append(inputs)
         rows = inputs["input"]

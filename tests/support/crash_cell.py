@@ -63,6 +63,9 @@ class CrashScorer:
     batchable: bool = True
     batching: Batching | None = None
 
+    def admitted(self, inputs: Arrays, where: str) -> Arrays:
+        return inputs
+
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         rows = inputs["input"]
         with lane.Naming(self.digest, lane.SCORE):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
+from croupier.artifacts.format import Tensor, pack, view
+
 _HEADER = struct.Struct("<HH9I")
 _STEP = struct.Struct("<HH5I3d")
 _PAIR = struct.Struct("<II")
@@ -161,6 +163,29 @@ class Block:
             if category == x or (math.isnan(category) and math.isnan(x)):
                 return place
         return None
+
+
+def with_transform(artifact: bytes, block: Block, names: Sequence[str] = ()) -> bytes:
+    """A packed forest or linear model behind `block`; its features have `names`, or are numbered."""
+    whole = view(artifact)
+    section = bytearray(whole.section(whole.engine))
+    (flags,) = struct.unpack_from("<I", section, 4)
+    struct.pack_into("<I", section, 4, flags | (32 if whole.engine == "forest" else 4))
+    section += bytes(-len(section) % 64) + block.pack()
+    names = names or [str(place) for place in range(len(block.bits))]
+    inputs = [Tensor("input", "FP64", (-1, len(names)))]
+    if block.dictionaries:
+        kinds = ["BYTES" if place in block.dictionaries else "FP64" for place in range(len(names))]
+        inputs = [Tensor(name, kind, (-1, 1)) for name, kind in zip(names, kinds, strict=True)]
+    sections = {name: bytes(content) for name, content in whole.sections.items()}
+    return pack(
+        engine=whole.engine,
+        inputs=inputs,
+        outputs=whole.outputs,
+        sections={**sections, whole.engine: bytes(section)},
+        features=names,
+        accepts_missing=any(bits & MISSING for bits in block.bits),
+    )
 
 
 def read(data: bytes) -> Block:

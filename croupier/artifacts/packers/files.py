@@ -3,7 +3,8 @@
     packed artifact    CROUPIER                             stays as it is
     LightGBM           tree                                 its text
     XGBoost            {                                    JSON or UBJSON
-    ONNX               anything that `foreign` cannot name   a protobuf message has no mark of its own
+    pickle             the protocol's mark                  never opened
+    ONNX               anything else                        a protobuf message has no mark of its own
 
 Each packer is imported when it is needed: the libraries that they read with take up to 3 s.
 """
@@ -14,8 +15,10 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from croupier.artifacts.format import MAGIC, InvalidArtifact, view
-from croupier.artifacts.packers.foreign import refuse_foreign
+from croupier.artifacts.format import MAGIC, InvalidArtifact
+
+# PROTO, of protocol 2 to 5, which is what pickle and an uncompressed joblib file begin with.
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 
 class FileKind(StrEnum):
@@ -31,7 +34,7 @@ def told_by(data: bytes) -> FileKind:
     """What a file with these bytes is.
 
     Raises:
-        InvalidArtifact: it is of a kind that cannot be packed, by name.
+        InvalidArtifact: it is a pickle.
     """
     if data.startswith(MAGIC):
         return FileKind.ARTIFACT
@@ -39,7 +42,11 @@ def told_by(data: bytes) -> FileKind:
         return FileKind.LIGHTGBM
     if re.match(rb"\s*\{", data):
         return FileKind.XGBOOST
-    refuse_foreign(data)
+    if _PICKLE.match(data):
+        raise InvalidArtifact(
+            "this is a pickle, which is code and never opened here: pack the model in the process that "
+            "trained it, with pack_forest, pack_linear or pack_sklearn of croupier.artifacts.packers"
+        )
     return FileKind.ONNX
 
 
@@ -59,7 +66,6 @@ def pack_file(
     if kind is FileKind.ARTIFACT:
         if features or accepts_missing:
             raise InvalidArtifact("a packed artifact has its features in it already")
-        view(data)
         return data
     from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
 
