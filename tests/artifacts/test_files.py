@@ -1,9 +1,6 @@
 """What a model's file is, told by its first bytes, and packed accordingly."""
 
-import pickle
-
 import lightgbm
-import numpy as np
 import pytest
 import xgboost
 from support.forests import data
@@ -43,7 +40,20 @@ def test_features_may_be_named() -> None:
         pack_file(pack_onnx(matmul()), features=["a"])
 
 
-@pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_a_pickle_is_never_opened(protocol: int) -> None:
-    with pytest.raises(InvalidArtifact, match="pickle"):
-        pack_file(pickle.dumps(np.zeros(1), protocol))
+def test_what_cannot_be_packed_is_called_by_its_name() -> None:
+    with pytest.raises(InvalidArtifact, match="a pickle"):
+        told_by(b"\x80\x05")
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [matmul(), pack_onnx(matmul()), LIGHTGBM.model_to_string().encode()],
+    ids=["onnx", "artifact", "lightgbm"],
+)
+def test_a_file_that_was_cut_is_refused(whole: bytes) -> None:
+    """XGBoost's have a test of their own. Of LightGBM's, what follows the trees is no part of the model."""
+    end = whole.index(b"end of trees") if whole.startswith(b"tree") else len(whole)
+    step = max(1, end // 300)
+    for place in [*range(0, end, step), *range(end - 50, end)]:
+        with pytest.raises(InvalidArtifact):
+            pack_file(whole[:place])

@@ -3,8 +3,7 @@
     packed artifact    CROUPIER                             stays as it is
     LightGBM           tree                                 its text
     XGBoost            {                                    JSON or UBJSON
-    pickle             the protocol's mark                  never opened
-    ONNX               anything else                        a protobuf message has no mark of its own
+    ONNX               anything that `foreign` cannot name   a protobuf message has no mark of its own
 
 Each packer is imported when it is needed: the libraries that they read with take up to 3 s.
 """
@@ -15,10 +14,8 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
-from croupier.artifacts.format import MAGIC, InvalidArtifact
-
-# PROTO, of protocol 2 to 5, which is what pickle and an uncompressed joblib file begin with.
-_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+from croupier.artifacts.format import MAGIC, InvalidArtifact, view
+from croupier.artifacts.packers.foreign import refuse_foreign
 
 
 class FileKind(StrEnum):
@@ -34,7 +31,7 @@ def told_by(data: bytes) -> FileKind:
     """What a file with these bytes is.
 
     Raises:
-        InvalidArtifact: it is a pickle.
+        InvalidArtifact: it is of a kind that cannot be packed, by name.
     """
     if data.startswith(MAGIC):
         return FileKind.ARTIFACT
@@ -42,11 +39,7 @@ def told_by(data: bytes) -> FileKind:
         return FileKind.LIGHTGBM
     if re.match(rb"\s*\{", data):
         return FileKind.XGBOOST
-    if _PICKLE.match(data):
-        raise InvalidArtifact(
-            "this is a pickle, which is code and never opened here: pack the model in the process that "
-            "trained it, with pack_forest, pack_linear or pack_sklearn of croupier.artifacts.packers"
-        )
+    refuse_foreign(data)
     return FileKind.ONNX
 
 
@@ -66,6 +59,7 @@ def pack_file(
     if kind is FileKind.ARTIFACT:
         if features or accepts_missing:
             raise InvalidArtifact("a packed artifact has its features in it already")
+        view(data)
         return data
     from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
 

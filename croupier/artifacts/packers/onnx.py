@@ -121,7 +121,7 @@ def _parse(model: bytes) -> Any:
     try:
         return onnx.load_model_from_string(model)
     except DecodeError as error:
-        raise InvalidArtifact(f"this is no ONNX model: {_brief(error)}") from error
+        raise InvalidArtifact(f"this is no ONNX model, or not a whole one: {_brief(error)}") from error
 
 
 def _check(model: bytes) -> None:

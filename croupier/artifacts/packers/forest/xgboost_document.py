@@ -59,6 +59,8 @@ def read(data: bytes) -> Document:
 
 
 def _read(document: Any, is_json: bool) -> Document:
+    if isinstance(document, dict) and "learner" not in document:
+        raise InvalidArtifact(_foreign(document))
     learner = document["learner"]
     booster = learner["gradient_booster"]
     name = booster["name"]
@@ -86,6 +88,15 @@ def _read(document: Any, is_json: bool) -> Document:
         trees=trees,
         categories=tuple(model.get("cats", {}).get("enc", ())),
     )
+
+
+def _foreign(document: Mapping[str, Any]) -> str:
+    """What an object is that is no model of XGBoost's."""
+    if "features_info" in document and document.keys() & {"oblivious_trees", "trees"}:
+        return 'this is CatBoost\'s JSON: save the model as ONNX, save_model("model.onnx", format="onnx")'
+    if "tree_info" in document:
+        return "this is LightGBM's dump of its trees, which has not all of the model: save it with save_model"
+    return "this is JSON, and no model of XGBoost's: it has no 'learner'"
 
 
 def _check_count(what: str, values: Sized, count: int) -> None:
