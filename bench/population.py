@@ -7,6 +7,7 @@ thresholds and sizes are as they were trained; every leaf is scaled by a factor 
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from protos.inference.v2 import inference_pb2 as pb
 
 SHAPE = SHAPES["forest-50x5"]
 _NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
-# Where the section's header says how many nodes there are; they are its end.
-_NODES_AT = 20
+# Flags, trees and nodes in the header of the section, which ends with the nodes or their remainders.
+_HEADER = struct.Struct("<4xI8x2I")
+_REMAINDERS = 16
 
 
 class Population:
@@ -31,8 +33,10 @@ class Population:
         self.booster = train_lightgbm(shape)
         self._artifact = pack_forest(self.booster)
         section = bytes(view(self._artifact).section(FOREST))
-        count = int.from_bytes(section[_NODES_AT : _NODES_AT + 4], "little")
-        self._begin = self._artifact.index(section) + len(section) - count * _NODE.itemsize
+        flags, trees, count = _HEADER.unpack_from(section)
+        remainders = 4 * ((count - trees) // 2) if flags & _REMAINDERS else 0
+        end = self._artifact.index(section) + len(section) - (remainders + 7) // 8 * 8
+        self._begin = end - count * _NODE.itemsize
         self._nodes = np.frombuffer(self._artifact, _NODE, count, self._begin)
         self._leaves = np.flatnonzero(self._nodes["left"] == 0)
 

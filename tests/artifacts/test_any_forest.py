@@ -26,6 +26,8 @@ CODES = 40
 
 seeds = st.integers(0, 2**32 - 1)
 shares = st.sampled_from([0.0, 0.2])
+# Of the rows: float64 or float32.
+widths = st.booleans()
 
 
 def drawn(seed: int, zeros: float, missing: float, categorical: bool) -> tuple[Array, Array]:
@@ -65,6 +67,7 @@ def scores(artifact: bytes, rows: Array) -> Array:
     st.integers(0, 7),
     st.integers(1, 3),
     st.sampled_from([1, 4, 100]),
+    widths,
 )
 def test_xgboost(
     seed: int,
@@ -76,6 +79,7 @@ def test_xgboost(
     depth: int,
     parallel: int,
     onehot: int,
+    wide: bool,
 ) -> None:
     trained, label = drawn(seed, zeros, missing, categorical)
     types = ["q"] * 5 + ["c" if categorical else "q"]
@@ -94,9 +98,9 @@ def test_xgboost(
     model = xgboost.train(options, matrix, 4)
     bounds = [float(part.split("]")[0]) for dump in model.get_dump() for part in dump.split("<")[1:]]
     codes = [2.5, CODES, 1e6, np.nan] if categorical else None
-    rows = tried(seed, trained, np.array(bounds or [0.0]), codes, infinite=False)
-    wide = xgboost.DMatrix(rows, feature_types=types, enable_categorical=categorical)
-    expected = model.predict(wide)
+    rows = tried(seed, trained, np.array(bounds or [0.0]), codes, infinite=False, wide=wide)
+    asked = xgboost.DMatrix(rows, feature_types=types, enable_categorical=categorical)
+    expected = model.predict(asked)
     found = scores(pack_xgboost(bytes(model.save_raw("ubj"))), rows)
     np.testing.assert_allclose(found[:, 0], expected, **CLOSE)
 
@@ -111,6 +115,7 @@ def test_xgboost(
     st.sampled_from(["gbdt", "dart", "rf", "goss"]),
     st.integers(2, 40),
     st.sampled_from([{}, {"zero_as_missing": True}, {"use_missing": False}]),
+    widths,
 )
 def test_lightgbm(
     seed: int,
@@ -121,6 +126,7 @@ def test_lightgbm(
     boosting: str,
     leaves: int,
     holes: dict[str, Any],
+    wide: bool,
 ) -> None:
     trained, label = drawn(seed, zeros, missing, categorical)
     if objective == "cross_entropy_lambda":
@@ -138,8 +144,8 @@ def test_lightgbm(
         if line.startswith("threshold=")
         for word in line[len("threshold=") :].split()
     ]
-    codes = [2.5, -0.5, -1.0, -7.0, CODES, 1e9, np.nan, np.inf] if categorical else None
-    rows = tried(seed, trained, np.array(bounds or [0.0]), codes)
+    codes = [2.5, 2 - 2.0**-50, -0.5, -1.0, -7.0, CODES, 1e9, np.nan, np.inf] if categorical else None
+    rows = tried(seed, trained, np.array(bounds or [0.0]), codes, wide=wide)
     expected = model.predict(rows, num_threads=1)
     np.testing.assert_allclose(scores(pack_lightgbm(text), rows)[:, 0], expected, **CLOSE)
 
@@ -153,8 +159,9 @@ def test_lightgbm(
     ),
     st.integers(1, 9),
     st.integers(1, 4),
+    widths,
 )
-def test_scikit_learn(seed: int, missing: float, kind: Any, depth: int, parts: int) -> None:
+def test_scikit_learn(seed: int, missing: float, kind: Any, depth: int, parts: int, wide: bool) -> None:
     holes = 0.0 if kind is GradientBoostingRegressor else missing
     trained, label = drawn(seed, 0.2, holes, False)
     if hasattr(kind, "predict_proba"):
@@ -162,14 +169,16 @@ def test_scikit_learn(seed: int, missing: float, kind: Any, depth: int, parts: i
     model = kind(n_estimators=3, max_depth=depth, random_state=1).fit(trained, label)
     trees = np.ravel(model.estimators_)
     bounds = np.concatenate([tree.tree_.threshold for tree in trees])
-    rows = tried(seed, trained, bounds, None, infinite=False, missing=bool(holes))
+    rows = tried(seed, trained, bounds, None, infinite=False, missing=bool(holes), wide=wide)
     expected = model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)[:, None]
     np.testing.assert_allclose(scores(pack_forest(model), rows), expected, **CLOSE)
 
 
 @settings(max_examples=15, deadline=None)
-@given(seeds, shares, st.booleans(), st.booleans(), st.integers(2, 31))
-def test_histograms(seed: int, missing: float, categorical: bool, classifies: bool, leaves: int) -> None:
+@given(seeds, shares, st.booleans(), st.booleans(), st.integers(2, 31), widths)
+def test_histograms(
+    seed: int, missing: float, categorical: bool, classifies: bool, leaves: int, wide: bool
+) -> None:
     trained, label = drawn(seed, 0.2, missing, categorical)
     options = {"max_iter": 3, "max_leaf_nodes": leaves, "min_samples_leaf": 1, "random_state": 1}
     options |= {"categorical_features": [5]} if categorical else {}
@@ -177,7 +186,7 @@ def test_histograms(seed: int, missing: float, categorical: bool, classifies: bo
     with threadpool_limits(1):
         model = kind(**options).fit(trained, np.digitize(label, [0.5, 1.5]) if classifies else label)
         bounds = [tree.nodes["num_threshold"] for each in model._predictors for tree in each]
-        codes = [2.5, -0.5, -1.0, CODES, 1e6, np.nan] if categorical else None
-        rows = tried(seed, trained, np.concatenate(bounds), codes)
+        codes = [2.5, 2 - 2.0**-50, -0.5, -1.0, CODES, 1e6, np.nan] if categorical else None
+        rows = tried(seed, trained, np.concatenate(bounds), codes, wide=wide)
         expected = model.predict_proba(rows) if classifies else model.predict(rows)[:, None]
     np.testing.assert_allclose(scores(pack_forest(model), rows), expected, **CLOSE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.forests import Array, answers, data, edges
+from support.forests import Array, answers, both, data, edges
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm
@@ -47,11 +47,15 @@ def thresholds(booster: lightgbm.Booster) -> Array:
     return np.array([float(word) for line in found for word in line.split()] or [0.0])
 
 
-def asserted(booster: lightgbm.Booster, rows: Array | None = None) -> None:
-    if rows is None:
-        rows = edges(3, X, thresholds(booster))
+def asserted(booster: lightgbm.Booster, *several: Array) -> None:
+    artifact = pack_forest(booster)
+    for rows in several or both(3, X, thresholds(booster)):
+        asserted_of(artifact, booster, rows)
+
+
+def asserted_of(artifact: bytes, booster: lightgbm.Booster, rows: Array) -> None:
     expected = booster.predict(rows, num_threads=1)
-    found = answers(pack_forest(booster), rows)
+    found = answers(artifact, rows)
     if "probabilities" not in found:
         np.testing.assert_allclose(found["value"].squeeze(), expected, **CLOSE)
     elif found["probabilities"].shape[1] == 2 and expected.ndim == 1:
@@ -130,10 +134,13 @@ def test_categories(options: dict[str, Any]) -> None:
     label = Y + np.isin(trained[:, 5], [1, 2, 33, 64]) * 2 + (trained[:, 5] == 0)
     booster = train("regression", label, trained=trained, categorical=[5], cat_smooth=1, **options)
     assert "num_cat=1" in booster.model_to_string()
-    rows = edges(5, trained, np.zeros(1))
-    pool = [0, -0.0, 1, 2, 33, 63, 64, 69, 70, 500, 1e9, 2.5, -0.5, -1, -7, np.nan, np.inf, -np.inf]
-    rows[:, 5] = random.choice(pool, len(rows))
-    asserted(booster, rows)
+    several = both(5, trained, np.zeros(1))
+    for rows in several:
+        pool = [0, -0.0, 1, 2, 33, 63, 64, 69, 70, 500, 1e9, 2.5, -0.5, -1, -7, np.nan, np.inf, -np.inf]
+        # To float32 these are 2, 34 and -1.
+        pool += [2 - 2.0**-52, 34 - 2.0**-40, -1 + 2.0**-50]
+        rows[:, 5] = random.choice(pool, len(rows))
+    asserted(booster, *several)
 
 
 def test_several_features_of_many_categories() -> None:
@@ -144,10 +151,11 @@ def test_several_features_of_many_categories() -> None:
     label = CLASSES + (trained[:, 1] == 2000)
     options = {"num_class": 4, "cat_smooth": 1, "max_cat_threshold": 2, "categorical": [1, 5]}
     booster = train("multiclass", label, trained=trained, **options)
-    rows = edges(5, trained, thresholds(booster))
-    rows[:, 1] = random.choice([0, 1000, 2000, 3000, 1000.5, -1000, 5e9, np.nan], len(rows))
-    rows[:, 5] = random.choice([0, 1, 4, 5, np.nan], len(rows))
-    asserted(booster, rows)
+    several = both(5, trained, thresholds(booster))
+    for rows in several:
+        rows[:, 1] = random.choice([0, 1000, 2000, 3000, 1000.5, -1000, 5e9, np.nan], len(rows))
+        rows[:, 5] = random.choice([0, 1, 4, 5, np.nan], len(rows))
+    asserted(booster, *several)
 
 
 def test_categories_one_by_one() -> None:

@@ -26,7 +26,7 @@ from sklearn.tree import (
     ExtraTreeClassifier,
     ExtraTreeRegressor,
 )
-from support.forests import Array, answers, data, edges
+from support.forests import Array, answers, both, data, edges
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
@@ -51,8 +51,14 @@ def thresholds(model: Any) -> Array:
     return np.concatenate([tree.tree_.threshold for tree in trees])
 
 
-def asserted(model: Any, rows: Array) -> None:
-    found = answers(pack_forest(model), rows)
+def asserted(model: Any, *several: Array) -> None:
+    artifact = pack_forest(model)
+    for rows in several:
+        asserted_of(artifact, model, rows)
+
+
+def asserted_of(artifact: bytes, model: Any, rows: Array) -> None:
+    found = answers(artifact, rows)
     if isinstance(model, IsolationForest):
         np.testing.assert_allclose(found["value"][:, 0], -model.score_samples(rows), **CLOSE)
     elif hasattr(model, "classes_"):
@@ -117,7 +123,7 @@ def named(model: Any) -> str:
 @pytest.mark.parametrize(("model", "label"), FINITE, ids=named)
 def test_answers_are_scikit_learns(model: Any, label: Any) -> None:
     model.fit(X, label)
-    asserted(model, edges(3, X, thresholds(model), missing=False, infinite=False))
+    asserted(model, *both(3, X, thresholds(model), missing=False, infinite=False))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_answers_are_scikit_learns(model: Any, label: Any) -> None:
 def test_missing_values(model: Any, label: Any, trained: Array) -> None:
     model.fit(trained, label)
     assert view(pack_forest(model)).accepts_missing
-    asserted(model, edges(3, HOLES, thresholds(model), infinite=False))
+    asserted(model, *both(3, HOLES, thresholds(model), infinite=False))
 
 
 HISTOGRAM = {"max_iter": 6, "min_samples_leaf": 5, "random_state": 1}
@@ -160,7 +166,7 @@ HISTOGRAMS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("model", "label"), HISTOGRAMS, ids=named)
 def test_histogram_gradient_boosting(model: Any, label: Any) -> None:
     model.fit(HOLES, label)
-    asserted(model, edges(3, HOLES, thresholds(model)))
+    asserted(model, *both(3, HOLES, thresholds(model)))
 
 
 @pytest.mark.parametrize("hole", [np.nan, 7.0])
@@ -173,13 +179,16 @@ def test_categories_seen_unseen_and_between(hole: float) -> None:
     label = Y + np.isin(trained[:, 1], [3, 1000]) * 2 + np.isin(trained[:, 4], [2, 5, hole])
     model = HistGradientBoostingRegressor(**HISTOGRAM, categorical_features=[1, 4]).fit(trained, label)
     assert any(tree.nodes["is_categorical"].any() for each in model._predictors for tree in each)
-    rows = edges(5, trained, thresholds(model))
-    rows[:, 1] = random.choice([0, 1, 3, 4, 40, 1000, 1001, 5e6, 3.5, -0.5, -1, np.nan], len(rows))
-    rows[:, 4] = random.choice([0, 1, 2, 5, 8, 9, 200, np.nan], len(rows))
+    several = both(5, trained, thresholds(model))
+    for rows in several:
+        # The second and third are 4 and 40 to float32.
+        pool = [0, 4 - 2.0**-50, 40 + 2.0**-40, 1, 3, 4, 40, 1000, 1001, 5e6, 3.5, -0.5, -1, -1e-50, np.nan]
+        rows[:, 1] = random.choice(pool, len(rows))
+        rows[:, 4] = random.choice([0, 1, 2, 5, 8, 9, 200, np.nan], len(rows))
     with warnings.catch_warnings():
         # That categories were unknown is what this is about.
         warnings.simplefilter("ignore")
-        asserted(model, rows)
+        asserted(model, *several)
 
 
 @pytest.mark.parametrize("label", [BINARY, CLASSES])

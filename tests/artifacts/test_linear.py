@@ -73,7 +73,14 @@ ROWS = np.concatenate([X, data(7) * 50])[:1000]
 
 
 def asserted(model: Any, rows: Array = ROWS) -> None:
-    found = answers(pack_linear(model), rows)
+    artifact = pack_linear(model)
+    asserted_of(artifact, model, rows)
+    # What float32 cannot hold.
+    asserted_of(artifact, model, rows.astype(np.float64) + np.where(rows == np.round(rows), 0, 1e-9))
+
+
+def asserted_of(artifact: bytes, model: Any, rows: Array) -> None:
+    found = answers(artifact, rows)
     wide = rows.astype(np.float64)
     if not hasattr(model, "classes_"):
         np.testing.assert_allclose(found["value"].squeeze(), model.predict(wide), **CLOSE)
@@ -197,6 +204,20 @@ def test_categories_are_folded_in(drop: str | None) -> None:
         rows[::7, 5] = 99
         rows[::5, 2] = 3
         asserted(model, rows)
+
+
+def test_categories_that_are_no_float32_are_kept() -> None:
+    """One of them for its float64 value, whatever float32 makes of it; the others next to it stay apart."""
+    ids = np.array([[0.1, 123456788.0], [0.2, 123456789.0], [0.5, 123456790.0]] * 3)
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge(1e-3)).fit(ids, np.arange(9) % 3)
+    artifact = pack_linear(model)
+    rows = np.concatenate([ids, np.nextafter(ids, np.inf), ids.astype(np.float32).astype(np.float64)])
+    found = answers(artifact, rows)["value"][:, 0]
+    np.testing.assert_allclose(found, model.predict(rows), **CLOSE)
+    assert len(np.unique(found)) > 3
+    whole = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()).fit(ids // 10, np.arange(9) % 3)
+    narrow, wide = view(pack_linear(whole)).section("linear"), view(artifact).section("linear")
+    assert (narrow[4], wide[4]) == (0, 2)
 
 
 def test_columns_by_name() -> None:

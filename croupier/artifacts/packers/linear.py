@@ -9,7 +9,7 @@ steps before the model are followed column by column, and then folded into its c
     folding     a column's coefficient goes to its feature or category, times the factor, and to the
                 intercept, times the shift
 
-Everything is float64. A row is float32, and the answer is scikit-learn's own on that row widened to float64.
+Everything is float64, and so is a row: a float32 one is widened.
 No step may depend on more than its columns, nor on whether a value is missing: what does is refused by name.
 """
 
@@ -29,7 +29,7 @@ from croupier.artifacts.packers.linear_models import Final, read_final
 ENGINE = "linear"
 VERSION = 1
 _HEADER = struct.Struct("<HBB 5I d")
-_PAIR = 1
+_PAIR, _WIDE_CATEGORIES = 1, 2
 _MAX_SUMS = 0xFFFF
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -214,8 +214,7 @@ def _fold(final: Final, columns: Sequence[Column], width: int) -> _Folded:
         intercept = intercept + weights * column.shift
         if column.category is None:
             coefficients[column.source] += weights * column.factor
-        elif float(np.float32(column.category)) == column.category:
-            # A category that is no float32 is none that a row could have.
+        else:
             known = contributions.setdefault(column.source, {})
             known[column.category] = known.get(column.category, 0.0) + weights * column.factor
     return _Folded(intercept, coefficients, contributions)
@@ -230,11 +229,12 @@ def _encode(folded: _Folded, final: Final) -> bytes:
     contributions = [weights for _, table in tables for _, weights in table]
     begins = np.cumsum([0, *(len(table) for _, table in tables)]).tolist()
     encoded = list(zip([*(feature for feature, _ in tables), 0], begins, strict=True))
+    is_wide = not all(_is_float32(category) for category in categories)
     header = _HEADER.pack(
         VERSION,
         final.transformation,
         0,
-        _PAIR * final.is_pair,
+        _PAIR * final.is_pair | _WIDE_CATEGORIES * is_wide,
         len(folded.coefficients),
         sums,
         len(tables),
@@ -246,6 +246,11 @@ def _encode(folded: _Folded, final: Final) -> bytes:
         np.asarray(folded.coefficients, "<f8"),
         np.array(contributions, "<f8"),
         np.array(encoded, "<u4"),
-        np.array(categories, "<f4"),
+        np.array(categories, "<f8" if is_wide else "<f4"),
     ]
     return b"".join([header, *(array.tobytes() for array in arrays)])
+
+
+def _is_float32(value: float) -> bool:
+    with np.errstate(over="ignore"):
+        return float(np.float32(value)) == value

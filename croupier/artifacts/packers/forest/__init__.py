@@ -4,8 +4,8 @@
     pack_xgboost(data)      XGBoost's JSON or UBJSON
     pack_lightgbm(text)     LightGBM's model file
 
-The contract: a row is float32, and the answer is the library's own on that row, within float32. The sums
-are float64 throughout, where XGBoost's are float32.
+The contract: float64 rows are answered as the library answers float64 rows, float32 rows as float32 rows,
+within float32. The sums are float64 throughout, where XGBoost's are float32.
 
 What cannot be packed is refused by name with InvalidArtifact. Neither XGBoost nor LightGBM is imported; an
 object of theirs is asked for its file. scikit-learn's objects have no file but a pickle, which is never

@@ -1,7 +1,8 @@
 """What every tree library's model becomes before it is written down: one description, no library's own.
 
-Reading a library is one matter and the bytes of the packed file another; this is what they share. All
-comparisons are of float32 row values with float64 thresholds, which `layout` rounds.
+Reading a library is one matter and the bytes of the packed file another; this is what they share. Thresholds
+are float64, and so are the rows that some libraries compare with them; others narrow a row to float32 first.
+`layout` writes down what compares the same.
 """
 
 from __future__ import annotations
@@ -73,3 +74,5 @@ class Ensemble:
     category_rule: CategoryRule = CategoryRule.TRUNCATE
     # Features of which 0 is a missing value.
     zero_is_missing: Sequence[int] = ()
+    # The library compares float64 values as they are, with `<=` throughout; else as float32.
+    is_wide: bool = False

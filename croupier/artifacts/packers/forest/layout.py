@@ -3,6 +3,9 @@
 A threshold is rounded towards minus infinity to the next float32 t. For a float32 value v and any real
 threshold x, v <= x and v <= t are then the same, and v < x is v <= t' with t' the float32 below x: so
 rounding changes no comparison of a float32 row, and one comparison, `<=`, stands for both.
+
+A library that compares float64 rows tells values apart that float32 cannot. Of its thresholds the remainders
+are kept too, what was rounded off, unless all are 0.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ VERSION = 1
 _HEADER = struct.Struct("<HBB 9I 2d Q")
 _NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
 
-_PAIR, _ZERO_IS_MISSING, _CATEGORICAL = 1, 2, 4
+_PAIR, _ZERO_IS_MISSING, _CATEGORICAL, _WIDE, _REMAINDERS = 1, 2, 4, 8, 16
 _MISSING_RIGHT = 0x8000
 _LISTED_RIGHT = 0x8000_0000
 _QUIET_NAN = 0x7FC0_0000
@@ -44,10 +47,12 @@ def encode(ensemble: Ensemble) -> bytes:
     has_vectors = any(tree.value.ndim == 2 for tree in trees)
     vectors, leaf_values = _vectors(trees) if has_vectors else (np.empty((0, sums), "<f4"), _values(trees))
     categories = _Categories()
-    nodes = [
+    written = [
         _nodes(tree, values, ensemble.features, categories)
         for tree, values in zip(trees, leaf_values, strict=True)
     ]
+    nodes = [nodes for nodes, _ in written]
+    remainders = _remainders([thresholds for _, thresholds in written] if ensemble.is_wide else [])
     zeros = np.zeros(-(-ensemble.features // 32) if ensemble.zero_is_missing else 0, "<u4")
     for feature in ensemble.zero_is_missing:
         zeros[feature // 32] |= np.uint32(1 << feature % 32)
@@ -55,6 +60,8 @@ def encode(ensemble: Ensemble) -> bytes:
         _PAIR * ensemble.is_pair
         | _ZERO_IS_MISSING * bool(ensemble.zero_is_missing)
         | _CATEGORICAL * bool(categories.splits)
+        | _WIDE * ensemble.is_wide
+        | _REMAINDERS * bool(len(remainders))
     )
     roots = np.cumsum([0, *map(len, nodes)])
     header = _HEADER.pack(
@@ -82,6 +89,7 @@ def encode(ensemble: Ensemble) -> bytes:
         np.array(categories.words, "<u4"),
         zeros,
         np.concatenate(nodes) if nodes else np.empty(0, _NODE),
+        remainders,
         vectors,
     ]
     return _join([header, *(array.tobytes() for array in arrays)])
@@ -133,6 +141,36 @@ def rounded_down(thresholds: Array, is_strict: bool) -> Array:
     return nearest
 
 
+def remainders_of(thresholds: Array) -> Array:
+    """What `rounded_down` takes off: uint32, in parts of 2**-29 of the step to the next float32.
+
+    Beyond float32's range there are no values to tell apart, and it is 0.
+
+    Raises:
+        InvalidArtifact: one of them has more bits than that, as float64 has below the normal float32 values.
+    """
+    below = rounded_down(thresholds, is_strict=False)
+    found = np.zeros(len(thresholds), "<u4")
+    inexact = np.flatnonzero((below != thresholds) & (np.abs(thresholds) <= np.finfo(np.float32).max))
+    low = below[inexact]
+    # Powers of two: to divide by them is exact, and so is the difference of whole numbers up to 2**53.
+    parts = np.ldexp(np.nextafter(low, np.float32(np.inf)).astype("<f8") - low.astype("<f8"), -29)
+    wanted = thresholds[inexact] / parts
+    if (odd := wanted != np.floor(wanted)).any():
+        raise InvalidArtifact(
+            f"a threshold of {thresholds[inexact][odd][0]} is nearer to 0 than {np.finfo(np.float32).tiny}, "
+            "where a cell cannot tell all values apart: scale the feature"
+        )
+    found[inexact] = wanted - low / parts
+    return found
+
+
+def _remainders(thresholds: Sequence[Array]) -> Array:
+    """Of the trees' inner nodes in their order; none if they are all 0."""
+    found = remainders_of(np.concatenate(thresholds)) if thresholds else np.empty(0, "<u4")
+    return found if found.any() else found[:0]
+
+
 class _Categories:
     """The table of categorical splits and the words that hold their members."""
 
@@ -157,8 +195,11 @@ class _Categories:
         return len(self.splits) - 1
 
 
-def _nodes(tree: Tree, values: Array, features: int, categories: _Categories) -> Array:
-    """One tree's nodes level by level, each pair of children side by side."""
+def _nodes(tree: Tree, values: Array, features: int, categories: _Categories) -> tuple[Array, Array]:
+    """One tree's nodes level by level, each pair of children side by side; and the inner nodes' thresholds.
+
+    Of a categorical split that is 0.
+    """
     inner = tree.left >= 0
     children = np.concatenate([tree.left[inner], tree.right[inner]])
     if len(children) and not 0 < children.min() <= children.max() < len(inner):
@@ -186,7 +227,7 @@ def _nodes(tree: Tree, values: Array, features: int, categories: _Categories) ->
     # As integers: a NaN's payload need not survive a copy as a float.
     bits = np.where(is_leaf, values.view("<u4")[order], thresholds.view("<u4")[order])
     nodes["value"] = bits.astype("<u4").view("<f4")
-    return nodes
+    return nodes, np.where(numeric, tree.threshold, 0.0)[order][~is_leaf]
 
 
 def _breadth_first(tree: Tree) -> tuple[Array, Array]:

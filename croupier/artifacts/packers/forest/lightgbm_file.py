@@ -42,10 +42,10 @@ from croupier.artifacts.packers.transformation import Transformation
 
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _NOTHING, _ZERO, _NAN = 0, 1, 2
-# LightGBM's kZeroThreshold, and the float32 below its negative.
+# LightGBM's kZeroThreshold, a float32, and the float64 below its negative.
 _BAND = float(np.float32(1e-35))
 _MAX_INTEGER = 2.0**31
-_BELOW_BAND = float(np.nextafter(np.float32(-1e-35), np.float32(-np.inf)))
+_BELOW_BAND = float(np.nextafter(-_BAND, -np.inf))
 
 # By the first word of `objective`. What is not here, and is not told otherwise below, gives the sums.
 _TRANSFORMATIONS = {
@@ -118,6 +118,7 @@ def _read(text: str) -> LightGbm:
         divisor=float(max(1, len(trees) // sums)) if "average_output" in fields else 1.0,
         category_rule=CategoryRule.TRUNCATE,
         zero_is_missing=_zero_is_missing(trees),
+        is_wide=True,
     )
     return LightGbm(ensemble, objective, names)
 

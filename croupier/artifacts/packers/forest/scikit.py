@@ -1,7 +1,8 @@
 """scikit-learn's forests and boosted trees to an ensemble, in the process that trained them.
 
 A fitted estimator is an object, and the only file of it is a pickle, which is never opened here. So its
-arrays are read where it lives. scikit-learn compares with `<=`, and the rows that count are float32.
+arrays are read where it lives. scikit-learn compares with `<=`: histogram gradient boosting the float64
+values of a row, all others float32 ones.
 
 Histogram gradient boosting sends a category that it has not seen where it sends missing values. Such a
 split lists the categories that go the other way than these, so that all others follow them. Its categories
@@ -141,6 +142,7 @@ def _histogram(model: Any) -> Ensemble:
         transformation=_link(model, len(groups)),
         is_pair=hasattr(model, "classes_") and len(groups) == 1,
         category_rule=CategoryRule.EXACT,
+        is_wide=True,
     )
 
 
