@@ -1,9 +1,11 @@
 """Requests as they are scored: jobs, pieces of them, batches of pieces, and what a thread does with those.
 
-A batch that fails is scored again one piece at a time, so that a culprit harms only itself. Rows of a model
-must not depend on each other: the artifact format's first dimension, the batch, says so. Therefore a large
-request may be scored in pieces, which leaves room for others in between. Models with a fixed first dimension
-are scored one whole request at a time.
+A batch that fails is scored again one piece at a time, so that a culprit harms only itself.
+
+Rows of different requests share a call, and a large request is scored in pieces, which leaves room for others
+in between, only where a model's rows are known to be independent of each other (`Scorer.batchable`). All
+others are scored one whole request at a time. Either way the rows of a reply are the rows of its request, or
+the request fails.
 
 A run is stopped when its last caller's deadline passes or gives up, and after `most_seconds` in any case
 (`engines/stop.py`).
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 _BATCH_ROWS = Histogram(
     "croupier_cell_batch_rows", "Rows of one scoring call", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
 )
+_MERGED = Counter("croupier_cell_merged_requests_total", "Requests that shared a scoring call with others")
 _RETRIED = Counter("croupier_cell_split_batches_total", "Batches that failed and were scored one by one")
 
 
@@ -211,26 +214,29 @@ def _score(digest: bytes, pieces: Sequence[Piece], stop: Stop) -> list[Arrays]:
     scorer = pieces[0].job.lease.model
     if any(piece.job.lease.digest != digest or piece.job.lease.model is not scorer for piece in pieces):
         raise Mixed("a batch has rows of two models")
-    _BATCH_ROWS.observe(sum(piece.rows for piece in pieces))
-    if not scorer.batchable:
-        return [scorer.score(piece.inputs, piece.job.outputs, stop) for piece in pieces]
-    if len(pieces) == 1:
-        return _split(pieces, scorer.score(pieces[0].inputs, pieces[0].job.outputs, stop))
+    if len(pieces) == 1 or not scorer.batchable:
+        return [_run(scorer, [piece], piece.inputs, piece.job.outputs, stop)[0] for piece in pieces]
+    _MERGED.inc(len(pieces))
     parts = [piece.inputs for piece in pieces]
     inputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     wanted = tuple(dict.fromkeys(name for piece in pieces for name in piece.job.outputs))
-    return _split(pieces, scorer.score(inputs, wanted, stop))
+    return _run(scorer, pieces, inputs, wanted, stop)
 
 
-def _split(pieces: Sequence[Piece], outputs: Arrays) -> list[Arrays]:
+def _run(
+    scorer: Scorer, pieces: Sequence[Piece], inputs: Arrays, outputs: Sequence[str], stop: Stop
+) -> list[Arrays]:
+    """One call of the model; its answer has a row for each row of `pieces`, or is none."""
     rows = sum(piece.rows for piece in pieces)
-    for name, array in outputs.items():
+    _BATCH_ROWS.observe(rows)
+    scored = scorer.score(inputs, outputs, stop)
+    for name, array in scored.items():
         if array.shape[:1] != (rows,):
             raise ScoringFailed(f"output {name!r} has shape {list(array.shape)} for {rows} rows")
     parts: list[Arrays] = []
     begin = 0
     for piece in pieces:
-        parts.append({name: outputs[name][begin : begin + piece.rows] for name in piece.job.outputs})
+        parts.append({name: scored[name][begin : begin + piece.rows] for name in piece.job.outputs})
         begin += piece.rows
     return parts
 

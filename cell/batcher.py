@@ -195,8 +195,9 @@ class Batcher:
             self._looking.cancel()
 
     def _join(self, job: Job) -> None:
-        digest, batching, now = job.lease.digest, job.lease.model.batching, self._clock()
-        if batching is None or not batching.delay_seconds:
+        model, digest, now = job.lease.model, job.lease.digest, self._clock()
+        batching = model.batching
+        if batching is None or not batching.delay_seconds or not model.batchable:
             self._queue.put(job)
             return
         group = self._gathering.get(digest)

@@ -54,7 +54,7 @@ class Scorer(Protocol):
 
     @property
     def batchable(self) -> bool:
-        """Whether rows of several requests may go through one call: the first dimension is free."""
+        """Whether rows of several requests may go through one call: they are known to be independent."""
         ...
 
     @property

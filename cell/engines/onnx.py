@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import onnxruntime
 
@@ -27,7 +28,10 @@ from cell.engines.stop import Stop, Stopped
 from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching, batching_of
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
+from croupier.artifacts.rowwise import is_rowwise
 from croupier.names import DIGEST_BYTES
+
+T = TypeVar("T")
 
 NAME = "onnx"
 SECTION = "model"
@@ -143,8 +147,8 @@ class OnnxEngine:
         return OnnxScorer(
             Signature.of(artifact),
             self._resident_bytes(artifact, measured),
-            _is_batchable(session),
-            _batching_of(artifact),
+            _told(is_rowwise, artifact) and _has_free_rows(session),
+            _told(batching_of, artifact),
             session,
             digest,
         )
@@ -231,14 +235,15 @@ def _fits(dimension: int | str | None, declared: int) -> bool:
     return not isinstance(dimension, int) or dimension == declared
 
 
-def _batching_of(artifact: Artifact) -> Batching:
+def _told(read: Callable[[Artifact], T], artifact: Artifact) -> T:
+    """What a section says that is not the model itself."""
     try:
-        return batching_of(artifact)
+        return read(artifact)
     except InvalidArtifact as error:
         raise ArtifactRefused(error.message) from error
 
 
-def _is_batchable(session: onnxruntime.InferenceSession) -> bool:
+def _has_free_rows(session: onnxruntime.InferenceSession) -> bool:
     """Whether no first dimension is a fixed number, which would be a batch of that size only."""
     nodes = [*session.get_inputs(), *session.get_outputs()]
     return not any(node.shape and isinstance(node.shape[0], int) for node in nodes)

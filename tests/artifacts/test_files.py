@@ -1,14 +1,18 @@
 """What a model's file is, told by its first bytes, and packed accordingly."""
 
+from collections.abc import Callable
+
 import lightgbm
 import pytest
 import xgboost
 from support.forests import data
-from support.graphs import matmul
+from support.graphs import INPUT, OUTPUT, centred, matmul, packed
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.files import FileKind, pack_file, told_by
 from croupier.artifacts.packers.onnx import pack_onnx
+from croupier.artifacts.packers.process import pack_file_apart
+from croupier.artifacts.rowwise import INDEPENDENT
 
 X = data(1, rows=60)
 Y = X[:, 0].copy()
@@ -57,3 +61,14 @@ def test_a_file_that_was_cut_is_refused(whole: bytes) -> None:
     for place in [*range(0, end, step), *range(end - 50, end)]:
         with pytest.raises(InvalidArtifact):
             pack_file(whole[:place])
+
+
+@pytest.mark.parametrize("pack", [pack_file, pack_file_apart])
+def test_an_artifact_that_lies_about_its_rows_is_refused(pack: Callable[[bytes], bytes]) -> None:
+    honest, lying = (
+        packed(model, inputs=[INPUT], outputs=[OUTPUT], sections={"model": model, "rowwise": INDEPENDENT})
+        for model in (matmul(), centred())
+    )
+    assert pack(honest) == honest
+    with pytest.raises(InvalidArtifact, match="ReduceMean 'mean' works along axis 0, the batch"):
+        pack(lying)

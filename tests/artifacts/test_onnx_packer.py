@@ -352,7 +352,7 @@ def test_random_bytes_are_refused(model):
     pack_or_refuse(model)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 8 * len(SMALL) - 1), min_size=1, max_size=4))
 def test_flipped_bits_are_refused_or_still_valid(positions):
     model = bytearray(SMALL)

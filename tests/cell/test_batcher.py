@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from support.cells import SUM, Clock, HeldThreads, SumScorer, resident, signature_of, ticks
+from support.cells import SUM, Clock, HeldThreads, SumScorer, merged_requests, resident, signature_of, ticks
 
 from cell.batch import Batch, Job, Turn
 from cell.batcher import Batcher
 from cell.engines import Mixed, ScoringFailed
 from cell.engines.packed import PackedEngine
-from cell.engines.stop import Stopped
+from cell.engines.stop import Stop, Stopped
 from cell.overruns import Overran
 from cell.residency import Lease
 from croupier.artifacts.batching import Batching
@@ -199,12 +199,50 @@ async def test_calls_of_an_expensive_model_become_as_large_as_they_may() -> None
 
 
 async def test_a_model_that_is_not_batchable_scores_alone(bench: Bench) -> None:
+    """Each request is a call, whoever it is from, and a large one is not cut."""
     scorer = SumScorer(batchable=False)
     lease = resident(scorer)
-    tasks = [bench.ask(lease, 1), bench.ask(lease, 2)]
+    merged = merged_requests()
+    many = [float(row) for row in range(20)]
+    tasks = [bench.ask(lease, 1), bench.ask(lease, 2, owner=7), bench.ask(lease, *many, owner=8)]
     await bench.run()
-    assert [sums(task) for task in tasks] == [[1], [2]]
-    assert [len(call["input"]) for call in scorer.calls] == [1, 1]
+    assert [sums(task) for task in tasks] == [[1], [2], many]
+    assert sorted(len(call["input"]) for call in scorer.calls) == [1, 1, 20]
+    assert merged_requests() == merged
+
+
+async def test_a_model_that_is_not_batchable_waits_for_no_company(bench: Bench) -> None:
+    lease = resident(SumScorer(batchable=False, batching=Batching(delay_seconds=0.5)))
+    task = bench.ask(lease, 1)
+    await bench.run()
+    assert sums(task) == [1]
+
+
+async def test_requests_that_are_merged_are_counted(bench: Bench) -> None:
+    lease = resident(SumScorer())
+    merged = merged_requests()
+    tasks = [bench.ask(lease, 1, owner=owner) for owner in range(3)]
+    await bench.run()
+    assert [sums(task) for task in tasks] == [[1]] * 3
+    assert merged_requests() == merged + 3
+
+
+class Total(SumScorer):
+    """One sum for all rows."""
+
+    def score(self, inputs: Mapping[str, Any], outputs: Any, stop: Stop | None = None) -> Mapping[str, Any]:
+        sums: np.ndarray[Any, Any] = super().score(inputs, outputs)["sum"]
+        return {"sum": sums.sum(keepdims=True)}
+
+
+@pytest.mark.parametrize("batchable", [False, True])
+async def test_rows_of_a_reply_are_those_of_its_request(bench: Bench, batchable: bool) -> None:
+    lease = resident(Total(batchable=batchable))
+    tasks = [bench.ask(lease, 1, 2), bench.ask(lease, 3)]
+    await bench.run()
+    with pytest.raises(ScoringFailed, match=r"shape \[1\] for 2 rows"):
+        tasks[0].result()
+    assert sums(tasks[1]) == [3]
 
 
 async def test_each_gets_the_outputs_it_asked_for(bench: Bench) -> None:

@@ -16,7 +16,8 @@ from cell.engines.heap import heap_bytes
 from cell.engines.onnx import OnnxEngine
 from cell.engines.onnx_graph import DecodeError, reads_other_files
 from cell.engines.stop import Stop, Stopped
-from croupier.artifacts.format import Tensor
+from croupier.artifacts.format import Artifact, Tensor
+from croupier.artifacts.rowwise import INDEPENDENT
 
 ROWS = np.array([[1, 2], [3, 4]], np.float32)
 ENGINE = OnnxEngine()
@@ -35,7 +36,6 @@ def test_scores() -> None:
     )
     assert scorer.signature.inputs == (INPUT,)
     assert scorer.signature.outputs == (OUTPUT,)
-    assert scorer.batchable
 
 
 def test_text_goes_in_and_out() -> None:
@@ -54,8 +54,21 @@ def test_text_goes_in_and_out() -> None:
     assert scorer.score({"city": cities}, ["same"])["same"].tolist() == [["Rome"], ["Zürich"]]
 
 
+def rowwise(model: bytes, section: bytes = INDEPENDENT) -> Artifact:
+    return artifact(model, sections={"model": model, "rowwise": section})
+
+
+def test_rows_are_merged_only_where_the_artifact_says_that_they_are_independent() -> None:
+    assert ENGINE.load(rowwise(matmul())).batchable
+    assert not ENGINE.load(artifact(matmul())).batchable
+    # What a later release may say.
+    assert not ENGINE.load(rowwise(matmul(), b"\x02\x00\x00\x00")).batchable
+    with pytest.raises(ArtifactRefused, match="'rowwise' has 3 bytes"):
+        ENGINE.load(rowwise(matmul(), b"\x01\x00\x00"))
+
+
 def test_a_fixed_first_dimension_is_not_batchable() -> None:
-    assert not ENGINE.load(artifact(matmul(batch=1))).batchable
+    assert not ENGINE.load(rowwise(matmul(batch=1))).batchable
 
 
 def test_what_the_runtime_refuses_to_score_is_the_models_failure() -> None:

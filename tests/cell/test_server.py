@@ -11,10 +11,11 @@ import grpc
 import numpy as np
 import pytest
 from support.cell_server import CellServer, infer_request, open_cell, row_item
-from support.cells import digest
-from support.graphs import matmul, packed
+from support.cells import digest, merged_requests
+from support.graphs import centred, matmul, packed
 from support.models import FEATURES, train_regressor, train_small
 
+from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.errors import (
     DataLoss,
     DeadlineExceeded,
@@ -108,6 +109,34 @@ async def test_many_models_at_once_and_every_answer_is_its_own(server: CellServe
         )
 
     await asyncio.gather(*(ask(number) for number in range(120)))
+
+
+async def test_rows_that_depend_on_each_other_meet_no_others(server: CellServer) -> None:
+    """Two tenants have published the same bytes, and ask all the time."""
+    key = await server.store.put(pack_onnx(centred(), features=["a", "b"]))
+    rng = np.random.default_rng(1)
+    asked = [rng.normal(size=(rng.integers(1, 6), 2)).astype(np.float32) for _ in range(200)]
+    requests = [infer_request(key, rows, raw=True) for rows in asked]
+    for owner, request in enumerate(requests):
+        request.owner = 1 + owner % 2
+    merged = merged_requests()
+    answers = await asyncio.gather(*map(server.infer, requests))
+    for rows, answer in zip(asked, answers, strict=True):
+        np.testing.assert_allclose(raw_output(answer, "y", "<f4"), rows - rows.mean(axis=0), atol=1e-6)
+    items = [row_item(key, [float(place), 1.0]) for place in range(20)]
+    results = await server.predict(*items)
+    assert all(result.value.outputs[0].numbers.values == [0, 0] for result in results)
+    assert merged_requests() == merged
+
+
+async def test_independent_rows_meet_others(server: CellServer) -> None:
+    key = await server.store.put(pack_onnx(matmul()))
+    merged = merged_requests()
+    requests = [infer_request(key, np.full((1, 2), place, np.float32), raw=True) for place in range(200)]
+    answers = await asyncio.gather(*map(server.infer, requests))
+    for place, answer in enumerate(answers):
+        np.testing.assert_array_equal(raw_output(answer, "y", "<f4"), [[2 * place, 2 * place]])
+    assert merged_requests() > merged
 
 
 async def test_models_that_do_not_fit_together_take_turns(tmp_path: Path) -> None:

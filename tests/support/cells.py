@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import numpy as np
+from prometheus_client import REGISTRY
 
 from cell.engines.stop import Stop
 from cell.residency import Lease, Residency
@@ -166,3 +167,8 @@ async def until(check: Callable[[], bool], what: str, timeout: float = 10.0) -> 
     while not check():
         assert loop.time() < give_up, f"not in {timeout} s: {what}"
         await asyncio.sleep(0.001)
+
+
+def merged_requests() -> float:
+    """How many requests have shared a scoring call so far, in this process."""
+    return REGISTRY.get_sample_value("croupier_cell_merged_requests_total") or 0.0

@@ -53,6 +53,15 @@ def graph(
     return serialized
 
 
+def centred() -> bytes:
+    """y = input - its mean over the batch: rows that depend on each other."""
+    nodes = [
+        helper.make_node("ReduceMean", ["input"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["input", "mean"], ["y"]),
+    ]
+    return graph(nodes, [])
+
+
 def picky() -> bytes:
     """A model that looks its inputs up in [10, 20, 30], and fails on any other place."""
     nodes = [

@@ -1,6 +1,6 @@
 """Packs a model's file, told by its first bytes what it is.
 
-    packed artifact    CROUPIER                             stays as it is
+    packed artifact    CROUPIER                             stays as it is, if what it claims is so
     LightGBM           tree                                 its text
     XGBoost            {                                    JSON or UBJSON
     ONNX               anything that `foreign` cannot name   a protobuf message has no mark of its own
@@ -14,6 +14,7 @@ import re
 from collections.abc import Sequence
 from enum import StrEnum
 
+from croupier.artifacts import rowwise
 from croupier.artifacts.format import MAGIC, InvalidArtifact, view
 from croupier.artifacts.packers.foreign import refuse_foreign
 
@@ -59,10 +60,22 @@ def pack_file(
     if kind is FileKind.ARTIFACT:
         if features or accepts_missing:
             raise InvalidArtifact("a packed artifact has its features in it already")
-        view(data)
+        _check_claims(data)
         return data
     from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
 
     if kind is FileKind.XGBOOST:
         return pack_xgboost(data, features=features)
     return pack_lightgbm(data.decode(errors="replace"), features=features)
+
+
+def says_what_has_to_be_checked(data: bytes) -> bool:
+    """Whether an artifact has a section that others would pay for, were it wrong."""
+    return rowwise.SECTION in view(data).sections
+
+
+def _check_claims(data: bytes) -> None:
+    if says_what_has_to_be_checked(data):
+        from croupier.artifacts.packers.onnx import check_rowwise
+
+        check_rowwise(view(data))

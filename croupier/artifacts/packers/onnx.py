@@ -1,13 +1,16 @@
 """Packs ONNX models, and scikit-learn models by way of ONNX, for the `onnx` engine.
 
 This runs where models are trained. It turns an ONNX file into a packed artifact without changing a
-byte of it: section `model` is the file. What the fleet could not serve, or could serve only
-unsafely, is refused here, by name, rather than in a cell:
+byte of it: section `model` is the file. Section `rowwise` says that its rows are independent of each
+other; where they are not, or it is not known, the log says why, and cells score each request by itself.
+
+What the fleet could not serve, or could serve only unsafely, is refused here, by name, rather than in
+a cell:
 
 - data outside the file, anywhere in it, since a path from a tenant would be opened in our cells;
 - inputs or outputs that are not tensors, such as the sequence of maps of skl2onnx's zipmap;
 - datatypes that the Open Inference Protocol and NumPy do not share;
-- a fixed or missing batch dimension, for rows of many callers are scored together;
+- a fixed or missing batch dimension, for a request may have any number of rows;
 - operators of domains that ONNX Runtime does not bring along.
 
 Everything raises InvalidArtifact, an InvalidRequest.
@@ -15,14 +18,20 @@ Everything raises InvalidArtifact, an InvalidRequest.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError, Message
 
-from croupier.artifacts.format import InvalidArtifact, Tensor, pack
+from croupier.artifacts import rowwise
+from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack
+from croupier.artifacts.packers.rowwise import why_dependent
+
+_log = logging.getLogger(__name__)
 
 ENGINE = "onnx"
 SECTION = "model"
@@ -64,14 +73,35 @@ def pack_onnx(model: bytes, *, features: Sequence[str] = (), accepts_missing: bo
     outputs = [_tensor(value, "output") for value in proto.graph.output]
     if not names and len(inputs) > 1 and all(tensor.shape == (-1, 1) for tensor in inputs):
         names = [tensor.name for tensor in inputs]
-    return pack(
+    described = partial(
+        pack,
         engine=ENGINE,
         features=names,
         inputs=_in_order(inputs, names),
         outputs=outputs,
-        sections={SECTION: model},
         accepts_missing=accepts_missing,
     )
+    # What cannot be served is refused before anything else is done with it.
+    packed = described(sections={SECTION: model})
+    if reason := why_dependent(proto, model, inputs, outputs):
+        _log.warning("rows of this model are not scored together with others: %s", reason)
+        return packed
+    return described(sections={SECTION: model, rowwise.SECTION: rowwise.INDEPENDENT})
+
+
+def check_rowwise(artifact: Artifact) -> None:
+    """What its packer did, for an artifact from elsewhere that says that its rows are independent.
+
+    Raises:
+        InvalidArtifact: they are not, or there is no model to tell by.
+    """
+    model = bytes(artifact.section(SECTION))
+    proto = _parse(model)
+    _refuse_external_data(proto)
+    _refuse_unknown_domains(proto)
+    _check(model)
+    if reason := why_dependent(proto, model, artifact.inputs, artifact.outputs):
+        raise InvalidArtifact(f"this artifact says that its rows are independent, and they are not: {reason}")
 
 
 def pack_sklearn(model: Any, *, features: Sequence[str] = (), accepts_missing: bool | None = None) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from croupier.artifacts.apart import Limits, PackerIncomplete, Words, ask
 from croupier.artifacts.format import InvalidArtifact, view
-from croupier.artifacts.packers.files import FileKind, pack_file, told_by
+from croupier.artifacts.packers.files import FileKind, pack_file, says_what_has_to_be_checked, told_by
 
 __all__ = ["Limits", "PackerIncomplete", "pack_file_apart"]
 
@@ -44,7 +44,7 @@ def pack_file_apart(
     limits = limits or Limits()
     check_size(data, limits)
     kind = kind or told_by(data)
-    if kind is FileKind.ARTIFACT:
+    if kind is FileKind.ARTIFACT and not says_what_has_to_be_checked(data):
         # `view` is all that reads it.
         artifact = pack_file(data, kind, features=features, accepts_missing=accepts_missing)
     else:
