@@ -14,6 +14,9 @@ class Entry:
     hits: int
     def __init__(self, digest: bytes, model: Any, size: int, used_at: float, group: Any = None) -> None: ...
 
+def use(entry: Entry, when: float) -> Any: ...
+def count_use(entry: Entry) -> None: ...
+
 class Queue:
     bytes: int
     count: int

@@ -80,6 +80,9 @@ class Host:
         refuse: Callable[[bytes], None] = lambda digest: None,
     ) -> None:
         self._residency = residency
+        # The model of a digest if it is resident, at a time: used, not counted as a request (`count_hits`).
+        # No lease: what is returned is valid until control goes back to the event loop.
+        self.find = residency.find
         self._loader = loader
         self._clock = clock
         self._refuse_quarantined = refuse
@@ -92,15 +95,11 @@ class Host:
         # Models whose next lease is of a request that was counted when it waited for them.
         self._counted: set[bytes] = set()
 
-    def find(self, digest: bytes, now: float, *, is_again: bool = False) -> Scorer | None:
-        """The model of `digest` if it is resident: a hit, counted as a request unless `is_again`.
-
-        No lease: what is returned is valid until control goes back to the event loop.
-        """
-        scorer = self._residency.find(digest, now)
-        if scorer is not None and not is_again:
-            self._count_hit()
-        return scorer
+    def count_hits(self, count: int) -> None:
+        """So many requests were served by models that `find` gave them."""
+        self._requests += count
+        self._hits += count
+        _HIT.inc(count)
 
     def has(self, digest: bytes) -> bool:
         """Whether the model of `digest` is resident; that is no use of it."""
@@ -120,7 +119,7 @@ class Host:
             if digest in self._counted:
                 self._counted.discard(digest)
             else:
-                self._count_hit()
+                self.count_hits(1)
             return lease
         self._requests += 1
         _MISS.inc()
@@ -266,11 +265,6 @@ class Host:
         """Raises when this model is not to be loaded."""
         self._refuse_quarantined(digest)
         self._refusals.check(digest, self._clock())
-
-    def _count_hit(self) -> None:
-        self._requests += 1
-        self._hits += 1
-        _HIT.inc()
 
     def _expected(self, digest: bytes) -> float:
         return self._loader.expected_seconds(digest)

@@ -28,7 +28,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from cell.entries import Entry, Queue
+from cell.entries import Entry, Queue, use
 from cell.floors import Floors, Kept
 from cell.policies import Lru, Policy
 from croupier.errors import FailedPrecondition, NotFound, Unavailable
@@ -198,9 +198,8 @@ class Residency(Generic[Model]):
             return None
         if now >= self._next_tick:
             self._begin_tick(now)
-        entry.used_at = self._tick
         self._touch(entry)
-        model: Model = entry.model
+        model: Model = use(entry, self._tick)
         return model
 
     def lease(self, digest: bytes, now: float) -> Lease[Model] | None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from cell.backlog import Backlog
+from cell.engines import Scorer
 from cell.host import Host
 from cell.plain import Plain, read_infer, read_items
 from cell.scoring import Scoring
@@ -87,12 +88,11 @@ class _Tick:
 
     __slots__ = (
         "cold",
+        "hits",
         "inferring",
         "is_again",
         "left",
         "loaded",
-        "most",
-        "most_size",
         "now",
         "predicting",
         "scoring",
@@ -104,10 +104,9 @@ class _Tick:
         self.is_again = is_again
         # Models that were loaded in it: their first use is the miss that was counted.
         self.loaded: set[bytes] = set()
+        # Uses of models that were here, to be counted.
+        self.hits = 0
         self.scoring = Scoring()
-        # What `scoring` may cost with the call that is taken in now, and how large its answers may be.
-        self.most = 0.0
-        self.most_size = 0
         self.inferring: list[tuple[ServerCall, int]] = []
         self.predicting: list[tuple[ServerCall, list[int]]] = []
         self.left: list[tuple[ServerCall, Results]] = []
@@ -151,7 +150,6 @@ class Ticks:
             tick.scoring.run()
         finally:
             tick.scoring.let_go()
-        _ANSWERED.inc(len(tick.scoring))
         self._reply(tick)
         return Answered(tick.left, tick.cold, bool(self._backlog))
 
@@ -169,7 +167,6 @@ class Ticks:
             tick.scoring.run()
         finally:
             tick.scoring.let_go()
-        _ANSWERED.inc(len(tick.scoring))
         self._reply(tick)
         return tick.left, taken
 
@@ -179,11 +176,13 @@ class Ticks:
 
     def _take_all(self, calls: Sequence[ServerCall], tick: _Tick) -> None:
         """As they came, which is no matter while all fit."""
+        scoring, most, most_size, take_in = tick.scoring, self._most, self._max_answer, self._take_in
         for taken, call in enumerate(calls):
-            if self._is_full(tick.scoring):
+            # `_is_full`, 0.05 µs sooner.
+            if scoring.cost >= most or scoring.size >= most_size:
                 self._backlog.put(calls[taken:])
                 return
-            self._take_in(call, tick)
+            take_in(call, tick)
 
     def _take_turns(self, tick: _Tick) -> None:
         scoring = tick.scoring
@@ -197,30 +196,44 @@ class Ticks:
         return scoring.cost >= self._most or scoring.size >= self._max_answer
 
     def _take_in(self, call: ServerCall, tick: _Tick) -> None:
-        tick.most = tick.scoring.cost + self._most
-        tick.most_size = tick.scoring.size + self._max_answer
         if call.deadline <= tick.now:
             tick.left.append((call, []))
         elif call.path == self._infer_path:
-            plain = read_infer(call.message)
-            if not self._is_cold(call, (plain,), tick):
-                place = self._add(plain, tick)
-                if place < 0:
-                    tick.left.append((call, []))
-                else:
-                    tick.inferring.append((call, place))
+            self._take_infer(call, tick)
         elif (items := read_items(call.message, self._max_rows)) is None:
             tick.left.append((call, []))
         elif not self._is_cold(call, items, tick):
-            tick.predicting.append((call, [self._add(item, tick) for item in items]))
+            scoring = tick.scoring
+            most, most_size = scoring.cost + self._most, scoring.size + self._max_answer
+            tick.predicting.append((call, [self._add(item, tick, most, most_size) for item in items]))
+
+    def _take_infer(self, call: ServerCall, tick: _Tick) -> None:
+        """The way of nearly every request: one look-up, one row."""
+        plain = read_infer(call.message)
+        scorer = None if plain is None else self._host.find(plain.artifact, tick.now)
+        scoring, place = tick.scoring, -1
+        if scorer is not None:
+            assert plain is not None
+            place = self._score(
+                plain, scorer, tick, scoring.cost + self._most, scoring.size + self._max_answer
+            )
+        elif plain is not None:
+            if self._is_cold(call, (plain,), tick):
+                return
+            place = self._add(plain, tick, scoring.cost + self._most, scoring.size + self._max_answer)
+        if place < 0:
+            tick.left.append((call, []))
+        else:
+            tick.inferring.append((call, place))
 
     def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], tick: _Tick) -> bool:
         """Whether models of a call are not here; then it is among the cold ones."""
         cold: dict[bytes, int] = {}
+        most = tick.scoring.cost + self._most
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
-                if not self._host.has(artifact) and not self._load(artifact, tick):
+                if not self._host.has(artifact) and not self._load(artifact, tick, most):
                     cold[artifact] = plain.owner
         if not cold:
             return False
@@ -232,24 +245,31 @@ class Ticks:
             tick.cold.append((call, cold))
         return True
 
-    def _add(self, plain: Plain | bytes | None, tick: _Tick) -> int:
-        """The place of a request or an item among those to score; -1 if it cannot be, or costs too much."""
-        if not isinstance(plain, Plain) or plain.rows > self._max_rows:
+    def _add(self, plain: Plain | bytes, tick: _Tick, most: float, most_size: int) -> int:
+        """The place of an item among those to score; -1 if it cannot be, or costs too much."""
+        if not isinstance(plain, Plain):
             return -1
-        artifact, is_counted = plain.artifact, tick.is_again
-        if artifact in tick.loaded:
-            tick.loaded.discard(artifact)
+        scorer = self._host.find(plain.artifact, tick.now)
+        return -1 if scorer is None else self._score(plain, scorer, tick, most, most_size)
+
+    def _score(self, plain: Plain, scorer: Scorer, tick: _Tick, most: float, most_size: int) -> int:
+        """The place of what has its model here; it is counted once, here or where it goes from here."""
+        place = -1 if plain.rows > self._max_rows else tick.scoring.add(plain, scorer, most, most_size)
+        is_counted = tick.is_again
+        if tick.loaded and plain.artifact in tick.loaded:
+            tick.loaded.discard(plain.artifact)
             is_counted = True
-        scorer = self._host.find(artifact, tick.now, is_again=is_counted)
-        place = -1 if scorer is None else tick.scoring.add(plain, scorer, tick.most, tick.most_size)
-        if place < 0 and tick.is_again:
-            self._host.was_counted(artifact)
+        if place < 0:
+            if is_counted:
+                self._host.was_counted(plain.artifact)
+        elif not is_counted:
+            tick.hits += 1
         return place
 
-    def _load(self, artifact: bytes, tick: _Tick) -> bool:
+    def _load(self, artifact: bytes, tick: _Tick, most: float) -> bool:
         """Load a model within the tick, if there is time for that; whether it is here."""
         host, scoring = self._host, tick.scoring
-        if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > tick.most:
+        if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > most:
             return False
         if not self._spare.take(_LOAD_NANOSECONDS / 1e9, tick.now):
             return False
@@ -261,6 +281,8 @@ class Ticks:
 
     def _reply(self, tick: _Tick) -> None:
         scoring = tick.scoring
+        _ANSWERED.inc(len(scoring))
+        self._host.count_hits(tick.hits)
         for call, place in tick.inferring:
             call.reply(scoring.infer_answer(place))
         took_us = int((self._clock() - tick.now) * 1e6)

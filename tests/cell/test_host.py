@@ -327,10 +327,11 @@ async def test_closing_gives_up_what_loads() -> None:
     assert bench.residency.reserved == 0
 
 
-async def test_find_answers_at_once_and_counts(bench: Bench) -> None:
+async def test_find_answers_at_once_and_hits_are_counted_apart(bench: Bench) -> None:
     assert bench.host.find(A, 0.0) is None
     await bench.make_resident(A)
     assert bench.host.find(A, 0.0) is bench.loads.made[A]
+    bench.host.count_hits(1)
     load = bench.host.load()
     assert (load.requests, load.hits) == (2, 1)
     assert bench.residency.plan(100).victims == (A,)

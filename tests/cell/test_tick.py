@@ -221,6 +221,20 @@ def test_of_many_items_each_goes_its_own_way(bench: Bench) -> None:
     assert found == [None, result_of("pair", items[1]), None, result_of("pair", items[3])]
 
 
+def test_a_request_is_counted_where_it_is_answered() -> None:
+    bench = Bench()
+    answered = Call(INFER, infer_request(digest("pair"), X[:1]))
+    items = [row_item(digest("pair"), X[1]), row_item(digest("texts"), X[2])]
+    bench.answer(
+        answered,
+        Call(INFER, infer_request(digest("texts"), X[:1])),
+        Call(PREDICT, pb.PredictRequest(items=items)),
+    )
+    load = bench.host.load()
+    # Two of texts go the general way, which counts them when it leases their model.
+    assert (load.requests, load.hits) == (2, 2)
+
+
 def fresh(name: str) -> Scorer:
     """A model of its own, though equal to that of `name`."""
     return load(packed()[name], name)
