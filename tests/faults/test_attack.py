@@ -26,11 +26,12 @@ from grpc_reflection.v1alpha import reflection_pb2
 from sklearn.linear_model import LinearRegression
 from support.crash_cell import MARK, crashing
 from support.fleet import eventually, publish
-from support.graphs import looping, packed, picky
+from support.graphs import centred, looping, matmul, packed, picky
 from support.harm import error_of, hand_of, log_bytes
 from support.load import MODEL, TENANTS, Tenant
 
 from croupier.artifacts.packers.linear import pack_linear
+from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.client import AsyncClient, Client
 from croupierctl.stack import Process, Stack
 from protos.inference.v2 import inference_pb2
@@ -43,8 +44,7 @@ _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
 _PUBLISH = "/croupier.versions.v1.VersionManager/Publish"
 _METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
-_PUBLISH = "/croupier.versions.v1.VersionManager/Publish"
-_METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
+_MERGED = re.compile(r"^croupier_cell_merged_requests_total ([\d.e+]+)$", re.MULTILINE)
 _AS_EVIL = (("croupier-tenant", EVIL),)
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
 
@@ -274,6 +274,82 @@ def test_a_model_that_fails_on_its_inputs(fleet: Stack, load) -> None:
     seen.check()
 
 
+@pytest.mark.fault(
+    "An ONNX model takes a mean over the batch; two tenants have it, and keep 600 requests in flight",
+    "no error, 0 wrong of 10,000; models whose rows are independent still share calls",
+)
+def test_rows_that_depend_on_each_other(fleet: Stack, load) -> None:
+    hands: dict[frozenset[str], str] = {}
+    # With six cells in three zones, there are eight hands of three.
+    for name in (f"twin-{number}" for number in range(9)):
+        hand = frozenset(hand_of(fleet, name))
+        if hand in hands:
+            twins = [hands[hand], name]
+        hands[hand] = name
+    for name, model in (("centred", centred()), ("apart", matmul())):
+        for tenant in twins:
+            publish(fleet, tenant, name, pack_onnx(model))
+            eventually(
+                lambda: (
+                    attack(fleet.router, lambda one: [infer(one, tenant, name, np.ones((1, 2)))])  # noqa: B023
+                    == {"OK": 1}
+                ),
+                "routed",
+            )
+    with load() as seen:
+        for name, expected, is_merged in (
+            ("centred", lambda rows: rows - rows.mean(axis=0), False),
+            ("apart", lambda rows: np.repeat(rows.sum(axis=1, keepdims=True), 2, axis=1), True),
+        ):
+            before = merged(fleet)
+            assert wrong_of(fleet, twins, name, expected, 10_000) == 0
+            assert (merged(fleet) > before) is is_merged
+    seen.check()
+
+
+def wrong_of(
+    stack: Stack,
+    tenants: list[str],
+    model: str,
+    expected: Callable[[Any], Any],
+    count: int,
+    flying: int = 600,
+) -> int:
+    """How many of so many requests, of one to five rows, are not answered as `expected`."""
+    rng = np.random.default_rng(1)
+    asked = [rng.normal(size=(rng.integers(1, 6), 2)).astype(np.float32) for _ in range(count)]
+
+    async def run() -> int:
+        may = {tenant: asyncio.Semaphore(flying // len(tenants)) for tenant in tenants}
+
+        async def is_wrong(number: int, rows: Any) -> bool:
+            tenant = tenants[number % len(tenants)]
+            async with may[tenant]:
+                answer = await infer(channel, tenant, model, rows)
+            told = inference_pb2.ModelInferResponse.FromString(answer)
+            got = np.frombuffer(told.raw_output_contents[0], "<f4").reshape(rows.shape)
+            return not np.allclose(got, expected(rows), rtol=0, atol=1e-5)
+
+        async with grpc.aio.insecure_channel(stack.router) as channel:
+            return sum(await asyncio.gather(*(is_wrong(*each) for each in enumerate(asked))))
+
+    return asyncio.run(run())
+
+
+def infer(channel: grpc.aio.Channel, tenant: str, model: str, rows: Any) -> Awaitable[Any]:
+    request = inference_pb2.ModelInferRequest(model_name=model)
+    request.inputs.add(name="input", datatype="FP32", shape=rows.shape)
+    request.raw_input_contents.append(np.asarray(rows, "<f4").tobytes())
+    metadata = (("croupier-tenant", tenant),)
+    return channel.unary_unary(_INFER)(request.SerializeToString(), timeout=30.0, metadata=metadata)
+
+
+def merged(stack: Stack) -> float:
+    """Requests that shared a scoring call, in all cells."""
+    pages = [page_of(page) for process in stack.processes.values() for page in metrics_of(process)]
+    return sum(float(found) for page in pages for found in _MERGED.findall(page))
+
+
 @pytest.mark.fault("Garbage, HTTP/1.1 and half a handshake on every port", "no error")
 def test_garbage_on_every_port(fleet: Stack, attacked) -> None:
     hellos = [
@@ -337,12 +413,17 @@ def metrics_of(process: Process) -> list[tuple[str, int]]:
 
 
 def is_page(address: tuple[str, int]) -> bool:
-    host, port = address
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=2) as page:
-            return bool(page.read())
+        return bool(page_of(address))
     except OSError:
         return False
+
+
+def page_of(address: tuple[str, int]) -> str:
+    host, port = address
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=2) as page:
+        text: str = page.read().decode()
+        return text
 
 
 def await_routed(stack: Stack, model: str, row: list[float]) -> None:
