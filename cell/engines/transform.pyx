@@ -8,7 +8,6 @@ A raw row has numbers only: a text is its place in the feature's dictionary, and
 for it. `refusal` says what a row may not have; rows that are scored were asked about before.
 """
 
-cimport cython
 from libc.math cimport INFINITY, fabs, log2f
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
@@ -34,8 +33,6 @@ from cell.engines.transform_layout cimport (
     check_transform,
     compare_texts,
 )
-
-from cell.engines import ArtifactRefused
 
 cdef enum:
     # So many categories lie in a cache.
@@ -203,67 +200,3 @@ cdef float row_cost(const TransformView* view) noexcept nogil:
         entries = dictionary[1].first - dictionary.first
         cost += 15 + (8 if entries < _CACHED else 60) * log2f(1 + <float>entries)
     return cost
-
-
-@cython.final
-cdef class Transform:
-    """A block by itself, for tools: copied from `block`, and checked.
-
-    Raises:
-        ArtifactRefused: the bytes are no block of this layout.
-    """
-
-    cdef bytes _block
-    cdef TransformView _view
-
-    def __init__(self, block):
-        cdef const char* problem
-        self._block = bytes(block)
-        problem = check_transform(self._block, len(self._block), &self._view)
-        if problem != NULL:
-            self._block = None
-            raise ArtifactRefused(f"the block is damaged: {problem.decode()}")
-
-    @property
-    def features(self):
-        """Numbers of a raw row."""
-        return self._view.header.features
-
-    @property
-    def columns(self):
-        return self._view.header.columns
-
-    @property
-    def row_cost(self):
-        """About what a row takes, in nanoseconds."""
-        return row_cost(&self._view)
-
-    def code_of(self, uint32_t feature, bytes text not None):
-        """The place of a text in the dictionary of a feature; -1 if it is not there."""
-        return code_of(&self._view, feature, text, len(text))
-
-    def apply(self, const double[:, ::1] rows, double[:, ::1] columns):
-        """Fill `columns`, (n, columns), from raw rows, (n, features)."""
-        cdef Py_ssize_t i
-        self._check_shape(rows)
-        if columns.shape[0] != rows.shape[0] or columns.shape[1] != self.columns:
-            raise ValueError("the columns have another shape than the rows' ones")
-        for i in range(rows.shape[0]):
-            apply(&self._view, &rows[i, 0], &columns[i, 0])
-
-    def refusal(self, const double[:, ::1] rows):
-        """The first raw row that is refused, its feature, and why, as a number; None if there is none."""
-        cdef Py_ssize_t i
-        cdef uint32_t feature = 0
-        cdef int why
-        self._check_shape(rows)
-        for i in range(rows.shape[0]):
-            why = refusal(&self._view, &rows[i, 0], &feature)
-            if why != NOT_REFUSED:
-                return i, feature, why
-        return None
-
-    cdef int _check_shape(self, const double[:, ::1] rows) except -1:
-        if rows.shape[1] != self.features:
-            raise ValueError(f"a raw row has {self.features} numbers")
-        return 0

@@ -10,7 +10,7 @@ import pytest
 from support.transforms import Block, Damaged, Step, random_block, random_raw, read
 
 from cell.engines import ArtifactRefused
-from cell.engines.transform import Transform
+from cell.engines.transform_block import Transform
 
 _WHY = {1: "missing", 2: "infinite", 3: "unknown"}
 

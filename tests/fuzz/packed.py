@@ -12,6 +12,7 @@ of it. To search for more (`build.py` says how the build that it needs is made):
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native, score_joined
 from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from cell.signature import Arrays
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
+from croupier.errors import InvalidRequest
 
 CORPUS = Path(__file__).parent / "corpus" / "packed"
 ENGINES = {FOREST: PackedEngine(FOREST), LINEAR: PackedEngine(LINEAR)}
@@ -38,6 +41,7 @@ _VALUES = np.array(
     [0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 0.5, 3, 31, 32, 33, 1e9, -1e9, 1e-40, 1e-35, 2.0**24, 7],
     np.float32,
 )
+_TEXTS = ["", "a", None, "abc", "Köln", "red", "zzz", "\0", "x" * 300, "a" * 70_000]
 
 
 def replay(data: bytes) -> bool:
@@ -56,9 +60,8 @@ def _through_the_engine(artifact: Artifact) -> bool:
         model = ENGINES[artifact.engine].load(artifact)
     except ArtifactRefused:
         return False
-    rows = _rows(model.features)
     outputs = [tensor.name for tensor in artifact.outputs]
-    found = model.score({"input": rows}, outputs)
+    found = model.score(_inputs(model, artifact), outputs)
     assert sorted(found) == sorted(outputs)
     assert all(len(answers) == _COUNT for answers in found.values())
     model.close()
@@ -80,6 +83,22 @@ def _through_the_section(artifact: Artifact) -> bool:
     assert (labels < max(2, model.columns)).all()
     model.close()
     return True
+
+
+def _inputs(model: Native, artifact: Artifact) -> Arrays:
+    """One array of numbers, or one of each feature, with texts where the model takes them."""
+    rows = _rows(model.features)
+    if model.texts is None or not any(model.texts):
+        return {"input": rows}
+    texts = np.resize(np.array(_TEXTS, np.object_), (_COUNT, 1))
+    inputs = {
+        tensor.name: texts if is_text else rows[:, place : place + 1].astype(np.float64)
+        for place, (tensor, is_text) in enumerate(zip(artifact.inputs, model.texts, strict=True))
+    }
+    # What may not be is scored like anything else if it comes so far.
+    with contextlib.suppress(InvalidRequest):
+        model.admitted(inputs, "inputs")
+    return inputs
 
 
 def _rows(features: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -15,6 +15,21 @@ from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack, v
 Mutate = Callable[[bytes, int], bytes]
 
 _HEADER = 64
+_BLOCK_HEADER = 40
+_DOUBLES = (
+    0.0,
+    1.0,
+    -1.0,
+    2.0,
+    0.5,
+    1e300,
+    -1e300,
+    4294967295.0,
+    1e19,
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+)
 _NUMBERS = (0, 1, 2, 3, 7, 8, 31, 32, 63, 64, 127, 128, 255, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FC00000)
 _NUMBERS += (0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x100000000, 0x7FF8000000000000, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -38,6 +53,9 @@ def mutate(data: bytes, most: int, seed: int, blind: Mutate) -> bytes:
 
 
 def _changed(section: bytes, rng: Random, blind: Mutate) -> bytes:
+    begin = _transform_at(section)
+    if begin and rng.random() < 0.7:
+        return section[:begin] + _block_changed(section[begin:], rng, blind)
     match rng.randrange(10):
         case 0 | 1 | 2:
             return _overwritten(section, rng, _HEADER)
@@ -120,6 +138,57 @@ def _recounted(section: bytes, rng: Random) -> bytes:
     return bytes(changed) + bytes(grown) if grown > 0 else bytes(changed[:grown])
 
 
+def _transform_at(section: bytes) -> int:
+    """Where the section's transform seems to begin; 0 if there is none."""
+    for at in range(len(section) // 64 * 64, 0, -64):
+        if section[at : at + 8] == b"\1\0\0\0\0\0\0\0":
+            return at
+    return 0
+
+
+def _block_changed(block: bytes, rng: Random, blind: Mutate) -> bytes:
+    """A field of the header, of a step, of the numbers and dictionaries behind them, or of anything set."""
+    if len(block) < _BLOCK_HEADER:
+        return blind(block, len(block) + 64)
+    features, columns, steps, dictionaries, numbers, entries, texts = struct.unpack_from("<7I", block, 8)
+    steps_at = _BLOCK_HEADER + (features + 7) // 8 * 8
+    step = steps_at + 48 * rng.randrange(min(steps, 4096) or 1)
+    numbers_at = steps_at + 48 * steps
+    pairs_at = numbers_at + 8 * numbers
+    form, at, number = rng.choice(
+        (
+            ("<I", 8 + 4 * rng.randrange(7), rng.choice((features, columns, steps, numbers, entries, texts))),
+            ("<B", _BLOCK_HEADER + rng.randrange(min(features, 4096) + 1), rng.randrange(17)),
+            ("<H", step, rng.randrange(7)),
+            ("<H", step + 2, rng.randrange(4)),
+            ("<I", step + 4, features),
+            ("<I", step + 8, columns),
+            ("<I", step + 12, numbers),
+            ("<I", step + 16, numbers // 2),
+            ("<I", step + 20, rng.choice((columns, 0, 0xFFFFFFFF))),
+            ("<d", step + rng.choice((24, 32, 40)), rng.choice(_DOUBLES)),
+            ("<d", numbers_at + 8 * rng.randrange(min(numbers, 4096) + 1), rng.choice(_DOUBLES)),
+            (
+                "<I",
+                pairs_at + 4 * rng.randrange(2 * min(dictionaries, 4096) + 2),
+                rng.choice((features, entries)),
+            ),
+            ("<I", pairs_at + 8 * dictionaries + 8 + 4 * rng.randrange(2 * min(entries, 4096) + 1), texts),
+            (
+                "<B",
+                len(block) - 1 - rng.randrange(min(texts, 4096) + 1),
+                rng.choice((0, 0x61, 0x80, 0xC3, 0xFF)),
+            ),
+        )
+    )
+    changed = bytearray(block)
+    if form != "<d":
+        number = number + rng.randrange(-1, 2) & (1 << 8 * struct.calcsize(form)) - 1
+    if 0 <= at <= len(changed) - struct.calcsize(form):
+        struct.pack_into(form, changed, at, number)
+    return bytes(changed)
+
+
 def _with_length(data: bytes, rng: Random) -> bytes:
     if rng.random() < 0.3 or len(data) < 24:
         return data
@@ -129,7 +198,7 @@ def _with_length(data: bytes, rng: Random) -> bytes:
 def _packed(artifact: Artifact, sections: dict[str, bytes], rng: Random) -> bytes:
     inputs, outputs, features = artifact.inputs, artifact.outputs, artifact.features
     section = sections.get(artifact.engine, b"")
-    if rng.random() < 0.8 and len(section) >= 16:
+    if rng.random() < 0.8 and len(section) >= 16 and not _transform_at(section):
         flags, width, sums = struct.unpack_from("<III", section, 4)
         columns = sums + (flags & 1)
         if 0 < width < 2**31 and 0 < columns < 2**31:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from random import Random
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[1]))
@@ -23,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from support.forests import data
 from support.graphs import matmul
+from support.transforms import identity_behind, random_block, with_transform
 
 from croupier.artifacts.packers.files import pack_file
 from croupier.artifacts.packers.forest import pack_forest
@@ -70,7 +72,21 @@ def artifacts() -> dict[str, bytes]:
         "encoded": pack_linear(make_pipeline(encoded, Ridge()).fit(FULL, np.stack([Y, -Y], 1))),
         "pair": pack_linear(LogisticRegression(max_iter=50).fit(FULL[:, :3], CLASSES > 0)),
         "huber": pack_linear(SGDClassifier(loss="modified_huber", random_state=1).fit(FULL, CLASSES * 7)),
+        **behind_transforms(),
         **{name: pack_file(file) for name, file in files().items() if name != "onnx"},
+    }
+
+
+def behind_transforms() -> dict[str, bytes]:
+    """A model of each engine behind steps of every kind."""
+    names = [f"f{place}" for place in range(5)]
+    block = random_block(Random(3), len(names))
+    rows = np.random.default_rng(1).normal(size=(60, block.columns))
+    forest = pack_forest(RandomForestClassifier(2, max_depth=2, random_state=1).fit(rows, rows[:, 0] > 0))
+    return {
+        "behind-texts": identity_behind(block, names),
+        "behind-numbers": identity_behind(random_block(Random(2), 4, texts=0.0), names[:4]),
+        "behind-forest": with_transform(forest, block, names),
     }
 
 

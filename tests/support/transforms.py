@@ -293,15 +293,15 @@ def _quotient(x: float, divisor: float) -> float:
 _TEXTS = ("", "a", "ab", "abc", "b", "blue", "red", "green", "Köln", "ß", "東京", "🚀", "x" * 300)
 
 
-def random_block(random: Random, features: int = 12) -> Block:
-    """Of `features` raw features, about half of them texts, each read by a step or two."""
+def random_block(random: Random, features: int = 12, texts: float = 0.5) -> Block:
+    """Of `features` raw features, a share of which is text, each read by a step or two."""
     bits, dictionaries = [], {}
     for place in range(features):
         bits.append(random.choice([0, MISSING, INFINITE, MISSING | INFINITE, KNOWN, MISSING | KNOWN]))
-        if random.random() < 0.5:
+        if random.random() < texts:
             bits[place] = (bits[place] | TEXT) & ~INFINITE
-            texts = random.sample(_TEXTS, random.randrange(len(_TEXTS) + 1))
-            dictionaries[place] = sorted(text.encode() for text in texts)
+            entries = random.sample(_TEXTS, random.randrange(len(_TEXTS) + 1))
+            dictionaries[place] = sorted(text.encode() for text in entries)
     steps: list[Step] = []
     numbers: list[float] = []
     columns = 0
@@ -364,3 +364,18 @@ def _random_step(
         other = random.randrange(int(a))
     fill = random.choice([math.nan, random.gauss(0, 2), 0.0, *categories[:1]])
     return Step(kind, flags, source, column, first, len(categories), other, fill, a, b)
+
+
+def identity_behind(block: Block, names: Sequence[str]) -> bytes:
+    """A linear model that answers with the columns that `block` makes."""
+    count = block.columns
+    header = struct.pack("<HBB5Id", 1, 0, 0, 0, count, count, 0, 0, 1.0)
+    weights = [1.0 if place % (count + 1) == 0 else 0.0 for place in range(count * count)]
+    section = header + bytes(8 * count) + struct.pack(f"<{count * count}d", *weights) + bytes(8)
+    artifact = pack(
+        engine="linear",
+        inputs=[Tensor("input", "FP64", (-1, count))],
+        outputs=[Tensor("value", "FP32", (-1, count))],
+        sections={"linear": section},
+    )
+    return with_transform(artifact, block, names)
