@@ -144,6 +144,14 @@ def test_estimators(model: Any, label: Array) -> None:
         np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
 
 
+@pytest.mark.parametrize("score", [1e-8, 1e-6, 0.999999, 0.99999999])
+def test_a_base_score_of_nearly_0_or_1(score: float) -> None:
+    booster = train("reg:logistic", BINARY, base_score=score, rounds=0)
+    (found,) = {float(each) for each in answers(pack_forest(booster), X)["value"][:, 0]}
+    (expected,) = {float(each) for each in booster.predict(xgboost.DMatrix(X))}
+    assert found == pytest.approx(expected, rel=1e-6, abs=0)
+
+
 def test_a_ranker() -> None:
     model = xgboost.XGBRanker(n_estimators=5, n_jobs=1).fit(X, BINARY, qid=np.arange(len(X)) // 20)
     rows = rows_for(model.get_booster())

@@ -51,10 +51,19 @@ def value(width: int) -> tuple[list[Tensor], dict[str, bytes]]:
 def classifier(scores: str, width: int, classes: Any) -> tuple[list[Tensor], dict[str, bytes]]:
     """The outputs of a classifier whose `scores` are `width` numbers, and the section of its classes.
 
+    One that was trained on one class alone has as many scores as its library gives, and its label is that
+    class whatever they are: the class is written down for each.
+
     Raises:
-        InvalidArtifact: classes that are neither whole numbers nor texts.
+        InvalidArtifact: classes that are neither whole numbers nor texts, or not as many as scores.
     """
-    datatype, section = _labels(np.asarray(classes))
+    labels = np.asarray(classes)
+    count = max(width, 2)
+    if len(labels) == 1:
+        labels = labels.repeat(count)
+    if len(labels) != count:
+        raise InvalidArtifact(f"{len(labels)} classes for a model of {width} outputs")
+    datatype, section = _labels(labels)
     outputs = [Tensor("label", datatype, (-1,)), Tensor(scores, "FP32", (-1, width))]
     return outputs, {CLASSES: section} if section else {}
 

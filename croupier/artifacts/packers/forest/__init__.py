@@ -113,8 +113,6 @@ def _pack(ensemble: Ensemble, names: Sequence[str], accepts_missing: bool, class
     if classes is None:
         outputs, sections = outcome.value(width)
     else:
-        if len(classes) != width:
-            raise InvalidArtifact(f"{len(classes)} classes for a forest of {width} outputs")
         outputs, sections = outcome.classifier("probabilities", width, classes)
     return outcome.pack_numbers(
         ENGINE,

@@ -65,8 +65,6 @@ def _averaged(model: Any) -> Ensemble:
     if classes is not None and model.n_outputs_ > 1:
         raise InvalidArtifact("a classifier of several targets cannot be packed")
     trees = [_tree(each.tree_) for each in getattr(model, "estimators_", [model])]
-    if classes is not None and len(classes) == 1:
-        raise InvalidArtifact("a classifier of one class cannot be packed")
     if classes is not None:
         trees = [_replaced(tree, tree.value / tree.value.sum(axis=1, keepdims=True)) for tree in trees]
     sums = trees[0].value.shape[1]

@@ -47,6 +47,10 @@ _TRANSFORMATIONS = {
     "exponential_standard_ratio": Transformation.STANDARD_RATIO,
 }
 
+# The margins of the probabilities 1e-6 and 1 - 1e-6 as float32, beyond which no base score goes (XGBoost,
+# src/objective/regression_loss.h, `ProbToMargin`). treelite makes infinity of labels that are all the same.
+_LEAST_LOGIT, _GREATEST_LOGIT = -13.81551, 13.74516
+
 
 @dataclass(frozen=True, slots=True)
 class XGBoost:
@@ -120,11 +124,14 @@ def _ensemble(model: Any, count: int | None = None) -> tuple[Ensemble, int]:
                 "an average over a different number of trees for each class cannot be packed"
             )
         divisor = float(sizes.pop())
+    base = header.get_field("base_scores").astype(np.float64)[:sums]
+    if transformation is Transformation.SIGMOID:
+        base = base.clip(_LEAST_LOGIT, _GREATEST_LOGIT)
     ratio = transformation is Transformation.STANDARD_RATIO
     return Ensemble(
         features=int(one("num_feature")),
         groups=groups,
-        base=header.get_field("base_scores").astype(np.float64)[:sums],
+        base=base,
         transformation=transformation,
         parameter=float(one("ratio_c" if ratio else "sigmoid_alpha")),
         divisor=divisor,
