@@ -57,9 +57,9 @@ class CellCalls:
         except TimeoutError as error:
             raise CellAway("it does not answer") from error
         except RpcError as error:
-            # A cell that says so itself gives details.
-            if error.code == UNAVAILABLE and not error.details:
-                raise CellAway(BROKEN) from error
+            if error.code == UNAVAILABLE:
+                # A cell that says so itself gives details: that it is stopping, say.
+                raise CellAway(error.message if error.details else BROKEN) from error
             raise CellRefused(error.message or f"status {error.code}") from error
         except (ConnectionError, CroupierError, ValueError) as error:
             raise CellAway(str(error)) from error

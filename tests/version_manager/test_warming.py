@@ -2,11 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from support.manager import artifact, cell_report, generation, joined, release
 
-from croupier.errors import FailedPrecondition, NotFound
+from croupier.errors import FailedPrecondition, NotFound, Unavailable
 from croupier.transport.client import Channel
 from croupier.transport.server import Server
 from croupier.transport.status import item_status
@@ -140,6 +141,85 @@ async def test_a_version_that_ends_the_first_cell_is_not_tried_on_the_others():
             await warming(mirror).warm("acme", [VERSION])
         assert caught.value.metadata == {"cells": first}
         assert not any(cell.requests for cell in cells if cell.id == second)
+
+
+class Restarting:
+    """A cell whose connection breaks `times` when it is asked, and that comes back at another address."""
+
+    def __init__(self, mirror, cell, times):
+        self.mirror = mirror
+        self.cell = cell
+        self.left = times
+        self.asked = 0
+
+    async def die(self, reader, writer):
+        await reader.read(1)
+        self.asked += 1
+        self.left -= 1
+        if not self.left:
+            self.mirror.map.cells[self.cell.id] = registered(self.cell)
+        writer.transport.abort()
+
+
+@asynccontextmanager
+async def restarting(mirror, cell, times=1):
+    made = Restarting(mirror, cell, times)
+    async with await asyncio.start_server(made.die, "127.0.0.1", 0) as dying:
+        address = "{}:{}".format(*dying.sockets[0].getsockname())
+        mirror.map.cells[cell.id] = Cell(cell.id, "zone", address, 1.0, CellState.ACTIVE)
+        yield made
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr("version_manager.warming._AGAIN_SECONDS", 0.001)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_cell_that_restarts_just_then_is_asked_again_where_it_comes_back(place, at_once):
+    async with fake_cells("a", "b", "c") as cells:
+        mirror = FixedMirror(*map(registered, cells))
+        (cell,) = [cell for cell in cells if cell.id == mirror.hand[place]]
+        async with restarting(mirror, cell) as broken:
+            await warming(mirror).warm("acme", [VERSION])
+        assert broken.asked == 1
+        assert {cell.id: len(cell.requests) for cell in cells if cell.requests} == dict.fromkeys(
+            mirror.hand, 1
+        )
+
+
+async def test_a_cell_that_is_away_from_the_map_for_a_moment_is_waited_for(at_once):
+    async with fake_cells("a", "b", "c") as cells:
+        mirror = FixedMirror(*map(registered, cells))
+        (second,) = [cell for cell in cells if cell.id == mirror.hand[1]]
+        stopping = Unavailable("this cell is stopping", reason="STOPPING")
+
+        async def stop(data, context):
+            del mirror.map.cells[second.id]
+            asyncio.get_running_loop().call_later(
+                0.02, mirror.map.cells.update, {second.id: registered(second)}
+            )
+            raise stopping
+
+        server = Server()
+        server.add_unary(WARM, stop)
+        mirror.map.cells[second.id] = replace(
+            registered(second), address=await server.start("127.0.0.1:0", [])
+        )
+        await warming(mirror).warm("acme", [VERSION])
+        await server.stop(0)
+        assert len(second.requests) == 1
+
+
+async def test_a_version_that_ends_a_cell_twice_is_given_up(at_once):
+    async with fake_cells("a", "b", "c") as cells:
+        mirror = FixedMirror(*map(registered, cells))
+        first, second = (next(cell for cell in cells if cell.id == name) for name in mirror.hand)
+        async with restarting(mirror, first, times=9) as broken:
+            with pytest.raises(NotWarm, match="broke"):
+                await warming(mirror).warm("acme", [VERSION])
+        assert broken.asked == 2
+        assert not second.requests
 
 
 async def test_cells_that_do_not_serve_are_not_asked():
