@@ -5,7 +5,8 @@ port 0 picks a free one) or `unix:path`.
 
     readable ──▶ accept ──┬─ too many connections   closed at once: a peer that waits would time out
                           ├─ no descriptor left     nothing is taken for a moment; peers wait in the backlog
-                          └─ a task for each one    TLS handshake within its time, `h2` agreed by ALPN
+                          └─ a task for each one    TLS handshake within its time, `h2` agreed by ALPN;
+                                 │                  who speaks HTTP in the clear is told
                                  │
                                  └─ too many tasks  nothing is taken until one of them ends
 
@@ -27,6 +28,7 @@ from contextlib import suppress
 
 from croupier.telemetry.metrics import Counter
 from croupier.transport.addresses import bind
+from croupier.transport.http1 import is_plain, tell
 from croupier.transport.tls import PROTOCOL, ServerContext
 
 _log = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ _PAUSES = Counter(
 MAX_HANDSHAKES = 256
 PAUSE_SECONDS = 0.2
 _SHUTDOWN_SECONDS = 5.0
+# For the rest of a handshake whose first bytes came late.
+_LEAST_SECONDS = 0.1
 # Connections taken before other work has its turn.
 _BURST = 64
 
@@ -167,12 +171,15 @@ class Listener:
 
     async def _connect(self, connection: socket.socket) -> None:
         context = self._tls.current() if self._tls else None
-        seconds = {
-            "ssl_handshake_timeout": self._handshake_timeout,
-            "ssl_shutdown_timeout": _SHUTDOWN_SECONDS,
-        }
+        until = self._loop.time() + self._handshake_timeout
         is_made = False
         try:
+            if context is not None and await self._is_told(connection, until):
+                return
+            seconds = {
+                "ssl_handshake_timeout": max(_LEAST_SECONDS, until - self._loop.time()),
+                "ssl_shutdown_timeout": _SHUTDOWN_SECONDS,
+            }
             transport, _ = await self._loop.connect_accepted_socket(
                 self._factory, connection, ssl=context, **(seconds if context else {})
             )
@@ -190,6 +197,19 @@ class Listener:
                 self.connection_closed()
                 with suppress(OSError):
                     connection.close()
+
+    async def _is_told(self, connection: socket.socket, until: float) -> bool:
+        """Whether the peer speaks HTTP in the clear, and was told that it should not.
+
+        Raises:
+            TimeoutError: it said nothing in time, or did not go.
+        """
+        async with asyncio.timeout_at(until):
+            if not await is_plain(connection):
+                return False
+            _REFUSED.labels("plain").inc()
+            await tell(connection)
+            return True
 
 
 def _check_protocol(transport: asyncio.BaseTransport) -> None:

@@ -219,6 +219,30 @@ class TestTls:
         assert not house.made
         await eventually(lambda: house.listener.connections == 0, "it is gone")
 
+    @pytest.mark.parametrize("body", [b"", bytes(20_000)], ids=["GET", "POST"])
+    async def test_http_in_the_clear_is_told(self, house: House, authority: Authority, body: bytes) -> None:
+        house.open(tls=server_context(authority))
+        refused = metric(REFUSED, reason="plain")
+        reader, writer = await house.connect()
+        writer.write(b"%s / HTTP/1.1\r\nHost: x\r\n\r\n%b" % (b"POST" if body else b"GET", body))
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert answer.endswith(
+            b"\r\n\r\nThis port speaks gRPC over TLS; this request was HTTP/1.1 without TLS.\n"
+        )
+        await hang_up(writer)
+        await eventually(lambda: house.listener.connections == 0, "it is gone")
+        assert metric(REFUSED, reason="plain") == refused + 1
+        assert not house.made
+        assert await house.echo(ssl=client_context(authority)) == b"hello"
+
+    async def test_who_is_told_and_does_not_go_has_its_time(self, house: House, authority: Authority) -> None:
+        house.open(tls=server_context(authority), handshake_timeout=0.05)
+        reader, writer = await house.connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400")
+        await eventually(lambda: house.listener.connections == 0, "it is gone")
+
     async def test_a_renewed_certificate_is_for_the_next_connection(
         self, house: House, authority: Authority
     ) -> None:
