@@ -28,7 +28,7 @@ _STOP_SECONDS = 1.0
 
 
 class FetchProcess:
-    """A `Source` that asks the store at `url`; `start` it first, `close` it in the end."""
+    """A `Store` that asks the store at `url`; `start` it first, `close` it in the end."""
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._url = url
@@ -48,14 +48,11 @@ class FetchProcess:
         except TimeoutError as error:
             raise Unavailable("the object store's process does not start") from error
 
-    def path(self, digest: bytes) -> bytes | None:
-        return None
-
     def failure(self, error: OSError, digest: bytes) -> CroupierError:
         return unreadable(error)
 
     async def fetch(self, digest: bytes) -> int:
-        """As `Source.fetch`."""
+        """As `Store.fetch`."""
         channel = self._channel or self._spawn()
         self._numbers += 1
         number = self._numbers.to_bytes(NUMBER_BYTES, "little")

@@ -29,7 +29,7 @@ from cell.file_reader import ABSENT, CORRUPT, READ, TOO_LARGE, Image, Reader
 from cell.loadtimes import DISK, STORE, LoadTimes
 from cell.residency import ModelTooLarge
 from cell.slices import Slices
-from cell.sources import Source
+from cell.sources import Folder, Source, Store
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
 from croupier.errors import DataLoss, Unavailable, to_keep
 from croupier.telemetry.metrics import Histogram
@@ -282,14 +282,14 @@ class _Load:
         loader = self._loader
         self._source = STORE
         self._timer = asyncio.get_running_loop().call_later(loader.fetch_timeout, self._give_up)
-        path = loader.source.path(self._digest)
-        if path is None:
-            self._task = loader.spawn(self, self._fetch)
+        source = loader.source
+        if isinstance(source, Folder):
+            self._read_what_store_has(path=source.path(self._digest))
         else:
-            self._read_what_store_has(path=path)
+            self._task = loader.spawn(self, partial(self._fetch, source))
 
-    async def _fetch(self) -> None:
-        self._read_what_store_has(file=await self._loader.source.fetch(self._digest))
+    async def _fetch(self, store: Store) -> None:
+        self._read_what_store_has(file=await store.fetch(self._digest))
 
     def _read_what_store_has(self, **where: object) -> None:
         keep, part = self._loader.disk.keeping(self._digest)

@@ -6,23 +6,20 @@ any other: so there is one way from a file to a model, and the event loop never 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from croupier.errors import CroupierError, Unavailable
-from croupier.stores.objects import ObjectStore, key_of
+from croupier.stores.objects import key_of
 from croupier.stores.objects_file import meaning_of
 
 
-class Source(Protocol):
-    """One of two: `path` says where an artifact lies if it is there; where it says None, `fetch` is asked."""
-
-    def path(self, digest: bytes) -> bytes | None: ...
+class Store(Protocol):
+    """A store that has to be asked."""
 
     def failure(self, error: OSError, digest: bytes) -> CroupierError:
-        """What it means that a file of this store cannot be read."""
+        """What it means that what it gave cannot be read."""
         ...
 
     async def fetch(self, digest: bytes) -> int:
@@ -41,31 +38,16 @@ class Folder:
         self._folder = folder
         self._prefix = os.fsencode(folder) + b"/"
 
-    def path(self, digest: bytes) -> bytes | None:
+    def path(self, digest: bytes) -> bytes:
+        """Where the artifact lies if it is there."""
         return self._prefix + key_of(digest).encode()
 
     def failure(self, error: OSError, digest: bytes) -> CroupierError:
+        """What it means that a file of this folder cannot be read."""
         return meaning_of(error, digest.hex(), self._folder)
 
-    async def fetch(self, digest: bytes) -> int:
-        raise NotImplementedError("a folder's files have paths")
 
-
-class Asked:
-    """A store that is asked in this process."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    def path(self, digest: bytes) -> bytes | None:
-        return None
-
-    def failure(self, error: OSError, digest: bytes) -> CroupierError:
-        return unreadable(error)
-
-    async def fetch(self, digest: bytes) -> int:
-        data = await self._store.get(digest)
-        return await asyncio.to_thread(in_memory, data)
+Source: TypeAlias = Folder | Store
 
 
 def unreadable(error: OSError) -> CroupierError:

@@ -15,10 +15,25 @@ from cell.engines import Engines
 from cell.file_reader import Gate, Image, Reader
 from cell.loader import Loader, Readers
 from cell.slices import Slices
-from cell.sources import Asked
+from cell.sources import Folder, in_memory, unreadable
+from croupier.errors import CroupierError
+from croupier.stores.objects import ObjectStore
 from croupier.transport.turns import turns_of
 
 _SECONDS = 10.0
+
+
+class Asked:
+    """An object store as a cell asks one, in this process."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def failure(self, error: OSError, digest: bytes) -> CroupierError:
+        return unreadable(error)
+
+    async def fetch(self, digest: bytes) -> int:
+        return await asyncio.to_thread(in_memory, await self._store.get(digest))
 
 
 def read(reader: Reader, digest: bytes, **how: Any) -> Image:
@@ -38,7 +53,7 @@ async def open_loader(
     gate = Gate()
     slices = Slices(time.perf_counter, turns_of(asyncio.get_running_loop()).wait)
     readers = Readers(Reader(gate, 1), Reader(gate, 1), slices)
-    if not hasattr(source, "fetch"):
+    if not isinstance(source, Folder):
         source = Asked(source)
     loader = Loader(source, disk, engines, pool, readers, slices, **told)
     try:
