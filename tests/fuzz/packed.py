@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from itertools import islice
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -22,6 +23,7 @@ if __name__ == "__main__":
 import numpy as np
 from fuzz.engine import fuzz
 from fuzz.packed_mutator import mutate
+from support.forest_twin import Twin
 
 from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
@@ -37,6 +39,9 @@ ENGINES = {FOREST: PackedEngine(FOREST), LINEAR: PackedEngine(LINEAR)}
 NATIVES: dict[str, type[Native]] = {FOREST: Forest, LINEAR: Linear}
 
 _COUNT = 12
+_COMPARED = 5
+# Flags of a forest: all but a pair, which is no sum, and what comes before the forest.
+_OF_THE_TWIN = 30
 _VALUES = np.array(
     [0, -0.0, np.nan, np.inf, -np.inf, 1, -1, 0.5, 3, 31, 32, 33, 1e9, -1e9, 1e-40, 1e-35, 2.0**24, 7],
     np.float32,
@@ -76,11 +81,16 @@ def _through_the_section(artifact: Artifact) -> bool:
     except ArtifactRefused:
         return False
     rows = _rows(model.features)
-    out = np.empty((_COUNT, model.columns), np.float32)
-    labels = np.full(_COUNT, -1)
-    score_joined([model, model], [2, _COUNT - 2], rows, out, labels)
-    assert (labels >= 0).all()
-    assert (labels < max(2, model.columns)).all()
+    # Of float64, some of the values are no float32.
+    wide = np.concatenate([rows[:2].astype(np.float64), np.nextafter(rows[2:].astype(np.float64), 0)])
+    for given, flags in ((rows, None), (wide, (True, True))):
+        out = np.empty((_COUNT, model.columns), np.float32)
+        labels = np.full(_COUNT, -1)
+        score_joined([model, model], [2, _COUNT - 2], given, out, labels, flags)
+        assert (labels >= 0).all()
+        assert (labels < max(2, model.columns)).all()
+    if artifact.engine == FOREST:
+        _compare_with_the_twin(model, bytes(section))
     model.close()
     return True
 
@@ -99,6 +109,22 @@ def _inputs(model: Native, artifact: Artifact) -> Arrays:
     with contextlib.suppress(InvalidRequest):
         model.admitted(inputs, "inputs")
     return inputs
+
+
+def _compare_with_the_twin(model: Native, section: bytes) -> None:
+    """Float64 rows of a forest that gives its sums as they are, at its thresholds and beside them."""
+    twin = Twin(section)
+    # A row of thousands takes the twin long and tries no more.
+    if section[2] or twin.flags & ~_OF_THE_TWIN or twin.features > 64:
+        return
+    pool = np.array([*islice(twin.edges(), 200), *_VALUES])
+    pool = pool[~(np.isfinite(pool) & (np.abs(pool) > np.finfo(np.float32).max))]
+    rows = np.resize(np.roll(pool, twin.features), (_COMPARED, twin.features))
+    out = np.empty((_COMPARED, model.columns), np.float32)
+    model.score_into(rows, out)
+    with np.errstate(all="ignore"):
+        expected = np.array([twin.sums_of(row) for row in rows]).astype(np.float32)
+    np.testing.assert_array_equal(out, expected)
 
 
 def _rows(features: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

@@ -15,6 +15,8 @@ from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack, v
 Mutate = Callable[[bytes, int], bytes]
 
 _HEADER = 64
+_WIDE, _REMAINDERS = 8, 16
+_WIDE_CATEGORIES = 2
 _BLOCK_HEADER = 40
 _DOUBLES = (
     0.0,
@@ -47,6 +49,12 @@ def mutate(data: bytes, most: int, seed: int, blind: Mutate) -> bytes:
         return _with_length(_overwritten(data, rng, min(len(data), 400)), rng)[:most]
     sections = {name: bytes(content) for name, content in artifact.sections.items()}
     name = artifact.engine if rng.random() < 0.9 and artifact.engine in sections else rng.choice([*sections])
+    if name == artifact.engine and not _transform_at(sections[name]) and rng.random() < 0.2:
+        sections[name] = (
+            _rewidened(sections[name], rng) if name == "forest" else _recategorized(sections[name])
+        )
+        if rng.random() < 0.3:
+            return _packed(artifact, sections, rng)[:most]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         sections[name] = _changed(sections[name], rng, blind)
     return _packed(artifact, sections, rng)[:most]
@@ -87,6 +95,44 @@ def _overwritten(data: bytes, rng: Random, within: int) -> bytes:
     return bytes(changed)
 
 
+def _rewidened(section: bytes, rng: Random) -> bytes:
+    """A forest whose library compares float64, with remainders or without; or one as there was before."""
+    if len(section) < _HEADER:
+        return section
+    flags, _, sums, trees, nodes, vectors = struct.unpack_from("<6I", section, 4)
+    old = _aligned(2 * max(0, nodes - trees)) if flags & _REMAINDERS else 0
+    end = len(section) - _aligned(4 * vectors * sums)
+    flags = flags & ~(_WIDE | _REMAINDERS) | rng.choice((0, _WIDE, _WIDE | _REMAINDERS))
+    remainders = b""
+    if flags & _REMAINDERS and nodes - trees < 1 << 16:
+        parts = ((rng.getrandbits(29), 0, 2**29 - 1)[rng.randrange(3)] for _ in range((nodes - trees) // 2))
+        remainders = b"".join(struct.pack("<I", part) for part in parts)
+        remainders += bytes(-len(remainders) % 8)
+    head = section[:4] + struct.pack("<I", flags) + section[8 : max(8, end - old)]
+    return head + remainders + section[end:]
+
+
+def _recategorized(section: bytes) -> bytes:
+    """A linear model whose categories are float64, or float32 where they were float64."""
+    if len(section) < 32:
+        return section
+    flags, _, _, _, categories = struct.unpack_from("<5I", section, 4)
+    old, new = ("d", "f") if flags & _WIDE_CATEGORIES else ("f", "d")
+    at = len(section) - categories * struct.calcsize(old)
+    if not 32 <= at <= len(section):
+        return section
+    numbers = struct.unpack_from(f"<{categories}{old}", section, at)
+    try:
+        table = struct.pack(f"<{categories}{new}", *numbers)
+    except OverflowError:
+        return section
+    return section[:4] + struct.pack("<I", flags ^ _WIDE_CATEGORIES) + section[8:at] + table
+
+
+def _aligned(size: int) -> int:
+    return (size + 7) // 8 * 8
+
+
 def _at_a_bound(section: bytes, rng: Random) -> bytes:
     """A field of a forest set to where a check may be wrong by one; docs/artifacts.md has the layout."""
     if len(section) < _HEADER:
@@ -99,11 +145,12 @@ def _at_a_bound(section: bytes, rng: Random) -> bytes:
         4 * (1 if vectors else sums) + 4,
         4 * words,
         4 * (-(-features // 32) if flags & 2 else 0),
+        8 * nodes,
     ]
     starts = [_HEADER]
     for size in sizes:
         starts.append((starts[-1] + size + 7) // 8 * 8)
-    _, splits_at, roots_at, groups_at, _, _, nodes_at = starts
+    _, splits_at, roots_at, groups_at, _, _, nodes_at, remainders_at = starts
     node = rng.randrange(min(nodes, 4096) or 1)
     node_at = nodes_at + 8 * node
     form, at, number = rng.choice(
@@ -115,6 +162,7 @@ def _at_a_bound(section: bytes, rng: Random) -> bytes:
             ("<H", node_at + 6, rng.choice((nodes - node, 1, 2, 0xFFFF))),
             ("<I", splits_at + 4 * rng.randrange(min(2 * splits, 4096) + 1), rng.choice((words, 1 << 31))),
             ("<I", roots_at + 4 * rng.randrange(min(trees, 4096) + 1), nodes),
+            ("<I", remainders_at + 4 * (node // 2), 1 << 29),
             ("<I", groups_at + 4 * rng.randrange(sums + 1), trees),
         )
     )

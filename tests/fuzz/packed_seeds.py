@@ -37,6 +37,9 @@ X[:, 3] = np.random.default_rng(1).integers(0, 40, len(X))
 FULL = np.nan_to_num(X)
 Y = FULL[:, 0] + FULL[:, 1] * FULL[:, 2] + FULL[:, 3] % 3
 CLASSES = np.digitize(Y, [0.5, 1.5])
+# Of which float32 holds few.
+TENTHS = np.round(FULL.astype(np.float64), 1)
+TENTHS[:, 3] /= 10
 
 
 def files() -> dict[str, bytes]:
@@ -70,6 +73,16 @@ def artifacts() -> dict[str, bytes]:
         "isolation": pack_forest(IsolationForest(n_estimators=3, max_samples=20, random_state=1).fit(FULL)),
         "histogram": pack_forest(histogram.fit(X, Y)),
         "encoded": pack_linear(make_pipeline(encoded, Ridge()).fit(FULL, np.stack([Y, -Y], 1))),
+        "wide": pack_forest(HistGradientBoostingRegressor(max_iter=2, max_leaf_nodes=5).fit(TENTHS, Y)),
+        "wide-zeros": pack_file(
+            _lightgbm(Y, {"objective": "regression", "zero_as_missing": True}, [], TENTHS)
+        ),
+        "wide-categories": pack_file(
+            _lightgbm(
+                Y, {"objective": "regression", "cat_smooth": 1, "min_data_per_group": 1}, [3], TENTHS * 10
+            )
+        ),
+        "wide-encoded": pack_linear(make_pipeline(encoded, Ridge()).fit(TENTHS, Y)),
         "pair": pack_linear(LogisticRegression(max_iter=50).fit(FULL[:, :3], CLASSES > 0)),
         "huber": pack_linear(SGDClassifier(loss="modified_huber", random_state=1).fit(FULL, CLASSES * 7)),
         **behind_transforms(),
@@ -97,9 +110,11 @@ def _xgboost(form: str, label: object, options: dict[str, object], categorical: 
     return bytes(booster.save_raw(form))
 
 
-def _lightgbm(label: object, options: dict[str, object], categorical: list[int]) -> bytes:
+def _lightgbm(
+    label: object, options: dict[str, object], categorical: list[int], trained: object = X
+) -> bytes:
     options = {"num_leaves": 5, "min_data_in_leaf": 5, "num_threads": 1, "verbose": -1, **options}
-    sets = lightgbm.Dataset(X, label, categorical_feature=categorical, params=dict(options))
+    sets = lightgbm.Dataset(trained, label, categorical_feature=categorical, params=dict(options))
     text = lightgbm.train(options, sets, 2).model_to_string()
     # Of what follows the trees the marks suffice.
     return f"{text[: text.index('end of trees')]}end of trees\n\nparameters:\n\nend of parameters\n".encode()

@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Twin:
         """The sums of a float64 row."""
         values = self._seen(row)
         sums = np.zeros(self.sums)
-        for group, (begin, end) in enumerate(zip(self._groups, self._groups[1:], strict=False)):
+        for group, (begin, end) in enumerate(pairwise(self._groups.tolist())):
             for tree in range(begin, end):
                 leaf = self._leaf(tree, values)
                 if len(self._vectors):
@@ -63,6 +64,24 @@ class Twin:
                     sums[group] += self._nodes[leaf][0]
         with np.errstate(all="ignore"):
             return sums / self._divisor + self._base
+
+    def edges(self) -> Iterator[float]:
+        """Of each threshold the float64 values around it, and the float32 values."""
+        for tree, (begin, end) in enumerate(pairwise(self._roots.tolist())):
+            for at in range(begin, end):
+                below, _, step = self._nodes[at]
+                if not step or math.isnan(below):
+                    continue
+                exact = float(self._threshold(at + step, tree, below))
+                with np.errstate(over="ignore"):
+                    above = float(np.nextafter(np.float32(below), np.float32(np.inf)))
+                yield from (
+                    below,
+                    above,
+                    exact,
+                    math.nextafter(exact, -math.inf),
+                    math.nextafter(exact, math.inf),
+                )
 
     def _seen(self, row: Array) -> list[float]:
         if not self.flags & _WIDE:
@@ -118,18 +137,3 @@ def _at_most(value: float, threshold: float | Fraction) -> bool:
     if math.isinf(value) or isinstance(threshold, float):
         return value <= threshold
     return Fraction(value) <= threshold
-
-
-def rows_near(thresholds: Array) -> Iterator[float]:
-    """Each threshold as float64 and as float32, and one step of either kind to both sides."""
-    with np.errstate(all="ignore"):
-        for threshold in thresholds.astype(np.float64):
-            narrow = np.float32(threshold)
-            for near in (threshold, float(narrow)):
-                yield from (
-                    float(np.nextafter(near, -np.inf)),
-                    float(near),
-                    float(np.nextafter(near, np.inf)),
-                )
-            for side in (-np.inf, np.inf):
-                yield float(np.nextafter(narrow, np.float32(side)))
