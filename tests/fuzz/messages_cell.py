@@ -72,8 +72,11 @@ class Resident:
     def has(self, digest: bytes) -> bool:
         return digest in self._scorers
 
-    def find(self, digest: bytes, now: float, *, is_again: bool = False) -> Scorer | None:
+    def find(self, digest: bytes, now: float) -> Scorer | None:
         return self._scorers.get(digest)
+
+    def count_hits(self, count: int) -> None:
+        pass
 
     async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease:
         if digest not in self._scorers:
