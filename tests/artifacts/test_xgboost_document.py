@@ -161,13 +161,3 @@ def test_a_feature_may_have_the_name_of_a_booster() -> None:
     booster = xgboost.train({"nthread": 1}, xgboost.DMatrix(X, Y, feature_names=names), 2)
     for form in ("json", "ubj"):
         assert view(pack_xgboost(bytes(booster.save_raw(form)))).features == tuple(names)
-
-
-def test_a_training_frames_categories_are_refused_with_their_column() -> None:
-    import pandas
-
-    codes = np.random.default_rng(1).integers(0, 3, len(X))
-    frame = pandas.DataFrame({"z": X[:, 0], "colour": pandas.Categorical(np.array(["a", "b", "c"])[codes])})
-    model = xgboost.XGBRegressor(n_estimators=2, n_jobs=1, enable_categorical=True).fit(frame, codes)
-    with pytest.raises(InvalidArtifact, match=r"column 'colour' is a category.*codes"):
-        pack_forest(model)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from croupier.artifacts.format import InvalidArtifact, Tensor, pack
+from croupier.artifacts.packers.transform.assembly import Columns
+from croupier.artifacts.packers.transform.intake import transformed
 
 CLASSES = "classes"
 
@@ -25,12 +27,33 @@ def pack_numbers(
     accepts_missing: bool,
     outputs: Sequence[Tensor],
     sections: Mapping[str, bytes],
+    finite: bool = False,
+    columns: Columns | None = None,
 ) -> bytes:
     """An artifact that takes one FP32 row of `features` numbers, named or not.
+
+    Or what its `columns` are made of, if there are any; then `names` are the features' of these. The model
+    refuses infinity if it is `finite`.
 
     Raises:
         InvalidArtifact: the names are not as many, or break a rule of the format.
     """
+    if columns is not None:
+        if len(columns.columns) != features:
+            raise InvalidArtifact(f"{len(columns.columns)} columns for a model of {features}")
+        taken = transformed(
+            engine, section, columns, names, accepts_missing=accepts_missing, finite=finite, complete=False
+        )
+        return pack(
+            engine=engine,
+            features=taken.features,
+            inputs=taken.inputs,
+            outputs=outputs,
+            sections={engine: taken.section, **sections},
+            accepts_missing=taken.accepts_missing,
+            finite=taken.finite,
+            complete=taken.complete,
+        )
     if names and len(names) != features:
         raise InvalidArtifact(f"{len(names)} names for a model of {features} features")
     return pack(

@@ -4,6 +4,9 @@
     pack_xgboost(data)      XGBoost's JSON or UBJSON
     pack_lightgbm(text)     LightGBM's model file
 
+Before an estimator there may be the steps of a scikit-learn pipeline, and in place of a model's codes there
+may be the categories of the frame that it was trained on: both become a transform.
+
 The contract: float64 rows are answered as the library answers float64 rows, float32 rows as float32 rows,
 within float32. The sums are float64 throughout, where XGBoost's are float32.
 
@@ -18,8 +21,8 @@ as the library's `predict` has it, of everything else: regression, ranking, marg
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from croupier.artifacts.format import InvalidArtifact
@@ -27,6 +30,9 @@ from croupier.artifacts.packers import outcome
 from croupier.artifacts.packers.forest import lightgbm_file, scikit, xgboost_file
 from croupier.artifacts.packers.forest.ensemble import Ensemble
 from croupier.artifacts.packers.forest.layout import encode
+from croupier.artifacts.packers.transform import pipeline
+from croupier.artifacts.packers.transform.assembly import Columns, raw
+from croupier.artifacts.packers.transform.encoders import Codes
 from croupier.artifacts.packers.transformation import Transformation
 
 ENGINE = "forest"
@@ -34,25 +40,43 @@ ENGINE = "forest"
 _CLASSIFIES = {"binary", "multiclass", "multiclassova"}
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a model takes: its names, the columns of a pipeline before it, and what it refuses.
+
+    `codes` are those that it takes in place of categories, by column.
+    """
+
+    names: Sequence[str]
+    columns: Columns | None = None
+    codes: Mapping[int, Codes] = field(default_factory=dict)
+    accepts_missing: bool = True
+    finite: bool = False
+
+
 def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
     """Pack a trained model: a booster or an estimator of XGBoost or LightGBM, or scikit-learn's own.
 
-    A model that stopped early is packed up to its best iteration, as its estimator predicts. `features`
-    default to the names that it was trained with, if it was with any.
+    It may be the last step of a scikit-learn pipeline. A model that stopped early is packed up to its best
+    iteration, as its estimator predicts. `features` default to the names that it was trained with, if it was
+    with any.
 
     Raises:
         InvalidArtifact: the model has what cannot be packed, or it is of another kind.
     """
-    kind = type(model)
+    steps, estimator = pipeline.parts(model)
+    kind = type(estimator)
     library = kind.__module__.partition(".")[0]
+    if library not in {"xgboost", "lightgbm"} and kind.__name__ not in scikit.SUPPORTED:
+        raise InvalidArtifact(f"a {kind.__name__} cannot be packed as a forest")
+    columns = pipeline.seen(steps, estimator)
+    taken = _Taken(_names(features) or (pipeline.names(model, steps) if columns else []), columns)
     if library == "xgboost":
-        return _pack_xgboost_object(model, features)
+        return _pack_xgboost_object(estimator, taken)
     if library == "lightgbm":
-        booster = getattr(model, "booster_", model)
-        return pack_lightgbm(booster.model_to_string(), features=features, classes=_classes(model))
-    if kind.__name__ in scikit.SUPPORTED:
-        return _pack_scikit(model, features)
-    raise InvalidArtifact(f"a {kind.__name__} cannot be packed as a forest")
+        booster = getattr(estimator, "booster_", estimator)
+        return _pack_lightgbm(booster.model_to_string(), taken, _classes(estimator))
+    return _pack_scikit(estimator, taken)
 
 
 def pack_xgboost(data: bytes, *, features: Sequence[str] = (), classes: Any = None) -> bytes:
@@ -61,15 +85,7 @@ def pack_xgboost(data: bytes, *, features: Sequence[str] = (), classes: Any = No
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
-    found = xgboost_file.read(data)
-    ensemble, task = found.ensemble, found.task
-    names = _names(features) or found.names
-    is_probability = ensemble.transformation in {Transformation.SIGMOID, Transformation.HINGE}
-    if task == xgboost_file.BINARY and is_probability and len(ensemble.base) == 1:
-        return _pack(_paired(ensemble), names, True, _or_counted(classes, 2))
-    if task == xgboost_file.MULTI_CLASS:
-        return _pack(ensemble, names, True, _or_counted(classes, len(ensemble.base)))
-    return _pack(ensemble, names, True, None)
+    return _pack_xgboost(data, _Taken(_names(features)), classes)
 
 
 def pack_lightgbm(text: str, *, features: Sequence[str] = (), classes: Any = None) -> bytes:
@@ -78,17 +94,10 @@ def pack_lightgbm(text: str, *, features: Sequence[str] = (), classes: Any = Non
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
-    found = lightgbm_file.read(text)
-    ensemble = found.ensemble
-    names = _names(features) or found.names
-    if found.objective == "binary":
-        return _pack(_paired(ensemble), names, True, _or_counted(classes, 2))
-    if found.objective in _CLASSIFIES:
-        return _pack(ensemble, names, True, _or_counted(classes, len(ensemble.base)))
-    return _pack(ensemble, names, True, None)
+    return _pack_lightgbm(text, _Taken(_names(features)), classes)
 
 
-def _pack_xgboost_object(model: Any, features: Sequence[str]) -> bytes:
+def _pack_xgboost_object(model: Any, taken: _Taken) -> bytes:
     booster = model
     if hasattr(model, "get_booster"):
         missing = getattr(model, "missing", math.nan)
@@ -97,32 +106,77 @@ def _pack_xgboost_object(model: Any, features: Sequence[str]) -> bytes:
                 f"an XGBoost model with missing={missing} cannot be packed: NaN alone is missing"
             )
         booster = model.get_booster()
-    return pack_xgboost(bytes(booster.save_raw("ubj")), features=features, classes=_classes(model))
+    return _pack_xgboost(bytes(booster.save_raw("ubj")), taken, _classes(model))
 
 
-def _pack_scikit(model: Any, features: Sequence[str]) -> bytes:
+def _pack_xgboost(data: bytes, taken: _Taken, classes: Any) -> bytes:
+    found = xgboost_file.read(data)
+    ensemble, task = found.ensemble, found.task
+    if taken.columns is not None and taken.columns.is_sparse:
+        # What a sparse matrix does not hold is missing to XGBoost.
+        ensemble = replace(ensemble, zero_is_missing=range(ensemble.features))
+    taken = replace(taken, names=taken.names or _own(found.names, taken), codes=found.codes, finite=True)
+    is_probability = ensemble.transformation in {Transformation.SIGMOID, Transformation.HINGE}
+    if task == xgboost_file.BINARY and is_probability and len(ensemble.base) == 1:
+        return _pack(_paired(ensemble), taken, _or_counted(classes, 2))
+    if task == xgboost_file.MULTI_CLASS:
+        return _pack(ensemble, taken, _or_counted(classes, len(ensemble.base)))
+    return _pack(ensemble, taken, None)
+
+
+def _pack_lightgbm(text: str, taken: _Taken, classes: Any) -> bytes:
+    found = lightgbm_file.read(text)
+    ensemble = found.ensemble
+    taken = replace(taken, names=taken.names or _own(found.names, taken), codes=found.codes)
+    if found.objective == "binary":
+        return _pack(_paired(ensemble), taken, _or_counted(classes, 2))
+    if found.objective in _CLASSIFIES:
+        return _pack(ensemble, taken, _or_counted(classes, len(ensemble.base)))
+    return _pack(ensemble, taken, None)
+
+
+def _pack_scikit(model: Any, taken: _Taken) -> bytes:
     if getattr(model, "n_features_in_", None) is None:
         raise InvalidArtifact(f"this {type(model).__name__} is not fitted")
-    names = _names(features) or _names(getattr(model, "feature_names_in_", ()))
-    accepts_missing = bool(model.__sklearn_tags__().input_tags.allow_nan)
-    return _pack(scikit.read(model), names, accepts_missing, getattr(model, "classes_", None))
+    is_sparse = taken.columns is not None and taken.columns.is_sparse
+    taken = replace(
+        taken,
+        names=taken.names or _own(getattr(model, "feature_names_in_", ()), taken),
+        codes=scikit.codes(model),
+        accepts_missing=bool(model.__sklearn_tags__().input_tags.allow_nan) and not is_sparse,
+        finite=not scikit.accepts_infinite(model),
+    )
+    return _pack(scikit.read(model), taken, getattr(model, "classes_", None))
 
 
-def _pack(ensemble: Ensemble, names: Sequence[str], accepts_missing: bool, classes: Any) -> bytes:
+def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
     width = len(ensemble.base) + ensemble.is_pair
     if classes is None:
         outputs, sections = outcome.value(width)
     else:
         outputs, sections = outcome.classifier("probabilities", width, classes)
+    section = encode(ensemble)
+    columns = taken.columns
+    if columns is None and taken.codes:
+        columns = raw(ensemble.features)
+    for place, codes in taken.codes.items():
+        columns = columns and columns.encoded(place, codes)
     return outcome.pack_numbers(
         ENGINE,
-        encode(ensemble),
+        section,
         features=ensemble.features,
-        names=names,
-        accepts_missing=accepts_missing,
+        names=taken.names,
+        columns=columns,
+        accepts_missing=taken.accepts_missing,
+        finite=taken.finite,
         outputs=outputs,
         sections=sections,
     )
+
+
+def _own(names: Sequence[str], taken: _Taken) -> list[str]:
+    """A model's own names of its columns; behind a pipeline these are not the features'."""
+    return [] if taken.columns is not None else _names(names)
 
 
 def _paired(ensemble: Ensemble) -> Ensemble:

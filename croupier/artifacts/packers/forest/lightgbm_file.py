@@ -29,7 +29,7 @@ from itertools import pairwise
 import numpy as np
 
 from croupier.artifacts.format import InvalidArtifact
-from croupier.artifacts.packers.forest import lightgbm_text
+from croupier.artifacts.packers.forest import lightgbm_categories, lightgbm_text
 from croupier.artifacts.packers.forest.ensemble import (
     Array,
     Categories,
@@ -38,6 +38,7 @@ from croupier.artifacts.packers.forest.ensemble import (
     Tree,
 )
 from croupier.artifacts.packers.forest.layout import MAX_SUMS
+from croupier.artifacts.packers.transform.encoders import Codes
 from croupier.artifacts.packers.transformation import Transformation
 
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
@@ -75,11 +76,15 @@ _SUMS = {
 
 @dataclass(frozen=True, slots=True)
 class LightGbm:
-    """`objective` is its first word; `names` are the file's names of its features."""
+    """`objective` is its first word; `names` are the file's names of its features.
+
+    `codes` are those that the trees know in place of categories, by feature.
+    """
 
     ensemble: Ensemble
     objective: str
     names: tuple[str, ...]
+    codes: Mapping[int, Codes]
 
 
 def read(text: str) -> LightGbm:
@@ -104,6 +109,7 @@ def _read(text: str) -> LightGbm:
     if not 1 <= sums <= MAX_SUMS:
         raise InvalidArtifact(f"the LightGBM file has {sums} outputs: there may be 1 to {MAX_SUMS}")
     names = tuple(fields.get("feature_names", "").split())
+    infos = fields.get("feature_infos", "").split()
     objective, *options = fields.get("objective", "custom").split() or ["custom"]
     transformation, parameter = _transformation(objective, options)
     trees = [_tree(each) for each in found.trees]
@@ -120,7 +126,8 @@ def _read(text: str) -> LightGbm:
         zero_is_missing=_zero_is_missing(trees),
         is_wide=True,
     )
-    return LightGbm(ensemble, objective, names)
+    codes = lightgbm_categories.read(found.categories, lightgbm_categories.listed(text, infos), infos, names)
+    return LightGbm(ensemble, objective, names, codes)
 
 
 def _transformation(objective: str, options: Sequence[str]) -> tuple[Transformation, float]:

@@ -6,11 +6,12 @@ values of a row, all others float32 ones.
 
 Histogram gradient boosting sends a category that it has not seen where it sends missing values. Such a
 split lists the categories that go the other way than these, so that all others follow them. Its categories
-are matched as whole numbers: 2.5 is none.
+are matched as whole numbers: 2.5 is none. Where they are texts or other numbers, the trees get their codes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from croupier.artifacts.packers.forest.ensemble import (
     Ensemble,
     Tree,
 )
+from croupier.artifacts.packers.transform.columns import categories, is_missing
+from croupier.artifacts.packers.transform.encoders import Codes
 from croupier.artifacts.packers.transformation import Transformation
 
 _AVERAGED = {
@@ -58,6 +61,33 @@ def read(model: Any) -> Ensemble:
     if kind in _HISTOGRAM:
         return _histogram(model)
     return _isolation(model)
+
+
+def accepts_infinite(model: Any) -> bool:
+    """Whether the estimator takes infinite values; the others refuse them."""
+    return type(model).__name__ in _HISTOGRAM
+
+
+def codes(model: Any) -> dict[int, Codes]:
+    """What stands for the categories of features where these are no whole numbers from 0 on.
+
+    Raises:
+        InvalidArtifact: they are neither numbers nor texts.
+    """
+    if type(model).__name__ not in _HISTOGRAM:
+        return {}
+    found = {}
+    for feature, listed in _listed(model).items():
+        if _are_codes(listed):
+            continue
+        known = categories(listed.tolist())
+        if known is None:
+            raise InvalidArtifact(f"feature {feature} has categories that are neither numbers nor texts")
+        numbered = {each: float(code) for code, each in enumerate(known)}
+        # None, the last one, is a category like another; NaN is not.
+        missing = math.nan if len(known) == len(listed) else float(len(known))
+        found[feature] = Codes(numbered, unknown=math.nan, missing=missing)
+    return found
 
 
 def _averaged(model: Any) -> Ensemble:
@@ -153,16 +183,32 @@ def _columns(model: Any) -> tuple[Array, dict[int, Array]]:
     if is_categorical is None:
         return np.arange(model.n_features_in_), {}
     first, rest = np.flatnonzero(is_categorical), np.flatnonzero(~is_categorical)
-    encoder = model._preprocessor.named_transformers_["encoder"]  # noqa: SLF001
-    known = {}
-    for feature, categories in zip(first.tolist(), encoder.categories_, strict=True):
-        if categories.dtype.kind not in "iuf":
-            raise InvalidArtifact(f"feature {feature} has categories that are no numbers")
-        numbers = categories[~np.isnan(categories.astype(np.float64))]
-        if (numbers != np.floor(numbers)).any() or (numbers < 0).any() or (numbers >= 2**24).any():
-            raise InvalidArtifact(f"feature {feature} has categories that are no whole numbers from 0 on")
-        known[feature] = numbers.astype(np.int64)
+    known = {
+        feature: listed.astype(np.int64) if _are_codes(listed) else np.arange(len(listed))
+        for feature, listed in _listed(model).items()
+    }
     return np.concatenate([first, rest]), known
+
+
+def _listed(model: Any) -> dict[int, Array]:
+    """By feature with categories what these are, without NaN."""
+    if model.is_categorical_ is None:
+        return {}
+    encoder = model._preprocessor.named_transformers_["encoder"]  # noqa: SLF001
+    return {
+        feature: listed[[each is None or not is_missing(each) for each in listed.tolist()]]
+        for feature, listed in zip(
+            np.flatnonzero(model.is_categorical_).tolist(), encoder.categories_, strict=True
+        )
+    }
+
+
+def _are_codes(listed: Array) -> bool:
+    """Whether a forest takes them as they are."""
+    if listed.dtype.kind not in "iuf":
+        return False
+    numbers = listed.astype(np.float64)
+    return bool((numbers == np.floor(numbers)).all() and (numbers >= 0).all() and (numbers < 2**24).all())
 
 
 def _histogram_tree(predictor: Any, columns: Array, known: dict[int, Array]) -> Tree:

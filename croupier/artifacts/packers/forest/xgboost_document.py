@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from croupier.artifacts.format import InvalidArtifact
-from croupier.artifacts.packers.forest import ubjson
+from croupier.artifacts.packers.forest import ubjson, xgboost_categories
+from croupier.artifacts.packers.transform.encoders import Codes
 
 _TREES = {"gbtree", "dart"}
 
@@ -31,14 +32,15 @@ _TREES = {"gbtree", "dart"}
 class Document:
     """`names` are the features', if the file has any; `trees` of the file's first trees count.
 
-    `categories` is what the file has of its training frame's categories, by feature; a feature without has an
-    empty one.
+    `codes` are those that the trees know in place of categories, by feature. `data` is the file without them,
+    which is JSON or not.
     """
 
+    data: bytes
     is_json: bool
     names: tuple[str, ...]
     trees: int
-    categories: Sequence[Mapping[str, Any]]
+    codes: Mapping[int, Codes]
 
 
 def read(data: bytes) -> Document:
@@ -51,14 +53,14 @@ def read(data: bytes) -> Document:
     is_json = re.match(rb'\s*\{\s*["}]', data) is not None
     try:
         document = json.loads(data) if is_json else ubjson.loads(data)
-        return _read(document, is_json)
+        return _read(document, data, is_json)
     except KeyError as error:
         raise InvalidArtifact(f"the XGBoost file has no {error.args[0]}") from None
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise InvalidArtifact(f"the XGBoost file is damaged or cut off: {str(error)[:200]}") from error
 
 
-def _read(document: Any, is_json: bool) -> Document:
+def _read(document: Any, data: bytes, is_json: bool) -> Document:
     if isinstance(document, dict) and "learner" not in document:
         raise InvalidArtifact(_foreign(document))
     learner = document["learner"]
@@ -82,11 +84,13 @@ def _read(document: Any, is_json: bool) -> Document:
                 f"the XGBoost file's best_iteration is {int(best)}, and it has {len(ends)} rounds"
             )
         trees = ends[int(best)]
+    codes = xgboost_categories.read(model.get("cats", {}).get("enc", ()))
     return Document(
-        is_json=is_json,
+        data=xgboost_categories.without(document, model) if codes else data,
+        is_json=is_json or bool(codes),
         names=tuple(str(each) for each in learner.get("feature_names", ())),
         trees=trees,
-        categories=tuple(model.get("cats", {}).get("enc", ())),
+        codes=codes,
     )
 
 

@@ -11,7 +11,7 @@ iteration, if it has one; `xgboost_document` says why.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from croupier.artifacts.packers.forest.ensemble import (
     Ensemble,
     Tree,
 )
-from croupier.artifacts.packers.forest.xgboost_document import Document
+from croupier.artifacts.packers.transform.encoders import Codes
 from croupier.artifacts.packers.transformation import Transformation
 
 # treelite's numbers for what a model is for, and for kinds of nodes and comparisons.
@@ -54,11 +54,15 @@ _LEAST_LOGIT, _GREATEST_LOGIT = -13.81551, 13.74516
 
 @dataclass(frozen=True, slots=True)
 class XGBoost:
-    """`task` is treelite's number for what the model is for; `names` are the file's names of its features."""
+    """`task` is treelite's number for what the model is for; `names` are the file's names of its features.
+
+    `codes` are those that the trees know in place of categories, by feature.
+    """
 
     ensemble: Ensemble
     task: int
     names: tuple[str, ...]
+    codes: Mapping[int, Codes]
 
 
 def read(data: bytes) -> XGBoost:
@@ -68,32 +72,20 @@ def read(data: bytes) -> XGBoost:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
     document = xgboost_document.read(data)
-    _refuse_categories(document)
     # Half a second, which a LightGBM file need not wait for.
     import treelite
 
     frontend = treelite.frontend
     trees_of = frontend.from_xgboost_json if document.is_json else frontend.from_xgboost_ubjson
     try:
-        model = trees_of(data)
+        model = trees_of(document.data)
     except (treelite.TreeliteError, ValueError) as error:
         # The first line is a file, a line and what was wrong.
         said = re.sub(r"^\[.*?\] \S+: ", "", str(error).strip().splitlines()[0])
         raise InvalidArtifact(f"treelite cannot read this XGBoost model: {said[:200]}") from error
     ensemble, task = _ensemble(model, document.trees)
     ensemble = replace(ensemble, category_rule=CategoryRule.TRUNCATE_POSITIVE)
-    return XGBoost(ensemble, task, document.names)
-
-
-def _refuse_categories(document: Document) -> None:
-    """XGBoost from 3.1 on writes down what a training frame's categories were, and reads rows by them."""
-    for place, encoded in enumerate(document.categories):
-        if len(encoded["values"]):
-            column = repr(document.names[place]) if place < len(document.names) else place
-            raise InvalidArtifact(
-                f"column {column} is a category of the training frame, which cannot be packed: "
-                "train on its codes (frame[column].cat.codes), and ask with them"
-            )
+    return XGBoost(ensemble, task, document.names, document.codes)
 
 
 def _ensemble(model: Any, count: int | None = None) -> tuple[Ensemble, int]:

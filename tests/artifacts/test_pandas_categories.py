@@ -1,0 +1,220 @@
+"""Models trained on a frame's categories take these, and send unseen ones where their library does."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.pipeline import make_pipeline
+from support.pipelines import asked
+from threadpoolctl import threadpool_limits
+
+from croupier.artifacts.format import InvalidArtifact, view
+from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm, pack_xgboost
+from croupier.artifacts.packers.forest.lightgbm_categories import listed, read
+from croupier.errors import InvalidRequest
+
+CLOSE = {"rtol": 1e-6, "atol": 1e-6}
+LIGHTGBM: dict[str, Any] = {"n_estimators": 8, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}
+XGBOOST: dict[str, Any] = {"n_estimators": 8, "n_jobs": 1, "enable_categorical": True}
+
+random = np.random.default_rng(1)
+STORES = random.choice([101, 205, 310, 422, 999], 600)
+TOWNS = random.choice(np.array(["Köln", "Oslo", "東京", ""], object), 600)
+SIZES = random.choice([0.5, 1.5, 2.5], 600)
+FRAME = pd.DataFrame(
+    {
+        "z": random.normal(size=600),
+        "store": pd.Categorical(STORES),
+        "town": pd.Categorical(np.where(random.random(600) < 0.1, None, TOWNS)),
+        "size": pd.Categorical(SIZES),
+        "open": pd.Categorical(random.random(600) < 0.5),
+        "count": random.integers(0, 3, 600),
+    }
+)
+LABELS = (STORES == 205) * 3.0 - (STORES == 999) * 2 + (TOWNS == "Oslo") + (SIZES > 1) * FRAME["z"]
+ASCII = FRAME["town"].cat.rename_categories({"Köln": "Koeln", "東京": "Tokyo"})
+UNSEEN = FRAME.assign(
+    store=pd.Categorical(np.where(random.random(600) < 0.2, 206, STORES)),
+    town=pd.Categorical(np.where(random.random(600) < 0.2, "Rome", TOWNS)),
+    size=pd.Categorical(np.where(random.random(600) < 0.2, math.nan, SIZES)),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Where others compute, too, threads of OpenMP wait for each other most of the time."""
+    with threadpool_limits(1):
+        yield
+
+
+def test_lightgbm() -> None:
+    for model, labels in (
+        (lightgbm.LGBMRegressor(**LIGHTGBM), LABELS),
+        (lightgbm.LGBMClassifier(**LIGHTGBM), np.where(LABELS > 0, "yes", "no")),
+    ):
+        artifact = pack_forest(model.fit(FRAME, labels))
+        assert artifact == pack_lightgbm(
+            model.booster_.model_to_string(), classes=getattr(model, "classes_", None)
+        )
+        assert {tensor.name: tensor.datatype for tensor in view(artifact).inputs} == {
+            name: "BYTES" if name == "town" else "FP64" for name in FRAME
+        }
+        for rows in (FRAME, UNSEEN):
+            found = asked(artifact, rows)
+            if "value" in found:
+                np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
+            else:
+                np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
+
+
+def test_lightgbms_columns_are_those_of_the_categorical_features() -> None:
+    ordered = FRAME.assign(town=pd.Categorical(TOWNS, categories=["", "Köln", "Oslo", "東京"], ordered=True))
+    model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(ordered, LABELS)
+    # Four categories in order: no other column had such whole numbers.
+    found = asked(pack_forest(model), ordered)
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(ordered), **CLOSE)
+    unsure = ordered[["count", "z"]].assign(town=pd.Categorical(TOWNS, ordered=True), other=FRAME["count"])
+    model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(unsure, LABELS)
+    with pytest.raises(InvalidArtifact, match="which of count, town, other these are"):
+        pack_forest(model)
+
+
+def test_lightgbm_on_codes_takes_codes() -> None:
+    frame = FRAME[["z"]].assign(code=pd.Categorical(STORES).codes)
+    model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(frame, LABELS, categorical_feature=["code"])
+    artifact = pack_forest(model)
+    assert view(artifact).inputs[0].shape == (-1, 2)
+    found = asked(artifact, frame.to_numpy(np.float64))
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("lists", "features", "infos", "places"),
+    [
+        ([["a", "b"]], {1}, "[0:1] -1:0:1 [0:1]", [1]),
+        ([["a", "b"], ["c"]], {0, 2}, "-1:1:0 [0:9] none", [0, 2]),
+        # Told by hand, the number 1 is a code as well: of the two only one has so few.
+        ([["a", "b"]], {0, 1}, "-1:0:5:1 -1:0:1", [1]),
+        ([["a", "b"]], {0, 1}, "-1:0:1 -1:0:1", None),
+        # Beyond its list, a categorical feature is none of the frame's.
+        ([["a", "b"]], {0}, "-1:0:2", None),
+        ([["a", "b"], ["c", "d", "e"]], {1}, "[0:1] -1:0:1:2 [-1:1]", [0, 1]),
+        ([["a", "b"], ["c", "d", "e"]], {1}, "[0:1] -1:0:1:2 [0.5:1]", [0, 1]),
+        ([["a", "b"], ["c", "d"]], {1}, "[0:1] -1:0:1 [0:1]", None),
+        ([["a"], ["b"]], {0}, "-1:0", None),
+    ],
+)
+def test_lists_are_laid_over_columns(
+    lists: Any, features: set[int], infos: str, places: list[int] | None
+) -> None:
+    def laid() -> list[int]:
+        return list(read(lists, features, infos.split(), ["x", "y", "z"]))
+
+    if places is None:
+        with pytest.raises(InvalidArtifact, match="which of"):
+            laid()
+    else:
+        assert laid() == places
+
+
+def test_a_file_without_parameters_has_its_lists_of_values() -> None:
+    text = lightgbm.LGBMRegressor(**LIGHTGBM).fit(FRAME, LABELS).booster_.model_to_string()
+    infos = re.search("feature_infos=(.*)", text)[1].split()  # type: ignore[index]
+    assert listed(text, infos) == {1, 2, 3, 4} == listed("", infos)
+    assert listed("\nparameters:\n[categorical_feature: name:a,b]\n", infos) == set()
+
+
+@pytest.mark.parametrize("form", ["json", "ubj"])
+def test_xgboost(form: str) -> None:
+    frame = FRAME.drop(columns=["size", "open"]).assign(town=ASCII)
+    model = xgboost.XGBRegressor(**XGBOOST).fit(frame, LABELS)
+    artifact = pack_xgboost(bytes(model.get_booster().save_raw(form)))
+    assert artifact == pack_forest(model)
+    assert {tensor.name: tensor.datatype for tensor in view(artifact).inputs} == {
+        "z": "FP64",
+        "store": "FP64",
+        "town": "BYTES",
+        "count": "FP64",
+    }
+    found = asked(artifact, frame)
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
+    for column, category, says in (("store", 2000, "'store' .* 2000"), ("town", "Ulm", "'town' .* 'Ulm'")):
+        row = frame[:1].assign(**{column: pd.Categorical([category])})
+        with pytest.raises(xgboost.core.XGBoostError, match="not in the training set"):
+            model.predict(row)
+        with pytest.raises(InvalidRequest, match=says):
+            asked(artifact, row)
+    # XGBoost 3.2 takes one that is not greater than all for the next one in their order.
+    row = frame[:1].assign(store=pd.Categorical([206]))
+    assert model.predict(row) == model.predict(row.assign(store=pd.Categorical([310])))
+    with pytest.raises(InvalidRequest, match=r"'store' .* 206"):
+        asked(artifact, row)
+
+
+def test_xgboost_with_few_categories_in_one_column_and_several_trees_by_partition() -> None:
+    frame = pd.DataFrame({"zip": pd.Categorical(random.integers(0, 90, 600) * 1111 + 10_000)})
+    model = xgboost.XGBClassifier(**XGBOOST, max_cat_to_onehot=2).fit(frame, LABELS > 0)
+    found = asked(pack_forest(model), frame.astype(np.float64))
+    np.testing.assert_allclose(found["probabilities"], model.predict_proba(frame), **CLOSE)
+
+
+@pytest.mark.parametrize("towns", [["Köln", "Oslo"], ["äb", "c"], ["Oslo", "xß"]])
+def test_xgboost_keeps_pieces_of_texts_that_are_not_ascii(towns: list[str]) -> None:
+    frame = pd.DataFrame({"town": pd.Categorical(random.choice(towns, 600)), "z": FRAME["z"]})
+    model = xgboost.XGBRegressor(**XGBOOST).fit(frame, LABELS)
+    with pytest.raises(InvalidArtifact, match="not ASCII"):
+        pack_forest(model)
+
+
+def test_a_damaged_encoder_is_refused() -> None:
+    frame = pd.DataFrame({"town": ASCII, "z": FRAME["z"]})
+    model = xgboost.XGBRegressor(**XGBOOST).fit(frame, LABELS)
+    document = json.loads(model.get_booster().save_raw("json"))
+    encoder = document["learner"]["gradient_booster"]["model"]["cats"]["enc"][0]
+    for key, value in (
+        ("offsets", [0, 1, 2, 9]),
+        ("offsets", encoder["offsets"][::-1]),
+        ("values", [-1] * len(encoder["values"])),
+        ("values", ["x"] * len(encoder["values"])),
+        ("offsets", [0, 0, 0, encoder["offsets"][-1]]),
+    ):
+        kept = encoder[key]
+        encoder[key] = value
+        with pytest.raises(InvalidArtifact):
+            pack_xgboost(json.dumps(document).encode())
+        encoder[key] = kept
+
+
+def test_histogram_gradient_boosting() -> None:
+    model = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=3).fit(FRAME, LABELS)
+    artifact = pack_forest(model)
+    for rows in (FRAME, UNSEEN):
+        found = asked(artifact, rows)
+        np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
+
+
+def test_histogram_gradient_boosting_on_objects_with_none() -> None:
+    rows = np.array(
+        [[each, size] for each, size in zip(np.where(STORES > 400, None, TOWNS), SIZES, strict=True)]
+    )
+    model = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=3, categorical_features=[0, 1])
+    model.fit(pd.DataFrame(rows, columns=["0", "1"]), LABELS)
+    frame = pd.DataFrame(rows, columns=["0", "1"])
+    found = asked(pack_forest(model), frame)
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
+
+
+def test_categories_behind_a_pipeline() -> None:
+    """What the steps pass on as a frame, the estimator encodes."""
+    frame = FRAME[["z", "store"]]
+    model = make_pipeline("passthrough", HistGradientBoostingRegressor(max_iter=2)).fit(frame, LABELS)
+    found = asked(pack_forest(model), frame.astype(np.float64))
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
