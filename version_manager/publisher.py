@@ -19,10 +19,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from croupier.artifacts.checked import checked_of
+from croupier.artifacts.comparison import Comparison
 from croupier.artifacts.format import digest_of, view
 from croupier.errors import AlreadyExists, Conflict, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
@@ -130,10 +132,11 @@ class Publisher:
         # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
         if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
             raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
-        engine = view(upload.data).engine
+        artifact = view(upload.data)
+        checked = checked_of(artifact)
         self._mirror.check_writable()
         await self._store.put(upload.data)
-        version = await self._writer.settle(lambda: self._record(upload, engine, actor))
+        version = await self._writer.settle(lambda: self._record(upload, artifact.engine, checked, actor))
         if upload.release_if_first:
             await self._release_first(upload, version, actor)
         return version
@@ -208,13 +211,18 @@ class Publisher:
         new = wanted.versions() - (served.versions() if served else set())
         return [stored.versions[number] for number in sorted(new) if number in stored.versions]
 
-    async def _record(self, upload: Upload, engine: str, actor: Actor) -> Version | None:
+    async def _record(
+        self, upload: Upload, engine: str, checked: Comparison | None, actor: Actor
+    ) -> Version | None:
         tenant, name = upload.tenant, upload.name
         stored = await self._read(tenant, name)
         if (known := _known(upload, stored)) is not None:
             return known
         number = _number_for(upload, stored)
-        version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9)
+        version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9, checked)
+        if not self._writer.is_understood(encode(version)):
+            # While parts of the release before run, it stands in the artifact alone.
+            version = replace(version, checked=None)
         entry = self._audit.entry(
             actor,
             "publish",

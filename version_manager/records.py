@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 
 from msgspec import Meta, Struct
 
+from croupier.artifacts.comparison import from_told
 from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
 from croupier.protocol import FIRST
@@ -130,13 +131,18 @@ class _Version(_Form, frozen=True, forbid_unknown_fields=True):
     size: _Count
     engine: _Engine
     created: _Seconds = 0.0
+    checked: Annotated[dict[str, str | int | float | bool] | None, Meta(extra={schema.SINCE: 2})] = None
 
     @classmethod
     def of(cls, record: Version) -> Self:
-        return cls(record.artifact.hex(), record.size, record.engine, record.created)
+        told = record.checked.told() if record.checked else None
+        return cls(record.artifact.hex(), record.size, record.engine, record.created, told)
 
     def record(self, key: VersionKey) -> Version:
-        return Version(key.number, bytes.fromhex(self.artifact), self.size, self.engine, self.created)
+        checked = None if self.checked is None else from_told(self.checked)
+        return Version(
+            key.number, bytes.fromhex(self.artifact), self.size, self.engine, self.created, checked
+        )
 
 
 class _Split(Struct, frozen=True, forbid_unknown_fields=True):

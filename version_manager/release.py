@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from croupier.artifacts.comparison import Comparison
 from croupier.errors import InvalidRequest, NotFound
 from sharding.hashing import hash64
 
@@ -50,13 +51,16 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One immutable artifact of a model. `artifact` is its SHA-256 (32 bytes), `size` in bytes."""
+    """One immutable artifact of a model. `artifact` is its SHA-256 (32 bytes), `size` in bytes; `checked` is
+    what it was compared with before it was published, None if nobody said.
+    """
 
     number: int
     artifact: bytes
     size: int
     engine: str
     created: float = 0.0
+    checked: Comparison | None = None
 
 
 @dataclass(frozen=True, slots=True)

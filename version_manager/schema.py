@@ -27,12 +27,12 @@ from msgspec import Meta, Raw, Struct
 
 from version_manager.keys import BadRecord
 
-CURRENT = 1
+CURRENT = 2
 FIRST = 1
 SINCE = "schema"
 
 # Which protocol number (`croupier.protocol`) says that a part understands a schema.
-PROTOCOLS: Mapping[int, int] = {1: 1}
+PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3}
 
 _T = TypeVar("_T", bound=Struct)
 _Number = Annotated[int, Meta(ge=FIRST, lt=2**31)]
@@ -64,8 +64,8 @@ def read(value: bytes, kind: type[_T], current: int = CURRENT) -> _T:
         BadRecord: it is no such record.
     """
     try:
-        # Hardly any record has a schema, and there may be hundreds of thousands.
-        return msgspec.json.decode(value, type=kind)
+        # There may be hundreds of thousands of either, and what this release writes begins with its schema.
+        return msgspec.json.decode(_without_schema(value, current), type=kind)
     except (ValueError, RecursionError) as error:
         refused = error
     try:
@@ -82,6 +82,12 @@ def read(value: bytes, kind: type[_T], current: int = CURRENT) -> _T:
         )
     except (ValueError, RecursionError) as error:
         raise _bad(kind, error) from error
+
+
+def _without_schema(value: bytes, current: int) -> bytes:
+    """`value` without the schema that it begins with, if that is `current`."""
+    begin = b'{"%b":%d,' % (SINCE.encode(), current)
+    return b"{" + value[len(begin) :] if value.startswith(begin) else value
 
 
 def write(record: Struct) -> bytes:

@@ -96,11 +96,13 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         models, token = await asyncio.to_thread(
             page, self._parts.mirror.map.catalog, request.tenant, request.page_size, request.page_token
         )
-        return pb.ListModelsResponse(models=map(wire.model_to_pb, models), next_page_token=token)
+        told = [wire.model_to_pb(model, with_checked=True) for model in models]
+        return pb.ListModelsResponse(models=told, next_page_token=token)
 
     async def GetModel(self, request: pb.GetModelRequest, context: _Context) -> pb.Model:
         _check_model(request)
-        return wire.model_to_pb(self._parts.mirror.map.catalog.get(request.tenant, request.name))
+        found = self._parts.mirror.map.catalog.get(request.tenant, request.name)
+        return wire.model_to_pb(found, with_checked=True)
 
     async def DeleteVersion(
         self, request: pb.DeleteVersionRequest, context: _Context

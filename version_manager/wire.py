@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from croupier.artifacts.comparison import Comparison
 from croupier.names import DIGEST_BYTES
 from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
@@ -19,6 +20,29 @@ _MOST_WORDS = 64
 
 
 def version_to_pb(version: Version) -> pb.Version:
+    """What operators are told of a version."""
+    message = _served(version)
+    if version.checked is not None:
+        message.checked.CopyFrom(comparison_to_pb(version.checked))
+    return message
+
+
+def comparison_to_pb(checked: Comparison) -> pb.Comparison:
+    return pb.Comparison(
+        library=checked.library,
+        version=checked.version,
+        sample=checked.sample,
+        made=checked.made,
+        difference=checked.difference,
+    )
+
+
+def comparison_from_pb(message: pb.Comparison) -> Comparison:
+    """Raises InvalidComparison."""
+    return Comparison(message.library, message.version, message.sample, message.made, message.difference)
+
+
+def _served(version: Version) -> pb.Version:
     return pb.Version(
         number=version.number,
         artifact=version.artifact,
@@ -45,11 +69,13 @@ def release_from_pb(message: pb.Release | pb.SetReleaseRequest, number: int) -> 
     return Release(number, splits, dict(message.labels))
 
 
-def model_to_pb(model: Model) -> pb.Model:
+def model_to_pb(model: Model, *, with_checked: bool = False) -> pb.Model:
+    """A model as routers are told of it: what a version was compared with is for operators."""
+    told = version_to_pb if with_checked else _served
     return pb.Model(
         tenant=model.tenant,
         name=model.name,
-        versions=[version_to_pb(version) for _, version in sorted(model.versions.items())],
+        versions=[told(version) for _, version in sorted(model.versions.items())],
         release=release_to_pb(model.release) if model.release else None,
     )
 

@@ -94,10 +94,14 @@ class Writer:
             _log.warning("revision %d is written and not in the map yet", outcome.revision)
         return outcome.succeeded
 
+    def is_understood(self, value: bytes) -> bool:
+        """Whether everybody who has joined understands a record's schema."""
+        return schema_of(value) <= self._understood()
+
     async def _kept(self, put: Put, before: str | None) -> Put:
         """`put` with what a newer release wrote under the key `before`, which nobody here can read."""
-        schema = schema_of(put.value)
-        if schema > self._understood():
+        if not self.is_understood(put.value):
+            schema = schema_of(put.value)
             raise NotUnderstood(f"a part that has joined is of a release that does not know schema {schema}")
         pair = await self._etcd.get(before) if before else None
         if pair is None:

@@ -11,7 +11,7 @@ from croupier.stores.etcd import Compare, KeyValue, Outcome, Put
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from version_manager.audit import Actor, Audit
 from version_manager.records import Active, Spent, encode
-from version_manager.schema import NewerRecord
+from version_manager.schema import CURRENT, NewerRecord
 from version_manager.server import _own_faults
 from version_manager.stored import read_stored
 from version_manager.writer import NotUnderstood, TooManyWriters, Writer
@@ -99,7 +99,7 @@ async def test_the_entry_is_part_of_the_transaction(succeeded, caplog):
     assert ("not in the map yet" in caplog.text) is succeeded
 
 
-NEXT = b'{"schema": 2, "active": 1, "planner": "greedy"}'
+NEXT = b'{"schema": %d, "active": 1, "planner": "greedy"}' % (CURRENT + 1)
 
 
 class Holding(OneAnswer):
@@ -118,12 +118,17 @@ async def test_what_a_newer_release_wrote_stands_after_a_write():
     put = Put(KEYS.active, encode(Active(2, 1)), 7)
     assert await writer(etcd).commit([Compare(KEYS.active, 1)], [put], Put("audit", b"2"))
     ((_, (written, _)),) = etcd.asked
-    assert json.loads(written.value) == {"schema": 2, "active": 2, "previous": 1, "planner": "greedy"}
+    assert json.loads(written.value) == {
+        "schema": CURRENT + 1,
+        "active": 2,
+        "previous": 1,
+        "planner": "greedy",
+    }
     assert (written.key, written.lease) == (KEYS.active, 7)
 
 
 async def test_a_record_of_a_release_two_ahead_is_not_replaced():
-    etcd = Holding(b'{"schema": 3, "active": 1}')
+    etcd = Holding(b'{"schema": %d, "active": 1}' % (CURRENT + 2))
     with pytest.raises(NewerRecord):
         await writer(etcd).commit(
             [Compare(KEYS.active, 1)], [Put(KEYS.active, encode(Active(2)))], Put("audit", b"2")
@@ -134,10 +139,10 @@ async def test_a_record_of_a_release_two_ahead_is_not_replaced():
 async def test_nothing_is_written_that_a_part_does_not_understand():
     etcd = OneAnswer(True)
     compares, ops, entry = [Compare(KEYS.active, 0)], [Put(KEYS.active, NEXT)], Put("audit", b"2")
-    with pytest.raises(NotUnderstood, match="schema 2"):
-        await writer(etcd, understood=1).commit(compares, ops, entry)
+    with pytest.raises(NotUnderstood, match=f"schema {CURRENT + 1}"):
+        await writer(etcd, understood=CURRENT).commit(compares, ops, entry)
     assert not etcd.asked
-    assert await writer(etcd, understood=2).commit(compares, ops, entry)
+    assert await writer(etcd, understood=CURRENT + 1).commit(compares, ops, entry)
 
 
 async def test_attempts_end():

@@ -6,8 +6,11 @@ import random
 import pytest
 from support.manager import artifact, release
 
+from croupier.artifacts.checked import with_checked
+from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of
-from croupier.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound
+from croupier.artifacts.repack import with_section
+from croupier.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidRequest, NotFound
 from croupier.names import MAX_VERSION
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from version_manager.audit import Actor, Audit
@@ -19,6 +22,7 @@ from version_manager.writer import TooManyWriters, Writer
 
 KEYS = Keys()
 ACTOR = Actor("tester", "here")
+COMPARED = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
 
 
 class Interfering(Etcd):
@@ -58,10 +62,10 @@ class OpenMirror:
         return True
 
 
-def publisher(etcd: Etcd, store: MemoryStore) -> Publisher:
+def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1) -> Publisher:
     mirror = OpenMirror()
     audit = Audit(KEYS, lambda: 1_700_000_000 * 10**9, random.Random(1))
-    writer = Writer(etcd, mirror, KEYS, lambda: 1)
+    writer = Writer(etcd, mirror, KEYS, lambda: understood)
     return Publisher(etcd, store, mirror, writer, KEYS, audit, clock=lambda: 1_700_000_000 * 10**9)
 
 
@@ -100,6 +104,28 @@ async def test_the_record_has_the_time_and_the_entry_the_name(fleet):
     (entry,) = await fleet.audit()
     assert b'"who":"tester"' in entry
     assert b'"at":"2023-11-14T22:13:20.000+00:00"' in entry
+
+
+@pytest.mark.parametrize(("understood", "kept"), [(1, None), (2, COMPARED)])
+async def test_what_it_was_compared_with_is_kept_once_everybody_understands_it(fleet, understood, kept):
+    data = with_checked(artifact(), COMPARED)
+    upload = Upload("acme", "churn", 0, digest_of(data), data)
+    made = await publisher(fleet.raw, MemoryStore(), understood).publish(upload, ACTOR)
+    assert made.checked == kept
+    (pair,) = (await fleet.raw.range(KEYS.model("acme", "churn"))).items
+    assert (b"xgboost" in pair.value) == (kept is not None)
+
+
+async def test_a_comparison_that_says_nonsense_is_refused(client):
+    with pytest.raises(InvalidRequest, match="no JSON"):
+        await client.publish("acme", "churn", with_section(artifact(), "checked", b"{"))
+
+
+async def test_operators_see_what_a_version_was_compared_with(client):
+    await client.publish("acme", "churn", with_checked(artifact(), UNCHECKED))
+    (version,) = (await client.get_model("acme", "churn")).versions
+    assert version.HasField("checked")
+    assert version.checked.library == ""
 
 
 async def test_publishers_at_once_get_numbers_of_their_own(fleet, client):

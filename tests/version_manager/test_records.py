@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION
 from sharding.generation import Generation, Override, Seat
@@ -24,6 +26,7 @@ from version_manager.keys import (
 from version_manager.records import Active, Announced, Spent, Spoken, carry_over, check_cell, decode, encode
 from version_manager.release import Release, Split, Version
 from version_manager.residency import Residency
+from version_manager.schema import CURRENT
 from version_manager.seed import Era, Seed
 
 VERSION = VersionKey("acme", "churn", 3)
@@ -38,9 +41,12 @@ KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), SeedKey(), CELL, PROTO
 
 DIGEST = "ab" * 32
 SEAT = {"cell": "cell-1", "zone": "a"}
+COMPARED = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
 
 SOUND = [
     (VERSION, Version(3, bytes.fromhex(DIGEST), 10, "onnx", 1.5)),
+    (VERSION, Version(3, bytes.fromhex(DIGEST), 10, "forest", 1.5, COMPARED)),
+    (VERSION, Version(3, bytes.fromhex(DIGEST), 10, "forest", 1.5, UNCHECKED)),
     (RELEASE, Release(4, (Split(1, 9_999), Split(2, 1)), {"canary": 2})),
     (
         GENERATION,
@@ -66,6 +72,23 @@ SOUND = [
 @pytest.mark.parametrize(("key", "record"), SOUND)
 def test_records_survive_etcd(key, record):
     assert decode(key, encode(record)) == record
+
+
+def test_what_a_version_was_compared_with_takes_a_later_schema():
+    plain = Version(3, bytes.fromhex(DIGEST), 10, "onnx", 1.5)
+    assert b"schema" not in encode(plain)
+    written = json.loads(encode(replace(plain, checked=COMPARED)))
+    assert (written["schema"], written["checked"]["library"]) == (2, "xgboost")
+    assert json.loads(encode(replace(plain, checked=UNCHECKED)))["checked"] == {"unchecked": True}
+
+
+@pytest.mark.parametrize(
+    "checked", [{"made": 5}, {"library": "x", "made": -1}, {"library": "x", "difference": "a"}]
+)
+def test_a_comparison_that_says_nonsense(checked):
+    record = {"schema": 2, "artifact": DIGEST, "size": 1, "engine": "onnx", "checked": checked}
+    with pytest.raises(BadRecord, match="comparison"):
+        decode(VERSION, json.dumps(record).encode())
 
 
 def test_an_operator_can_read_and_write_them():
@@ -194,7 +217,7 @@ def test_no_value_raises_anything_else(key, value):
 @pytest.mark.parametrize(("key", "record"), SOUND)
 def test_every_record_may_gain_fields(key, record):
     today = encode(record)
-    newer = json.dumps({"schema": 2, **json.loads(today), "more": {"of": ["it"]}}).encode()
+    newer = json.dumps({**json.loads(today), "schema": CURRENT + 1, "more": {"of": ["it"]}}).encode()
     assert decode(key, newer) == record
     assert json.loads(carry_over(key, newer, today)) == json.loads(newer)
     typo = json.dumps({**json.loads(today), "more": 1}).encode()

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -10,8 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
+from version_manager import schema as schemas
 from version_manager.keys import BadRecord
-from version_manager.schema import SINCE, NewerRecord, carry_over, read, schema_of, understood, write
+from version_manager.schema import SINCE, NewerRecord, schema_of, understood, write
+
+# Today is the first schema here, whatever it has become.
+read = partial(schemas.read, current=1)
+carry_over = partial(schemas.carry_over, current=1)
 
 
 class _Seat(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,3 +184,17 @@ def test_no_value_raises_anything_else(value) -> None:
         read(value, _Map)
     with suppress(NewerRecord):
         assert msgspec.json.decode(carry_over(value, write(TODAY), _Map))["seed"] == 7
+
+
+def test_a_record_that_begins_with_its_schema_is_held_to_the_same_rules() -> None:
+    """What a release writes begins with its schema, and takes a shorter way."""
+    for value in (b'{"schema":2,"seed":7}', b'{"seed":7,"schema":2}', b'{ "schema":2,"seed":7}'):
+        assert schemas.read(value, _NextMap, current=2) == _NextMap(7)
+    for value in (
+        b'{"schema":2,}',
+        b'{"schema":2,"seed":7,"schema":4}',
+        b'{"schema":2,"seed":7,"sead":1}',
+        b'{"schema":2',
+    ):
+        with pytest.raises(BadRecord):
+            schemas.read(value, _NextMap, current=2)

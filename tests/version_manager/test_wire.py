@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from croupier.artifacts.comparison import Comparison
 from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat
@@ -19,6 +22,15 @@ MODELS = [
 def test_models_survive_the_wire(model):
     message = pb.Model.FromString(wire.model_to_pb(model).SerializeToString())
     assert wire.model_from_pb(message) == model
+
+
+def test_operators_are_told_what_a_version_was_compared_with_and_routers_are_not():
+    checked = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
+    model = Model("acme", "churn", {1: replace(VERSIONS[1], checked=checked), 2: VERSIONS[2]})
+    told = wire.model_to_pb(model, with_checked=True)
+    assert wire.comparison_from_pb(told.versions[0].checked) == checked
+    assert not told.versions[1].HasField("checked")
+    assert not any(version.HasField("checked") for version in wire.model_to_pb(model).versions)
 
 
 def test_generations_survive_the_wire():

@@ -29,20 +29,36 @@ class PublishRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[PublishRequest.Header, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("number", "artifact", "size", "engine", "created", "revision")
+    __slots__ = ("number", "artifact", "size", "engine", "created", "revision", "checked")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
     number: int
     artifact: bytes
     size: int
     engine: str
     created: float
     revision: str
-    def __init__(self, number: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., engine: _Optional[str] = ..., created: _Optional[float] = ..., revision: _Optional[str] = ...) -> None: ...
+    checked: Comparison
+    def __init__(self, number: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ..., engine: _Optional[str] = ..., created: _Optional[float] = ..., revision: _Optional[str] = ..., checked: _Optional[_Union[Comparison, _Mapping]] = ...) -> None: ...
+
+class Comparison(_message.Message):
+    __slots__ = ("library", "version", "sample", "made", "difference")
+    LIBRARY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    library: str
+    version: str
+    sample: int
+    made: int
+    difference: float
+    def __init__(self, library: _Optional[str] = ..., version: _Optional[str] = ..., sample: _Optional[int] = ..., made: _Optional[int] = ..., difference: _Optional[float] = ...) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ("number", "splits", "labels", "revision")
