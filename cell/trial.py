@@ -30,6 +30,7 @@ from croupier.errors import CroupierError
 _ALONE = 64
 _MEASURED_ROWS = 256
 _MEASURED_SECONDS = 0.05
+# Of the largest number that an output has.
 _CLOSE = 1e-5
 
 
@@ -39,26 +40,33 @@ def main() -> NoReturn:
 
 
 def _tried(task: Task, parts: list[bytes]) -> bytes:
-    """One line of JSON, then the outputs: a table for each of the rows."""
+    """One line of JSON, then the outputs: a table for each of the rows, empty where the model failed."""
     artifact = view(parts[0])
-    rows = load(parts[1])
+    tables = load(parts[1])
     try:
         scorer = _engines().get(artifact.engine).load(artifact, digest_of(parts[0]))
-        names = [tensor.name for tensor in artifact.outputs]
-        answers = [scorer.score(table, names) for table in rows]
-        together = [_whole(table, answer) for table, answer in zip(rows, answers, strict=True)]
-        exact = artifact.engine in {packed.FOREST, packed.LINEAR}
-        independent = all(
-            _rows_are_independent(scorer, table, answer, exact)
-            for table, answer in zip(rows, answers, strict=True)
-        )
-        told = {
-            "resident_bytes": scorer.resident_bytes,
-            "row_microseconds": _row_microseconds(scorer, rows, names),
-            "rows_are_independent": independent and all(together),
-        }
     except CroupierError as error:
         raise InvalidArtifact(error.message) from error
+    names = [tensor.name for tensor in artifact.outputs]
+    exact = artifact.engine in {packed.FOREST, packed.LINEAR}
+    answers: list[Arrays] = []
+    failures: list[str | None] = []
+    independent = True
+    for rows in tables:
+        try:
+            answers.append(scorer.score(rows, names))
+            independent = independent and _rows_are_independent(scorer, rows, answers[-1], exact)
+            failures.append(None)
+        except CroupierError as error:
+            answers[len(failures) :] = [{}]
+            failures.append(error.message)
+    worked = [rows for rows, failure in zip(tables, failures, strict=True) if failure is None]
+    told = {
+        "failures": failures,
+        "resident_bytes": scorer.resident_bytes,
+        "row_microseconds": _row_microseconds(scorer, worked, names),
+        "rows_are_independent": independent,
+    }
     return b"\n".join([json.dumps(told).encode(), dump(answers)])
 
 
@@ -107,7 +115,11 @@ def _taken(arrays: Arrays, order: Array) -> Arrays:
 
 
 def _are_same(expected: Arrays, found: Arrays, exact: bool) -> bool:
-    return all(_is_same(array, found[name], exact) for name, array in expected.items())
+    names = list(expected)
+    if not exact:
+        # A label that hangs on the last bits of its scores is theirs to judge.
+        names = [name for name in names if expected[name].dtype.kind == "f"] or names
+    return all(_is_same(expected[name], found[name], exact) for name in names)
 
 
 def _is_same(expected: Array, found: Array, exact: bool) -> bool:
@@ -117,9 +129,8 @@ def _is_same(expected: Array, found: Array, exact: bool) -> bool:
         return bool(np.array_equal(expected, found))
     if exact:
         return expected.tobytes() == found.tobytes()
-    finite = np.abs(expected[np.isfinite(expected)])
-    scale = float(np.median(finite)) if finite.size else 0.0
-    return bool(np.allclose(found, expected, rtol=_CLOSE, atol=_CLOSE * scale, equal_nan=True))
+    largest = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
+    return bool(np.allclose(found, expected, rtol=_CLOSE, atol=_CLOSE * largest, equal_nan=True))
 
 
 def _row_microseconds(scorer: Scorer, rows: Sequence[Arrays], names: Sequence[str]) -> float:

@@ -18,10 +18,12 @@ _TRYING = Words("trying this artifact", "this artifact", "cell", "what the artif
 class Trial:
     """What a cell makes of an artifact: `answers` has a table of all outputs for each table of rows.
 
-    `rows_are_independent`: a row's answer is the same whatever rows came with it, and in what order.
+    `failures` says why the model had no answer for a table, if it had none. `rows_are_independent`: a row's
+    answer is the same whatever rows came with it, and in what order.
     """
 
     answers: Sequence[Table]
+    failures: Sequence[str | None]
     resident_bytes: int
     row_microseconds: float
     rows_are_independent: bool
@@ -31,7 +33,7 @@ def try_artifact(artifact: bytes, rows: Sequence[Table], limits: Limits | None =
     """Score tables of `rows`, arrays by input, with `artifact`. It blocks, for `limits.wall_seconds` at most.
 
     Raises:
-        InvalidArtifact: no cell can load it, it fails on these rows, crashes or goes beyond a limit.
+        InvalidArtifact: no cell can load it, or it crashes or goes beyond a limit on these rows.
     """
     answer = ask(_PROGRAM, {}, [artifact, dump(rows)], limits or Limits(), _TRYING)
     line, _, rest = answer.partition(b"\n")
