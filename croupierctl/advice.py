@@ -35,7 +35,15 @@ _BY_REASON = {
         "seat the cells that are registered: croupierctl shards set --from-cells; "
         "if a shard map was lost, have it back first: croupierctl shards repair"
     ),
-    "PACKER_INCOMPLETE": "install it: pip install 'croupier[publish]'",
+    "PACKER_INCOMPLETE": (
+        "install it: pip install 'croupier[publish]', and the model's own library; "
+        "--unchecked publishes without a comparison"
+    ),
+    "DIFFERS_FROM_LIBRARY": "do not publish it: report the model; --unchecked would serve these answers",
+    "NOT_COMPARED": (
+        "pack it with croupier.artifacts.packers.pack where it was trained, which compares; "
+        "--unchecked publishes it all the same, and the version says so"
+    ),
     "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",

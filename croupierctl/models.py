@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from croupier.artifacts.comparison import Comparison
 from croupier.client.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
@@ -75,10 +76,21 @@ def _row(model: pb.Model) -> tuple[object, ...]:
             ", ".join(f"{number}: {output.share(points).text}" for number, points in traffic),
         ),
         output.Shown(labels, ", ".join(f"{name}: {number}" for name, number in sorted(labels.items()))),
-        output.Shown(
-            [{"version": n, "artifact": found} for n, found in artifacts.items()], ", ".join(served)
-        ),
+        output.Shown([_artifact(version) for version in model.versions], ", ".join(served)),
     )
+
+
+def _artifact(version: pb.Version) -> dict[str, object]:
+    return {"version": version.number, "artifact": version.artifact, "checked": compared(version).value}
+
+
+def compared(version: pb.Version) -> output.Shown:
+    """What a version was compared with before it was published; nothing if nobody said."""
+    if not version.HasField("checked"):
+        return output.Shown(None, "")
+    told = version.checked
+    found = Comparison(told.library, told.version, told.sample, told.made, told.difference)
+    return output.Shown(found.told(), str(found))
 
 
 @app.command()
@@ -103,14 +115,15 @@ def show(tenant: Tenant, model: Model) -> None:
             ),
             output.digest(version.artifact, short=False),
             version.engine,
+            compared(version),
             output.size(version.size),
             output.moment(version.created),
             output.listing(refusing.get(version.artifact, [])),
         )
         for version in found.versions
     ]
-    columns = ("version", "traffic", "labels", "artifact", "engine", "size", "created", "quarantined by")
-    output.table(columns, rows)
+    columns = ("version", "traffic", "labels", "artifact", "engine", "compared", "size", "created")
+    output.table((*columns, "quarantined by"), rows)
 
 
 @app.command()

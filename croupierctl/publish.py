@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from croupier.artifacts.apart import Limits
 from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
-from croupier.artifacts.format import InvalidArtifact
-from croupier.artifacts.packers.files import FileKind, told_by
-from croupier.artifacts.packers.process import Limits, pack_file_apart
+from croupier.artifacts.packers.files import FileKind
 from croupier.client.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
+from croupierctl.prepare import How, Prepared, prepare, read_sample
 from croupierctl.release import all_traffic
 from croupierctl.session import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
@@ -49,6 +49,19 @@ def publish(
     batch_rows: Annotated[
         int, typer.Option(min=0, metavar="ROWS", help="Rows of one call at most; 0 for as many as may be.")
     ] = 0,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="ROWS",
+            help="Rows to compare on, .parquet or .csv, beside those made from the model.",
+            show_default=False,
+        ),
+    ] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Publish without a comparison, which the version then says.")
+    ] = False,
     release: Annotated[bool, typer.Option("--release", help="Move all traffic to the last of them.")] = False,
     max_memory: Annotated[
         int, typer.Option(min=256, metavar="MIB", help="Memory that packing a file may take.")
@@ -65,13 +78,23 @@ def publish(
 ) -> None:
     """Publish files as versions of a model, in their order.
 
-    Each file is packed in a process of its own, within limits: what crashes its reader harms nothing else.
+    Each file is packed in a process of its own, within limits, compared with its own library, and tried as a
+    cell would serve it. All of them are, before the first is sent.
     """
     if version and len(files) > 1:
         raise typer.BadParameter("--version numbers one file, not several")
-    names = parse_features(features)
-    limits = Limits(max_memory * _MIB, max_cpu, max_time, max_size * _MIB)
-    artifacts = [_artifact(path, kind, names, accepts_missing, limits) for path in files]
+    if check and unchecked:
+        raise typer.BadParameter("--check compares, and --unchecked does not")
+    how = How(
+        kind=kind,
+        features=parse_features(features),
+        accepts_missing=accepts_missing,
+        sample=read_sample(check) if check else None,
+        unchecked=unchecked,
+        limits=Limits(max_memory * _MIB, max_cpu, max_time, max_size * _MIB),
+    )
+    prepared = [prepare(path, how) for path in files]
+    artifacts = [one.artifact for one in prepared]
     batching = Batching(batch_delay, batch_rows)
     if batching != NO_DELAY:
         artifacts = [with_batching(artifact, batching) for artifact in artifacts]
@@ -97,7 +120,7 @@ def publish(
     finally:
         # What was published stays published, whatever failed after it.
         if published:
-            _print_published(files, published)
+            _print_published(prepared, published)
     if not release:
         output.note(f"not released: croupierctl release set {tenant} {model} {published[-1].number}")
 
@@ -113,31 +136,31 @@ def parse_features(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _artifact(
-    path: Path, kind: FileKind | None, features: list[str], accepts_missing: bool, limits: Limits
-) -> bytes:
-    with path.open("rb") as file:
-        # One byte more than is allowed tells that there is more.
-        data = file.read(limits.file_bytes + 1)
-    try:
-        kind = kind or told_by(data)
-        if kind is FileKind.ARTIFACT and (features or accepts_missing):
-            raise typer.BadParameter(f"{path} is packed: its features are in it already")
-        return pack_file_apart(data, kind, features=features, accepts_missing=accepts_missing, limits=limits)
-    except InvalidArtifact as error:
-        raise InvalidArtifact(f"{path}: {error.message}") from error
-
-
-def _print_published(files: list[Path], published: list[pb.Version]) -> None:
+def _print_published(prepared: list[Prepared], published: list[pb.Version]) -> None:
     rows = [
         (
-            str(path),
+            str(one.path),
             found.number,
             output.digest(found.artifact),
             found.engine,
+            one.why,
             output.size(found.size),
+            output.Shown(one.checked.told(), str(one.checked)),
+            output.size(one.resident_bytes),
+            output.Shown(one.row_microseconds, f"{one.row_microseconds:.3g}"),
             found.revision,
         )
-        for path, found in zip(files, published, strict=False)
+        for one, found in zip(prepared, published, strict=False)
     ]
-    output.table(("file", "version", "artifact", "engine", "size", "revision"), rows)
+    columns = (
+        "file",
+        "version",
+        "artifact",
+        "engine",
+        "why",
+        "size",
+        "compared",
+        "resident",
+        "row microseconds",
+    )
+    output.table((*columns, "revision"), rows)

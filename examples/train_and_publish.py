@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from croupier.artifacts.packers.onnx import pack_sklearn
+from croupier.artifacts.packers import pack
 from croupier.client.manager import VersionManagerClient
 
 
@@ -24,11 +24,13 @@ async def main() -> None:
     arguments = parser.parse_args()
     wine = load_wine()
     model = make_pipeline(StandardScaler(), LogisticRegression(C=arguments.c)).fit(wine.data, wine.target)
-    artifact = pack_sklearn(model, features=wine.feature_names)
+    # It answers as scikit-learn does, on these rows and on others made from the model, or it is refused.
+    packed = pack(model, wine.data, features=wine.feature_names)
+    print(f"{packed.why}; {packed.report}")
     async with VersionManagerClient(arguments.manager) as manager:
-        version = await manager.publish("acme", "wine", artifact, release_if_first=True)
+        version = await manager.publish("acme", "wine", packed.artifact, release_if_first=True)
     # A request that carries the revision is answered by no router that has not heard of this version yet.
-    print(f"acme/wine version {version.number}: {len(artifact):,} bytes, revision {version.revision}")
+    print(f"acme/wine version {version.number}: {len(packed.artifact):,} bytes, revision {version.revision}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@ from support.graphs import matmul
 from support.version_manager_fake import FakeManager, cell
 from typer.testing import CliRunner
 
+from croupier.artifacts.checked import with_checked
+from croupier.artifacts.comparison import Comparison
+from croupier.artifacts.packers.checks.check import Report
 from croupier.artifacts.packers.onnx import pack_onnx
+from croupier.artifacts.packers.trial import Trial
 from croupierctl.app import app
 
 
@@ -41,10 +45,20 @@ def ask(run):
     return lambda *words: json.loads(run(*words, "--json").out)
 
 
+COMPARED = Comparison("onnxruntime", "1.32.0", 0, 400, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_tried(monkeypatch):
+    """A trial and a comparison take a second each: they are made up here, and real in `test_prepare`."""
+    monkeypatch.setattr("croupierctl.prepare.try_made", lambda *_: Trial([], [], 4_096, 0.5, True))
+    monkeypatch.setattr("croupierctl.prepare.check_file", lambda *_: Report(COMPARED, 4_096, 0.5))
+
+
 @pytest.fixture
 def packed(tmp_path):
     path = tmp_path / "model.artifact"
-    path.write_bytes(pack_onnx(matmul(), features=["x", "y"]))
+    path.write_bytes(with_checked(pack_onnx(matmul(), features=["x", "y"]), COMPARED))
     return path
 
 
@@ -52,5 +66,5 @@ def packed(tmp_path):
 def other(tmp_path):
     """Another packed one: no process is needed for it either."""
     path = tmp_path / "other.artifact"
-    path.write_bytes(pack_onnx(matmul(), features=["a", "b"]))
+    path.write_bytes(with_checked(pack_onnx(matmul(), features=["a", "b"]), COMPARED))
     return path

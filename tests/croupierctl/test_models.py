@@ -19,7 +19,8 @@ def test_a_list_has_the_digests_of_all_versions(run, ask, manager, other, packed
     run("release", "set", "acme", "churn", 2)
     digests = [version.artifact.hex() for version in manager.models["acme", "churn"].versions]
     (row,) = ask("models", "ls")
-    assert row["artifacts"] == [{"version": n, "artifact": found} for n, found in enumerate(digests, 1)]
+    assert [(one["version"], one["artifact"]) for one in row["artifacts"]] == [*enumerate(digests, 1)]
+    assert row["artifacts"][0]["checked"]["library"] == "onnxruntime"
     shown = run("models", "ls").out
     assert digests[1][:12] in shown
     assert digests[0][:12] not in shown
@@ -46,7 +47,10 @@ def test_a_models_versions_are_shown(run, ask, other, packed):
     assert (first["traffic"], second["traffic"]) == (9000, 1000)
     assert (first["labels"], second["labels"]) == ([], ["new"])
     assert len(first["artifact"]) == 64
-    assert "2020-09-13 12:26:40Z" in run("models", "show", "acme", "churn").out
+    shown = run("models", "show", "acme", "churn").out
+    assert "2020-09-13 12:26:40Z" in shown
+    assert "onnxruntime 1.32.0, 400 rows, within 0e+00" in shown
+    assert first["compared"]["made"] == 400
 
 
 def test_a_version_shows_the_cells_that_quarantined_it(run, ask, manager, other, packed):

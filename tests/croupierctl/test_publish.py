@@ -101,7 +101,7 @@ def test_a_file_beyond_a_limit_is_refused(manager, run, tmp_path):
 def test_the_limits_of_packing_reach_the_process(run, onnx, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "croupierctl.publish.pack_file_apart",
+        "croupierctl.prepare.pack_file_apart",
         lambda data, kind, *, limits, **_: seen.append(limits) or pack_onnx(data),
     )
     words = ["--max-memory", 300, "--max-cpu", 5, "--max-time", 7.5, "--max-size", 2]

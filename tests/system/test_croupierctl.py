@@ -6,6 +6,8 @@ import pytest
 from support.fleet import eventually
 from typer.testing import CliRunner
 
+from croupier.artifacts.checked import with_checked
+from croupier.artifacts.comparison import Comparison
 from croupier.client import Client, Item
 from croupierctl.app import app
 
@@ -26,7 +28,7 @@ def run(stack):
 @pytest.fixture
 def artifact(wine, tmp_path):
     path = tmp_path / "wine.artifact"
-    path.write_bytes(wine.artifact)
+    path.write_bytes(with_checked(wine.artifact, Comparison("sklearn", "1.9.1", 0, 400, 1e-6)))
     return path
 
 
