@@ -75,6 +75,17 @@ def test_lightgbm() -> None:
                 np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
 
 
+def pack_lightgbm_with(categories: Any) -> bytes:
+    """A model of one category column, with these in the place of the column's own."""
+    frame = pd.DataFrame({"one": pd.Categorical(["a"] * 300 + ["b"] * 300), "z": FRAME["z"]})
+    text = lightgbm.LGBMRegressor(**LIGHTGBM).fit(frame, LABELS).booster_.model_to_string()
+    begin = text.index("pandas_categorical:")
+    assert text[begin:].strip() == 'pandas_categorical:[["a", "b"]]'
+    return pack_lightgbm(
+        text[:begin].replace("-1:0:1", "none") + f"pandas_categorical:{json.dumps(categories)}\n"
+    )
+
+
 def test_lightgbms_columns_are_those_of_the_categorical_features() -> None:
     ordered = FRAME.assign(town=pd.Categorical(TOWNS, categories=["", "Köln", "Oslo", "東京"], ordered=True))
     model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(ordered, LABELS)
@@ -123,6 +134,17 @@ def test_lists_are_laid_over_columns(
             laid()
     else:
         assert laid() == places
+
+
+def test_what_is_neither_number_nor_text_is_no_category() -> None:
+    for category in (["a", 1], ["\ud800"], [None], [[]], [10**30 + 1]):
+        with pytest.raises(InvalidArtifact, match=r"neither|numbers"):
+            pack_lightgbm_with([category])
+
+
+def test_many_lists_and_many_columns_are_refused_at_once() -> None:
+    with pytest.raises(InvalidArtifact, match="which of"):
+        read([["a", "b"]] * 30_000, {0}, ["[0:1]"] * 32_000, [])
 
 
 def test_a_file_without_parameters_has_its_lists_of_values() -> None:

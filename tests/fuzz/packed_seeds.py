@@ -16,6 +16,7 @@ if __name__ == "__main__":
 
 import lightgbm
 import numpy as np
+import pandas
 import xgboost
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
@@ -57,8 +58,36 @@ def files() -> dict[str, bytes]:
         "lightgbm-zeros": _lightgbm(
             CLASSES, {"objective": "multiclass", "num_class": 3, "zero_as_missing": True}, []
         ),
+        "lightgbm-frame": _lightgbm_frame(),
+        "xgboost-frame-json": _xgboost_frame("json"),
+        "xgboost-frame-ubj": _xgboost_frame("ubj"),
         "onnx": matmul(),
     }
+
+
+def _frame() -> pandas.DataFrame:
+    """Categories of texts and of numbers, one of them in order."""
+    texts = np.array(["a", "bc", "d"])
+    return pandas.DataFrame(
+        {
+            "number": X[:, 0],
+            "text": pandas.Categorical(texts[CLASSES]),
+            "whole": pandas.Categorical((FULL[:, 3] % 7).astype(np.int64) * 101),
+            "order": pandas.Categorical(texts[::-1][CLASSES], categories=list(texts), ordered=True),
+        }
+    )
+
+
+def _lightgbm_frame() -> bytes:
+    model = lightgbm.LGBMRegressor(
+        n_estimators=2, num_leaves=4, min_child_samples=3, cat_smooth=1, n_jobs=1, verbose=-1
+    )
+    return str(model.fit(_frame(), Y).booster_.model_to_string()).encode()
+
+
+def _xgboost_frame(form: str) -> bytes:
+    model = xgboost.XGBRegressor(n_estimators=2, max_depth=2, n_jobs=1, enable_categorical=True)
+    return bytes(model.fit(_frame(), Y).get_booster().save_raw(form))
 
 
 def artifacts() -> dict[str, bytes]:

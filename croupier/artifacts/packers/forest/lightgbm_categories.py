@@ -23,6 +23,9 @@ from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers.transform.columns import categories
 from croupier.artifacts.packers.transform.encoders import Codes
 
+# Lists times features: a damaged file may have many of both.
+_MOST_WAYS = 4_000_000
+
 _LISTED = re.compile(r"^\[categorical_feature: (.*)\]$", re.MULTILINE)
 
 
@@ -97,6 +100,8 @@ def _places(
     sizes: Sequence[int], spans: Sequence[tuple[float, float] | None], listed: set[int]
 ) -> list[int] | None:
     """The only way to lay lists over features; None if there is none, or another one."""
+    if len(sizes) * len(spans) > _MOST_WAYS:
+        return None
     must_use = len(sizes) >= len(listed)
     may_use_others = len(sizes) > len(listed)
     # ways[feature][i]: how many ways, up to 2, the lists from i on lie over the features from this one on.

@@ -178,7 +178,7 @@ def is_missing(value: Any) -> bool:
 def category(value: Any) -> Category | None:
     """A category as the number or the text that it is; None if it is neither."""
     if isinstance(value, str):
-        return str(value)
+        return str(value) if _is_unicode(value) else None
     if isinstance(value, bool | int | float | np.bool_ | np.number) and not isinstance(
         value, np.complexfloating
     ):
@@ -187,6 +187,15 @@ def category(value: Any) -> Category | None:
         is_same = number == value if not isinstance(value, int | np.integer) else number == int(value)
         return number if is_same else None
     return None
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be sent at all: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def categories(values: Sequence[Any]) -> tuple[Category, ...] | None:
