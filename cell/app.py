@@ -30,7 +30,8 @@ from cell.diskcache import DiskCache
 from cell.engines import Engine, Engines, lane, packed
 from cell.engines.late import LateEngine
 from cell.fetching import FetchProcess
-from cell.file_reader import Gate, Reader
+from cell.file_reader import Reader
+from cell.gate import Gate
 from cell.host import Host
 from cell.hotset import HotSet
 from cell.journal import Journal

@@ -25,7 +25,8 @@ from typing import TypeAlias, TypeVar, TypeVarTuple
 from cell.arena import Arena
 from cell.diskcache import SMALL, DiskCache
 from cell.engines import ArtifactRefused, Engine, Engines, Scorer
-from cell.file_reader import ABSENT, CORRUPT, READ, TOO_LARGE, Image, Reader
+from cell.file_image import ABSENT, CORRUPT, READ, TOO_LARGE, Image
+from cell.file_reader import Reader
 from cell.loadtimes import DISK, STORE, LoadTimes
 from cell.residency import ModelTooLarge
 from cell.slices import Slices

@@ -19,7 +19,7 @@ from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native
-from cell.file_reader import Image, adopt
+from cell.file_image import Image, adopt
 from cell.signature import Array, Signature
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 

@@ -12,7 +12,9 @@ from support.irregular import KINDS
 from support.loading import read
 
 from cell.diskcache import SMALL, DiskCache
-from cell.file_reader import CORRUPT, FAILED, READ, Gate, Reader
+from cell.file_image import CORRUPT, FAILED, READ
+from cell.file_reader import Reader
+from cell.gate import Gate
 from cell.sources import in_memory
 
 ONE, TWO, THREE = b"one" * 10, b"two" * 10, b"3333" * 10

@@ -14,17 +14,9 @@ from support.loading import read
 from cell.arena import Arena
 from cell.engines.linear import Linear
 from cell.engines.packed import LINEAR, PackedEngine
-from cell.file_reader import (
-    ABSENT,
-    CORRUPT,
-    FAILED,
-    READ,
-    TOO_LARGE,
-    Gate,
-    Image,
-    Reader,
-    adopt,
-)
+from cell.file_image import ABSENT, CORRUPT, FAILED, READ, TOO_LARGE, Image, adopt
+from cell.file_reader import Reader
+from cell.gate import Gate
 from cell.priority import NICE
 from cell.sources import in_memory
 from croupier.artifacts.format import view

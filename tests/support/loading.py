@@ -12,7 +12,9 @@ from typing import Any
 
 from cell.diskcache import DiskCache
 from cell.engines import Engines
-from cell.file_reader import Gate, Image, Reader
+from cell.file_image import Image
+from cell.file_reader import Reader
+from cell.gate import Gate
 from cell.loader import Loader, Readers
 from cell.slices import Slices
 from cell.sources import Folder, in_memory, unreadable

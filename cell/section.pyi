@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def section_of(data: Buffer) -> tuple[int, int] | None: ...
