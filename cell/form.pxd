@@ -14,13 +14,21 @@ cdef class Form:
     cdef readonly Py_ssize_t features
     cdef readonly Py_ssize_t columns
     cdef readonly bint has_label
+    # Rows of float64 are scored as such; else they are narrowed.
+    cdef readonly bint is_wide
     cdef bint _accepts_missing
+    cdef bint _is_finite
+    cdef bint _is_complete
+    # Nothing but infinity lies beyond float32.
+    cdef bint _is_bounded
     cdef bytes _input
     # Place of each feature by its name.
     cdef dict _places
     cdef list outputs
 
     cdef list chosen(self, Plain plain)
-    cdef bint fill(self, Plain plain, float* rows, Py_ssize_t count) noexcept
-    cdef bint _fill_named(self, Plain plain, float* row) noexcept
-    cdef bint _read_features(self, Plain plain, float* row, uint8_t* seen) except -1
+    cdef bint fill(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept
+    cdef bint _fill_doubles(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept
+    cdef bint _put(self, double value, Py_ssize_t place, void* row, bint as_double) noexcept nogil
+    cdef bint _fill_named(self, Plain plain, void* row, bint as_double) noexcept
+    cdef bint _read_features(self, Plain plain, void* row, bint as_double, uint8_t* seen) except -1

@@ -1,12 +1,9 @@
-from collections.abc import Sequence
-
-from croupier.artifacts.format import Tensor
+from cell.signature import Signature
 
 class Form:
     features: int
     columns: int
     has_label: bool
+    is_wide: bool
 
-def form_of(
-    features: Sequence[str], accepts_missing: bool, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
-) -> Form | None: ...
+def form_of(signature: Signature) -> Form | None: ...

@@ -9,7 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.dict cimport PyDict_GetItem
 from cpython.ref cimport PyObject
 from libc.float cimport FLT_MAX
-from libc.math cimport NAN, fabs, isinf
+from libc.math cimport NAN, fabs, fabsf, isinf
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy, memset
 
@@ -50,43 +50,72 @@ cdef class Form:
                 return None
         return found
 
-    cdef bint fill(self, Plain plain, float* rows, Py_ssize_t count) noexcept:
-        """Write the rows of `plain`: `count` values, each of them.
+    cdef bint fill(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept:
+        """Write the rows of `plain`: `count` values, each of them, as float64 or as float32.
 
-        False if they do not fit, or hold a NaN that may not be. This is the one place that fills what is scored, so
+        False if they do not fit, or hold what may not be. This is the one place that fills what is scored, so
         here it is compared, for every kind of request, that what is written is what was booked.
         """
         if count != plain.rows * self.features:
             return False
         if plain.features != NULL:
-            return plain.rows == 1 and bool(self._places) and self._fill_named(plain, rows)
+            return plain.rows == 1 and bool(self._places) and self._fill_named(plain, rows, as_double)
         if plain.is_tensor:
             if plain.columns != self.features or not _is(plain.input.data, plain.input.size, self._input):
                 return False
         elif not self._places:
             return False
-        if plain.size != count * <Py_ssize_t>sizeof(float):
+        if plain.is_double:
+            return self._fill_doubles(plain, rows, count, as_double)
+        if as_double or plain.size != count * <Py_ssize_t>sizeof(float):
             return False
         memcpy(rows, plain.values, plain.size)
-        return self._accepts_missing or not _has_nan(rows, count)
+        if not self._is_finite:
+            return self._accepts_missing or not _has_nan(<float*>rows, count)
+        if not self._accepts_missing:
+            return _are_finite(<float*>rows, count)
+        return not _has_infinity(<float*>rows, count)
 
-    cdef bint _fill_named(self, Plain plain, float* row) noexcept:
+    cdef bint _fill_doubles(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept:
+        cdef double value = 0.0
+        cdef Py_ssize_t i
+        if plain.size != count * <Py_ssize_t>sizeof(double):
+            return False
+        for i in range(count):
+            memcpy(&value, plain.values + i * sizeof(double), sizeof(double))
+            if not self._put(value, i, rows, as_double):
+                return False
+        return True
+
+    cdef bint _put(self, double value, Py_ssize_t place, void* row, bint as_double) noexcept nogil:
+        """Write a float64, narrowed to the nearest float32 unless it is `as_double`; False if it may not be."""
+        if value != value:
+            if not self._accepts_missing:
+                return False
+        elif fabs(value) > FLT_MAX:
+            if self._is_finite if isinf(value) else self._is_bounded:
+                return False
+        if as_double:
+            (<double*>row)[place] = value
+        else:
+            (<float*>row)[place] = <float>value
+        return True
+
+    cdef bint _fill_named(self, Plain plain, void* row, bint as_double) noexcept:
         cdef uint8_t seen[_MOST_FEATURES]
         cdef Py_ssize_t i
         memset(seen, 0, self.features)
         try:
-            if not self._read_features(plain, row, seen):
+            if not self._read_features(plain, row, as_double, seen):
                 return False
         except Exception:
             return False
         for i in range(self.features):
-            if not seen[i]:
-                if not self._accepts_missing:
-                    return False
-                row[i] = NAN
+            if not seen[i] and (self._is_complete or not self._put(NAN, i, row, as_double)):
+                return False
         return True
 
-    cdef bint _read_features(self, Plain plain, float* row, uint8_t* seen) except -1:
+    cdef bint _read_features(self, Plain plain, void* row, bint as_double, uint8_t* seen) except -1:
         cdef Cursor cursor = Cursor(plain.features, plain.features + plain.size), inner
         cdef Field field, part
         cdef PyObject* found
@@ -114,33 +143,34 @@ cdef class Form:
                     return False
             if not has_name or not has_value or seen[place]:
                 return False
-            if value != value:
-                if not self._accepts_missing:
-                    return False
-            elif fabs(value) > FLT_MAX and not isinf(value):
+            if not self._put(value, place, row, as_double):
                 return False
-            row[place] = <float>value
             seen[place] = 1
         return True
 
 
-def form_of(features, accepts_missing, inputs, outputs):
-    """The form of a signature's parts, or None if its models are not asked plainly.
+def form_of(signature):
+    """The form of a native model's signature, or None if its models are not asked plainly.
 
-    They are when they take one FP32 input of shape (-1, n) and give FP32 outputs of shape (-1, m), all of
-    them the same scores, and perhaps INT64 labels of shape (-1,).
+    They are when they take one FP32 or FP64 input of shape (-1, n) and give FP32 outputs of shape (-1, m), all
+    of them the same scores, and perhaps INT64 labels of shape (-1,).
     """
     cdef Form form = Form.__new__(Form)
     cdef Output output
-    if len(inputs) != 1 or inputs[0].datatype != "FP32" or len(inputs[0].shape) != 2:
+    inputs, outputs = signature.inputs, signature.outputs
+    if len(inputs) != 1 or inputs[0].datatype not in ("FP32", "FP64") or len(inputs[0].shape) != 2:
         return None
     form.features = inputs[0].shape[1]
     if form.features > _MOST_FEATURES:
         return None
+    form.is_wide = signature.wide
     form._input = inputs[0].name.encode()
-    form._accepts_missing = accepts_missing
+    form._accepts_missing = signature.accepts_missing
+    form._is_finite = signature.finite
+    form._is_complete = signature.complete
+    form._is_bounded = signature.bounded
     # A name that is not ASCII has no place, and its requests go the general way, which checks their text.
-    form._places = {name.encode(): place for place, name in enumerate(features) if name.isascii()}
+    form._places = {name.encode(): place for name, place in signature.columns.items() if name.isascii()}
     form.outputs = []
     for tensor in outputs:
         output = Output.__new__(Output)
@@ -172,3 +202,20 @@ cdef bint _has_nan(const float* values, Py_ssize_t count) noexcept nogil:
     for i in range(count):
         found |= values[i] != values[i]
     return found != 0
+
+
+cdef bint _has_infinity(const float* values, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int found = 0
+    for i in range(count):
+        found |= fabsf(values[i]) > FLT_MAX
+    return found != 0
+
+
+cdef bint _are_finite(const float* values, Py_ssize_t count) noexcept nogil:
+    """Neither NaN nor infinite."""
+    cdef Py_ssize_t i
+    cdef int are = 1
+    for i in range(count):
+        are &= fabsf(values[i]) <= FLT_MAX
+    return are != 0

@@ -15,8 +15,9 @@ cdef class Plain:
     # Whose it is; 0 where nobody said.
     cdef readonly unsigned long long owner
     cdef bytes message
-    # Float32 values by row; NULL where named features stand in their place.
+    # Values by row, float32 or, as this says, float64; NULL where named features stand in their place.
     cdef const uint8_t* values
+    cdef bint is_double
     # Bytes of them, or of the features.
     cdef Py_ssize_t size
     cdef const uint8_t* features

@@ -1,7 +1,7 @@
 """Items of the prediction API to a model's input arrays, and one row of outputs to a value.
 
-An item has named features in any order or a dense row in the model's order. Either fills one wide
-input of shape (-1, n) or n inputs of shape (-1, 1); the artifact format allows no third way.
+An item has named features in any order or a dense row in the model's order, of floats or of doubles. Either
+fills one wide input of shape (-1, n) or n inputs of shape (-1, 1); the artifact format allows no third way.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
 
     Raises:
         InvalidRequest: naming what is wrong: missing, unknown or repeated features, a row of
-            another length, a value of the wrong kind, NaN where the model declares none.
+            another length, a value of the wrong kind, NaN or infinity where the model takes none.
     """
     kind = item.WhichOneof("input")
     if kind is None:
@@ -42,16 +43,21 @@ def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
         raise InvalidRequest("this model takes tensors, not features", field=kind)
     if kind == "row":
         values: Sequence[Scalar] = _dense(item.row, signature)
+        datatype = "FP32" if item.row.values else "FP64"
     else:
-        values = _named(item.features, signature)
+        values, datatype = _named(item.features, signature), "FP64"
+    check = partial(_check, signature=signature, field=kind)
     if len(signature.inputs) == 1:
         (tensor,) = signature.inputs
-        array = _array(tensor, values, signature, kind)
-        return {tensor.name: array.reshape(1, len(values))}
-    return {
-        tensor.name: _array(tensor, values[place : place + 1], signature, kind).reshape(1, 1)
-        for place, tensor in enumerate(signature.inputs)
-    }
+        dtype = signature.dtype(tensor, datatype)
+        check(signature.features, values, dtype)
+        return {tensor.name: np.array(values, dtype).reshape(1, len(values))}
+    arrays = {}
+    for tensor, name, value in zip(signature.inputs, signature.features, values, strict=True):
+        dtype = signature.dtype(tensor, datatype)
+        check((name,), (value,), dtype)
+        arrays[tensor.name] = np.array([[value]], dtype)
+    return arrays
 
 
 def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
@@ -75,12 +81,17 @@ def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
 
 
 def _dense(row: pb.Row, signature: Signature) -> Sequence[float]:
-    if len(row.values) != len(signature.features):
+    if row.values and row.doubles:
         raise InvalidRequest(
-            f"the row has {len(row.values)} values; the model has {len(signature.features)} features",
+            "the row has floats and doubles: it has all its values in one of them", field="row"
+        )
+    values = list(row.values or row.doubles)
+    if len(values) != len(signature.features):
+        raise InvalidRequest(
+            f"the row has {len(values)} values; the model has {len(signature.features)} features",
             field="row",
         )
-    return list(row.values)
+    return values
 
 
 def _named(features: pb.Features, signature: Signature) -> list[Scalar]:
@@ -102,29 +113,30 @@ def _named(features: pb.Features, signature: Signature) -> list[Scalar]:
 def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
     if value is not None:
         return value
+    hint = ""
     if signature.accepts_missing and DATATYPES[_tensor_of(place, signature).datatype].kind == "f":
-        return math.nan
+        if not signature.complete:
+            return math.nan
+        hint = ": send NaN for it if its value is not known"
     name = signature.features[place]
-    raise InvalidRequest(f"feature {name!r} is missing", field=f"features.{name}")
+    raise InvalidRequest(f"feature {name!r} is missing{hint}", field=f"features.{name}")
 
 
 def _tensor_of(place: int, signature: Signature) -> Tensor:
     return signature.inputs[place if len(signature.inputs) > 1 else 0]
 
 
-def _array(tensor: Tensor, values: Sequence[Scalar], signature: Signature, kind: str) -> Array:
-    """`values` as a flat array of the tensor's datatype."""
-    dtype = DATATYPES[tensor.datatype]
-    for place, value in enumerate(values):
-        problem = _problem(value, dtype, signature.accepts_missing)
+def _check(
+    names: Sequence[str], values: Sequence[Scalar], dtype: np.dtype[Any], *, signature: Signature, field: str
+) -> None:
+    """That `values`, of the features called `names`, can be elements of `dtype`."""
+    for name, value in zip(names, values, strict=True):
+        problem = _problem(value, dtype, signature)
         if problem:
-            first = signature.features.index(tensor.name) if len(signature.inputs) > 1 else 0
-            name = signature.features[first + place]
-            raise InvalidRequest(f"feature {name!r} {problem}", field=f"{kind}.{name}")
-    return np.array(values, dtype)
+            raise InvalidRequest(f"feature {name!r} {problem}", field=f"{field}.{name}")
 
 
-def _problem(value: Scalar, dtype: np.dtype[Any], accepts_missing: bool) -> str:
+def _problem(value: Scalar, dtype: np.dtype[Any], signature: Signature) -> str:
     """Why `value` cannot be an element of `dtype`; empty when it can."""
     if isinstance(value, str):
         return "" if dtype.kind == "O" else "is text; the model takes a number"
@@ -132,9 +144,11 @@ def _problem(value: Scalar, dtype: np.dtype[Any], accepts_missing: bool) -> str:
         return "is a number; the model takes text"
     if dtype.kind == "f":
         if math.isnan(value):
-            return "" if accepts_missing else "is NaN, which this model does not take"
+            return "" if signature.accepts_missing else "is NaN, which this model does not take"
         if math.isinf(value):
-            return ""
+            return "is infinite, which this model does not take" if signature.finite else ""
+        if signature.bounded:
+            dtype = DATATYPES["FP32"]
     elif not value.is_integer():
         return "is not a whole number"
     low, high = _bounds(dtype)

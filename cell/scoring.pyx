@@ -45,11 +45,14 @@ cdef class Scoring:
     cdef list _outputs
     cdef list _models
     cdef list _counts
+    # The places of requests whose rows are float64.
+    cdef list _wide
     # By request: the labels of a model whose classes are not 0, 1, 2, …; else None.
     cdef list _labels_of
     # Where each request's first score stands, and its first label.
     cdef list _score_at
     cdef list _label_at
+    # Rows, each request's as float32 or as float64; what follows counts float32.
     cdef float* _values
     cdef Py_ssize_t _room
     cdef Py_ssize_t _used
@@ -61,7 +64,7 @@ cdef class Scoring:
 
     def __cinit__(self):
         self._plains, self._forms, self._outputs, self._models, self._counts = [], [], [], [], []
-        self._labels_of, self._score_at, self._label_at = [], [], []
+        self._labels_of, self._score_at, self._label_at, self._wide = [], [], [], []
 
     def __dealloc__(self):
         free(self._values)
@@ -79,9 +82,10 @@ cdef class Scoring:
         """
         cdef Native model
         cdef Form form
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count, at, end
         cdef double cost
         cdef Py_ssize_t size
+        cdef bint is_wide
         if not isinstance(scorer, Native):
             return -1
         model = scorer
@@ -99,14 +103,22 @@ cdef class Scoring:
         if size > most_size:
             return -1
         count = plain.rows * form.features
-        self._make_room(count)
-        if not form.fill(plain, self._values + self._used, count):
+        is_wide = form.is_wide and (plain.is_double or plain.features != NULL)
+        # Float64 begin at a multiple of 8 bytes.
+        at = self._used + (self._used & 1 if is_wide else 0)
+        end = at + (2 * count if is_wide else count)
+        self._make_room(end)
+        if not form.fill(plain, self._values + at, count, is_wide):
             # What was filled in until then is nobody's.
-            poison(self._values + self._used, count * sizeof(float))
+            poison(self._values + at, (end - at) * sizeof(float))
             return -1
         model.place.busy += 1
         self.cost, self.size = cost, size
-        self._used += count
+        if is_wide:
+            if at > self._used:
+                self._values[self._used] = 0.0
+            self._wide.append(len(self._plains))
+        self._used = end
         self._plains.append(plain)
         self._forms.append(form)
         self._outputs.append(outputs)
@@ -120,8 +132,7 @@ cdef class Scoring:
         self._has_labels |= form.has_label
         return len(self._plains) - 1
 
-    cdef int _make_room(self, Py_ssize_t count) except -1:
-        cdef Py_ssize_t needed = self._used + count
+    cdef int _make_room(self, Py_ssize_t needed) except -1:
         if needed > self._room:
             self._room = max(2 * self._room, needed, _LEAST_ROOM)
             self._values = <float*>_resized(self._values, self._room * sizeof(float))
@@ -160,10 +171,21 @@ cdef class Scoring:
             _view(self._values, self._used * sizeof(float), PyBUF_READ),
             _view(self._out, self._scores * sizeof(float), PyBUF_WRITE),
             labels,
+            self._widths(),
         )
         if labels is not None:
             self._rename_labels()
         return 0
+
+    cdef list _widths(self):
+        """By request, whether its rows are float64; None if none are."""
+        cdef list widths
+        if not self._wide:
+            return None
+        widths = [False] * len(self._plains)
+        for place in self._wide:
+            widths[place] = True
+        return widths
 
     cdef int _rename_labels(self) except -1:
         cdef Py_ssize_t place, i, at

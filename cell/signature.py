@@ -1,5 +1,9 @@
 """What a model takes and gives: the part of an artifact that outlives its bytes.
 
+A model without names whose one input is numbers (-1, n) has features all the same, "0" to "n - 1". Native
+models take float32 and float64, whatever their inputs are declared as: float32 rows are scored as such, and
+float64 rows too if the model is `wide`; else they are narrowed to the nearest float32.
+
 An `Artifact` is a view that keeps the whole packed file in memory. Once an engine has read its
 sections only the description is needed, so a resident model keeps this and lets the file go. A signature
 of 20 features takes 6 kB, and a fleet's models have few different ones: equal ones are one object.
@@ -8,8 +12,8 @@ of 20 features takes 6 kB, and a fleet's models have few different ones: equal o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -17,7 +21,7 @@ import numpy as np
 
 from cell.form import Form, form_of
 from croupier.artifacts.datatypes import DATATYPES
-from croupier.artifacts.format import Artifact, Tensor
+from croupier.artifacts.format import MAX_FEATURES, Artifact, Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # Tensors by name; the first dimension of each is the row.
@@ -25,7 +29,9 @@ Arrays: TypeAlias = Mapping[str, Array]
 
 
 # Engines whose models are scored from packed bytes.
-_PACKED = {"forest", "linear"}
+_LINEAR = "linear"
+_PACKED = {"forest", _LINEAR}
+_FP32, _FP64 = "FP32", "FP64"
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -33,7 +39,7 @@ class Signature:
     """A model's inputs and outputs, and how a row of named features fills the inputs.
 
     `features` is empty for a model that takes tensors only. `accepts_missing`, `finite` and `complete` say
-    which values are legal, as they do of an `Artifact`.
+    which values are legal, as they do of an `Artifact`; a linear model takes no infinity whatever that says.
     """
 
     engine: str
@@ -43,6 +49,9 @@ class Signature:
     complete: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    # Of a native model: float64 rows are scored as such, and its rows are raw ones.
+    wide: bool
+    has_transform: bool
     # Place of each feature in a row.
     columns: Mapping[str, int] = field(repr=False, compare=False)
     # Places of the inputs and outputs.
@@ -54,35 +63,64 @@ class Signature:
     form: Form | None = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, artifact: Artifact) -> Self:
+    def of(cls, artifact: Artifact, *, wide: bool = False, has_transform: bool = False) -> Self:
         """The signature of `artifact`, shared with all that have an equal one."""
         parts = (
             artifact.engine,
-            artifact.features,
+            artifact.features or _numbered(artifact.inputs),
             artifact.accepts_missing,
-            artifact.finite,
+            artifact.finite or artifact.engine == _LINEAR,
             artifact.complete,
             artifact.inputs,
             artifact.outputs,
+            wide,
+            has_transform,
         )
         known = _known.get(parts)
         if known is not None:
             return known  # type: ignore[return-value]
         made = cls(
             *parts,
-            _places(artifact.features),
+            _places(parts[1]),
             _places(tensor.name for tensor in artifact.inputs),
             _places(tensor.name for tensor in artifact.outputs),
             answer_bytes(artifact.outputs, 1),
-            _form(artifact) if artifact.engine in _PACKED else None,
+            None,
         )
+        if made.is_native and not has_transform:
+            made = replace(made, form=form_of(made))
         # Two threads may make the same one at the same time; either serves.
         _known[parts] = made
         return made
 
+    @property
+    def is_native(self) -> bool:
+        return self.engine in _PACKED
 
-def _form(artifact: Artifact) -> Form | None:
-    return form_of(artifact.features, artifact.accepts_missing, artifact.inputs, artifact.outputs)
+    @property
+    def bounded(self) -> bool:
+        """Whether finite values beyond float32's range are refused, in whatever datatype they come."""
+        return self.is_native and not (self.wide and self.engine == _LINEAR)
+
+    def datatypes(self, tensor: Tensor) -> tuple[str, ...]:
+        """What values of an input may come as."""
+        if self.is_native and tensor.datatype in (_FP32, _FP64):
+            return _FP32, _FP64
+        return (tensor.datatype,)
+
+    def dtype(self, tensor: Tensor, datatype: str) -> np.dtype[Any]:
+        """What values of an input are scored as if they come as `datatype`, or as near as may be."""
+        choices = self.datatypes(tensor)
+        scored = datatype if datatype in choices else tensor.datatype
+        return DATATYPES[_FP32 if len(choices) > 1 and not self.wide else scored]
+
+
+def _numbered(inputs: Sequence[Tensor]) -> tuple[str, ...]:
+    """Names for the columns of a single input of numbers."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 2 or DATATYPES[inputs[0].datatype].kind not in "iuf":
+        return ()
+    width = inputs[0].shape[1]
+    return tuple(map(str, range(width))) if width <= MAX_FEATURES else ()
 
 
 # A key holds the same parts as its signature, and goes with it.

@@ -1,7 +1,7 @@
 """Open Inference Protocol messages to a model's input arrays, and its output arrays to a response.
 
 Everything that the caller may get wrong is checked here against the model's signature, before any
-array is made: names, datatypes, shapes, rows, lengths, NaN where the model declares none. So what
+array is made: names, datatypes, shapes, rows, lengths; and then the values that it takes. So what
 reaches the batcher fits the model, and one caller's mistake never meets another's rows.
 """
 
@@ -19,8 +19,9 @@ from croupier.artifacts.format import Tensor
 from croupier.errors import InvalidRequest
 from protos.inference.v2 import inference_pb2 as pb
 
+_SHARED_MEMORY = "shared_memory_region"
 # They change what comes back; answering as if they were not there would be a wrong answer.
-_UNSUPPORTED_OUTPUT_PARAMETERS = ("shared_memory_region", "classification")
+_UNSUPPORTED_OUTPUT_PARAMETERS = (_SHARED_MEMORY, "classification")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ def decode(request: pb.ModelInferRequest, signature: Signature, max_rows: int) -
     Raises:
         InvalidRequest: naming the field that is wrong.
     """
+    _check_placement(request.inputs)
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise InvalidRequest(
@@ -48,7 +50,9 @@ def decode(request: pb.ModelInferRequest, signature: Signature, max_rows: int) -
     for place, tensor in enumerate(request.inputs):
         field = f"inputs[{place}]"
         flat = _elements(tensor, raw[place] if raw else None, place)
-        _check_missing(flat, signature, field)
+        _check_values(flat, signature, field)
+        declared = signature.inputs[signature.input_places[tensor.name]]
+        flat = flat.astype(signature.dtype(declared, tensor.datatype), copy=False)
         arrays[tensor.name] = flat.reshape(tuple(tensor.shape))
     return Inputs(arrays, rows)
 
@@ -93,6 +97,15 @@ def encode(request: pb.ModelInferRequest, outputs: Sequence[Tensor], arrays: Arr
     return response
 
 
+def _check_placement(inputs: Sequence[pb.ModelInferRequest.InferInputTensor]) -> None:
+    for place, tensor in enumerate(inputs):
+        if _SHARED_MEMORY in tensor.parameters:
+            raise InvalidRequest(
+                f"input {tensor.name!r} lies in shared memory, which is not served here: send its values",
+                field=f"inputs[{place}].parameters",
+            )
+
+
 def _check_names(inputs: Sequence[pb.ModelInferRequest.InferInputTensor], signature: Signature) -> None:
     seen: set[str] = set()
     for place, tensor in enumerate(inputs):
@@ -114,14 +127,20 @@ def _check_shapes(
     for place, tensor in enumerate(inputs):
         declared = signature.inputs[signature.input_places[tensor.name]]
         field = f"inputs[{place}]"
-        if tensor.datatype != declared.datatype:
+        datatypes = signature.datatypes(declared)
+        if tensor.datatype not in datatypes:
             raise InvalidRequest(
-                f"input {tensor.name!r} is {declared.datatype}, not {tensor.datatype!r}",
+                f"input {tensor.name!r} is {' or '.join(datatypes)}, not {tensor.datatype!r}",
                 field=f"{field}.datatype",
             )
         shape = tuple(tensor.shape)
-        fits = len(shape) == len(declared.shape) and shape[1:] == declared.shape[1:] and shape[0] > 0
-        if not fits:
+        fits = len(shape) == len(declared.shape) and shape[1:] == declared.shape[1:]
+        if fits and shape[0] == 0:
+            raise InvalidRequest(
+                f"input {tensor.name!r} has shape {list(shape)}: a request has at least one row",
+                field=f"{field}.shape",
+            )
+        if not fits or shape[0] < 0:
             raise InvalidRequest(
                 f"input {tensor.name!r} has shape {list(shape)}; the model takes {list(declared.shape)}",
                 field=f"{field}.shape",
@@ -149,8 +168,17 @@ def _elements(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, 
     return from_raw(raw, tensor.datatype, count, f"raw_input_contents[{place}]")
 
 
-def _check_missing(flat: Array, signature: Signature, field: str) -> None:
-    if signature.accepts_missing or flat.dtype.kind != "f":
+def _check_values(flat: Array, signature: Signature, field: str) -> None:
+    if flat.dtype.kind != "f":
         return
-    if np.isnan(flat).any():
+    if not signature.accepts_missing and np.isnan(flat).any():
         raise InvalidRequest(f"{field} has a NaN, which this model does not take", field=field)
+    if signature.finite and np.isinf(flat).any():
+        raise InvalidRequest(f"{field} has an infinite value, which this model does not take", field=field)
+    if signature.bounded and flat.dtype.itemsize > 4 and _is_beyond_float32(flat):
+        raise InvalidRequest(f"{field} has a value that does not fit into float32", field=field)
+
+
+def _is_beyond_float32(flat: Array) -> bool:
+    """But infinity, which float32 has too."""
+    return bool(((np.abs(flat) > np.finfo(np.float32).max) & ~np.isinf(flat)).any())

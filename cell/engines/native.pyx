@@ -274,8 +274,8 @@ def score_joined(models, counts, rows, out, labels=None, wide=None):
     `labels`, int64, if it is given. A call of its own, or two buffers, for each of a tick's 64 models would
     cost 0.2 µs, half of what 50 trees of depth 5 take.
 
-    Rows are float32. If `wide` is given, those of the models for which it is true are float64, and each model's
-    rows begin at a multiple of 8 bytes; what lies before that is zeros.
+    Rows are float32. If `wide` is given, those of the models for which it is true are float64, and begin at a
+    multiple of 8 bytes; what lies before that is zeros.
 
     Raises:
         ValueError: a buffer that does not have the size that the models say, or a closed model; nothing was
@@ -351,7 +351,7 @@ cdef Py_ssize_t _lay_out(
         PREFETCH(job.data)
         job.kind = model.kind
         job.is_wide = widths is not None and bool(widths[i])
-        if widths is not None:
+        if job.is_wide:
             row_at = (row_at + 7) & ~<Py_ssize_t>7
         job.rows = <const char*>buffers[0].buf + row_at
         job.out = <float*>(<char*>buffers[1].buf + out_at)

@@ -27,7 +27,8 @@ FOREST = "forest"
 LINEAR = "linear"
 
 # What its one input may be declared as; rows of both are taken in any case.
-_NUMBERS = ("FP32", "FP64")
+_WIDE = "FP64"
+_NUMBERS = ("FP32", _WIDE)
 
 _LABEL = "label"
 _CLASSES = "classes"
@@ -67,7 +68,9 @@ class PackedEngine:
         else:
             _check_raw_inputs(artifact, model.texts)
         model.labels = _check_outputs(artifact, model.columns)
-        model.signature = Signature.of(artifact)
+        # Of a model that declares float32, categories were narrowed as its rows were.
+        is_wide = model.wide and any(tensor.datatype == _WIDE for tensor in artifact.inputs)
+        model.signature = Signature.of(artifact, wide=is_wide, has_transform=model.texts is not None)
         return model
 
 

@@ -13,6 +13,10 @@ from protos.prediction.v1 import prediction_pb2 as pb
 
 WIDE = signature_of(features=["a", "b"])
 GAPS = signature_of(features=["a", "b"], accepts_missing=True)
+FINITE = signature_of(features=["a", "b"], accepts_missing=True, finite=True)
+COMPLETE = signature_of(features=["a", "b"], accepts_missing=True, complete=True)
+UNNAMED = signature_of()
+TENSORS = signature_of(inputs=[Tensor("image", "FP32", (-1, 2, 2))])
 MIXED = signature_of(
     features=["n", "flag", "city"],
     inputs=[
@@ -36,6 +40,10 @@ def named(*pairs: tuple[str, Any]) -> pb.Item:
 
 def dense(*values: float) -> pb.Item:
     return pb.Item(row=pb.Row(values=values))
+
+
+def doubles(*values: float) -> pb.Item:
+    return pb.Item(row=pb.Row(doubles=values))
 
 
 def test_named_features_in_any_order() -> None:
@@ -65,6 +73,43 @@ def test_a_missing_feature_is_nan_where_that_is_declared() -> None:
     assert np.isnan(to_arrays(dense(1, math.nan), GAPS)["input"][0, 1])
 
 
+def test_doubles_are_the_datatype_that_the_model_takes() -> None:
+    array = to_arrays(doubles(0.1, 2), WIDE)["input"]
+    assert (array.dtype, array[0, 0]) == (np.float32, np.float32(0.1))
+    wide = signature_of(features=["a", "b"], inputs=[Tensor("input", "FP64", (-1, 2))])
+    array = to_arrays(doubles(0.1, 1e300), wide)["input"]
+    assert (array.dtype, array.tolist()) == (np.float64, [[0.1, 1e300]])
+
+
+@pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT32", "UINT8"])
+def test_columns_without_names_are_numbered(datatype: str) -> None:
+    signature = signature_of(inputs=[Tensor("input", datatype, (-1, 2))])
+    for item in (dense(1, 2), doubles(1, 2), named(("1", 2), ("0", 1))):
+        assert to_arrays(item, signature)["input"].tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [Tensor("a", "FP32", (-1, 1)), Tensor("b", "FP32", (-1, 1))],
+        [Tensor("flags", "BOOL", (-1, 2))],
+        [Tensor("texts", "BYTES", (-1, 2))],
+        [Tensor("image", "FP32", (-1, 2, 2))],
+        [Tensor("numbers", "FP32", (-1,))],
+        [Tensor("many", "FP32", (-1, 32_769))],
+    ],
+)
+def test_other_inputs_have_no_numbered_columns(inputs: list[Tensor]) -> None:
+    assert signature_of(inputs=inputs).features == ()
+
+
+def test_what_was_left_out_can_be_sent_as_nan() -> None:
+    with pytest.raises(InvalidRequest, match="send NaN"):
+        to_arrays(named(("a", 1)), COMPLETE)
+    row = to_arrays(named(("a", 1), ("b", math.nan)), COMPLETE)["input"][0]
+    assert np.isnan(row[1])
+
+
 def test_infinity_is_a_number() -> None:
     assert np.isinf(to_arrays(named(("a", math.inf), ("b", 2)), WIDE)["input"][0, 0])
 
@@ -91,8 +136,18 @@ def test_infinity_is_a_number() -> None:
         (named(("city", "x"), ("n", math.inf), ("flag", 0)), MIXED, "features.n"),
         (named(("city", "x"), ("n", 1), ("flag", 2)), MIXED, "features.flag"),
         (dense(1, 1, 1), MIXED, "row.city"),
-        (dense(1, 2), signature_of(), "row"),
-        (named(("a", 1)), signature_of(), "features"),
+        (dense(1, 2), TENSORS, "row"),
+        (named(("a", 1)), TENSORS, "features"),
+        (dense(1, 2, 3), UNNAMED, "row"),
+        (named(("0", 1), ("2", 2)), UNNAMED, "features.2"),
+        (named(("0", 1), ("01", 2)), UNNAMED, "features.01"),
+        (doubles(1, math.nan), WIDE, "row.b"),
+        (doubles(1, 1e300), WIDE, "row.b"),
+        (pb.Item(row=pb.Row(values=[1, 2], doubles=[1, 2])), WIDE, "row"),
+        (dense(1, math.inf), FINITE, "row.b"),
+        (doubles(-math.inf, 1), FINITE, "row.a"),
+        (named(("a", 1), ("b", math.inf)), FINITE, "features.b"),
+        (named(("a", 1)), COMPLETE, "features.b"),
     ],
 )
 def test_what_does_not_fit_is_named(item: pb.Item, signature: Signature, field: str) -> None:

@@ -79,6 +79,28 @@ def test_wrong_shape(shape: list[int]) -> None:
     assert refused(message).field == "inputs[0].shape"
 
 
+def test_a_request_has_a_row() -> None:
+    message = request(input=[[1, 2]])
+    message.inputs[0].shape[:] = [0, 2]
+    assert "at least one row" in refused(message).message
+
+
+def test_values_in_shared_memory_are_not_called_missing() -> None:
+    message = pb.ModelInferRequest()
+    tensor = message.inputs.add(name="input", datatype="FP32", shape=[1, 2])
+    tensor.parameters["shared_memory_region"].string_param = "region"
+    error = refused(message)
+    assert "shared memory" in error.message
+    assert error.field == "inputs[0].parameters"
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinity(value: float) -> None:
+    message = request(input=[[1, value]])
+    assert decode(message, ONE, 10).arrays["input"][0, 1] == value
+    assert refused(message, signature_of(finite=True)).field == "inputs[0]"
+
+
 def test_wrong_datatype() -> None:
     message = request(input=[[1, 2]])
     message.inputs[0].datatype = "FP64"

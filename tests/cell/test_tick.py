@@ -149,7 +149,7 @@ def result_of(name: str, item: pb.Item) -> pb.Result:
     return pb.Result(value=item_rows.to_value(outputs, scored), version=item.version)
 
 
-PLAIN = ["forest", "numbered", "regression", "pair"]
+PLAIN = ["forest", "numbered", "regression", "pair", "unnamed"]
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -182,7 +182,8 @@ def test_what_is_echoed_may_be_absent(bench: Bench) -> None:
 def test_items_are_answered_as_the_general_way_does(bench: Bench, name: str) -> None:
     named = pb.Item(artifact=digest(name), version=9, entity_id="e", routing_key="k")
     for place in (2, 0, 3, 1):
-        named.features.features.add(name=NAMES[place], number=float(X[5, place]))
+        called = str(place) if name == "unnamed" else NAMES[place]
+        named.features.features.add(name=called, number=float(X[5, place]))
     items = [row_item(digest(name), X[4]), named, row_item(digest(name), X[5], version=0)]
     call = Call(PREDICT, pb.PredictRequest(items=items))
     assert bench.answer(call) == []
@@ -199,7 +200,10 @@ def test_time_is_told(bench: Bench) -> None:
 
 
 def test_calls_of_one_tick_get_their_own_answers(bench: Bench) -> None:
-    requests = [(PLAIN[n % 4], infer_request(digest(PLAIN[n % 4]), X[n : n + 1 + n % 3])) for n in range(40)]
+    requests = [
+        (PLAIN[n % len(PLAIN)], infer_request(digest(PLAIN[n % len(PLAIN)]), X[n : n + 1 + n % 3]))
+        for n in range(40)
+    ]
     calls = [Call(INFER, request) for _, request in requests]
     assert bench.answer(*calls) == []
     for (name, request), call in zip(requests, calls, strict=True):
@@ -323,7 +327,7 @@ def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
     # Whatever is loaded next pushes out everything else.
     residency.capacity = residency.used
     calls = [Call(INFER, infer_request(digest(name), X[:2])) for name in ("pair", "forest")]
-    for name in (*PLAIN, "texts", "unnamed", "sum"):
+    for name in (*PLAIN, "texts", "sum"):
         if name not in ("pair", "forest"):
             residency.drop(digest(name))
     residency.capacity = max(first.resident_bytes, bench.loader.quick[digest("forest")].resident_bytes)
@@ -405,6 +409,12 @@ def in_both_forms() -> oip.ModelInferRequest:
     return request
 
 
+def in_shared_memory() -> oip.ModelInferRequest:
+    request = changed()
+    request.inputs[0].parameters["shared_memory_region"].string_param = "region"
+    return request
+
+
 NAN_ROW = np.array([[1, np.nan, 1, 1]], np.float32)
 LEFT = {
     "no native model": changed(name="sum", rows=X[:2, :2]),
@@ -429,6 +439,7 @@ LEFT = {
     "an input without a name, of one column": without_a_name(4, 1),
     "another datatype": changed(datatype="FP64"),
     "two inputs": doubled(),
+    "values in shared memory": in_shared_memory(),
     "both forms": in_both_forms(),
     "empty": oip.ModelInferRequest(),
     "malformed": b"\x0a\x05abc",
@@ -456,8 +467,9 @@ LEFT_ITEMS = {
     "nothing": pb.Item(artifact=digest("pair")),
     "short row": row_item(digest("pair"), X[0, :3]),
     "NaN": row_item(digest("pair"), NAN_ROW[0]),
-    "a row for a model without features": row_item(digest("unnamed"), X[0]),
-    "features for it": pb.Item(artifact=digest("unnamed"), features=pb.Features(features=ALL)),
+    "names for a model without names": pb.Item(
+        artifact=digest("unnamed"), features=pb.Features(features=ALL)
+    ),
     "missing": features(*ALL[:3]),
     "twice": features(*ALL, ALL[0]),
     "unknown": features(*ALL, feature("e", 1)),

@@ -114,7 +114,7 @@ def test_categories_that_are_no_float32() -> None:
 
 
 def test_one_call_scores_float64_and_float32_rows() -> None:
-    """Rows of either kind, each model's at a multiple of 8 bytes."""
+    """Rows of either kind; those of float64 begin at a multiple of 8 bytes."""
     random = Random(5)
     models: list[Any] = [
         Forest(irregular(random, flags)) for flags in (0, WIDE, WIDE | REMAINDERS) for _ in range(6)
@@ -127,7 +127,7 @@ def test_one_call_scores_float64_and_float32_rows() -> None:
     for model, is_wide, count in zip(models, wide, counts, strict=True):
         each = near(random, count).reshape(count, FEATURES)[:, : model.features]
         each = np.ascontiguousarray(each, np.float64 if is_wide else np.float32)
-        rows += bytes(-len(rows) % 8) + each.tobytes()
+        rows += bytes(-len(rows) % 8 if is_wide else 0) + each.tobytes()
         expected += scored(model, each).ravel().tolist()
     out, labels = np.empty(len(expected), np.float32), np.full(sum(counts), -1)
     score_joined(models, counts, np.frombuffer(rows, np.uint8), out, labels, wide)
