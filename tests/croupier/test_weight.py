@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from croupier.fields import MalformedMessage
@@ -100,3 +103,146 @@ def test_what_is_no_message() -> None:
 
 def test_unknown_fields_are_bytes() -> None:
     check_weight(INFER, _field(15, bytes(MIB)) + b"\x78\1" * MIB)
+
+
+# Weighed once more, in plain Python, to compare with.
+
+
+class _Reading:
+    """Protobuf's wire format, byte by byte; ValueError where something is not whole."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def varint(self, most: int) -> int:
+        value = 0
+        for place, byte in enumerate(self.data[self.at : self.at + most]):
+            value |= (byte & 0x7F) << 7 * place
+            if byte < 0x80:
+                self.at += place + 1
+                return value
+        raise ValueError
+
+    def take(self, size: int) -> bytes:
+        if size >= 2**31 or self.at + size > len(self.data):
+            raise ValueError
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def field(self) -> tuple[int, int, bytes]:
+        """Number, kind and value."""
+        tag = self.varint(5)
+        kind = tag & 7
+        if tag >= 2**32 or kind > 5:
+            raise ValueError
+        if kind == 0:
+            self.varint(10)
+            return tag >> 3, kind, b""
+        return tag >> 3, kind, self.take(self.varint(5) if kind == 2 else {1: 8, 5: 4}.get(kind, 0))
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """The fields outside of groups."""
+    reading, groups = _Reading(data), list[int]()
+    while reading.at < len(data):
+        number, kind, value = reading.field()
+        if kind == 3:
+            if number == 0 and not groups:
+                raise ValueError
+            groups.append(number)
+        elif kind == 4:
+            if not groups or groups.pop() != number:
+                raise ValueError
+        elif not groups:
+            if number == 0:
+                raise ValueError
+            yield number, kind, value
+    if groups:
+        raise ValueError
+
+
+_BYTES = {"BOOL": 1, "INT32": 4, "UINT32": 4, "FLOAT": 4, "ENUM": 4, "INT64": 8, "UINT64": 8, "DOUBLE": 8}
+_OF_CPP = {getattr(FieldDescriptor, f"CPPTYPE_{name}"): size for name, size in _BYTES.items()}
+_FIXED = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
+
+
+def weigh(descriptor: Descriptor, data: bytes, left: int, depth: int = 100) -> int:
+    """What is left of `left`; raises ValueError, or OverflowError for a message that is too heavy."""
+    for number, kind, value in fields(data):
+        field = descriptor.fields_by_number.get(number)
+        if field is None:
+            continue
+        inner = field.message_type
+        if inner is not None:
+            left -= 96 if inner.GetOptions().map_entry else 64
+        elif field.is_repeated and field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+            left -= 16
+        elif field.is_repeated:
+            left -= _OF_CPP[field.cpp_type]
+            if kind == 2:
+                step = _FIXED.get(field.type)
+                count = len(value) // step if step else sum(byte < 0x80 for byte in value)
+                left -= _OF_CPP[field.cpp_type] * count
+        if left < 0 or (inner is not None and kind == 2 and not depth):
+            raise OverflowError
+        if kind == 2 and inner is not None:
+            left = weigh(inner, value, left, depth - 1)
+    return left
+
+
+def verdict(message_type: type[Message], data: bytes) -> str:
+    try:
+        check_weight(message_type, data)
+    except (TooHeavy, MalformedMessage) as error:
+        return type(error).__name__
+    return "taken"
+
+
+def told(message_type: type[Message], data: bytes) -> str:
+    try:
+        if len(data) > SAFE:
+            weigh(message_type.DESCRIPTOR, data, min(262_144 + 16 * len(data), 64 * MIB))
+    except ValueError:
+        return "MalformedMessage"
+    except OverflowError:
+        return "TooHeavy"
+    return "taken"
+
+
+def _mutated(data: bytes, rng: Random) -> bytes:
+    """Of 8 KiB to 64: bytes changed, cut and put in, and empty parts in a row."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 8))):
+        at = rng.randrange(len(changed))
+        if rng.random() < 0.5:
+            changed[at] = rng.choice((0, 1, 2, 0x0A, 0x32, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        else:
+            end = at + rng.randrange(4)
+            changed[at:end] = rng.randbytes(rng.randrange(4))
+    empty = rng.choice((b"\x0a\0", b"\x22\0", b"\x2a\0", b"\x32\0", b"\x78\1", b"\x2a\x02\x22\0", b""))
+    changed += empty * rng.choice((0, 0, 0, 100, 9_000))
+    return bytes(changed)
+
+
+def test_it_weighs_as_plain_python_does() -> None:
+    seeds = [
+        _features(20, 40),
+        _features(2, 700),
+        _typed(fp32_contents=[0.5] * 3_000),
+        _typed(int64_contents=[300] * 5_000, bool_contents=[True] * 300),
+        _typed(bytes_contents=[b"a"] * 4_000),
+        oip.ModelInferRequest(
+            inputs=[{"name": "x", "shape": [1, -1], "parameters": {"p": {"int64_param": 7}}}] * 300,
+            parameters={str(number): {"string_param": "s"} for number in range(300)},
+        ),
+    ]
+    rng = Random(11)
+    seen = set()
+    for number in range(150):
+        seed = seeds[number % len(seeds)]
+        data = _mutated(seed.SerializeToString(), rng)
+        expected = told(type(seed), data)
+        assert verdict(type(seed), data) == expected
+        seen.add((len(data) > SAFE, expected))
+    assert seen >= {(True, "taken"), (True, "TooHeavy"), (True, "MalformedMessage")}
