@@ -19,6 +19,9 @@ from bench.engine_models import Array, Shape, forest_as_onnx, train_lightgbm, tr
 class Peer(Protocol):
     """`payload` is made once, `load` makes one resident model of it, `ask` scores float32 (n, features)."""
 
+    # Whether `ask` and `asker` take float64 rows too.
+    is_wide: bool
+
     def takes(self, shape: Shape) -> bool: ...
 
     def payload(self, shape: Shape) -> Any: ...
@@ -36,6 +39,8 @@ class Peer(Protocol):
 
 class _OneByOne:
     """An engine that is called once a row."""
+
+    is_wide = False
 
     def ask(self, model: Any, rows: Array) -> Array:
         raise NotImplementedError
@@ -67,6 +72,8 @@ def _arena() -> Any:
 class Croupier:
     """The engines `forest` and `linear`: one native call a tick of 64 rows, each of its own model."""
 
+    is_wide = True
+
     def takes(self, shape: Shape) -> bool:
         return True
 
@@ -95,7 +102,9 @@ class Croupier:
         for begin in range(0, len(models), TICK):
             natives = models[begin : begin + TICK]
             asked = rows[np.arange(begin, begin + len(natives)) % len(rows)]
-            ticks.append((natives, [1] * len(natives), asked, np.empty((len(natives), 2), np.float32)))
+            wide = [True] * len(natives) if rows.dtype == np.float64 else None
+            out = np.empty((len(natives), 2), np.float32)
+            ticks.append((natives, [1] * len(natives), asked, out, None, wide))
 
         def run() -> None:
             for tick in ticks:
@@ -106,6 +115,8 @@ class Croupier:
 
 class CroupierAlone(_OneByOne, Croupier):
     """The same, one native call a row."""
+
+    is_wide = True
 
     def ask(self, model: Any, rows: Array) -> Array:
         return Croupier.ask(self, model, rows)

@@ -9,6 +9,7 @@ work to do as well; what counts are the ratios of one run.
     hot_us         one row, always the same model
     rotating_us    one row, a different model each time in random order, so that none is in a cache
     batch64_us     one row of 64 in one call
+    wide_…         the same with float64 rows, of whoever takes these; the others ask for float32 rows
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Row:
     batch64_us: float
     # Over how many models it was rotated.
     rotated: int
+    wide_hot_us: float | None = None
+    wide_rotating_us: float | None = None
+    wide_batch64_us: float | None = None
 
 
 def run(plan: Plan, json: Path | None) -> None:
@@ -80,10 +84,13 @@ def _apart(engine: str, model: str, plan: Plan) -> Row:
 
 
 def _tell(rows: list[Row]) -> None:
-    head = f"{'model':<13}{'engine':<24}{'kB':>8}{'load':>7}{'hot':>8}{'rotating':>9}{'of 64':>7}"
+    head = (
+        f"{'model':<13}{'engine':<24}{'kB':>8}{'load':>7}{'hot':>8}{'rotating':>9}{'of 64':>7}{'float64':>9}"
+    )
     lines = [
         f"{row.model:<13}{row.engine:<24}{row.kb_per_model:>8.1f}{row.load_us:>7.0f}{row.hot_us:>8.2f}"
         f"{row.rotating_us:>9.2f}{row.batch64_us:>7.2f}"
+        + ("" if row.wide_hot_us is None else f"{row.wide_hot_us:>9.2f}")
         for row in rows
     ]
     for line in [head, *lines]:
@@ -104,14 +111,27 @@ def _measure(engine: str, model: str, plan: Plan) -> Row:
     load_us = _load_us(peer, payload)
     loaded, size = _sized(peer, payload, rows, plan, load_us)
     hot_us = _us_a_row(peer.asker([first] * ROWS, rows), ROWS)
-    batch = rows[:_BATCH].copy()
-    batch64_us = _least(lambda: [peer.ask(first, batch) for _ in range(20)]) / (20 * _BATCH) * 1e6
     most = min(plan.memory_mb * _MB / size, _ASKING_SECONDS / hot_us * 1e6, _LOADING_SECONDS / load_us * 1e6)
     count = max(1, min(plan.rotated, int(most)))
     loaded += [peer.load(payload) for _ in range(count - len(loaded))]
     order = np.random.default_rng(1).permutation(min(count, len(loaded)))
-    rotating_us = _us_a_row(peer.asker([loaded[place] for place in order], rows), len(order))
-    return Row(engine, model, size / 1_000, load_us, hot_us, rotating_us, batch64_us, len(order))
+    rotated = [loaded[place] for place in order]
+    times = _times(peer, first, rotated, rows)
+    wide = _times(peer, first, rotated, rows.astype(np.float64)) if peer.is_wide else (None, None, None)
+    return Row(engine, model, size / 1_000, load_us, *times, len(order), *wide)
+
+
+def _times(
+    peer: Peer, first: Any, rotated: list[Any], rows: np.ndarray[Any, Any]
+) -> tuple[float, float, float]:
+    """Microseconds of a row: hot, rotating, and one of 64."""
+    batch = rows[:_BATCH].copy()
+    batched = _least(lambda: [peer.ask(first, batch) for _ in range(20)])
+    return (
+        _us_a_row(peer.asker([first] * ROWS, rows), ROWS),
+        _us_a_row(peer.asker(rotated, rows), len(rotated)),
+        batched / (20 * _BATCH) * 1e6,
+    )
 
 
 def _sized(
