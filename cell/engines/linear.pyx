@@ -24,11 +24,9 @@ cdef enum:
     _VERSION = 1
     _MAX_SUMS = 65_535
     _PAIR = 1
-    # Categories are float64.
-    _WIDE_CATEGORIES = 2
     # There is a transform behind the arrays.
     _TRANSFORM = 4
-    _KNOWN_FLAGS = 7
+    _KNOWN_FLAGS = 5
 
 cdef packed struct Header:
     uint16_t version
@@ -55,20 +53,10 @@ cdef struct View:
     # (categories, sums)
     const double* contributions
     const Encoded* encoded
-    # One of the two, as the header says.
     const float* categories
-    const double* wide_categories
 
 
-# A table of categories.
-ctypedef fused Category:
-    float
-    double
-
-
-cdef inline void _add_categories(
-    const View* view, const Category* categories, const floating* row, double* sums
-) noexcept nogil:
+cdef inline void _add_categories(const View* view, const floating* row, double* sums) noexcept nogil:
     cdef uint32_t count = view.header.sums, i, k, low, high, middle, end
     cdef const double* contribution
     cdef floating value
@@ -78,11 +66,11 @@ cdef inline void _add_categories(
         end = high = view.encoded[i + 1].first
         while low < high:
             middle = (low + high) >> 1
-            if categories[middle] < value:
+            if view.categories[middle] < value:
                 low = middle + 1
             else:
                 high = middle
-        if low < end and categories[low] == value:
+        if low < end and view.categories[low] == value:
             contribution = view.contributions + <uint64_t>low * count
             for k in range(count):
                 sums[k] += contribution[k]
@@ -153,10 +141,8 @@ cdef inline void _add(const View* view, const floating* row, double* sums) noexc
             for k in range(count):
                 sums[k] += coefficients[k] * row[i]
             coefficients += count
-    if header.flags & _WIDE_CATEGORIES:
-        _add_categories(view, view.wide_categories, row, sums)
-    elif header.encoded:
-        _add_categories(view, view.categories, row, sums)
+    if header.encoded:
+        _add_categories(view, row, sums)
 
 
 cdef void _prefetch(const unsigned char* data) noexcept nogil:
@@ -179,8 +165,7 @@ cdef uint64_t _lay(const unsigned char* data, View* view) noexcept nogil:
     view.encoded = <const Encoded*>(data + at)
     at += (<uint64_t>header.encoded + 1) * sizeof(Encoded)
     view.categories = <const float*>(data + at)
-    view.wide_categories = <const double*>(data + at)
-    at += <uint64_t>header.categories * (sizeof(double) if header.flags & _WIDE_CATEGORIES else sizeof(float))
+    at += <uint64_t>header.categories * sizeof(float)
     return at
 
 

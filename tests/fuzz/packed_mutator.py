@@ -16,7 +16,6 @@ Mutate = Callable[[bytes, int], bytes]
 
 _HEADER = 64
 _WIDE, _REMAINDERS = 8, 16
-_WIDE_CATEGORIES = 2
 _BLOCK_HEADER = 40
 _DOUBLES = (
     0.0,
@@ -49,10 +48,8 @@ def mutate(data: bytes, most: int, seed: int, blind: Mutate) -> bytes:
         return _with_length(_overwritten(data, rng, min(len(data), 400)), rng)[:most]
     sections = {name: bytes(content) for name, content in artifact.sections.items()}
     name = artifact.engine if rng.random() < 0.9 and artifact.engine in sections else rng.choice([*sections])
-    if name == artifact.engine and not _transform_at(sections[name]) and rng.random() < 0.2:
-        sections[name] = (
-            _rewidened(sections[name], rng) if name == "forest" else _recategorized(sections[name])
-        )
+    if name == artifact.engine == "forest" and not _transform_at(sections[name]) and rng.random() < 0.2:
+        sections[name] = _rewidened(sections[name], rng)
         if rng.random() < 0.3:
             return _packed(artifact, sections, rng)[:most]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
@@ -110,23 +107,6 @@ def _rewidened(section: bytes, rng: Random) -> bytes:
         remainders += bytes(-len(remainders) % 8)
     head = section[:4] + struct.pack("<I", flags) + section[8 : max(8, end - old)]
     return head + remainders + section[end:]
-
-
-def _recategorized(section: bytes) -> bytes:
-    """A linear model whose categories are float64, or float32 where they were float64."""
-    if len(section) < 32:
-        return section
-    flags, _, _, _, categories = struct.unpack_from("<5I", section, 4)
-    old, new = ("d", "f") if flags & _WIDE_CATEGORIES else ("f", "d")
-    at = len(section) - categories * struct.calcsize(old)
-    if not 32 <= at <= len(section):
-        return section
-    numbers = struct.unpack_from(f"<{categories}{old}", section, at)
-    try:
-        table = struct.pack(f"<{categories}{new}", *numbers)
-    except OverflowError:
-        return section
-    return section[:4] + struct.pack("<I", flags ^ _WIDE_CATEGORIES) + section[8:at] + table
 
 
 def _aligned(size: int) -> int:

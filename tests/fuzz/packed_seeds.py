@@ -111,7 +111,6 @@ def artifacts() -> dict[str, bytes]:
                 Y, {"objective": "regression", "cat_smooth": 1, "min_data_per_group": 1}, [3], TENTHS * 10
             )
         ),
-        "wide-encoded": pack_linear(make_pipeline(encoded, Ridge()).fit(TENTHS, Y)),
         "pair": pack_linear(LogisticRegression(max_iter=50).fit(FULL[:, :3], CLASSES > 0)),
         "huber": pack_linear(SGDClassifier(loss="modified_huber", random_state=1).fit(FULL, CLASSES * 7)),
         **behind_transforms(),
