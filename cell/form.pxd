@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t
 
+from cell.engines.transform_layout cimport TransformView
 from cell.plain cimport Plain
 
 cdef class Output:
@@ -21,14 +22,25 @@ cdef class Form:
     cdef bint _is_complete
     # Nothing but infinity lies beyond float32.
     cdef bint _is_bounded
+    # Every feature is an input of its own: named ones are plain, tensors and dense rows are not.
+    cdef bint _is_apart
     cdef bytes _input
     # Place of each feature by its name.
     cdef dict _places
     cdef list outputs
 
     cdef list chosen(self, Plain plain)
-    cdef bint fill(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept
-    cdef bint _fill_doubles(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept
+    cdef bint fill(
+        self, Plain plain, void* rows, Py_ssize_t count, bint as_double, const TransformView* transform
+    ) noexcept
+    cdef bint _fill(
+        self, Plain plain, void* rows, Py_ssize_t count, bint as_double, const TransformView* transform
+    ) noexcept
+    cdef bint _fill_each(self, Plain plain, void* rows, Py_ssize_t count, bint as_double) noexcept
     cdef bint _put(self, double value, Py_ssize_t place, void* row, bint as_double) noexcept nogil
-    cdef bint _fill_named(self, Plain plain, void* row, bint as_double) noexcept
-    cdef bint _read_features(self, Plain plain, void* row, bint as_double, uint8_t* seen) except -1
+    cdef bint _fill_named(
+        self, Plain plain, void* row, bint as_double, const TransformView* transform
+    ) noexcept
+    cdef bint _read_features(
+        self, Plain plain, void* row, bint as_double, const TransformView* transform, uint8_t* seen
+    ) except -1

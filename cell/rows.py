@@ -51,12 +51,12 @@ def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
         (tensor,) = signature.inputs
         dtype = signature.dtype(tensor, datatype)
         check(signature.features, values, dtype)
-        return {tensor.name: np.array(values, dtype).reshape(1, len(values))}
+        return {tensor.name: _array(values, dtype)}
     arrays = {}
     for tensor, name, value in zip(signature.inputs, signature.features, values, strict=True):
         dtype = signature.dtype(tensor, datatype)
         check((name,), (value,), dtype)
-        arrays[tensor.name] = np.array([[value]], dtype)
+        arrays[tensor.name] = _array((value,), dtype)
     return arrays
 
 
@@ -114,7 +114,8 @@ def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
     if value is not None:
         return value
     hint = ""
-    if signature.accepts_missing and DATATYPES[_tensor_of(place, signature).datatype].kind == "f":
+    kind = DATATYPES[_tensor_of(place, signature).datatype].kind
+    if signature.accepts_missing and (kind == "f" or signature.is_native):
         if not signature.complete:
             return math.nan
         hint = ": send NaN for it if its value is not known"
@@ -124,6 +125,13 @@ def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
 
 def _tensor_of(place: int, signature: Signature) -> Tensor:
     return signature.inputs[place if len(signature.inputs) > 1 else 0]
+
+
+def _array(values: Sequence[Scalar], dtype: np.dtype[Any]) -> Array:
+    """One row; what is missing of texts is None."""
+    if dtype.kind == "O":
+        return np.array([[None if isinstance(value, float) else value for value in values]], dtype)
+    return np.array([values], dtype)
 
 
 def _check(
@@ -140,11 +148,11 @@ def _problem(value: Scalar, dtype: np.dtype[Any], signature: Signature) -> str:
     """Why `value` cannot be an element of `dtype`; empty when it can."""
     if isinstance(value, str):
         return "" if dtype.kind == "O" else "is text; the model takes a number"
+    if math.isnan(value) and (dtype.kind == "f" or (dtype.kind == "O" and signature.is_native)):
+        return "" if signature.accepts_missing else "is NaN, which this model does not take"
     if dtype.kind == "O":
         return "is a number; the model takes text"
     if dtype.kind == "f":
-        if math.isnan(value):
-            return "" if signature.accepts_missing else "is NaN, which this model does not take"
         if math.isinf(value):
             return "is infinite, which this model does not take" if signature.finite else ""
         if signature.bounded:

@@ -17,6 +17,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
 from cell.engines.native cimport Native
+from cell.engines.transform_layout cimport TransformView
 from cell.form cimport Form, Output
 from cell.plain cimport Plain, Text
 from croupier.buffers cimport filled, poison, unfilled
@@ -86,6 +87,8 @@ cdef class Scoring:
         cdef double cost
         cdef Py_ssize_t size
         cdef bint is_wide
+        cdef TransformView laid
+        cdef const TransformView* transform = NULL
         if not isinstance(scorer, Native):
             return -1
         model = scorer
@@ -102,13 +105,16 @@ cdef class Scoring:
         size = self.size + plain.rows * (form.columns * <Py_ssize_t>sizeof(float) * len(outputs) + 8)
         if size > most_size:
             return -1
+        if model.shape.transform:
+            model.lay_transform(&laid)
+            transform = &laid
         count = plain.rows * form.features
-        is_wide = form.is_wide and (plain.is_double or plain.features != NULL)
+        is_wide = form.is_wide and (plain.is_double or plain.features != NULL or transform != NULL)
         # Float64 begin at a multiple of 8 bytes.
         at = self._used + (self._used & 1 if is_wide else 0)
         end = at + (2 * count if is_wide else count)
         self._make_room(end)
-        if not form.fill(plain, self._values + at, count, is_wide):
+        if not form.fill(plain, self._values + at, count, is_wide, transform):
             # What was filled in until then is nobody's.
             poison(self._values + at, (end - at) * sizeof(float))
             return -1

@@ -49,9 +49,8 @@ class Signature:
     complete: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    # Of a native model: float64 rows are scored as such, and its rows are raw ones.
+    # Of a native model: float64 rows are scored as such.
     wide: bool
-    has_transform: bool
     # Place of each feature in a row.
     columns: Mapping[str, int] = field(repr=False, compare=False)
     # Places of the inputs and outputs.
@@ -63,7 +62,7 @@ class Signature:
     form: Form | None = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, artifact: Artifact, *, wide: bool = False, has_transform: bool = False) -> Self:
+    def of(cls, artifact: Artifact, *, wide: bool = False) -> Self:
         """The signature of `artifact`, shared with all that have an equal one."""
         parts = (
             artifact.engine,
@@ -74,7 +73,6 @@ class Signature:
             artifact.inputs,
             artifact.outputs,
             wide,
-            has_transform,
         )
         known = _known.get(parts)
         if known is not None:
@@ -87,7 +85,7 @@ class Signature:
             answer_bytes(artifact.outputs, 1),
             None,
         )
-        if made.is_native and not has_transform:
+        if made.is_native:
             made = replace(made, form=form_of(made))
         # Two threads may make the same one at the same time; either serves.
         _known[parts] = made

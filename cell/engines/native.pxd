@@ -66,5 +66,5 @@ cdef class Native(Block):
         self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
     ) except -1
     cdef int _name(self, bytes digest) except -1
-    cdef int _lay_transform(self, TransformView* view) except -1
+    cdef int lay_transform(self, TransformView* view) except -1
     cdef object _raw_rows(self, inputs, where)

@@ -164,10 +164,10 @@ cdef class Native(Block):
         cdef TransformView view
         if not self.shape.transform:
             return None
-        self._lay_transform(&view)
+        self.lay_transform(&view)
         return [bool(view.bits[place] & IS_TEXT) for place in range(view.header.features)]
 
-    cdef int _lay_transform(self, TransformView* view) except -1:
+    cdef int lay_transform(self, TransformView* view) except -1:
         """Of a model that has one; what it points to stays until the interpreter lock is given up."""
         if self.place.at == NULL:
             raise ScoringFailed("the model was closed")
@@ -215,7 +215,7 @@ cdef class Native(Block):
         cdef tuple names = self.signature.features
         if len(self.signature.inputs) > 1:
             names = tuple(self.signature.input_places)
-        self._lay_transform(&view)
+        self.lay_transform(&view)
         self.place.busy += 1
         try:
             rows = raw_rows(&view, names, inputs)

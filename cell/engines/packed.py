@@ -65,12 +65,13 @@ class PackedEngine:
             model = self._made(section, self._arena, digest)
         if model.texts is None:
             _check_inputs(artifact, model.features)
+            # Of a model that declares float32, categories were narrowed as its rows were.
+            is_wide = model.wide and artifact.inputs[0].datatype == _WIDE
         else:
             _check_raw_inputs(artifact, model.texts)
+            is_wide = True
         model.labels = _check_outputs(artifact, model.columns)
-        # Of a model that declares float32, categories were narrowed as its rows were.
-        is_wide = model.wide and any(tensor.datatype == _WIDE for tensor in artifact.inputs)
-        model.signature = Signature.of(artifact, wide=is_wide, has_transform=model.texts is not None)
+        model.signature = Signature.of(artifact, wide=is_wide)
         return model
 
 
