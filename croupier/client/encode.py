@@ -6,6 +6,8 @@ cost half a second and 50 MB in services that send plain dicts.
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, SupportsFloat, TypeAlias
@@ -33,18 +35,24 @@ class Vector(Protocol):
     def tolist(self) -> Any: ...
 
 
-Features: TypeAlias = Mapping[str, SupportsFloat | str | None] | NamedRow | Vector | Sequence[SupportsFloat]
+Features: TypeAlias = (
+    Mapping[str, SupportsFloat | str | None] | NamedRow | Vector | Sequence[SupportsFloat | None]
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One prediction to make.
 
-    `features` is either named (a dict or a pandas Series: numbers and strings by feature name, where
-    None and pandas.NA leave the feature out) or dense (a NumPy array of one dimension or a sequence:
-    every feature of the model as a float32, in the model's order). `version` 0 asks for what the
-    release says; `label` for the version that carries it. `key` keeps a caller on one side of a
-    traffic split; `entity_id` stands in for it.
+    `features` is either named (a dict or a pandas Series: numbers and strings by feature name) or dense (a
+    NumPy array of one dimension or a sequence: every feature of the model, in the model's order). Numbers
+    keep their double precision; a dense row of which every value is a float32 is sent as such. None and
+    pandas.NA are sent as NaN, a value that is known to be missing, which is more than to leave the feature
+    out: not every model takes that. A model without feature names takes dense rows, and the names "0", "1",
+    and so on.
+
+    `version` 0 asks for what the release says; `label` for the version that carries it. `key` keeps a caller
+    on one side of a traffic split; `entity_id` stands in for it.
     """
 
     model: str
@@ -87,16 +95,22 @@ def _add_features(message: pb.Item, features: Features) -> None:
     message.row.SetInParent()
     try:
         values: Any = features.tolist() if hasattr(features, "tolist") else features
-        message.row.values.extend(values)
-    except (TypeError, ValueError) as error:
+        numbers = array("d", [math.nan if _is_absent(value) else value for value in values])
+    except (TypeError, ValueError, OverflowError) as error:
         raise _invalid(f"a row that is not made of numbers: {error}") from error
+    narrowed = array("f", numbers)
+    # To the bit, since NaN equals nothing. A server of the last release reads floats only.
+    if array("d", narrowed).tobytes() == numbers.tobytes():
+        message.row.values.extend(narrowed)
+    else:
+        message.row.doubles.extend(numbers)
 
 
 def _add_named(message: pb.Features, name: Any, value: Any) -> None:
     if not isinstance(name, str):
         raise _invalid(f"the name {name!r}, which is not a string: for a row without names send its values")
     if _is_absent(value):
-        return
+        value = math.nan
     if isinstance(value, str):
         message.features.add(name=name, text=value)
         return

@@ -50,11 +50,31 @@ def test_a_number_has_double_precision():
     assert named(encode(Item("m", {"x": 0.1}))) == {"x": 0.1}
 
 
-def test_what_is_absent_is_left_out_and_nan_is_sent():
+def test_what_is_absent_is_sent_as_nan():
     row = {"a": None, "b": pd.NA, "c": pd.NaT, "d": math.nan}
     sent = named(encode(Item("m", row)))
-    assert list(sent) == ["d"]
-    assert math.isnan(sent["d"])
+    assert list(sent) == ["a", "b", "c", "d"]
+    assert all(map(math.isnan, sent.values()))
+    dense = encode(Item("m", [1.0, None, pd.NA])).row
+    assert dense.values[0] == 1.0
+    assert list(map(math.isnan, dense.values)) == [False, True, True]
+
+
+@pytest.mark.parametrize("value", [0.1, 1e300, -3.5e38, 123_456_789, 1_700_000_001, Decimal("0.1"), 5e-324])
+def test_a_row_with_a_number_that_is_no_float32_is_sent_as_doubles(value):
+    row = encode(Item("m", [1.0, value, None])).row
+    assert not row.values
+    assert list(row.doubles)[:2] == [1.0, float(value)]
+    assert math.isnan(row.doubles[2])
+
+
+@given(st.lists(st.floats()))
+def test_a_row_is_one_list_and_loses_nothing(values):
+    row = encode(Item("m", np.array(values, np.float64))).row
+    assert not (row.values and row.doubles)
+    np.testing.assert_array_equal(
+        np.array(row.values or row.doubles, np.float64), np.array(values, np.float64)
+    )
 
 
 def test_order_is_kept():
@@ -101,6 +121,7 @@ def test_an_empty_row_and_an_empty_dict_differ():
         (7, "not made of numbers"),
         (["a"], "not made of numbers"),
         (np.array(["a"]), "not made of numbers"),
+        ([10**400], "not made of numbers"),
         (np.zeros((2, 3)), "2 dimensions"),
         (np.float64(1.0), "0 dimensions"),
         (pd.DataFrame({"a": [1.0]}), "2 dimensions"),
