@@ -182,6 +182,11 @@ class Pipeline:
             if cell in unit.cells:
                 unit.cells = (cell, *[other for other in unit.cells if other != cell])
 
+    def is_ready(self) -> bool:
+        """Whether any cell should answer."""
+        health, now = self._attempts.health, self._clock()
+        return any(is_reachable(cell, health, now) for cell in self._view.cells.values())
+
     def model_ready(self, tenant: str, request: bytes) -> bool:
         """Whether a request for the model would find a version and a cell that should answer."""
         view, ask, now = self._view, envelope.read_model(request), self._clock()

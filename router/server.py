@@ -191,7 +191,8 @@ class Handlers:
         return inference_pb2.ServerLiveResponse(live=True).SerializeToString()
 
     def server_ready(self, call: ServerCall) -> bytes:
-        return inference_pb2.ServerReadyResponse(ready=self._is_ready()).SerializeToString()
+        ready = self._is_ready() and self._pipeline.is_ready()
+        return inference_pb2.ServerReadyResponse(ready=ready).SerializeToString()
 
     def server_metadata(self, call: ServerCall) -> bytes:
         response = inference_pb2.ServerMetadataResponse(name="croupier", version=self._version)

@@ -118,6 +118,17 @@ async def test_a_model_is_ready_when_it_resolves_and_a_cell_should_answer(stage:
     await eventually(gone, "the hand has departed")
 
 
+async def test_a_router_without_a_cell_that_should_answer_is_not_ready(stage: World) -> None:
+    request = inference_pb2.ServerReadyRequest()
+    assert (await stage.router.inference.ServerReady(request)).ready
+    stage.change(no_change(removed_cells=tuple(stage.cells)))
+
+    async def alone() -> bool:
+        return not (await stage.router.inference.ServerReady(request)).ready
+
+    await eventually(alone, "every cell has departed")
+
+
 # Retries inside the hand
 
 
