@@ -155,3 +155,22 @@ def test_a_large_dictionary_costs_its_search() -> None:
     assert [native.code_of(0, text) for text in (texts[0], texts[777], texts[-1])] == [0.0, 777.0, 19_999.0]
     assert native.code_of(0, b"1" * (1 << 20)) == -1.0
     assert Transform(few.pack()).row_cost < native.row_cost < 5_000
+
+
+def test_what_a_row_takes_is_estimated_from_all_that_it_does() -> None:
+    """So that a tick leaves long rows to a thread: steps, columns, searches of categories and of texts."""
+    wide = Block([0], [Step(3, a=32_768.0)])
+    many = Block([0], [Step(0, column=place) for place in range(32_768)])
+    onwards = Block([0], [Step(0)] + [Step(0, flags=2)] * 65_535)
+    large = Block([0], [Step(4, count=1 << 16)], [float(place) for place in range(1 << 17)])
+    least = Transform(Block([0], [Step(0)]).pack()).row_cost
+    costs = [Transform(block.pack()).row_cost for block in (wide, many, onwards, large)]
+    assert least < 10
+    assert [cost > bound for cost, bound in zip(costs, (9_000, 100_000, 200_000, 500), strict=True)] == [
+        True
+    ] * 4
+
+
+def test_more_steps_than_a_block_may_have_are_refused() -> None:
+    with pytest.raises(ArtifactRefused, match="number of steps"):
+        Transform(Block([0], [Step(0)] + [Step(0, flags=2)] * 65_536).pack())

@@ -25,6 +25,7 @@ from fuzz.messages_mutator import (
     packed,
     text,
 )
+from support.transforms import COPY, KNOWN, MISSING, TEXT, Block, Step, identity_behind
 
 from croupier.artifacts.format import Tensor, digest_of, pack
 from croupier.artifacts.packers.forest.ensemble import Ensemble, Tree
@@ -54,6 +55,8 @@ class Model:
     outputs: tuple[str, ...]
     artifact: bytes
     digest: bytes
+    # Features that are text.
+    texts: tuple[str, ...] = ()
 
 
 def models() -> list[Model]:
@@ -66,6 +69,7 @@ def models() -> list[Model]:
         _identity("accents", 2, prefix="\u00e9"),
         _forest("forest", 4, accepts_missing=True),
         _forest("classes", 3, classes=(-7, 5, 300)),
+        _behind_texts("texts"),
     ]
 
 
@@ -93,6 +97,16 @@ def _forest(
         sections["classes"] = struct.pack(f"<{len(classes)}q", *classes)
     names = tuple(f"f{place}" for place in range(features))
     return _model(name, "forest", section, features, names, accepts_missing, outputs, sections)
+
+
+def _behind_texts(name: str) -> Model:
+    """An identity behind a transform: two numbers, a text that may be anything, one that has to be known."""
+    entries = sorted(text.encode() for text in _ENTRIES)
+    steps = [Step(COPY, source=place, column=place) for place in range(4)]
+    bits = [0, MISSING, MISSING | TEXT, KNOWN | TEXT]
+    names = ("f0", "f1", "f2", "f3")
+    artifact = identity_behind(Block(bits, steps, (), {2: entries, 3: entries}), names)
+    return Model(name, 4, names, ("value",), artifact, digest_of(artifact), names[2:])
 
 
 def _stump(place: int, features: int) -> Tree:
@@ -209,11 +223,15 @@ def _features(rng: Random, model: Model) -> Parts:
         names.append(rng.choice(names or ["f0"]))
     found = []
     for name in names:
+        if (name in model.texts) != (rng.random() < 0.02):
+            found.append(message(1, text(1, name), text(3, rng.choice((*_ENTRIES, *_ENTRIES, *BAD_TEXTS)))))
+            continue
         value = rng.choice((0.0, 1.0, -2.5, 0.1)) if rng.random() < 0.9 else rng.choice(_NUMBERS)
         found.append(message(1, text(1, name), Part(2, I64, struct.pack("<d", value))))
     return found
 
 
+_ENTRIES = ("", "a", "ab", "red", "K\u00f6ln")
 _NUMBERS = (float("nan"), float("inf"), -float("inf"), 1e300, 3.5e38, 1e-320)
 
 
