@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from croupier.fields import MalformedMessage
@@ -167,7 +167,7 @@ _OF_CPP = {getattr(FieldDescriptor, f"CPPTYPE_{name}"): size for name, size in _
 _FIXED = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
 
 
-def weigh(descriptor: Descriptor, data: bytes, left: int, depth: int = 100) -> int:
+def weigh(descriptor: Any, data: bytes, left: int, depth: int = 100) -> int:
     """What is left of `left`; raises ValueError, or OverflowError for a message that is too heavy."""
     for number, kind, value in fields(data):
         field = descriptor.fields_by_number.get(number)
@@ -225,6 +225,14 @@ def _mutated(data: bytes, rng: Random) -> bytes:
     return bytes(changed)
 
 
+def _with_parameters(count: int) -> oip.ModelInferRequest:
+    request = oip.ModelInferRequest()
+    for number in range(count):
+        request.parameters[str(number)].string_param = "s"
+        request.inputs.add(name="x", shape=[1, -1]).parameters["p"].int64_param = 7
+    return request
+
+
 def test_it_weighs_as_plain_python_does() -> None:
     seeds = [
         _features(20, 40),
@@ -232,10 +240,7 @@ def test_it_weighs_as_plain_python_does() -> None:
         _typed(fp32_contents=[0.5] * 3_000),
         _typed(int64_contents=[300] * 5_000, bool_contents=[True] * 300),
         _typed(bytes_contents=[b"a"] * 4_000),
-        oip.ModelInferRequest(
-            inputs=[{"name": "x", "shape": [1, -1], "parameters": {"p": {"int64_param": 7}}}] * 300,
-            parameters={str(number): {"string_param": "s"} for number in range(300)},
-        ),
+        _with_parameters(300),
     ]
     rng = Random(11)
     seen = set()
