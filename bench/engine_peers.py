@@ -238,7 +238,7 @@ class OnnxRuntime(_OneByOne):
         return (
             pack_onnx(forest_as_onnx(train_lightgbm(shape)))
             if shape.is_forest
-            else pack_sklearn(train_linear(shape))
+            else pack_sklearn(train_linear(shape), wide=False)
         )
 
     def load(self, payload: bytes) -> Any:

@@ -93,7 +93,7 @@ def train(recipe: Recipe) -> Trained:
         warnings.simplefilter("ignore")
         model.fit(features[sample], target[sample])
         rows = features[random.choice(len(features), size=ROWS, replace=False)]
-        artifact = pack_sklearn(model, features=names)
+        artifact = pack_sklearn(model, features=names, wide=False)
     if is_classifier:
         return Trained(recipe, artifact, rows, model.predict_proba(rows), tuple(map(int, model.classes_)))
     return Trained(recipe, artifact, rows, model.predict(rows).reshape(-1, 1), ())

@@ -23,7 +23,7 @@ FLOAT = TensorProto.FLOAT
 
 
 def run(packed, rows):
-    """The outputs, by name, of the packed model for the float32 rows."""
+    """The outputs, by name, of the packed model for the rows."""
     artifact = view(packed)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -31,7 +31,8 @@ def run(packed, rows):
         bytes(artifact.section("model")), options, providers=["CPUExecutionProvider"]
     )
     names = [tensor.name for tensor in artifact.outputs]
-    values = session.run(names, {"input": rows})
+    wide = artifact.inputs[0].datatype == "FP64"
+    values = session.run(names, {"input": rows.astype(np.float64 if wide else np.float32)})
     for tensor, value in zip(artifact.outputs, values, strict=True):
         assert value.shape == tuple(len(rows) if size == -1 else size for size in tensor.shape)
     return dict(zip(names, values, strict=True))
@@ -81,14 +82,15 @@ def test_a_classifier_predicts_as_scikit_learn_does(load, model):
     packed = pack_sklearn(model)
     artifact = view(packed)
     assert artifact.engine == "onnx"
-    assert artifact.inputs == (Tensor("input", "FP32", (-1, rows.shape[1])),)
+    datatype = "FP32" if isinstance(model, GradientBoostingClassifier) else "FP64"
+    assert artifact.inputs == (Tensor("input", datatype, (-1, rows.shape[1])),)
     assert artifact.outputs == (
         Tensor("label", "INT64", (-1,)),
         Tensor("probabilities", "FP32", (-1, len(model.classes_))),
     )
     assert not artifact.accepts_missing
     answers = run(packed, rows)
-    np.testing.assert_allclose(answers["probabilities"], model.predict_proba(rows), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(answers["probabilities"], model.predict_proba(rows), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(answers["label"], model.predict(rows))
 
 
@@ -100,7 +102,7 @@ def test_a_regressor_predicts_as_scikit_learn_does(load, model):
     model.fit(rows, target)
     packed = pack_sklearn(model)
     assert view(packed).outputs == (Tensor("variable", "FP32", (-1, 1)),)
-    np.testing.assert_allclose(run(packed, rows)["variable"][:, 0], model.predict(rows), rtol=1e-5)
+    np.testing.assert_allclose(run(packed, rows)["variable"][:, 0], model.predict(rows), rtol=1e-6)
 
 
 def test_labels_may_be_words():
@@ -170,10 +172,11 @@ def test_trees_may_not_accept_missing_values_since_onnx_sends_them_elsewhere(hol
     ("model", "problem"),
     [
         (LogisticRegression(), "not fitted"),
-        ("a string", "not fitted"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "not fitted"),
+        ("a string", "a str is no model of scikit-learn's"),
         (LocalOutlierFactor().fit(np.eye(30)), "cannot convert this LocalOutlierFactor"),
     ],
-    ids=["unfitted", "no model", "no converter"],
+    ids=["unfitted", "unfitted pipeline", "no model", "no converter"],
 )
 def test_a_model_that_cannot_be_converted_is_refused(model, problem):
     with pytest.raises(InvalidArtifact, match=problem):
@@ -312,7 +315,15 @@ def test_a_model_that_cannot_be_served_is_refused_by_name(model, problem):
         pack_model(model)
 
 
-def test_a_sequence_of_maps_is_refused_with_the_way_out():
+@pytest.mark.parametrize(
+    ("producer", "way"),
+    [
+        ("skl2onnx", r"options=\{'zipmap': False\}"),
+        ("OnnxMLTools", "their own files"),
+        ("CatBoost", "make 'x' the output in its place"),
+    ],
+)
+def test_a_sequence_of_maps_is_refused_with_the_way_out(producer, way):
     maps = onnx.ValueInfoProto(name="probabilities")
     element = maps.type.sequence_type.elem_type.map_type
     element.key_type = TensorProto.INT64
@@ -320,9 +331,16 @@ def test_a_sequence_of_maps_is_refused_with_the_way_out():
     zipmap = helper.make_node(
         "ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", classlabels_int64s=[0, 1]
     )
-    model = make([zipmap], [value("x")], [maps], opsets=[("", 17), ("ai.onnx.ml", 3)])
-    with pytest.raises(InvalidArtifact, match=r"'probabilities' is a sequence.*zipmap off"):
+    opsets = [("", 17), ("ai.onnx.ml", 3)]
+    model = make([zipmap], [value("x")], [maps], opsets=opsets, producer_name=producer)
+    with pytest.raises(InvalidArtifact, match=rf"'probabilities' is a sequence.*{way}"):
         pack_model(model)
+
+
+def test_a_sequence_that_is_no_map_has_another_way_out():
+    parts = helper.make_node("SplitToSequence", ["x"], ["y"])
+    with pytest.raises(InvalidArtifact, match=r"'y' is a sequence.*an output of its own"):
+        pack_model(make([parts], [value("x")], [sequence("y")], producer_name="pytorch"))
 
 
 def test_functions_of_the_models_own_are_operators_too():

@@ -34,7 +34,7 @@ def train_wine(seed: int = 0) -> Wine:
     picked = np.random.default_rng(seed).choice(len(rows), 120)
     # Scaled by hand, so that the bytes stay small and the solver is done in a few steps.
     model = LogisticRegression(C=1e-4, max_iter=2000).fit(rows[picked], data.target[picked])
-    return Wine(pack_sklearn(model, features=data.feature_names), rows, model.predict_proba(rows))
+    return Wine(pack_sklearn(model, features=data.feature_names, wide=False), rows, model.predict_proba(rows))
 
 
 def publish(stack: Stack, tenant: str, name: str, artifact: bytes, *, release: bool = True) -> int:

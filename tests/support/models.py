@@ -21,7 +21,7 @@ def train_small(seed: int = 0) -> tuple[LogisticRegression, np.ndarray[Any, Any]
     rows = (rows[:, :10] / rows[:, :10].max(axis=0)).astype(np.float32)
     picked = np.random.default_rng(seed).choice(len(rows), 200)
     model = LogisticRegression(max_iter=200).fit(rows[picked], labels[picked])
-    return model, rows, pack_sklearn(model, features=FEATURES)
+    return model, rows, pack_sklearn(model, features=FEATURES, wide=False)
 
 
 @functools.cache
@@ -30,4 +30,4 @@ def train_regressor() -> tuple[LinearRegression, np.ndarray[Any, Any], bytes]:
     rows, targets = load_diabetes(return_X_y=True)
     rows = rows.astype(np.float32)
     model = LinearRegression().fit(rows, targets)
-    return model, rows, pack_sklearn(model)
+    return model, rows, pack_sklearn(model, wide=False)

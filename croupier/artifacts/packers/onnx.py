@@ -19,7 +19,6 @@ Everything raises InvalidArtifact, an InvalidRequest.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -29,6 +28,8 @@ from google.protobuf.message import DecodeError, Message
 
 from croupier.artifacts import rowwise
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack
+from croupier.artifacts.packers import scikit_onnx
+from croupier.artifacts.packers.fitted import fitted_width
 from croupier.artifacts.packers.rowwise import why_dependent
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def pack_onnx(model: bytes, *, features: Sequence[str] = (), accepts_missing: bo
     _check(model)
     constants = {tensor.name for tensor in proto.graph.initializer}
     inputs = [_tensor(value, "input") for value in proto.graph.input if value.name not in constants]
-    outputs = [_tensor(value, "output") for value in proto.graph.output]
+    outputs = [_tensor(value, "output", _way_out(proto, value.name)) for value in proto.graph.output]
     if not names and len(inputs) > 1 and all(tensor.shape == (-1, 1) for tensor in inputs):
         names = [tensor.name for tensor in inputs]
     described = partial(
@@ -104,12 +105,16 @@ def check_rowwise(artifact: Artifact) -> None:
         raise InvalidArtifact(f"this artifact says that its rows are independent, and they are not: {reason}")
 
 
-def pack_sklearn(model: Any, *, features: Sequence[str] = (), accepts_missing: bool | None = None) -> bytes:
+def pack_sklearn(
+    model: Any, *, features: Sequence[str] = (), accepts_missing: bool | None = None, wide: bool = True
+) -> bytes:
     """Pack a fitted scikit-learn estimator or pipeline that takes n numbers a row.
 
-    The result has one FP32 input `input` of shape (-1, n). A classifier has the outputs `label`,
-    of shape (-1,), and `probabilities`, of shape (-1, classes), in the order of `classes_`.
-    `features` default to the columns of the data frame that the model was fitted on, if it was.
+    The result has one FP64 input `input` of shape (-1, n) and computes in float64, as scikit-learn does;
+    the input is FP32 if it is not to be `wide`, or ONNX Runtime cannot compute it so. A classifier has the
+    outputs `label`, of shape (-1,), and `probabilities`, of shape (-1, classes), in the order of `classes_`.
+    Numbers come out as FP32. `features` default to the columns of the data frame that the model was fitted
+    on, if it was.
 
     `accepts_missing` defaults to whether the model begins with a SimpleImputer of NaN. No other model
     may accept NaN: where scikit-learn's trees send it is lost on the way to ONNX (checked with
@@ -118,21 +123,16 @@ def pack_sklearn(model: Any, *, features: Sequence[str] = (), accepts_missing: b
     Raises:
         InvalidArtifact: skl2onnx cannot convert the model, it is not fitted, or it cannot accept NaN.
     """
-    # skl2onnx takes 3 s to import, which whoever packs an ONNX file need not wait for.
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
-
     kind = type(model).__name__
-    width = getattr(model, "n_features_in_", None)
-    if width is None:
-        raise InvalidArtifact(f"this {kind} is not fitted")
-    options = {"zipmap": False} if hasattr(model, "classes_") else None
+    width = fitted_width(model)
     try:
-        proto = to_onnx(model, initial_types=[("input", FloatTensorType([None, width]))], options=options)
+        proto = scikit_onnx.convert(model, width, wide=wide)
+    except InvalidArtifact:
+        raise
     except Exception as error:
         # A converter raises whatever its model made it trip over.
         raise InvalidArtifact(f"skl2onnx cannot convert this {kind}: {_brief(error)}") from error
-    imputes = _imputes_first(proto)
+    imputes = scikit_onnx.accepts_missing(proto)
     if accepts_missing and not imputes:
         raise InvalidArtifact(f"this {kind} cannot accept NaN: begin with a SimpleImputer")
     return pack_onnx(
@@ -191,10 +191,9 @@ def _refuse_unknown_domains(proto: Any) -> None:
         raise InvalidArtifact(f"the model uses operators of its own: {', '.join(sorted(unknown))}")
 
 
-def _tensor(value: Any, role: str) -> Tensor:
+def _tensor(value: Any, role: str, hint: str = "") -> Tensor:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
-        hint = "; convert with zipmap off" if kind == "sequence_type" else ""
         word = (kind or "no_type").removesuffix("_type").replace("_", " ")
         raise InvalidArtifact(f"{role} {value.name!r} is a {word}, and only tensors can be served{hint}")
     tensor = value.type.tensor_type
@@ -208,6 +207,21 @@ def _tensor(value: Any, role: str) -> Tensor:
     return Tensor(value.name, datatype, tuple(_dimension(each) for each in tensor.shape.dim))
 
 
+def _way_out(proto: Any, output: str) -> str:
+    """How to make a tensor of an output that is none, as far as its converter lets one."""
+    maker = next((node for node in proto.graph.node if output in node.output), None)
+    if maker is None or maker.op_type != "ZipMap":
+        return ": give each tensor of it an output of its own"
+    if proto.producer_name == "skl2onnx":
+        return ": convert with options={'zipmap': False}"
+    if proto.producer_name == "OnnxMLTools":
+        return (
+            ": convert with zipmap=False if the converter has it; "
+            "models of XGBoost and LightGBM are packed from their own files, too"
+        )
+    return f": make {maker.input[0]!r} the output in its place, and leave its ZipMap node out"
+
+
 def _dimension(dimension: Any) -> int:
     return int(dimension.dim_value) if dimension.HasField("dim_value") else -1
 
@@ -218,16 +232,6 @@ def _in_order(inputs: list[Tensor], features: Sequence[str]) -> list[Tensor]:
     if len(inputs) == len(features) and by_name.keys() == set(features):
         return [by_name[name] for name in features]
     return inputs
-
-
-def _imputes_first(proto: Any) -> bool:
-    """Whether NaN in the input is replaced before anything else sees it."""
-    readers = [node for node in proto.graph.node if "input" in node.input]
-    return all(
-        node.op_type == "Imputer"
-        and any(each.name == "replaced_value_float" and math.isnan(each.f) for each in node.attribute)
-        for node in readers
-    )
 
 
 def _brief(error: Exception) -> str:
