@@ -21,6 +21,7 @@ import numpy as np
 
 from cell.engines import Engine, Engines, Scorer, packed
 from cell.engines.late import LateEngine
+from cell.engines.native import Native
 from cell.signature import Array, Arrays
 from croupier.artifacts.apart import Task, serve
 from croupier.artifacts.format import InvalidArtifact, digest_of, view
@@ -54,7 +55,9 @@ def _tried(task: Task, parts: list[bytes]) -> bytes:
     independent = True
     for rows in tables:
         try:
-            answers.append(scorer.score(rows, names))
+            # The cell's general way refuses, too, what the steps of a pipeline do.
+            taken = scorer.admitted(rows, "inputs") if isinstance(scorer, Native) else rows
+            answers.append(scorer.score(taken, names))
             independent = independent and _rows_are_independent(scorer, rows, answers[-1], exact)
             failures.append(None)
         except CroupierError as error:

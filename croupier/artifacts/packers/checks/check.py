@@ -189,8 +189,8 @@ def _base(given: Sequence[Table], likely: Any) -> Any:
     """Values near which rows are made: the sample's, else what the model keeps by feature."""
     if not given:
         return likely
-    (rows,) = given[-1].values()
-    return rows.astype(np.float64)
+    rows = list(given[-1].values())
+    return rows[0].astype(np.float64) if len(rows) == 1 and rows[0].dtype.kind == "f" else None
 
 
 def _count(tables: Sequence[Table]) -> int:

@@ -34,6 +34,8 @@ class Forest:
 
     features: int
     is_wide: bool
+    # Where its arrays end in the section.
+    end: int
     feature: Array
     threshold: Array
     parent: Array
@@ -68,6 +70,7 @@ def read_forest(section: memoryview) -> Forest:
     taken("<u4", -(-features // 32) if flags & _ZERO_IS_MISSING else 0)
     found = taken(_NODE, nodes)
     remainders = taken("<u4", (nodes - trees) // 2 if flags & _REMAINDERS else 0)
+    taken("<f4", vectors * sums)
 
     left = found["left"].astype(np.int64)
     inner = np.flatnonzero(left)
@@ -86,6 +89,7 @@ def read_forest(section: memoryview) -> Forest:
     return Forest(
         features,
         bool(flags & _WIDE),
+        place,
         (found["feature"] & 0x7FFF).astype(np.int64),
         _thresholds(found["value"], inner, children, remainders),
         parent,

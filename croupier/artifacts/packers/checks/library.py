@@ -17,6 +17,7 @@ import numpy as np
 
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 from croupier.artifacts.packers.checks.frames import frame_of
+from croupier.artifacts.packers.checks.transform_rows import has_transform
 from croupier.artifacts.packers.files import FileKind
 from croupier.artifacts.tables import Array, Table
 
@@ -128,12 +129,21 @@ class _XGBoost(_Named):
         import xgboost
 
         types = self._booster.feature_types
-        rows = xgboost.DMatrix(
-            _only(table),
-            feature_names=self._booster.feature_names,
-            feature_types=types,
-            enable_categorical=bool(types) and "c" in types,
-        )
+        names = self._booster.feature_names
+        if has_transform(self._artifact):
+            # Categories of a frame: theirs are the feature's types.
+            rows = xgboost.DMatrix(
+                frame_of(self._booster, self._artifact, table, names or ()), enable_categorical=True
+            )
+        else:
+            is_categorical = bool(types) and "c" in types
+            rows = xgboost.DMatrix(
+                _only(table),
+                None,
+                feature_names=names,
+                feature_types=types,
+                enable_categorical=is_categorical,
+            )
         labelled = any(tensor.name == "label" for tensor in self._artifact.outputs)
         several = labelled and self._artifact.outputs[-1].shape[1] > 2
         # A model that gives classes only has sums of these nevertheless.
@@ -151,7 +161,9 @@ class _LightGBM(_Named):
         self._artifact = artifact
 
     def answer(self, table: Table) -> Table:
-        rows = frame_of(self._booster, self._artifact, table)
+        # With categories of a frame it takes frames only.
+        names = self._booster.feature_name() if self._booster.pandas_categorical else None
+        rows = frame_of(self._booster, self._artifact, table, names)
         return _booster_outputs(self._artifact, self._booster.predict(rows, num_threads=1))
 
 

@@ -17,7 +17,6 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Random: TypeAlias = np.random.Generator
 
 _HEADER_BYTES = 32
-_WIDE_CATEGORIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +27,13 @@ class Linear:
     coefficients: Array
     categories: Mapping[int, Array]
     contributions: Mapping[int, Array]
+    # Where its arrays end in the section.
+    end: int
 
 
 def read_linear(section: memoryview) -> Linear:
     """What a section says that its engine has checked."""
-    flags, features, sums, tables, count = (int(number) for number in np.frombuffer(section, "<u4", 5, 4))
+    features, sums, tables, count = (int(number) for number in np.frombuffer(section, "<u4", 4, 8))
     place = _HEADER_BYTES
 
     def taken(dtype: str, size: int) -> Array:
@@ -45,11 +46,11 @@ def read_linear(section: memoryview) -> Linear:
     coefficients = taken("<f8", features * sums).reshape(features, sums)
     added = taken("<f8", count * sums).reshape(count, sums)
     encoded = taken("<u4", 2 * (tables + 1)).reshape(-1, 2)
-    values = taken("<f8" if flags & _WIDE_CATEGORIES else "<f4", count).astype(np.float64)
+    values = taken("<f4", count).astype(np.float64)
     categories, contributions = {}, {}
     for (feature, first), (_, end) in zip(encoded[:-1].tolist(), encoded[1:].tolist(), strict=True):
         categories[feature], contributions[feature] = values[first:end], added[first:end]
-    return Linear(intercept, coefficients, categories, contributions)
+    return Linear(intercept, coefficients, categories, contributions, place)
 
 
 def centred_rows(model: Linear, random: Random, count: int) -> Array:

@@ -2,6 +2,7 @@
 
     forest    rows that reach each node, with its threshold and that one's neighbours (`forest_rows`)
     linear    rows on which each coefficient and each category tells (`linear_rows`)
+              either behind a pipeline: values of which its steps make such rows (`transform_rows`)
     onnx      values near those that the graph, or the object that it came from, keeps
 
 Some more have holes, zeros and what is very small or large, and infinities where the model accepts these.
@@ -22,6 +23,7 @@ from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 from croupier.artifacts.packers.checks.forest_rows import Forest, categories, path_rows, read_forest
 from croupier.artifacts.packers.checks.graph_rows import graph_tables
 from croupier.artifacts.packers.checks.linear_rows import centred_rows, read_linear
+from croupier.artifacts.packers.checks.transform_rows import has_transform, raw_rows, raw_table, read_block
 from croupier.artifacts.tables import Table
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -46,10 +48,8 @@ def made_tables(artifact: Artifact, base: Array | None = None) -> list[Table]:
     """
     random = np.random.default_rng(1)
     try:
-        if artifact.engine == "forest":
-            return _tables(artifact, _forest(artifact, base, random))
-        if artifact.engine == "linear":
-            return _tables(artifact, _linear(artifact, base, random))
+        if artifact.engine in _NATIVE:
+            return _native(artifact, base, random)
     except (ValueError, IndexError) as error:
         raise InvalidArtifact(f"the {artifact.engine} is damaged: {error}") from error
     return graph_tables(artifact, base, random)
@@ -120,13 +120,29 @@ def _tables(artifact: Artifact, rows: Array) -> list[Table]:
         return [{tensor.name: rows.astype(dtype)} for dtype in sorted(dtypes, key=lambda each: each.itemsize)]
 
 
-def _forest(artifact: Artifact, base: Array | None, random: Random) -> Array:
-    forest = read_forest(artifact.section("forest"))
-    likely = _likely_values(
-        forest.features, forest.feature[forest.inner], forest.threshold[forest.inner], random
-    )
-    known = categories(forest)
-    for feature, values in known.items():
+def _native(artifact: Artifact, base: Array | None, random: Random) -> list[Table]:
+    section = artifact.section(artifact.engine)
+    is_behind = has_transform(artifact)
+    categorical: set[int] = set()
+    if artifact.engine == "linear":
+        linear = read_linear(section)
+        rows, end = centred_rows(linear, random, _ROWS), linear.end
+        if base is not None and not is_behind:
+            rows = np.concatenate([rows, base[:_ROWS]])
+    else:
+        forest = read_forest(section)
+        rows, end = _forest(artifact, forest, None if is_behind else base, random), forest.end
+        categorical = set(categories(forest))
+    if not is_behind:
+        return _tables(artifact, rows)
+    block = read_block(artifact, end)
+    return raw_table(artifact, block, raw_rows(block, rows, categorical, random), random)
+
+
+def _forest(artifact: Artifact, forest: Forest, base: Array | None, random: Random) -> Array:
+    inner = forest.inner
+    likely = _likely_values(forest.features, forest.feature[inner], forest.threshold[inner], random)
+    for feature, values in categories(forest).items():
         likely[:, feature] = random.choice(values, len(likely))
     if base is not None:
         likely = np.concatenate([likely[: len(likely) // 4], base])
@@ -162,8 +178,3 @@ def _irregular(artifact: Artifact, forest: Forest, likely: Array, random: Random
     if artifact.accepts_missing:
         rows[random.random(rows.shape) < 0.15] = np.nan
     return rows
-
-
-def _linear(artifact: Artifact, base: Array | None, random: Random) -> Array:
-    rows = centred_rows(read_linear(artifact.section("linear")), random, _ROWS)
-    return rows if base is None else np.concatenate([rows, base[:_ROWS]])

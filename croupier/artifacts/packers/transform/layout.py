@@ -11,7 +11,7 @@ from croupier.artifacts.packers.transform.description import Feature, Kind, Step
 
 VERSION = 1
 _HEADER = struct.Struct("<HH 9I")
-_STEP = np.dtype(
+STEP = np.dtype(
     [
         ("kind", "<u2"),
         ("flags", "<u2"),
@@ -28,7 +28,7 @@ _STEP = np.dtype(
 _MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN = 1, 2, 4, 8
 _CLIPS, _GOES_ON = 1, 2
 _NO_COLUMN = 0xFFFF_FFFF
-_MAX_STEPS = 65_536
+_MAXSTEPS = 65_536
 # Where both sections have their flags, and which one says that a transform follows.
 _FLAGS_AT = 4
 _FLAG = {"forest": 32, "linear": 4}
@@ -52,7 +52,7 @@ def encode(transform: Transform) -> bytes:
     for what, count, most in (
         ("features", len(transform.features), MAX_FEATURES),
         ("columns", transform.columns, MAX_FEATURES),
-        ("steps", len(transform.steps), _MAX_STEPS),
+        ("steps", len(transform.steps), _MAXSTEPS),
     ):
         if not 1 <= count <= most:
             raise InvalidArtifact(f"a pipeline of {count} {what}: there may be 1 to {most}")
@@ -98,7 +98,7 @@ def _policy(feature: Feature) -> int:
 
 def _steps(transform: Transform) -> tuple[np.ndarray[tuple[int], np.dtype[np.void]], list[float]]:
     """The steps, and the numbers of all of them in turn."""
-    found = np.zeros(len(transform.steps), _STEP)
+    found = np.zeros(len(transform.steps), STEP)
     numbers: list[float] = []
     for place, step in enumerate(transform.steps):
         own = [*(step.clip or ()), *step.categories, *step.values]
