@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import report
+from bench import report, transforms
 from bench.engine_models import ROWS, SHAPES, rows_of
 from bench.engine_peers import PEERS, Peer
 
@@ -75,7 +75,9 @@ def run(plan: Plan, json: Path | None) -> None:
                 report.step(f"{model}: {engine}")
                 rows.append(_apart(engine, model, plan))
     _tell(rows)
-    report.write_json(json, {"rows": [asdict(row) for row in rows]})
+    pipeline = transforms.measure()
+    report.step(transforms.line(pipeline))
+    report.write_json(json, {"rows": [asdict(row) for row in rows], "pipeline": asdict(pipeline)})
 
 
 def _apart(engine: str, model: str, plan: Plan) -> Row:

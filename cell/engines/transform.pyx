@@ -184,7 +184,7 @@ cdef int refusal(const TransformView* view, const double* raw, uint32_t* feature
 
 
 cdef float row_cost(const TransformView* view) noexcept nogil:
-    """Measured by `python -m bench transform`; what does not fit the caches takes longer to search."""
+    """Measured by `python -m bench engines`; what does not fit the caches takes longer to search."""
     cdef uint32_t i, entries
     cdef float cost = 2 * <float>view.header.features + 4 * <float>view.header.steps
     cdef const Step* step

@@ -47,6 +47,16 @@ cdef class Transform:
         """The place of a text in the dictionary of a feature; -1 if it is not there."""
         return code_of(&self._view, feature, text, len(text))
 
+    def codes_of(self, uint32_t feature, list texts, double[::1] codes):
+        """Fill `codes` with the same of as many texts."""
+        cdef Py_ssize_t i
+        cdef bytes text
+        if codes.shape[0] != len(texts):
+            raise ValueError(f"{codes.shape[0]} places for {len(texts)} texts")
+        for i in range(len(texts)):
+            text = texts[i]
+            codes[i] = code_of(&self._view, feature, text, len(text))
+
     def apply(self, const double[:, ::1] rows, double[:, ::1] columns):
         """Fill `columns`, (n, columns), from raw rows, (n, features)."""
         cdef Py_ssize_t i

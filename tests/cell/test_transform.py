@@ -55,6 +55,9 @@ def test_texts_are_found_where_they_stand(seed: int) -> None:
     for text in [*known, b"", b"a\0", b"zzz", b"\xff", b"x" * 299, b"x" * 301, "東".encode()]:
         for feature in range(len(block.bits) + 1):
             assert native.code_of(feature, text) == block.code_of(feature, text)
+            codes = np.empty(2)
+            native.codes_of(feature, [text, b"a"], codes)
+            assert codes.tolist() == [block.code_of(feature, each) for each in (text, b"a")]
 
 
 def test_a_written_block_is_read_as_it_was() -> None:
