@@ -219,7 +219,9 @@ class Cell:
         self._stack.push_async_callback(batcher.close)
         pipeline = Pipeline(host, batcher, max_rows=told.max_rows, clock=time.monotonic)
         ticks = Ticks(host, infer_path=INFER_PATH, max_rows=told.max_rows, clock=time.monotonic)
-        handlers = Handlers(pipeline, ticks, host, self._slices, lambda: not self._is_draining)
+        handlers = Handlers(
+            pipeline, ticks, host, self._slices, lambda: not self._is_draining, clock=time.perf_counter
+        )
         services = handlers.add_to(self._server)
         warmer = Warmer(host)
         self._stack.push_async_callback(warmer.close)

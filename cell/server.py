@@ -41,6 +41,10 @@ NAME = "croupier-cell"
 _TASK_SECONDS = 0.0001
 # Calls of one read that are answered without looking at what else the turn brought, 50 µs.
 _FEW = 8
+# A turn of a connection that reads, and how many there are at most between two ticks. One in which nobody
+# reads takes 10 µs.
+_READ_SECONDS = 0.0002
+_MOST_OWED = 16
 
 _Request = TypeVar("_Request", bound=Message)
 
@@ -49,7 +53,14 @@ class Handlers:
     """The methods of both services; `is_ready` is what ServerReady answers."""
 
     def __init__(
-        self, pipeline: Pipeline, ticks: Ticks, host: Host, slices: Slices, is_ready: Callable[[], bool]
+        self,
+        pipeline: Pipeline,
+        ticks: Ticks,
+        host: Host,
+        slices: Slices,
+        is_ready: Callable[[], bool],
+        *,
+        clock: Callable[[], float],
     ) -> None:
         self._pipeline = pipeline
         self._ticks = ticks
@@ -60,6 +71,9 @@ class Handlers:
         self._is_waiting = False
         # A read with many calls was answered in this turn of the loop.
         self._had_many = False
+        # Turns of the loop before the next tick.
+        self._owed = 0
+        self._clock = clock
         self._server: Server
 
     def add_to(self, server: Server) -> list[str]:
@@ -104,12 +118,14 @@ class Handlers:
         self._had_many = False
 
     def _answer(self, calls: Sequence[ServerCall]) -> None:
+        began = self._clock()
         left, cold, some_wait = self._ticks.answer(calls)
         for call, results in left:
             self._serve_alone(call, results)
         for call, wanted in cold:
             self._cold.wait(call, wanted, is_single=call.path == INFER_PATH)
         if some_wait:
+            self._owed = min(_MOST_OWED, int((self._clock() - began) / _READ_SECONDS))
             self._wait()
 
     def _wait(self) -> None:
@@ -118,9 +134,17 @@ class Handlers:
             turns_of(asyncio.get_running_loop()).wait(self._go_on)
 
     def _go_on(self) -> None:
-        """With what did not fit its tick."""
+        """With what did not fit its tick, once others have had turns for as long as that took.
+
+        A request of 1,000 items takes 2 ms, and a connection reads for a tenth of that in its turn: turn by
+        turn, small requests that stand behind large ones in it were read only after all these were answered.
+        """
         self._is_waiting = False
-        self._answer(())
+        if self._owed:
+            self._owed -= 1
+            self._wait()
+        else:
+            self._answer(())
 
     def _answer_again(self, calls: Sequence[ServerCall]) -> int:
         """Answer calls whose models were waited for, as many as fit a tick; returns how many were taken."""

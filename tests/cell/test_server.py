@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,13 @@ import grpc
 import numpy as np
 import pytest
 from support.cell_server import CellServer, infer_request, open_cell, row_item
-from support.cells import digest, merged_requests
+from support.cells import Clock, digest, merged_requests
 from support.graphs import centred, matmul, packed
 from support.models import FEATURES, train_regressor, train_small
 
+from cell.server import Handlers
+from cell.slices import Slices
+from cell.tick import Answered
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.errors import (
     DataLoss,
@@ -405,3 +408,33 @@ async def test_a_request_of_a_great_many_empty_parts_is_never_parsed(
     with pytest.raises(InvalidRequest) as refused:
         await server.send_bytes(method, one * 500_000)
     assert refused.value.reason == "MESSAGE_TOO_HEAVY"
+
+
+class Takes:
+    """Ticks that take `seconds` each, of which `count` are left."""
+
+    def __init__(self, clock: Clock, seconds: float, count: int) -> None:
+        self.clock = clock
+        self.seconds = seconds
+        self.left = count
+
+    def answer(self, calls: Sequence[Any] = ()) -> Answered:
+        self.clock.advance(self.seconds)
+        self.left -= 1
+        return Answered([], [], self.left > 0)
+
+
+@pytest.mark.parametrize(("seconds", "turns"), [(0.0001, 1), (0.002, 10), (1.0, 17)])
+async def test_between_long_ticks_others_have_as_much_time(seconds: float, turns: int) -> None:
+    """A connection with much to read does so in small turns, and others' requests stand behind that."""
+    clock = Clock()
+    ticks = Takes(clock, seconds + 1e-6, 2)
+    nobody: Any = None
+    slices = Slices(clock, lambda work: None)
+    handlers = Handlers(nobody, ticks, nobody, slices, lambda: True, clock=clock)  # type: ignore[arg-type]
+    handlers.take([])
+    passed = 0
+    while ticks.left:
+        await asyncio.sleep(0)
+        passed += 1
+    assert turns <= passed <= turns + 1

@@ -527,6 +527,15 @@ def test_a_tick_that_has_become_long_ends() -> None:
     assert [len(call.replies) for call in calls] == [1, 1, 1, 1]
 
 
+def test_what_items_take_beside_their_rows_counts() -> None:
+    """A thousand items of the smallest models take milliseconds, and their rows hardly any time."""
+    cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
+    bench = Bench(most_nanoseconds=20 * 1_500.0 + cost)
+    calls = [Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])] * 10)) for _ in range(5)]
+    assert bench.ticks.answer(calls).some_wait  # type: ignore[arg-type]
+    assert [len(call.replies) for call in calls] == [1, 1, 0, 0, 0]
+
+
 def test_owners_take_turns_in_what_does_not_fit_a_tick() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=4 * cost)
