@@ -27,8 +27,7 @@ FOREST = "forest"
 LINEAR = "linear"
 
 # What its one input may be declared as; rows of both are taken in any case.
-_WIDE = "FP64"
-_NUMBERS = ("FP32", _WIDE)
+_NUMBERS = ("FP32", "FP64")
 
 _LABEL = "label"
 _CLASSES = "classes"
@@ -65,13 +64,10 @@ class PackedEngine:
             model = self._made(section, self._arena, digest)
         if model.texts is None:
             _check_inputs(artifact, model.features)
-            # Of a model that declares float32, categories were narrowed as its rows were.
-            is_wide = model.wide and artifact.inputs[0].datatype == _WIDE
         else:
             _check_raw_inputs(artifact, model.texts)
-            is_wide = True
         model.labels = _check_outputs(artifact, model.columns)
-        model.signature = Signature.of(artifact, wide=is_wide)
+        model.signature = Signature.of(artifact, wide=model.wide)
         return model
 
 

@@ -6,14 +6,14 @@ import functools
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from support.cell_server import infer_request, row_item
 from support.cells import Clock, SumScorer, digest, signature_of
@@ -26,7 +26,7 @@ from cell.engines.packed import PackedEngine
 from cell.host import Host
 from cell.residency import Residency
 from cell.tick import Ticks
-from croupier.artifacts.format import view
+from croupier.artifacts.format import pack, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
 from protos.inference.v2 import inference_pb2 as oip
@@ -56,7 +56,21 @@ def packed() -> dict[str, bytes]:
         "pair": pack_linear(logistic().fit(X, CLASSES > 0), features=NAMES),
         "texts": pack_linear(logistic().fit(X, np.array(["x", "y", "z"])[CLASSES]), features=NAMES),
         "unnamed": pack_linear(Ridge().fit(X, Y)),
+        "wide": declared_fp64(pack_linear(Ridge().fit(X, Y), features=NAMES)),
+        "exact": pack_forest(HistGradientBoostingRegressor(max_iter=3).fit(X, Y), features=NAMES),
     }
+
+
+def declared_fp64(artifact: bytes) -> bytes:
+    """As models are packed whose float64 rows are scored as such."""
+    found = view(artifact)
+    return pack(
+        engine=found.engine,
+        features=found.features,
+        inputs=[replace(tensor, datatype="FP64") for tensor in found.inputs],
+        outputs=found.outputs,
+        sections={name: bytes(section) for name, section in found.sections.items()},
+    )
 
 
 def load(artifact: bytes, name: str) -> Scorer:
@@ -149,7 +163,7 @@ def result_of(name: str, item: pb.Item) -> pb.Result:
     return pb.Result(value=item_rows.to_value(outputs, scored), version=item.version)
 
 
-PLAIN = ["forest", "numbered", "regression", "pair", "unnamed"]
+PLAIN = ["forest", "numbered", "regression", "pair", "unnamed", "wide", "exact"]
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -189,6 +203,92 @@ def test_items_are_answered_as_the_general_way_does(bench: Bench, name: str) -> 
     assert bench.answer(call) == []
     (reply,) = call.replies
     assert list(pb.PredictResponse.FromString(reply).results) == [result_of(name, item) for item in items]
+
+
+def double_request(name: str, rows: Any, *, raw: bool = False) -> oip.ModelInferRequest:
+    rows = np.asarray(rows, np.float64)
+    request = oip.ModelInferRequest(artifact=digest(name))
+    tensor = request.inputs.add(name="input", datatype="FP64", shape=rows.shape)
+    if raw:
+        request.raw_input_contents.append(rows.tobytes())
+    else:
+        tensor.contents.fp64_contents.extend(rows.ravel().tolist())
+    return request
+
+
+def doubles_item(name: str, row: Any) -> pb.Item:
+    return pb.Item(artifact=digest(name), row=pb.Row(doubles=np.asarray(row).tolist()))
+
+
+# No float32 is near enough.
+DOUBLES = X.astype(np.float64) + 1e-9
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("name", PLAIN)
+def test_float64_tensors_are_answered_as_the_general_way_does(bench: Bench, name: str, raw: bool) -> None:
+    request = double_request(name, DOUBLES[:3], raw=raw)
+    assert bench.infer(request) == generally(name, request)
+
+
+def test_float64_rows_are_scored_as_such_where_the_model_takes_them(bench: Bench) -> None:
+    far = np.array([[123_456_789.25, 0.1, -1e20, 3.0]])
+    model = Ridge().fit(X, Y)
+    for name in ("regression", "wide"):
+        call = Call(PREDICT, pb.PredictRequest(items=[doubles_item(name, far[0])]))
+        assert bench.answer(call) == []
+        (result,) = pb.PredictResponse.FromString(call.replies[0]).results
+        (value,) = result.value.outputs[0].numbers.values
+        assert value == pytest.approx(model.predict(far)[0], rel=1e-6)
+
+
+def test_training_rows_that_equal_thresholds_are_answered_as_the_library_does(bench: Bench) -> None:
+    rng = np.random.default_rng(3)
+    rows = np.round(rng.normal(size=(150, 4)), 2)
+    model = HistGradientBoostingRegressor(max_iter=20, min_samples_leaf=2).fit(rows, rows[:, 0] * rows[:, 1])
+    residency = bench.host._residency
+    scorer = load(pack_forest(model, features=NAMES), "near")
+    residency.reserve(digest("near"), residency.plan(scorer.resident_bytes))
+    residency.admit(digest("near"), scorer, scorer.resident_bytes, 0.0)[0].release()
+    found = []
+    for begin in range(0, len(rows), 10):
+        answer = bench.infer(double_request("near", rows[begin : begin + 10]))
+        assert answer is not None
+        found += answer.outputs[0].contents.fp32_contents
+    np.testing.assert_allclose(found, model.predict(rows), rtol=1e-6, atol=1e-6)
+
+
+def test_rows_of_float32_and_of_float64_share_a_tick(bench: Bench) -> None:
+    rng = np.random.default_rng(7)
+    calls: list[Call] = []
+    expected: list[oip.ModelInferResponse | None] = []
+    for number in range(80):
+        name = PLAIN[number % len(PLAIN)]
+        begin = int(rng.integers(40))
+        count = int(rng.integers(1, 4))
+        match rng.integers(5):
+            case 0 | 1:
+                request: Any = infer_request(digest(name), X[begin : begin + count], raw=True)
+            case 2 | 3:
+                request = double_request(name, DOUBLES[begin : begin + count], raw=True)
+            case _:
+                # Left to the general way, and its place is another's.
+                request = double_request(name, [[math.inf, math.nan, 1e300, 0.0]])
+        call = Call(INFER, request)
+        calls.append(call)
+        expected.append(None if not np.isfinite(first_of(request)) else generally(name, request))
+    left = {id(call) for call, _ in bench.answer(*calls)}
+    for call, answer in zip(calls, expected, strict=True):
+        assert (id(call) in left) == (answer is None)
+        if answer is not None:
+            assert oip.ModelInferResponse.FromString(call.replies[0]) == answer
+
+
+def first_of(request: oip.ModelInferRequest) -> float:
+    """Its first value, which tells what it is."""
+    if request.raw_input_contents:
+        return 0.0
+    return float(request.inputs[0].contents.fp64_contents[0])
 
 
 def test_time_is_told(bench: Bench) -> None:
@@ -415,6 +515,12 @@ def in_shared_memory() -> oip.ModelInferRequest:
     return request
 
 
+def in_other_contents(datatype: str) -> oip.ModelInferRequest:
+    request = changed() if datatype == "FP64" else double_request("pair", X[:2])
+    request.inputs[0].datatype = datatype
+    return request
+
+
 NAN_ROW = np.array([[1, np.nan, 1, 1]], np.float32)
 LEFT = {
     "no native model": changed(name="sum", rows=X[:2, :2]),
@@ -440,6 +546,11 @@ LEFT = {
     "another datatype": changed(datatype="FP64"),
     "two inputs": doubled(),
     "values in shared memory": in_shared_memory(),
+    "infinity for a linear model": changed(rows=np.array([[1, np.inf, 1, 1]], np.float32)),
+    "a float64 beyond float32 for trees": double_request("forest", [[1, 1, 1, 1e300]]),
+    "a float64 beyond float32 for trees that compare float64": double_request("exact", [[1, 1, 1, 1e300]]),
+    "doubles where floats are told": in_other_contents("FP32"),
+    "floats where doubles are told": in_other_contents("FP64"),
     "both forms": in_both_forms(),
     "empty": oip.ModelInferRequest(),
     "malformed": b"\x0a\x05abc",
@@ -475,7 +586,14 @@ LEFT_ITEMS = {
     "unknown": features(*ALL, feature("e", 1)),
     "without a value": features(*ALL[:3], pb.Feature(name="d")),
     "text": features(*ALL[:3], pb.Feature(name="d", text="1")),
-    "too large for float32": features(*ALL[:3], feature("d", 1e300)),
+    "too large for float32": pb.Item(
+        artifact=digest("forest"), features=pb.Features(features=[*ALL[:3], feature("d", 1e300)])
+    ),
+    "floats and doubles": pb.Item(
+        artifact=digest("pair"), row=pb.Row(values=[1, 2, 3, 4], doubles=[1, 2, 3, 4])
+    ),
+    "NaN among doubles": doubles_item("pair", [1, 2, 3, math.nan]),
+    "infinity by name": features(*ALL[:3], feature("d", math.inf)),
     "NaN by name": features(*ALL[:3], feature("d", math.nan)),
     "no artifact": pb.Item(row=pb.Row(values=[1, 2, 3, 4])),
     "half an artifact": pb.Item(artifact=b"half", row=pb.Row(values=[1, 2, 3, 4])),

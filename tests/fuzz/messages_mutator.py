@@ -41,7 +41,7 @@ _WHOLE = (0, 1, 2, 4, 127, 128, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64
 _PADS = (1, 1, 2, 4, 5, 8, 9, 10)
 _DEPTHS = (1,) * 24 + (2, 3, 31, 98, 99, 100, 101)
 BAD_TEXTS = (b"\xff", b"\xc3", b"\xed\xa0\x80", b"FP32\x80", b"\xc0\xaf")
-_TEXTS = (b"", b"input", b"tenant", b"routing_key", b"FP32", b"\xc3\xa9", b"\0", *BAD_TEXTS)
+_TEXTS = (b"", b"input", b"tenant", b"routing_key", b"FP32", b"FP64", b"\xc3\xa9", b"\0", *BAD_TEXTS)
 
 
 def text(number: int, value: bytes | str) -> Part:
@@ -242,6 +242,10 @@ def _unpack(inside: Parts, at: int, rng: Random, root: Parts) -> None:
     if rng.random() < 0.4:
         cut = int(rng.random() * (len(value) // 4 + 1)) * 4
         inside[at : at + 1] = [replace(part, value=value[:cut]), replace(part, value=value[cut:])]
+    elif len(value) >= 8 and len(value) % 8 == 0 and rng.random() < 0.5:
+        inside[at : at + 1] = [
+            Part(part.number, I64, value[place : place + 8]) for place in range(0, min(len(value), 256), 8)
+        ]
     elif len(value) >= 4 and len(value) % 4 == 0:
         inside[at : at + 1] = [
             Part(part.number, I32, value[place : place + 4]) for place in range(0, min(len(value), 256), 4)

@@ -36,6 +36,16 @@ MOST_ROWS = 12
 ARTIFACT, OWNER = 1000, 1001
 TENANT = "acme"
 
+_DOUBLES = np.random.default_rng(2).normal(size=4096)
+_DOUBLES[::6] = np.round(_DOUBLES[::6])
+_DOUBLES[::7] = np.float32(_DOUBLES[::7])
+PLAIN_DOUBLES = _DOUBLES.tobytes()
+_LARGEST = float(np.finfo(np.float32).max)
+_DOUBLES[::5] = np.resize(
+    [np.nan, np.inf, -np.inf, 0, -0.0, 1e-320, _LARGEST, np.nextafter(_LARGEST, np.inf), -1e300, 1.7e9, 0.1],
+    len(_DOUBLES[::5]),
+)
+STRANGE_DOUBLES = _DOUBLES.tobytes()
 _FLOATS = np.random.default_rng(1).normal(size=4096).astype("<f4")
 _FLOATS[::7] = np.round(_FLOATS[::7])
 PLAIN_VALUES = _FLOATS.tobytes()
@@ -70,33 +80,47 @@ def models() -> list[Model]:
         _forest("forest", 4, accepts_missing=True),
         _forest("classes", 3, classes=(-7, 5, 300)),
         _behind_texts("texts"),
+        _identity("wide", 3, wide=True),
+        _identity("gaps", 2, accepts_missing=True, wide=True, complete=True),
+        _forest("finite", 3, accepts_missing=True, finite=True),
+        _forest("complete", 2, accepts_missing=True, complete=True),
+        _forest("exact", 3, accepts_missing=True, wide=True),
     ]
 
 
 def _identity(
-    name: str, features: int, *, accepts_missing: bool = False, named: bool = True, prefix: str = "f"
+    name: str,
+    features: int,
+    *,
+    accepts_missing: bool = False,
+    named: bool = True,
+    prefix: str = "f",
+    wide: bool = False,
+    complete: bool = False,
 ) -> Model:
     header = struct.pack("<HBB5Id", 1, 0, 0, 0, features, features, 0, 0, 1.0)
-    zeros, one = np.zeros(features).tobytes(), np.eye(features).tobytes()
+    # Three times a float64 is seen to be other than three times its float32.
+    zeros, one = np.zeros(features).tobytes(), (np.eye(features) * (3 if wide else 1)).tobytes()
     section = header + zeros + one + struct.pack("<II", 0, 0)
     names = tuple(f"{prefix}{place}" for place in range(features)) if named else ()
     outputs = [Tensor("value", "FP32", (-1, features))]
-    return _model(name, "linear", section, features, names, accepts_missing, outputs, {})
+    flags = {"accepts_missing": accepts_missing, "complete": complete}
+    return _model(name, "linear", {"linear": section}, features, names, outputs, wide, flags)
 
 
 def _forest(
-    name: str, features: int, *, accepts_missing: bool = False, classes: tuple[int, ...] = ()
+    name: str, features: int, *, classes: tuple[int, ...] = (), wide: bool = False, **flags: bool
 ) -> Model:
     """A tree for each class, or two for one sum, of one split each."""
     groups = [[_stump(place, features)] for place in range(len(classes) or 1)]
-    section = encode_forest(Ensemble(features, groups, np.zeros(len(groups))))
+    section = encode_forest(Ensemble(features, groups, np.zeros(len(groups)), is_wide=wide))
     outputs = [Tensor("value", "FP32", (-1, len(groups)))]
-    sections = {}
+    sections = {"forest": section}
     if classes:
         outputs.insert(0, Tensor("label", "INT64", (-1,)))
         sections["classes"] = struct.pack(f"<{len(classes)}q", *classes)
     names = tuple(f"f{place}" for place in range(features))
-    return _model(name, "forest", section, features, names, accepts_missing, outputs, sections)
+    return _model(name, "forest", sections, features, names, outputs, wide, flags)
 
 
 def _behind_texts(name: str) -> Model:
@@ -123,21 +147,23 @@ def _stump(place: int, features: int) -> Tree:
 def _model(
     name: str,
     engine: str,
-    section: bytes,
+    sections: dict[str, bytes],
     features: int,
     names: tuple[str, ...],
-    accepts_missing: bool,
     outputs: list[Tensor],
-    sections: dict[str, bytes],
+    wide: bool,
+    flags: dict[str, bool],
 ) -> Model:
     artifact = pack(
         engine=engine,
-        inputs=[Tensor("input", "FP32", (-1, features))],
+        inputs=[Tensor("input", "FP64" if wide else "FP32", (-1, features))],
         outputs=outputs,
-        sections={engine: section, **sections},
+        sections=sections,
         features=names,
-        accepts_missing=accepts_missing,
+        **flags,
     )
+    # Columns without names are numbered.
+    names = names or tuple(map(str, range(features)))
     found = tuple(output.name for output in outputs)
     return Model(name, features, names, found, artifact, digest_of(artifact))
 
@@ -167,13 +193,16 @@ def infer(rng: Random, known: list[Model]) -> Parts:
             )
         )
     tensor = [] if rng.random() < 0.08 else [text(1, rng.choice(("input",) * 9 + ("other",)))]
-    tensor += [text(2, "FP32" if rng.random() < 0.95 else "FP64"), text(3, packed(*shape))]
+    is_double = rng.random() < 0.4
+    datatype = ("FP64", "FP32")[is_double != (rng.random() < 0.95)]
+    tensor += [text(2, datatype), text(3, packed(*shape))]
     if rng.random() < 0.15:
-        tensor.append(_parameter(4, "binary_data_size", number(2, 16)))
-    content = _values(rng, rows * model.features)
+        name = "binary_data_size" if rng.random() < 0.8 else "shared_memory_region"
+        tensor.append(_parameter(4, name, number(2, 16)))
+    content = _values(rng, rows * model.features, is_double)
     is_raw = rng.random() < 0.5
     if not is_raw or rng.random() < 0.03:
-        tensor.append(message(5, text(6, content)))
+        tensor.append(message(5, text(7 if is_double else 6, content)))
     parts = [text(1, model.name), message(5, *tensor)]
     if is_raw or rng.random() < 0.03:
         parts.append(text(7, content))
@@ -209,7 +238,11 @@ def _item(rng: Random, known: list[Model]) -> Parts:
     if rng.random() < 0.3:
         parts.append(text(5, rng.choice(("key-1", "key-2", ""))))
     if rng.random() < 0.5:
-        parts.append(message(7, text(1, _values(rng, model.features))))
+        is_double = rng.random() < 0.5
+        row = [text(2 if is_double else 1, _values(rng, model.features, is_double))]
+        if rng.random() < 0.03:
+            row.append(text(1, _values(rng, model.features)))
+        parts.append(message(7, *row))
     else:
         parts.append(message(6, *_features(rng, model)))
     return _with_artifact(parts, model, rng)
@@ -255,12 +288,14 @@ def response(rng: Random, known: list[Model]) -> Parts:
     return found
 
 
-def _values(rng: Random, count: int) -> bytes:
+def _values(rng: Random, count: int, is_double: bool = False) -> bytes:
+    """Packed, float32 or float64."""
     if rng.random() < 0.06:
         count = rng.choice((0, 1, count + 1, max(0, count - 1), 2 * count))
-    pool = PLAIN_VALUES if rng.random() < 0.85 else STRANGE_VALUES
-    begin = 4 * int(rng.random() * (len(pool) // 4 - count))
-    return pool[begin : begin + 4 * count]
+    pools = (PLAIN_DOUBLES, STRANGE_DOUBLES) if is_double else (PLAIN_VALUES, STRANGE_VALUES)
+    pool, width = pools[rng.random() >= 0.85], 8 if is_double else 4
+    begin = width * int(rng.random() * (len(pool) // width - count))
+    return pool[begin : begin + width * count]
 
 
 def _claim(rng: Random) -> Part:
