@@ -19,4 +19,5 @@ def _packed(task: Task, parts: list[bytes]) -> bytes:
         FileKind(task["kind"]),
         features=task["features"],
         accepts_missing=task["accepts_missing"],
+        complete=task["complete"],
     )

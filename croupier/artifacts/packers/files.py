@@ -45,9 +45,16 @@ def told_by(data: bytes) -> FileKind:
 
 
 def pack_file(
-    data: bytes, kind: FileKind | None = None, *, features: Sequence[str] = (), accepts_missing: bool = False
+    data: bytes,
+    kind: FileKind | None = None,
+    *,
+    features: Sequence[str] = (),
+    accepts_missing: bool = False,
+    complete: bool | None = None,
 ) -> bytes:
     """The artifact of a model's file. `accepts_missing` is for ONNX; trees always know NaN.
+
+    `complete` is for trees, as `pack_forest` has it.
 
     Raises:
         InvalidArtifact: the file is none of its kind, or it cannot be served.
@@ -65,8 +72,8 @@ def pack_file(
     from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
 
     if kind is FileKind.XGBOOST:
-        return pack_xgboost(data, features=features)
-    return pack_lightgbm(data.decode(errors="replace"), features=features)
+        return pack_xgboost(data, features=features, complete=complete)
+    return pack_lightgbm(data.decode(errors="replace"), features=features, complete=complete)
 
 
 def says_what_has_to_be_checked(data: bytes) -> bool:

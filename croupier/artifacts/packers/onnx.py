@@ -55,11 +55,14 @@ _DATATYPES = {
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 
 
-def pack_onnx(model: bytes, *, features: Sequence[str] = (), accepts_missing: bool = False) -> bytes:
+def pack_onnx(
+    model: bytes, *, features: Sequence[str] = (), accepts_missing: bool = False, finite: bool = False
+) -> bytes:
     """Pack a serialized ONNX model.
 
     `features` name the columns of the model's one input of shape (-1, n), or its several inputs of
-    shape (-1, 1), which need not be told: their own names are the default.
+    shape (-1, 1), which need not be told: their own names are the default. A model that
+    is `finite` gets no infinite values.
 
     Raises:
         InvalidArtifact: these bytes are no valid ONNX model, or one that cannot be served.
@@ -81,6 +84,7 @@ def pack_onnx(model: bytes, *, features: Sequence[str] = (), accepts_missing: bo
         inputs=_in_order(inputs, names),
         outputs=outputs,
         accepts_missing=accepts_missing,
+        finite=finite,
     )
     # What cannot be served is refused before anything else is done with it.
     packed = described(sections={SECTION: model})
@@ -139,6 +143,7 @@ def pack_sklearn(
         proto.SerializeToString(),
         features=_names(features) or _names(getattr(model, "feature_names_in_", ())),
         accepts_missing=imputes if accepts_missing is None else accepts_missing,
+        finite=scikit_onnx.refuses_infinity(model, width),
     )
 
 

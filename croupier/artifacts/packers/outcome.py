@@ -28,12 +28,13 @@ def pack_numbers(
     outputs: Sequence[Tensor],
     sections: Mapping[str, bytes],
     finite: bool = False,
+    complete: bool = False,
     columns: Columns | None = None,
 ) -> bytes:
     """An artifact that takes one FP32 row of `features` numbers, named or not.
 
     Or what its `columns` are made of, if there are any; then `names` are the features' of these. The model
-    refuses infinity if it is `finite`.
+    refuses infinity if it is `finite`, and that a named feature is left out if it is `complete`.
 
     Raises:
         InvalidArtifact: the names are not as many, or break a rule of the format.
@@ -42,7 +43,7 @@ def pack_numbers(
         if len(columns.columns) != features:
             raise InvalidArtifact(f"{len(columns.columns)} columns for a model of {features}")
         taken = transformed(
-            engine, section, columns, names, accepts_missing=accepts_missing, finite=finite, complete=False
+            engine, section, columns, names, accepts_missing=accepts_missing, finite=finite, complete=complete
         )
         return pack(
             engine=engine,
@@ -63,6 +64,8 @@ def pack_numbers(
         outputs=outputs,
         sections={engine: section, **sections},
         accepts_missing=accepts_missing,
+        finite=finite,
+        complete=complete and accepts_missing,
     )
 
 

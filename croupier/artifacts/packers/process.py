@@ -30,6 +30,7 @@ def pack_file_apart(
     *,
     features: Sequence[str] = (),
     accepts_missing: bool = False,
+    complete: bool | None = None,
     limits: Limits | None = None,
 ) -> bytes:
     """The artifact of a model's file, as `files.pack_file` makes it, from a process of its own.
@@ -52,6 +53,7 @@ def pack_file_apart(
             "kind": kind,
             "features": [str(name) for name in features],
             "accepts_missing": accepts_missing,
+            "complete": complete,
         }
         artifact = ask(_CHILD, task, [data], limits, _PACKING)
     view(artifact)

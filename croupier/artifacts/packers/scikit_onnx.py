@@ -14,6 +14,7 @@ its OrdinalEncoder loses what becomes of missing values.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,18 @@ def convert(model: Any, width: int, *, wide: bool) -> Any:
     if not _runs(proto):
         raise InvalidArtifact(f"ONNX Runtime cannot load what skl2onnx makes of this {type(model).__name__}")
     return proto
+
+
+def refuses_infinity(model: Any, width: int) -> bool:
+    """Whether the model itself refuses a row of infinite values."""
+    try:
+        with warnings.catch_warnings():
+            # That the row has no names.
+            warnings.simplefilter("ignore")
+            model.predict(np.full((1, width), np.inf))
+    except ValueError:
+        return True
+    return False
 
 
 def accepts_missing(proto: Any) -> bool:

@@ -52,14 +52,17 @@ class _Taken:
     codes: Mapping[int, Codes] = field(default_factory=dict)
     accepts_missing: bool = True
     finite: bool = False
+    # Whether no named feature may be left out; None: as the trees show.
+    complete: bool | None = None
 
 
-def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
+def pack_forest(model: Any, *, features: Sequence[str] = (), complete: bool | None = None) -> bytes:
     """Pack a trained model: a booster or an estimator of XGBoost or LightGBM, or scikit-learn's own.
 
     It may be the last step of a scikit-learn pipeline. A model that stopped early is packed up to its best
     iteration, as its estimator predicts. `features` default to the names that it was trained with, if it was
-    with any.
+    with any. Of a model that is `complete` no named feature may be left out, even where NaN is legal: it is
+    not known to have seen missing values in training. That is the default unless its trees show otherwise.
 
     Raises:
         InvalidArtifact: the model has what cannot be packed, or it is of another kind.
@@ -71,6 +74,7 @@ def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
         raise InvalidArtifact(f"a {kind.__name__} cannot be packed as a forest")
     columns = pipeline.seen(steps, estimator)
     taken = _Taken(_names(features) or (pipeline.names(model, steps) if columns else []), columns)
+    taken = replace(taken, complete=complete)
     if library == "xgboost":
         return _pack_xgboost_object(estimator, taken)
     if library == "lightgbm":
@@ -79,22 +83,28 @@ def pack_forest(model: Any, *, features: Sequence[str] = ()) -> bytes:
     return _pack_scikit(estimator, taken)
 
 
-def pack_xgboost(data: bytes, *, features: Sequence[str] = (), classes: Any = None) -> bytes:
+def pack_xgboost(
+    data: bytes, *, features: Sequence[str] = (), classes: Any = None, complete: bool | None = None
+) -> bytes:
     """Pack an XGBoost file, JSON or UBJSON, up to its best iteration if it was trained with early stopping.
 
-    Raises:
-        InvalidArtifact: it is none, or it has what cannot be packed.
-    """
-    return _pack_xgboost(data, _Taken(_names(features)), classes)
-
-
-def pack_lightgbm(text: str, *, features: Sequence[str] = (), classes: Any = None) -> bytes:
-    """Pack LightGBM's model file, with all trees in it.
+    Its trees do not show whether values were missing in training: it is `complete` unless told otherwise.
 
     Raises:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
-    return _pack_lightgbm(text, _Taken(_names(features)), classes)
+    return _pack_xgboost(data, _Taken(_names(features), complete=complete), classes)
+
+
+def pack_lightgbm(
+    text: str, *, features: Sequence[str] = (), classes: Any = None, complete: bool | None = None
+) -> bytes:
+    """Pack LightGBM's model file, with all trees in it; it is `complete` as `pack_forest` says.
+
+    Raises:
+        InvalidArtifact: it is none, or it has what cannot be packed.
+    """
+    return _pack_lightgbm(text, _Taken(_names(features), complete=complete), classes)
 
 
 def _pack_xgboost_object(model: Any, taken: _Taken) -> bytes:
@@ -146,7 +156,8 @@ def _pack_scikit(model: Any, taken: _Taken) -> bytes:
         accepts_missing=bool(model.__sklearn_tags__().input_tags.allow_nan) and not is_sparse,
         finite=not scikit.accepts_infinite(model),
     )
-    return _pack(scikit.read(model), taken, getattr(model, "classes_", None))
+    ensemble = replace(scikit.read(model), has_seen_missing=scikit.has_seen_missing(model))
+    return _pack(ensemble, taken, getattr(model, "classes_", None))
 
 
 def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
@@ -169,6 +180,7 @@ def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
         columns=columns,
         accepts_missing=taken.accepts_missing,
         finite=taken.finite,
+        complete=not ensemble.has_seen_missing if taken.complete is None else taken.complete,
         outputs=outputs,
         sections=sections,
     )

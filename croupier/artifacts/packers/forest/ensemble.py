@@ -76,3 +76,5 @@ class Ensemble:
     zero_is_missing: Sequence[int] = ()
     # The library compares float64 values as they are, with `<=` throughout; else as float32.
     is_wide: bool = False
+    # The trees themselves show that values were missing in training.
+    has_seen_missing: bool = False

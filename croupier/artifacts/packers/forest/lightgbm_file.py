@@ -125,6 +125,7 @@ def _read(text: str) -> LightGbm:
         category_rule=CategoryRule.TRUNCATE,
         zero_is_missing=_zero_is_missing(trees),
         is_wide=True,
+        has_seen_missing=any(map(_has_seen_missing, found.trees)),
     )
     codes = lightgbm_categories.read(found.categories, lightgbm_categories.listed(text, infos), infos, names)
     return LightGbm(ensemble, objective, names, codes)
@@ -218,6 +219,11 @@ def _categories(fields: Mapping[str, str], nodes: Array, threshold: Array) -> di
             listed[begin, end] = np.flatnonzero(np.unpackbits(bits, bitorder="little"))
         found[node] = Categories(listed[begin, end], is_right=False)
     return found
+
+
+def _has_seen_missing(fields: Mapping[str, str]) -> bool:
+    """A feature that was never missing in training has nothing that is missing."""
+    return any(int(each) >> 2 & 3 != _NOTHING for each in fields.get("decision_type", "").split())
 
 
 def _zero_is_missing(trees: Sequence[_Read]) -> list[int]:

@@ -65,7 +65,35 @@ def read(model: Any) -> Ensemble:
 
 def accepts_infinite(model: Any) -> bool:
     """Whether the estimator takes infinite values; the others refuse them."""
-    return type(model).__name__ in _HISTOGRAM
+    return type(model).__name__ in _HISTOGRAM | _ISOLATION
+
+
+def has_seen_missing(model: Any) -> bool:
+    """Whether the trees show that values were missing in training.
+
+    Where none was, scikit-learn sends a missing value to the child with more samples, at each split. So one
+    split that sends it to the other has learned that from data. A few missing values may leave no trace.
+    """
+    if type(model).__name__ in _HISTOGRAM:
+        found = [tree.nodes for each in model._predictors for tree in each]  # noqa: SLF001 (its only form)
+        return any(
+            _contradict(nodes["left"], nodes["right"], nodes["count"], nodes["missing_go_to_left"], inner)
+            for nodes in found
+            for inner in [np.flatnonzero(nodes["is_leaf"] == 0)]
+        )
+    trees = [each.tree_ for each in np.ravel(getattr(model, "estimators_", [model]))]
+    return any(
+        _contradict(
+            tree.children_left, tree.children_right, tree.n_node_samples, tree.missing_go_to_left, inner
+        )
+        for tree in trees
+        for inner in [np.flatnonzero(tree.children_left >= 0)]
+    )
+
+
+def _contradict(left: Array, right: Array, samples: Array, missing_left: Array, inner: Array) -> bool:
+    goes_to_more = samples[left[inner].astype(np.int64)] > samples[right[inner].astype(np.int64)]
+    return bool(((missing_left[inner] != 0) != goes_to_more).any())
 
 
 def codes(model: Any) -> dict[int, Codes]:
