@@ -49,6 +49,7 @@ def pack_linear(model: Any, *, features: Sequence[str] = ()) -> bytes:
         features=width,
         names=[str(name) for name in features] or pipeline.names(model, steps),
         columns=pipeline.seen(steps, estimator),
+        is_wide=True,
         accepts_missing=False,
         finite=True,
         outputs=outputs,

@@ -27,11 +27,12 @@ def pack_numbers(
     accepts_missing: bool,
     outputs: Sequence[Tensor],
     sections: Mapping[str, bytes],
+    is_wide: bool = False,
     finite: bool = False,
     complete: bool = False,
     columns: Columns | None = None,
 ) -> bytes:
-    """An artifact that takes one FP32 row of `features` numbers, named or not.
+    """An artifact that takes one row of `features` numbers, named or not: FP64 if it `is_wide`, else FP32.
 
     Or what its `columns` are made of, if there are any; then `names` are the features' of these. The model
     refuses infinity if it is `finite`, and that a named feature is left out if it is `complete`.
@@ -60,7 +61,7 @@ def pack_numbers(
     return pack(
         engine=engine,
         features=names,
-        inputs=[Tensor("input", "FP32", (-1, features))],
+        inputs=[Tensor("input", "FP64" if is_wide else "FP32", (-1, features))],
         outputs=outputs,
         sections={engine: section, **sections},
         accepts_missing=accepts_missing,

@@ -178,6 +178,7 @@ def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
         features=ensemble.features,
         names=taken.names,
         columns=columns,
+        is_wide=ensemble.is_wide,
         accepts_missing=taken.accepts_missing,
         finite=taken.finite,
         complete=not ensemble.has_seen_missing if taken.complete is None else taken.complete,
