@@ -101,13 +101,15 @@ class Signature:
         return self.is_native and not (self.wide and self.engine == _LINEAR)
 
     def datatypes(self, tensor: Tensor) -> tuple[str, ...]:
-        """What values of an input may come as."""
-        if self.is_native and tensor.datatype in (_FP32, _FP64):
+        """What values of an input may come as; float32 where the input is float64, for that loses nothing."""
+        if tensor.datatype == _FP64 or (self.is_native and tensor.datatype == _FP32):
             return _FP32, _FP64
         return (tensor.datatype,)
 
     def dtype(self, tensor: Tensor, datatype: str) -> np.dtype[Any]:
         """What values of an input are scored as if they come as `datatype`, or as near as may be."""
+        if not self.is_native:
+            return DATATYPES[tensor.datatype]
         choices = self.datatypes(tensor)
         scored = datatype if datatype in choices else tensor.datatype
         return DATATYPES[_FP32 if len(choices) > 1 and not self.wide else scored]

@@ -101,6 +101,13 @@ def test_infinity(value: float) -> None:
     assert refused(message, signature_of(finite=True)).field == "inputs[0]"
 
 
+def test_float32_is_taken_for_float64() -> None:
+    wide = signature_of(inputs=[Tensor("input", "FP64", (-1, 2))])
+    (array,) = decode(request(input=[[1, 0.1]]), wide, 10).arrays.values()
+    assert array.dtype == np.float64
+    np.testing.assert_array_equal(array, np.array([[1, 0.1]], np.float32))
+
+
 def test_wrong_datatype() -> None:
     message = request(input=[[1, 2]])
     message.inputs[0].datatype = "FP64"
