@@ -28,7 +28,7 @@ def frame_of(model: Any, artifact: Artifact, table: Table, names: Sequence[str] 
     known = names or [str(place) for place in range(_width(model, len(columns)))]
     if list(columns) != known and len(columns) == len(known):
         columns = dict(zip(known, columns.values(), strict=True))
-    coded = _coded(artifact, list(columns)) if names is not None else set()
+    coded = _coded(artifact, list(columns)) if names is not None else []
     is_matrix = by_place and all(column.dtype.kind != "O" for column in columns.values())
     if is_matrix and len(columns) == len(known):
         return np.stack(list(columns.values()), axis=1)
@@ -37,8 +37,12 @@ def frame_of(model: Any, artifact: Artifact, table: Table, names: Sequence[str] 
     except ImportError:
         return np.stack([columns[name] for name in known], axis=1)
     frame = pandas.DataFrame({name: columns.get(name, np.zeros(_count(table))) for name in known})
-    for name in coded | _categorical(model, known):
-        frame[name] = pandas.Categorical([_whole(value) for value in frame[name].tolist()])
+    own = dict(zip(coded, _lists(model), strict=False))
+    for name in (*coded, *_categorical(model, known)):
+        # A truth value is sent as a number, and to pandas they are not the same among others.
+        members = {member: member for member in own.get(name, ())}
+        values = [_whole(value) for value in frame[name].tolist()]
+        frame[name] = pandas.Categorical([members.get(value, value) for value in values])
     return frame.to_numpy(dtype=object) if by_place else frame
 
 
@@ -62,20 +66,25 @@ def _filled(column: Array) -> Array:
     return found
 
 
-def _coded(artifact: Artifact, names: Sequence[str]) -> set[str]:
+def _coded(artifact: Artifact, names: Sequence[str]) -> list[str]:
     """The columns that were categories of a booster's training frame."""
     if artifact.engine != "forest" or not has_transform(artifact):
-        return set()
+        return []
     block = read_block(artifact, read_forest(artifact.section("forest")).end)
-    return {name for feature, name in enumerate(names) if block.has_codes(feature)}
+    return [name for feature, name in enumerate(names) if block.has_codes(feature)]
 
 
-def _categorical(model: Any, names: Sequence[str]) -> set[str]:
+def _lists(model: Any) -> Sequence[Sequence[Any]]:
+    """The categories that LightGBM keeps of its training frame, by categorical column."""
+    return getattr(getattr(model, "booster_", model), "pandas_categorical", None) or ()
+
+
+def _categorical(model: Any, names: Sequence[str]) -> list[str]:
     """The same of histogram gradient boosting, which knows them itself."""
     found = getattr(model, "is_categorical_", None)
     if found is None or getattr(model, "categorical_features", None) != "from_dtype":
-        return set()
-    return {name for name, is_one in zip(names, found.tolist(), strict=True) if is_one}
+        return []
+    return [name for name, is_one in zip(names, found.tolist(), strict=True) if is_one]
 
 
 def _whole(value: Any) -> Any:
