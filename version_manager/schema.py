@@ -85,9 +85,12 @@ def read(value: bytes, kind: type[_T], current: int = CURRENT) -> _T:
 
 
 def _without_schema(value: bytes, current: int) -> bytes:
-    """`value` without the schema that it begins with, if that is `current`."""
-    begin = b'{"%b":%d,' % (SINCE.encode(), current)
-    return b"{" + value[len(begin) :] if value.startswith(begin) else value
+    """`value` without the schema that it begins with, if that is `current` and a field follows.
+
+    A comma that nothing follows is no JSON, and must not become an empty record.
+    """
+    begin = b'{"%b":%d,"' % (SINCE.encode(), current)
+    return b'{"' + value[len(begin) :] if value.startswith(begin) else value
 
 
 def write(record: Struct) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
@@ -198,3 +198,24 @@ def test_a_record_that_begins_with_its_schema_is_held_to_the_same_rules() -> Non
     ):
         with pytest.raises(BadRecord):
             schemas.read(value, _NextMap, current=2)
+
+
+@given(
+    st.builds(write, st.builds(_NextPin, st.integers(0, 2), st.integers(1, 2))),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from([b"", b",", b"}", b'"', b" ", b"0"]),
+)
+@example(b'{"schema":2,"floor":1}', 12, 9, b"")
+def test_the_shorter_way_reads_what_the_longer_one_does(value, place, size, between) -> None:
+    """All fields of this record may be left out: a damaged one must not be read as an empty one."""
+    damaged = value[:place] + between + value[place + size :]
+    read = [read_or_refused(each) for each in (damaged, b" " + damaged)]
+    assert read[0] == read[1]
+
+
+def read_or_refused(value: bytes) -> _NextPin | None:
+    try:
+        return schemas.read(value, _NextPin, current=2)
+    except BadRecord:
+        return None
