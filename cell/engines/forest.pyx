@@ -59,7 +59,8 @@ cdef enum:
     # Of the first-level cache, which has 32 KiB, what is given to the next model.
     _AHEAD = 24 * 1024
 
-cdef float _ZERO = 1e-35
+# LightGBM's zero; a sparse matrix, of which XGBoost takes what it does not hold for missing, has 0 alone.
+cdef float _NEAR_ZERO = 1e-35
 
 cdef Node _NO_TREE
 _NO_TREE.value = 0.0
@@ -217,11 +218,17 @@ cdef inline bint _has_missing(const float* row, uint32_t count) noexcept nogil:
     return missing != 0
 
 
+cdef inline float _zero(const View* view) noexcept nogil:
+    """What is no further from 0 is a zero."""
+    return _NEAR_ZERO if view.header.category_rule == TRUNCATE else 0.0
+
+
 cdef const float* _without_zeros(const View* view, const float* row, float* scratch) noexcept nogil:
     """The row with NaN for zeros where the model takes them for missing."""
+    cdef float zero = _zero(view)
     cdef uint32_t i
     for i in range(view.header.features):
-        scratch[i] = NAN if view.zeros[i >> 5] >> (i & 31) & 1 and fabsf(row[i]) <= _ZERO else row[i]
+        scratch[i] = NAN if view.zeros[i >> 5] >> (i & 31) & 1 and fabsf(row[i]) <= zero else row[i]
     return scratch
 
 
@@ -304,7 +311,7 @@ cdef void _round(const View* view, const double* row, float* values, uint32_t* r
             values[i] = rounded_up(row[i])
     if view.header.flags & ZERO_IS_MISSING:
         for i in range(view.header.features):
-            if view.zeros[i >> 5] >> (i & 31) & 1 and fabs(row[i]) <= _ZERO:
+            if view.zeros[i >> 5] >> (i & 31) & 1 and fabs(row[i]) <= _zero(view):
                 values[i] = NAN
 
 

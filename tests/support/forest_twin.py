@@ -19,7 +19,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ZERO_IS_MISSING, _WIDE, _REMAINDERS = 2, 8, 16
-_ZERO = float(np.float32(1e-35))
+_NEAR_ZERO = float(np.float32(1e-35))
 
 
 class Twin:
@@ -87,8 +87,9 @@ class Twin:
         if not self.flags & _WIDE:
             with np.errstate(over="ignore", under="ignore"):
                 row = row.astype(np.float32).astype(np.float64)
+        zero = _NEAR_ZERO if self._rule == 0 else 0.0
         return [
-            math.nan if self._is_zero(place) and abs(value) <= _ZERO else value
+            math.nan if self._is_zero(place) and abs(value) <= zero else value
             for place, value in enumerate(row.tolist())
         ]
 
