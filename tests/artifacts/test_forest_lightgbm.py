@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.forests import Array, answers, both, data, edges
+from support.trials import compared
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm
@@ -49,6 +50,7 @@ def thresholds(booster: lightgbm.Booster) -> Array:
 
 def asserted(booster: lightgbm.Booster, *several: Array) -> None:
     artifact = pack_forest(booster)
+    compared(booster, artifact, nodes=20)
     for rows in several or both(3, X, thresholds(booster)):
         asserted_of(artifact, booster, rows)
 

@@ -27,6 +27,7 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 from support.forests import Array, answers, both, data, edges
+from support.trials import compared
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
@@ -53,6 +54,7 @@ def thresholds(model: Any) -> Array:
 
 def asserted(model: Any, *several: Array) -> None:
     artifact = pack_forest(model)
+    compared(model, artifact, nodes=20)
     for rows in several:
         asserted_of(artifact, model, rows)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xgboost
 from support.forests import Array, answers, data, edges
+from support.trials import compared
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_xgboost
@@ -118,6 +119,7 @@ def test_answers_are_xgboosts(objective: str, label: Any, options: dict[str, Any
     booster = train(objective, label, **options)
     json_, ubjson = (pack_xgboost(bytes(booster.save_raw(form))) for form in ("json", "ubj"))
     assert json_ == ubjson
+    compared(booster, ubjson, nodes=20)
     asserted(booster, ubjson, rows_for(booster))
     asserted(booster, ubjson, rows_for(booster, wide=True))
 
@@ -136,7 +138,9 @@ def test_answers_are_xgboosts(objective: str, label: Any, options: dict[str, Any
 def test_estimators(model: Any, label: Array) -> None:
     model.fit(X, label)
     rows = rows_for(model.get_booster())
-    found = answers(pack_forest(model), rows)
+    artifact = pack_forest(model)
+    compared(model, artifact, nodes=20)
+    found = answers(artifact, rows)
     if hasattr(model, "classes_"):
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
         np.testing.assert_array_equal(found["label"], model.predict(rows))
@@ -185,7 +189,9 @@ def test_categories(onehot: int, booster: str) -> None:
     unseen = random.random(len(rows)) < 0.2
     rows[unseen, 5] = random.choice([70, 71, 500, 1e6], unseen.sum())
     expected = trees.predict(xgboost.DMatrix(rows, feature_types=types, enable_categorical=True))
-    found = answers(pack_forest(trees), rows)
+    artifact = pack_forest(trees)
+    compared(trees, artifact, nodes=20)
+    found = answers(artifact, rows)
     np.testing.assert_allclose(found["value"][:, 0], expected, **CLOSE)
 
 

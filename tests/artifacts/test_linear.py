@@ -57,6 +57,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 from support.forests import Array, answers, data
+from support.trials import compared
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.linear import pack_linear
@@ -73,6 +74,7 @@ ROWS = np.concatenate([X, data(7) * 50])[:1000]
 
 def asserted(model: Any, rows: Array = ROWS) -> None:
     artifact = pack_linear(model)
+    compared(model, artifact)
     asserted_of(artifact, model, rows)
     # What float32 cannot hold.
     asserted_of(artifact, model, rows.astype(np.float64) + np.where(rows == np.round(rows), 0, 1e-9))

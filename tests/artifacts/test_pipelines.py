@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from support.pipelines import UNSEEN, asked, random_frame
+from support.trials import compared
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import view
@@ -92,6 +93,7 @@ def fitted(steps: Any, estimator: Any, labels: Any, frame: Any = FRAME) -> Any:
 
 
 def asserted(model: Any, artifact: bytes, rows: Any) -> None:
+    compared(model, artifact, nodes=20)
     found = asked(artifact, rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -26,6 +26,7 @@ _NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
 _SPLIT_NUMBER = 0x3F_FFFF
 _LISTED_RIGHT = 0x8000_0000
 _MOST_MEMBERS = 6
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +175,18 @@ def _lead(row: Array, forest: Forest, node: int, known: Mapping[int, list[int]],
 
 
 def _between(low: float, high: float) -> float:
-    """A float32 above `low` and up to `high`, if there is one; not a threshold if there is room."""
+    """A float32 above `low` and up to `high`, if there is one; not a threshold if there is room.
+
+    A split of what is missing from all numbers has infinity for a threshold: beyond it is NaN alone.
+    """
+    if low == np.inf:
+        return np.nan
     if np.isfinite(low) and np.isfinite(high):
         middle = float(np.float32(low + (high - low) / 2))
         return middle if low < middle <= high else high
     if np.isfinite(high):
-        return high - max(1.0, abs(high)) / 8
-    return low + max(1.0, abs(low)) / 8
+        return max(high - max(1.0, abs(high)) / 8, -_LARGEST)
+    return min(low + max(1.0, abs(low)) / 8, _LARGEST) if np.isfinite(low) else 0.0
 
 
 def _around(forest: Forest, node: int, random: Random) -> Array:
@@ -206,4 +212,5 @@ def neighbours(threshold: float) -> Array:
     single = np.array(steps, np.float64)
     around = np.array([threshold, single[2], (single[1] + single[2]) / 2])
     found = np.concatenate([single, around, np.nextafter(around, -np.inf), np.nextafter(around, np.inf)])
-    return np.unique(found[np.isfinite(found)])
+    # No model takes what is beyond.
+    return np.unique(found[np.abs(found) <= _LARGEST])

@@ -77,7 +77,7 @@ def _centre(
     """Move the numbers of `rows`, each by its scale, so that the sums are within a few units of 0."""
     scaled = model.coefficients[numeric] * scale[numeric, None]
     wanted = random.normal(size=base.shape) * 2 - base - rows @ model.coefficients
-    moves = np.linalg.lstsq(scaled.T, wanted.T, rcond=None)[0].T
+    moves = np.linalg.lstsq(scaled.T, wanted.T, rcond=1e-6)[0].T
     rows[:, numeric] += moves * scale[numeric]
 
 
