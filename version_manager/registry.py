@@ -2,7 +2,9 @@
 
 Loads stay in the memory of the managers that the cell tells of them: the one that it joined, and those to
 which it only reports (`listen`), since two registrations of one cell would take its record from each other.
-So a fleet's reports, one a second and cell, cost etcd nothing and wake no router.
+So a fleet's reports, one a second and cell, cost etcd nothing and wake no router. Between two streams, as
+when a cell that reports here is to join here since its own manager died, its last load is believed for as
+long as a silent cell is.
 
 The newest join of an id wins, here and on other managers: a cell that lost its connection is back
 before its old stream is known to be dead. Two cells configured with one id take it from each other;
@@ -16,14 +18,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from croupier.errors import NotFound, Unavailable
 from croupier.stores.etcd import Etcd
 from croupier.telemetry.metrics import Counter, Gauge
-from version_manager.fleet import Cell
+from version_manager.fleet import Cell, Load
 from version_manager.keys import Keys
 from version_manager.listener import Listener
 from version_manager.mirror import Mirror
@@ -52,14 +55,23 @@ class Registry:
     """The sessions of this manager; `lease_seconds` is how long a silent cell is believed in."""
 
     def __init__(
-        self, etcd: Etcd, keys: Keys, *, lease_seconds: float = 10.0, sleep: Sleep = asyncio.sleep
+        self,
+        etcd: Etcd,
+        keys: Keys,
+        *,
+        lease_seconds: float = 10.0,
+        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lease_seconds = lease_seconds
         self._etcd = etcd
         self._keys = keys
         self._sessions: dict[str, Session] = {}
         self._listeners: dict[str, Listener] = {}
+        # The last load of those whose stream ended, and until when it is believed, the earliest first.
+        self._silent: dict[str, tuple[float, Load]] = {}
         self._sleep = sleep
+        self._clock = clock
         self._is_stopping = False
 
     async def follow(self, mirror: Mirror) -> None:
@@ -109,11 +121,14 @@ class Registry:
         finally:
             if self._listeners.get(cell.id) is listener:
                 del self._listeners[cell.id]
+                self._fell_silent(listener.cell)
 
     def with_load(self, cell: Cell) -> Cell:
-        """`cell` with its latest load report, if it joined or reports here."""
-        session = self._heard.get(cell.id)
-        return replace(cell, load=session.cell.load) if session else cell
+        """`cell` with its latest load report, if it joined or reports here, or did so a moment ago."""
+        if session := self._heard.get(cell.id):
+            return replace(cell, load=session.cell.load)
+        until, load = self._silent.get(cell.id, (0.0, cell.load))
+        return replace(cell, load=load) if self._clock() < until else cell
 
     def lift(self, artifact: bytes, cell: str = "") -> list[str]:
         """Have `cell`, or every cell that reports it, take the artifact out of quarantine; returns who will.
@@ -171,12 +186,20 @@ class Registry:
             _log.warning("cell %s joined twice: %s, then %s", cell.id, before.cell.address, cell.address)
             before.end(Superseded(f"cell {cell.id} has joined again"))
 
+    def _fell_silent(self, cell: Cell) -> None:
+        now = self._clock()
+        self._silent.pop(cell.id, None)
+        self._silent[cell.id] = now + self.lease_seconds, cell.load
+        while (first := next(iter(self._silent))) != cell.id and self._silent[first][0] <= now:
+            del self._silent[first]
+
     def _is_left_to_its_lease(self, session: Session) -> bool:
         return self._is_stopping and self._sessions.get(session.cell.id) is session
 
     async def _leave(self, session: Session) -> None:
         if self._sessions.get(session.cell.id) is session:
             del self._sessions[session.cell.id]
+            self._fell_silent(session.cell)
             _log.info("cell %s left", session.cell.id)
         _SESSIONS.set(len(self._sessions))
         await session.close()

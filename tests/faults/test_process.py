@@ -6,29 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from support.fleet import eventually
-from support.harm import await_registered, children, hand_of, is_answering
+from support.harm import await_registered, children, hand_of, is_answering, stopped
 from support.load import TENANTS
 
 from croupierctl.stack import Stack
 
 ACME = TENANTS[0].name
-
-
-@contextmanager
-def stopped(pids: list[int]) -> Iterator[None]:
-    """SIGSTOP: connections stay open and nothing answers."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.fault("A cell is killed (SIGKILL), its parent with it", "no error")
