@@ -44,7 +44,8 @@ _BY_REASON = {
         "pack it with croupier.artifacts.packers.pack where it was trained, which compares; "
         "--unchecked publishes it all the same, and the version says so"
     ),
-    "INVALID_ARTIFACT": "give a packed artifact, or an ONNX, XGBoost or LightGBM file that it allows",
+    "INVALID_ARTIFACT": "give a packed artifact, or the whole file as XGBoost, LightGBM or ONNX wrote it",
+    "WRONG_SAMPLE": "mend the rows of --check: a column for each of the model's features, by name",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
     "ETCD_UNAVAILABLE": "see to etcd: until it answers, everything is served and nothing can be changed",

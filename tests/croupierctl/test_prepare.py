@@ -16,10 +16,12 @@ from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.checks.check import check_file, try_made
 from croupier.artifacts.packers.checks.compare import DiffersFromLibrary
+from croupier.artifacts.packers.checks.made import WrongSample
 from croupier.artifacts.packers.files import FileKind
 from croupier.artifacts.packers.forest import pack_lightgbm, pack_xgboost
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.process import PackerIncomplete
+from croupierctl.advice import advice
 from croupierctl.prepare import How, NotCompared, prepare, read_sample
 
 RANDOM = np.random.default_rng(1)
@@ -117,6 +119,21 @@ def test_a_graph_that_fails_on_rows_that_are_made() -> None:
         check_file(b"", FileKind.ONNX, picky())
     report = check_file(b"", FileKind.ONNX, picky(), np.array([[0.0, 2.0]] * 5))
     assert (report.checked.sample, report.checked.made) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("sample", "told"),
+    [
+        (pandas.DataFrame({"a": [1.0], "c": [2.0]}), "has no column b"),
+        (pandas.DataFrame({"a": [1.0], "b": ["x"], "c": [2.0]}), "could not convert"),
+        (X[:, :2], r"a sample of shape \[200, 2\]"),
+    ],
+)
+def test_rows_that_are_none_of_the_model(file: Path, sample: object, told: str) -> None:
+    """It is the rows that are to be mended, and not the file."""
+    with pytest.raises(WrongSample, match=rf"model\.txt: .*{told}") as caught:
+        prepare(file, How(sample=sample))
+    assert "--check" in advice(caught.value)
 
 
 def test_rows_come_from_parquet_and_csv(tmp_path: Path) -> None:

@@ -15,10 +15,7 @@ from croupier.artifacts.format import InvalidArtifact
 # As much of a file as is looked at.
 _HEAD = 4096
 
-_IN_PROCESS = (
-    "pack the model in the process that trained it, with pack_forest, pack_linear or pack_sklearn of "
-    "croupier.artifacts.packers"
-)
+_IN_PROCESS = "pack the model in the process that trained it, with croupier.artifacts.packers.pack"
 _UNPACK = f"unpack it first; or if it was written by joblib, it is a compressed pickle: {_IN_PROCESS}"
 _TO_ONNX = "export the model to ONNX"
 

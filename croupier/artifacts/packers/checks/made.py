@@ -55,18 +55,24 @@ def made_tables(artifact: Artifact, base: Array | None = None) -> list[Table]:
     return graph_tables(artifact, base, random)
 
 
+class WrongSample(InvalidArtifact):
+    """The rows to compare on are none of this model. The publisher's."""
+
+    reason = "WRONG_SAMPLE"
+
+
 def sample_tables(artifact: Artifact, sample: Any) -> list[Table]:
     """The tables of a sample: a matrix in the order of the features, or a data frame with their columns.
 
     Raises:
-        InvalidArtifact: it has other columns than the model has features.
+        WrongSample: it has other columns than the model has features.
     """
     try:
         if len(artifact.inputs) == 1:
             return _tables(artifact, _some(_matrix(artifact, sample)))
         return [{tensor.name: _some(_column(tensor, sample)) for tensor in artifact.inputs}]
     except (ValueError, TypeError) as error:
-        raise InvalidArtifact(f"the sample is no rows of this model: {error}") from error
+        raise WrongSample(f"the sample is no rows of this model: {error}") from error
 
 
 def _some(rows: Array) -> Array:
@@ -83,13 +89,13 @@ def _matrix(artifact: Artifact, sample: Any) -> Array:
     rows = np.asarray(sample, np.float64)
     shape = artifact.inputs[0].shape
     if rows.shape[1:] != shape[1:] or not len(rows):
-        raise InvalidArtifact(f"a sample of shape {list(rows.shape)} for a model that takes {list(shape)}")
+        raise WrongSample(f"a sample of shape {list(rows.shape)} for a model that takes {list(shape)}")
     return rows
 
 
 def _column(tensor: Tensor, sample: Any) -> Array:
     if not hasattr(sample, "columns"):
-        raise InvalidArtifact("the sample of a model with several inputs is a data frame with their names")
+        raise WrongSample("the sample of a model with several inputs is a data frame with their names")
     column = _named(sample, [tensor.name])[tensor.name]
     dtype = DATATYPES[tensor.datatype]
     if dtype.kind == "O":
@@ -106,7 +112,7 @@ def _named(frame: Any, names: Sequence[str]) -> Any:
     known = [str(name) for name in frame.columns]
     missing = [name for name in names if name not in known]
     if missing:
-        raise InvalidArtifact(f"the sample has no column {', '.join(missing[:5])}")
+        raise WrongSample(f"the sample has no column {', '.join(missing[:5])}")
     return frame.set_axis(known, axis=1)[list(names)]
 
 
