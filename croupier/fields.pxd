@@ -23,10 +23,17 @@ cdef struct Cursor:
     const uint8_t* at
     const uint8_t* end
 
+cdef struct Ahead:
+    # Of a message that is arriving: where the next field begins, in how many groups, and how many were seen.
+    Py_ssize_t at
+    int depth
+    int seen
+
 cdef Cursor cursor_of(bytes data) noexcept
 cdef bytes bytes_of(Field* field)
 cdef int next_field(Cursor* cursor, Field* field) except -1
 cdef int next_of(Cursor* cursor, Field* field, int* left) except -1
+cdef int look_ahead(Ahead* ahead, const uint8_t* data, Py_ssize_t here, Py_ssize_t size, int most) except -1
 cdef list repeated(bytes data)
 cdef Py_ssize_t record_size(Py_ssize_t size) noexcept nogil
 cdef Py_ssize_t varint_size(uint64_t value) noexcept nogil

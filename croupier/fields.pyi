@@ -2,7 +2,13 @@ from collections.abc import Iterable
 
 from croupier.errors import InvalidRequest
 
+MAX_FIELDS: int
+
+class TooManyFields(InvalidRequest):
+    def __init__(self, most: int = ...) -> None: ...
+
 class MalformedMessage(InvalidRequest):
     def __init__(self) -> None: ...
 
+def seen_by(data: bytes, pieces: Iterable[int], most: int = ...) -> int: ...
 def join_first(parts: Iterable[bytes]) -> bytes: ...

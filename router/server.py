@@ -16,6 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
+from croupier.fields import MAX_FIELDS
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.context import Context
 from croupier.transport.server import Server
@@ -111,8 +112,8 @@ class Handlers:
 
     def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
-        server.add_batch(self._methods, self.take)
-        server.add_stream(f"/{PREDICTION}/PredictStream", self.predict_stream)
+        server.add_batch(self._methods, self.take, max_fields=MAX_FIELDS)
+        server.add_stream(f"/{PREDICTION}/PredictStream", self.predict_stream, max_fields=MAX_FIELDS)
         return [INFERENCE, PREDICTION]
 
     def take(self, calls: list[ServerCall]) -> None:

@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
+from croupier.fields cimport Ahead
 from croupier.transport.nghttp2 cimport nghttp2_nv
 from croupier.transport.wire cimport Wire
 
@@ -34,6 +35,9 @@ cdef class Call:
     cdef bint is_streaming
     # The most bytes of one message.
     cdef Py_ssize_t max_message
+    # The most fields of one message, which is protobuf and is looked at while it arrives; 0 to take it as it is.
+    cdef int max_fields
+    cdef Ahead ahead
     cdef Py_ssize_t held
     # Of them, those of messages that were handed over and are still in use; and where they are held for as long
     # as this object lives, once the stream is gone.
@@ -56,6 +60,7 @@ cdef class Call:
     cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1
     cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit)
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int look_ahead(self) except -1
     cdef int begin_message(self) except -1
     cdef int complete(self, object message) except -1
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1

@@ -6,7 +6,8 @@ four bytes, the message), and it gives out the bytes of the messages that it was
 
     receiving   A message that lies in one chunk is one copy. A longer one grows as its bytes arrive,
                 to twice of what has come, never to what its length claims. A stream's window opens again
-                only as messages are taken.
+                only as messages are taken. Where a message's fields are bounded, one that breaks
+                protobuf's form or has too many is refused by its first bytes.
     sending     Messages wait in a queue that the peer's window empties; above `queue_room` bytes `is_full`
                 is set, and an event tells when it is worth writing again.
 
@@ -28,6 +29,7 @@ from libc.string cimport memcmp, memcpy
 from collections import deque
 
 from croupier.buffers cimport filled
+from croupier.fields cimport look_ahead
 from croupier.transport.nghttp2 cimport (
     nghttp2_session,
     nghttp2_session_consume_connection,
@@ -247,12 +249,18 @@ cdef class Call:
             self.partial_size += part
             data += part
             size -= part
+            if self.ahead.at < self.partial_size and self.max_fields:
+                self.look_ahead()
             if self.partial_size == self.declared:
                 message = filled(<bytes>self.partial, into + self.partial_size)
                 self.drop_partial()
                 self.prefix_size = 0
                 self.complete(message)
         return 0
+
+    cdef int look_ahead(self) except -1:
+        data = <const uint8_t*>PyBytes_AS_STRING(<object>self.partial)
+        return look_ahead(&self.ahead, data, self.partial_size, self.declared, self.max_fields)
 
     cdef int begin_message(self) except -1:
         cdef uint8_t* p = self.prefix
@@ -264,6 +272,7 @@ cdef class Call:
         if p[0] == 1 and (self.encoding is None or self.encoding == "identity"):
             raise InternalError("a message is compressed, and grpc-encoding does not say how")
         self.partial_size = self.grown = 0
+        self.ahead = Ahead(0, 0, 0)
         self.inflater = Inflater(self.encoding) if p[0] else None
         return 0
 

@@ -95,11 +95,14 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
 
-    def add_batch(self, paths: Iterable[str], handler: BatchHandler) -> None:
-        """Serve unary methods by one synchronous handler, which gets every call that a read brought."""
+    def add_batch(self, paths: Iterable[str], handler: BatchHandler, *, max_fields: int = 0) -> None:
+        """Serve unary methods by one synchronous handler, which gets every call that a read brought.
+
+        With `max_fields`, a message that is no protobuf or has more fields is refused as soon as that shows.
+        """
         self._batch = handler
         for path in paths:
-            self._routes[path.encode()] = Route(path, handler, batch=True)
+            self._routes[path.encode()] = Route(path, handler, batch=True, max_fields=max_fields)
 
     def add_unary(
         self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
@@ -112,11 +115,22 @@ class Server:
         self._routes[path.encode()] = Route(path, handler, max_message=max_message_bytes, max_open=max_open)
 
     def add_stream(
-        self, path: str, handler: StreamHandler, *, max_message_bytes: int = 0, max_open: int = 0
+        self,
+        path: str,
+        handler: StreamHandler,
+        *,
+        max_message_bytes: int = 0,
+        max_open: int = 0,
+        max_fields: int = 0,
     ) -> None:
         """Serve a streaming method of any kind: an async generator over the request's messages."""
         self._routes[path.encode()] = Route(
-            path, handler, streaming=True, max_message=max_message_bytes, max_open=max_open
+            path,
+            handler,
+            streaming=True,
+            max_message=max_message_bytes,
+            max_open=max_open,
+            max_fields=max_fields,
         )
 
     async def start(self, listen: str, services: Iterable[str] = ()) -> str:

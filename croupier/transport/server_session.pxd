@@ -10,6 +10,7 @@ cdef class Route:
     cdef readonly bint is_streaming
     cdef readonly Py_ssize_t max_message
     cdef readonly Py_ssize_t max_open
+    cdef readonly int max_fields
     cdef readonly object handler
     cdef readonly object refusal
 

@@ -20,6 +20,7 @@ class Route:
     refusal: CroupierError | None
     max_message: int
     max_open: int
+    max_fields: int
     def __init__(
         self,
         path: str,
@@ -30,6 +31,7 @@ class Route:
         refusal: CroupierError | None = None,
         max_message: int = 0,
         max_open: int = 0,
+        max_fields: int = 0,
     ) -> None: ...
 
 class ServerCall(Call):

@@ -4,13 +4,18 @@ import asyncio
 from typing import Any
 
 import grpc
+import pytest
 from support.fakes import digest, eventually, hang, metric, told
+from support.http2_peer import RawPeer, data, headers, message, request_fields
 from support.worlds import MODELS, World, details_of, failing, world
 
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 
 Code = grpc.StatusCode
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
+STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
 
 
 def frame(name: int, *models: str) -> pb.PredictStreamRequest:
@@ -80,6 +85,20 @@ async def test_a_frame_that_cannot_be_read_ends_the_stream(stage: World) -> None
     stream = call(iter([b"\xff\xff"]), metadata=stage.router.metadata)
     async with failing(Code.INVALID_ARGUMENT, "BadRequest"):
         await stream.read()
+
+
+@pytest.mark.parametrize("path", [STREAM, INFER, PREDICT])
+@pytest.mark.parametrize("first", [b"\x0a\xff\xff\xff\x7f", b"\x2a\x00" * 65_537], ids=["broken", "many"])
+async def test_a_message_that_cannot_be_read_is_refused_before_it_is_there(
+    stage: World, path: str, first: bytes
+) -> None:
+    begun = message(bytes(8 * 2**20))[:5] + first + bytes(32)
+    async with RawPeer.connect(stage.router.address) as peer:
+        # The window is wider once its settings are acknowledged.
+        await peer.settled()
+        peer.send(headers(1, request_fields(path, ("croupier-tenant", "acme"))))
+        peer.send(*(data(1, begun[at : at + 16_384], 0) for at in range(0, len(begun), 16_384)))
+        assert (await peer.heard(1)).status == ("200", "3")
 
 
 async def test_a_streams_deadline_ends_it_and_what_is_in_work(stage: World) -> None:
