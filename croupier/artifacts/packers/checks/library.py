@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -66,12 +67,18 @@ def of_file(data: bytes, kind: FileKind, artifact: Artifact) -> Library:
     raise InvalidArtifact("a packed artifact has no library that it could be compared with")
 
 
+@cache
+def _version(name: str) -> str:
+    """Of a library that is imported. All that is installed is looked through for it."""
+    # Distributions may be called otherwise than what they install.
+    owners = metadata.packages_distributions().get(name, [name])
+    return metadata.version(owners[0])
+
+
 class _Named:
     def __init__(self, name: str) -> None:
         self.name = name
-        # Distributions may be called otherwise than what they install.
-        owners = metadata.packages_distributions().get(name, [name])
-        self.version = metadata.version(owners[0])
+        self.version = _version(name)
 
 
 class _Estimator(_Named):
