@@ -8,13 +8,16 @@ A new kind of model is a new file beside this one and a line in `cell.app`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cell.engines.stop import Stop
-from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact
 from croupier.errors import FailedPrecondition, InternalError
+
+if TYPE_CHECKING:
+    # A signature fills rows natively, for which it knows the native engines.
+    from cell.signature import Arrays, Signature
 
 
 class UnknownEngine(FailedPrecondition):
