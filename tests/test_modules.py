@@ -1,0 +1,46 @@
+"""Every module can be the first that a program imports: none is in a circle of imports.
+
+Import contracts see Python alone; these packages have modules in Cython, which import what they cimport.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("cell", "router")
+
+# A child for each module, of a process that has the libraries already.
+IMPORT = """
+import os, sys
+import google.protobuf.message, grpc.aio, msgspec, numpy, prometheus_client, onnxruntime, uvloop
+import croupier.stores.objects_s3, croupier.transport.server, protos.prediction.v1.prediction_pb2
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(name)
+        except BaseException as error:
+            print(f"{name}: {error}", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_each_can_be_the_first() -> None:
+    imported = subprocess.run(
+        [sys.executable, "-c", IMPORT, *modules()], capture_output=True, text=True, check=True
+    )
+    assert imported.stdout == ""
+
+
+def modules() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        (folder,) = __import__(package).__path__
+        root = Path(folder)
+        for path in [*root.rglob("*.py"), *root.rglob("*.pyx")]:
+            parts = (package, *path.relative_to(root).with_suffix("").parts)
+            if parts[-1] not in ("__init__", "__main__", "app"):
+                found.append(".".join(parts))
+    assert len(found) > 80
+    return found
