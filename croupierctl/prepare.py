@@ -71,7 +71,12 @@ def prepare(path: Path, how: How) -> Prepared:
         if kind is FileKind.ARTIFACT:
             return _tried(path, kind, _marked(path, data, how), how)
         artifact = pack_file_apart(
-            data, kind, features=how.features, accepts_missing=how.accepts_missing, limits=how.limits
+            data,
+            kind,
+            features=how.features,
+            accepts_missing=how.accepts_missing,
+            complete=False if how.accepts_missing else None,
+            limits=how.limits,
         )
         if how.unchecked:
             return _tried(path, kind, with_checked(artifact, UNCHECKED), how)

@@ -41,7 +41,12 @@ def publish(
     features: Annotated[
         str, typer.Option(metavar="NAMES", help="The model's features: a,b,c, or @FILE with one a line.")
     ] = "",
-    accepts_missing: Annotated[bool, typer.Option(help="NaN is a value that the model knows.")] = False,
+    accepts_missing: Annotated[
+        bool,
+        typer.Option(
+            help="NaN is a value that the model knows; trees take a feature that is left out for it."
+        ),
+    ] = False,
     version: Annotated[int, typer.Option(min=0, help="The version's number; 0 is the next free one.")] = 0,
     batch_delay: Annotated[
         float, typer.Option(min=0, max=1, metavar="SECONDS", help="How long a request waits for company.")

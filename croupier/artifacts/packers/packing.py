@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from croupier.artifacts.apart import Limits
 from croupier.artifacts.checked import with_checked
@@ -28,14 +31,20 @@ class Packed:
 
 
 def pack(
-    model: Any, sample: Any = None, *, features: Sequence[str] = (), limits: Limits | None = None
+    model: Any,
+    sample: Any = None,
+    *,
+    features: Sequence[str] = (),
+    complete: bool | None = None,
+    limits: Limits | None = None,
 ) -> Packed:
     """Pack a trained model for the engine that suits it best, and compare it with its own library.
 
     `model` is an estimator, a pipeline or a booster of scikit-learn, XGBoost or LightGBM, in the process
     that trained it. `sample` has rows as callers will send them, a matrix in the order of the features or a
     data frame. Rows are made from the model's own thresholds, categories and coefficients, with a sample or
-    without. `features` default to the names that it was trained with.
+    without. `features` default to the names that it was trained with. `complete` is for trees: whether a
+    named feature may not be left out. By default it may where the model, or the sample, has missing values.
 
     A throwaway process loads the artifact as a cell would and answers the rows; it takes some seconds.
 
@@ -43,23 +52,32 @@ def pack(
         DiffersFromLibrary: the artifact answers otherwise than the library; the message shows some rows.
         InvalidArtifact: the model has what cannot be packed or served, by name.
     """
-    artifact, why = _packed(model, features)
+    if complete is None and _has_missing(sample):
+        complete = False
+    artifact, why = _packed(model, features, complete)
     report = check_object(model, artifact, sample, limits)
     artifact = with_checked(artifact, report.checked)
     return Packed(artifact, view(artifact).engine, why, report)
 
 
-def _packed(model: Any, features: Sequence[str]) -> tuple[bytes, str]:
+def _has_missing(sample: Any) -> bool:
+    if hasattr(sample, "isna"):
+        return bool(sample.isna().to_numpy().any())
+    array = np.asarray(sample)
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
+
+
+def _packed(model: Any, features: Sequence[str], complete: bool | None) -> tuple[bytes, str]:
     """The artifact, and why it is of its engine."""
     from croupier.artifacts.packers.forest import pack_forest
     from croupier.artifacts.packers.linear import pack_linear
 
-    kind = type(model)
-    library = kind.__module__.partition(".")[0]
+    forest = partial(pack_forest, complete=complete)
+    library = type(model).__module__.partition(".")[0]
     if library in _BOOSTERS:
-        return pack_forest(model, features=features), f"trees of {library} are scored natively"
+        return forest(model, features=features), f"trees of {library} are scored natively"
     refusals = []
-    for engine, packer in (("forest", pack_forest), ("linear", pack_linear)):
+    for engine, packer in (("forest", forest), ("linear", pack_linear)):
         try:
             artifact = packer(model, features=features)
         except InvalidArtifact as error:
