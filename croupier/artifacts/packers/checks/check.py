@@ -5,7 +5,8 @@
                        a throwaway process                answers ┘
 
 The contract is docs/artifacts.md's: within 1e-6 of the library. XGBoost sums float32, so that its own answer
-lies as far from the sum as float32 goes with so many trees. What was converted to ONNX is float32 throughout.
+lies as far from the sum as float32 goes with so many trees. Graphs of ONNX have operators and outputs in
+float32.
 """
 
 from __future__ import annotations
