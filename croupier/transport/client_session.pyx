@@ -394,8 +394,8 @@ cdef class ClientSession(Session):
         return 0
 
     cdef int on_going_away(self) except -1:
-        """Calls that wait behind the peer's limit are not sent any more: they end now, and not when nghttp2
-        comes to them, for which one that is under way has to end."""
+        """Calls that wait behind the peer's limit are not sent any more, whoever goes: they end now, and not when
+        nghttp2 comes to them, for which one that is under way has to end."""
         cdef Call call
         for call in [*self.calls.values()]:
             if self.call_of(call.stream_id) is None:

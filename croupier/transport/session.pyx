@@ -217,6 +217,7 @@ cdef class Session(Meter):
             self.is_going_away = True
             last = nghttp2_session_get_last_proc_stream_id(self.handle)
             nghttp2_submit_goaway(self.handle, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0)
+            self.on_going_away()
             self.touch()
 
     def terminate(self, uint32_t error_code=0):

@@ -170,6 +170,15 @@ class TestGoingAway:
         pair.pump()
         assert (call.message, pair.client.is_finished, pair.server.is_finished) == (b"answer", True, True)
 
+    def test_what_waits_behind_the_peers_limit_is_not_sent_by_a_client_that_goes_away(self) -> None:
+        pair = Pair(Limits(max_concurrent_streams=1))
+        under_way, waiting = pair.open(), pair.open()
+        pair.pump()
+        pair.client.go_away()
+        pair.pump()
+        assert (waiting.is_done, waiting.code, waiting.is_unprocessed) == (True, UNAVAILABLE, True)
+        assert not under_way.is_done
+
     def test_without_calls_it_is_the_end(self) -> None:
         for by in ("client", "server"):
             pair = Pair()
