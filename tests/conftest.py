@@ -1,10 +1,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from support.fleet import Wine, eventually, publish, small_stack, train_wine
 
 from croupier.client import Client
 from croupierctl.stack import Stack
+
+# Hypothesis fails what takes longer than 0.2 s, which says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -38,9 +38,9 @@ def modules() -> list[str]:
     for package in PACKAGES:
         (folder,) = __import__(package).__path__
         root = Path(folder)
-        for path in [*root.rglob("*.py"), *root.rglob("*.pyx")]:
-            parts = (package, *path.relative_to(root).with_suffix("").parts)
-            if parts[-1] not in ("__init__", "__main__", "app"):
-                found.append(".".join(parts))
+        for path in [*root.rglob("*.py"), *root.rglob("*.so")]:
+            name = path.name.partition(".")[0]
+            if name not in ("__init__", "__main__", "app"):
+                found.append(".".join((package, *path.relative_to(root).parent.parts, name)))
     assert len(found) > 80
     return found

@@ -54,7 +54,7 @@ def scores(artifact: bytes, rows: Array) -> Array:
     return next(found for name, found in answers(artifact, rows).items() if name != "label")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seeds,
     shares,
@@ -105,7 +105,7 @@ def test_xgboost(
     np.testing.assert_allclose(found[:, 0], expected, **CLOSE)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seeds,
     shares,
@@ -150,7 +150,7 @@ def test_lightgbm(
     np.testing.assert_allclose(scores(pack_lightgbm(text), rows)[:, 0], expected, **CLOSE)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seeds,
     shares,
@@ -174,7 +174,7 @@ def test_scikit_learn(seed: int, missing: float, kind: Any, depth: int, parts: i
     np.testing.assert_allclose(scores(pack_forest(model), rows), expected, **CLOSE)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seeds, shares, st.booleans(), st.booleans(), st.integers(2, 31), widths)
 def test_histograms(
     seed: int, missing: float, categorical: bool, classifies: bool, leaves: int, wide: bool

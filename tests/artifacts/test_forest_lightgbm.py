@@ -255,7 +255,7 @@ def test_what_is_no_model_is_refused(text: str, problem: str) -> None:
         pack_lightgbm(text)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, len(TEXT) - 1), st.sampled_from("-019 =.\nex"))
 def test_a_damaged_file_is_packed_or_refused(place: int, letter: str) -> None:
     try:

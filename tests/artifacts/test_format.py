@@ -263,7 +263,6 @@ def descriptions(draw):
     }
 
 
-@settings(deadline=None)
 @given(descriptions())
 def test_any_legal_description_survives_the_round_trip(description):
     data = pack(**description)
@@ -275,14 +274,14 @@ def test_any_legal_description_survives_the_round_trip(description):
     assert pack_again(artifact) == data
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400) | st.binary(max_size=400).map(lambda tail: b"CROUPIER\x01\0" + tail))
 @example(b"CROUPIER")
 def test_random_bytes_are_refused(data):
     view_or_refuse(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(descriptions(), st.data())
 def test_flipped_bits_are_refused_or_still_legal(description, draws):
     data = bytearray(pack(**description))
@@ -291,7 +290,7 @@ def test_flipped_bits_are_refused_or_still_legal(description, draws):
     view_or_refuse(bytes(data))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(descriptions(), st.data())
 def test_overwritten_fields_are_refused_or_still_legal(description, draws):
     data = bytearray(pack(**description))
@@ -304,7 +303,6 @@ def test_overwritten_fields_are_refused_or_still_legal(description, draws):
     view_or_refuse(bytes(data))
 
 
-@settings(deadline=None)
 @given(descriptions(), st.data())
 def test_a_truncated_file_is_refused(description, draws):
     data = pack(**description)
@@ -312,7 +310,6 @@ def test_a_truncated_file_is_refused(description, draws):
         view(data[: draws.draw(st.integers(0, len(data) - 1))])
 
 
-@settings(deadline=None)
 @given(descriptions(), st.binary(min_size=1, max_size=200))
 def test_a_file_with_something_behind_it_is_refused(description, rest):
     with pytest.raises(InvalidArtifact):

@@ -262,7 +262,7 @@ def test_what_is_not_fitted_is_refused() -> None:
         pack_linear(LinearRegression())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 4))
 def test_any_coefficients(seed: int, features: int, targets: int) -> None:
     random = np.random.default_rng(seed)

@@ -364,13 +364,12 @@ def pack_or_refuse(model):
     assert bytes(view(packed).section("model")) == model
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused(model):
     pack_or_refuse(model)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.integers(0, 8 * len(SMALL) - 1), min_size=1, max_size=4))
 def test_flipped_bits_are_refused_or_still_valid(positions):
     model = bytearray(SMALL)
@@ -379,7 +378,6 @@ def test_flipped_bits_are_refused_or_still_valid(positions):
     pack_or_refuse(bytes(model))
 
 
-@settings(deadline=None)
 @given(st.integers(0, len(SMALL) - 1))
 def test_a_truncated_model_is_refused_or_still_valid(size):
     pack_or_refuse(SMALL[:size])

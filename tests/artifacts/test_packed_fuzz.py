@@ -44,7 +44,7 @@ def test_the_corpus_of_files_is_packed(name: str) -> None:
     assert packers.replay(FILES[name])
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(st.sampled_from(list(PACKED)), seeds)
 def test_changed_artifacts(name: str, changes: list[int]) -> None:
     """Asserted by `replay`."""
@@ -54,7 +54,7 @@ def test_changed_artifacts(name: str, changes: list[int]) -> None:
     packed.replay(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(HARMLESS), seeds)
 def test_changed_files(name: str, changes: list[int]) -> None:
     """Asserted by `replay`."""

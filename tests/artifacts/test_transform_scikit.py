@@ -30,7 +30,7 @@ from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers.transform.assembly import Columns
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_random_pipelines(seed: int) -> None:
     random = Random(seed)

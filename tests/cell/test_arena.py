@@ -43,7 +43,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_blocks_keep_their_bytes_and_the_books_are_right(steps: list[tuple[str, int]]) -> None:
     arena = Arena(16 * MIB, segment_bytes=8 * KIB)
@@ -79,7 +79,7 @@ def test_blocks_keep_their_bytes_and_the_books_are_right(steps: list[tuple[str, 
     assert (arena.used, arena.committed) == (0, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_a_class_wastes_about_one_segment(seed: int, share: int) -> None:
     """Whatever is given back, and in whatever order."""

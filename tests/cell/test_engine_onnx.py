@@ -154,7 +154,7 @@ def test_no_model_at_all() -> None:
         ENGINE.estimate(artifact(b"", sections={"other": b"x"}))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 255))
 def test_a_damaged_model_loads_or_is_refused(place: int, change: int) -> None:
     model = bytearray(matmul())

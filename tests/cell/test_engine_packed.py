@@ -404,7 +404,7 @@ def sections() -> list[tuple[str, bytes]]:
     return [(each.engine, bytes(each.section(each.engine))) for each in found]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, 4), st.lists(st.integers(0, 2**20), min_size=1, max_size=4))
 def test_flipped_bits(which: int, places: list[int]) -> None:
     engine, section = sections()[which]
@@ -414,7 +414,7 @@ def test_flipped_bits(which: int, places: list[int]) -> None:
     score_or_refuse(engine, bytes(damaged))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.integers(0, 4),
     st.integers(0, 2**20),
@@ -478,7 +478,7 @@ def test_a_forest_that_would_read_elsewhere(section: bytes, says: str) -> None:
         Forest(section)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.integers(1, 8), st.booleans())
 def test_any_trained_forest_answers_as_its_library(seed: int, leaves: int, rounds: int, zeros: bool) -> None:
     random = np.random.default_rng(seed)

@@ -137,7 +137,7 @@ def test_w_tinylfu_keeps_who_is_wanted_from_a_scan() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_policy_keeps_the_same_models_as_a_plain_model_of_it(name: str, data: st.DataObject) -> None:
     capacity = data.draw(st.integers(10, 150))

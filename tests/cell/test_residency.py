@@ -470,7 +470,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestMachine.settings = settings(max_examples=150, stateful_step_count=50)
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -709,7 +709,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(whole[: draw(st.integers(0, len(whole)))] if draw(st.booleans()) else whole)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(mutated())
 def test_a_damaged_request_is_left_or_answered_as_the_general_way_does(sent: bytes) -> None:
     answered = shared().infer(sent)
@@ -723,7 +723,7 @@ def shared() -> Bench:
     return Bench()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60))
 def test_no_bytes_do_harm(sent: bytes) -> None:
     bench = shared()

@@ -233,7 +233,6 @@ class Owners(RuleBasedStateMachine):
 Owners.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestOwners = Owners.TestCase

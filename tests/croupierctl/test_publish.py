@@ -86,7 +86,7 @@ def test_a_file_that_is_no_model(manager, run, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"this is not a model")
     said = run("models", "publish", "acme", "churn", path, code=1)
-    assert "hint: give a packed artifact, or an ONNX, XGBoost or LightGBM file" in said.err
+    assert "hint: give a packed artifact, or the whole file as XGBoost, LightGBM or ONNX wrote it" in said.err
     assert manager.artifacts == {}
 
 
