@@ -162,7 +162,7 @@ def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:
     step = operator.raw_operator
     kind = type(operator.inputs[0].type)
     if kind not in (DoubleTensorType, FloatTensorType):
-        raise NotImplementedError("SimpleImputer of other than floats")
+        raise InvalidArtifact("a SimpleImputer of other than floats")
     element = TensorProto.DOUBLE if kind is DoubleTensorType else TensorProto.FLOAT
 
     def made(operation: str, inputs: list[str], **attributes: Any) -> str:
