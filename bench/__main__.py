@@ -15,6 +15,7 @@ from bench import demo as demo_bench
 from bench import engines as engines_bench
 from bench import hostile as hostile_bench
 from bench import outage as outage_bench
+from bench import pictures as front_pictures
 from bench import placement as placement_bench
 from bench import policies as policies_bench
 from bench import report
@@ -64,6 +65,14 @@ def placement(
 ) -> None:
     """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
     placement_bench.run(cells=cells, tenants=tenants, json=json)
+
+
+@app.command()
+def pictures(
+    folder: Annotated[Path, typer.Option(help="Where to write them.")] = front_pictures.FOLDER,
+) -> None:
+    """Draw the front page's pictures anew, with the real dealer."""
+    front_pictures.write(folder)
 
 
 @app.command()
