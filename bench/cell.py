@@ -24,6 +24,7 @@ from statistics import median
 import uvloop
 
 from bench import calling, openloop, processes, report
+from bench.about import installed
 from bench.catalog import MODEL_INFER, Load
 from bench.engine_models import Array
 from bench.population import Population, answer, asking, rows
@@ -81,6 +82,7 @@ def run(*, models: int, requests: int, rounds: int, json: Path | None) -> bool:
             "ratio_to_plain": _ratio(measured),
             "breakdown_us": breakdown,
         },
+        installed(("lightgbm", "grpcio", "uvloop")),
     )
     return not any(row.failures for row in measured)
 

@@ -260,3 +260,6 @@ PEERS: dict[str, Peer] = {
     "treelite": Treelite(),
     "onnxruntime": OnnxRuntime(),
 }
+
+# Whose versions a result names.
+LIBRARIES = ("lightgbm", "xgboost", "treelite", "onnxruntime", "numpy")

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 
 from bench import report, transforms
+from bench.about import installed
 from bench.engine_models import ROWS, SHAPES, rows_of
-from bench.engine_peers import PEERS, Peer
+from bench.engine_peers import LIBRARIES, PEERS, Peer
 
 _BATCH = 64
 _ROUNDS = 5
@@ -77,7 +78,8 @@ def run(plan: Plan, json: Path | None) -> None:
     _tell(rows)
     pipeline = transforms.measure()
     report.step(transforms.line(pipeline))
-    report.write_json(json, {"rows": [asdict(row) for row in rows], "pipeline": asdict(pipeline)})
+    result = {"rows": [asdict(row) for row in rows], "pipeline": asdict(pipeline)}
+    report.write_json(json, result, installed(LIBRARIES))
 
 
 def _apart(engine: str, model: str, plan: Plan) -> Row:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from bench.about import about
 
 _WIDE = 160
 
@@ -38,10 +38,14 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None
     Console(highlight=False, width=max(console.width, _WIDE)).print(found)
 
 
-def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
-    """Write `result` with the machine that it was measured on; does nothing without a path."""
+def write_json(
+    path: Path | None, result: Mapping[str, Any], versions: Mapping[str, str] | None = None
+) -> None:
+    """Write `result`, behind what it was measured with; does nothing without a path.
+
+    `versions` are those of what was measured beside our own code.
+    """
     if path is None:
         return
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine, **result}, indent=2) + "\n")
+    path.write_text(json.dumps({"about": about(versions or {}), **result}, indent=2) + "\n")

@@ -82,7 +82,6 @@ def run(plan: Plan, json: Path | None) -> bool:
     result = {
         "load": "h2load" if h2load.find() else "closed loop of our own",
         "others_share_of_machine": others,
-        "versions": {name: PEERS[name].said_version() for name in found},
         "rows": [row.as_json() for row in measured],
         "ratios": first,
         "ratios_by_load": [
@@ -91,7 +90,7 @@ def run(plan: Plan, json: Path | None) -> bool:
             for payload in plan.payloads
         ],
     }
-    report.write_json(json, result)
+    report.write_json(json, result, {name: PEERS[name].said_version() for name in found})
     return not any(row.failures for row in measured if row.who == ROUTER)
 
 

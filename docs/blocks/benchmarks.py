@@ -1,0 +1,108 @@
+"""The tables of docs/benchmarks.md: a block for each bench, from what it wrote last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from blocks.results import Result, measured, number, result, share, table
+
+
+def route(found: Result) -> str:
+    rows = [
+        [
+            row["who"],
+            _load(row),
+            f"{row['failures']:,} of {row['requests']:,}",
+            number(row["cpu_us_per_request"]),
+            number(row.get("rotating_cpu_us_per_request")),
+            number(row["rps"]),
+            number(row["added_p50_ms"]),
+            number(row["added_p99_ms"]),
+        ]
+        for row in found["rows"]
+    ]
+    head = [
+        *("proxy", "a request", "failures", "CPU µs, one request", "CPU µs, rotating"),
+        *("requests/s", "p50 ms", "p99 ms"),
+    ]
+    others = f"Others had {share(found['others_share_of_machine'])} of the machine meanwhile.\n"
+    return table(head, rows, texts=2) + "\n" + others
+
+
+def _load(row: Result) -> str:
+    said = f"{row['payload']:,} B" + (", TLS" if row["tls"] else "")
+    return said if row.get("items", 1) == 1 else f"{said}, {row['items']} predictions, {row['variant']}"
+
+
+def cell(found: Result) -> str:
+    rows = [
+        [
+            row["server"],
+            str(row["rows_per_request"]),
+            number(row["cpu_us_per_request"]),
+            number(row["requests_per_s"]),
+            number(row["rows_per_s"]),
+        ]
+        for row in (*found["rows"], *found["plain"])
+    ]
+    parts = [[stage, number(us)] for stage, us in found["breakdown_us"].items()]
+    head = ["server", "rows a request", "CPU µs a request", "requests/s", "rows/s"]
+    said = f"\nOf a request of one row, with {found['models']:,} models in turn:\n\n"
+    return table(head, rows) + said + table(["part", "CPU µs"], parts)
+
+
+def residency(found: Result) -> str:
+    restart = found["restart"]
+    rows = [
+        ["models published", f"{found['models']:,}"],
+        ["models resident", f"{found['resident']:,}"],
+        ["memory of the process", number(found["rss_bytes"] / 2**20, " MiB")],
+        ["kB a model", number(found["kb_per_model"])],
+        ["hit rate of the Zipf load", share(found["hit_rate"])],
+        ["predictions/s of the Zipf load", number(found["predictions_per_s"])],
+        ["loads/s while filled from the store", number(found["fill_models_per_s"])],
+        ["cold, from the store, seen by callers", _quantiles(found["cold_store_ms"])],
+        ["cold, from the disk cache, seen by callers", _quantiles(found["cold_disk_ms"])],
+        ["of that in the cell, at most", _quantiles(found["load_disk_ms"])],
+        ["ready after a restart", number(restart["ready_s"], " s")],
+        [f"{restart['hot_models']:,} hot models back after", number(restart["hot_s"], " s")],
+    ]
+    return table(["", "seen"], rows)
+
+
+def _quantiles(found: Result) -> str:
+    return f"{' / '.join(number(found[name]) for name in ('p50', 'p99', 'p999'))} ms (p50 / p99 / p99.9)"
+
+
+def storm(found: Result) -> str:
+    rows = [
+        ["hot models' p99 in a quiet moment", number(found["hot_p99_ms_quiet"], " ms")],
+        ["hot models' p99 in storms", number(found["hot_p99_ms_storm"], " ms")],
+        ["hot requests that failed", f"{found['hot_errors']:,.0f}"],
+        [f"cold requests refused, of storms of {found['at_once']:,}", f"{found['cold_refused']:,.0f}"],
+        ["loads/s", number(found["loads_per_s"])],
+    ]
+    return table(["", "the worse of store and disk cache"], rows)
+
+
+def placement(found: Result) -> str:
+    rows = [
+        ["cells, tenants", f"{found['cells']:,}, {found['tenants']:,}"],
+        ["CPU time of dealing a hand", number(found["us_per_hand"], " µs")],
+        ["slots of the fullest cell to the mean", number(found["max_over_mean"])],
+        ["slots moved when one cell leaves", f"{found['moved']:.3%}"],
+        ["the ideal", f"{found['ideal_moved']:.3%}"],
+    ]
+    return table(["", "seen"], rows)
+
+
+_TABLES: dict[str, Callable[[Result], str]] = {
+    table.__name__: table for table in (route, cell, residency, storm, placement)
+}
+NAMES = tuple(_TABLES)
+
+
+def section(name: str) -> str:
+    """How and when the bench `name` was run, and what it saw."""
+    found = result(name)
+    return f"\n{measured(found)}\n{_TABLES[name](found)}"

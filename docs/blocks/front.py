@@ -1,0 +1,92 @@
+"""The README's table: what others take to what we take, where we lose as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from blocks.results import Result, machine, number, only, result, table, version
+
+_US = "croupier"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """CPU time for the same work, in the same unit; `failed` says whose work was not all done."""
+
+    ours: float
+    theirs: float
+    failed: str = ""
+
+    def said(self) -> str:
+        """Below 1 we lose."""
+        ratio = self.theirs / self.ours
+        notes = [note for note in ("we lose" if ratio < 1 else "", self.failed) if note]
+        return f"{number(ratio)}×" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`version` is the name that the peer's has in the result of the bench."""
+
+    work: str
+    peer: str
+    bench: str
+    version: str
+    compare: Callable[[Result], Compared]
+
+
+def _proxied(peer: str, payload: int) -> Callable[[Result], Compared]:
+    """A request, of all models and tenants in turn, plaintext."""
+
+    def compare(found: Result) -> Compared:
+        ours, theirs = (
+            only(found["rows"], who=who, payload=payload, tls=False, items=None) for who in (_US, peer)
+        )
+        failed = [
+            f"{row['failures'] / row['requests']:.1%} of the requests through {row['who']} failed"
+            for row in (ours, theirs)
+            if row["failures"]
+        ]
+        key = "rotating_cpu_us_per_request"
+        return Compared(ours[key], theirs[key], "; ".join(failed))
+
+    return compare
+
+
+def _served(found: Result) -> Compared:
+    """A request of one row."""
+    ours, theirs = (only(found[which], rows_per_request=1) for which in ("rows", "plain"))
+    return Compared(ours["cpu_us_per_request"], theirs["cpu_us_per_request"])
+
+
+def _scored(engine: str, model: str) -> Callable[[Result], Compared]:
+    """A row, of models in turn, so that none is in a cache."""
+
+    def compare(found: Result) -> Compared:
+        ours, theirs = (only(found["rows"], engine=who, model=model) for who in (_US, engine))
+        return Compared(ours["rotating_us"], theirs["rotating_us"])
+
+    return compare
+
+
+LINES = (
+    Line("proxying requests of 1 KiB", "HAProxy", "route", "haproxy", _proxied("haproxy", 1_024)),
+    Line("proxying requests of 1 KiB", "nginx", "route", "nginx", _proxied("nginx", 1_024)),
+    Line("proxying requests of 64 KiB", "HAProxy", "route", "haproxy", _proxied("haproxy", 65_536)),
+    Line("serving requests of one row", "grpc.aio and LightGBM", "cell", "lightgbm", _served),
+)
+
+
+def table_of_ratios() -> str:
+    """A row a line; below it the commands and machines, each once."""
+    rows, runs = [], {}
+    for line in LINES:
+        found = result(line.bench)
+        about = found["about"]
+        peer = f"{line.peer} {version(about, line.version)}"
+        bench = f"[`{line.bench}`](docs/benchmarks.md#{line.bench})"
+        rows.append([line.work, peer, bench, about["date"], line.compare(found).said()])
+        runs[line.bench] = f"- `{line.bench}`: `{about['command']}` on {machine(about)}\n"
+    head = ["work", "peer", "bench", "date", "the peer's CPU time to ours"]
+    return table(head, rows, texts=4) + "\n" + "".join(runs.values())
