@@ -90,6 +90,13 @@ def test_rows_of_numbers_are_asked_in_both_kinds_of_floats() -> None:
     assert compared(model, pack_linear(model), numbers).checked.sample == 2 * ROWS
 
 
+def test_what_a_step_refuses_is_not_asked_though_the_estimator_takes_it() -> None:
+    numbers = FRAME[["income", "score"]]
+    steps = ColumnTransformer([("scaled", StandardScaler(), ["income"])], remainder="passthrough")
+    model = make_pipeline(steps, HistGradientBoostingRegressor(max_iter=4)).fit(numbers, Y)
+    assert compared(model, pack_forest(model)).checked.made > ROWS
+
+
 @pytest.mark.parametrize("is_booster", [False, True])
 def test_categories_of_a_training_frame(is_booster: bool) -> None:
     gradient = lightgbm.LGBMRegressor(n_estimators=5, **QUIET).fit(CODED, Y)

@@ -112,9 +112,12 @@ def raw_rows(block: Block, columns: Array, categorical: Collection[int], random:
         _disturb(block, feature, more[:, feature], is_categorical, random)
     found = np.concatenate([rows, more])
     for feature in range(features):
+        refused = np.zeros(len(found), bool)
         if not block.takes(feature, _MISSING):
-            holes = np.isnan(found[:, feature])
-            found[holes, feature] = random.choice(_values(block, feature), int(holes.sum()))
+            refused |= np.isnan(found[:, feature])
+        if not block.takes(feature, _INFINITE):
+            refused |= np.isinf(found[:, feature])
+        found[refused, feature] = random.choice(_values(block, feature), int(refused.sum()))
     return found
 
 
