@@ -15,7 +15,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from support.forests import Array, answers, data, edges
+from support.forests import Array, data, edges
+from support.trials import answers
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm, pack_xgboost
@@ -50,8 +51,8 @@ def tried(seed: int, trained: Array, thresholds: Array, codes: list[float] | Non
     return rows
 
 
-def scores(artifact: bytes, rows: Array) -> Array:
-    return next(found for name, found in answers(artifact, rows).items() if name != "label")
+def scores(model: Any, artifact: bytes, rows: Array) -> Array:
+    return next(found for name, found in answers(model, artifact, rows).items() if name != "label")
 
 
 @settings(max_examples=25)
@@ -101,7 +102,7 @@ def test_xgboost(
     rows = tried(seed, trained, np.array(bounds or [0.0]), codes, infinite=False, wide=wide)
     asked = xgboost.DMatrix(rows, feature_types=types, enable_categorical=categorical)
     expected = model.predict(asked)
-    found = scores(pack_xgboost(bytes(model.save_raw("ubj"))), rows)
+    found = scores(model, pack_xgboost(bytes(model.save_raw("ubj"))), rows)
     np.testing.assert_allclose(found[:, 0], expected, **CLOSE)
 
 
@@ -147,7 +148,7 @@ def test_lightgbm(
     codes = [2.5, 2 - 2.0**-50, -0.5, -1.0, -7.0, CODES, 1e9, np.nan, np.inf] if categorical else None
     rows = tried(seed, trained, np.array(bounds or [0.0]), codes, wide=wide)
     expected = model.predict(rows, num_threads=1)
-    np.testing.assert_allclose(scores(pack_lightgbm(text), rows)[:, 0], expected, **CLOSE)
+    np.testing.assert_allclose(scores(model, pack_lightgbm(text), rows)[:, 0], expected, **CLOSE)
 
 
 @settings(max_examples=20)
@@ -171,7 +172,7 @@ def test_scikit_learn(seed: int, missing: float, kind: Any, depth: int, parts: i
     bounds = np.concatenate([tree.tree_.threshold for tree in trees])
     rows = tried(seed, trained, bounds, None, infinite=False, missing=bool(holes), wide=wide)
     expected = model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows)[:, None]
-    np.testing.assert_allclose(scores(pack_forest(model), rows), expected, **CLOSE)
+    np.testing.assert_allclose(scores(model, pack_forest(model), rows), expected, **CLOSE)
 
 
 @settings(max_examples=15)
@@ -189,4 +190,4 @@ def test_histograms(
         codes = [2.5, 2 - 2.0**-50, -0.5, -1.0, CODES, 1e6, np.nan] if categorical else None
         rows = tried(seed, trained, np.concatenate(bounds), codes, wide=wide)
         expected = model.predict_proba(rows) if classifies else model.predict(rows)[:, None]
-    np.testing.assert_allclose(scores(pack_forest(model), rows), expected, **CLOSE)
+    np.testing.assert_allclose(scores(model, pack_forest(model), rows), expected, **CLOSE)

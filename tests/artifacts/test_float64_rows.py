@@ -26,7 +26,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
-from support.forests import Array, answers
+from support.forests import Array
+from support.trials import answers
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.packers.forest import pack_forest
@@ -104,7 +105,7 @@ def test_numbers(kind: str, name: str) -> None:
         expected = -model.score_samples(asked) if kind == "isolation" else model.predict(asked)
         # XGBoost adds in float32, to a base that may be larger than what comes of it.
         close = {"rtol": 1e-6, "atol": 1e-6 * np.abs(expected).max()} if kind == "xgboost" else CLOSE
-        np.testing.assert_allclose(answers(artifact, rows)["value"][:, 0], expected, **close)
+        np.testing.assert_allclose(answers(model, artifact, rows)["value"][:, 0], expected, **close)
 
 
 @pytest.mark.parametrize("name", sets())
@@ -115,6 +116,6 @@ def test_classes(kind: str, name: str) -> None:
     model = CLASSIFIERS[kind]().fit(trained, classes)
     artifact = pack_linear(model) if kind in IS_LINEAR else pack_forest(model)
     rows = rows_of(trained)
-    found = answers(artifact, rows)
+    found = answers(model, artifact, rows)
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
     np.testing.assert_array_equal(found["label"], model.predict(rows))

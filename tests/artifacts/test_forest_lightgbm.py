@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.forests import Array, answers, both, data, edges
-from support.trials import compared
+from support.forests import Array, both, data, edges, scored
+from support.trials import answers
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm
@@ -50,14 +50,13 @@ def thresholds(booster: lightgbm.Booster) -> Array:
 
 def asserted(booster: lightgbm.Booster, *several: Array) -> None:
     artifact = pack_forest(booster)
-    compared(booster, artifact, nodes=20)
     for rows in several or both(3, X, thresholds(booster)):
         asserted_of(artifact, booster, rows)
 
 
 def asserted_of(artifact: bytes, booster: lightgbm.Booster, rows: Array) -> None:
     expected = booster.predict(rows, num_threads=1)
-    found = answers(artifact, rows)
+    found = answers(booster, artifact, rows)
     if "probabilities" not in found:
         np.testing.assert_allclose(found["value"].squeeze(), expected, **CLOSE)
     elif found["probabilities"].shape[1] == 2 and expected.ndim == 1:
@@ -175,11 +174,11 @@ def test_estimators_bring_their_classes() -> None:
     texts = np.array(["no", "maybe", "yes"])
     model = lightgbm.LGBMClassifier(n_estimators=4, n_jobs=1, verbose=-1).fit(X, texts[CLASSES])
     rows = edges(6, X, np.zeros(1))
-    found = answers(pack_forest(model), rows)
+    found = answers(model, pack_forest(model), rows)
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
     assert found["label"].tolist() == model.predict(rows).tolist()
     odd = lightgbm.LGBMClassifier(n_estimators=4, n_jobs=1, verbose=-1).fit(X, BINARY * 5 - 2)
-    found = answers(pack_forest(odd), rows)
+    found = answers(odd, pack_forest(odd), rows)
     np.testing.assert_array_equal(found["label"], odd.predict(rows))
 
 
@@ -199,13 +198,17 @@ def test_what_stopped_early_is_packed_up_to_its_best_iteration() -> None:
     stop = [lightgbm.early_stopping(2, verbose=False)]
     model.fit(X[:400], Y[:400], eval_X=X[400:], eval_y=Y[400:], callbacks=stop)
     rows = edges(6, X, thresholds(model.booster_))
-    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
+    np.testing.assert_allclose(
+        answers(model, pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE
+    )
 
 
 def test_a_ranker() -> None:
     model = lightgbm.LGBMRanker(n_estimators=5, n_jobs=1, verbose=-1).fit(X, BINARY, group=[20] * 30)
     rows = edges(6, X, thresholds(model.booster_))
-    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
+    np.testing.assert_allclose(
+        answers(model, pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE
+    )
 
 
 def test_names_are_the_files_or_the_callers() -> None:
@@ -262,4 +265,4 @@ def test_a_damaged_file_is_packed_or_refused(place: int, letter: str) -> None:
         artifact = pack_lightgbm(TEXT[:place] + letter + TEXT[place + 1 :])
     except InvalidArtifact:
         return
-    answers(artifact, edges(1, data(1, features=view(artifact).inputs[0].shape[1]), np.zeros(1), rows=10))
+    scored(artifact, edges(1, data(1, features=view(artifact).inputs[0].shape[1]), np.zeros(1), rows=10))

@@ -26,8 +26,8 @@ from sklearn.tree import (
     ExtraTreeClassifier,
     ExtraTreeRegressor,
 )
-from support.forests import Array, answers, both, data, edges
-from support.trials import compared
+from support.forests import Array, both, data, edges
+from support.trials import answers
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
@@ -54,13 +54,12 @@ def thresholds(model: Any) -> Array:
 
 def asserted(model: Any, *several: Array) -> None:
     artifact = pack_forest(model)
-    compared(model, artifact, nodes=20)
     for rows in several:
         asserted_of(artifact, model, rows)
 
 
 def asserted_of(artifact: bytes, model: Any, rows: Array) -> None:
-    found = answers(artifact, rows)
+    found = answers(model, artifact, rows)
     if isinstance(model, IsolationForest):
         np.testing.assert_allclose(found["value"][:, 0], -model.score_samples(rows), **CLOSE)
     elif hasattr(model, "classes_"):
@@ -205,7 +204,7 @@ def test_categories_of_a_data_frame(label: Array) -> None:
     assert any(tree.nodes["is_categorical"].any() for each in model._predictors for tree in each)
     rows = edges(5, HOLES, thresholds(model))
     rows[:, 2] = np.random.default_rng(5).choice([0, 3, 6, 9, 12, 15, 1, 18, np.nan], len(rows))
-    found = answers(pack_forest(model), rows)
+    found = answers(model, pack_forest(model), rows)
     wide = pandas.DataFrame(rows.astype(np.float64), columns=list("abcdef"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
-from support.forests import Array, answers, data, edges
-from support.trials import compared
+from support.forests import Array, data, edges
+from support.trials import answers
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_xgboost
@@ -46,7 +46,7 @@ def rows_for(booster: xgboost.Booster, *, wide: bool = False) -> Array:
 
 def asserted(booster: xgboost.Booster, artifact: bytes, rows: Array) -> None:
     expected = booster.predict(xgboost.DMatrix(rows))
-    found = answers(artifact, rows)
+    found = answers(booster, artifact, rows)
     if "probabilities" not in found:
         np.testing.assert_allclose(found["value"].squeeze(), expected, **CLOSE)
     elif found["probabilities"].shape[1] == 2 and expected.ndim == 1:
@@ -119,7 +119,6 @@ def test_answers_are_xgboosts(objective: str, label: Any, options: dict[str, Any
     booster = train(objective, label, **options)
     json_, ubjson = (pack_xgboost(bytes(booster.save_raw(form))) for form in ("json", "ubj"))
     assert json_ == ubjson
-    compared(booster, ubjson, nodes=20)
     asserted(booster, ubjson, rows_for(booster))
     asserted(booster, ubjson, rows_for(booster, wide=True))
 
@@ -138,9 +137,7 @@ def test_answers_are_xgboosts(objective: str, label: Any, options: dict[str, Any
 def test_estimators(model: Any, label: Array) -> None:
     model.fit(X, label)
     rows = rows_for(model.get_booster())
-    artifact = pack_forest(model)
-    compared(model, artifact, nodes=20)
-    found = answers(artifact, rows)
+    found = answers(model, pack_forest(model), rows)
     if hasattr(model, "classes_"):
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
         np.testing.assert_array_equal(found["label"], model.predict(rows))
@@ -151,7 +148,7 @@ def test_estimators(model: Any, label: Array) -> None:
 @pytest.mark.parametrize("score", [1e-8, 1e-6, 0.999999, 0.99999999])
 def test_a_base_score_of_nearly_0_or_1(score: float) -> None:
     booster = train("reg:logistic", BINARY, base_score=score, rounds=0)
-    (found,) = {float(each) for each in answers(pack_forest(booster), X)["value"][:, 0]}
+    (found,) = {float(each) for each in answers(booster, pack_forest(booster), X)["value"][:, 0]}
     (expected,) = {float(each) for each in booster.predict(xgboost.DMatrix(X))}
     assert found == pytest.approx(expected, rel=1e-6, abs=0)
 
@@ -159,13 +156,15 @@ def test_a_base_score_of_nearly_0_or_1(score: float) -> None:
 def test_a_ranker() -> None:
     model = xgboost.XGBRanker(n_estimators=5, n_jobs=1).fit(X, BINARY, qid=np.arange(len(X)) // 20)
     rows = rows_for(model.get_booster())
-    np.testing.assert_allclose(answers(pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE)
+    np.testing.assert_allclose(
+        answers(model, pack_forest(model), rows)["value"][:, 0], model.predict(rows), **CLOSE
+    )
 
 
 def test_multi_softmax_gives_its_class_as_the_label() -> None:
     booster = train("multi:softmax", CLASSES, num_class=3)
     rows = rows_for(booster)
-    found = answers(pack_xgboost(bytes(booster.save_raw())), rows)
+    found = answers(booster, pack_xgboost(bytes(booster.save_raw())), rows)
     np.testing.assert_array_equal(found["label"], booster.predict(xgboost.DMatrix(rows)).astype(int))
 
 
@@ -189,9 +188,7 @@ def test_categories(onehot: int, booster: str) -> None:
     unseen = random.random(len(rows)) < 0.2
     rows[unseen, 5] = random.choice([70, 71, 500, 1e6], unseen.sum())
     expected = trees.predict(xgboost.DMatrix(rows, feature_types=types, enable_categorical=True))
-    artifact = pack_forest(trees)
-    compared(trees, artifact, nodes=20)
-    found = answers(artifact, rows)
+    found = answers(trees, pack_forest(trees), rows)
     np.testing.assert_allclose(found["value"][:, 0], expected, **CLOSE)
 
 
@@ -200,7 +197,8 @@ def test_estimators_bring_names_classes_and_their_best_iteration() -> None:
     model.fit(X[:300], CLASSES[:300], eval_set=[(X[300:], CLASSES[300:])], verbose=False)
     assert model.best_iteration < 39
     rows = edges(6, X, np.zeros(1), infinite=False)
-    found = answers(pack_forest(model, features=[f"n{i}" for i in range(6)]), rows)
+    artifact = pack_forest(model, features=[f"n{i}" for i in range(6)])
+    found = answers(model, artifact, rows)
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(rows), **CLOSE)
     np.testing.assert_array_equal(found["label"], model.predict(rows))
 

@@ -9,7 +9,8 @@ import xgboost
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier
-from support.forests import answers, data
+from support.forests import data
+from support.trials import answers
 
 from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers import outcome
@@ -28,7 +29,8 @@ MODELS: list[Any] = [
 
 
 def asserted(model: Any) -> None:
-    found = answers((pack_linear if isinstance(model, RidgeClassifier) else pack_forest)(model), X)
+    pack = pack_linear if isinstance(model, RidgeClassifier) else pack_forest
+    found = answers(model, pack(model), X)
     assert found["label"].tolist() == model.predict(X).tolist()
     if hasattr(model, "predict_proba"):
         np.testing.assert_allclose(found["probabilities"], model.predict_proba(X), rtol=1e-6, atol=1e-7)

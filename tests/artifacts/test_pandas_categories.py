@@ -13,7 +13,7 @@ import pytest
 import xgboost
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
-from support.pipelines import asked
+from support.trials import asked
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
@@ -68,7 +68,7 @@ def test_lightgbm() -> None:
             name: "BYTES" if name == "town" else "FP64" for name in FRAME
         }
         for rows in (FRAME, UNSEEN):
-            found = asked(artifact, rows)
+            found = asked(model, artifact, rows)
             if "value" in found:
                 np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
             else:
@@ -90,7 +90,7 @@ def test_lightgbms_columns_are_those_of_the_categorical_features() -> None:
     ordered = FRAME.assign(town=pd.Categorical(TOWNS, categories=["", "Köln", "Oslo", "東京"], ordered=True))
     model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(ordered, LABELS)
     # Four categories in order: no other column had such whole numbers.
-    found = asked(pack_forest(model), ordered)
+    found = asked(model, pack_forest(model), ordered)
     np.testing.assert_allclose(found["value"][:, 0], model.predict(ordered), **CLOSE)
     unsure = ordered[["count", "z"]].assign(town=pd.Categorical(TOWNS, ordered=True), other=FRAME["count"])
     model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(unsure, LABELS)
@@ -103,7 +103,7 @@ def test_lightgbm_on_codes_takes_codes() -> None:
     model = lightgbm.LGBMRegressor(**LIGHTGBM).fit(frame, LABELS, categorical_feature=["code"])
     artifact = pack_forest(model)
     assert view(artifact).inputs[0].shape == (-1, 2)
-    found = asked(artifact, frame.to_numpy(np.float64))
+    found = asked(model, artifact, frame.to_numpy(np.float64))
     np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
 
 
@@ -166,25 +166,25 @@ def test_xgboost(form: str) -> None:
         "town": "BYTES",
         "count": "FP64",
     }
-    found = asked(artifact, frame)
+    found = asked(model, artifact, frame)
     np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
     for column, category, says in (("store", 2000, "'store' .* 2000"), ("town", "Ulm", "'town' .* 'Ulm'")):
         row = frame[:1].assign(**{column: pd.Categorical([category])})
         with pytest.raises(xgboost.core.XGBoostError, match="not in the training set"):
             model.predict(row)
         with pytest.raises(InvalidRequest, match=says):
-            asked(artifact, row)
+            asked(model, artifact, row)
     # XGBoost 3.2 takes one that is not greater than all for the next one in their order.
     row = frame[:1].assign(store=pd.Categorical([206]))
     assert model.predict(row) == model.predict(row.assign(store=pd.Categorical([310])))
     with pytest.raises(InvalidRequest, match=r"'store' .* 206"):
-        asked(artifact, row)
+        asked(model, artifact, row)
 
 
 def test_xgboost_with_few_categories_in_one_column_and_several_trees_by_partition() -> None:
     frame = pd.DataFrame({"zip": pd.Categorical(random.integers(0, 90, 600) * 1111 + 10_000)})
     model = xgboost.XGBClassifier(**XGBOOST, max_cat_to_onehot=2).fit(frame, LABELS > 0)
-    found = asked(pack_forest(model), frame.astype(np.float64))
+    found = asked(model, pack_forest(model), frame.astype(np.float64))
     np.testing.assert_allclose(found["probabilities"], model.predict_proba(frame), **CLOSE)
 
 
@@ -219,7 +219,7 @@ def test_histogram_gradient_boosting() -> None:
     model = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=3).fit(FRAME, LABELS)
     artifact = pack_forest(model)
     for rows in (FRAME, UNSEEN):
-        found = asked(artifact, rows)
+        found = asked(model, artifact, rows)
         np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)
 
 
@@ -230,7 +230,7 @@ def test_histogram_gradient_boosting_on_objects_with_none() -> None:
     model = HistGradientBoostingRegressor(max_iter=3, min_samples_leaf=3, categorical_features=[0, 1])
     model.fit(pd.DataFrame(rows, columns=["0", "1"]), LABELS)
     frame = pd.DataFrame(rows, columns=["0", "1"])
-    found = asked(pack_forest(model), frame)
+    found = asked(model, pack_forest(model), frame)
     np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)
 
 
@@ -238,5 +238,5 @@ def test_categories_behind_a_pipeline() -> None:
     """What the steps pass on as a frame, the estimator encodes."""
     frame = FRAME[["z", "store"]]
     model = make_pipeline("passthrough", HistGradientBoostingRegressor(max_iter=2)).fit(frame, LABELS)
-    found = asked(pack_forest(model), frame.astype(np.float64))
+    found = asked(model, pack_forest(model), frame.astype(np.float64))
     np.testing.assert_allclose(found["value"][:, 0], model.predict(frame), **CLOSE)

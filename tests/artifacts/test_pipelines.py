@@ -25,8 +25,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import LinearSVC
-from support.pipelines import UNSEEN, asked, random_frame
-from support.trials import compared
+from support.pipelines import UNSEEN, random_frame
+from support.trials import asked
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import view
@@ -93,8 +93,7 @@ def fitted(steps: Any, estimator: Any, labels: Any, frame: Any = FRAME) -> Any:
 
 
 def asserted(model: Any, artifact: bytes, rows: Any) -> None:
-    compared(model, artifact, nodes=20)
-    found = asked(artifact, rows)
+    found = asked(model, artifact, rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if "value" in found:
@@ -141,7 +140,7 @@ def test_the_canonical_pipeline_before_every_estimator(estimator: Any, labels: A
     }
     asserted(model, artifact, ROWS)
     with pytest.raises(InvalidRequest, match="'float0' is infinite"):
-        asked(artifact, ROWS.assign(float0=math.inf))
+        asked(model, artifact, ROWS.assign(float0=math.inf))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +180,7 @@ def test_what_an_estimator_refuses_is_refused_of_what_reaches_it() -> None:
         with pytest.raises(ValueError, match="contains NaN"):
             model.predict(rows[:1].assign(**{column: value}))
         with pytest.raises(InvalidRequest, match=says):
-            asked(strict, rows[:1].assign(**{column: value}))
+            asked(model, strict, rows[:1].assign(**{column: value}))
     model = fitted(steps, xgboost.XGBRegressor(**BOOSTED), LABELS, trained)
     asserted(model, pack_forest(model), ROWS)
 
@@ -223,5 +222,5 @@ def test_texts_of_an_array_are_named_by_their_places() -> None:
     model = make_pipeline(steps, Ridge()).fit(rows, np.arange(15))
     artifact = pack_linear(model)
     assert view(artifact).features == ("0", "1")
-    found = asked(artifact, pd.DataFrame(rows, columns=["0", "1"]))
+    found = asked(model, artifact, pd.DataFrame(rows, columns=["0", "1"]))
     np.testing.assert_allclose(found["value"][:, 0], model.predict(rows), **CLOSE)

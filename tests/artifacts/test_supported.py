@@ -10,7 +10,7 @@ import treelite
 import xgboost
 from artifacts import test_forest_lightgbm, test_forest_scikit, test_forest_xgboost, test_linear
 from sklearn.utils import all_estimators
-from support.forests import answers, data
+from support.forests import data, scored
 from treelite import model_builder as builder
 
 from croupier.artifacts.format import InvalidArtifact
@@ -141,4 +141,4 @@ def test_transformations_are_treelites(name: str) -> None:
     )
     rows = np.concatenate([data(1, rows=50, features=1), [[0.0], [0.5], [1.0], [np.nan]]]).astype(np.float32)
     expected = treelite.gtil.predict(model, rows).reshape(len(rows), sums)
-    np.testing.assert_allclose(answers(artifact, rows)["value"], expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(scored(artifact, rows)["value"], expected, rtol=1e-6, atol=1e-7)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import xgboost
-from support.forests import answers, data, edges
+from support.forests import data, edges
+from support.trials import answers
 
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.forest import pack_forest, pack_xgboost
@@ -53,8 +54,8 @@ STOPPED: dict[str, Any] = {
 }
 
 
-def scores(artifact: bytes) -> Any:
-    return next(found for name, found in answers(artifact, ROWS).items() if name != "label").squeeze()
+def scores(model: Any, artifact: bytes) -> Any:
+    return next(found for name, found in answers(model, artifact, ROWS).items() if name != "label").squeeze()
 
 
 @pytest.mark.parametrize("way", STOPPED)
@@ -71,7 +72,7 @@ def test_the_models_own_best_iteration_decides_as_its_estimator_predicts(way: st
         pack_xgboost(bytes(booster.save_raw("json"))),
         pack_xgboost(bytes(booster.save_raw("ubj"))),
     ):
-        np.testing.assert_allclose(scores(artifact), expected, **CLOSE)
+        np.testing.assert_allclose(scores(model, artifact), expected, **CLOSE)
 
 
 def test_a_reloaded_model_stays_stopped(tmp_path: Any) -> None:
@@ -80,19 +81,19 @@ def test_a_reloaded_model_stays_stopped(tmp_path: Any) -> None:
     model = xgboost.XGBRegressor()
     model.load_model(path)
     assert model.early_stopping_rounds is None
-    np.testing.assert_allclose(scores(pack_forest(model)), model.predict(ROWS), **CLOSE)
+    np.testing.assert_allclose(scores(model, pack_forest(model)), model.predict(ROWS), **CLOSE)
 
 
 def test_a_model_that_was_trained_on_keeps_its_best_iteration_as_in_xgboost() -> None:
     first = stopped(xgboost.XGBRegressor(**OPTIONS, early_stopping_rounds=4)).get_booster()
     model = xgboost.XGBRegressor(n_estimators=5, n_jobs=1).fit(X, Y, xgb_model=first)
-    np.testing.assert_allclose(scores(pack_forest(model)), model.predict(ROWS), **CLOSE)
+    np.testing.assert_allclose(scores(model, pack_forest(model)), model.predict(ROWS), **CLOSE)
 
 
 def test_a_cut_of_a_booster_has_no_best_iteration() -> None:
     booster = stopped(xgboost.XGBRegressor(**OPTIONS, early_stopping_rounds=4)).get_booster()[:5]
     expected = booster.predict(xgboost.DMatrix(ROWS))
-    np.testing.assert_allclose(scores(pack_forest(booster)), expected, **CLOSE)
+    np.testing.assert_allclose(scores(booster, pack_forest(booster)), expected, **CLOSE)
 
 
 def test_files_of_before_xgboost_2_do_not_list_their_rounds() -> None:
@@ -100,7 +101,7 @@ def test_files_of_before_xgboost_2_do_not_list_their_rounds() -> None:
     document = json.loads(model.get_booster().save_raw("json"))
     del document["learner"]["gradient_booster"]["model"]["iteration_indptr"]
     artifact = pack_xgboost(json.dumps(document).encode())
-    np.testing.assert_allclose(scores(artifact), model.predict_proba(ROWS), **CLOSE)
+    np.testing.assert_allclose(scores(model, artifact), model.predict_proba(ROWS), **CLOSE)
 
 
 WHOLE = xgboost.train(

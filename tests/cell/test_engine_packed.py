@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from support.cells import resident
-from support.forests import Array, answers, data
+from support.forests import Array, data, scored
 
 from cell.arena import Arena
 from cell.batcher import Batcher
@@ -108,7 +108,7 @@ async def test_over_the_batcher_each_caller_gets_its_own_rows() -> None:
         )
         await batcher.close()
     for (seed, rows), outputs in zip(asked, found, strict=True):
-        np.testing.assert_array_equal(outputs["value"], answers(boosted(seed), rows)["value"])
+        np.testing.assert_array_equal(outputs["value"], scored(boosted(seed), rows)["value"])
 
 
 def native_of(name: str, arena: Arena | None = None) -> Any:
@@ -124,7 +124,7 @@ def joined(counts: list[int]) -> tuple[list[Native], bytes, bytes, list[int]]:
         each = np.ascontiguousarray(FULL[place : place + count])
         out, labels = np.empty((count, native.columns), np.float32), np.empty(count, np.int64)
         native.score_into(each, out, labels)
-        expected = answers(artifacts()[name], each)
+        expected = scored(artifacts()[name], each)
         np.testing.assert_array_equal(out, next(found for name, found in expected.items() if name != "label"))
         natives.append(native)
         rows.append(each.tobytes())
@@ -198,7 +198,7 @@ def test_arrays_of_another_size_are_refused(name: str) -> None:
 
 def test_a_model_keeps_nothing_of_its_file_and_is_made_once() -> None:
     section = bytearray(view(artifacts()["boosted"]).section(FOREST))
-    expected = answers(artifacts()["boosted"], FULL[:5])["value"]
+    expected = scored(artifacts()["boosted"], FULL[:5])["value"]
     # Where it lies does not matter either.
     shifted = memoryview(b"x" + section)[1:]
     digest = bytes(range(32))
@@ -488,5 +488,5 @@ def test_any_trained_forest_answers_as_its_library(seed: int, leaves: int, round
     sets = lightgbm.Dataset(trained, np.abs(random.normal(size=120)), params={"verbose": -1})
     booster = lightgbm.train(options, sets, rounds)
     rows: Array = data(seed + 1, rows=100, zeros=0.2, missing=0.2)
-    found = answers(pack_forest(booster), rows)["value"][:, 0]
+    found = scored(pack_forest(booster), rows)["value"][:, 0]
     np.testing.assert_allclose(found, booster.predict(rows, num_threads=1), rtol=1e-6, atol=1e-6)

@@ -12,7 +12,7 @@ from croupier.artifacts.format import view
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def answers(artifact: bytes, rows: Array) -> dict[str, Array]:
+def scored(artifact: bytes, rows: Array) -> dict[str, Array]:
     """All outputs for float32 or float64 `rows`."""
     found = view(artifact)
     scorer = PackedEngine(found.engine).load(found)

@@ -28,6 +28,11 @@ def frame_of(model: Any, artifact: Artifact, table: Table, names: Sequence[str] 
     known = names or [str(place) for place in range(_width(model, len(columns)))]
     if list(columns) != known and len(columns) == len(known):
         columns = dict(zip(known, columns.values(), strict=True))
+    objects = _objects(model, list(columns))
+    for name, missing in objects.items():
+        columns[name] = np.array(
+            [missing if value != value else value for value in columns[name].tolist()], np.object_
+        )
     coded = _coded(artifact, list(columns)) if names is not None else []
     is_matrix = by_place and all(column.dtype.kind != "O" for column in columns.values())
     if is_matrix and len(columns) == len(known):
@@ -39,6 +44,8 @@ def frame_of(model: Any, artifact: Artifact, table: Table, names: Sequence[str] 
     frame = pandas.DataFrame({name: columns.get(name, np.zeros(_count(table))) for name in known})
     own = dict(zip(coded, _lists(model), strict=False))
     for name in (*coded, *_categorical(model, known)):
+        if name in objects:
+            continue
         # A truth value is sent as a number, and to pandas they are not the same among others.
         members = {member: member for member in own.get(name, ())}
         values = [_whole(value) for value in frame[name].tolist()]
@@ -82,9 +89,29 @@ def _lists(model: Any) -> Sequence[Sequence[Any]]:
 def _categorical(model: Any, names: Sequence[str]) -> list[str]:
     """The same of histogram gradient boosting, which knows them itself."""
     found = getattr(model, "is_categorical_", None)
-    if found is None or getattr(model, "categorical_features", None) != "from_dtype":
+    if found is None or not _is_from_dtype(model):
         return []
     return [name for name, is_one in zip(names, found.tolist(), strict=True) if is_one]
+
+
+def _is_from_dtype(model: Any) -> bool:
+    return isinstance(model.categorical_features, str) and model.categorical_features == "from_dtype"
+
+
+def _objects(model: Any, names: Sequence[str]) -> dict[str, float | None]:
+    """Columns of objects that histogram gradient boosting was told are categories, and what is missing there.
+
+    It takes such a column only as objects, and where it knows None it does not know NaN.
+    """
+    if getattr(model, "is_categorical_", None) is None or _is_from_dtype(model):
+        return {}
+    encoder = model._preprocessor.named_transformers_["encoder"]  # noqa: SLF001 (they are kept there only)
+    places = np.flatnonzero(model.is_categorical_).tolist()
+    return {
+        names[place]: None if any(category is None for category in known.tolist()) else math.nan
+        for place, known in zip(places, encoder.categories_, strict=True)
+        if known.dtype.kind == "O"
+    }
 
 
 def _whole(value: Any) -> Any:
