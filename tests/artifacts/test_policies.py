@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from support.forests import data
+from support.trials import asked
 
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.files import pack_file
@@ -26,6 +27,7 @@ from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_sklearn
 from croupier.artifacts.packers.process import pack_file_apart
+from croupier.errors import InvalidRequest
 
 HOLES = data(1, missing=0.1)
 X = np.nan_to_num(HOLES, nan=1.5)
@@ -92,6 +94,20 @@ def test_an_isolation_forest_takes_infinity() -> None:
     rows[0, 0] = np.inf
     model.score_samples(rows)
     assert says(pack_forest(model))[1] is False
+
+
+def test_histogram_gradient_boosting_takes_infinity_but_for_a_category() -> None:
+    rows = np.nan_to_num(HOLES.astype(np.float64), nan=0.5)
+    rows[:, 5] = np.random.default_rng(1).integers(0, 9, len(X))
+    model = HistGradientBoostingRegressor(max_iter=3, categorical_features=[5]).fit(rows, Y)
+    number, category = rows[:2].copy(), rows[:2].copy()
+    number[0, 0] = category[0, 5] = np.inf
+    found = asked(model, artifact := pack_forest(model), number)
+    np.testing.assert_allclose(found["value"][:, 0], model.predict(number), rtol=1e-6)
+    with pytest.raises(ValueError, match="infinity"):
+        model.predict(category)
+    with pytest.raises(InvalidRequest, match="'5' is infinite"):
+        asked(model, artifact, category)
 
 
 def test_by_way_of_onnx_infinity_is_refused_where_the_library_does() -> None:

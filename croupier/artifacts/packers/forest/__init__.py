@@ -44,12 +44,14 @@ _CLASSIFIES = {"binary", "multiclass", "multiclassova"}
 class _Taken:
     """What a model takes: its names, the columns of a pipeline before it, and what it refuses.
 
-    `codes` are those that it takes in place of categories, by column.
+    `codes` are those that it takes in place of categories, by column. The `bounded` ones
+    refuse infinity, where others take it.
     """
 
     names: Sequence[str]
     columns: Columns | None = None
     codes: Mapping[int, Codes] = field(default_factory=dict)
+    bounded: Sequence[int] = ()
     accepts_missing: bool = True
     finite: bool = False
     # Whether no named feature may be left out; None: as the trees show.
@@ -153,6 +155,7 @@ def _pack_scikit(model: Any, taken: _Taken) -> bytes:
         taken,
         names=taken.names or _own(getattr(model, "feature_names_in_", ()), taken),
         codes=scikit.codes(model),
+        bounded=scikit.categorical(model),
         accepts_missing=bool(model.__sklearn_tags__().input_tags.allow_nan) and not is_sparse,
         finite=not scikit.accepts_infinite(model),
     )
@@ -168,10 +171,12 @@ def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
         outputs, sections = outcome.classifier("probabilities", width, classes)
     section = encode(ensemble)
     columns = taken.columns
-    if columns is None and taken.codes:
+    if columns is None and (taken.codes or taken.bounded):
         columns = raw(ensemble.features)
-    for place, codes in taken.codes.items():
-        columns = columns and columns.encoded(place, codes)
+    if columns is not None:
+        for place, codes in taken.codes.items():
+            columns = columns.encoded(place, codes)
+        columns.policies.infinite.update(columns.columns[place].source for place in taken.bounded)
     return outcome.pack_numbers(
         ENGINE,
         section,

@@ -68,6 +68,12 @@ def accepts_infinite(model: Any) -> bool:
     return type(model).__name__ in _HISTOGRAM | _ISOLATION
 
 
+def categorical(model: Any) -> list[int]:
+    """Features of categories: of these the estimator refuses infinity, which it takes of the others."""
+    found = getattr(model, "is_categorical_", None)
+    return [] if found is None else np.flatnonzero(found).tolist()
+
+
 def has_seen_missing(model: Any) -> bool:
     """Whether the trees show that values were missing in training.
 
