@@ -3,7 +3,7 @@
 
 A ModelInferRequest is plain when it has one FP32 or FP64 input of two dimensions, in either form, and names
 outputs without further wishes, or none; an Item when it has a dense row of floats or of doubles, or named
-numbers. All texts are ASCII. Whatever else a message holds, or holds in another way than an ordinary encoder
+numbers. All texts are ASCII, and the fields few. Whatever else a message holds, or holds in another way than an ordinary encoder
 writes it, makes it not plain: None. Then the general way decodes it with protobuf's own library, which also
 says what is wrong with it. So nothing is refused here, and no answer depends on which way a request goes.
 
@@ -15,8 +15,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy
 
-from croupier.fields cimport I64, LEN, VARINT, Cursor, Field, next_field
-from croupier.fields import MalformedMessage
+from croupier.fields cimport I64, LEN, VARINT, Cursor, Field, next_field, next_of
+from croupier.fields import MalformedMessage, TooManyFields
 
 cdef enum:
     _ARTIFACT = 1000
@@ -25,6 +25,8 @@ cdef enum:
     _OWNER_BYTES = 10
     _DIGEST_BYTES = 32
     _MOST_PARAMETERS = 64
+    # Of one request or item, those of its parameters among them; values and features are one each.
+    _MOST_FIELDS = 512
     # Of `InferTensorContents`, for each datatype.
     _FLOATS = 6
     _DOUBLES = 7
@@ -47,7 +49,7 @@ def read_infer(bytes message not None):
     plain.message = message
     try:
         _read_infer(plain)
-    except (_NotPlain, MalformedMessage):
+    except (_NotPlain, MalformedMessage, TooManyFields):
         return None
     return plain
 
@@ -69,7 +71,7 @@ def read_items(bytes message not None, Py_ssize_t most):
             plain.message = message
             try:
                 _read_item(plain, &field)
-            except (_NotPlain, MalformedMessage):
+            except (_NotPlain, MalformedMessage, TooManyFields):
                 items.append(PyBytes_FromStringAndSize(<const char*>field.data, field.size))
             else:
                 items.append(plain)
@@ -97,9 +99,9 @@ cdef int _read_infer(Plain plain) except -1:
     cdef Field field
     cdef Text contents = Text(NULL, 0), raw = Text(NULL, 0)
     cdef Py_ssize_t width
-    cdef int inputs = 0, raws = 0
+    cdef int inputs = 0, raws = 0, left = _MOST_FIELDS
     plain.is_tensor = True
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, &left):
         if field.number == _OWNER and field.kind == I64:
             memcpy(&plain.owner, field.data, sizeof(plain.owner))
             continue
@@ -112,10 +114,10 @@ cdef int _read_infer(Plain plain) except -1:
         elif field.number == 3:
             plain.id = _text(&field)
         elif field.number == 4:
-            _check_parameter(plain, &field)
+            _check_parameter(plain, &field, &left)
         elif field.number == 5:
             inputs += 1
-            _read_input(plain, &field, &contents)
+            _read_input(plain, &field, &contents, &left)
         elif field.number == 6:
             _read_output(plain, &field)
         elif field.number == 7:
@@ -139,13 +141,13 @@ cdef int _read_infer(Plain plain) except -1:
     return 0
 
 
-cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
+cdef int _read_input(Plain plain, Field* whole, Text* contents, int* left) except -1:
     cdef Cursor cursor = Cursor(whole.data, whole.data + whole.size)
     cdef Field field
     cdef Text datatype
     cdef bint is_known = False, has_shape = False
     cdef int typed = 0
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, left):
         if field.kind != LEN:
             raise _NotPlain
         if field.number == 1:
@@ -160,7 +162,7 @@ cdef int _read_input(Plain plain, Field* whole, Text* contents) except -1:
             has_shape = True
             _read_shape(plain, &field)
         elif field.number == 4:
-            _check_parameter(plain, &field)
+            _check_parameter(plain, &field, left)
         elif field.number == 5 and contents.data == NULL:
             typed = _read_contents(&field, contents)
         else:
@@ -227,7 +229,8 @@ cdef int _read_contents(Field* whole, Text* contents) except -1:
 cdef int _read_item(Plain plain, Field* whole) except -1:
     cdef Cursor cursor = Cursor(whole.data, whole.data + whole.size)
     cdef Field field
-    while next_field(&cursor, &field):
+    cdef int left = _MOST_FIELDS
+    while next_of(&cursor, &field, &left):
         if field.number == 2 and field.kind == VARINT:
             plain.number = field.number_value
             continue
@@ -271,7 +274,7 @@ cdef int _read_artifact(Plain plain, Field* field) except -1:
     return 0
 
 
-cdef int _check_parameter(Plain plain, Field* entry) except -1:
+cdef int _check_parameter(Plain plain, Field* entry, int* left) except -1:
     """An entry of a map from text to InferParameter is whole, down to its last field.
 
     Of very many the general way says that they take too much memory once they are parsed.
@@ -282,7 +285,7 @@ cdef int _check_parameter(Plain plain, Field* entry) except -1:
     plain.parameter_count += 1
     if plain.parameter_count > _MOST_PARAMETERS:
         raise _NotPlain
-    while next_field(&cursor, &field):
+    while next_of(&cursor, &field, left):
         if field.kind != LEN:
             raise _NotPlain
         if field.number == 1:
@@ -292,7 +295,7 @@ cdef int _check_parameter(Plain plain, Field* entry) except -1:
                 raise _NotPlain
             continue
         inner = Cursor(field.data, field.data + field.size)
-        while next_field(&inner, &choice):
+        while next_of(&inner, &choice, left):
             if choice.kind == LEN:
                 _text(&choice)
             elif choice.kind != VARINT and choice.kind != I64:

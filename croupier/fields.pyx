@@ -54,7 +54,7 @@ cdef bytes bytes_of(Field* field):
 cdef int next_field(Cursor* cursor, Field* field) except -1:
     """Read the next field: 1, or 0 at the end. Raises MalformedMessage for one that is not whole."""
     cdef int left = MOST_FIELDS, found = _step(cursor, field)
-    if found > 0 and field.kind == START and not _pass_group(cursor, field, &left):
+    if found > 0 and field.kind == START and field.number and not _pass_group(cursor, field, &left):
         raise MalformedMessage
     return _checked(found, field)
 
@@ -73,11 +73,13 @@ cdef int next_of(Cursor* cursor, Field* field, int* left) except -1:
     Raises:
         TooManyFields
     """
+    if cursor.at == cursor.end:
+        return 0
     left[0] -= 1
-    if left[0] < 0 and cursor.at != cursor.end:
+    if left[0] < 0:
         raise TooManyFields
     cdef int found = _step(cursor, field)
-    if found > 0 and field.kind == START and not _pass_group(cursor, field, left):
+    if found > 0 and field.kind == START and field.number and not _pass_group(cursor, field, left):
         if left[0] < 0:
             raise TooManyFields
         raise MalformedMessage

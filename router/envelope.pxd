@@ -13,8 +13,9 @@ cdef struct Names:
     Text key
     Text tenant
 
+cdef int fields_of(Py_ssize_t items) noexcept
 cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1
-cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1
+cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int* left) except -1
 cdef object ask_of(Names* names)
 cdef str decoded(Text text)
 cdef int check_text(Text text) except -1

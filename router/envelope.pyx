@@ -45,6 +45,8 @@ cdef enum:
     OWNER_NUMBER = 1001
     # The size of a parameter whose value is no string.
     NOT_TEXT = -1
+    # Twice of what it has today.
+    FIELDS_AN_ITEM = 16
 
 
 def scan(bytes data not None):
@@ -104,10 +106,11 @@ def read_items(bytes data not None, int most):
     """
     cdef Names names
     cdef list items = repeated(data)
+    cdef int left = fields_of(len(items))
     check_items(len(items), most)
     cdef list found = []
     for item in items:
-        read_item_names(<const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), &names)
+        read_item_names(<const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), &names, &left)
         found.append((item, ask_of(&names)))
     return found
 
@@ -251,14 +254,18 @@ cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) ex
     return 0
 
 
-cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names) except -1:
-    """What an Item names; raises as `read_items`, but for texts, which stay bytes."""
+cdef int fields_of(Py_ssize_t items) noexcept:
+    """How many fields so many items may have in all: as many as any message, and those that each may have."""
+    return MOST_FIELDS + FIELDS_AN_ITEM * <int>min(items, MOST_FIELDS)
+
+
+cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int* left) except -1:
+    """What an Item names, which may have `left` fields; raises as `read_items`, but for texts, which stay bytes."""
     cdef Cursor cursor = Cursor(data, data + size)
     cdef Field field
-    cdef int left = MOST_FIELDS
     cdef Text entity = Text(NULL, 0)
     memset(names, 0, sizeof(Names))
-    while next_of(&cursor, &field, &left):
+    while next_of(&cursor, &field, left):
         if field.kind == LEN:
             if field.number == 1:
                 names.model = _text(&field)

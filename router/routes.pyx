@@ -22,7 +22,16 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from croupier.errors import CroupierError
-from router.envelope cimport Names, Text, ask_of, check_text, decoded, read_infer_names, read_item_names
+from router.envelope cimport (
+    Names,
+    Text,
+    ask_of,
+    check_text,
+    decoded,
+    fields_of,
+    read_infer_names,
+    read_item_names,
+)
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_field, next_of
 from router.units cimport Unit, new_unit
 
@@ -135,15 +144,19 @@ cdef class Routes:
         cdef Field field
         cdef Text owner = _utf8(tenant)
         cdef list units = []
-        check_items(_count_items(cursor), most)
+        cdef Unit unit
+        cdef Py_ssize_t count = _count_items(cursor)
+        cdef int left = fields_of(count)
+        check_items(count, most)
         while next_field(&cursor, &field):
             if field.number == 1 and field.kind == LEN:
-                units.append(self._item(new_unit(request, field.data - begin, field.size), &field, tenant, owner))
+                unit = new_unit(request, field.data - begin, field.size)
+                units.append(self._item(unit, &field, tenant, owner, &left))
         return units
 
-    cdef Unit _item(self, Unit unit, Field* field, str tenant, Text owner):
+    cdef Unit _item(self, Unit unit, Field* field, str tenant, Text owner, int* left):
         cdef Names names
-        read_item_names(field.data, field.size, &names)
+        read_item_names(field.data, field.size, &names, left)
         cdef Text version = Text(<const uint8_t*>&names.number, sizeof(uint64_t) if names.number else 0)
         key = _key(owner, b"P", &names, version)
         cdef Route route = self._find(key)

@@ -49,3 +49,32 @@ def test_an_owner_in_another_form_is_left_to_protobuf(tag: bytes) -> None:
     sent = infer(5).SerializeToString() + tag
     assert inference_pb2.ModelInferRequest.FromString(sent).owner == 5
     assert read_infer(sent) is None
+
+
+def _record(number: int, value: bytes) -> bytes:
+    """A field with up to 16,383 bytes."""
+    return bytes([number << 3 | 2, len(value) & 0x7F | 0x80, len(value) >> 7]) + value
+
+
+@pytest.mark.parametrize("inside", [5, 4])
+def test_a_part_of_very_many_fields_is_left_to_protobuf(inside: int) -> None:
+    """Those of a request that are no more than an encoder writes are read; no more are looked at."""
+    for count, is_plain in ((400, True), (520, False)):
+        sent = infer().SerializeToString()
+        names = b"".join(_record(1, b"x") for _ in range(count))
+        if inside == 5:
+            contents = infer().inputs[0].SerializeToString()
+            sent = inference_pb2.ModelInferRequest(artifact=bytes(32)).SerializeToString()
+            sent += _record(5, names + contents)
+        else:
+            sent += _record(4, names)
+        assert inference_pb2.ModelInferRequest.FromString(sent).inputs[0].name == "x"
+        assert (read_infer(sent) is not None) is is_plain
+
+
+def test_an_item_of_very_many_fields_is_left_to_protobuf() -> None:
+    many = item().SerializeToString() + b"\x1a\x00" * 512
+    sent = _record(1, many) + prediction_pb2.PredictRequest(items=[item()]).SerializeToString()
+    first, second = read_items(sent, 2) or []
+    assert first == many
+    assert isinstance(second, Plain)

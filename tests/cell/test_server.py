@@ -410,6 +410,15 @@ async def test_a_request_of_a_great_many_empty_parts_is_never_parsed(
     assert refused.value.reason == "MESSAGE_TOO_HEAVY"
 
 
+@pytest.mark.parametrize("method", [INFER, PREDICT])
+async def test_nor_is_one_of_a_great_many_fields_that_nobody_knows(server: CellServer, method: str) -> None:
+    inside = b"\x78\x01" * 500_000
+    part = bytes([0x2A if method == INFER else 0x0A, *b"\xc0\x84\x3d"]) + inside
+    with pytest.raises(InvalidRequest) as refused:
+        await server.send_bytes(method, part)
+    assert refused.value.reason == "TOO_MANY_FIELDS"
+
+
 class Takes:
     """Ticks that take `seconds` each, of which `count` are left."""
 

@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from croupier.fields import MalformedMessage
+from croupier.fields import MAX_FIELDS, MalformedMessage, TooManyFields
 from croupier.weight import TooHeavy, check_weight
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
@@ -38,6 +38,7 @@ INSIDE = {
     "features": (PREDICT, lambda body: _field(1, _field(6, body)), _field(1, b"")),
     "parameters of an input": (INFER, lambda body: _field(5, body), _field(4, b"")),
     "parameters of an output": (INFER, lambda body: _field(6, body), _field(2, b"")),
+    "texts": (INFER, lambda body: _field(5, _field(5, body)), _field(8, b"")),
     "numbers": (INFER, lambda body: _field(5, _field(5, _field(3, body))), b"\1"),
     "a shape": (INFER, lambda body: _field(5, _field(3, body)), b"\1"),
 }
@@ -58,6 +59,39 @@ def test_a_great_many_inside_others(field: str) -> None:
     message_type, around, one = INSIDE[field]
     with pytest.raises(TooHeavy):
         check_weight(message_type, around(one * ((16 * MIB - 100) // len(one))))
+
+
+# What nobody needs more than once or twice.
+NEEDLESS = {
+    "numbers that are not known": b"\x78\1",
+    "texts that are not known": _field(15, b""),
+    "names": _field(1, b""),
+    "shapes of a number each": b"\x18\1",
+    "shapes of one packed number each": _field(3, b"\1"),
+    "groups": b"\x7b\x7c",
+}
+
+
+@pytest.mark.parametrize("name", NEEDLESS)
+def test_fields_over_and_over(name: str) -> None:
+    one = NEEDLESS[name]
+    check_weight(INFER, _field(5, one * (MAX_FIELDS // 2)))
+    with pytest.raises(TooManyFields):
+        check_weight(INFER, _field(5, one * ((16 * MIB - 100) // len(one))))
+    # Wherever they stand: so many inputs of that kind are no better than one.
+    with pytest.raises(TooManyFields):
+        check_weight(INFER, _field(5, one * 1_000) * 1_000)
+
+
+def test_fields_inside_a_group() -> None:
+    with pytest.raises(TooManyFields):
+        check_weight(INFER, _field(5, (b"\x7b" + b"\x78\1" * 1_000 + b"\x7c") * 100))
+
+
+def test_a_few_fields_of_the_next_release_in_each_part() -> None:
+    row = pb.Features(features=[pb.Feature(name=f"f{place}", number=place) for place in range(20)])
+    item = pb.Item(model="m", features=row).SerializeToString() + b"\x78\1" * 8
+    check_weight(PREDICT, _field(1, item) * 1_024)
 
 
 def _features(items: int, features: int) -> pb.PredictRequest:
@@ -101,8 +135,8 @@ def test_what_is_no_message() -> None:
         check_weight(INFER, b"\xff" * (SAFE + 1))
 
 
-def test_unknown_fields_are_bytes() -> None:
-    check_weight(INFER, _field(15, bytes(MIB)) + b"\x78\1" * MIB)
+def test_an_unknown_field_is_bytes() -> None:
+    check_weight(INFER, _field(15, bytes(15 * MIB)))
 
 
 # Weighed once more, in plain Python, to compare with.
@@ -142,10 +176,23 @@ class _Reading:
         return tag >> 3, kind, self.take(self.varint(5) if kind == 2 else {1: 8, 5: 4}.get(kind, 0))
 
 
-def fields(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+class _Spare:
+    """Fields that a message may have for nothing."""
+
+    def __init__(self) -> None:
+        self.left = MAX_FIELDS
+
+    def take(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise IndexError
+
+
+def fields(data: bytes, spare: _Spare) -> Iterator[tuple[int, int, bytes]]:
     """The fields outside of groups."""
     reading, groups = _Reading(data), list[int]()
     while reading.at < len(data):
+        spare.take()
         number, kind, value = reading.field()
         if kind == 3:
             if number == 0 and not groups:
@@ -167,34 +214,44 @@ _OF_CPP = {getattr(FieldDescriptor, f"CPPTYPE_{name}"): size for name, size in _
 _FIXED = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
 
 
-def weigh(descriptor: Any, data: bytes, left: int, depth: int = 100) -> int:
-    """What is left of `left`; raises ValueError, or OverflowError for a message that is too heavy."""
-    for number, kind, value in fields(data):
+def weight(field: Any, kind: int, value: bytes) -> int:
+    """Of a field alone, without what a submessage holds."""
+    if field.message_type is not None:
+        return 96 if field.message_type.GetOptions().map_entry else 64
+    if not field.is_repeated:
+        return 0
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return 32
+    step = _FIXED.get(field.type)
+    packed = len(value) // step if step else sum(byte < 0x80 for byte in value)
+    return _OF_CPP[field.cpp_type] * (1 + packed * (kind == 2))
+
+
+def weigh(descriptor: Any, data: bytes, left: int, spare: _Spare, depth: int = 100) -> int:
+    """What is left of `left`; raises ValueError, OverflowError for too heavy, or IndexError for too many."""
+    once = len(descriptor.fields)
+    for number, kind, value in fields(data, spare):
         field = descriptor.fields_by_number.get(number)
         if field is None:
             continue
         inner = field.message_type
-        if inner is not None:
-            left -= 96 if inner.GetOptions().map_entry else 64
-        elif field.is_repeated and field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-            left -= 16
-        elif field.is_repeated:
-            left -= _OF_CPP[field.cpp_type]
-            if kind == 2:
-                step = _FIXED.get(field.type)
-                count = len(value) // step if step else sum(byte < 0x80 for byte in value)
-                left -= _OF_CPP[field.cpp_type] * count
+        if inner is not None or (field.is_repeated and field.cpp_type == FieldDescriptor.CPPTYPE_STRING):
+            spare.left += 1
+        elif once:
+            once -= 1
+            spare.left += 1
+        left -= weight(field, kind, value)
         if left < 0 or (inner is not None and kind == 2 and not depth):
             raise OverflowError
         if kind == 2 and inner is not None:
-            left = weigh(inner, value, left, depth - 1)
+            left = weigh(inner, value, left, spare, depth - 1)
     return left
 
 
 def verdict(message_type: type[Message], data: bytes) -> str:
     try:
         check_weight(message_type, data)
-    except (TooHeavy, MalformedMessage) as error:
+    except (TooHeavy, TooManyFields, MalformedMessage) as error:
         return type(error).__name__
     return "taken"
 
@@ -202,16 +259,18 @@ def verdict(message_type: type[Message], data: bytes) -> str:
 def told(message_type: type[Message], data: bytes) -> str:
     try:
         if len(data) > SAFE:
-            weigh(message_type.DESCRIPTOR, data, min(262_144 + 16 * len(data), 64 * MIB))
+            weigh(message_type.DESCRIPTOR, data, min(262_144 + 16 * len(data), 64 * MIB), _Spare())
     except ValueError:
         return "MalformedMessage"
     except OverflowError:
         return "TooHeavy"
+    except IndexError:
+        return "TooManyFields"
     return "taken"
 
 
 def _mutated(data: bytes, rng: Random) -> bytes:
-    """Of 8 KiB to 64: bytes changed, cut and put in, and empty parts in a row."""
+    """Of 8 KiB to 200: bytes changed, cut and put in, and empty parts in a row."""
     changed = bytearray(data)
     for _ in range(rng.choice((0, 0, 1, 1, 2, 8))):
         at = rng.randrange(len(changed))
@@ -221,7 +280,7 @@ def _mutated(data: bytes, rng: Random) -> bytes:
             end = at + rng.randrange(4)
             changed[at:end] = rng.randbytes(rng.randrange(4))
     empty = rng.choice((b"\x0a\0", b"\x22\0", b"\x2a\0", b"\x32\0", b"\x78\1", b"\x2a\x02\x22\0", b""))
-    changed += empty * rng.choice((0, 0, 0, 100, 9_000))
+    changed += empty * rng.choice((0,) * 6 + (100, 100, 100, 9_000, 9_000, 70_000))
     return bytes(changed)
 
 
@@ -250,4 +309,4 @@ def test_it_weighs_as_plain_python_does() -> None:
         expected = told(type(seed), data)
         assert verdict(type(seed), data) == expected
         seen.add((len(data) > SAFE, expected))
-    assert seen >= {(True, "taken"), (True, "TooHeavy"), (True, "MalformedMessage")}
+    assert seen >= {(True, "taken"), (True, "TooHeavy"), (True, "MalformedMessage"), (True, "TooManyFields")}

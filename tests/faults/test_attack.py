@@ -117,12 +117,22 @@ def test_malformed_streams(fleet: Stack, attacked) -> None:
     attacked(act).check()
 
 
-@pytest.mark.fault("Requests of 15 MiB of empty inputs, outputs or contents", "no error; memory stays")
-@pytest.mark.parametrize("field", [5, 6, 7, 4])
-def test_empty_parts_without_end(fleet: Stack, attacked, field: int) -> None:
+_EMPTY = [bytes([field << 3 | 2, 0]) * (15 * 2**19) for field in (5, 6, 7, 4)]
+# An input, and in it a field that nobody knows.
+_INSIDE = b"\x2a\x80\x80\xc0\x07" + b"\x78\x01" * (15 * 2**19)
+
+
+@pytest.mark.fault(
+    "Requests of 15 MiB of empty inputs, outputs or contents, or of fields inside one input",
+    "no error; memory stays",
+)
+@pytest.mark.parametrize(
+    "parts", [*_EMPTY, _INSIDE], ids=["inputs", "outputs", "contents", "parameters", "inside"]
+)
+def test_empty_parts_without_end(fleet: Stack, attacked, parts: bytes) -> None:
     publish(fleet, EVIL, MODEL, TENANTS[0].artifact)
     name = MODEL.encode()
-    body = b"\x0a" + bytes([len(name)]) + name + bytes([field << 3 | 2, 0]) * (15 * 2**19)
+    body = b"\x0a" + bytes([len(name)]) + name + parts
 
     def act() -> None:
         statuses = attack(fleet.router, lambda channel: [unary(channel, _INFER, body) for _ in range(4)])

@@ -301,3 +301,13 @@ def test_only_so_many_routes_are_remembered_and_those_in_use_stay() -> None:
         desk.infer(f"m{n}")
         assert len(desk.routes) <= 20
     assert sum(ask.model == "m0" for _, ask in desk.asked) == 1
+
+
+def test_items_of_very_many_fields_together_are_not_read_to_their_end() -> None:
+    """A few in each, as an encoder of the next release might write them, are no matter."""
+    few = pb.Item(model="churn").SerializeToString() + b"\x78\x01" * 8
+    assert len(Desk().routes.items("acme", join_first([few] * 1_024), 1_024)) == 1_024
+    many = pb.Item(model="churn").SerializeToString() + b"\x1a\x00" * 1_000
+    for read in (Desk().routes.items, lambda tenant, data, most: envelope.read_items(data, most)):
+        with pytest.raises(InvalidRequest, match="more than 65,536 fields"):
+            read("acme", join_first([many] * 100), 1_024)
