@@ -1,6 +1,7 @@
 """What docs/generate writes between marks: a function for each block, of what lies in the tree.
 
-Sources and results are read, not imported, so nothing but Python itself is needed.
+Sources and results are read, not imported, so nothing but Python itself is needed; of the code only
+`sharding.overlap`, which is arithmetic, says by itself what pages quote.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system
 
-# What each prints once it was answered. Triton's is in tests/interop.
+# What each prints once it was answered. Triton's is in tests/interop; test_readme trains and publishes.
 PRINTED = {
     "asyncio_client": "as expected: model wine has no version 99",
     "blocking_client": "'probabilities'",
@@ -29,9 +29,3 @@ def run(program: str, *arguments: str) -> str:
 @pytest.mark.parametrize("program", PRINTED)
 def test_it_is_answered(stack: Stack, program: str) -> None:
     assert PRINTED[program] in run(program, "--router", stack.router)
-
-
-def test_it_trains_and_publishes(stack: Stack) -> None:
-    printed = run("train_and_publish", "--manager", stack.manager)
-    assert "compared with sklearn" in printed
-    assert "acme/wine version " in printed
