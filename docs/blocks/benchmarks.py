@@ -51,6 +51,28 @@ def cell(found: Result) -> str:
     return table(head, rows) + said + table(["part", "CPU µs"], parts)
 
 
+def engines(found: Result) -> str:
+    names = ("kb_per_model", "load_us", "hot_us", "rotating_us", "batch64_us", "wide_hot_us")
+    rows = [[row["model"], row["engine"], *(number(row[name]) for name in names)] for row in found["rows"]]
+    head = [
+        "model",
+        "engine",
+        "kB a model",
+        "load µs",
+        "hot µs",
+        "rotating µs",
+        "of 64, µs",
+        "float64 hot µs",
+    ]
+    steps = found["pipeline"]
+    pipeline = [
+        [name.removesuffix("_ns").replace("_", " "), number(steps[name])]
+        for name in ("look_up_ns", "check_ns", "columns_ns")
+    ]
+    said = f"\nA pipeline's steps, {steps['features']} features to {steps['columns']} columns:\n\n"
+    return table(head, rows, texts=2) + said + table(["step", "ns a row"], pipeline)
+
+
 def residency(found: Result) -> str:
     restart = found["restart"]
     rows = [
@@ -85,6 +107,20 @@ def storm(found: Result) -> str:
     return table(["", "the worse of store and disk cache"], rows)
 
 
+def policies(found: Result) -> str:
+    shares = sorted({row["resident_share"] for row in found["rows"]})
+    rates: dict[tuple[str, str], list[str]] = {}
+    for row in found["rows"]:
+        rates.setdefault((row["trace"], row["policy"]), []).append(share(row["hit_rate"]))
+    for trace, theory in found["theory"].items():
+        rates[trace, "(LRU in theory)"] = [share(rate) for rate in theory]
+    rows = [[trace, policy, *mine] for (trace, policy), mine in sorted(rates.items())]
+    head = ["trace", "policy", *(f"{resident:.0%} resident" for resident in shares)]
+    spent = [[policy, number(ns)] for policy, ns in found["find_ns"].items()]
+    said = f"\n{found['models']:,} models, {found['requests']:,} requests. A hit takes:\n\n"
+    return table(head, rows, texts=2) + said + table(["policy", "ns"], spent)
+
+
 def placement(found: Result) -> str:
     rows = [
         ["cells, tenants", f"{found['cells']:,}, {found['tenants']:,}"],
@@ -96,8 +132,24 @@ def placement(found: Result) -> str:
     return table(["", "seen"], rows)
 
 
+def hostile(found: Result) -> str:
+    rows = [
+        [
+            row["attack"],
+            number(row["neighbour_p99_ms_before"]),
+            number(row["neighbour_p99_ms_during"]),
+            number(row["ratio"]),
+            number(row["rss_mib"]),
+            number(row["failures"]),
+        ]
+        for row in found["rows"]
+    ]
+    head = ["attack", "neighbour's p99 ms before", "during", "ratio", "memory, MiB", "neighbour's failures"]
+    return table(head, rows)
+
+
 _TABLES: dict[str, Callable[[Result], str]] = {
-    table.__name__: table for table in (route, cell, residency, storm, placement)
+    table.__name__: table for table in (route, cell, engines, residency, storm, policies, placement, hostile)
 }
 NAMES = tuple(_TABLES)
 

@@ -75,6 +75,7 @@ LINES = (
     Line("proxying requests of 1 KiB", "nginx", "route", "nginx", _proxied("nginx", 1_024)),
     Line("proxying requests of 64 KiB", "HAProxy", "route", "haproxy", _proxied("haproxy", 65_536)),
     Line("serving requests of one row", "grpc.aio and LightGBM", "cell", "lightgbm", _served),
+    Line("scoring rows, 50 trees", "LightGBM", "engines", "lightgbm", _scored("lightgbm", "forest-50x5")),
 )
 
 

@@ -55,3 +55,12 @@ def test_a_result_says_what_it_was_measured_on(tmp_path: Path) -> None:
     assert {"date", "commit", "command", "machine", "versions"} == set(written["about"])
     assert {"cpu", "cores", "memory", "system", "python"} == set(written["about"]["machine"])
     assert written["about"]["versions"] == {"haproxy": "2.6"}
+
+
+def test_what_is_no_number_is_null(tmp_path: Path) -> None:
+    report.write_json(
+        tmp_path / "some.json", {"rows": ({"p99": float("nan")}, {"p99": float("inf")}, {"p99": 1.5})}
+    )
+    text = (tmp_path / "some.json").read_text()
+    written = json.loads(text, parse_constant=pytest.fail)
+    assert written["rows"] == [{"p99": None}, {"p99": None}, {"p99": 1.5}]
