@@ -318,7 +318,7 @@ class Cell:
     async def _belong(self, identity: Identity, host: Host, journal: Journal) -> None:
         """Be registered, until cancelled."""
         told = self._told
-        # In a thread, for importing grpcio takes 0.1 s, and nobody waits for this.
+        # In a thread, for importing grpcio takes long, and nobody waits for this.
         await asyncio.to_thread(importlib.import_module, "croupier.client.manager")
         from croupier.client.channels import credentials
         from croupier.client.manager import VersionManagerClient
@@ -347,7 +347,7 @@ class Cell:
 
 
 def _onnx() -> Engine:
-    # ONNX Runtime takes 0.1 s to import.
+    # ONNX Runtime takes long to import.
     from cell.engines.onnx import OnnxEngine
 
     return OnnxEngine()
@@ -357,7 +357,7 @@ def _spare_collections() -> None:
     """Keep the garbage collector away from what was imported, from models, and from requests.
 
     No request is answered meanwhile. Models bring no object that it knows of, so that young objects are few
-    and old ones fewer: some 2,000 take it 0.3 ms, where 50,000 took 20 and more. Nothing is collected here,
+    and old ones fewer: a look at so many is short. Nothing is collected here,
     for imports leave little to find.
     """
     gc.freeze()

@@ -19,8 +19,8 @@ has left.
 `room` is what a block costs, its share of a segment or its pages: the sum is `used`, and `committed - used`
 is `slack`, free slots of partly filled segments. The mappings' resident memory is at most `committed`.
 
-Segments of 2 MiB (capacities from 8 GiB on) are huge pages. Rows that rotate over 20,000 models of 50 trees
-take 2.0 to 2.3 µs each there, instead of 2.3. Smaller segments cannot be, for a huge page of which a part is
+Segments of 2 MiB (capacities from 8 GiB on) are huge pages, which spare rows that rotate
+over many models some misses of the processor's address cache. Smaller segments cannot be, for a huge page of which a part is
 given back stays whole in memory.
 
 Everything here runs under the interpreter lock and calls nothing that might run Python code in between.
@@ -55,7 +55,7 @@ cdef enum:
     _ALIGNMENT = 16
     # Steps between sizes in an octave, where a segment has so many slots.
     _STEPS = 32
-    # What one `take` or `give` may move beside two blocks: 10 µs.
+    # What one `take` or `give` may move beside two blocks.
     _BUDGET = 64 * 1024
 
 
@@ -140,7 +140,7 @@ cdef class Arena:
     def make_ready(self):
         """Set the segment aside that is taken next; where it lies, for a thread that has its page made.
 
-        None if one is ready, or needs nothing. To make a huge page takes 2 ms of whoever touches it first.
+        None if one is ready, or needs nothing. A huge page is made, cleared, by whoever touches it first.
         """
         if self._ready != _NONE or self.segment_bytes != _HUGE or self._fresh == self._segment_count:
             return None

@@ -5,7 +5,7 @@ RWF_NOWAIT reads only what lies in the page cache: both say EAGAIN where others 
 file (a FIFO waits for its writer) is told by O_NONBLOCK and a look at it. So the event loop may ask. Where the kernel (below 5.12), the file system or a sandbox has neither, every file is one
 that has to be waited for.
 
-A file of 16 kB takes 7 µs, and the interpreter lock is kept: letting it go costs more than that.
+The interpreter lock is kept: letting it go costs more than reading a small file.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize

@@ -25,7 +25,7 @@ from croupier.errors import CroupierError, InternalError, to_keep
 from croupier.transport.server_session import ServerCall
 from croupier.transport.status import from_error
 
-# Models of one request that join their loads in one piece of work, some 10 µs each.
+# Models of one request that join their loads in one piece of work.
 _AT_ONCE = 8
 
 

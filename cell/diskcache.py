@@ -7,10 +7,10 @@ go when the bound is reached; the order outlives a restart in the files' modific
 are written now and then and not with every read.
 
 The cell serves before it knows what lies here. A scan of names, sizes and times, a folder at a time
-in a thread of the cache's own, takes some seconds for half a million files; until it has ended, a
+in a thread of the cache's own, takes its time where files are many; until it has ended, a
 read tries the file, and nothing is evicted.
 
-    read_cached         on the event loop: the bytes if they lie in the kernel's page cache, 20 µs for 16 kB
+    read_cached         on the event loop: the bytes if they lie in the kernel's page cache
     path_of, keeping    where a reader's thread (`file_reader.pyx`) reads, and where it keeps what a store had
     found, kept, lost   on the event loop, afterwards: what came of it
 
@@ -47,7 +47,7 @@ _INDEXED = Gauge("croupier_cell_disk_indexed", "1 once the scan of the local dis
 
 _UNFINISHED = ".part"
 
-# Hashing this much takes the event loop some 0.1 ms.
+# What the event loop may read and hash.
 SMALL = 128 * 1024
 
 # Files that one step of the event loop takes into the index.

@@ -5,8 +5,8 @@ One object of 96 bytes a model serves everybody: the residency's books (size, le
 policy's (links, hits). The links are fields of the entry itself, so a queue costs no node, no dict
 and no allocation; 500,000 models are counted in bytes each.
 
-Python's garbage collector does not know of entries. It stopped the event loop for 20 to 50 ms in a storm of
-loads, each time that it walked over the entries that had come since the last time.
+Python's garbage collector does not know of entries. It would stop the event loop in a storm of loads,
+each time that it walked over the entries that had come since the last time.
 """
 
 cimport cython
@@ -44,7 +44,7 @@ cdef class Entry:
 
 
 def use(Entry entry not None, double when):
-    """The model, which is asked for at `when`. 0.1 µs less than to reach for the fields from Python."""
+    """The model, which is asked for at `when`. Sooner than to reach for the fields from Python."""
     entry.used_at = when
     return entry.model
 

@@ -1,8 +1,8 @@
 """An object store that is asked by a process of its own, so that its client takes no turn of the event loop.
 
-A client for S3 is a millisecond of Python for each object, and in a thread it would have the interpreter lock
+A client for S3 is much Python for each object, and in a thread it would have the interpreter lock
 for as long: a storm of cold models would be a storm of that. So `fetcher.py` asks, at a lower priority, and
-what it was told arrives as a descriptor of a file in memory: some 20 µs of the event loop, for any size.
+what it was told arrives as a descriptor of a file in memory, which is the same work for any size.
 
 A process that ends is started again with the next request, once a second at most; who waits for it is told to
 try again.

@@ -6,7 +6,7 @@
     take   ◀── done  ◀──────────────┘   one byte count in an eventfd wakes the event loop for all that are done
 
 A Python thread that reads waits for the interpreter lock at each of its turns, and the event loop waits for
-it: eight of them raised the 99th percentile of hot models' calls from 0.5 ms to a hundred. These are threads
+it: a few of them raise the 99th percentile of hot models' calls many times over (decision 16). These are threads
 of the C library's that run no Python at all, so that the event loop meets their work only as something that
 is done. Nor does it ever wait for a lock that one of them has (`handover.pxd`).
 

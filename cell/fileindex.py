@@ -83,6 +83,6 @@ class Found:
         return np.argsort(np.frombuffer(self._times, np.int64), kind="stable")
 
     def move(self, places: Order, index: FileIndex) -> None:
-        """Add what stands at `places` to `index`; 0.6 µs each."""
+        """Add what stands at `places` to `index`."""
         for place in places.tolist():
             index.add(self._digests[place], self._sizes[place])

@@ -29,10 +29,10 @@ NAME = "hot"
 
 _HEADER = b"croupier hot set 1\n"
 _SECONDS = 5.0
-# Written while serving: walking so many takes the event loop a millisecond.
+# Written while serving: the event loop walks so many.
 _HOTTEST = 20_000
 _SHARE = 0.8
-# Restored between two turns of the event loop, some 80 µs each.
+# Restored between two turns of the event loop.
 _AT_ONCE = 4
 _CHUNK = 500
 

@@ -6,11 +6,11 @@ but the object store for this: the digest in the request is the address there.
     begin ──▶ a reader's thread, without the interpreter: the disk's file or the store's; digest, check
                   │ done: a slice of the event loop (`slices.py`)
                   ▼
-              small, of a native engine    room, a copy into the arena, done: 30 µs of the event loop
+              small, of a native engine    room, a copy into the arena, done on the event loop
               any other                    the engine in a thread of `pool`; then the same
 
     load_now  all of it on the event loop, for a small model of an engine that only copies, whose file is in
-              the kernel's page cache: 60 µs, without waking anybody. Its caller bounds how many
+              the kernel's page cache: sooner than anybody else is woken. Its caller bounds how many
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _LOAD_SECONDS = Histogram(
 )
 _BY_SOURCE = {source: _LOAD_SECONDS.labels(source) for source in (DISK, STORE)}
 
-# Bytes of tables that are described on the event loop: 0.3 ms where they were never seen.
+# Bytes of tables that are described on the event loop.
 _MOST_TABLES = 16 * 1024
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
 """What this process really takes, and what is done about it: evict, then refuse loads, never be killed.
 
 `MemoryKeeper.look` measures and acts on the verdict of `Pressure`; the cell calls it four times a second. A
-look takes 0.1 ms: it reads one or two small files of the kernel's, has the arena move what can be moved, and
+look reads one or two small files of the kernel's, has the arena move what can be moved, and
 changes the capacity of the residency, whose victims give their memory back at once.
 
 What counts is what the limit is about: of a control group's limit the group's memory, of the machine's that

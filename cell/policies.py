@@ -22,7 +22,7 @@ from cell.entries import Entry, Queue, count_use, move
 from cell.sketches import Ghosts, Sketch
 
 # How many a search for room spares for their uses before it takes the next whatever its uses: where all
-# of 500,000 are in use, it would else go around once or more, and hold up every request for 0.1 s.
+# of them are in use, it would else go around once or more, and hold up every request.
 _PATIENCE = 256
 
 
@@ -166,9 +166,8 @@ class S3Fifo(Policy):
     is remembered enters the main queue at once. The small queue has a tenth of the bytes. Source: Yang,
     Zhang, Qiu, Yue and Rashmi, "FIFO Queues are All You Need for Cache Eviction", SOSP 2023.
 
-    Some implementations ask for two uses, which costs 0.2 to 1.1 points where popularity drifts and up to
-    1 under scans, and gains at most 0.5 on Zipf; a small queue of a fifth loses 0.4 to 1.1 on Zipf
-    (`python -m bench policies --models 30000 --requests 150000`).
+    Some implementations ask for two uses, which costs hits where popularity drifts and under scans, and gains
+    few on Zipf; a small queue of a fifth loses some on Zipf (`python -m bench policies` with either).
     """
 
     _SMALL_SHARE = 0.1

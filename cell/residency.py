@@ -167,7 +167,7 @@ class Residency(Generic[Model]):
         """At most `count` of the resident models, about in the order in which they should be kept longest.
 
         Kept ones first; then by the policy's queues, of each the newest first; bulk loads that were never
-        used last. 60 ns a model.
+        used last.
         """
         found = [entry.digest for entry in islice(self._floors.parked(), count)]
         bulk, *queues = self._policy.queues()

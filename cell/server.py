@@ -39,10 +39,9 @@ NAME = "croupier-cell"
 
 # What the first step of a request's task takes, when it goes the general way.
 _TASK_SECONDS = 0.0001
-# Calls of one read that are answered without looking at what else the turn brought, 50 µs.
+# Calls of one read that are answered without looking at what else the turn brought.
 _FEW = 8
-# A turn of a connection that reads, and how many there are at most between two ticks. One in which nobody
-# reads takes 10 µs.
+# A turn of a connection that reads, and how many there are at most between two ticks.
 _READ_SECONDS = 0.0002
 _MOST_OWED = 16
 
@@ -136,7 +135,7 @@ class Handlers:
     def _go_on(self) -> None:
         """With what did not fit its tick, once others have had turns for as long as that took.
 
-        A request of 1,000 items takes 2 ms, and a connection reads for a tenth of that in its turn: turn by
+        A request of 1,000 items takes many times longer than a connection reads for in its turn: turn by
         turn, small requests that stand behind large ones in it were read only after all these were answered.
         """
         self._is_waiting = False

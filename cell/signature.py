@@ -6,7 +6,7 @@ float64 rows too if the model is `wide`; else they are narrowed to the nearest f
 
 An `Artifact` is a view that keeps the whole packed file in memory. Once an engine has read its
 sections only the description is needed, so a resident model keeps this and lets the file go. A signature
-of 20 features takes 6 kB, and a fleet's models have few different ones: equal ones are one object.
+takes more than many a model, and a fleet's models have few different ones: equal ones are one object.
 """
 
 from __future__ import annotations

@@ -36,14 +36,14 @@ from croupier.transport.server_session import ServerCall
 _ANSWERED = Counter("croupier_cell_tick_rows_total", "Requests and items answered in the tick they came in")
 
 # A tick ends when it has so much to score, in nanoseconds by the models' own estimates, and one request with
-# more is for a thread: every other connection waits meanwhile. The general way costs 120 µs more.
+# more is for a thread: every other connection waits meanwhile. The general way costs more.
 MOST_NANOSECONDS = 300_000.0
 
 # Of a request, its rows apart.
 _LEAST_NANOSECONDS = 3_000.0
 # Of an item beside its row: reading it, and its answer.
 _ITEM_NANOSECONDS = 1_500.0
-# Of a load, measured with 16 kB.
+# Of a load of a small model.
 _LOAD_NANOSECONDS = 80_000.0
 # Of a model that is waited for: reading its request, and its place in the queue of work.
 _COLD_NANOSECONDS = 8_000.0
@@ -180,7 +180,7 @@ class Ticks:
         """As they came, which is no matter while all fit."""
         scoring, most, most_size, take_in = tick.scoring, self._most, self._max_answer, self._take_in
         for taken, call in enumerate(calls):
-            # `_is_full`, 0.05 µs sooner.
+            # `_is_full`, without a call for each.
             if scoring.cost >= most or scoring.size >= most_size:
                 self._backlog.put(calls[taken:])
                 return

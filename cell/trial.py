@@ -84,7 +84,7 @@ def _engines() -> Engines:
 
 
 def _onnx() -> Engine:
-    # ONNX Runtime takes 0.15 s, and 300 MB of address space.
+    # ONNX Runtime takes long to import, and much address space.
     from cell.engines.onnx import OnnxEngine
 
     return OnnxEngine()

@@ -68,7 +68,7 @@ cdef inline int _checked(int found, Field* field) except -1:
 cdef int next_of(Cursor* cursor, Field* field, int* left) except -1:
     """As `next_field`, of a message that may have `left` more, those in groups among them.
 
-    15 MiB of empty fields take 80 ms or more to read, in which an event loop does nothing else.
+    A large message of empty fields takes long to read, and an event loop does nothing else meanwhile.
 
     Raises:
         TooManyFields

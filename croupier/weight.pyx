@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, initializedcheck=False
 """What a protobuf message takes in memory once it is parsed, told from its bytes.
 
-Two bytes of an empty submessage become 64, so a message of 16 MiB may become one of half a GiB, in seconds.
+Two bytes of an empty submessage become 64, so a message of 16 MiB may become one of half a GiB.
 Whatever parses a caller's message weighs it before: it may take so many times its own size, and so much in all.
 The weights are those of protobuf's own parser (upb): a submessage takes its struct and a pointer to it, an element
 of a repeated text a view and the text, a number its width, packed or not; what is not known stays the bytes that

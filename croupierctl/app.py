@@ -79,7 +79,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        # 40 ms, for those who ask.
+        # Only those who ask wait for its import.
         from importlib.metadata import version
 
         typer.echo(version("croupier"))

@@ -26,7 +26,7 @@ class Verb(TyperCommand):
     def load(self) -> Any:
         """The command itself."""
         found = getattr(import_module(self._module), self._attribute)
-        # As a part of another app, so that it is made as one: rich would take 60 ms to print a help.
+        # As a part of another app, so that it is made as one: rich would take long to print a help.
         app = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=self.name)

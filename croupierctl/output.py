@@ -98,7 +98,7 @@ def problem(error: CroupierError, hint: str) -> None:
 
 def progress() -> Progress:
     """A bar over bytes on standard error; silent unless a person watches."""
-    # Only who uploads waits for its import, 60 ms.
+    # Only who uploads waits for its import.
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

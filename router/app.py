@@ -226,10 +226,10 @@ def _say(server: Server, services: list[str], *, serving: bool) -> None:
 def _spare_collections() -> None:
     """Keep the garbage collector away from the catalog, and from requests.
 
-    A full collection walks six objects for each model, and no request is answered meanwhile: 50 ms with
-    10,000 models, seconds with 300,000; once they are frozen, it takes a microsecond. And requests that are
-    in flight together look like growth: at the default thresholds the collector took a fifth of the
-    time of a busy router, at these none. A request leaves it nothing to find (tests/router/test_attempt.py).
+    A full collection walks six objects for each model, and no request is answered meanwhile: seconds, where
+    models are many; once they are frozen, next to nothing. And requests that are in flight together look
+    like growth: at the default thresholds the collector takes a good part of the time of a busy router, at
+    these hardly any. A request leaves it nothing to find (tests/router/test_attempt.py).
     """
     gc.collect()
     gc.freeze()

@@ -12,9 +12,8 @@ An appended field is only safe behind a message that is whole: behind a cut one,
 swallowed by the last field. So every length is checked up to the end, groups included, and
 anything malformed is refused here.
 
-Native, because it is done for every request: what a ModelInferRequest of 62 bytes asks for took 1.9 µs to
-read in Python and takes 0.6 µs here, what 32 items ask for took 76 µs and takes 20 µs. Nearly all of
-that is the making of `Ask`, which remembered routes (`routes.pyx`) do without.
+Native, because it is done for every request. Nearly all of what it takes is the making of `Ask`, which remembered
+routes (`routes.pyx`) do without.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

@@ -120,7 +120,7 @@ class Handlers:
         """Begin every one of `calls`; raises nothing."""
         methods = self._methods
         for call in calls:
-            # Looked up in 0.14 µs, which is all that it costs those who do not ask for it.
+            # A look-up is all that it costs those who do not ask for it.
             if told := call.values(MIN_REVISION_KEY):
                 self._begin_when_known(told, methods[call.path], call)
             else:
@@ -258,7 +258,7 @@ class Handlers:
 def _status_of(error: Exception) -> Status:
     """The status for `error`. What comes in floods when there is too much to do is made only once.
 
-    A status takes 8 µs to make, as much as it takes to serve a request, and 0.5 µs to find again.
+    A status takes as long to make as a request to serve, and little to find again.
     """
     if not isinstance(error, (QuotaExceeded, Unavailable)):
         return from_error(error)

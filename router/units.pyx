@@ -4,8 +4,7 @@
 A unit does not copy its request out of the message that brought it; its bytes are put together where
 they go, once for each call to a cell.
 
-Native, because a request may have a thousand of them: joining 32 items and the results of 32 takes
-1 µs in all, and looking at the status of each result another one, which took 37 µs in Python.
+Native, because a request may have a thousand of them, and each is joined and its result's status looked at.
 """
 
 cimport cython

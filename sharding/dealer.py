@@ -104,8 +104,8 @@ class _Zone:
 class Dealer:
     """Deals from one generation, which `check_generation` has passed; never changes.
 
-    The last `cached` hands are kept. Dealing one anew takes 25 µs for 64 cells (one 16-byte hash, one
-    logarithm and a share of a sort for each: 0.4 µs), looking it up 0.1 µs.
+    The last `cached` hands are kept. Dealing one anew takes one 16-byte hash, one logarithm and a share of
+    a sort for each cell (docs/benchmarks.md, `placement`); looking it up takes next to nothing.
     """
 
     def __init__(self, generation: Generation, *, cached: int = CACHED_HANDS) -> None:

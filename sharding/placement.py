@@ -20,10 +20,7 @@ from sharding.hashing import key64, pair64
 
 
 def order(hand: Sequence[str], tenant: str, model: str, seed: int = 0) -> tuple[str, ...]:
-    """The cells of `hand`, the best for this model first; the order of `hand` itself has no say.
-
-    About 1.2 µs for a hand of four.
-    """
+    """The cells of `hand`, the best for this model first; the order of `hand` itself has no say."""
     key = key64("model", tenant, model, seed=seed)
     ranked = sorted([(pair64(key, cell.encode()), cell) for cell in hand])
     return tuple([cell for _, cell in ranked])

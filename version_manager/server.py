@@ -92,7 +92,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def ListModels(self, request: pb.ListModelsRequest, context: _Context) -> pb.ListModelsResponse:
         if request.tenant:
             check_name(request.tenant, "tenant")
-        # In a thread: with 300,000 models, finding a page takes some 100 ms.
+        # In a thread: where models are many, finding a page takes long.
         models, token = await asyncio.to_thread(
             page, self._parts.mirror.map.catalog, request.tenant, request.page_size, request.page_token
         )

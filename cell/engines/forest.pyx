@@ -9,11 +9,9 @@ Eight trees are walked abreast. One tree is a chain of loads that wait for each 
 core busy and have their cache misses at the same time. A lane whose walk has ended stays where it is,
 for a leaf's children are 0 away, so the inner loop has no branch that depends on the row. While eight
 trees are walked the first lines of the next eight are fetched, and before a model is scored the next one
-is, which takes a fourth off the time of a row when every row is another model's.
+is, so that a row whose model is in no cache waits less for memory.
 
-Measured by `python -m bench engines` with 50 trees of depth 5, in one run: 0.48 µs a row of a batch, 0.63 a
-row by itself in a tick of 64, 2.5 when each of these is another of 20,000 models'. LightGBM's FastPredict
-took 4.1 µs a row by itself and 19.5 over as many models.
+`python -m bench engines` compares it with the libraries' own (docs/benchmarks.md).
 """
 
 cimport cython
@@ -349,8 +347,8 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.columns = view.header.sums + (view.header.flags & PAIR)
         shape.scratch = view.header.sums * sizeof(double) + view.header.features * 2 * sizeof(float)
         shape.wide = (view.header.flags & WIDE) != 0
-        # A level takes some 2 ns, a feature 1; measured as the module's text says. An answer's value takes 1,
-        # and where leaves are vectors, one of each tree's.
+        # Estimates in nanoseconds. A level counts 2 and a feature 1, an answer's value 1 and, where leaves are
+        # vectors, one of each tree's.
         shape.row_cost = view.header.features + 2 * view.header.trees * log2f(
             1 + <float>view.header.nodes / max(1, view.header.trees)
         ) + <float>view.header.sums * (1 + (view.header.trees if view.header.vectors else 0))

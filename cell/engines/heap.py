@@ -1,8 +1,7 @@
 """How many bytes of C heap this process has in use, as glibc counts them.
 
 Native code keeps its models there, so the difference around a load is what the model costs.
-Measured against resident memory over 100 ONNX sessions each: 38 kB (41 kB resident) for a logistic
-regression, 325 (329) for 100 boosted trees, 105 (108) for a small MLP. A call takes 1–5 µs.
+It is somewhat less than what sessions of ONNX Runtime take of resident memory.
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ when the process was killed is the last beat less its beginning, whoever held th
 its thread, and whatever it holds, for ever. It counts beats and not time, so that a process which was stopped,
 or a machine which slept, is not taken for one that hangs.
 
-`enter` takes 10 ns, most of it the clock, in a loop over 1,000 digests on a busy machine; 50 trees of depth 5
-took 2.1 µs a row there, rotating over 20,000 models (`python -m bench engines`).
+`enter` costs little beside a row of any model, and most of that is the clock.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -337,7 +336,7 @@ def snapshot():
 cdef class Naming:
     """`with Naming(digest, LOAD):` names an artifact while native code that Python calls works on it.
 
-    It takes 0.1 µs. What is named inside the block by native code is not named any more after it.
+    What is named inside the block by native code is not named any more after it.
     """
 
     cdef Lane* _lane

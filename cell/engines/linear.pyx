@@ -208,7 +208,7 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.columns = view.header.sums + (view.header.flags & _PAIR)
         shape.scratch = view.header.sums * sizeof(double)
         shape.wide = True
-        # Some 0.5 ns a coefficient, and one for each value of the answer.
+        # An estimate in nanoseconds: half a one for a coefficient, and one for each value of the answer.
         shape.row_cost = 20 + (1 + 0.5 * <float>view.header.features) * view.header.sums
         problem = check_behind(data, _lay(data, &view), size, view.header.flags & _TRANSFORM, shape)
     return problem

@@ -271,8 +271,8 @@ def score_joined(models, counts, rows, out, labels=None, wide=None):
     """Score `counts[i]` rows with `models[i]`, all rows in one buffer and all answers in another.
 
     Models' rows, and their answers, follow each other without gaps; so do the numbers of the rows' classes in
-    `labels`, int64, if it is given. A call of its own, or two buffers, for each of a tick's 64 models would
-    cost 0.2 µs, half of what 50 trees of depth 5 take.
+    `labels`, int64, if it is given. A call of its own, or two buffers, for each of a tick's models would
+    cost a good part of what a small model takes.
 
     Rows are float32. If `wide` is given, those of the models for which it is true are float64, and begin at a
     multiple of 8 bytes; what lies before that is zeros.
@@ -421,7 +421,7 @@ cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogi
     for i in range(count):
         if i + 1 < count:
             _prefetch(work + i + 1)
-        # Should it end here, the next process knows by whom: 10 ns a job.
+        # Should it end here, the next process knows by whom.
         enter(lane, work[i].digest, SCORING)
         if work[i].transform != NULL:
             _score_raw(work + i, scratch)

@@ -59,7 +59,7 @@ Parts = Sequence[bytes]
 class Limits:
     """What one task may take.
 
-    `memory_bytes` is address space, of which the interpreter and its libraries take 200 MB; `file_bytes`
+    `memory_bytes` is address space, of which the interpreter and its libraries take a part; `file_bytes`
     is for a file and for its artifact each.
     """
 

@@ -29,8 +29,7 @@ shape (-1, F), or F inputs of shape (-1, 1) that have the features' names in the
 
 `view` trusts nothing: every count, offset, code and name is checked before it is used, and the
 caller gets slices of its own buffer, so a corrupt or hostile file costs an error and never more
-memory than it has bytes. A file of one input, two outputs and 30 features takes 14 µs, and 5 if its tables
-were seen lately.
+memory than it has bytes. It is sooner done if its tables were seen lately.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a caller asks for, as messages of `protos.prediction.v1`.
 
 NumPy and pandas are known by their behaviour, never imported: an SDK that imports them would
-cost half a second and 50 MB in services that send plain dicts.
+cost time and memory in services that send plain dicts.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from croupier.names import check_digest
 from croupier.settings import InvalidSettings
 from croupier.stores.objects_file import FileBlobs
 
-# Hashing so much takes 50 µs, and a thread takes longer than that to answer.
+# Hashing so much takes less than a thread takes to answer.
 _SMALL = 64 * 1024
 
 _S3_OPTIONS = {"endpoint", "region"}
@@ -157,7 +157,7 @@ async def _open_file(folder: Path) -> AsyncIterator[ObjectStore]:
 async def _open_s3(
     bucket: str, prefix: str, *, endpoint: str | None = None, region: str | None = None
 ) -> AsyncIterator[ObjectStore]:
-    # Importing aiobotocore takes 0.75 s, which a cell with a file store does not have to wait for.
+    # Importing aiobotocore takes long, which a cell with a file store does not have to wait for.
     from croupier.stores.objects_s3 import open_bucket
 
     async with open_bucket(bucket, prefix, endpoint=endpoint, region=region) as blobs:
@@ -191,5 +191,5 @@ def _s3_options(parts: SplitResult, url: str) -> dict[str, str]:
 async def _digest(data: bytes) -> bytes:
     if len(data) <= _SMALL:
         return hashlib.sha256(data).digest()
-    # In a thread, since a model of 100 MB takes some 70 ms; hashlib lets go of the interpreter.
+    # In a thread, since a large model takes long; hashlib lets go of the interpreter.
     return (await asyncio.to_thread(hashlib.sha256, data)).digest()

@@ -4,8 +4,8 @@ A metric's name begins with `croupier_`; labels are of bounded cardinality (neve
 model or a digest).
 
 `LoopCounter` and `LoopHistogram` are for what is counted with every request. They are plain numbers that
-one thread writes, and are read when they are scraped: 0.07 and 0.12 µs, where `Counter` and `Histogram`
-take 0.3 and 0.6 µs for the lock that lets any thread write.
+one thread writes, and are read when they are scraped, where `Counter` and `Histogram` take several
+times longer for the lock that lets any thread write.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # cython: language_level=3
 """Memory for nghttp2, from Python's allocator.
 
-nghttp2 allocates a few small things for each call, which is what Python's allocator is made for: it takes 3 µs off
-the 8 that a call costs at both of its ends (32 calls of 64 bytes a read). Sessions run under the GIL, as it asks.
+nghttp2 allocates a few small things for each call, which is what Python's allocator is made for, and
+takes a good part off what a call costs. Sessions run under the GIL, as it asks.
 """
 
 from cpython.mem cimport PyObject_Calloc, PyObject_Free, PyObject_Malloc, PyObject_Realloc

@@ -54,10 +54,10 @@ cdef enum:
     # The least memory that a message is given ahead of its bytes.
     _FIRST_ROOM = 256
     _PREFIX = 5
-    # What a message in a queue costs beside its bytes: two objects and their place (measured: 57 to 120 bytes).
+    # What a message in a queue costs beside its bytes: two objects and their place.
     _MESSAGE_BYTES = 96
-    # A compressed message may grow so many times without a charge: inflating takes 2.7 ns a byte, and
-    # at this ratio a byte received costs us no more than the bytes of small requests do, some 40 ns.
+    # A compressed message may grow so many times without a charge: at this
+    # ratio inflating costs us no more for a byte received than the bytes of small requests do.
     _FREE_GROWTH = 16
     _MOST_GROWTH = 1_032
     # Compressed bytes at a time, so that a bomb is found out by few of them; small pieces cost a tenth more.

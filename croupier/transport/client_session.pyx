@@ -131,7 +131,7 @@ cdef class ClientCall(Call):
 
 
 cdef size_t _write_timeout(double seconds, char* into):
-    """grpc-timeout, never shorter than `seconds`: `metadata.encode_timeout` in 0.05 µs instead of 1."""
+    """grpc-timeout, never shorter than `seconds`: `metadata.encode_timeout`, natively."""
     cdef double count = ceil(seconds * 1e6)
     cdef char unit = c"u"
     if count > 99_999_999:

@@ -7,7 +7,7 @@ While the transport holds more than it may (`pause_writing`), nothing is drained
 stay with their calls, counted, and the calls' writers wait.
 
 A read is worked off in turns, and other connections have theirs in between (`turns`): without that, one peer
-with 256 KiB of the smallest requests would keep all others waiting for 20 ms.
+with 256 KiB of the smallest requests would keep all others waiting.
 """
 
 from __future__ import annotations

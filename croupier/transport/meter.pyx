@@ -33,7 +33,7 @@ cdef enum:
     # Tokens that every new connection has; more is earned.
     _FIRST_TOKENS = 100
 
-# SETTINGS has nghttp2 look at every stream (8 µs, and 15 ns more for each that is open).
+# SETTINGS has nghttp2 look at every stream that is open.
 cdef double _PER_SETTINGS = 16.0
 # What reading the head of a frame takes, in nanoseconds.
 cdef double _FRAME_WORK = 100.0

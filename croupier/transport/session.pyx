@@ -37,7 +37,7 @@ cdef enum:
     # The share of a stream's window that may have been read before nghttp2 is told.
     _LAG_SHARE = 4
 
-# A header list over the limit, or one that HPACK blew up, is read for nothing: up to 0.2 ms.
+# A header list over the limit, or one that HPACK blew up, is read for nothing.
 cdef double _PER_EXCESS = 50.0
 # What things take, in nanoseconds: estimates, for `turn`.
 cdef double _HEADER_WORK = 3.0

@@ -404,7 +404,7 @@ async def test_a_caller_that_hangs_up_harms_nobody(tmp_path: Path, small: Small)
 async def test_a_request_of_a_great_many_empty_parts_is_never_parsed(
     server: CellServer, method: str, one: bytes
 ) -> None:
-    # As 16 MiB they were half a GiB, and six seconds, in each cell of the hand.
+    # As 16 MiB they were half a GiB, in each cell of the hand.
     with pytest.raises(InvalidRequest) as refused:
         await server.send_bytes(method, one * 500_000)
     assert refused.value.reason == "MESSAGE_TOO_HEAVY"

@@ -30,7 +30,7 @@ def compared(model: Any, artifact: bytes, sample: Any = None, *, nodes: int = 60
     with (
         mock.patch.object(check, "try_artifact", try_here),
         mock.patch.object(made, "MOST_NODES", nodes),
-        # What a row takes is of no interest here, and each measurement of it 50 ms.
+        # What a row takes is of no interest here, and each measurement of it takes time.
         mock.patch.object(trial, "_MEASURED_SECONDS", 0.0),
     ):
         return check.check_object(model, artifact, sample)

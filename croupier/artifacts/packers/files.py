@@ -5,7 +5,7 @@
     XGBoost            {                                    JSON or UBJSON
     ONNX               anything that `foreign` cannot name   a protobuf message has no mark of its own
 
-Each packer is imported when it is needed: the libraries that they read with take up to 3 s.
+Each packer is imported when it is needed: the libraries that they read with take seconds.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ takes SIGSEGV for an XGBoost model whose `tree_info` is empty. Nobody should hav
 `croupier.artifacts.apart` is the process. What it answers is no more trusted than the file: it is checked
 like any artifact.
 
-A start costs 0.3 s of CPU time for LightGBM, 0.6 for ONNX and 1 for XGBoost, nearly all of it imports.
+A start costs CPU time, nearly all of it imports of the library.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def convert(model: Any, width: int, *, wide: bool) -> Any:
             f"{' and '.join(sorted(wrong))} of numbers cannot be packed by way of ONNX, for skl2onnx takes "
             "2.5 for category 2: pack_linear and pack_forest take it, before the estimators that they pack"
         )
-    # It takes 3 s to import, which whoever packs an ONNX file need not wait for.
+    # It takes seconds to import, which whoever packs an ONNX file need not wait for.
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     if wide:
