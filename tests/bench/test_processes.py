@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ LINE = "4242 ({name}) S 17 4242 4242 0 -1 4194560 1200 0 1 0 7 5 3 2 20 0 1 0 12
 
 @pytest.mark.parametrize("name", ["nginx", "a b", "x) S 99 (y", "((", ""])
 def test_a_stat_line_whatever_the_process_is_called(name: str) -> None:
-    assert Stat(pid=4242, parent=17, ticks=17) == processes.parse_stat(LINE.format(name=name))
+    assert Stat(pid=4242, parent=17, ticks=5) == processes.parse_stat(LINE.format(name=name))
 
 
 def test_our_own_stat_line() -> None:
@@ -42,6 +43,15 @@ def test_the_time_of_children_that_have_ended_counts() -> None:
         parent.communicate(b"\n")
     # It did spin for so long, give or take a tick.
     assert seconds >= 0.08
+
+
+def test_a_process_has_a_clock_finer_than_a_tick() -> None:
+    before = time.process_time()
+    seen = Stat(os.getpid(), os.getppid(), ticks=0).cpu_seconds
+    assert before <= seen <= time.process_time()
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    assert Stat(ended.pid, os.getpid(), ticks=0).cpu_seconds == 0.0
 
 
 def test_a_child_is_pinned_and_we_are_not() -> None:
