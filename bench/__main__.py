@@ -25,7 +25,7 @@ from bench import storm as storm_bench
 from bench.attacks import ATTACKS
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
-from bench.peers.launch import PEERS
+from bench.peers.known import PEERS
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -106,19 +106,25 @@ def engines(
 def route(
     peers: Annotated[
         str, typer.Option(help="Which proxies to compare with; those not installed are left out.")
-    ] = ("envoy,haproxy,nginx"),
+    ] = ",".join(PEERS),
+    cells: Annotated[
+        str, typer.Option(help="How many upstreams; with all but the first, the first payload alone.")
+    ] = "4",
     payload: Annotated[list[int] | None, typer.Option(min=64, help="Bytes of a request; repeatable.")] = None,
     tls: Annotated[bool, typer.Option(help="Everything once more with TLS on the callers' side.")] = False,
-    requests: Annotated[int, typer.Option(min=100, help="In one closed loop.")] = 100_000,
+    requests: Annotated[int, typer.Option(min=100, help="In one closed loop.")] = 50_000,
     rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of one open loop.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one open loop.")] = 2.0,
     json: Json = None,
 ) -> None:
     """The router beside Envoy, HAProxy and nginx: CPU time a request and added latency."""
     names = [name for name in peers.split(",") if name]
     if unknown := set(names) - PEERS.keys():
         raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
-    plan = route_bench.Plan(names, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
+    if not all(number.isdecimal() and int(number) for number in cells.split(",")):
+        raise typer.BadParameter("not numbers above 0 with commas between them", param_hint="--cells")
+    upstreams = list(dict.fromkeys(map(int, cells.split(","))))
+    plan = route_bench.Plan(names, upstreams, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
     if not route_bench.run(plan, json):
         raise typer.Exit(1)
 

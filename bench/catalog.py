@@ -23,8 +23,8 @@ from version_manager.release import WHOLE, Model, Release, Split, Version
 MODELS = 10_000
 TENANTS = 250
 ITEMS = 32
-# As many as a hand has cells: each is the upstream, on a port of its own.
-CELLS = 4
+# A tenant's hand, of however many cells there are.
+HAND, _ZONES = 4, 4
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
@@ -75,9 +75,9 @@ def name_of(number: int) -> str:
 
 
 def write_snapshot(path: Path, cells: Sequence[str], models: int = MODELS) -> None:
-    """A router's snapshot: all models released, and a hand of all `cells` (addresses) for everyone."""
-    seats = tuple(Seat(f"cell-{number}", f"zone-{number}") for number in range(len(cells)))
-    generation = Generation(number=1, seed=1, hand_size=len(cells), seats=seats)
+    """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone."""
+    seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(len(cells)))
+    generation = Generation(number=1, seed=1, hand_size=min(HAND, len(cells)), seats=seats)
     registered = [Cell(seat.cell, seat.zone, address) for seat, address in zip(seats, cells, strict=True)]
     catalog = Catalog.build("bench", 1, map(_model, range(models)))
     snapshot.write(path, successor(EMPTY, catalog, (generation,), registered))

@@ -13,7 +13,7 @@ from bench.calling import SessionCaller
 from bench.catalog import Load
 from bench.openloop import Sample
 from bench.peers.launch import Proxy
-from bench.rows import Closed, Latency, Quantiles
+from bench.rows import Closed, Quantiles
 from bench.upstream import Upstream
 from croupier.settings import ClientTls
 
@@ -31,6 +31,10 @@ class Measuring:
     upstream: Upstream
     folder: Path
 
+    async def warm(self, proxy: Proxy, load: Load) -> None:
+        """Send each request of `load` once: what is looked up for the first time is not what is measured."""
+        await self._drive(proxy, load, len(load.asks))
+
     async def closed(self, proxy: Proxy, load: Load, requests: int) -> Closed:
         """As many requests as the proxy can take, after a warm-up; CPU time is the proxy's."""
         await self._drive(proxy, load, max(1, requests // _WARM_UP))
@@ -41,12 +45,16 @@ class Measuring:
         missing = loaded.requests - answered // load.items
         return Closed(loaded.requests, max(loaded.failures, missing), loaded.rps, cpu)
 
-    async def open(self, proxy: Proxy, load: Load, rate: float, seconds: float) -> tuple[Latency, int, int]:
+    async def open(self, proxy: Proxy, load: Load, rate: float, seconds: float) -> tuple[Quantiles, int, int]:
         """The latencies at `rate`; how many requests there were through the proxy, and how many failed."""
         via = await self._open(proxy.who, proxy.address, _tls(proxy), load, rate, seconds)
-        direct = await self._open("the upstream", self.upstream.addresses[0], None, load, rate, seconds)
-        latency = Latency(rate, _quantiles(via), _quantiles(direct), via.late_ms(0.99))
-        return latency, via.requests, via.failures
+        return _quantiles(via), via.requests, via.failures
+
+    async def direct(self, load: Load, rate: float, seconds: float) -> Quantiles:
+        """The latencies with no proxy between."""
+        return _quantiles(
+            await self._open("the upstream", self.upstream.addresses[0], None, load, rate, seconds)
+        )
 
     async def look(self, proxy: Proxy, load: Load, requests: int) -> int:
         """How many of so many answers are wrong."""
@@ -95,7 +103,8 @@ def _tell(who: str, problems: Counter[str]) -> None:
 
 
 def _quantiles(sample: Sample) -> Quantiles:
-    return Quantiles(sample.quantile_ms(0.5), sample.quantile_ms(0.99), sample.quantile_ms(0.999))
+    p50, p99, p999 = (sample.quantile_ms(share) for share in (0.5, 0.99, 0.999))
+    return Quantiles(p50, p99, p999, sample.late_ms(0.99))
 
 
 def _tls(proxy: Proxy) -> ClientTls | None:

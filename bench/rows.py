@@ -1,4 +1,4 @@
-"""What the route bench reports: a row for each proxy and payload, and how we compare. Pure.
+"""What the route bench reports: a row for each proxy, number of cells and payload, and how we compare. Pure.
 
 What is compared is work per CPU-second of the proxy: requests a second depend on what else the
 machine had to do, CPU time a request hardly does.
@@ -33,31 +33,33 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """Of latencies, in milliseconds."""
+    """Of latencies, in milliseconds. They include how late the sender was, `late_p99_ms`."""
 
     p50_ms: float
     p99_ms: float
     p999_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """At `rate` requests a second, through the proxy and straight to the upstream.
-
-    `late_p99_ms` is how late the sender was, which both include.
-    """
-
-    rate: float
-    via: Quantiles
-    direct: Quantiles
     late_p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """At `rate` requests a second, through the proxy and straight to the upstream."""
+
+    rate: float
+    via: Quantiles
+    direct: Quantiles
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """A proxy under one load. `items` above 1: requests with so many predictions, `variant` says which."""
+    """A proxy before `cells` upstreams under one load; `version` as it says it itself.
+
+    `items` above 1: requests with so many predictions, `variant` says which.
+    """
 
     who: str
+    version: str
+    cells: int
     payload: int
     tls: bool
     requests: int
@@ -74,6 +76,8 @@ class Row:
     def of(
         cls,
         who: str,
+        version: str,
+        cells: int,
         payload: int,
         tls: bool,
         rounds: Sequence[Closed],
@@ -84,6 +88,8 @@ class Row:
         """The medians of `rounds`, and all their requests and failures."""
         return cls(
             who,
+            version,
+            cells,
             payload,
             tls,
             requests=sum(one.requests for one in rounds),
@@ -123,7 +129,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A ratio that we hold ourselves to; `aim` is one that we only want to reach."""
+    """A ratio that we hold ourselves to, of all versions of a peer; `aim`: that we only want to reach."""
 
     name: str
     least: float
@@ -139,24 +145,59 @@ BARS = (
 )
 
 
-def ratios(rows: Sequence[Row], payload: int, tls: bool) -> dict[str, float]:
-    """Our requests per CPU-second to each peer's, at one payload; above 1 is better than the peer.
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Our requests per CPU-second to each peer's under one load; above 1 is better than the peer.
 
-    At the smallest payload alone, `multi_item_to_haproxy` compares the predictions of requests with many,
-    in the worst variant, to HAProxy's requests, and `stream_to_haproxy` those of PredictStream.
+    `hot`: the same request every time; `rotating`: another model and tenant each time. At the smallest
+    payload alone, `multi_item_to_haproxy` in `hot` compares the predictions of requests with many, in the
+    worst variant, to the requests of the better HAProxy, and `stream_to_haproxy` those of PredictStream.
     """
-    here = {row.who: row for row in rows if row.items == 1 and (row.payload, row.tls) == (payload, tls)}
-    ours = here.pop(ROUTER, None)
-    if ours is None:
+
+    cells: int
+    payload: int
+    tls: bool
+    hot: dict[str, float]
+    rotating: dict[str, float]
+
+
+def ratios(rows: Sequence[Row]) -> list[Ratios]:
+    """One for each load that our router had, in the order of `rows`."""
+    single = [row for row in rows if row.items == 1]
+    found = []
+    for ours in single:
+        if ours.who == ROUTER:
+            load = (ours.cells, ours.payload, ours.tls)
+            peers = [row for row in single if row.who != ROUTER and (row.cells, row.payload, row.tls) == load]
+            hot = {row.who: row.cpu_us_per_request / ours.cpu_us_per_request for row in peers}
+            if ours.payload == min(row.payload for row in single):
+                hot |= _to_haproxy([row for row in rows if (row.cells, row.tls) == (ours.cells, ours.tls)])
+            rotating = {
+                row.who: row.rotating_cpu_us_per_request / ours.rotating_cpu_us_per_request
+                for row in peers
+                if row.rotating_cpu_us_per_request and ours.rotating_cpu_us_per_request
+            }
+            found.append(Ratios(*load, _numbers(hot), _numbers(rotating)))
+    return found
+
+
+def _to_haproxy(rows: Sequence[Row]) -> dict[str, float]:
+    """Of rows with one number of cells, with TLS or without."""
+    single = [row for row in rows if row.items == 1 and program(row.who) == "haproxy"]
+    if not single:
         return {}
-    found = {who: row.cpu_us_per_request / ours.cpu_us_per_request for who, row in here.items()}
-    is_smallest = payload == min(row.payload for row in rows if row.items == 1)
-    if is_smallest and "haproxy" in here:
-        many = [row for row in rows if row.items > 1 and row.tls == tls]
-        for name, streams in (("multi_item_to_haproxy", False), ("stream_to_haproxy", True)):
-            rates = [row.predictions_per_cpu_s for row in many if (row.variant == STREAM) == streams]
-            if rates:
-                found[name] = min(rates) / here["haproxy"].predictions_per_cpu_s
+    smallest = min(row.payload for row in single)
+    best = max(row.predictions_per_cpu_s for row in single if row.payload == smallest)
+    found = {}
+    for name, streams in (("multi_item_to_haproxy", False), ("stream_to_haproxy", True)):
+        many = [row for row in rows if row.items > 1 and (row.variant == STREAM) == streams]
+        if many:
+            worst = min(row.predictions_per_cpu_s for row in many)
+            found[name] = worst / best
+    return found
+
+
+def _numbers(found: dict[str, float]) -> dict[str, float]:
     return {who: ratio for who, ratio in found.items() if not math.isnan(ratio)}
 
 
@@ -164,14 +205,21 @@ def verdicts(found: dict[str, float]) -> list[str]:
     """A line for each bar that could be looked at."""
     lines = []
     for bar in BARS:
-        if bar.name in found:
+        of_versions = [ratio for who, ratio in found.items() if program(who) == bar.name]
+        if of_versions:
+            ratio = min(of_versions)
             kind, holds = ("aim", "reached") if bar.aim else ("bar", "holds")
-            word = holds if found[bar.name] >= bar.least else f"not {'reached' if bar.aim else 'met'}"
-            lines.append(f"{bar.name}: {found[bar.name]:.2f}, {kind} {bar.least:g}: {word}")
+            word = holds if ratio >= bar.least else f"not {'reached' if bar.aim else 'met'}"
+            lines.append(f"{bar.name}: {ratio:.2f}, {kind} {bar.least:g}: {word}")
     return lines
 
 
-def cells(row: Row) -> list[str]:
+def program(who: str) -> str:
+    """What is there in two versions has one name, and another of its own behind it."""
+    return who.partition("-")[0]
+
+
+def told(row: Row) -> list[str]:
     """The row for people; the order is that of HEAD."""
     added = row.as_json()
     what = f"{row.payload:,} B" + (", TLS" if row.tls else "")
@@ -181,6 +229,7 @@ def cells(row: Row) -> list[str]:
     return [
         row.who,
         what,
+        f"{row.cells}",
         f"{row.failures:,} of {row.requests:,}",
         f"{row.rps:,.0f}",
         f"{row.cpu_us_per_request:.2f}",
@@ -193,6 +242,7 @@ def cells(row: Row) -> list[str]:
 HEAD = (
     "proxy",
     "load",
+    "cells",
     "failures",
     "requests/s",
     "CPU µs",

@@ -8,6 +8,7 @@ from blocks.results import Result, measured, number, result, share, table
 
 
 def route(found: Result) -> str:
+    cells = list(dict.fromkeys(row["cells"] for row in found["rows"]))
     rows = [
         [
             row["who"],
@@ -20,13 +21,28 @@ def route(found: Result) -> str:
             number(row["added_p99_ms"]),
         ]
         for row in found["rows"]
+        if row["cells"] == cells[0]
     ]
     head = [
         *("proxy", "a request", "failures", "CPU µs, one request", "CPU µs, rotating"),
         *("requests/s", "p50 ms", "p99 ms"),
     ]
     others = f"Others had {share(found['others_share_of_machine'])} of the machine meanwhile.\n"
-    return table(head, rows, texts=2) + "\n" + others
+    with_cells = f"With {cells[0]} cells:\n\n" + table(head, rows, texts=2)
+    return with_cells + (_growth(found, cells) if cells[1:] else "") + "\n" + others
+
+
+def _growth(found: Result, cells: list[int]) -> str:
+    """What more cells cost each proxy: of the load that it had with all numbers of them."""
+    key = "rotating_cpu_us_per_request"
+    load = min(row["payload"] for row in found["rows"])
+    rows: dict[str, list[str]] = {}
+    for row in found["rows"]:
+        if row["payload"] == load and not row["tls"]:
+            rows.setdefault(row["who"], []).append(number(row[key]))
+    head = ["proxy", *(f"{count} cells" for count in cells)]
+    said = f"\nWith more cells, CPU µs of a request of {load:,} B, rotating:\n\n"
+    return said + table(head, [[who, *mine] for who, mine in rows.items()])
 
 
 def _load(row: Result) -> str:

@@ -36,12 +36,13 @@ class Line:
     compare: Callable[[Result], Compared]
 
 
-def _proxied(peer: str, payload: int) -> Callable[[Result], Compared]:
-    """A request, of all models and tenants in turn, plaintext."""
+def _proxied(peer: str, payload: int, cells: int) -> Callable[[Result], Compared]:
+    """A request, of all models and tenants in turn, plaintext, with as many upstreams as there are cells."""
 
     def compare(found: Result) -> Compared:
         ours, theirs = (
-            only(found["rows"], who=who, payload=payload, tls=False, items=None) for who in (_US, peer)
+            only(found["rows"], who=who, cells=cells, payload=payload, tls=False, items=None)
+            for who in (_US, peer)
         )
         failed = [
             f"{row['failures'] / row['requests']:.1%} of the requests through {row['who']} failed"
@@ -70,10 +71,19 @@ def _scored(engine: str, model: str) -> Callable[[Result], Compared]:
     return compare
 
 
+def _proxying(name: str, peer: str, payload: int = 64, cells: int = 4) -> Line:
+    work = f"proxying requests of {payload:,} B to {cells} cells"
+    return Line(work, name, "route", peer, _proxied(peer, payload, cells))
+
+
 LINES = (
-    Line("proxying requests of 1 KiB", "HAProxy", "route", "haproxy", _proxied("haproxy", 1_024)),
-    Line("proxying requests of 1 KiB", "nginx", "route", "nginx", _proxied("nginx", 1_024)),
-    Line("proxying requests of 64 KiB", "HAProxy", "route", "haproxy", _proxied("haproxy", 65_536)),
+    _proxying("HAProxy", "haproxy"),
+    _proxying("HAProxy", "haproxy-debian"),
+    _proxying("nginx", "nginx"),
+    _proxying("Envoy", "envoy"),
+    _proxying("nginx", "nginx", payload=65_536),
+    _proxying("HAProxy", "haproxy-debian", cells=64),
+    _proxying("HAProxy", "haproxy-debian", cells=256),
     Line("serving requests of one row", "grpc.aio and LightGBM", "cell", "lightgbm", _served),
     Line("scoring rows, 50 trees", "LightGBM", "engines", "lightgbm", _scored("lightgbm", "forest-50x5")),
 )
