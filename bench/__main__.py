@@ -14,6 +14,7 @@ from bench import cell as cell_bench
 from bench import demo as demo_bench
 from bench import engines as engines_bench
 from bench import hostile as hostile_bench
+from bench import minutes as minutes_bench
 from bench import outage as outage_bench
 from bench import pictures as front_pictures
 from bench import placement as placement_bench
@@ -65,6 +66,18 @@ def placement(
 ) -> None:
     """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
     placement_bench.run(cells=cells, tenants=tenants, json=json)
+
+
+@app.command()
+def minutes(
+    target: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    json: Json = None,
+) -> None:
+    """Time the front page's first two commands, `make demo` and `make test`."""
+    if unknown := set(target or ()) - set(minutes_bench.TARGETS):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--target")
+    if not minutes_bench.run(target or minutes_bench.TARGETS, json):
+        raise typer.Exit(1)
 
 
 @app.command()
