@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -115,3 +116,9 @@ def test_encoders_of_numbers_are_refused(encoder: Any) -> None:
         model.fit(codes, LABEL)
     with pytest.raises(InvalidArtifact, match=f"{type(encoder).__name__} of numbers.*pack_linear"):
         pack_sklearn(model)
+
+
+def test_isotonic_calibration_is_refused() -> None:
+    model = make_pipeline(StandardScaler(), CalibratedClassifierCV(GaussianNB(), method="isotonic", cv=2))
+    with pytest.raises(InvalidArtifact, match=r"isotonic calibration.*'sigmoid'"):
+        pack_sklearn(model.fit(X, LABEL))

@@ -8,7 +8,8 @@ scikit-learn narrow a row to float32 themselves, and ONNX Runtime's do not.
 
 SimpleImputer has a converter here, for skl2onnx's has no float64, and leaves out what `add_indicator` adds.
 Encoders of numbers are refused: skl2onnx cuts a value to a whole number first, so that 2.5 is category 2, and
-its OrdinalEncoder loses what becomes of missing values.
+its OrdinalEncoder loses what becomes of missing values. So is isotonic calibration: it takes the nearest of
+its points where scikit-learn goes along the line between two.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def convert(model: Any, width: int, *, wide: bool) -> Any:
         raise InvalidArtifact(
             f"{' and '.join(sorted(wrong))} of numbers cannot be packed by way of ONNX, for skl2onnx takes "
             "2.5 for category 2: pack_linear and pack_forest take it, before the estimators that they pack"
+        )
+    if any(getattr(each, "method", None) == "isotonic" for each in (model, *inner)):
+        raise InvalidArtifact(
+            f"the isotonic calibration of this {type(model).__name__} cannot be packed by way of ONNX, for "
+            "skl2onnx takes the nearest of its points and not what lies between two: method='sigmoid' can"
         )
     # It takes seconds to import, which whoever packs an ONNX file need not wait for.
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType

@@ -1,8 +1,7 @@
 """Rows for an ONNX graph: values that are likely for the object that it came from, and those of its trees.
 
-A graph does not say what its inputs mean. Where it came from an object, what that keeps by feature (means,
-scales, neighbours, centres) tells what values are likely; a tree's thresholds, and the texts that an encoder
-knows, lie in attributes of the graph's nodes.
+A graph does not say what its inputs mean. Where it came from an object, that tells what values are likely
+(`likely`); a tree's thresholds, and the texts that an encoder knows, lie in attributes of the graph's nodes.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ Random: TypeAlias = np.random.Generator
 
 _ROWS = 400
 _MOST_THRESHOLDS = 500
-_MOST_HINTS = 2_000
 _TEXTS = {"cats_strings", "keys_strings", "classlabels_strings", "classes_strings"}
 
 
@@ -47,22 +45,6 @@ def graph_tables(artifact: Artifact, base: Array | None, random: Random) -> list
             rows = np.concatenate([rows, holes])
         table[first.name] = rows.astype(DATATYPES[first.datatype])
     return [table]
-
-
-def hints(model: Any) -> Array | None:
-    """Rows of what a fitted object, or the first step of a pipeline, keeps by feature; None if nothing."""
-    step = model
-    while hasattr(step, "steps"):
-        step = step.steps[0][1]
-    features = getattr(model, "n_features_in_", None)
-    if not features:
-        return None
-    found = []
-    for value in vars(step).values() if hasattr(step, "__dict__") else ():
-        array = np.asarray(value) if isinstance(value, np.ndarray) else np.empty(0)
-        if array.dtype.kind in "fiu" and array.ndim in (1, 2) and array.shape[-1:] == (features,):
-            found.append(array.reshape(-1, features)[:_MOST_HINTS].astype(np.float64))
-    return np.concatenate(found) if found else None
 
 
 def _near(base: Array, random: Random) -> Array:
