@@ -149,7 +149,7 @@ def _kind(field, messages):
         submessage = field.message_type
         if submessage not in messages:
             messages.append(submessage)
-        # A map's entry has an option. To read which would import another module for 30 ms, in the midst of requests.
+        # A map's entry has an option. To read which would import another module in the midst of requests.
         weight = _MAP_ENTRY if submessage.has_options else _SUBMESSAGE
         return field.number, messages.index(submessage), weight, 0, LEN
     # protobuf 7 knows no label any more, and 5 does not know `is_repeated`.

@@ -1,0 +1,16 @@
+"""Which block stands in which page, and who writes it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from blocks import Block, benchmarks, code, first, front, odds
+
+BLOCKS = (
+    Block("README.md", "first", first.commands),
+    Block("README.md", "front", front.table_of_ratios),
+    Block("README.md", "odds", odds.odds),
+    Block("docs/operating.md", "limits", code.limits),
+    Block("docs/faults.md", "faults", code.faults),
+    *(Block("docs/benchmarks.md", name, partial(benchmarks.section, name)) for name in benchmarks.NAMES),
+)
