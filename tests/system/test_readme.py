@@ -22,7 +22,6 @@ NOT_RUN = {
     "make demo": "takes minutes; `python -m bench smoke` plays it small",
     "make up": "stays in the foreground; the stack of this test is it",
     "make peers": "installs proxies and measures for minutes; `python -m bench smoke` runs each bench small",
-    "make faults": "takes many minutes; the tests that it runs are listed in docs/faults.md",
 }
 # Where the local stack answers if nobody says otherwise.
 ROUTER, MANAGER = "127.0.0.1:8500", "127.0.0.1:8400"
@@ -40,8 +39,8 @@ def test_each_block_has_a_language_and_what_does_not_run_is_listed() -> None:
     # `text` is what was printed.
     assert {block.language for block in blocks} <= {"sh", "python", "text"}
     assert set(NOT_RUN) <= {block.name for block in blocks}
-    # Code that is only indented would escape.
-    assert "\n\n    " not in without_fenced(README)
+    # Code that is only indented, or fenced in another way, would escape.
+    assert not any(sign in without_fenced(README) for sign in ("\n\n    ", "```", "~~~", "<pre", "<code"))
 
 
 def test_every_block_runs(new_stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +60,8 @@ def test_every_block_runs(new_stack: Stack, tmp_path: Path, monkeypatch: pytest.
 
 def _checkout(folder: Path, stack: Stack) -> dict[str, str]:
     """Make `folder` what a reader stands in; returns the environment of that shell."""
-    (folder / "examples").symlink_to(ROOT / "examples")
+    for part in ("examples", "bench"):
+        (folder / part).symlink_to(ROOT / part)
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     here = Path(sys.executable).parent
@@ -69,8 +69,10 @@ def _checkout(folder: Path, stack: Stack) -> dict[str, str]:
     grpcurl = programs / "grpcurl"
     grpcurl.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/tests/support/grpcurl.py" "$@"\n')
     grpcurl.chmod(0o755)
+    # Where readers stand, `python -m` finds what lies there.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     return {
-        **os.environ,
+        **inherited,
         "PATH": f"{programs}:{here}:{os.environ['PATH']}",
         "CROUPIERCTL_ROUTER": stack.router,
         "CROUPIERCTL_MANAGER": stack.manager,
