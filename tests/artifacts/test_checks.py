@@ -197,6 +197,17 @@ def test_trees_that_are_missing() -> None:
     differs(booster, pack_lightgbm(booster.model_to_string(num_iteration=9)))
 
 
+def test_a_class_of_the_trainers_own_is_compared_by_what_it_answers() -> None:
+    own = type("Ridge", (Ridge,), {})
+    model = own().fit(DIABETES.data, DIABETES.target)
+    assert compared(model, pack_linear(model)).checked.library == "sklearn"
+    other = type("Ridge", (Ridge,), {"predict": lambda self, rows: Ridge.predict(self, rows) + 1})
+    model = other().fit(DIABETES.data, DIABETES.target)
+    differs(model, pack_linear(model))
+    with pytest.raises(InvalidArtifact, match="a Nothing is of no library"):
+        compared(type("Nothing", (), {})(), pack_linear(model))
+
+
 def test_the_sample_is_compared_too() -> None:
     model = wide()
     report = compared(model, pack_forest(model), DIABETES.data)

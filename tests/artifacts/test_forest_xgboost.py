@@ -221,6 +221,9 @@ def test_what_cannot_be_packed_is_refused_by_name() -> None:
         pack_forest(linear)
     with pytest.raises(InvalidArtifact, match="missing=-1"):
         pack_forest(xgboost.XGBRegressor(n_estimators=1, missing=-1.0, n_jobs=1).fit(X, Y))
+    several = xgboost.XGBClassifier(n_estimators=1, n_jobs=1).fit(X, np.stack([BINARY, 1 - BINARY], axis=1))
+    with pytest.raises(InvalidArtifact, match="several labels a row"):
+        pack_forest(several)
     learner = json.loads(train("reg:squarederror", Y).save_raw("json"))
     learner["learner"]["objective"]["name"] = "reg:mine"
     with pytest.raises(InvalidArtifact, match="reg:mine"):

@@ -39,12 +39,24 @@ class Library(Protocol):
 
 def of_object(model: Any, artifact: Artifact) -> Library:
     """The library of a trained object."""
-    name = type(model).__module__.partition(".")[0]
+    name = _installed(type(model))
     if name == "xgboost" and type(model).__name__ == "Booster":
         return _XGBoost(model, artifact)
     if name == "lightgbm" and type(model).__name__ == "Booster":
         return _LightGBM(model, artifact)
     return _Estimator(name, model, artifact)
+
+
+def _installed(kind: type) -> str:
+    """The library of a class: what a trainer derived from a library's own is that library's."""
+    for each in kind.__mro__:
+        name = each.__module__.partition(".")[0]
+        try:
+            _version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        return name
+    raise InvalidArtifact(f"a {kind.__name__} is of no library that is installed")
 
 
 def of_file(data: bytes, kind: FileKind, artifact: Artifact) -> Library:

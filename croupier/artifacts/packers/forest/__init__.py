@@ -131,6 +131,11 @@ def _pack_xgboost(data: bytes, taken: _Taken, classes: Any) -> bytes:
     is_probability = ensemble.transformation in {Transformation.SIGMOID, Transformation.HINGE}
     if task == xgboost_file.BINARY and is_probability and len(ensemble.base) == 1:
         return _pack(_paired(ensemble), taken, _or_counted(classes, 2))
+    if task == xgboost_file.BINARY and is_probability and classes is not None:
+        raise InvalidArtifact(
+            "an XGBoost classifier of several labels a row has no one class to answer with: pack its booster "
+            "(get_booster()), which gives the probability of each label"
+        )
     if task == xgboost_file.MULTI_CLASS:
         return _pack(ensemble, taken, _or_counted(classes, len(ensemble.base)))
     return _pack(ensemble, taken, None)
