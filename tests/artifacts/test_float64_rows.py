@@ -5,14 +5,12 @@ them: prices of two decimals, seconds since 1970, ids of nine digits.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 
 import lightgbm
 import numpy as np
 import pytest
 import xgboost
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     GradientBoostingRegressor,
@@ -26,7 +24,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
-from support.forests import Array
+from support.datasets import rows_of, sets
 from support.trials import answers
 from threadpoolctl import threadpool_limits
 
@@ -40,23 +38,6 @@ CLOSE = {"rtol": 1e-6, "atol": 1e-7}
 def _one_thread() -> Iterator[None]:
     with threadpool_limits(1):
         yield
-
-
-@cache
-def sets() -> dict[str, tuple[Array, Array]]:
-    """Rows and a label that is a number, by name."""
-    random = np.random.default_rng(1)
-    prices = np.round(random.lognormal(3, 1, (500, 3)), 2)
-    seconds = 1.7e9 + random.integers(0, 86_400, (500, 2)).astype(float)
-    ids = random.integers(10**8, 10**9, (500, 2)).astype(float)
-    return {
-        "diabetes": load_diabetes(return_X_y=True),
-        "cancer": load_breast_cancer(return_X_y=True),
-        "wine": load_wine(return_X_y=True),
-        "prices": (prices, prices[:, 0] * prices[:, 1] + prices[:, 2] % 1),
-        "seconds": (seconds, np.sin(seconds[:, 0] / 86_400 * 6.28 * 20) + seconds[:, 1] % 7),
-        "ids": (ids, ids[:, 0] % 97 + ids[:, 1] % 2),
-    }
 
 
 FEW = {"n_estimators": 20}
@@ -81,15 +62,6 @@ CLASSIFIERS: dict[str, Callable[[], Any]] = {
     "scaled": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
 }
 IS_LINEAR = {"linear", "scaled", "encoded"}
-
-
-def rows_of(trained: Array) -> Array:
-    """The rows, and what lies a step of float64 and of float32 to both sides of each value."""
-    several = [trained]
-    for side in (-np.inf, np.inf):
-        several.append(np.nextafter(trained, side))
-        several.append(np.nextafter(trained.astype(np.float32), np.float32(side)).astype(np.float64))
-    return np.concatenate(several)
 
 
 @pytest.mark.parametrize("name", sets())
