@@ -75,6 +75,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "docs/decisions/0023-float64-rows-are-compared-exactly.md": ("4 bytes an inner node", "16 bytes a node"),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
     "docs/operating.md": (
+        "--split 1=90% --split 2=10%",
         "for 5 s at most",
         "16 times its size and 256 KiB, 64 MiB at most",
         "requests of 1 KiB and 32 watches a connection, reflection 4 KiB",

@@ -12,7 +12,7 @@ _US = "croupier"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """CPU time for the same work, in the same unit; `failed` says whose work was not all done."""
+    """Microseconds of CPU for the same work; `failed` says whose work was not all done."""
 
     ours: float
     theirs: float
@@ -95,9 +95,10 @@ def table_of_ratios() -> str:
     for line in LINES:
         found = result(line.bench)
         about = found["about"]
-        peer = f"{line.peer} {version(about, line.version)}"
+        compared = line.compare(found)
         bench = f"[`{line.bench}`](docs/benchmarks.md#{line.bench})"
-        rows.append([line.work, peer, bench, about["date"], line.compare(found).said()])
+        texts = [line.work, f"{line.peer} {version(about, line.version)}", bench, about["date"]]
+        rows.append([*texts, number(compared.ours), number(compared.theirs), compared.said()])
         runs[line.bench] = f"- `{line.bench}`: `{about['command']}` on {machine(about)}\n"
-    head = ["work", "peer", "bench", "date", "the peer's CPU time to ours"]
+    head = ["work", "peer", "bench", "date", "ours, µs", "the peer's, µs", "ratio"]
     return table(head, rows, texts=4) + "\n" + "".join(runs.values())
