@@ -1,104 +1,119 @@
-"""The README's table: what others take to what we take, where we lose as well."""
+"""The README's table: what every peer takes to what we take, where we lose as well."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from blocks.results import Result, machine, number, only, result, table, version
+from blocks.results import Result, machine, number, result, table, version
 
 _US = "croupier"
+_NAMES = {
+    "envoy": "Envoy",
+    "haproxy": "HAProxy",
+    "nginx": "nginx",
+    "lightgbm": "LightGBM",
+    "xgboost": "XGBoost",
+    "onnxruntime": "ONNX Runtime",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """Microseconds of CPU for the same work; `failed` says whose work was not all done."""
+class Peer:
+    """Microseconds of CPU for the same work, and the share of its work that failed."""
 
-    ours: float
-    theirs: float
-    failed: str = ""
+    name: str
+    us: float
+    failed: float = 0.0
 
-    def said(self) -> str:
-        """Below 1 we lose."""
-        ratio = self.theirs / self.ours
-        notes = [note for note in ("we lose" if ratio < 1 else "", self.failed) if note]
-        return f"{number(ratio)}×" + (f" ({'; '.join(notes)})" if notes else "")
+    def beside(self, ours: float) -> str:
+        """Its ratio to `ours` in words: below 1 we lose."""
+        ratio = self.us / ours
+        notes = [f"{number(ratio)}×"]
+        notes += ["we lose"] if ratio < 1 else []
+        notes += [f"{self.failed:.0%} failed"] if self.failed else []
+        return f"{self.name} {number(self.us)} ({', '.join(notes)})"
+
+
+# Our microseconds, and every peer.
+Compared = tuple[float, list[Peer]]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`version` is the name that the peer's has in the result of the bench."""
-
     work: str
-    peer: str
     bench: str
-    version: str
     compare: Callable[[Result], Compared]
 
 
-def _proxied(peer: str, payload: int, cells: int) -> Callable[[Result], Compared]:
-    """A request, of all models and tenants in turn, plaintext, with as many upstreams as there are cells."""
+def proxied(payload: int, cells: int) -> Callable[[Result], Compared]:
+    """Requests of all models and tenants in turn, plaintext, before as many upstreams as there are cells."""
 
     def compare(found: Result) -> Compared:
-        ours, theirs = (
-            only(found["rows"], who=who, cells=cells, payload=payload, tls=False, items=None)
-            for who in (_US, peer)
-        )
-        failed = [
-            f"{row['failures'] / row['requests']:.1%} of the requests through {row['who']} failed"
-            for row in (ours, theirs)
-            if row["failures"]
-        ]
+        load = {"payload": payload, "cells": cells, "tls": False}
+        rows = [row for row in found["rows"] if "items" not in row and load.items() <= row.items()]
         key = "rotating_cpu_us_per_request"
-        return Compared(ours[key], theirs[key], "; ".join(failed))
+        (ours,) = (row[key] for row in rows if row["who"] == _US)
+        return ours, [
+            Peer(_name(found, row["who"]), row[key], row["failures"] / row["requests"])
+            for row in rows
+            if row["who"] != _US
+        ]
 
     return compare
 
 
-def _served(found: Result) -> Compared:
-    """A request of one row."""
-    ours, theirs = (only(found[which], rows_per_request=1) for which in ("rows", "plain"))
-    return Compared(ours["cpu_us_per_request"], theirs["cpu_us_per_request"])
+def served(found: Result) -> Compared:
+    """Requests of one row."""
+    ours, theirs = (
+        next(row["cpu_us_per_request"] for row in found[which] if row["rows_per_request"] == 1)
+        for which in ("rows", "plain")
+    )
+    about = found["about"]
+    name = f"grpc.aio {version(about, 'grpcio')} with LightGBM {version(about, 'lightgbm')}"
+    return ours, [Peer(name, theirs)]
 
 
-def _scored(engine: str, model: str) -> Callable[[Result], Compared]:
-    """A row, of models in turn, so that none is in a cache."""
+def scored(model: str) -> Callable[[Result], Compared]:
+    """Rows of models in turn, so that none is in a cache."""
 
     def compare(found: Result) -> Compared:
-        ours, theirs = (only(found["rows"], engine=who, model=model) for who in (_US, engine))
-        return Compared(ours["rotating_us"], theirs["rotating_us"])
+        times = {row["engine"]: row["rotating_us"] for row in found["rows"] if row["model"] == model}
+        peers = [Peer(_name(found, who), us) for who, us in times.items() if not who.startswith(_US)]
+        return times[_US], peers
 
     return compare
 
 
-def _proxying(name: str, peer: str, payload: int = 64, cells: int = 4) -> Line:
-    work = f"proxying requests of {payload:,} B to {cells} cells"
-    return Line(work, name, "route", peer, _proxied(peer, payload, cells))
+def _name(found: Result, peer: str) -> str:
+    """As people write it, with the version that was measured, where the result has that."""
+    name = _NAMES.get(peer.removesuffix("-debian"), peer)
+    about = found["about"]
+    return f"{name} {version(about, peer)}" if peer in about["versions"] else name
 
 
 LINES = (
-    _proxying("HAProxy", "haproxy"),
-    _proxying("HAProxy", "haproxy-debian"),
-    _proxying("nginx", "nginx"),
-    _proxying("Envoy", "envoy"),
-    _proxying("nginx", "nginx", payload=65_536),
-    _proxying("HAProxy", "haproxy-debian", cells=64),
-    _proxying("HAProxy", "haproxy-debian", cells=256),
-    Line("serving requests of one row", "grpc.aio and LightGBM", "cell", "lightgbm", _served),
-    Line("scoring rows, 50 trees", "LightGBM", "engines", "lightgbm", _scored("lightgbm", "forest-50x5")),
+    *(
+        Line(f"a request of {payload:,} B proxied to one of {cells} cells", "route", proxied(payload, cells))
+        for payload, cells in ((64, 4), (64, 64), (64, 256), (65_536, 4))
+    ),
+    Line("a request of one row answered, 50 trees", "cell", served),
+    Line("a row scored, 50 trees", "engines", scored("forest-50x5")),
 )
 
 
 def table_of_ratios() -> str:
-    """A row a line; below it the commands and machines, each once."""
-    rows, runs = [], {}
+    """A row a line, its best peer first; below it commands and machines, each once."""
+    rows: list[list[str]] = []
+    runs: dict[str, dict[str, None]] = {}
     for line in LINES:
         found = result(line.bench)
         about = found["about"]
-        compared = line.compare(found)
+        ours, peers = line.compare(found)
+        said = ", ".join(peer.beside(ours) for peer in sorted(peers, key=lambda peer: peer.us))
         bench = f"[`{line.bench}`](docs/benchmarks.md#{line.bench})"
-        texts = [line.work, f"{line.peer} {version(about, line.version)}", bench, about["date"]]
-        rows.append([*texts, number(compared.ours), number(compared.theirs), compared.said()])
-        runs[line.bench] = f"- `{line.bench}`: `{about['command']}` on {machine(about)}\n"
-    head = ["work", "peer", "bench", "date", "ours, µs", "the peer's, µs", "ratio"]
-    return table(head, rows, texts=4) + "\n" + "".join(runs.values())
+        rows.append([line.work, number(ours), said, bench, about["date"]])
+        runs.setdefault(machine(about), {})[f"`{about['command']}`"] = None
+    head = ["work", "ours, µs", "peers, µs, and what they take to what we take", "bench", "date"]
+    measured = [f"Measured by {', '.join(commands)} on {where}.\n" for where, commands in runs.items()]
+    return table(head, rows, texts=5) + "\n" + "\n".join(measured)

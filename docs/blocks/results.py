@@ -18,18 +18,6 @@ def result(name: str) -> Result:
     return found
 
 
-def only(rows: Iterable[Result], **wanted: object) -> Result:
-    """The one row that has all that is wanted; a key that it has not is as good as None.
-
-    Raises:
-        LookupError: there is none, or there are several.
-    """
-    found = [row for row in rows if all(row.get(key) == value for key, value in wanted.items())]
-    if len(found) != 1:
-        raise LookupError(f"{len(found)} rows have {wanted}")
-    return found[0]
-
-
 def measured(found: Result) -> str:
     """A paragraph: by which command, when, of which commit, on what, beside what."""
     about = found["about"]

@@ -1,7 +1,7 @@
 import pytest
 from blocks import benchmarks, front
-from blocks.front import Compared
-from blocks.results import measured, number, only, result, table, version
+from blocks.front import Peer
+from blocks.results import measured, number, result, table, version
 
 
 @pytest.mark.parametrize(
@@ -13,14 +13,6 @@ from blocks.results import measured, number, only, result, table, version
 )
 def test_measured_numbers_have_three_digits_that_count(value: float | None, said: str) -> None:
     assert said == number(value)
-
-
-def test_a_row_is_found_by_what_it_has_and_lacks() -> None:
-    rows = [{"who": "a", "tls": True}, {"who": "a", "tls": False}, {"who": "a", "tls": False, "items": 32}]
-    assert rows[1] == only(rows, who="a", tls=False, items=None)
-    for wanted in ({"who": "a"}, {"who": "b"}):
-        with pytest.raises(LookupError):
-            only(rows, **wanted)
 
 
 @pytest.mark.parametrize(
@@ -47,20 +39,42 @@ def test_each_result_says_how_it_was_measured_and_fills_a_section(name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("compared", "said"),
+    ("peer", "said"),
     [
-        (Compared(ours=2.0, theirs=1.0), "0.500× (we lose)"),
-        (Compared(ours=1.0, theirs=2.0), "2.00×"),
-        (Compared(ours=2.0, theirs=1.0, failed="all failed"), "0.500× (we lose; all failed)"),
+        (Peer("nginx 1.30", 5.0), "nginx 1.30 5.00 (0.500×, we lose)"),
+        (Peer("nginx 1.30", 20.0), "nginx 1.30 20.0 (2.00×)"),
+        (Peer("nginx 1.30", 20.0, failed=0.25), "nginx 1.30 20.0 (2.00×, 25% failed)"),
+        (Peer("nginx 1.30", 5.0, failed=0.25), "nginx 1.30 5.00 (0.500×, we lose, 25% failed)"),
     ],
 )
-def test_the_front_page_says_where_we_lose_and_what_failed(compared: Compared, said: str) -> None:
-    assert said == compared.said()
+def test_the_front_page_says_where_we_lose_and_what_failed(peer: Peer, said: str) -> None:
+    assert said == peer.beside(10.0)
 
 
-def test_the_front_page_names_each_peer_s_version_and_each_command() -> None:
+def test_every_proxy_is_compared_under_the_same_load() -> None:
+    def row(who: str, cells: int, cpu: float, **more: object) -> dict[str, object]:
+        load = {"who": who, "cells": cells, "payload": 64, "tls": False, "requests": 100, "failures": 0}
+        return {**load, "rotating_cpu_us_per_request": cpu, **more}
+
+    versions = {"haproxy": "HAProxy version 3.4.7-1", "haproxy-debian": "2.6.12", "envoy": "1.40.0"}
+    found = {
+        "about": {"versions": versions},
+        "rows": [
+            *(row("croupier", 4, 20.0), row("haproxy", 4, 30.0), row("haproxy-debian", 4, 10.0, failures=50)),
+            *(row("croupier", 64, 40.0), row("haproxy", 64, 20.0), row("croupier", 4, 1.0, items=32)),
+            row("envoy", 4, 60.0, tls=True),
+        ],
+    }
+    newest, debian = Peer("HAProxy 3.4.7", 30.0), Peer("HAProxy 2.6.12", 10.0, failed=0.5)
+    assert front.proxied(64, 4)(found) == (20.0, [newest, debian])
+    assert front.proxied(64, 64)(found) == (40.0, [Peer("HAProxy 3.4.7", 20.0)])
+
+
+def test_the_front_page_has_six_rows_and_names_each_command() -> None:
     written = front.table_of_ratios()
+    assert len(front.LINES) == 6
     for line in front.LINES:
-        about = result(line.bench)["about"]
-        assert f"{line.peer} {version(about, line.version)}" in written
-        assert f"`{about['command']}`" in written
+        found = result(line.bench)
+        _, peers = line.compare(found)
+        assert f"`{found['about']['command']}`" in written
+        assert peers
