@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blocks.results import number, share, table
-from sharding.overlap import zoned_hands, zoned_overlap
+from sharding.overlap import zoned_overlap
 
 ZONES = 4
 MAPS = ((8, 3), (16, 3), (16, 4), (64, 3), (64, 4), (256, 3), (256, 4))
@@ -13,7 +13,7 @@ OTHERS = 100_000
 def odds() -> str:
     """A row for each number of cells and size of a hand."""
     head = [
-        *("cells (N)", "a hand (k)", "different hands", "shares none", "shares some", "shares all: P(all)"),
+        *("cells", "k", "shares none", "shares some", "shares all: P(all)"),
         f"of {OTHERS:,} others, share all",
     ]
     return table(head, (_row(cells, hand) for cells, hand in MAPS), texts=0)
@@ -26,7 +26,6 @@ def _row(cells: int, hand: int) -> list[str]:
     return [
         f"{cells:,}",
         f"{hand}",
-        f"{zoned_hands(zones, hand):,}",
         share(float(none)),
         share(float(1 - none - every)),
         f"1 in {round(1 / every):,}",
