@@ -21,7 +21,9 @@ FRAME = pandas.DataFrame({"shop": pandas.Categorical(SHOPS), "z": X[:, 0]})
 
 def text(features: Any = X, label: Any = Y, rounds: int = 12, **options: Any) -> str:
     options = {"objective": "regression", "num_leaves": 5, "num_threads": 1, "verbose": -1, **options}
-    sets = lightgbm.Dataset(features, label, params={"verbose": -1, "min_data_per_group": 5})
+    categorical = options.pop("categorical", "auto")
+    quiet = {"verbose": -1, "min_data_per_group": 5}
+    sets = lightgbm.Dataset(features, label, categorical_feature=categorical, params=quiet)
     return lightgbm.train(options | {"min_data_per_group": 5}, sets, rounds).model_to_string()
 
 
@@ -53,14 +55,18 @@ def test_a_file_that_was_cut_before_its_trees_end_is_refused(whole: str) -> None
 
 
 def test_a_file_with_categories_is_refused_when_it_was_cut_anywhere() -> None:
-    """But for the one place where the rest is a file that R or LightGBM's own program could have written."""
-    rest = CATEGORIES.rindex("end of parameters") + len("end of parameters")
-    blank = CATEGORIES.index("pandas_categorical")
     for place in range(CATEGORIES.index("end of trees"), len(CATEGORIES.rstrip())):
-        if rest <= place <= blank:
-            continue
         with pytest.raises(InvalidArtifact, match="cut off"):
             cut(CATEGORIES[:place])
+
+
+def test_a_file_with_categories_that_python_did_not_save_says_that_they_are_codes() -> None:
+    """LightGBM's own program and R end after the parameters."""
+    codes = text(np.column_stack([np.arange(300) % 4, X[:, 0]]), Y + 4 * (SHOPS == "b"), categorical=[0])
+    line = codes.index("pandas_categorical:null")
+    with pytest.raises(InvalidArtifact, match="end it with the line pandas_categorical:null"):
+        pack_lightgbm(codes[:line])
+    assert pack_lightgbm(codes[:line] + "pandas_categorical:null") == pack_lightgbm(codes)
 
 
 def test_parameters_that_were_begun_have_an_end() -> None:

@@ -15,7 +15,9 @@
 
 A file that ends between two trees reads as a model of fewer trees, and one that ends behind them may have
 lost what its categories mean. So each mark is demanded, and as many trees as `tree_sizes` has; the parameters
-are demanded of a file with categories only, for others may have been trimmed after their trees.
+and the last line are demanded of a file with categories only, for others may have been trimmed after their
+trees. Python writes that line by opening the file once more, and for what was no frame it is null: who copies
+the file in between has one that reads as another model's. R and LightGBM's own program do not write it.
 
 Source: LightGBM, src/boosting/gbdt_model_text.cpp, `SaveModelToString`; python-package/lightgbm/basic.py,
 `_dump_pandas_categorical`.
@@ -85,6 +87,11 @@ def _categories(tail: str, is_old: bool, has_categories: bool) -> Sequence[Seque
     if not last.startswith(_PANDAS):
         if end and last:
             raise _cut_off("what follows the parameters cannot be read")
+        if has_categories and not is_old:
+            raise _cut_off(
+                f"{_PANDAS!r} is missing, which says what its categories are; if it was not saved by Python, "
+                f"and callers send the categories' codes, end it with the line {_PANDAS}null"
+            )
         return None
     try:
         found = json.loads(last.removeprefix(_PANDAS))
