@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from croupier.artifacts.apart import Limits
 from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
+from croupier.artifacts.format import view
 from croupier.artifacts.packers.files import FileKind
+from croupier.artifacts.rowwise import is_rowwise
 from croupier.client.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
@@ -103,6 +106,7 @@ def publish(
     batching = Batching(batch_delay, batch_rows)
     if batching != NO_DELAY:
         artifacts = [with_batching(artifact, batching) for artifact in artifacts]
+        _say_where_nothing_is_batched(prepared)
     published: list[pb.Version] = []
 
     async def upload(manager: VersionManagerClient) -> None:
@@ -128,6 +132,18 @@ def publish(
             _print_published(prepared, published)
     if not release:
         output.note(f"not released: croupierctl release set {tenant} {model} {published[-1].number}")
+
+
+def _say_where_nothing_is_batched(prepared: Sequence[Prepared]) -> None:
+    for one in prepared:
+        artifact = view(one.artifact)
+        if artifact.engine != "onnx":
+            why = f"rows of the engine {artifact.engine} wait for nobody"
+        elif not is_rowwise(artifact):
+            why = "its requests are scored one by one, for its rows are not known to be independent"
+        else:
+            continue
+        output.note(f"{one.path}: --batch-delay and --batch-rows change nothing: {why}")
 
 
 def parse_features(text: str) -> list[str]:

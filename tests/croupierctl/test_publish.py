@@ -1,8 +1,12 @@
 import pytest
-from support.graphs import matmul
+from sklearn.linear_model import Ridge
+from support.graphs import centred, matmul
 
 from croupier.artifacts.batching import Batching, batching_of
+from croupier.artifacts.checked import with_checked
+from croupier.artifacts.comparison import UNCHECKED
 from croupier.artifacts.format import view
+from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.process import Limits
 from croupier.errors import AlreadyExists
@@ -35,6 +39,19 @@ def test_how_requests_are_batched_is_said_in_the_artifact(manager, run, packed):
     run("models", "publish", "acme", "churn", packed, "--batch-delay", 0.002, "--batch-rows", 64)
     (data,) = manager.artifacts.values()
     assert batching_of(view(data)) == Batching(0.002, 64)
+
+
+def test_it_says_where_nothing_is_batched(manager, run, packed, tmp_path):
+    mixing, native = tmp_path / "mixing.artifact", tmp_path / "native.artifact"
+    mixing.write_bytes(with_checked(pack_onnx(centred()), UNCHECKED))
+    native.write_bytes(with_checked(pack_linear(Ridge().fit([[0.0], [1.0]], [1.0, 2.0])), UNCHECKED))
+    options = ("--batch-rows", 64, "--unchecked")
+    said = run("models", "publish", "acme", "churn", packed, mixing, native, *options).err
+    assert f"{packed}: " not in said
+    assert (
+        f"{mixing}: --batch-delay and --batch-rows change nothing: its requests are scored one by one" in said
+    )
+    assert f"{native}: --batch-delay and --batch-rows change nothing: rows of the engine linear" in said
 
 
 def test_several_files_are_versions_in_order(manager, ask, onnx, packed):
