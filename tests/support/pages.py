@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "SECURITY.md", "examples/README.md", "bench/results/README.md")
 
+_WRITTEN = re.compile(r"<!-- ([\w-]+): written by docs/generate -->\n.*?<!-- end of \1 -->\n", re.DOTALL)
 _FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -29,6 +30,11 @@ def pages() -> list[Path]:
 
 def fenced(page: Path) -> list[Fenced]:
     return [Fenced(language, text) for language, text in _FENCED.findall(page.read_text())]
+
+
+def typed(page: Path) -> str:
+    """What no program wrote."""
+    return _WRITTEN.sub("", page.read_text())
 
 
 def without_fenced(page: Path) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.pages import ROOT, Fenced, fenced, without_fenced
+from support.pages import ROOT, Fenced, fenced, typed, without_fenced
 
 from croupierctl.stack import Stack
 
@@ -36,8 +36,9 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_each_block_has_a_language_and_what_does_not_run_is_listed() -> None:
     blocks = fenced(README)
-    # `text` is what was printed.
+    # `text` is what a program printed, and docs/generate wrote.
     assert {block.language for block in blocks} <= {"sh", "python", "text"}
+    assert "```text" not in typed(README)
     assert set(NOT_RUN) <= {block.name for block in blocks}
     # Code that is only indented, or fenced in another way, would escape.
     assert not any(sign in without_fenced(README) for sign in ("\n\n    ", "```", "~~~", "<pre", "<code"))
