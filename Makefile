@@ -39,6 +39,14 @@ faults: setup ## Harm a fleet under load in every way that docs/faults.md lists
 peers: setup ## Install the proxies and the load that `python -m bench route` compares with
 	@./bench/peers/install
 
+.PHONY: bench-front
+bench-front: setup ## Measure again what the README shows, in ten minutes, and write its figures (after make peers)
+	@$(BIN)/python -m bench series front
+
+.PHONY: bench-all
+bench-all: setup ## Measure everything again in its full size, in hours, and write all figures (after make peers)
+	@$(BIN)/python -m bench series all
+
 .PHONY: up
 up: setup ## Start the local stack and stay in the foreground
 	@$(BIN)/croupierctl local up

@@ -22,11 +22,13 @@ from bench import policies as policies_bench
 from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
+from bench import series as series_bench
 from bench import storm as storm_bench
 from bench.attacks import ATTACKS
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
 from bench.peers.known import PEERS
+from bench.series import SERIES
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -195,6 +197,17 @@ def hostile(
     if unknown := set(attack or ()) - set(names):
         raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--attack")
     if not hostile_bench.run(attacks=attack or names, rounds=rounds, seconds=seconds, json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def series(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERIES)}.")],
+) -> None:
+    """Run benches one after the other into bench/results, and write pages from what they saw."""
+    if name not in SERIES:
+        raise typer.BadParameter(f"not one of {', '.join(SERIES)}", param_hint="NAME")
+    if not series_bench.run(name):
         raise typer.Exit(1)
 
 
