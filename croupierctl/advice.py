@@ -44,6 +44,10 @@ _BY_REASON = {
         "pack it with croupier.artifacts.packers.pack where it was trained, which compares; "
         "--unchecked publishes it all the same, and the version says so"
     ),
+    "COMPARISON_DEMANDED": (
+        "pack it with croupier.artifacts.packers.pack where it was trained, or publish the model's own file; "
+        "who runs the version manager chose --demand-comparison"
+    ),
     "INVALID_ARTIFACT": "give a packed artifact, or the whole file as XGBoost, LightGBM or ONNX wrote it",
     "WRONG_SAMPLE": "mend the rows of --check: a column for each of the model's features, by name",
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",

@@ -71,6 +71,9 @@ class ManagerSettings(ServerSettings, PeerSettings):
     max_artifact_bytes: int = option(
         2**28, "largest artifact that is taken; all uploads together may have twice as much"
     )
+    demand_comparison: bool = option(
+        False, "take no artifact that was not compared with its library before it was published"
+    )
     warm_seconds: float = option(
         10.0, "how long cells may take to load a version before a release moves to it; 0: it does not wait"
     )
@@ -165,7 +168,10 @@ class VersionManager:
         parts = Parts(
             mirror=mirror,
             publisher=Publisher(
-                etcd, store, mirror, writer, keys, audit, clock=time.time_ns, warm=warming.warm
+                *(etcd, store, mirror, writer, keys, audit),
+                clock=time.time_ns,
+                warm=warming.warm,
+                demands_comparison=told.demand_comparison,
             ),
             shards=shards,
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),

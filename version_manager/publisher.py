@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from croupier.artifacts.checked import checked_of
-from croupier.artifacts.comparison import Comparison
+from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of, view
 from croupier.errors import AlreadyExists, Conflict, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
@@ -77,6 +77,12 @@ class DigestMismatch(DataLoss):
     reason = "DIGEST_MISMATCH"
 
 
+class ComparisonDemanded(FailedPrecondition):
+    """An artifact that was not compared, in a deployment that takes no others. The publisher's."""
+
+    reason = "COMPARISON_DEMANDED"
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """What a publisher sends. `digest` is the SHA-256 (32 bytes) of the artifact as the publisher
@@ -92,7 +98,10 @@ class Upload:
 
 
 class Publisher:
-    """Writes models. `clock` gives nanoseconds since 1970; `warm` has a tenant's cells load versions."""
+    """Writes models. `clock` gives nanoseconds since 1970; `warm` has a tenant's cells load versions.
+
+    `demands_comparison`: an artifact is refused that does not say what it was compared with.
+    """
 
     def __init__(
         self,
@@ -105,6 +114,7 @@ class Publisher:
         *,
         clock: Callable[[], int],
         warm: Callable[[str, Sequence[Version]], Awaitable[None]] | None = None,
+        demands_comparison: bool = False,
     ) -> None:
         self._etcd = etcd
         self._store = store
@@ -114,6 +124,7 @@ class Publisher:
         self._audit = audit
         self._clock = clock
         self._warm = warm
+        self._demands_comparison = demands_comparison
 
     async def publish(self, upload: Upload, actor: Actor) -> Version:
         """Make `upload` a version of its model; the version that has these bytes already, if one does.
@@ -123,6 +134,7 @@ class Publisher:
             DigestMismatch: the bytes have another digest than the publisher's.
             AlreadyExists: the version has other bytes, or its number was given out before.
             NoNumberLeft: the highest version has the highest number.
+            ComparisonDemanded: comparisons are demanded, and this artifact says nothing of one.
             NotWarm: it is published, and not released: cells have not loaded it.
         """
         self._check_names(upload.tenant, upload.name)
@@ -133,7 +145,13 @@ class Publisher:
         if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
             raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
         artifact = view(upload.data)
-        checked = checked_of(artifact)
+        # Whoever says nothing has not compared.
+        checked = checked_of(artifact) or UNCHECKED
+        if self._demands_comparison and not checked.was_made:
+            raise ComparisonDemanded(
+                "this deployment takes no artifact that was not compared with its library: publish what "
+                "pack(model, sample) makes, or the model's file by croupierctl models publish"
+            )
         self._mirror.check_writable()
         await self._store.put(upload.data)
         version = await self._writer.settle(lambda: self._record(upload, artifact.engine, checked, actor))
@@ -211,9 +229,7 @@ class Publisher:
         new = wanted.versions() - (served.versions() if served else set())
         return [stored.versions[number] for number in sorted(new) if number in stored.versions]
 
-    async def _record(
-        self, upload: Upload, engine: str, checked: Comparison | None, actor: Actor
-    ) -> Version | None:
+    async def _record(self, upload: Upload, engine: str, checked: Comparison, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name
         stored = await self._read(tenant, name)
         if (known := _known(upload, stored)) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from support.manager import artifact, release
@@ -15,7 +16,7 @@ from croupier.names import MAX_VERSION
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from version_manager.audit import Actor, Audit
 from version_manager.keys import Keys
-from version_manager.publisher import DigestMismatch, Publisher, Upload
+from version_manager.publisher import ComparisonDemanded, DigestMismatch, Publisher, Upload
 from version_manager.records import encode
 from version_manager.release import Release, Split, Version
 from version_manager.writer import TooManyWriters, Writer
@@ -62,11 +63,12 @@ class OpenMirror:
         return True
 
 
-def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1) -> Publisher:
+def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1, **options: Any) -> Publisher:
     mirror = OpenMirror()
     audit = Audit(KEYS, lambda: 1_700_000_000 * 10**9, random.Random(1))
     writer = Writer(etcd, mirror, KEYS, lambda: understood)
-    return Publisher(etcd, store, mirror, writer, KEYS, audit, clock=lambda: 1_700_000_000 * 10**9)
+    now = 1_700_000_000 * 10**9
+    return Publisher(etcd, store, mirror, writer, KEYS, audit, clock=lambda: now, **options)
 
 
 async def test_a_change_made_meanwhile_is_seen_and_the_write_tried_again(fleet):
@@ -121,8 +123,21 @@ async def test_a_comparison_that_says_nonsense_is_refused(client):
         await client.publish("acme", "churn", with_section(artifact(), "checked", b"{"))
 
 
+@pytest.mark.parametrize("silent", [False, True])
+async def test_what_was_not_compared_is_refused_where_that_is_demanded(fleet, silent):
+    store = MemoryStore()
+    demanding = publisher(fleet.raw, store, 2, demands_comparison=True)
+    data = artifact() if silent else with_checked(artifact(), UNCHECKED)
+    with pytest.raises(ComparisonDemanded, match="croupierctl models publish"):
+        await demanding.publish(Upload("acme", "churn", 0, digest_of(data), data), ACTOR)
+    assert not store.kept
+    data = with_checked(artifact(), COMPARED)
+    made = await demanding.publish(Upload("acme", "churn", 0, digest_of(data), data), ACTOR)
+    assert made.checked == COMPARED
+
+
 async def test_operators_see_what_a_version_was_compared_with(client):
-    await client.publish("acme", "churn", with_checked(artifact(), UNCHECKED))
+    await client.publish("acme", "churn", artifact())
     (version,) = (await client.get_model("acme", "churn")).versions
     assert version.HasField("checked")
     assert version.checked.library == ""
