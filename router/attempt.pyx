@@ -128,6 +128,24 @@ cdef class Flight:
     def __init__(self):
         raise TypeError("flights are made by runs")
 
+    def begin(self):
+        """The cell has begun to answer, or says that it is at work on it, and for long."""
+        if not self.has_begun:
+            self.has_begun = True
+            for artifact in self.artifacts():
+                self.run.attempts.suspects.begins(artifact, self.cell)
+
+    cdef set artifacts(self):
+        cdef Unit unit
+        return {unit.artifact for unit in self.units if unit.artifact is not None}
+
+    cdef int over(self, bint is_answered, double now) except -1:
+        """It is in the air no more."""
+        if self.has_begun:
+            for artifact in self.artifacts():
+                self.run.attempts.suspects.ends(artifact, self.cell, now, is_answered=is_answered)
+        return 0
+
     def land(self, bytes response not None):
         """The cell answered."""
         self.run.landed(self, response)
@@ -178,7 +196,6 @@ cdef class Run:
             if flight.is_overdue or now < flight.due:
                 continue
             _OVERDUE.inc()
-            flight.has_begun = flight.sent.has_headers
             self.note_silence(flight, now)
             if self.is_at_work(flight, now):
                 # What it waits for, or for what it waits, would only hold up the next cell as well.
@@ -207,8 +224,9 @@ cdef class Run:
                 raise ValueError(f"{len(outcomes)} outcomes for {len(flight.units)} units")
         except Exception as error:
             outcomes = [_foreseen(error)] * len(flight.units)
-        if self.attempts.held or self.attempts.missed or self.attempts.working:
+        if self.attempts.held or self.attempts.missed:
             self.note_answers(flight, outcomes, now)
+        flight.over(True, now)
         self.land(flight, outcomes, now)
 
     cdef failed(self, Flight flight, error):
@@ -218,6 +236,7 @@ cdef class Run:
             error = DeadlineExceeded(_TOO_LATE)
         self.note(flight, error, now)
         outcomes = self.lose(flight, error, now) if isinstance(error, CellLost) else [error] * len(flight.units)
+        flight.over(False, now)
         self.land(flight, outcomes, now)
 
     cdef land(self, Flight flight, list outcomes, double now):
@@ -240,7 +259,7 @@ cdef class Run:
             unit.lost += 1
             outcome = error if unit.lost == 1 else LostTwice("two cells ended with it in the air")
             if unit.artifact is not None:
-                if is_alone and (flight.has_begun or suspects.is_working(unit.artifact, flight.cell, now)):
+                if is_alone and suspects.is_working_long(unit.artifact, flight.cell, now):
                     # The cell had worked on it for long, and ended.
                     outcome = suspects.suspect(unit.artifact, now)
                 else:
@@ -340,6 +359,7 @@ cdef class Run:
         if self.slot is not None:
             self.attempts.wheel.remove(self)
         for flight in self.flights:
+            flight.over(False, self.attempts.clock())
             if flight.sent is not None:
                 flight.sent.cancel()
                 flight.sent = None
@@ -371,16 +391,14 @@ cdef class Run:
 
     cdef bint is_at_work(self, Flight flight, double now) except -1:
         """Whether the cell has said that it works on this for long, or on one of its artifacts for somebody else."""
-        cdef Unit unit
         suspects = self.attempts.suspects
         if flight.has_begun:
-            for artifact in {unit.artifact for unit in flight.units}:
-                if artifact is not None:
-                    suspects.works(artifact, flight.cell, now)
+            for artifact in flight.artifacts():
+                suspects.works_long(artifact, flight.cell)
             return True
-        if suspects.working:
-            for unit in flight.units:
-                if suspects.is_working(unit.artifact, flight.cell, now):
+        if self.attempts.working:
+            for artifact in flight.artifacts():
+                if suspects.is_working(artifact, flight.cell, now):
                     return True
         return False
 

@@ -52,7 +52,9 @@ class Cells:
         for name in old:
             self._close_in_peace(self._lines.pop(name))
         for name in wanted.keys() - self._lines.keys():
-            self._lines[name] = _Line(wanted[name], self._open(name, wanted[name]))
+            channel = self._open(name, wanted[name])
+            channel.on_begun = _begin
+            self._lines[name] = _Line(wanted[name], channel)
         return old
 
     def knows_owner(self, cell: str) -> bool:
@@ -88,6 +90,11 @@ class Cells:
         task = asyncio.create_task(line.channel.close(self._grace), name=f"close {line.address}")
         self._closing[task] = line.channel
         task.add_done_callback(self._closing.pop)
+
+
+def _begin(call: ClientCall) -> None:
+    flight: Flight = call.tag
+    flight.begin()
 
 
 def _end(call: ClientCall) -> None:

@@ -14,8 +14,9 @@ One request therefore kills one cell, or two where cells do not come back by the
 time that a cell takes to come back, and only those which were in the air when it died or ask for the same
 artifact meanwhile. A request that was lost twice is never sent again.
 
-A cell that **runs an artifact for long** says so. Then nobody else is asked for it in that cell's place, and
-if the cell ends with it, as by its watchdog, it is refused at once.
+A cell that **runs an artifact for long** says so. Then, while it does, nobody else is asked for it in that
+cell's place, neither for this request nor for others that wait there for their turn; and if the cell ends
+with it, as by its watchdog, it is refused at once.
 
 What is refused is refused for `refusal` seconds, then asked for anew: a cell may have been told to let it in.
 Pure: times are arguments, in seconds on a monotonic clock.
@@ -31,6 +32,8 @@ from croupier.errors import CroupierError, FailedPrecondition
 QUARANTINED = "QUARANTINED"
 _MOST = 10_000
 _REMEMBERED_SECONDS = 60.0
+# Between two long runs of an artifact, neither of which came to an end, its cell says nothing for a moment.
+_BETWEEN_SECONDS = 5.0
 
 T = TypeVar("T")
 
@@ -45,6 +48,18 @@ class Suspected(FailedPrecondition):
 class _Hold:
     cell: str
     until: float
+
+
+@dataclass(slots=True)
+class _Work:
+    """Calls that a cell says it is at work on; and until when it is taken to be, once there is none.
+
+    `is_long`: for as long as an attempt may be silent, so that it may be the end of the cell.
+    """
+
+    calls: int = 0
+    until: float = 0.0
+    is_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +77,8 @@ class Suspects:
         # Empty nearly always, and then all that a request looks at.
         self.held: dict[bytes, _Hold] = {}
         self.refused: dict[bytes, _Refusal] = {}
-        # Artifacts that a cell has run for long and not answered since, and until when that counts.
-        self.working: dict[bytes, _Hold] = {}
+        # Artifacts that cells run for long, by cell.
+        self.working: dict[bytes, dict[str, _Work]] = {}
         # Artifacts that were lost and not answered since: the cell that died, and when.
         self.missed: dict[bytes, tuple[str, float]] = {}
 
@@ -86,19 +101,49 @@ class Suspects:
         _put(self.refused, artifact, _Refusal(error, now + self._refusal))
         return error
 
-    def works(self, artifact: bytes, cell: str, now: float) -> None:
-        """The cell says that it has run the artifact for long."""
-        _put(self.working, artifact, _Hold(cell, now + _REMEMBERED_SECONDS))
+    def begins(self, artifact: bytes, cell: str) -> None:
+        """The cell says of a call that it is at work on the artifact."""
+        if artifact not in self.working:
+            _put(self.working, artifact, {})
+        self.working[artifact].setdefault(cell, _Work()).calls += 1
+
+    def works_long(self, artifact: bytes, cell: str) -> None:
+        """Such a call has taken as long as an attempt may."""
+        work = self.working.get(artifact, {}).get(cell)
+        if work is not None:
+            work.is_long = True
+
+    def ends(self, artifact: bytes, cell: str, now: float, *, is_answered: bool) -> None:
+        """A call of which it said so is over: answered, or failed or given up."""
+        cells = self.working.get(artifact, {})
+        work = cells.get(cell)
+        if work is None:
+            return
+        work.calls -= 1
+        work.until = now + _BETWEEN_SECONDS
+        if is_answered and not work.calls:
+            del cells[cell]
+            if not cells:
+                del self.working[artifact]
 
     def is_working(self, artifact: bytes | None, cell: str, now: float) -> bool:
-        """Whether the cell runs the artifact for long, so that others need not be asked for it."""
-        found = self.working.get(artifact) if artifact is not None else None
-        return found is not None and found.cell == cell and now < found.until
+        """Whether the cell is at work on the artifact, so that others need not be asked for it."""
+        return self._work(artifact, cell, now) is not None
+
+    def is_working_long(self, artifact: bytes, cell: str, now: float) -> bool:
+        """The same, and for so long that it is probably why, should the cell end."""
+        work = self._work(artifact, cell, now)
+        return work is not None and work.is_long
+
+    def _work(self, artifact: bytes | None, cell: str, now: float) -> _Work | None:
+        if not self.working or artifact is None:
+            return None
+        work = self.working.get(artifact, {}).get(cell)
+        return work if work is not None and (work.calls or now < work.until) else None
 
     def answered(self, artifact: bytes, cell: str) -> None:
         """The cell answered a request for the artifact, well or not."""
         self.missed.pop(artifact, None)
-        self.working.pop(artifact, None)
         for name in [name for name, hold in self.held.items() if hold.cell == cell]:
             del self.held[name]
 

@@ -62,6 +62,8 @@ class Channel:
     ) -> None:
         self.target = target
         self.limits = limits
+        # Told of unary calls whose answers begin long before they end.
+        self.on_begun: Callable[[ClientCall], None] | None = None
         self._tls = ClientContext(tls) if tls else None
         self._check_peer = check_peer
         self._authority = authority or ("localhost" if target.startswith("unix:") else target)
@@ -322,6 +324,12 @@ class Channel:
             return
         _hand_on(call)
 
+    def begun(self, calls: Iterable[ClientCall]) -> None:
+        """Unary calls are being answered, and have not ended."""
+        for call in calls:
+            if self.on_begun is not None and not call.is_done:
+                self.on_begun(call)
+
     def _again(self, call: ClientCall) -> None:
         session = self._session
         if session is None or not session.start(call):
@@ -364,6 +372,8 @@ class _ClientConnection(Connection):
         for call in session.take_completed():
             self._note(call)
             self._channel.ended(call)
+        if begun := session.take_begun():
+            self._channel.begun(begun)
         for call, kind in session.take_events():
             if kind == CLOSED:
                 self._note(call)

@@ -27,6 +27,8 @@ cdef class ClientCall(Call):
 
 cdef class ClientSession(Session):
     cdef list completed
+    # Unary calls that have begun to be answered since they were taken. Most of them end in the same read.
+    cdef list begun
     cdef bytes scheme
     cdef bytes authority
     cdef bytes user_agent

@@ -177,7 +177,7 @@ cdef class ClientSession(Session):
                  str user_agent="croupier"):
         self.scheme = b"https" if secure else b"http"
         self.authority, self.user_agent = authority.encode(), user_agent.encode()
-        self.completed = []
+        self.completed, self.begun = [], []
         Session.__init__(self, limits, now, budget)
 
     @property
@@ -196,6 +196,18 @@ cdef class ClientSession(Session):
             return ()
         completed, self.completed = self.completed, []
         return completed
+
+    def take_begun(self):
+        """The unary calls whose answers have begun since this was asked last, and have not ended."""
+        cdef ClientCall call
+        cdef list begun = self.begun, found = []
+        if not begun:
+            return ()
+        self.begun = []
+        for call in begun:
+            if not call.is_done:
+                found.append(call)
+        return found
 
     def start(self, ClientCall call not None):
         """Send a new unary call; False, and nothing done, when no call can be started here."""
@@ -341,6 +353,8 @@ cdef class ClientSession(Session):
                     self._not_grpc(it)
                 elif it.is_streaming:
                     self.events.append((it, HEADERS))
+                else:
+                    self.begun.append(it)
         return 0
 
     cdef int _not_grpc(self, ClientCall call) except -1:

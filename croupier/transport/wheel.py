@@ -6,7 +6,9 @@ are one set operation each, less than `call_later` and `cancel` take on uvloop, 
 a thousand requests a tick cost the event loop one timer, not a thousand.
 
 `Wheel` is pure: the time is an argument, in seconds on a monotonic clock. `drive` turns it on an asyncio
-loop, and holds no timer while there is nothing to wait for.
+loop, and holds no timer while there is nothing to wait for. A loop that comes late, since its process stood
+still or had much to do, has not read yet what came meanwhile. So the wheel turns only once it has: or all
+that was in the air would be overdue at once, with its answers in the sockets.
 """
 
 from __future__ import annotations
@@ -99,7 +101,14 @@ def drive(wheel: Wheel, loop: asyncio.AbstractEventLoop) -> None:
         nonlocal timer
         # The last timer may still run, for a wheel that was emptied since.
         if timer is None:
-            timer = loop.call_later(wheel.tick, turn)
+            timer = loop.call_later(wheel.tick, read_first, 2)
+
+    def read_first(turns: int) -> None:
+        # Timers, sockets and what is called soon have another order in each loop, and two turns are enough.
+        if turns:
+            loop.call_soon(read_first, turns - 1)
+        else:
+            turn()
 
     def turn() -> None:
         nonlocal timer

@@ -57,6 +57,27 @@ class TestUnary:
         pair.pump()
         assert (call.code, call.message, call.raw_metadata()) == (0, b"answer", [(b"k", b"v")])
 
+    def test_an_answer_that_begins_long_before_its_end_is_told_of_once(self, pair: Pair) -> None:
+        calls = [pair.unary() for _ in range(3)]
+        for _, served in calls[1:]:
+            served.begin()
+        pair.pump()
+        assert pair.begun == [call for call, _ in calls[1:]]
+        for _, served in calls:
+            served.reply(b"answer")
+        pair.pump()
+        assert [call for call in pair.begun if call is not calls[0][0]] == [call for call, _ in calls[1:]]
+
+    def test_no_others_are_told_of(self) -> None:
+        """Those that end in the read in which they begin, or end at once, or are given up."""
+        pair = Pair()
+        calls = [pair.unary() for _ in range(4)]
+        for (_, served), end in zip(calls, ("reply", "fail", "begin", "reply"), strict=True):
+            getattr(served, end)(*{"reply": (b"a",), "fail": (NOT_FOUND, "")}.get(end, ()))
+        calls[2][0].cancel()
+        pair.pump()
+        assert pair.begun == []
+
     def test_many_calls_come_in_one_batch(self) -> None:
         pair = Pair()
         calls = [pair.start(request=b"%d" % number) for number in range(50)]

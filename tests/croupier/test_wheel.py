@@ -1,9 +1,14 @@
 import asyncio
 import gc
+import socket
+import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -163,25 +168,31 @@ def test_a_raise_keeps_no_other_item_from_expiring(wheel: Wheel) -> None:
 
 
 class Loop:
-    """An event loop's timers, run by hand."""
+    """An event loop's timers, run by hand; what is called soon is called before the next of them."""
 
     def __init__(self) -> None:
         self.now = 50.0
-        self.timers: list[tuple[float, object]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.soon: list[Callable[[], None]] = []
         self.set = 0
 
     def time(self) -> float:
         return self.now
 
-    def call_later(self, delay: float, callback: object) -> object:
+    def call_later(self, delay: float, callback: Callable[..., None], *args: object) -> object:
         self.set += 1
-        self.timers.append((self.now + delay, callback))
-        return callback
+        self.timers.append((self.now + delay, partial(callback, *args)))
+        return partial(callback, *args)
+
+    def call_soon(self, callback: Callable[..., None], *args: object) -> None:
+        self.soon.append(partial(callback, *args))
 
     def run_until(self, now: float) -> None:
         while self.timers and self.timers[0][0] <= now:
             self.now, callback = self.timers.pop(0)
-            callback()  # type: ignore[operator]
+            callback()
+            while self.soon:
+                self.soon.pop(0)()
         self.now = now
 
 
@@ -236,3 +247,43 @@ async def test_it_turns_on_a_real_loop() -> None:
     at = loop.time() + 0.02
     wheel.add(Bell(), at)
     assert await asyncio.wait_for(rang, 5.0) >= at
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_came_while_the_loop_had_much_to_do_is_read_first(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """As answers do, it takes its item out of the wheel."""
+    wheel, answered, silent = Wheel(TICK), Alarm(), Alarm()
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        drive(wheel, loop)
+        reads, peer = socket.socketpair()
+        busy, trigger = socket.socketpair()
+        with reads, peer, busy, trigger:
+
+            def work() -> None:
+                busy.recv(1)
+                until = time.monotonic() + 3 * TICK
+                while time.monotonic() < until:
+                    pass
+                peer.send(b"a")
+
+            def read() -> None:
+                reads.recv(1)
+                wheel.remove(answered)
+
+            loop.add_reader(busy, work)
+            loop.add_reader(reads, read)
+            wheel.add(answered, loop.time())
+            wheel.add(silent, loop.time())
+            trigger.send(b"t")
+            while not silent.rang:
+                await asyncio.sleep(0)
+            loop.remove_reader(busy)
+            loop.remove_reader(reads)
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve())
+    assert answered.rang == []

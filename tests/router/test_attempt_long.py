@@ -27,6 +27,60 @@ def test_nor_does_what_waits_for_the_same_model_there() -> None:
     assert fleet.asked == ["a", "a"]
 
 
+def test_nor_what_came_there_with_it_whichever_is_looked_at_first() -> None:
+    """Of many that are overdue at one moment, the cell is at work on one."""
+    for place in range(12):
+        fleet = Fleet(a=[*[HANG] * place, WORK, HANG])
+        for _ in range(12):
+            fleet.ask(routed("endless"), seconds=5.0)
+        fleet.wait(4.0)
+        assert fleet.asked == ["a"] * 12
+
+
+def test_nor_what_has_less_time_than_what_the_cell_is_at_work_on() -> None:
+    fleet = Fleet(a=[WORK, HANG])
+    fleet.ask(routed("endless"), seconds=60.0)
+    fleet.wait(0.1)
+    hurried = fleet.ask(routed("endless"), seconds=0.4)
+    fleet.wait(0.5)
+    assert isinstance(hurried.answer(), DeadlineExceeded)
+    assert fleet.asked == ["a", "a"]
+
+
+def test_nor_what_waits_when_others_of_the_model_were_answered() -> None:
+    """It may end with some rows and not with others."""
+    fleet = Fleet(a=[WORK, b"ok", HANG])
+    fleet.ask(routed("endless"), seconds=60.0)
+    fleet.wait(0.1)
+    assert fleet.ask(routed("endless"), seconds=5.0).answer() == b"ok a"
+    fleet.ask(routed("endless"), seconds=5.0)
+    fleet.wait(4.0)
+    assert fleet.asked == ["a", "a", "a"]
+
+
+def test_nor_what_comes_between_two_runs() -> None:
+    """The first one is given up, and the cell has not said yet that it is at work on the next."""
+    fleet = Fleet(a=[WORK, HANG])
+    fleet.ask(routed("endless"), seconds=0.5)
+    fleet.ask(routed("endless"), seconds=1.1)
+    fleet.wait(1.0)
+    assert fleet.asked == ["a", "a"]
+
+
+def test_what_waits_goes_elsewhere_once_all_that_the_cell_was_at_work_on_has_ended() -> None:
+    fleet = Fleet(a=[WORK, WORK, HANG])
+    for _ in range(2):
+        fleet.ask(routed("slow"), seconds=60.0)
+    fleet.wait(0.1)
+    for asked_next in ([], ["b"]):
+        ended = fleet.flying.pop(0)
+        ended.flight.land(b"late")
+        before = len(fleet.asked)
+        fleet.ask(routed("slow"), seconds=4.0)
+        fleet.wait(3.0)
+        assert fleet.asked[before:] == ["a", *asked_next]
+
+
 def test_other_models_are_asked_for_elsewhere() -> None:
     fleet = Fleet(a=[WORK, HANG])
     fleet.ask(routed("endless"), seconds=5.0)
@@ -67,3 +121,16 @@ def test_a_model_that_its_cell_ended_with_is_asked_for_nowhere() -> None:
     assert isinstance(asking.answer(), Suspected)
     assert fleet.asked == ["a"]
     assert isinstance(fleet.attempts.suspects.refusal(routed("endless").artifact, fleet.now), Suspected)
+
+
+def test_one_that_was_at_work_for_a_moment_is_not_why_its_cell_ended() -> None:
+    """A cell begins answers that it is not done with; it may end for any reason."""
+    fleet = Fleet(a=[WORK])
+    asking = fleet.ask(routed("wide"), seconds=60.0)
+    fleet.wait(0.1)
+    [sent] = fleet.flying
+    fleet.flying.remove(sent)
+    fleet.play()
+    sent.flight.fail(lost())
+    fleet.wait(2.0)
+    assert asking.answer() == b"ok a"

@@ -51,8 +51,6 @@ Answer = Callable[[str, bytes], bytes | CroupierError]
 
 
 class Sent:
-    has_headers = False
-
     def __init__(self, cells: "Cells", cell: str) -> None:
         self.cells, self.cell = cells, cell
 

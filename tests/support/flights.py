@@ -21,8 +21,9 @@ from version_manager.release import WHOLE, Model
 PATIENCE = 1.0
 HAND = ("a", "b", "c")
 HANG = "hang"
-# Hangs, and says that it is at work.
+# Hangs, and says before long that it is at work.
 WORK = "work"
+SAID_SECONDS = 0.05
 
 
 class Sent:
@@ -30,7 +31,7 @@ class Sent:
 
     def __init__(self, fleet: Fleet, flight: Flight, line: Any) -> None:
         self.fleet, self.flight, self.line = fleet, flight, line
-        self.has_headers = line == WORK
+        self.since = fleet.now
 
     def cancel(self) -> None:
         self.fleet.cancelled.append(self.flight.cell)
@@ -103,6 +104,9 @@ class Fleet:
 
     def land(self, *, late: bool = False) -> None:
         """Let everything land that is not told to hang, or what hangs as well."""
+        for sent in self.flying:
+            if sent.line == WORK and self.now >= sent.since + SAID_SECONDS:
+                sent.flight.begin()
         while ready := [sent for sent in self.flying if late or sent.line not in (HANG, WORK)]:
             sent = ready[0]
             if isinstance(sent.line, Exception):

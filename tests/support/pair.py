@@ -63,6 +63,7 @@ class Pair:
         self.server_events: list[tuple[Any, int]] = []
         self.client_events: list[tuple[ClientCall, int]] = []
         self.completed: list[ClientCall] = []
+        self.begun: list[ClientCall] = []
         self.pump()
 
     def pump(self) -> None:
@@ -97,6 +98,7 @@ class Pair:
                 self.calls.append(item)
         self.client_events += self.client.take_events()
         self.completed += self.client.take_completed()
+        self.begun += self.client.take_begun()
 
     # Calls
 

@@ -35,9 +35,14 @@ def onnx(model: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def endless_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Three cells, which are everybody's hand, and stop what runs for two seconds."""
+    """Three cells, which are everybody's hand, and stop what runs for three seconds.
+
+    A cell says within 50 ms that it is at work, and later on a machine that has others' work to do: a router
+    that asks the next one after a second might take it for silent.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CROUPIER_CELL_RUN_SECONDS", "2")
+        patch.setenv("CROUPIER_ROUTER_ATTEMPT_TIMEOUT", "2.5")
+        patch.setenv("CROUPIER_CELL_RUN_SECONDS", "3")
         patch.setenv("CROUPIER_CELL_METRICS_LISTEN", "127.0.0.1:0")
         with Stack(tmp_path_factory.mktemp("endless"), cells=3, zones=3, hand_size=3) as stack:
             publish(stack, "evil", "loop", onnx(looping()))
@@ -85,7 +90,7 @@ async def test_an_endless_model_costs_others_nothing_and_goes_to_no_other_cell(e
 
     async def endless() -> str:
         try:
-            await evil.predict("loop", [1.0, 1.0], timeout=3.0)
+            await evil.predict("loop", [1.0, 1.0], timeout=5.0)
         except CroupierError as error:
             return error.reason or type(error).__name__
         return "an answer"
