@@ -1,8 +1,8 @@
 """A store full of models, and loads over them that ask each for its own answer.
 
 The store's files are written by us and not through `ObjectStore.put`, which flushes each file and two folders
-to the disk: that is for artifacts that must not be lost, takes a millisecond or more, and would be most of an
-hour for 500,000. These are made anew from their numbers, and a power cut costs the bench and nothing else.
+to the disk: that is for artifacts that must not be lost, and takes longer than all else of a bench
+with many models. These are made anew from their numbers, and a power cut costs the bench and nothing else.
 The bytes and their places are the same.
 """
 

@@ -123,8 +123,7 @@ class Row:
         for name in ("rotating_rps", "rotating_cpu_us_per_request"):
             if found[name] is None:
                 del found[name]
-        plain: dict[str, Any] = _plain(found)
-        return plain
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +255,3 @@ HEAD = (
 
 def _ms(value: float | None) -> str:
     return "" if value is None else f"{value:+.3f}"
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no word for what is not a number."""
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,8 +1,8 @@
 """Verbs that are imported when they are used.
 
 A command line is read as often as it is used: `--help`, a completion or a typing error must not wait for
-NumPy and grpcio, which take half a second to import. So a group knows its verbs by name and by one line of
-help, and imports the module of the one that is called. Lists and completions are made without it.
+NumPy and grpcio, whose imports take far longer than it does. So a group knows its verbs by name and by one
+line of help, and imports the module of the one that is called. Lists and completions are made without it.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ class Feed:
         elif kind == "chunk":
             self._assembling().add(event.chunk)
         elif kind == "end":
-            # A large catalog takes a second to index: not on the loop that answers requests.
+            # A large catalog takes long to index: not on the loop that answers requests.
             new = await asyncio.to_thread(self._assembling().finish, event.end, self.view)
             self._assembly = None
             await self._swap(self._judged(new, refusal(self.view, new)))

@@ -60,7 +60,7 @@ class Repairs:
 
     async def _damaged(self, prefix: str) -> list[KeyValue]:
         served = self._mirror.map
-        # In a thread: with 300,000 models, to find them takes most of a second.
+        # In a thread: where models are many, to find them takes long.
         found = await asyncio.to_thread(list, self._mirror.damaged())
         damaged = [pair for pair in found if pair.key.startswith(prefix)]
         if not served.generations and served.archive:

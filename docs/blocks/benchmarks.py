@@ -123,6 +123,22 @@ def storm(found: Result) -> str:
     return table(["", "the worse of store and disk cache"], rows)
 
 
+def outage(found: Result) -> str:
+    rows = [
+        ["etcd and the version manager were gone for", number(found["seconds_down"], " s")],
+        ["requests meanwhile", number(found["requests"])],
+        ["wrong answers", number(found["wrong"])],
+        ["errors", number(sum(found["errors"].values()))],
+        ["models first asked for meanwhile", number(found["cold"])],
+        [
+            "models answered by a router started meanwhile",
+            f"{found['answered_by_new_router']:,} of {found['models']:,}",
+        ],
+        ["a new version served after both were back", number(found["live_after_s"], " s")],
+    ]
+    return table(["", "seen"], rows)
+
+
 def policies(found: Result) -> str:
     shares = sorted({row["resident_share"] for row in found["rows"]})
     rates: dict[tuple[str, str], list[str]] = {}
@@ -165,7 +181,8 @@ def hostile(found: Result) -> str:
 
 
 _TABLES: dict[str, Callable[[Result], str]] = {
-    table.__name__: table for table in (route, cell, engines, residency, storm, policies, placement, hostile)
+    table.__name__: table
+    for table in (route, cell, engines, residency, storm, outage, policies, placement, hostile)
 }
 NAMES = tuple(_TABLES)
 

@@ -33,6 +33,7 @@ _CODE = (
     "sharding",
     "version_manager",
 )
+_SCRIPTS = ("Makefile", "bootstrap", "tox.ini", "bench/peers/install", "bench/peers/newest", "docs/generate")
 _PAGES = (".", "bench", "deploy", "docs", "examples")
 
 _NUMBER = r"(?<![\w.])\d(?:[\d,.]*\d)?(?:\s+(?:thousand|million|billion))?"
@@ -90,7 +91,7 @@ def _files() -> Iterator[Path]:
     for folder in _CODE:
         for ending in ("py", "pyx", "pxd"):
             yield from (path for path in (ROOT / folder).rglob(f"*.{ending}") if "_pb2" not in path.name)
-    yield ROOT / "docs/generate"
+    yield from (ROOT / name for name in _SCRIPTS)
 
 
 def _page(name: str, source: str) -> str:
@@ -109,7 +110,7 @@ def _blank(match: re.Match[str]) -> str:
 def _said(source: str, *, is_python: bool) -> str:
     """Comments and docstrings, each on its line."""
     lines = [""] * (source.count("\n") + 1)
-    for line, text in _comments(source) if is_python else _cython(source):
+    for line, text in _comments(source) if is_python else _by_line(source):
         for offset, part in enumerate(text.split("\n")):
             lines[line - 1 + offset] += part
     return "\n".join(lines)
@@ -126,8 +127,11 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
                 yield node.body[0].lineno, text
 
 
-def _cython(source: str) -> Iterator[tuple[int, str]]:
-    """Texts of three quotes are taken for docstrings, and what follows a # outside of them for a comment."""
+def _by_line(source: str) -> Iterator[tuple[int, str]]:
+    """Texts of three quotes are taken for docstrings, and what follows a # outside of them for a comment.
+
+    So scripts of the shell and a Makefile are read, too.
+    """
     is_inside = False
     for number, line in enumerate(source.split("\n"), 1):
         quotes = line.count('"""')

@@ -1,4 +1,3 @@
-import json
 import math
 from typing import Any
 
@@ -58,11 +57,6 @@ def test_json_has_the_agreed_keys() -> None:
         "variant": "spread",
         "predictions_per_cpu_s": 1e6,
     }
-
-
-def test_json_never_says_nan() -> None:
-    text = json.dumps(row("nginx", math.nan).as_json(), allow_nan=False)
-    assert json.loads(text)["cpu_us_per_request"] is None
 
 
 def test_ratios_are_ours_to_theirs_in_work_per_cpu_second() -> None:

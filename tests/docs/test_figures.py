@@ -130,6 +130,13 @@ class Some:
     assert found(source, "cell/some.py") == ["1 ms", "3 ms", "4 ms", "5 ms", "6 ms"]
 
 
+def test_of_scripts_comments_do() -> None:
+    assert found("#!/bin/sh\n# Takes 1 ms,\nsleep 2  # and 3 s\necho 4 ms\n", "bench/peers/install") == [
+        "1 ms",
+        "3 s",
+    ]
+
+
 def test_of_cython_too() -> None:
     source = (
         '"""Takes 1 ms."""\ncdef int x = 2  # 2 ms\ndef f():\n    """Of\n    3 ms"""\n    return "4 ms"\n'

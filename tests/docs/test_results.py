@@ -78,3 +78,8 @@ def test_the_front_page_has_six_rows_and_names_each_command() -> None:
         _, peers = line.compare(found)
         assert f"`{found['about']['command']}`" in written
         assert peers
+
+
+def test_storms_say_what_others_read() -> None:
+    promised = {"hot_p99_ms_quiet", "hot_p99_ms_storm", "hot_errors", "cold_refused", "loads_per_s"}
+    assert promised <= result("storm").keys()

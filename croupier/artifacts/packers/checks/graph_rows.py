@@ -27,7 +27,7 @@ _TEXTS = {"cats_strings", "keys_strings", "classlabels_strings", "classes_string
 
 def graph_tables(artifact: Artifact, base: Array | None, random: Random) -> list[Table]:
     """One table of some hundred rows."""
-    # A third of a second, which trees need not wait for.
+    # It takes long to import, and trees need not wait for it.
     import onnx
 
     graph = onnx.load_model_from_string(bytes(artifact.section("model"))).graph

@@ -72,7 +72,7 @@ def read(data: bytes) -> XGBoost:
         InvalidArtifact: it is none, or it has what cannot be packed.
     """
     document = xgboost_document.read(data)
-    # Half a second, which a LightGBM file need not wait for.
+    # It takes long to import, and a LightGBM file need not wait for it.
     import treelite
 
     frontend = treelite.frontend
