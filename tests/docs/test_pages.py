@@ -1,14 +1,24 @@
 """What pages point at and tell readers to type is there."""
 
 import ast
+import dataclasses
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 import typer
-from support.pages import ROOT, anchors, commands, links, pages
+from support.pages import ROOT, anchors, commands, links, pages, without_fenced
 
+from cell.app import CellSettings
+from cell.supervisor import SupervisorSettings
 from croupierctl.app import app
+from croupierctl.lazy import Verb
+from router.app import RouterSettings
+from version_manager.app import ManagerSettings
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -63,5 +73,91 @@ def _is_verb(line: str) -> bool:
         found = command.get_command(typer.Context(command), word)
         if found is None:
             return False
-        command = found
+        command = _loaded(found)
     return True
+
+
+def _loaded(command: Any) -> Any:
+    return command.load() if isinstance(command, Verb) else command
+
+
+# Of programs that are not ours, of examples and of tests.
+OTHERS = {"--help", "--prefix", "--tenant"}
+
+FOREIGN = set(grpc.StatusCode.__members__)
+
+
+@PAGES
+def test_some_program_has_the_flags_that_pages_name(page: Path) -> None:
+    found = {flag for line in commands(page) for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*…?", line)}
+    assert {flag for flag in found if not flag.endswith("…")} - known_flags() == set()
+
+
+def settings() -> dict[str, list[str]]:
+    """Of the servers, as in their variables."""
+    classes = {
+        "ROUTER": (RouterSettings,),
+        "CELL": (CellSettings, SupervisorSettings),
+        "VERSION_MANAGER": (ManagerSettings,),
+    }
+    return {
+        program: [field.name for one in those for field in dataclasses.fields(one)]
+        for program, those in classes.items()
+    }
+
+
+@cache
+def known_flags() -> set[str]:
+    servers = {
+        f"--{prefix}{name.replace('_', '-')}"
+        for names in settings().values()
+        for name in names
+        for prefix in ("", "no-")
+    }
+    benches = {
+        f"--{argument.arg.replace('_', '-')}"
+        for function in ast.parse((ROOT / "bench/__main__.py").read_text()).body
+        if isinstance(function, ast.FunctionDef)
+        for argument in function.args.args
+    }
+    return {*servers, *benches, *_flags(typer.main.get_command(app)), *OTHERS}
+
+
+@PAGES
+def test_there_are_the_metrics_reasons_and_variables_that_pages_name(page: Path) -> None:
+    text = without_fenced(page)
+    named = {*re.findall(r"\bcroupier_\w+", text), *re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)}
+    assert sorted(named - FOREIGN - words()) == []
+
+
+@cache
+def words() -> set[str]:
+    """All words of our sources, and the variables of the servers' settings."""
+    sources = [
+        path
+        for package in (
+            "cell",
+            "croupier",
+            "croupierctl",
+            "router",
+            "sharding",
+            "version_manager",
+            "bench",
+            "protos",
+        )
+        for path in (ROOT / package).rglob("*.py*")
+        if path.suffix in {".py", ".pyx"}
+    ]
+    variables = {
+        f"CROUPIER_{program}_{name.upper()}" for program, names in settings().items() for name in names
+    }
+    return variables | {word for path in sources for word in re.findall(r"\w+", path.read_text())}
+
+
+def _flags(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if hasattr(command, "get_command"):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from _flags(_loaded(command.get_command(context, name)))
