@@ -39,14 +39,22 @@ cdef struct Lane:
 cdef Lane* here() noexcept nogil
 
 
-cdef inline void enter(Lane* lane, const unsigned char* digest, int32_t phase) noexcept nogil:
-    """Name the artifact of `digest`, 32 bytes; no half of a name is ever in force."""
+cdef inline void enter_at(Lane* lane, const unsigned char* digest, int32_t phase, int64_t since) noexcept nogil:
+    """Name the artifact of `digest`, 32 bytes; no half of a name is ever in force.
+
+    `since` is another one at each time, as `croupier_coarse_ns` says it or some nanoseconds later.
+    """
     lane.phase = IDLE
     croupier_fence()
     memcpy(lane.digest, digest, 32)
-    lane.since = croupier_coarse_ns()
+    lane.since = since
     croupier_fence()
     lane.phase = phase
+
+
+cdef inline void enter(Lane* lane, const unsigned char* digest, int32_t phase) noexcept nogil:
+    """As `enter_at`, now."""
+    enter_at(lane, digest, phase, croupier_coarse_ns())
 
 
 cdef inline void leave(Lane* lane) noexcept nogil:

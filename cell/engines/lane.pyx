@@ -28,7 +28,8 @@ when the process was killed is the last beat less its beginning, whoever held th
 its thread, and whatever it holds, for ever. It counts beats and not time, so that a process which was stopped,
 or a machine which slept, is not taken for one that hangs.
 
-`enter` costs little beside a row of any model, and most of that is the clock.
+`enter` costs little beside a row of any model, and most of that is the clock: where models are scored one after
+the other it is looked at for several of them (`enter_at`).
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize

@@ -18,7 +18,7 @@ from libc.string cimport memcmp, memcpy, strlen
 
 from cell.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
-from cell.engines.lane cimport LOADING, SCORING, Lane, enter, here, leave
+from cell.engines.lane cimport LOADING, SCORING, Lane, croupier_coarse_ns, enter, enter_at, here, leave
 from cell.engines.raw_rows cimport check_rows, raw_rows
 from cell.engines.transform cimport apply
 from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
@@ -43,6 +43,8 @@ cdef enum:
     _LINE = 64
     # Of a transform, that are fetched before it is used: some ten features have as many.
     _MOST_LINES = 48
+    # Jobs between two looks at the clock, a power of two.
+    _CLOCKED = 8
 
 cdef struct Job:
     const unsigned char* data
@@ -55,8 +57,8 @@ cdef struct Job:
     Py_ssize_t count
     # As bytes in the model's object, which lives until the call has ended.
     const unsigned char* digest
-    # Of a model with a transform, with lines of it to fetch ahead; else NULL. Then `rows` are raw ones, of so many
-    # values, and an answer has so many.
+    # Of a model with a transform, with lines of it to fetch ahead; else NULL, and the others unset. Then `rows`
+    # are raw ones, of so many values, and an answer has so many.
     const unsigned char* transform
     Py_ssize_t lines
     uint32_t features
@@ -333,13 +335,17 @@ cdef Py_ssize_t _lay_out(
     cdef Py_ssize_t row_at = 0, out_at = 0, row = 0, scratch = 1, number, i
     cdef Native model
     cdef Job* job
+    cdef object known = None
     if widths is not None and <uintptr_t>buffers[0].buf & 7:
         raise ValueError("rows of float64 begin at a multiple of 8 bytes")
     for i in range(len(models)):
         found = models[i]
-        if not isinstance(found, Native):
-            raise TypeError("this is no model")
-        model = found
+        # Most are of one type, and a look at its bases takes as long as what follows.
+        if type(found) is not known:
+            if not isinstance(found, Native):
+                raise TypeError("this is no model")
+            known = type(found)
+        model = <Native>found
         if model.kind == NULL or model.place.at == NULL:
             raise ValueError("the model was closed")
         number = counts[i]
@@ -362,7 +368,7 @@ cdef Py_ssize_t _lay_out(
         if model.shape.transform:
             job.transform = job.data + <Py_ssize_t>model.shape.transform * BLOCK_ALIGNMENT
             job.lines = min(_MOST_LINES, (model.place.size - (job.transform - job.data)) // _LINE)
-        job.features, job.columns = model.shape.features, model.shape.columns
+            job.features, job.columns = model.shape.features, model.shape.columns
         row += number
         row_at += number * model.shape.features * <Py_ssize_t>(sizeof(double) if job.is_wide else sizeof(float))
         out_at += number * model.shape.columns * <Py_ssize_t>sizeof(float)
@@ -417,12 +423,15 @@ cdef void _score_raw(const Job* job, double* scratch) noexcept nogil:
 
 cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogil:
     cdef Py_ssize_t i
+    cdef int64_t now = 0
     cdef Lane* lane = here()
     for i in range(count):
         if i + 1 < count:
             _prefetch(work + i + 1)
+        if i & (_CLOCKED - 1) == 0:
+            now = croupier_coarse_ns()
         # Should it end here, the next process knows by whom.
-        enter(lane, work[i].digest, SCORING)
+        enter_at(lane, work[i].digest, SCORING, now + (i & (_CLOCKED - 1)))
         if work[i].transform != NULL:
             _score_raw(work + i, scratch)
         elif work[i].is_wide:
