@@ -36,12 +36,17 @@ from cell.priority import step_back
 from croupier.artifacts.format import digest_of
 from croupier.files import own_folder
 from croupier.names import DIGEST_BYTES
-from croupier.telemetry.metrics import Counter, Gauge
+from croupier.telemetry.metrics import Counter, Gauge, LoopCounter
 
 _log = logging.getLogger(__name__)
 
-_READS = Counter("croupier_cell_disk_reads_total", "Artifacts looked up on the local disk", ["outcome"])
-_HIT, _MISS, _CORRUPT = _READS.labels("hit"), _READS.labels("miss"), _READS.labels("corrupt")
+_HIT, _MISS, _CORRUPT = ("hit",), ("miss",), ("corrupt",)
+_READS = LoopCounter(
+    "croupier_cell_disk_reads_total",
+    "Artifacts looked up on the local disk",
+    ["outcome"],
+    [_HIT, _MISS, _CORRUPT],
+)
 _WRITE_FAILURES = Counter("croupier_cell_disk_write_failures_total", "Artifacts that could not be written")
 _INDEXED = Gauge("croupier_cell_disk_indexed", "1 once the scan of the local disk has ended")
 
@@ -154,7 +159,7 @@ class DiskCache:
 
     def corrupt(self, digest: bytes) -> None:
         """A reader has found another digest, and removed the file."""
-        _CORRUPT.inc()
+        _READS.values[_CORRUPT] += 1
         _log.warning("%s is corrupt on the local disk and is dropped", digest.hex())
 
     def unreadable(self, error: OSError) -> None:
@@ -168,7 +173,7 @@ class DiskCache:
 
     def found(self, digest: bytes, size: int) -> None:
         """A reader had it."""
-        _HIT.inc()
+        _READS.values[_HIT] += 1
         if not self._index.touch(digest):
             self._index.add(digest, size)
         self._unwritten.pop(digest, None)
@@ -181,7 +186,7 @@ class DiskCache:
 
     def lost(self, digest: bytes) -> None:
         """A reader did not have it."""
-        _MISS.inc()
+        _READS.values[_MISS] += 1
         self._index.remove(digest)
         self._unwritten.pop(digest, None)
         if not self._is_complete:

@@ -21,16 +21,18 @@ from cell.engines import Scorer
 from cell.loader import Done, MakeRoom
 from cell.refusals import Refusals
 from cell.residency import Lease, Residency
-from cell.singleflight import LOADED, Ended, Load, Outcome, SingleFlight, Waiter
+from cell.singleflight import LOADED, LOADS, Ended, Load, Outcome, SingleFlight, Waiter
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
-from croupier.telemetry.metrics import Counter, Gauge
+from croupier.telemetry.metrics import LoopCounter, LoopGauge
 
-_LOOKUPS = Counter("croupier_cell_lookups_total", "Requests by whether their model was resident", ["outcome"])
-_HIT, _MISS = _LOOKUPS.labels("hit"), _LOOKUPS.labels("miss")
-_EVICTIONS = Counter("croupier_cell_evictions_total", "Models that went to make room")
-_RESIDENT = Gauge("croupier_cell_resident_models", "Models in memory")
-_USED = Gauge("croupier_cell_used_bytes", "Bytes of the models in memory")
+_HIT, _MISS = ("hit",), ("miss",)
+_LOOKUPS = LoopCounter(
+    "croupier_cell_lookups_total", "Requests by whether their model was resident", ["outcome"], [_HIT, _MISS]
+)
+_EVICTIONS = LoopCounter("croupier_cell_evictions_total", "Models that went to make room")
+_RESIDENT = LoopGauge("croupier_cell_resident_models", "Models in memory")
+_USED = LoopGauge("croupier_cell_used_bytes", "Bytes of the models in memory")
 
 
 # Requests that waited and then hung up leave something behind here.
@@ -99,7 +101,7 @@ class Host:
         """So many requests were served by models that `find` gave them."""
         self._requests += count
         self._hits += count
-        _HIT.inc(count)
+        _LOOKUPS.values[_HIT] += count
 
     def has(self, digest: bytes) -> bool:
         """Whether the model of `digest` is resident; that is no use of it."""
@@ -122,7 +124,7 @@ class Host:
                 self.count_hits(1)
             return lease
         self._requests += 1
-        _MISS.inc()
+        _LOOKUPS.values[_MISS] += 1
         self._check(digest)
         return await self._loads.lease(digest, deadline, owner)
 
@@ -136,7 +138,7 @@ class Host:
         """
         lease = self._residency.lease(digest, self._clock())
         self._requests += 1
-        _MISS.inc()
+        _LOOKUPS.values[_MISS] += 1
         if lease is not None:
             # Somebody else had it loaded since it was looked for.
             ended(lease)
@@ -185,7 +187,7 @@ class Host:
             return None
         if scorer is not None:
             self._requests += 1
-            _MISS.inc()
+            _LOOKUPS.values[_MISS] += 1
         return scorer
 
     def restore(self, digest: bytes) -> bool:
@@ -206,7 +208,7 @@ class Host:
             )
             if scorer is not None:
                 self._admit(digest, scorer, aged=bulk).release()
-                LOADED.inc()
+                LOADS.values[LOADED] += 1
         finally:
             self._residency.abandon(digest)
         self._tell()
@@ -320,12 +322,12 @@ class Host:
         self._tell()
 
     def _tell(self) -> None:
-        _RESIDENT.set(len(self._residency))
-        _USED.set(self._residency.used)
+        _RESIDENT.value = len(self._residency)
+        _USED.value = self._residency.used
 
 
 def _evict(scorers: Iterable[Scorer]) -> None:
     """Close models that went."""
     for scorer in scorers:
-        _EVICTIONS.inc()
+        _EVICTIONS.values[()] += 1
         scorer.close()

@@ -33,33 +33,23 @@ from cell.slices import Slices
 from cell.sources import Folder, Source, Store
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
 from croupier.errors import DataLoss, Unavailable, to_keep
-from croupier.telemetry.metrics import Histogram
+from croupier.telemetry.metrics import LoopHistogram
 
-_FETCH_SECONDS = Histogram("croupier_cell_fetch_seconds", "Time to fetch an artifact from the object store")
-_BUILD_SECONDS = Histogram("croupier_cell_build_seconds", "Time of an engine to make an artifact ready")
-_LOAD_SECONDS = Histogram(
+_BUCKETS = (
+    *(0.0001, 0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05),
+    *(0.1, 0.2, 0.5, 1.0, 5.0, 30.0),
+)
+_FETCH_SECONDS = LoopHistogram(
+    "croupier_cell_fetch_seconds", "Time to fetch an artifact from the object store", _BUCKETS
+).labels()
+_BUILD_SECONDS = LoopHistogram(
+    "croupier_cell_build_seconds", "Time of an engine to make an artifact ready", _BUCKETS
+).labels()
+_LOAD_SECONDS = LoopHistogram(
     "croupier_cell_load_seconds",
     "Time of a load from its turn until the model is ready, by where the artifact came from",
+    _BUCKETS,
     ["source"],
-    buckets=(
-        0.0001,
-        0.0002,
-        0.0003,
-        0.0005,
-        0.0007,
-        0.001,
-        0.002,
-        0.005,
-        0.01,
-        0.02,
-        0.05,
-        0.1,
-        0.2,
-        0.5,
-        1,
-        5,
-        30,
-    ),
 )
 _BY_SOURCE = {source: _LOAD_SECONDS.labels(source) for source in (DISK, STORE)}
 

@@ -68,7 +68,7 @@ class Handlers:
         self._is_ready = is_ready
         # For a turn of the loop.
         self._is_waiting = False
-        # A read with many calls was answered in this turn of the loop.
+        # A read with many calls was answered in this turn of the loop, while models load.
         self._had_many = False
         # Turns of the loop before the next tick.
         self._owed = 0
@@ -103,15 +103,15 @@ class Handlers:
         While models load, of the reads with many that come in one turn of the loop one is answered in it, and
         the others wait: those with few are not kept waiting by a storm on other connections.
         """
-        if len(calls) <= _FEW or not len(self._slices):
-            self._answer(calls)
-        elif self._had_many:
+        is_many = len(calls) > _FEW
+        if is_many and self._had_many:
             self._ticks.put_off(calls)
             self._wait()
-        else:
+            return
+        self._answer(calls)
+        if is_many and len(self._slices):
             self._had_many = True
             asyncio.get_running_loop().call_soon(self._begin_turn)
-            self._answer(calls)
 
     def _begin_turn(self) -> None:
         self._had_many = False

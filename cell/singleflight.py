@@ -29,15 +29,20 @@ from cell.loadqueue import LoadQueue
 from cell.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
-from croupier.telemetry.metrics import Counter
+from croupier.telemetry.metrics import LoopCounter
 
 _log = logging.getLogger(__name__)
 
-_LOADS = Counter("croupier_cell_loads_total", "Loads by how they ended", ["outcome"])
-LOADED = _LOADS.labels("loaded")
-_FAILED, _GIVEN_UP = _LOADS.labels("failed"), _LOADS.labels("given_up")
-_TURNED_AWAY = Counter(
-    "croupier_cell_loads_turned_away_total", "Requests whose model could not be loaded in time", ["reason"]
+LOADED, _FAILED, _GIVEN_UP = ("loaded",), ("failed",), ("given_up",)
+LOADS = LoopCounter(
+    "croupier_cell_loads_total", "Loads by how they ended", ["outcome"], [LOADED, _FAILED, _GIVEN_UP]
+)
+_FULL, _SLOW = ("full",), ("slow",)
+_TURNED_AWAY = LoopCounter(
+    "croupier_cell_loads_turned_away_total",
+    "Requests whose model could not be loaded in time",
+    ["reason"],
+    [_FULL, _SLOW],
 )
 
 _LEAST_RETRY_AFTER = 0.05
@@ -130,8 +135,9 @@ class SingleFlight:
         self._most = most
         self._queue = LoadQueue()
         self._loads: dict[bytes, Load] = {}
-        # Those that have a slot.
+        # Those that have a slot, and what they take together.
         self._begun: set[Load] = set()
+        self._begun_seconds = 0.0
         # Requests that wait.
         self._waiting = 0
         self._is_closed = False
@@ -154,7 +160,7 @@ class SingleFlight:
         now = self._clock()
         load = self._loads.get(digest)
         if self._waiting >= self._most:
-            _TURNED_AWAY.labels("full").inc()
+            _TURNED_AWAY.values[_FULL] += 1
             raise LoadQueueFull("too many requests wait for models", retry_after=_retry_after(self._work()))
         if load is None or not load.is_begun:
             self._admit(digest, load, deadline, now, owner)
@@ -233,7 +239,7 @@ class SingleFlight:
             return
         self._drop(load)
         failure = None if isinstance(outcome, Lease) else outcome
-        (LOADED if failure is None else _FAILED).inc()
+        LOADS.values[LOADED if failure is None else _FAILED] += 1
         self._ended(load, failure)
         self._tell(load, outcome)
         if isinstance(outcome, Lease):
@@ -254,7 +260,7 @@ class SingleFlight:
     def _admit(self, digest: bytes, load: Load | None, deadline: Deadline, now: float, owner: int) -> None:
         """Raises LoadTooSlow when a load that is not begun should not be waited for."""
         ahead = self._queue.seconds_ahead(deadline.at, now, owner)
-        ahead += sum(other.seconds for other in self._begun)
+        ahead += self._begun_seconds
         seconds = self._expected(digest) if load is None else load.seconds
         if load is not None and load.waiters:
             # It is counted in what is ahead.
@@ -265,7 +271,7 @@ class SingleFlight:
         if load is None and self._queue.background < _MOST_BACKGROUND:
             self._add(digest).warmers = []
             self._begin()
-        _TURNED_AWAY.labels("slow").inc()
+        _TURNED_AWAY.values[_SLOW] += 1
         raise LoadTooSlow(
             f"the model is not loaded, and it takes {expected:.3f} s to load it",
             retry_after=_retry_after(expected),
@@ -285,14 +291,19 @@ class SingleFlight:
     def _begin(self) -> None:
         """Give free slots to the loads that are next."""
         while len(self._begun) < self._slots and not self._is_closed:
-            in_background = sum(not load.waiters for load in self._begun)
-            digest = self._queue.pop(background=in_background < max(1, self._slots // 2))
+            digest = self._queue.pop(
+                background=bool(self._queue.background) and self._has_slot_for_background()
+            )
             if digest is None:
                 return
             load = self._loads[digest]
             load.is_begun = True
             self._begun.add(load)
+            self._begun_seconds += load.seconds
             load.cancel = self._begin_load(load)
+
+    def _has_slot_for_background(self) -> bool:
+        return sum(not load.waiters for load in self._begun) < max(1, self._slots // 2)
 
     def _tell(self, load: Load, outcome: Outcome) -> None:
         waiters, load.waiters = [*load.waiters], {}
@@ -315,13 +326,16 @@ class SingleFlight:
 
     def _drop(self, load: Load) -> None:
         del self._loads[load.digest]
-        self._begun.discard(load)
+        if load in self._begun:
+            self._begun.remove(load)
+            # What was rounded off on the way does not stay.
+            self._begun_seconds = self._begun_seconds - load.seconds if self._begun else 0.0
         # It knows the load.
         load.cancel = None
 
     def _give_up(self, load: Load) -> None:
         """Nobody wants it, or the cell stops."""
-        _GIVEN_UP.inc()
+        LOADS.values[_GIVEN_UP] += 1
         self._drop(load)
         self._queue.remove(load.digest)
         self._tell(load, _stopping())

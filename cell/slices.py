@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
 
-MOST_SECONDS = 0.0004
+MOST_SECONDS = 0.0003
 
 
 class Slices:

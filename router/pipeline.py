@@ -38,7 +38,7 @@ _ADDED = LoopHistogram(
     "croupier_router_added_seconds",
     "From a request's arrival to its first call to a cell",
     buckets=(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3),
-)
+).labels()
 # Where no cell is in trouble, or where that is looked at later.
 _CALM = Health()
 

@@ -3,13 +3,15 @@ import urllib.request
 import pytest
 
 from croupier.settings import InvalidSettings
-from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopHistogram, serve
+from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopGauge, LoopHistogram, serve
 
 COUNTED = Counter("croupier_test_things", "Things", ["kind"])
 HELD = Gauge("croupier_test_held", "Held now")
 TOOK = Histogram("croupier_test_seconds", "Seconds", buckets=(0.1, 1.0))
 SEEN = LoopCounter("croupier_test_seen_total", "Seen", ["kind", "code"])
-ADDED = LoopHistogram("croupier_test_added_seconds", "Seconds", buckets=(0.1, 1.0))
+LEVEL = LoopGauge("croupier_test_level", "Level")
+ADDED = LoopHistogram("croupier_test_added_seconds", "Seconds", buckets=(0.1, 1.0)).labels()
+BY_KIND = LoopHistogram("croupier_test_by_kind_seconds", "Seconds", (1.0,), ["kind"])
 
 
 def read(port: int, host: str = "127.0.0.1") -> str:
@@ -37,6 +39,9 @@ def test_what_one_thread_counts_looks_the_same() -> None:
     SEEN.values["a", "OK"] += 2
     for value in (0.05, 0.1, 0.5, 7.0):
         ADDED.observe(value)
+    LEVEL.value = 5
+    for kind, value in (("a", 0.5), ("b", 2.0), ("a", 3.0)):
+        BY_KIND.labels(kind).observe(value)
     page = read(serve("127.0.0.1:0"))
     for line in (
         "# TYPE croupier_test_seen_total counter",
@@ -47,6 +52,11 @@ def test_what_one_thread_counts_looks_the_same() -> None:
         'croupier_test_added_seconds_bucket{le="+Inf"} 4.0',
         "croupier_test_added_seconds_count 4.0",
         "croupier_test_added_seconds_sum 7.65",
+        "# TYPE croupier_test_level gauge",
+        "croupier_test_level 5.0",
+        'croupier_test_by_kind_seconds_bucket{kind="a",le="1.0"} 1.0',
+        'croupier_test_by_kind_seconds_count{kind="a"} 2.0',
+        'croupier_test_by_kind_seconds_sum{kind="b"} 2.0',
     ):
         assert line in page
 
