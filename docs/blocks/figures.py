@@ -23,6 +23,7 @@ from blocks.allowed import ALLOWED
 from blocks.pages import BLOCKS
 
 _CODE = (
+    "protos",
     "bench",
     "cell",
     "croupier",
@@ -36,19 +37,22 @@ _CODE = (
 _SCRIPTS = ("Makefile", "bootstrap", "tox.ini", "bench/peers/install", "bench/peers/newest", "docs/generate")
 _PAGES = (".", "bench", "deploy", "docs", "examples")
 
-_NUMBER = r"(?<![\w.])\d(?:[\d,.]*\d)?(?:\s+(?:thousand|million|billion))?"
-# One blank, or the end of a line: columns of a format's layout are further apart.
-_GAP = r"(?:[^\S\n]?|[^\S\n]*\n\s*)"
+_NUMBER = r"(?<![\w.])\d(?:[\d,.]*\d)?[kKM]?(?:\s+(?:thousand|million|billion))?"
+# One blank, or the end of a line: columns of a format's layout are further apart. A number may be emphasized.
+_GAP = r"[*_`]*(?:[^\S\n]|&nbsp;|[^\S\n]*\n\s*)?[*_`]*"
 _TIME = r"[µμnm]?s|us|secs?|(?:micro|milli|nano)?seconds?|min|minutes?|hours?|cycles|instructions"
 _MEMORY = r"[kKMGT]i?B|[kmg]i?b|bytes(?=\s+(?:a|an|per|for|each)\b)"
-_RATIO = r"%|percent|points|times|-?fold|x"
-_UNITS = rf"{_GAP}(?:{_TIME}|{_MEMORY}|{_RATIO})(?!\w)"
+_RATIO = r"%|percent|points|times|-?fold|[xX]"
+_UNITS = rf"{_GAP}(?:{_TIME}|{_MEMORY}|{_RATIO}|rps|qps)(?!\w)"
 _RATE = r"(?:\s+\w+){0,3}?(?:\s+(?:a|per|each)\s+|\s*/\s*)(?:s|second|minute)\b"
 # Before a further factor it is a sign of arithmetic: 8 × 32, 2 × N.
 _FACTOR = rf"{_GAP}×(?!\s*[\dA-Z(])"
-_FIGURE = re.compile(rf"{_NUMBER}(?:{_UNITS}|{_FACTOR}|{_RATE})")
+_QUANTILE = r"\bp\d\d+(?:\.9+)?(?:\s+(?:of|is|was|at|to)|:|\s*=)?\s+\d[\d.,]*"
+_FIGURE = re.compile(rf"{_NUMBER}(?:{_UNITS}|{_FACTOR}|{_RATE})|{_QUANTILE}")
 # Small whole numbers in tables are codes.
-_CELLS = re.compile(r"(?<=\|) *[*+−-]*(?:\d{3,}|\d+[.,]\d+|[\d.,]+ / [\d.,/ ]+)[\d,.]*\** *(?=\|)")
+_CELLS = re.compile(
+    r"(?<=\|) *[*+−~≈<>-]* ?(?:\d{3,}|\d+[.,]\d+|\d+[kKM]|[\d.,]+ / [\d.,/ ]+)[\d,.]*[kKM]?\** *(?=\|)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def typed() -> Iterator[Typed | str]:
 def typed_in(name: str, source: str, allowed: Mapping[str, Sequence[str]]) -> Iterator[Typed | str]:
     """The same of one file."""
     is_page = name.endswith(".md")
-    text = _page(name, source) if is_page else _said(source, is_python=name.endswith((".py", "generate")))
+    text = _page(name, source) if is_page else _said(name, source)
     for phrase in allowed.get(name, ()):
         found = re.compile(r"\s+".join(map(re.escape, phrase.split())))
         if not found.search(text):
@@ -89,7 +93,7 @@ def _files() -> Iterator[Path]:
     for folder in _PAGES:
         yield from (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
     for folder in _CODE:
-        for ending in ("py", "pyx", "pxd"):
+        for ending in ("py", "pyx", "pxd", "proto", "yaml", "cfg", "conf"):
             yield from (path for path in (ROOT / folder).rglob(f"*.{ending}") if "_pb2" not in path.name)
     yield from (ROOT / name for name in _SCRIPTS)
 
@@ -107,10 +111,12 @@ def _blank(match: re.Match[str]) -> str:
     return "\n" * match.group().count("\n")
 
 
-def _said(source: str, *, is_python: bool) -> str:
+def _said(name: str, source: str) -> str:
     """Comments and docstrings, each on its line."""
+    is_python = name.endswith((".py", "docs/generate"))
+    mark = "//" if name.endswith(".proto") else "#"
     lines = [""] * (source.count("\n") + 1)
-    for line, text in _comments(source) if is_python else _by_line(source):
+    for line, text in _comments(source) if is_python else _by_line(source, mark):
         for offset, part in enumerate(text.split("\n")):
             lines[line - 1 + offset] += part
     return "\n".join(lines)
@@ -127,16 +133,13 @@ def _comments(source: str) -> Iterator[tuple[int, str]]:
                 yield node.body[0].lineno, text
 
 
-def _by_line(source: str) -> Iterator[tuple[int, str]]:
-    """Texts of three quotes are taken for docstrings, and what follows a # outside of them for a comment.
-
-    So scripts of the shell and a Makefile are read, too.
-    """
+def _by_line(source: str, mark: str) -> Iterator[tuple[int, str]]:
+    """Texts of three quotes are taken for docstrings, what follows a `mark` elsewhere for comments."""
     is_inside = False
     for number, line in enumerate(source.split("\n"), 1):
         quotes = line.count('"""')
         if is_inside or quotes:
             yield number, line
-        elif "#" in line:
-            yield number, line.partition("#")[2]
+        elif mark in line:
+            yield number, line.partition(mark)[2]
         is_inside ^= bool(quotes % 2)

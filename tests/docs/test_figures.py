@@ -30,6 +30,17 @@ def test_no_figure_is_typed() -> None:
         ),
         *("14.7 kB a model", "8.06 GB", "1,986 MiB", "200MB", "370 bytes a model", "4 KB"),
         *(
+            "**3.1** µs",
+            "`3.1` ms",
+            "3&nbsp;ms",
+            "2.5X",
+            "10k requests/s",
+            "40k rps",
+            "p99 of 3.2",
+            "p99.9: 12",
+        ),
+        *("| ~0.69 |", "| 12k |", "| ≈ 580 |"),
+        *(
             "2.3× faster",
             "29×",
             "2.3 × as fast",
@@ -80,6 +91,7 @@ def test_a_figure_is_found(text: str) -> None:
             "100,000 models",
             "aligned to 64 bytes",
             "10 and seconds",
+            "p50 / p99 / p99.9",
             "4     microseconds",
             "| 1 in 32 |",
         ),
@@ -134,6 +146,13 @@ def test_of_scripts_comments_do() -> None:
     assert found("#!/bin/sh\n# Takes 1 ms,\nsleep 2  # and 3 s\necho 4 ms\n", "bench/peers/install") == [
         "1 ms",
         "3 s",
+    ]
+
+
+def test_of_proto_files_what_follows_two_slashes() -> None:
+    assert found('// 1 ms\nstring name = 3;  // 2 ms\noption x = "3 ms";\n', "protos/a/v1/a.proto") == [
+        "1 ms",
+        "2 ms",
     ]
 
 
