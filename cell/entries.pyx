@@ -11,9 +11,14 @@ each time that it walked over the entries that had come since the last time.
 
 cimport cython
 
+from libc.stdint cimport uint32_t
+
 cdef enum:
     # S3-FIFO counts in two bits.
     _MOST_USES = 3
+    _ONE_USE = 4
+
+cdef uint32_t _LAST_USE = 0xFFFFFFFF - _ONE_USE
 
 
 @cython.no_gc
@@ -32,8 +37,8 @@ cdef class Entry:
     cdef public double used_at
     # How many callers hold it; above 0 it cannot be a victim.
     cdef public int leases
-    # Uses since the policy looked last, as far as the policy counts.
-    cdef public int hits
+    # Uses since it was admitted, as far as 30 bits go; and in the lowest two, `hits`.
+    cdef uint32_t counts
 
     def __init__(self, bytes digest not None, model, Py_ssize_t size, double used_at, group=None):
         self.digest = digest
@@ -42,17 +47,38 @@ cdef class Entry:
         self.used_at = used_at
         self.group = group
 
+    @property
+    def hits(self):
+        """Uses since the policy looked last, as far as the policy counts."""
+        return self.counts & _MOST_USES
+
+    @hits.setter
+    def hits(self, uint32_t hits):
+        self.counts = self.counts & ~<uint32_t>_MOST_USES | min(hits, <uint32_t>_MOST_USES)
+
+    @property
+    def uses(self):
+        return self.counts // _ONE_USE
+
 
 def use(Entry entry not None, double when):
     """The model, which is asked for at `when`. Sooner than to reach for the fields from Python."""
     entry.used_at = when
+    if entry.counts < _LAST_USE:
+        entry.counts += _ONE_USE
     return entry.model
 
 
+def take_back(Entry entry not None):
+    """One of its uses was none."""
+    if entry.counts >= _ONE_USE:
+        entry.counts -= _ONE_USE
+
+
 def count_use(Entry entry not None):
-    """One use more, up to `_MOST_USES`."""
-    if entry.hits < _MOST_USES:
-        entry.hits += 1
+    """One use more for the policy, up to `_MOST_USES`."""
+    if entry.counts & _MOST_USES < _MOST_USES:
+        entry.counts += 1
 
 
 class Queue:

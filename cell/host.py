@@ -85,6 +85,7 @@ class Host:
         # The model of a digest if it is resident, at a time: used, not counted as a request (`count_hits`).
         # No lease: what is returned is valid until control goes back to the event loop.
         self.find = residency.find
+        self.take_back = residency.take_back
         self._loader = loader
         self._clock = clock
         self._refuse_quarantined = refuse
@@ -230,6 +231,10 @@ class Host:
     def unpin(self, digest: bytes) -> None:
         """As `Residency.unpin`."""
         self._residency.unpin(digest)
+
+    def uses(self, digest: bytes) -> tuple[int, float] | None:
+        """As `Residency.uses`."""
+        return self._residency.uses(digest, self._clock())
 
     def set_floor(self, group: str, floor: int) -> None:
         """As `Residency.set_floor`."""

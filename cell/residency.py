@@ -28,7 +28,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from cell.entries import Entry, Queue, use
+from cell.entries import Entry, Queue, take_back, use
 from cell.floors import Floors, Kept
 from cell.policies import Lru, Policy
 from croupier.errors import FailedPrecondition, NotFound, Unavailable
@@ -201,6 +201,17 @@ class Residency(Generic[Model]):
         self._touch(entry)
         model: Model = use(entry, self._tick)
         return model
+
+    def take_back(self, digest: bytes) -> None:
+        """That the model was found was no use of it: who found it comes for a lease."""
+        entry = self._entries.get(digest)
+        if entry is not None:
+            take_back(entry)
+
+    def uses(self, digest: bytes, now: float) -> tuple[int, float] | None:
+        """How often a resident model was used since it was admitted, and how many seconds ago last."""
+        entry = self._entries.get(digest)
+        return None if entry is None else (entry.uses, max(0.0, now - entry.used_at))
 
     def lease(self, digest: bytes, now: float) -> Lease[Model] | None:
         """A lease on a resident model, which counts as used; None when it is not resident."""

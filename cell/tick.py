@@ -267,6 +267,7 @@ class Ticks:
             tick.loaded.discard(plain.artifact)
             is_counted = True
         if place < 0:
+            self._host.take_back(plain.artifact)
             if is_counted:
                 self._host.was_counted(plain.artifact)
         elif not is_counted:

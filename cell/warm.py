@@ -1,4 +1,4 @@
-"""The service `croupier.cell.v1.Cell`: artifacts that are loaded before anybody asks for them.
+"""The service `croupier.cell.v1.Cell`: artifacts that are loaded before anybody asks for them, and who asks.
 
 A few loads of a call run at a time, in the background of the host; a caller that does not wait for all of
 them is told what is still loading, and the rest goes on. How much may wait so is bounded.
@@ -102,6 +102,7 @@ class WarmHandlers:
         """Register the service; returns its name."""
         server.add_unary(f"/{SERVICE}/Warm", on_bytes(pb.WarmRequest, self.warm))
         server.add_unary(f"/{SERVICE}/Unpin", on_bytes(pb.UnpinRequest, self.unpin))
+        server.add_unary(f"/{SERVICE}/Usage", on_bytes(pb.UsageRequest, self.usage))
         return [SERVICE]
 
     async def warm(self, request: pb.WarmRequest, context: Context) -> pb.WarmResponse:
@@ -122,6 +123,15 @@ class WarmHandlers:
         for digest in _digests(request.artifacts):
             self._host.unpin(digest)
         return pb.UnpinResponse()
+
+    async def usage(self, request: pb.UsageRequest, context: Context) -> pb.UsageResponse:
+        found = ((digest, self._host.uses(digest)) for digest in _digests(request.artifacts))
+        told = [
+            pb.Used(artifact=digest, requests=uses[0], idle_seconds=uses[1])
+            for digest, uses in found
+            if uses is not None
+        ]
+        return pb.UsageResponse(resident=told)
 
 
 def _digests(artifacts: Sequence[bytes]) -> list[bytes]:

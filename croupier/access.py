@@ -95,6 +95,7 @@ VERSION_MANAGER = OPEN | _of(
     Publish=_for(*_PUBLISHERS, tenant="header.tenant"),
     ListModels=_for(*_READERS, tenant="tenant"),
     GetModel=_for(*_READERS, tenant="tenant"),
+    GetUsage=_for(*_READERS, tenant="tenant"),
     DeleteVersion=_for(*_PUBLISHERS, tenant="tenant"),
     DeleteModel=_for(*_PUBLISHERS, tenant="tenant"),
     SetRelease=_for(*_PUBLISHERS, tenant="tenant"),
@@ -133,6 +134,7 @@ CELL = (
         "croupier.cell.v1.Cell",
         Warm=_for(Role.VERSION_MANAGER, Role.OPERATOR),
         Unpin=_for(Role.VERSION_MANAGER, Role.OPERATOR),
+        Usage=_for(Role.VERSION_MANAGER, Role.OPERATOR),
     )
 )
 

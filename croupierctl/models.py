@@ -12,6 +12,7 @@ from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.lazy import LazyGroup, Verb
 from croupierctl.session import ask_manager, current
+from croupierctl.usage import ask_usage, shown
 from protos.versions.v1 import versions_pb2 as pb
 
 _PAGE = 500
@@ -133,12 +134,18 @@ def rm(
     version: Annotated[int, typer.Option(min=0, help="One version only; 0 is the whole model.")] = 0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a model, or one version that is not released. Says what traffic the release gives it."""
+    """Remove a model, or one version that is not released. Says what traffic it gets, and got."""
     what = f"version {version} of {tenant}'s model {model}" if version else f"{tenant}'s model {model}"
-    found = ask_manager(lambda manager: manager.get_model(tenant, model))
-    traffic = traffic_of(found, version)
+
+    async def ask(manager: VersionManagerClient) -> tuple[pb.Model, pb.Usage | None]:
+        found = await manager.get_model(tenant, model)
+        is_known = not version or any(one.number == version for one in found.versions)
+        return found, await ask_usage(manager, tenant, model, version) if is_known else None
+
+    found, usage = ask_manager(ask)
+    traffic, used = traffic_of(found, version), shown(usage)
     if not yes and not current().as_json:
-        output.note(f"{what}: {traffic}")
+        output.note(f"{what}: {traffic}; {used.text}")
         typer.confirm(f"Remove {what}?", abort=True)
 
     async def remove(manager: VersionManagerClient) -> None:
@@ -148,14 +155,13 @@ def rm(
             await manager.delete_model(tenant, model)
 
     ask_manager(remove)
-    output.note(f"removed {what}: {traffic}")
+    output.note(f"removed {what}: {traffic}; {used.text}")
+    if current().as_json:
+        output.emit({"tenant": tenant, "model": model, "version": version or None, "usage": used.value})
 
 
 def traffic_of(model: pb.Model, version: int = 0) -> str:
-    """Which requests a model, or a version of it, gets by its release, in words.
-
-    How many these are is counted nowhere: routers and cells count requests, not models.
-    """
+    """Which requests a model, or a version of it, gets by its release, in words."""
     release = model.release
     if not release.number:
         return "nothing is released, so that it gets requests for exact versions only"

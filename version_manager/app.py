@@ -43,6 +43,7 @@ from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Thawing
 from version_manager.uploads import UploadLimits
+from version_manager.usage import Usage
 from version_manager.warming import Warming
 from version_manager.writer import Writer
 
@@ -180,6 +181,7 @@ class VersionManager:
             registry=registry,
             feed=Feed(mirror),
             announcements=announcements,
+            usage=Usage(mirror, open_channel),
         )
         await self._serve(parts)
         self._stack.callback(registry.stop)

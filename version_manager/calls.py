@@ -18,6 +18,10 @@ from version_manager.image import Map
 
 _WARM = "/croupier.cell.v1.Cell/Warm"
 _UNPIN = "/croupier.cell.v1.Cell/Unpin"
+_USAGE = "/croupier.cell.v1.Cell/Usage"
+# As many as a cell takes in one call.
+_MOST_ARTIFACTS = 10_000
+_UNREADABLE = "its answer cannot be read"
 # What `CellAway` says of a cell that may have ended during the call.
 BROKEN = "the connection broke"
 
@@ -42,11 +46,20 @@ class CellCalls:
         try:
             return pb.WarmResponse.FromString(data)
         except DecodeError as error:
-            raise CellRefused("its answer cannot be read") from error
+            raise CellRefused(_UNREADABLE) from error
 
     async def unpin(self, artifacts: Sequence[bytes], timeout: float) -> None:
         """Raises CellAway, CellRefused."""
         await self._call(_UNPIN, pb.UnpinRequest(artifacts=artifacts).SerializeToString(), timeout)
+
+    async def usage(self, artifacts: Sequence[bytes], timeout: float) -> pb.UsageResponse:
+        """Raises CellAway, CellRefused."""
+        request = pb.UsageRequest(artifacts=artifacts[:_MOST_ARTIFACTS])
+        data = await self._call(_USAGE, request.SerializeToString(), timeout)
+        try:
+            return pb.UsageResponse.FromString(data)
+        except DecodeError as error:
+            raise CellRefused(_UNREADABLE) from error
 
     async def _call(self, path: str, data: bytes, timeout: float) -> bytes:
         try:

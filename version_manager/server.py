@@ -43,6 +43,7 @@ from version_manager.shards import Shards
 from version_manager.tenants import Tenants
 from version_manager.thawing import Freeze, Thawing
 from version_manager.uploads import UploadLimits, Uploads
+from version_manager.usage import CellUsage, Usage
 
 SERVICE = "croupier.versions.v1.VersionManager"
 # Keys that an answer names.
@@ -65,6 +66,7 @@ class Parts:
     registry: Registry
     feed: Feed
     announcements: Announcements
+    usage: Usage
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -103,6 +105,12 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         _check_model(request)
         found = self._parts.mirror.map.catalog.get(request.tenant, request.name)
         return wire.model_to_pb(found, with_checked=True)
+
+    async def GetUsage(self, request: pb.GetUsageRequest, context: _Context) -> pb.Usage:
+        _check_model(request)
+        version = _version_number(request.version) if request.version else 0
+        found = await self._parts.usage.of(request.tenant, request.name, version)
+        return pb.Usage(cells=map(_usage_to_pb, found))
 
     async def DeleteVersion(
         self, request: pb.DeleteVersionRequest, context: _Context
@@ -294,7 +302,17 @@ def _printable(key: str) -> str:
     return key.encode("utf-8", "backslashreplace").decode()
 
 
-def _check_model(request: pb.GetModelRequest | pb.ResolveRequest | pb.PublishRequest.Header) -> None:
+def _usage_to_pb(usage: CellUsage) -> pb.CellUsage:
+    versions = [
+        pb.VersionUsage(version=number, requests=used.requests, idle_seconds=used.idle_seconds)
+        for number, used in usage.versions.items()
+    ]
+    return pb.CellUsage(cell=usage.cell, failure=usage.failure, versions=versions)
+
+
+def _check_model(
+    request: pb.GetModelRequest | pb.GetUsageRequest | pb.ResolveRequest | pb.PublishRequest.Header,
+) -> None:
     check_name(request.tenant, "tenant")
     check_name(request.name, "name")
 

@@ -76,6 +76,11 @@ class VersionManagerClient:
     async def get_model(self, tenant: str, name: str) -> pb.Model:
         return await self._call(pb.Model, "GetModel", pb.GetModelRequest(tenant=tenant, name=name))
 
+    async def get_usage(self, tenant: str, name: str, version: int = 0) -> pb.Usage:
+        """What the tenant's cells have answered with a model, or with one version of it."""
+        request = pb.GetUsageRequest(tenant=tenant, name=name, version=version)
+        return await self._call(pb.Usage, "GetUsage", request)
+
     async def delete_version(self, tenant: str, name: str, version: int) -> None:
         request = pb.DeleteVersionRequest(tenant=tenant, name=name, version=version)
         await self._call(pb.DeleteVersionResponse, "DeleteVersion", request)

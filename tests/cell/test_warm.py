@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import numpy_helper
-from support.cell_server import CellServer, infer_request, open_cell
+from sklearn.linear_model import LinearRegression
+from support.cell_server import CellServer, infer_request, open_cell, row_item
 from support.cells import digest
 from support.graphs import matmul, packed
 
 from cell.warm import MOST_ARTIFACTS, SERVICE
+from croupier.artifacts.packers.linear import pack_linear
 from croupier.errors import CroupierError, InvalidRequest
 from protos.cell.v1 import cell_pb2 as pb
 
@@ -171,3 +173,33 @@ async def test_a_caller_that_hangs_up_takes_no_load_along(server: CellServer) ->
     call.cancel()
     await asyncio.wait([call])
     assert states(await warm(server, *keys)) == [pb.Warmed.RESIDENT] * 10
+
+
+async def usage(server: CellServer, *artifacts: bytes) -> dict[bytes, int]:
+    data = await server.send_bytes(
+        f"/{SERVICE}/Usage", pb.UsageRequest(artifacts=artifacts).SerializeToString()
+    )
+    told = pb.UsageResponse.FromString(data).resident
+    assert all(0 <= used.idle_seconds < 60 for used in told)
+    return {used.artifact: used.requests for used in told}
+
+
+async def test_it_says_how_often_a_model_was_asked_for(server: CellServer) -> None:
+    """Each request and each item counts once, whichever way it is answered; to be loaded is no use."""
+    native = await server.store.put(pack_linear(LinearRegression().fit(np.eye(2), [1.0, 2.0])))
+    expensive, other, cold = await publish(server, 3)
+    absent = digest("absent")
+    await warm(server, native, expensive, other)
+    assert await usage(server, native, expensive, cold, absent) == {native: 0, expensive: 0}
+    rows = np.ones((3, 2), np.float32)
+    for _ in range(5):
+        await server.infer(infer_request(native, rows))
+        await server.infer(infer_request(expensive, rows))
+        await server.predict(row_item(native, [1.0, 2.0]), row_item(native, [1.0, 2.0]))
+    not_plain = infer_request(native, rows)
+    not_plain.id = "é"
+    await server.infer(not_plain)
+    assert await usage(server, native, expensive, other) == {native: 16, expensive: 5, other: 0}
+    await server.infer(infer_request(cold, rows))
+    (count,) = (await usage(server, cold)).values()
+    assert count <= 1

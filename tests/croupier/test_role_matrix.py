@@ -47,6 +47,7 @@ VERSION_MANAGER = """
 Publish         ---- ++- ++ -- ??
 ListModels      ---- ++- ++ +- ??
 GetModel        ---- ++- ++ +- ??
+GetUsage        ---- ++- ++ +- ??
 DeleteVersion   ---- ++- ++ -- ??
 DeleteModel     ---- ++- ++ -- ??
 SetRelease      ---- ++- ++ -- ??
@@ -76,6 +77,7 @@ Predict         --+- --- -- -- ??
 PredictStream   --+- --- -- -- ??
 Warm            ---+ --- +- -- ??
 Unpin           ---+ --- +- -- ??
+Usage           ---+ --- +- -- ??
 """
 # Health and reflection, on every server.
 OPEN = {

@@ -12,7 +12,7 @@ import grpc
 
 from croupier.artifacts.checked import checked_of
 from croupier.artifacts.format import MAGIC, view
-from croupier.errors import Conflict, CroupierError, FailedPrecondition, NotFound
+from croupier.errors import Conflict, CroupierError, FailedPrecondition, NotFound, Unimplemented
 from croupier.transport.status import DETAILS_KEY, from_error
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc as services
@@ -59,6 +59,8 @@ class FakeManager(services.VersionManagerServicer):
         self.reasons: list[str] = []
         # What SetGeneration and SetResidency warn of.
         self.warnings: list[str] = []
+        # What GetUsage answers; None for a manager that does not know it.
+        self.usage: pb.Usage | None = pb.Usage()
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -105,6 +107,13 @@ class FakeManager(services.VersionManagerServicer):
     @_mapped
     def GetModel(self, request: pb.GetModelRequest) -> pb.Model:
         return self._model(request)
+
+    @_mapped
+    def GetUsage(self, request: pb.GetUsageRequest) -> pb.Usage:
+        self._model(request)
+        if self.usage is None:
+            raise Unimplemented("unknown method")
+        return self.usage
 
     @_mapped
     def DeleteVersion(self, request: pb.DeleteVersionRequest) -> pb.DeleteVersionResponse:

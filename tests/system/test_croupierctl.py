@@ -45,7 +45,10 @@ def test_a_model_from_publishing_to_removal(run, artifact, wine):
     answer = run("predict", tenant, "wine", "--row", row, "--label", "stable")
     assert answer["outputs"]["probabilities"] == pytest.approx(wine.probabilities[0].tolist(), abs=1e-5)
     assert "names version 1" in run("models", "rm", tenant, "wine", "--version", 1, "--yes", code=1)
-    run("models", "rm", tenant, "wine", "--yes")
+    removed = run("models", "rm", tenant, "wine", "--yes")
+    used = [version["requests"] for cell in removed["usage"] for version in cell["versions"]]
+    # All of its hand loaded it before it was released.
+    assert (len(used), sum(used)) == (len(removed["usage"]), 2)
     assert run("models", "ls", tenant) == []
 
 

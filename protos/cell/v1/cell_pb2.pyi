@@ -58,3 +58,25 @@ class UnpinRequest(_message.Message):
 class UnpinResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class UsageRequest(_message.Message):
+    __slots__ = ("artifacts",)
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    artifacts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, artifacts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class UsageResponse(_message.Message):
+    __slots__ = ("resident",)
+    RESIDENT_FIELD_NUMBER: _ClassVar[int]
+    resident: _containers.RepeatedCompositeFieldContainer[Used]
+    def __init__(self, resident: _Optional[_Iterable[_Union[Used, _Mapping]]] = ...) -> None: ...
+
+class Used(_message.Message):
+    __slots__ = ("artifact", "requests", "idle_seconds")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    artifact: bytes
+    requests: int
+    idle_seconds: float
+    def __init__(self, artifact: _Optional[bytes] = ..., requests: _Optional[int] = ..., idle_seconds: _Optional[float] = ...) -> None: ...

@@ -44,6 +44,11 @@ class CellStub(object):
                 request_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UnpinRequest.SerializeToString,
                 response_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UnpinResponse.FromString,
                 _registered_method=True)
+        self.Usage = channel.unary_unary(
+                '/croupier.cell.v1.Cell/Usage',
+                request_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.SerializeToString,
+                response_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.FromString,
+                _registered_method=True)
 
 
 class CellServicer(object):
@@ -63,6 +68,13 @@ class CellServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Usage(self, request, context):
+        """Says of artifacts that are in memory how often they were asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CellServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +87,11 @@ def add_CellServicer_to_server(servicer, server):
                     servicer.Unpin,
                     request_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UnpinRequest.FromString,
                     response_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UnpinResponse.SerializeToString,
+            ),
+            'Usage': grpc.unary_unary_rpc_method_handler(
+                    servicer.Usage,
+                    request_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.FromString,
+                    response_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +148,33 @@ class Cell(object):
             '/croupier.cell.v1.Cell/Unpin',
             protos_dot_cell_dot_v1_dot_cell__pb2.UnpinRequest.SerializeToString,
             protos_dot_cell_dot_v1_dot_cell__pb2.UnpinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Usage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.cell.v1.Cell/Usage',
+            protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.SerializeToString,
+            protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

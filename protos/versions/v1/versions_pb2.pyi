@@ -125,6 +125,42 @@ class GetModelRequest(_message.Message):
     name: str
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
+class GetUsageRequest(_message.Message):
+    __slots__ = ("tenant", "name", "version")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    version: int
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedCompositeFieldContainer[CellUsage]
+    def __init__(self, cells: _Optional[_Iterable[_Union[CellUsage, _Mapping]]] = ...) -> None: ...
+
+class CellUsage(_message.Message):
+    __slots__ = ("cell", "failure", "versions")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    failure: str
+    versions: _containers.RepeatedCompositeFieldContainer[VersionUsage]
+    def __init__(self, cell: _Optional[str] = ..., failure: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[VersionUsage, _Mapping]]] = ...) -> None: ...
+
+class VersionUsage(_message.Message):
+    __slots__ = ("version", "requests", "idle_seconds")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    requests: int
+    idle_seconds: float
+    def __init__(self, version: _Optional[int] = ..., requests: _Optional[int] = ..., idle_seconds: _Optional[float] = ...) -> None: ...
+
 class DeleteVersionRequest(_message.Message):
     __slots__ = ("tenant", "name", "version")
     TENANT_FIELD_NUMBER: _ClassVar[int]

@@ -49,6 +49,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Model.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetUsage',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Usage.FromString,
+                _registered_method=True)
         self.DeleteVersion = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/DeleteVersion',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.DeleteVersionRequest.SerializeToString,
@@ -154,6 +159,13 @@ class VersionManagerServicer(object):
 
     def GetModel(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """Asks the tenant's cells how often a model's versions were used since they were loaded.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -278,6 +290,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetModelRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Model.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetUsageRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Usage.SerializeToString,
             ),
             'DeleteVersion': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteVersion,
@@ -446,6 +463,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/GetModel',
             protos_dot_versions_dot_v1_dot_versions__pb2.GetModelRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetUsage',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetUsageRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Usage.FromString,
             options,
             channel_credentials,
             insecure,
