@@ -15,6 +15,8 @@ from pathlib import Path
 
 CLIENTS = 8
 STREAMS = 32
+# A connection on which nothing comes for so long is given up, and what it waits for has failed.
+_PATIENCE = "10s"
 INSTALL = "apt-get install nghttp2-client"
 
 _RATE = re.compile(r"^finished in \S+, ([\d.]+) req/s", re.MULTILINE)
@@ -46,6 +48,7 @@ def run(url: str, body: Path, headers: Mapping[str, str], requests: int) -> Load
         UnreadableReport: see there.
     """
     argv = ["h2load", "-n", str(requests), "-c", str(CLIENTS), "-m", str(STREAMS), "-d", str(body)]
+    argv += ["-N", _PATIENCE]
     for name, value in headers.items():
         argv += ["-H", f"{name}: {value}"]
     ended = subprocess.run([*argv, url], capture_output=True, text=True, check=False)

@@ -1,3 +1,6 @@
+import socket
+from pathlib import Path
+
 import pytest
 
 from bench import h2load
@@ -35,3 +38,16 @@ def test_another_report_is_refused() -> None:
 
 def test_a_message_is_framed_as_grpc_does() -> None:
     assert b"\x00\x00\x00\x01\x00" + bytes(256) == h2load.framed(bytes(256))
+
+
+def test_who_never_answers_has_failed_and_does_not_hold_up_the_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if h2load.find() is None:
+        pytest.skip("h2load is not installed")
+    monkeypatch.setattr(h2load, "_PATIENCE", "1s")
+    body = tmp_path / "body"
+    body.write_bytes(h2load.framed(b"asked"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        loaded = h2load.run(f"http://127.0.0.1:{silent.getsockname()[1]}/", body, {}, h2load.CLIENTS)
+    assert loaded.failures == h2load.CLIENTS
