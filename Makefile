@@ -36,7 +36,7 @@ faults: setup ## Harm a fleet under load in every way that docs/faults.md lists
 	@$(BIN)/python -m pytest -q tests/faults
 
 .PHONY: peers
-peers: setup ## Install the proxies and the load that `python -m bench route` compares with
+peers: setup ## Install what `python -m bench route` and `engines` compare with, and the load
 	@./bench/peers/install
 
 .PHONY: bench-front

@@ -107,14 +107,17 @@ def engines(
     copies: Annotated[int, typer.Option(min=1, help="Loaded to measure memory.")] = 1_000,
     rotated: Annotated[int, typer.Option(min=1, help="Models that rows are rotated over.")] = 20_000,
     memory_mb: Annotated[int, typer.Option(min=1, help="Fewer copies, if they would take more.")] = 4_000,
+    prepare_seconds: Annotated[float, typer.Option(min=1, help="Longer no model is compiled.")] = 120.0,
     json: Json = None,
 ) -> None:
-    """Native engines beside LightGBM, XGBoost, treelite and ONNX Runtime: bytes a model, time a row."""
+    """Native engines beside libraries and compilers of trees: bytes a model, time a row."""
     for chosen, known, hint in ((engine, ENGINES.keys(), "--engine"), (model, SHAPES.keys(), "--model")):
         if unknown := set(chosen or ()) - known:
             raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint=hint)
-    plan = engines_bench.Plan(engine or list(ENGINES), model or list(SHAPES), copies, rotated, memory_mb)
-    engines_bench.run(plan, json)
+    chosen, models = engine or list(ENGINES), model or list(SHAPES)
+    plan = engines_bench.Plan(chosen, models, copies, rotated, memory_mb, prepare_seconds)
+    if not engines_bench.run(plan, json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -224,7 +227,13 @@ def smoke() -> None:
         "cell": lambda json: cell(models=20, requests=200, rounds=1, json=json),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.
         "engines": lambda json: engines(
-            engine=["croupier", "lightgbm"], model=shapes, copies=50, rotated=200, memory_mb=200, json=json
+            engine=["croupier", "lightgbm"],
+            model=shapes,
+            copies=50,
+            rotated=200,
+            memory_mb=200,
+            prepare_seconds=60.0,
+            json=json,
         ),
         "policies": lambda json: policies(models=2_000, requests=6_000, json=json),
         "residency": lambda json: residency(models=400, requests=2_000, json=json),

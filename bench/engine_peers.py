@@ -1,7 +1,7 @@
 """One way to serve a model for each engine that is compared: what it keeps, how it is loaded and asked.
 
-Every one gets single threads and the leanest call that it offers from Python. LightGBM is asked through
-its C interface for single rows (FastPredict), as a server that cares would.
+LightGBM is asked through its C interface for single rows (FastPredict), as a server that cares would. What
+compiles models or needs packages of its own stands in `engine_compilers.py`.
 """
 
 from __future__ import annotations
@@ -9,53 +9,13 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from bench.engine_models import Array, Shape, forest_as_onnx, train_lightgbm, train_linear, train_xgboost
-
-
-class Peer(Protocol):
-    """`payload` is made once, `load` makes one resident model of it, `ask` scores float32 (n, features)."""
-
-    # Whether `ask` and `asker` take float64 rows too.
-    is_wide: bool
-
-    def takes(self, shape: Shape) -> bool: ...
-
-    def payload(self, shape: Shape) -> Any: ...
-
-    def load(self, payload: Any) -> Any: ...
-
-    def ask(self, model: Any, rows: Array) -> Array:
-        """The probability of the second class for each row, shape (n,)."""
-        ...
-
-    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
-        """Ready to score one row with each of `models` in order, rows repeating."""
-        ...
-
-
-class _OneByOne:
-    """An engine that is called once a row."""
-
-    is_wide = False
-
-    def ask(self, model: Any, rows: Array) -> Array:
-        raise NotImplementedError
-
-    def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
-        alone = [rows[place : place + 1] for place in range(len(rows))]
-        jobs = [(model, alone[place % len(alone)]) for place, model in enumerate(models)]
-        ask = self.ask
-
-        def run() -> None:
-            for model, row in jobs:
-                ask(model, row)
-
-        return run
-
+from bench.engine_compilers import Lleaves, OneDal, Tl2cgen
+from bench.engine_models import Array, Shape, forest_as_onnx, train_xgboost
+from bench.engine_peer import OneByOne, Peer
 
 # Rows of one tick of a cell.
 TICK = 64
@@ -69,19 +29,20 @@ def _arena() -> Any:
     return Arena(8 << 30)
 
 
-class Croupier:
+class Croupier(OneByOne):
     """The engines `forest` and `linear`: one native call a tick of 64 rows, each of its own model."""
 
     is_wide = True
+    distribution = "croupier"
 
     def takes(self, shape: Shape) -> bool:
         return True
 
-    def payload(self, shape: Shape) -> bytes:
+    def payload(self, trained: Any, shape: Shape) -> bytes:
         from croupier.artifacts.packers.forest import pack_forest
         from croupier.artifacts.packers.linear import pack_linear
 
-        return pack_forest(train_lightgbm(shape)) if shape.is_forest else pack_linear(train_linear(shape))
+        return pack_forest(trained) if shape.is_forest else pack_linear(trained)
 
     def load(self, payload: bytes) -> Any:
         from cell.engines.packed import PackedEngine
@@ -113,23 +74,19 @@ class Croupier:
         return run
 
 
-class CroupierAlone(_OneByOne, Croupier):
+class CroupierAlone(Croupier):
     """The same, one native call a row."""
 
-    is_wide = True
-
-    def ask(self, model: Any, rows: Array) -> Array:
-        return Croupier.ask(self, model, rows)
+    asker = OneByOne.asker
 
 
-class LightGbm(_OneByOne):
+class LightGbm(OneByOne):
     """A model is a booster and its configuration for single rows."""
 
-    def takes(self, shape: Shape) -> bool:
-        return shape.is_forest
+    distribution = "lightgbm"
 
-    def payload(self, shape: Shape) -> tuple[str, int]:
-        return train_lightgbm(shape).model_to_string(), shape.features
+    def payload(self, trained: Any, shape: Shape) -> tuple[str, int]:
+        return trained.model_to_string(), shape.features
 
     def load(self, payload: tuple[str, int]) -> Any:
         import lightgbm
@@ -184,12 +141,22 @@ def _lightgbm() -> Any:
     return import_module("lightgbm.basic")._LIB  # noqa: SLF001
 
 
-class XgBoost(_OneByOne):
-    def takes(self, shape: Shape) -> bool:
-        return shape.is_forest
+class XgBoost(OneByOne):
+    """Has trees of its own."""
 
-    def payload(self, shape: Shape) -> bytes:
-        return bytes(train_xgboost(shape).save_raw("ubj"))
+    distribution = "xgboost-cpu"
+
+    def trained(self, shape: Shape) -> Any:
+        return train_xgboost(shape)
+
+    def expected(self, trained: Any, rows: Array) -> Array:
+        import xgboost
+
+        found: Array = trained.predict(xgboost.DMatrix(rows))
+        return found
+
+    def payload(self, trained: Any, shape: Shape) -> bytes:
+        return bytes(trained.save_raw("ubj"))
 
     def load(self, payload: bytes) -> Any:
         import xgboost
@@ -202,17 +169,16 @@ class XgBoost(_OneByOne):
         return model.inplace_predict(rows, validate_features=False)  # type: ignore[no-any-return]
 
 
-class Treelite(_OneByOne):
+class Treelite(OneByOne):
     """GTIL, treelite's own interpreter."""
 
-    def takes(self, shape: Shape) -> bool:
-        return shape.is_forest
+    distribution = "treelite"
 
-    def payload(self, shape: Shape) -> bytes:
+    def payload(self, trained: Any, shape: Shape) -> bytes:
         import treelite
 
-        model = treelite.frontend.from_lightgbm(train_lightgbm(shape))
-        return model.serialize_bytes()
+        model: bytes = treelite.frontend.from_lightgbm(trained).serialize_bytes()
+        return model
 
     def load(self, payload: bytes) -> Any:
         import treelite
@@ -226,20 +192,18 @@ class Treelite(_OneByOne):
         return found.reshape(-1)
 
 
-class OnnxRuntime(_OneByOne):
+class OnnxRuntime(OneByOne):
     """A session as the engine `onnx` makes it."""
+
+    distribution = "onnxruntime"
 
     def takes(self, shape: Shape) -> bool:
         return True
 
-    def payload(self, shape: Shape) -> bytes:
+    def payload(self, trained: Any, shape: Shape) -> bytes:
         from croupier.artifacts.packers.onnx import pack_onnx, pack_sklearn
 
-        return (
-            pack_onnx(forest_as_onnx(train_lightgbm(shape)))
-            if shape.is_forest
-            else pack_sklearn(train_linear(shape), wide=False)
-        )
+        return pack_onnx(forest_as_onnx(trained)) if shape.is_forest else pack_sklearn(trained, wide=False)
 
     def load(self, payload: bytes) -> Any:
         from cell.engines.onnx import OnnxEngine
@@ -259,7 +223,7 @@ PEERS: dict[str, Peer] = {
     "xgboost": XgBoost(),
     "treelite": Treelite(),
     "onnxruntime": OnnxRuntime(),
+    "lleaves": Lleaves(),
+    "tl2cgen": Tl2cgen(),
+    "onedal": OneDal(),
 }
-
-# Whose versions a result names.
-LIBRARIES = ("lightgbm", "xgboost", "treelite", "onnxruntime", "numpy")

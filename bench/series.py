@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import h2load, report
+from bench.engine_peers import PEERS as ENGINES
 from bench.peers.known import PEERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,6 +95,7 @@ def run(name: str, results: Path = RESULTS, act: Act | None = None) -> bool:
 def lacking() -> list[str]:
     """What the benches compare with, or measure by, and is not there."""
     found = {name: bool(peer.binary) for name, peer in PEERS.items()}
+    found |= {name: peer.is_installed() for name, peer in ENGINES.items()}
     found["h2load"] = h2load.find() is not None
     return [name for name, is_there in found.items() if not is_there]
 

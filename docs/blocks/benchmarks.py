@@ -68,11 +68,16 @@ def cell(found: Result) -> str:
 
 
 def engines(found: Result) -> str:
-    names = ("kb_per_model", "load_us", "hot_us", "rotating_us", "batch64_us", "wide_hot_us")
+    names = [
+        *("prepare_s", "file_kb", "kb_per_model", "load_us"),
+        *("hot_us", "rotating_us", "batch64_us", "wide_hot_us"),
+    ]
     rows = [[row["model"], row["engine"], *(number(row[name]) for name in names)] for row in found["rows"]]
     head = [
         "model",
         "engine",
+        "prepare s",
+        "file kB",
         "kB a model",
         "load µs",
         "hot µs",
@@ -86,7 +91,11 @@ def engines(found: Result) -> str:
         for name in ("look_up_ns", "check_ns", "columns_ns")
     ]
     said = f"\nA pipeline's steps, {steps['features']} features to {steps['columns']} columns:\n\n"
-    return table(head, rows, texts=2) + said + table(["step", "ns a row"], pipeline)
+    stopped = "".join(
+        f"\n{one['engine']} was stopped: {one['after_s']:g} s were not enough to prepare {one['model']}.\n"
+        for one in found["gave_up"]
+    )
+    return table(head, rows, texts=2) + stopped + said + table(["step", "ns a row"], pipeline)
 
 
 def residency(found: Result) -> str:

@@ -13,6 +13,9 @@ _NAMES = {
     "haproxy": "HAProxy",
     "nginx": "nginx",
     "lightgbm": "LightGBM",
+    "onedal": "oneDAL",
+    "tl2cgen": "TL2cgen",
+    "treelite": "Treelite",
     "xgboost": "XGBoost",
     "onnxruntime": "ONNX Runtime",
 }
