@@ -6,7 +6,7 @@ from blocks.results import number, share, table
 from sharding.overlap import zoned_overlap
 
 ZONES = 4
-MAPS = ((8, 3), (16, 3), (16, 4), (64, 3), (64, 4), (256, 3), (256, 4))
+MAPS = ((8, 3), (16, 3), (16, 4), (64, 3), (64, 4), (64, 6), (256, 3), (256, 4))
 OTHERS = 100_000
 
 
