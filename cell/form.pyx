@@ -8,7 +8,7 @@ does not fit, whatever the reason, is not filled in: the general way says why.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem
 from cpython.ref cimport PyObject
-from libc.float cimport FLT_MAX
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport NAN, fabs, fabsf, isinf
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy, memset
@@ -64,7 +64,9 @@ cdef class Form:
         if transform != NULL:
             if not as_double or transform.header.features != self.features:
                 return False
-            return self._fill(plain, rows, count, True, transform) and _takes(transform, <double*>rows, plain.rows)
+            return self._fill(plain, rows, count, True, transform) and _takes(
+                transform, <double*>rows, plain.rows, FLT_MAX if self._is_bounded else DBL_MAX
+            )
         return self._fill(plain, rows, count, as_double, NULL)
 
     cdef bint _fill(
@@ -201,11 +203,13 @@ cdef bint _is_ascii(const uint8_t* data, Py_ssize_t size) noexcept nogil:
     return seen < 0x80
 
 
-cdef bint _takes(const TransformView* transform, const double* rows, Py_ssize_t count) noexcept nogil:
+cdef bint _takes(
+    const TransformView* transform, const double* rows, Py_ssize_t count, double limit
+) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint32_t feature
     for i in range(count):
-        if refusal(transform, rows + i * <Py_ssize_t>transform.header.features, &feature) != NOT_REFUSED:
+        if refusal(transform, rows + i * <Py_ssize_t>transform.header.features, limit, &feature) != NOT_REFUSED:
             return False
     return True
 

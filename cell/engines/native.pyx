@@ -222,7 +222,7 @@ cdef class Native(Block):
         try:
             rows = raw_rows(&view, names, inputs)
             if where is not None:
-                check_rows(&view, names, rows, inputs, where)
+                check_rows(&view, names, rows, inputs, where, self.signature.bounded)
         except ValueError as error:
             raise ScoringFailed(str(error)) from error
         finally:

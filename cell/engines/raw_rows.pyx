@@ -5,10 +5,11 @@
 (`cell/form.pyx`).
 """
 
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport NAN
 from libc.stdint cimport uint32_t
 
-from cell.engines.transform cimport INFINITE_REFUSED, NOT_REFUSED, code_of, refusal
+from cell.engines.transform cimport INFINITE_REFUSED, NOT_REFUSED, TOO_LARGE_REFUSED, code_of, refusal
 from cell.engines.transform_layout cimport IS_TEXT, TransformView
 
 import numpy as np
@@ -76,9 +77,9 @@ cdef int _look_up(const TransformView* view, uint32_t place, list texts, double[
 
 
 cdef int check_rows(
-    const TransformView* view, tuple names, const double[:, ::1] rows, object inputs, str where
+    const TransformView* view, tuple names, const double[:, ::1] rows, object inputs, str where, bint bounded
 ) except -1:
-    """Refuse what the model does not take.
+    """Refuse what the model does not take: if it is `bounded`, also columns beyond float32, else beyond float64.
 
     Raises:
         InvalidRequest: naming the feature, and the row if there are several; `where` is where the caller wrote it.
@@ -87,7 +88,7 @@ cdef int check_rows(
     cdef uint32_t feature = 0
     cdef int why
     for i in range(rows.shape[0]):
-        why = refusal(view, &rows[i, 0], &feature)
+        why = refusal(view, &rows[i, 0], FLT_MAX if bounded else DBL_MAX, &feature)
         if why != NOT_REFUSED:
             name = names[feature] if feature < len(names) else str(feature)
             text = _array_of(inputs, names, feature).ravel()[i] if view.bits[feature] & IS_TEXT else None
@@ -100,6 +101,8 @@ cdef int check_rows(
 cdef str _told(int why, double value, object text):
     if why == INFINITE_REFUSED:
         return "is infinite, which this model does not take"
+    if why == TOO_LARGE_REFUSED:
+        return f"is too large for the steps before this model: {value:g}"
     if value != value:
         return "is missing, which this model does not take"
     if text is None:

@@ -10,6 +10,7 @@ for it. `refusal` says what a row may not have; rows that are scored were asked 
 
 from libc.math cimport INFINITY, fabs, log2f
 from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from cell.engines.transform_layout cimport (
@@ -19,6 +20,7 @@ from cell.engines.transform_layout cimport (
     COPY,
     INDICATOR,
     IS_TEXT,
+    MAY_OVERFLOW,
     NO_COLUMN,
     ONE_HOT,
     ONWARDS,
@@ -37,6 +39,9 @@ from cell.engines.transform_layout cimport (
 cdef enum:
     # So many categories lie in a cache.
     _CACHED = 4096
+
+# 2**64: of smaller values steps make nothing beyond float32, but for features that say so.
+cdef double _LARGE = 18446744073709551616.0
 
 
 cdef const char* check_block(const unsigned char* data, Py_ssize_t size, TransformView* view) noexcept nogil:
@@ -160,9 +165,32 @@ cdef inline bint _is_unknown(const TransformView* view, const Step* step, const 
     return _place_of(view.numbers + step.first, step.count, value) == step.count
 
 
-cdef int refusal(const TransformView* view, const double* raw, uint32_t* feature) noexcept nogil:
+cdef int _overflow(const TransformView* view, const double* raw, double limit, uint32_t* feature) noexcept nogil:
+    """Whether steps make something above `limit` of a number: rare enough for memory of its own."""
+    cdef double* columns = <double*>malloc(view.header.columns * sizeof(double))
+    cdef const Step* step
+    cdef uint32_t i
+    cdef int found = NOT_REFUSED
+    if columns == NULL:
+        return TOO_LARGE_REFUSED
+    apply(view, raw, columns)
+    for i in range(view.header.steps):
+        step = view.steps + i
+        # What goes on from a column was begun by a step that knows the feature.
+        if step.kind > SCALE_SHIFT or step.flags & ONWARDS or fabs(raw[step.source]) == INFINITY:
+            continue
+        if fabs(columns[step.column]) > limit:
+            feature[0] = step.source
+            found = TOO_LARGE_REFUSED
+            break
+    free(columns)
+    return found
+
+
+cdef int refusal(const TransformView* view, const double* raw, double limit, uint32_t* feature) noexcept nogil:
     cdef uint32_t i
     cdef uint8_t bits, every = 0
+    cdef bint is_large = False
     for i in range(view.header.features):
         bits = view.bits[i]
         every |= bits
@@ -173,14 +201,17 @@ cdef int refusal(const TransformView* view, const double* raw, uint32_t* feature
         elif bits & IS_TEXT:
             if bits & REFUSES_UNKNOWN and raw[i] < 0.0:
                 return UNKNOWN_REFUSED
-        elif fabs(raw[i]) == INFINITY and not bits & ACCEPTS_INFINITE:
-            return INFINITE_REFUSED
+        elif fabs(raw[i]) > _LARGE:
+            if fabs(raw[i]) < INFINITY:
+                is_large = True
+            elif not bits & ACCEPTS_INFINITE:
+                return INFINITE_REFUSED
     if every & REFUSES_UNKNOWN:
         for i in range(view.header.steps):
             feature[0] = view.steps[i].source
             if view.bits[feature[0]] & REFUSES_UNKNOWN and _is_unknown(view, view.steps + i, raw):
                 return UNKNOWN_REFUSED
-    return NOT_REFUSED
+    return _overflow(view, raw, limit, feature) if is_large or every & MAY_OVERFLOW else NOT_REFUSED
 
 
 cdef float row_cost(const TransformView* view) noexcept nogil:

@@ -2,6 +2,7 @@
 """A block `transform` by itself, for tools; models use theirs where it lies, behind an engine's arrays."""
 
 cimport cython
+from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 
 from cell.engines.transform cimport NOT_REFUSED, apply, check_block, code_of, refusal, row_cost
@@ -66,14 +67,17 @@ cdef class Transform:
         for i in range(rows.shape[0]):
             apply(&self._view, &rows[i, 0], &columns[i, 0])
 
-    def refusal(self, const double[:, ::1] rows):
-        """The first raw row that is refused, its feature, and why, as a number; None if there is none."""
+    def refusal(self, const double[:, ::1] rows, double limit=INFINITY):
+        """The first raw row that is refused, its feature, and why, as a number; None if there is none.
+
+        A column may be no larger than `limit`.
+        """
         cdef Py_ssize_t i
         cdef uint32_t feature = 0
         cdef int why
         self._check_shape(rows)
         for i in range(rows.shape[0]):
-            why = refusal(&self._view, &rows[i, 0], &feature)
+            why = refusal(&self._view, &rows[i, 0], limit, &feature)
             if why != NOT_REFUSED:
                 return i, feature, why
         return None

@@ -18,7 +18,8 @@ cdef enum:
     ACCEPTS_INFINITE = 2
     IS_TEXT = 4
     REFUSES_UNKNOWN = 8
-    FEATURE_BITS = 15
+    MAY_OVERFLOW = 16
+    FEATURE_BITS = 31
     # Kinds of steps.
     COPY = 0
     SHIFT_SCALE = 1

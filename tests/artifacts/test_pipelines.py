@@ -185,6 +185,29 @@ def test_what_an_estimator_refuses_is_refused_of_what_reaches_it() -> None:
     asserted(model, pack_forest(model), ROWS)
 
 
+@pytest.mark.parametrize(
+    ("scale", "estimator", "value"),
+    [
+        (1e-3, Ridge(), 1e306),
+        (1e-3, RandomForestRegressor(2, random_state=1), 3e37),
+        (1e-30, RandomForestRegressor(2, random_state=1), 1e10),
+    ],
+    ids=lambda value: f"{value:g}" if isinstance(value, float) else type(value).__name__,
+)
+def test_what_a_scaler_makes_too_large_is_refused_as_by_the_estimator(
+    scale: float, estimator: Any, value: float
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(60, 2)) * scale
+    model = make_pipeline(StandardScaler(), estimator).fit(rows, rows[:, 0])
+    artifact = (pack_linear if isinstance(estimator, Ridge) else pack_forest)(model)
+    large = np.array([[0.0, value]])
+    with pytest.raises(ValueError, match="infinity"), np.errstate(over="ignore"):
+        model.predict(large)
+    with pytest.raises(InvalidRequest, match="'1' is too large for the steps before this model"):
+        asked(model, artifact, large)
+    np.testing.assert_allclose(asked(model, artifact, rows)["value"][:, 0], model.predict(rows), rtol=1e-6)
+
+
 def test_a_pipeline_of_numbers_takes_them_in_one_row() -> None:
     numbers = FRAME[["float0", "few0", "whole"]].to_numpy()
     rows = ROWS[["float0", "few0", "whole"]].to_numpy()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from random import Random
 
 import numpy as np
 import pytest
-from support.transforms import Block, Damaged, Step, random_block, random_raw, read
+from support.transforms import OVERFLOWS, TEXT, Block, Damaged, Step, random_block, random_raw, read
 
 from cell.engines import ArtifactRefused
 from cell.engines.transform_block import Transform
 
-_WHY = {1: "missing", 2: "infinite", 3: "unknown"}
+_WHY = {1: "missing", 2: "infinite", 3: "unknown", 4: "too large"}
 
 
 def _columns(block: Block, rows: list[list[float]]) -> np.ndarray:
@@ -44,6 +45,23 @@ def test_columns_and_refusals_are_those_of_plain_python(seed: int) -> None:
     for row in rows:
         found = native.refusal(np.array([row]))
         assert block.refusal(row) == (None if found is None else (found[1], _WHY[found[2]]))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_columns_that_are_too_large_are_those_of_plain_python(seed: int) -> None:
+    random = Random(seed)
+    block = random_block(random)
+    if random.random() < 0.5:
+        block.bits = [bits | OVERFLOWS for bits in block.bits]
+    native = Transform(block.pack())
+    for _ in range(20):
+        row = random_raw(random, block)
+        for place in range(len(row)):
+            if random.random() < 0.3 and not block.bits[place] & TEXT:
+                row[place] = random.choice([1e19, -1e30, 1e38, -1e300, sys.float_info.max])
+        for limit in (float(np.finfo(np.float32).max), sys.float_info.max, 10.0):
+            found = native.refusal(np.array([row]), limit)
+            assert block.refusal(row, limit) == (None if found is None else (found[1], _WHY[found[2]]))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -120,7 +138,7 @@ def test_what_plain_python_refuses_is_refused_and_no_more() -> None:
             "column that is not its",
         ),
         (Block([0], [Step(0), Step(3, column=1, other=1, a=1.0)]), "column that is not its"),
-        (Block([16], [Step(0)]), "unknown flags"),
+        (Block([32], [Step(0)]), "unknown flags"),
         (Block([4], [Step(0)]), "dictionaries"),
         (Block([0], [Step(0)], [], {0: []}), "dictionaries"),
         (Block([4], [Step(0)], [], {0: [b"b", b"a"]}), "a dictionary .* out of order"),

@@ -22,7 +22,7 @@ _PAIR = struct.Struct("<II")
 
 COPY, SHIFT_SCALE, SCALE_SHIFT, ONE_HOT, ORDINAL, INDICATOR = range(6)
 CLIPPED, ONWARDS = 1, 2
-MISSING, INFINITE, TEXT, KNOWN = 1, 2, 4, 8
+MISSING, INFINITE, TEXT, KNOWN, OVERFLOWS = 1, 2, 4, 8, 16
 NO_COLUMN = 0xFFFFFFFF
 
 
@@ -133,8 +133,8 @@ class Block:
                 columns[step.column] = float(math.isnan(source))
         return columns
 
-    def refusal(self, raw: Sequence[float]) -> tuple[int, str] | None:
-        """The feature for which a row is refused, and why."""
+    def refusal(self, raw: Sequence[float], limit: float = math.inf) -> tuple[int, str] | None:
+        """The feature for which a row is refused, and why; a column may be no larger than `limit`."""
         for feature, (bits, x) in enumerate(zip(self.bits, raw, strict=True)):
             if math.isnan(x):
                 if not bits & MISSING:
@@ -149,6 +149,17 @@ class Block:
                 x = step.fill if math.isnan(raw[step.source]) else raw[step.source]
                 if self._place(step, x) is None and not (step.kind == ORDINAL and math.isnan(x)):
                     return step.source, "unknown"
+        return self._overflow(raw, limit)
+
+    def _overflow(self, raw: Sequence[float], limit: float) -> tuple[int, str] | None:
+        numbers = [x for x, bits in zip(raw, self.bits, strict=True) if math.isfinite(x) and not bits & TEXT]
+        if not any(bits & OVERFLOWS for bits in self.bits) and all(abs(x) <= 2.0**64 for x in numbers):
+            return None
+        columns = self.apply(raw)
+        for step in self.steps:
+            begins = step.kind in (COPY, SHIFT_SCALE, SCALE_SHIFT) and not step.flags & ONWARDS
+            if begins and not math.isinf(raw[step.source]) and abs(columns[step.column]) > limit:
+                return step.source, "too large"
         return None
 
     def _scaled(self, step: Step, x: float) -> float:
@@ -213,7 +224,7 @@ def _read(data: bytes) -> Block:
         parts.append(data[at : at + size])
         at += size
     bits = parts[0][:features]
-    _demand(max(bits) < 16)
+    _demand(max(bits) < 32)
     block = Block(
         list(bits),
         [Step(*step) for step in _STEP.iter_unpack(parts[1])],

@@ -27,6 +27,8 @@ _HEADER_BYTES = 40
 _MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN = 1, 2, 4, 8
 _GOES_ON = 2
 _IRREGULAR = 300
+# What is nearly beyond float32 would be, rounded on its way back and forth, and is refused.
+_LARGE = 1e37
 _SCALES = {Kind.COPY, Kind.SHIFT_SCALE, Kind.SCALE_SHIFT}
 _FLAG = {"forest": 32, "linear": 4}
 
@@ -148,14 +150,15 @@ def _back(block: Block, feature: int, guide: Any, columns: Array, random: Random
     """The values from which `guide`, and what goes on from it, make the columns."""
     column = int(guide["column"])
     if guide["kind"] in _SCALES:
-        values = columns[:, column].copy()
+        values = np.clip(columns[:, column], -_LARGE, _LARGE)
         chain = [
             guide,
             *(step for step in block.steps if step["column"] == column and step["flags"] & _GOES_ON),
         ]
         for step in reversed(chain):
             values = _unscaled(step, values)
-        return values
+        found: Array = np.clip(values, -_LARGE, _LARGE)
+        return found
     categories, targets = block.categories(guide)
     if guide["kind"] == Kind.ORDINAL:
         nearest = np.abs(columns[:, column, None] - targets[None]).argmin(axis=1)

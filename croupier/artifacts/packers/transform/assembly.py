@@ -95,6 +95,7 @@ class _Assembly:
             accepts_missing=feature not in self._policies.missing,
             accepts_infinite=texts is None and feature not in self._policies.infinite,
             refuses_unknown=feature in self._policies.unknown,
+            may_overflow=any(_may_overflow(column) for column in self._columns if column.source == feature),
             texts=texts,
         )
 
@@ -170,6 +171,17 @@ class _Assembly:
         if not isinstance(category, str):
             raise InvalidArtifact(f"feature {source} has texts and numbers for categories")
         return float(texts.index(category.encode()))
+
+
+def _may_overflow(column: Column) -> bool:
+    """Whether a number that is no larger than 2**64 becomes something beyond float32."""
+    largest = 2.0**64
+    for change in column.then if isinstance(column.read, Number) else ():
+        if isinstance(change, ShiftScale):
+            largest = (largest + abs(change.a)) / abs(change.b) if change.b else math.inf
+        elif isinstance(change, ScaleShift):
+            largest = largest * abs(change.a) + abs(change.b)
+    return not largest < 2.0**127
 
 
 def _runs(columns: Iterable[Column]) -> Iterator[list[Column]]:

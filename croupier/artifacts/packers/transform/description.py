@@ -21,11 +21,15 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A feature as the caller sends it. `texts` are its dictionary if it is text: UTF-8, ascending."""
+    """A feature as the caller sends it. `texts` are its dictionary if it is text: UTF-8, ascending.
+
+    `may_overflow`: steps make something beyond float32 of values that are no larger than 2**64.
+    """
 
     accepts_missing: bool = True
     accepts_infinite: bool = True
     refuses_unknown: bool = False
+    may_overflow: bool = False
     texts: tuple[bytes, ...] | None = None
 
 

@@ -25,7 +25,7 @@ STEP = np.dtype(
         ("b", "<f8"),
     ]
 )
-_MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN = 1, 2, 4, 8
+_MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN, _MAY_OVERFLOW = 1, 2, 4, 8, 16
 _CLIPS, _GOES_ON = 1, 2
 _NO_COLUMN = 0xFFFF_FFFF
 _MAXSTEPS = 65_536
@@ -93,6 +93,7 @@ def _policy(feature: Feature) -> int:
         | _INFINITE * feature.accepts_infinite
         | _TEXT * (feature.texts is not None)
         | _REFUSES_UNKNOWN * feature.refuses_unknown
+        | _MAY_OVERFLOW * feature.may_overflow
     )
 
 
