@@ -35,7 +35,7 @@ class Peer:
         notes = [f"{number(ratio)}×"]
         notes += ["we lose"] if ratio < 1 else []
         notes += [f"{self.failed:.0%} failed"] if self.failed else []
-        return f"{self.name} {number(self.us)} ({', '.join(notes)})"
+        return f"{self.name}: {number(self.us)} ({', '.join(notes)})"
 
 
 # Our microseconds, and every peer.
@@ -113,7 +113,7 @@ def table_of_ratios() -> str:
         found = result(line.bench)
         about = found["about"]
         ours, peers = line.compare(found)
-        said = ", ".join(peer.beside(ours) for peer in sorted(peers, key=lambda peer: peer.us))
+        said = "; ".join(peer.beside(ours) for peer in sorted(peers, key=lambda peer: peer.us))
         bench = f"[`{line.bench}`](docs/benchmarks.md#{line.bench})"
         rows.append([line.work, number(ours), said, bench, about["date"]])
         runs.setdefault(machine(about), {})[f"`{about['command']}`"] = None

@@ -41,10 +41,10 @@ def test_each_result_says_how_it_was_measured_and_fills_a_section(name: str) -> 
 @pytest.mark.parametrize(
     ("peer", "said"),
     [
-        (Peer("nginx 1.30", 5.0), "nginx 1.30 5.00 (0.500×, we lose)"),
-        (Peer("nginx 1.30", 20.0), "nginx 1.30 20.0 (2.00×)"),
-        (Peer("nginx 1.30", 20.0, failed=0.25), "nginx 1.30 20.0 (2.00×, 25% failed)"),
-        (Peer("nginx 1.30", 5.0, failed=0.25), "nginx 1.30 5.00 (0.500×, we lose, 25% failed)"),
+        (Peer("nginx 1.30", 5.0), "nginx 1.30: 5.00 (0.500×, we lose)"),
+        (Peer("nginx 1.30", 20.0), "nginx 1.30: 20.0 (2.00×)"),
+        (Peer("nginx 1.30", 20.0, failed=0.25), "nginx 1.30: 20.0 (2.00×, 25% failed)"),
+        (Peer("nginx 1.30", 5.0, failed=0.25), "nginx 1.30: 5.00 (0.500×, we lose, 25% failed)"),
     ],
 )
 def test_the_front_page_says_where_we_lose_and_what_failed(peer: Peer, said: str) -> None:
