@@ -160,7 +160,7 @@ async def ticks(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def until(check: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+async def until(check: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
     """Wait until `check` is true."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + timeout

@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import signal
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 from support.fleet import Wine, eventually, publish, train_wine
+from support.harm import await_registered
 from support.manager import artifact as unloadable
 
 from croupier.client import AsyncClient, Client
@@ -135,6 +137,28 @@ def test_a_release_moves_only_to_a_version_that_the_hand_has_loaded(stack: Stack
         for row in range(40):
             answer = client.predict("moving", wine.rows[row], version=2)
             assert np.allclose(answer.outputs["probabilities"], other.probabilities[row], atol=1e-4)
+
+
+@pytest.mark.parametrize("place", [0, -1], ids=["the first that is asked", "the last"])
+def test_a_first_version_is_released_though_a_cell_of_the_hand_restarts_just_then(
+    stack: Stack, wine: Wine, place: int
+) -> None:
+    """It is gone while the version is published, and asked again once it is back."""
+    name = f"first-{place % 4}"
+    await_registered(stack)
+    cell = hand_of(stack, "acme")[place]
+    stack.process(cell).kill()
+    with ThreadPoolExecutor() as pool:
+        published = pool.submit(publish, stack, "acme", name, wine.artifact)
+        stack.restart(cell)
+        assert published.result() == 1
+    found = run_manager(stack, lambda manager: manager.get_model("acme", name))
+    assert [(split.version, split.basis_points) for split in found.release.splits] == [(1, 10_000)]
+    usage = run_manager(stack, lambda manager: manager.get_usage("acme", name))
+    # Whether or not its registration had ended when the others were asked, those hold it.
+    held = {told.cell: ([one.version for one in told.versions], told.failure) for told in usage.cells}
+    held.pop(cell, None)
+    assert list(held.values()) == [([1], "")]
 
 
 def test_a_pinned_model_is_loaded_by_a_cell_that_comes_back_empty(stack: Stack, wine: Wine) -> None:
