@@ -48,7 +48,7 @@ _BATCH = 64
 _ROUNDS = 5
 _MB = 1_000_000
 # What rotating may take, and loading for it: who is slower is rotated over fewer models.
-_ASKING_SECONDS = 1.0
+_ASKING_SECONDS = 0.5
 _LOADING_SECONDS = 5.0
 # Below it, what a process has at hand anyway hides what models take.
 _SEEN_BYTES = 16 * _MB

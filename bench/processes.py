@@ -7,6 +7,7 @@ nanoseconds, and for descendants that have ended in ticks of 10 ms (proc(5), `st
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from croupierctl.stack import Process, StackFailed
 
+_FILES = 65_536
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -90,6 +92,22 @@ def pinned(core: int) -> Iterator[None]:
 def start_pinned(process: Process, core: int) -> None:
     with pinned(core):
         process.start()
+
+
+@contextmanager
+def many_files() -> Iterator[None]:
+    """This process, and those that it starts meanwhile, may open a file for each of very many connections.
+
+    Shells often let them open 1,024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def free_address() -> str:

@@ -78,7 +78,11 @@ def run(plan: Plan, json: Path | None) -> bool:
     if h2load.find() is None:
         report.step(f"h2load is not installed: our own closed loop is the load ({h2load.INSTALL})")
     cores, before = processes.cores(), processes.usage()
-    with tempfile.TemporaryDirectory(prefix="croupier-route-") as folder, processes.pinned(cores.load):
+    with (
+        tempfile.TemporaryDirectory(prefix="croupier-route-") as folder,
+        processes.pinned(cores.load),
+        processes.many_files(),
+    ):
         measured = uvloop.run(_play(replace(plan, peers=installed), Path(folder), cores.proxy))
     others = processes.usage().others_share(before, os.cpu_count() or 1)
     report.grid("route", rows.HEAD, [rows.told(row) for row in measured])

@@ -42,7 +42,11 @@ SERIES = {
     "front": (
         Run("demo", 2),
         Run("cell", 1, ["--requests", "30000"]),
-        Run("engines", 2, ["--model", "forest-50x5", "--model", "linear-20", "--copies", "500"]),
+        Run(
+            "engines",
+            2,
+            ["--model", "forest-50x5", "--model", "linear-20", "--copies", "500", "--rotated", "5000"],
+        ),
         Run(
             "route",
             4,

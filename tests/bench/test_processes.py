@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -62,6 +63,18 @@ def test_a_child_is_pinned_and_we_are_not() -> None:
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert str({core}) == said.strip()
     assert before == os.sched_getaffinity(0)
+
+
+def test_a_child_may_open_more_files_than_a_shell_lets_us() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        with processes.many_files():
+            said = subprocess.run(["sh", "-c", "ulimit -Sn"], capture_output=True, text=True, check=True)
+        assert int(said.stdout) > 300
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (300, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_cores_are_ours() -> None:
