@@ -18,6 +18,8 @@ from version_manager.fleet import Cell
 from version_manager.mirror import Mirror
 
 _SECONDS = 2.0
+# Calls that are made to cells at a time, whoever asks: each is a connection of its own.
+_AT_A_TIME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Usage:
     def __init__(self, mirror: Mirror, open_channel: Callable[[Cell], Channel]) -> None:
         self._mirror = mirror
         self._open = open_channel
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
 
     async def of(self, tenant: str, name: str, version: int = 0) -> list[CellUsage]:
         """By cell; of one version, or of all.
@@ -60,7 +63,7 @@ class Usage:
 
     async def _ask(self, cell: Cell, artifacts: Mapping[int, bytes]) -> CellUsage:
         try:
-            async with calling(self._open, cell) as calls:
+            async with self._turns, calling(self._open, cell) as calls:
                 told = await calls.usage([*artifacts.values()], _SECONDS)
         except (CellAway, CellRefused) as error:
             return CellUsage(cell.id, {}, error.message)

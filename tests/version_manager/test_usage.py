@@ -91,6 +91,33 @@ async def test_of_cells_of_the_release_before_and_those_that_are_gone_it_is_told
     assert "Usage" in gone.failure or "method" in gone.failure
 
 
+async def test_many_who_ask_at_once_make_so_many_connections_at_most():
+    """Each of 40 asks two cells, which answer once nobody else comes."""
+    opened, most = 0, 0
+    mirror = type("Mirror", (), {})()
+    catalog = Catalog.build(models=[Model("acme", "churn", {1: FIRST})])
+    cells = {name: Cell(name, "zone", f"{name}:1") for name in HAND}
+    mirror.map = Map(catalog, cells, (generation_from_pb(generation("a", "b", "c")),), {})
+
+    class Busy:
+        async def session(self):
+            nonlocal opened, most
+            opened += 1
+            most = max(most, opened)
+            for _ in range(200):
+                await asyncio.sleep(0)
+            raise ConnectionError("busy")
+
+        async def close(self):
+            nonlocal opened
+            opened -= 1
+
+    usage = Usage(mirror, lambda cell: Busy())
+    found = await asyncio.gather(*(usage.of("acme", "churn") for _ in range(40)))
+    assert {cell.failure for cells in found for cell in cells} == {"busy"}
+    assert (most, opened) == (64, 0)
+
+
 async def test_a_manager_asks_the_cells_that_joined(client):
     """There is nobody behind the address: it says so."""
     published = await client.publish("acme", "churn", artifact())
