@@ -52,7 +52,7 @@ SERIES = {
             4,
             [
                 *("--cells", "4,64,256", "--payload", "64", "--payload", "65536"),
-                *("--requests", "20000", "--seconds", "1"),
+                *("--requests", "15000", "--seconds", "1"),
             ],
         ),
     ),
