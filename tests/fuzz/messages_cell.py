@@ -75,6 +75,9 @@ class Resident:
     def find(self, digest: bytes, now: float) -> Scorer | None:
         return self._scorers.get(digest)
 
+    def take_back(self, digest: bytes) -> None:
+        pass
+
     def count_hits(self, count: int) -> None:
         pass
 
