@@ -1,5 +1,9 @@
+import json
+import re
+from pathlib import Path
+
 import pytest
-from blocks import benchmarks, front
+from blocks import ROOT, benchmarks, front
 from blocks.front import Peer
 from blocks.results import measured, number, result, table, version
 
@@ -83,3 +87,14 @@ def test_the_front_page_has_six_rows_and_names_each_command() -> None:
 def test_storms_say_what_others_read() -> None:
     promised = {"hot_p99_ms_quiet", "hot_p99_ms_storm", "hot_errors", "cold_refused", "loads_per_s"}
     assert promised <= result("storm").keys()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench/results").glob("*.json")), ids=lambda path: path.stem)
+def test_each_result_says_what_it_was_measured_on_and_not_where_its_files_lay(path: Path) -> None:
+    text = path.read_text()
+    about = json.loads(text, parse_constant=pytest.fail)["about"]
+    assert {"date", "commit", "command", "machine", "versions"} == about.keys()
+    assert {"cpu", "cores", "memory", "system", "python"} == about["machine"].keys()
+    assert about["command"].startswith(f"python -m bench {path.stem}")
+    assert not re.search(r"/(tmp|home|root|work)/", text)
+    assert len(text) < 100_000
