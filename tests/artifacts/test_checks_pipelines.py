@@ -90,6 +90,12 @@ def test_rows_of_numbers_are_asked_in_both_kinds_of_floats() -> None:
     assert compared(model, pack_linear(model), numbers).checked.sample == 2 * ROWS
 
 
+def test_numbers_of_which_1_is_too_many_are_tried_at_their_own_size() -> None:
+    numbers = FRAME[["income", "score"]].to_numpy() * 1e-40
+    model = make_pipeline(StandardScaler(), HistGradientBoostingRegressor(max_iter=4)).fit(numbers, Y)
+    assert compared(model, pack_forest(model)).checked.made > ROWS
+
+
 def test_what_a_step_refuses_is_not_asked_though_the_estimator_takes_it() -> None:
     numbers = FRAME[["income", "score"]]
     steps = ColumnTransformer([("scaled", StandardScaler(), ["income"])], remainder="passthrough")

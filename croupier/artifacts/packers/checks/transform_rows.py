@@ -24,7 +24,7 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Random: TypeAlias = np.random.Generator
 
 _HEADER_BYTES = 40
-_MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN = 1, 2, 4, 8
+_MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN, _MAY_OVERFLOW = 1, 2, 4, 8, 16
 _GOES_ON = 2
 _IRREGULAR = 300
 # What is nearly beyond float32 would be, rounded on its way back and forth, and is refused.
@@ -182,7 +182,7 @@ def _unscaled(step: Any, values: Array) -> Array:
 
 def _disturb(block: Block, feature: int, values: Array, is_categorical: bool, random: Random) -> None:
     pool = _values(block, feature)
-    if not block.takes(feature, _REFUSES_UNKNOWN):
+    if not block.takes(feature, _REFUSES_UNKNOWN | _MAY_OVERFLOW):
         pool = [*pool, _unseen(block, feature)]
     where = random.random(len(values)) < 0.2
     values[where] = random.choice(pool, int(where.sum()))
@@ -196,7 +196,7 @@ def _disturb(block: Block, feature: int, values: Array, is_categorical: bool, ra
 
 
 def _values(block: Block, feature: int) -> list[float]:
-    """Values that the feature's steps know; 0 and 1 if they know none."""
+    """Values that the feature's steps know; 0 and 1 if they know none, unless 1 may be too large for them."""
     known = [
         value
         for step in block.read_by(feature)
@@ -204,7 +204,7 @@ def _values(block: Block, feature: int) -> list[float]:
         for value in block.categories(step)[0].tolist()
         if not np.isnan(value)
     ]
-    return known or [0.0, 1.0]
+    return known or ([0.0] if block.takes(feature, _MAY_OVERFLOW) else [0.0, 1.0])
 
 
 def _unseen(block: Block, feature: int) -> float:
