@@ -68,6 +68,8 @@ cdef enum:
 # What `Wire.calm` gains: see `Meter`.
 cdef double _PER_MESSAGE = 2.0
 cdef double _PER_DATA_FRAME = 2.0
+# A peer with small buffers gives a large frame's room back in parts, for the call and the connection each.
+cdef double _PER_BYTE = 1 / 2048.0
 # And what it loses by a message that had to be refused for its growth: all that a new connection has.
 cdef double _PER_GROWTH = 100.0
 # Nanoseconds a byte.
@@ -414,7 +416,7 @@ cdef class Call:
                 else:
                     self.sending = None
         if freed or at >= _WORTH_SENDING:
-            self.wire.calm += _PER_DATA_FRAME
+            self.wire.calm += _PER_DATA_FRAME + at * _PER_BYTE
         freed += at
         self.queued -= freed
         self.give_back(freed)

@@ -216,7 +216,9 @@ class TestNoFlood:
         assert victim.statuses() == ["0"] * 2_000
         victim.close()
 
-    def test_a_window_update_for_all_that_is_read(self) -> None:
+    @pytest.mark.parametrize("at_once", [16_384, 16_320, 4_096], ids=["a frame", "nearly a frame", "parts"])
+    def test_window_updates_for_all_that_is_read(self, at_once: int) -> None:
+        """HAProxy's buffer takes a little less than the largest frame, and gives the rest back by itself."""
         victim = Victim()
         victim.send(call_on(1), data(1, message(b"x")))
         victim.calls.pop().reply(bytes(2**22))
@@ -224,7 +226,9 @@ class TestNoFlood:
         read = 0
         while fresh := len(victim.heard[1].body) - read:
             read += fresh
-            victim.send(*(window_update(stream, part) for part in _parts(fresh) for stream in (0, 1)))
+            victim.send(
+                *(window_update(stream, part) for part in _parts(fresh, at_once) for stream in (0, 1))
+            )
         assert victim.goaway is None
         assert (read, victim.heard[1].is_ended) == (2**22 + 5, True)
         victim.close()
@@ -260,6 +264,7 @@ class TestNoFlood:
         victim.close()
 
 
-def _parts(size: int) -> list[int]:
-    """A frame's payload each."""
-    return [16_384] * (size // 16_384) + ([size % 16_384] if size % 16_384 else [])
+def _parts(size: int, at_once: int) -> list[int]:
+    """Of a frame's payload each: no more than is read at once."""
+    frames = [16_384] * (size // 16_384) + [size % 16_384]
+    return [min(at_once, payload - read) for payload in frames for read in range(0, payload, at_once)]
