@@ -61,7 +61,7 @@ SERIES = {
         Run("outage", 2),
         Run("placement", 1),
         Run("cell", 3),
-        Run("engines", 10),
+        Run("engines", 15),
         Run("route", 25, ["--cells", "4,16,64,256", "--tls"]),
         Run("storm", 3),
         Run("hostile", 8),
