@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from bench.catalog import Load
 from bench.h2load import CLIENTS
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
@@ -21,10 +20,23 @@ TIMEOUT = 5.0
 Done = Callable[[int, bool], None]
 
 
+class Requests(Protocol):
+    """Requests by number, without an end, and what is right of their answers; `catalog.Load` is one."""
+
+    @property
+    def path(self) -> bytes: ...
+
+    def tenant(self, number: int) -> bytes: ...
+
+    def message(self, number: int) -> bytes: ...
+
+    def is_answer(self, number: int, answer: bytes) -> bool: ...
+
+
 class Caller(Protocol):
     """`start` sends request `number` of `load`; `done` is called once, later, if there is an end at all."""
 
-    def start(self, load: Load, number: int, done: Done) -> None: ...
+    def start(self, load: Requests, number: int, done: Done) -> None: ...
 
 
 class SessionCaller:
@@ -38,7 +50,7 @@ class SessionCaller:
         self._session = session
         self._loop = asyncio.get_running_loop()
 
-    def start(self, load: Load, number: int, done: Done) -> None:
+    def start(self, load: Requests, number: int, done: Done) -> None:
         call = ClientCall(load.path, None, TIMEOUT)
 
         def woken() -> None:
@@ -56,7 +68,7 @@ class SessionCaller:
             self.problems["the connection takes no calls"] += 1
             self._loop.call_soon(done, number, False)
 
-    def _is_right(self, call: ClientCall, load: Load, number: int) -> bool:
+    def _is_right(self, call: ClientCall, load: Requests, number: int) -> bool:
         if call.code == 0 and load.is_answer(number, call.take() or b""):
             return True
         self.problems[f"status {call.code}: {call.status_message}" if call.code else "another answer"] += 1

@@ -35,7 +35,7 @@ import uvloop
 
 from bench import echo, processes, report
 from bench.attacks import ATTACKS, Attack
-from bench.calling import TIMEOUT, Done
+from bench.calling import TIMEOUT, Done, Requests
 from bench.catalog import Load
 from bench.openloop import Floats, open_loop
 from croupier.transport.client import Channel
@@ -226,11 +226,11 @@ class _Flights:
         self.ended: list[tuple[int, float, float]] = []
         self._channel = channel
 
-    def start(self, load: Load, number: int, done: Done) -> None:
+    def start(self, load: Requests, number: int, done: Done) -> None:
         sent = time.perf_counter()
 
         def woken(call: ClientCall) -> None:
-            is_right = call.code == OK and call.message == load.expected
+            is_right = call.code == OK and load.is_answer(number, call.message)
             if is_right:
                 self.ended.append((number, sent, time.perf_counter()))
             done(number, is_right)

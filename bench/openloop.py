@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.calling import TIMEOUT, Caller
-from bench.catalog import Load
+from bench.calling import TIMEOUT, Caller, Requests
 from bench.h2load import STREAMS, Loaded
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,17 @@ class Sample:
         return _quantile_ms(self.lateness, share)
 
 
+class Moments(NamedTuple):
+    """By request: when it was due, on the machine's monotonic clock, its latency, and how late it was sent.
+
+    In seconds; the latency of one that failed is infinite.
+    """
+
+    due: Floats
+    latencies: Floats
+    lateness: Floats
+
+
 def arrivals(rate: float, seconds: float, seed: int) -> Floats:
     """When requests are due, in seconds from the start: a Poisson process of `rate` a second."""
     random = np.random.default_rng(seed)
@@ -52,7 +64,7 @@ def arrivals(rate: float, seconds: float, seed: int) -> Floats:
 
 
 async def open_loop(
-    callers: Sequence[Caller], load: Load, *, rate: float, seconds: float, seed: int, warm_up: float = 0.5
+    callers: Sequence[Caller], load: Requests, *, rate: float, seconds: float, seed: int, warm_up: float = 0.5
 ) -> Sample:
     """Send `load` for `warm_up` and then `seconds` seconds; the warm-up is not in the sample."""
     due = arrivals(rate, warm_up + seconds, seed)
@@ -61,30 +73,44 @@ async def open_loop(
 
 
 async def open_loop_of_parts(
-    callers: Sequence[Caller], load: Load, parts: Sequence[NDArray[np.bool_]], *, rate: float, seed: int
+    callers: Sequence[Caller], load: Requests, parts: Sequence[NDArray[np.bool_]], *, rate: float, seed: int
 ) -> list[Sample]:
     """Send as many requests of `load` as each of `parts` is long; a sample of those that each part picks."""
     return await _run_open(callers, load, arrivals(rate, len(parts[0]) / rate, seed), parts)
 
 
 async def open_loop_of_moments(
-    callers: Sequence[Caller], load: Load, *, rate: float, seconds: float, seed: int
-) -> tuple[Floats, Floats, Floats]:
-    """When each request was due, on the machine's monotonic clock, its latency, and how late it was sent.
-
-    A latency is infinite if it failed.
+    callers: Sequence[Caller],
+    load: Requests,
+    *,
+    rate: float,
+    seconds: float,
+    seed: int,
+    stopped: asyncio.Event | None = None,
+) -> Moments:
+    """Send `load` for `seconds`, or until it is `stopped`, and wait for the answers.
 
     It sleeps until a request is due, and leaves the core to others meanwhile: for a loop whose timers count
     microseconds.
     """
-    run = _OpenLoop(callers, load, arrivals(rate, seconds, seed), sleeps=True)
+    run = _OpenLoop(callers, load, arrivals(rate, seconds, seed), sleeps=True, stopped=stopped)
     with _no_garbage_collection():
         await run.finish()
-    return np.array(run.times), run.latencies, run.lateness
+    sent = len(run.times)
+    return Moments(np.array(run.times), run.latencies[:sent], run.lateness[:sent])
+
+
+async def closed_loop_of_moments(
+    callers: Sequence[Caller], load: Requests, *, seconds: float, streams: int = STREAMS
+) -> Moments:
+    """Send `load` for `seconds`, `streams` requests under way for each caller, each due when it is sent."""
+    run = _ClosedLoop(load, seconds=seconds)
+    await run.drive(callers, streams)
+    return Moments(np.array(run.due), np.array(run.latencies), np.zeros(len(run.due)))
 
 
 async def _run_open(
-    callers: Sequence[Caller], load: Load, due: Floats, parts: Sequence[NDArray[np.bool_]]
+    callers: Sequence[Caller], load: Requests, due: Floats, parts: Sequence[NDArray[np.bool_]]
 ) -> list[Sample]:
     run = _OpenLoop(callers, load, due)
     with _no_garbage_collection():
@@ -98,30 +124,36 @@ async def _run_open(
 
 
 async def closed_loop(
-    callers: Sequence[Caller], load: Load, requests: int, *, streams: int = STREAMS
+    callers: Sequence[Caller], load: Requests, requests: int, *, streams: int = STREAMS
 ) -> Loaded:
     """Send `load` so many times with `streams` requests under way for each caller."""
     run = _ClosedLoop(load, requests)
     began = time.perf_counter()
-    with _no_garbage_collection():
-        for caller in callers:
-            for _ in range(streams):
-                run.send(caller)
-        await run.finish()
+    await run.drive(callers, streams)
     seconds = time.perf_counter() - began
-    return Loaded(requests, requests - run.right, run.right / seconds)
+    right = int(np.isfinite(run.latencies).sum())
+    return Loaded(requests, requests - right, right / seconds)
 
 
 class _OpenLoop:
     """`latencies` by request, infinite for those without a right answer."""
 
-    def __init__(self, callers: Sequence[Caller], load: Load, due: Floats, *, sleeps: bool = False) -> None:
+    def __init__(
+        self,
+        callers: Sequence[Caller],
+        load: Requests,
+        due: Floats,
+        *,
+        sleeps: bool = False,
+        stopped: asyncio.Event | None = None,
+    ) -> None:
         self.latencies = np.full(len(due), np.inf)
         self.lateness = np.full(len(due), np.inf)
         self._callers = callers
         self._load = load
         self._due = due
         self._sleeps = sleeps
+        self._stopped = stopped or asyncio.Event()
         self._sent = 0
         self._left = len(due)
         self._loop = asyncio.get_running_loop()
@@ -144,6 +176,8 @@ class _OpenLoop:
         counted.
         """
         now = time.perf_counter()
+        if self._stopped.is_set():
+            self._send_no_more(now)
         while self._sent < len(self.times) and self.times[self._sent] <= now:
             self._send(self._sent, now)
         if not self._left or now >= self._give_up:
@@ -154,6 +188,11 @@ class _OpenLoop:
             # `perf_counter` and the loop's clock are the same one. In the end the last answers are awaited.
             is_sending = self._sent < len(self.times)
             self._loop.call_at(self.times[self._sent] if is_sending else now + 0.01, self._turn)
+
+    def _send_no_more(self, now: float) -> None:
+        self._left -= len(self.times) - self._sent
+        self._give_up = min(self._give_up, now + TIMEOUT)
+        del self.times[self._sent :]
 
     def _send(self, number: int, now: float) -> None:
         self._sent += 1
@@ -167,31 +206,45 @@ class _OpenLoop:
 
 
 class _ClosedLoop:
-    """`right` counts right answers."""
+    """Sends so many requests, or for so long. By request: when it was sent, and its latency, infinite without
+    a right answer.
+    """
 
-    def __init__(self, load: Load, requests: int) -> None:
-        self.right = 0
+    def __init__(self, load: Requests, requests: float = math.inf, *, seconds: float = math.inf) -> None:
+        self.due: list[float] = []
+        self.latencies: list[float] = []
         self._load = load
         self._requests = requests
-        self._sent = 0
+        self._seconds = seconds
         self._answered = 0
         self._finished = asyncio.Event()
 
-    def send(self, caller: Caller) -> None:
-        if self._sent == self._requests:
+    async def drive(self, callers: Sequence[Caller], streams: int) -> None:
+        with _no_garbage_collection():
+            self._end = time.perf_counter() + self._seconds
+            for caller in callers:
+                for _ in range(streams):
+                    self._send(caller)
+            await self._finish()
+
+    def _send(self, caller: Caller) -> None:
+        now, number = time.perf_counter(), len(self.due)
+        if number >= self._requests or now >= self._end:
             return
 
         def done(_: int, is_right: bool) -> None:
             self._answered += 1
-            self.right += is_right
-            if self._answered == self._requests:
+            if is_right:
+                self.latencies[number] = time.perf_counter() - now
+            self._send(caller)
+            if self._answered == len(self.due):
                 self._finished.set()
-            self.send(caller)
 
-        self._sent += 1
-        caller.start(self._load, self._sent - 1, done)
+        self.due.append(now)
+        self.latencies.append(math.inf)
+        caller.start(self._load, number, done)
 
-    async def finish(self) -> None:
+    async def _finish(self) -> None:
         """Wait for every answer, or until none has come for a while: a lost one must not hang the bench."""
         seen = -1
         while not self._finished.is_set() and self._answered > seen:

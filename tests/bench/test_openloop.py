@@ -120,3 +120,48 @@ def test_quantiles_are_in_milliseconds() -> None:
     assert sample.quantile_ms(0.5) == pytest.approx(500.5)
     assert sample.late_ms(0.5) == pytest.approx(1001.0)
     assert np.isnan(openloop.Sample(0, 0, seconds[:0], seconds[:0]).quantile_ms(0.5))
+
+
+async def test_moments_say_of_each_request_when_it_was_due_and_what_it_took() -> None:
+    caller = FakeCaller(lambda number: number != 1)
+    moments = await openloop.open_loop_of_moments([caller], LOAD, rate=1000.0, seconds=0.02, seed=1)
+    assert caller.sent == [*range(20)]
+    assert (np.diff(moments.due) >= 0).all()
+    assert np.flatnonzero(np.isinf(moments.latencies)).tolist() == [1]
+    assert (moments.lateness >= 0).all()
+
+
+async def test_an_open_loop_that_is_stopped_sends_no_more_and_waits_for_its_answers() -> None:
+    stopped = asyncio.Event()
+
+    def stop_at_ten(number: int) -> bool:
+        if number == 9:
+            stopped.set()
+        return True
+
+    caller = FakeCaller(stop_at_ten)
+    moments = await openloop.open_loop_of_moments(
+        [caller], LOAD, rate=100.0, seconds=3600.0, seed=1, stopped=stopped
+    )
+    # What was due together with the last one had been sent.
+    assert 10 <= len(caller.sent) == len(moments.due) == len(moments.latencies) == len(moments.lateness)
+    assert np.isfinite(moments.latencies).all()
+
+
+async def test_a_closed_loop_for_a_time_ends_with_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(10_000))
+    monkeypatch.setattr(openloop.time, "perf_counter", lambda: next(now) / 1000)
+    callers = [FakeCaller(lambda number: number != 5) for _ in range(2)]
+    moments = await openloop.closed_loop_of_moments(callers, LOAD, seconds=1.0, streams=4)
+    assert len(moments.due) == len(callers[0].sent) + len(callers[1].sent) > 100
+    assert np.flatnonzero(np.isinf(moments.latencies)).tolist() == [5]
+    assert moments.due.max() < 1.001
+    assert callers[0].under_way == callers[1].under_way == 0
+
+
+async def test_a_closed_loop_for_a_time_gives_a_lost_answer_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openloop, "TIMEOUT", 0.05)
+    moments = await openloop.closed_loop_of_moments(
+        [FakeCaller(lose_the_third)], LOAD, seconds=0.01, streams=3
+    )
+    assert np.isinf(moments.latencies).sum() == 1
