@@ -10,7 +10,7 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,15 @@ def wait_connectable(process: Process, timeout: float = 20.0) -> None:
 def cpu_seconds(pid: int) -> float:
     """User and system time so far of `pid` and all its descendants."""
     return sum(stat.cpu_seconds for stat in family(pid, _stats()))
+
+
+def cpu_seconds_of(parts: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """The same for several parts, each of several processes, at one moment."""
+    stats = _stats()
+    return {
+        name: sum(stat.cpu_seconds for pid in pids for stat in family(pid, stats))
+        for name, pids in parts.items()
+    }
 
 
 def _clock_of(pid: int) -> int:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -81,8 +82,6 @@ def train_all(recipes: list[Recipe], processes: int = 2) -> Iterator[Trained]:
 
 def train(recipe: Recipe) -> Trained:
     """Train, pack and ask the training library itself."""
-    from croupier.artifacts.packers.onnx import pack_sklearn
-
     load, is_classifier = _DATASETS[recipe.dataset]
     features, target, names = load()
     random = np.random.default_rng(recipe.seed)
@@ -93,10 +92,19 @@ def train(recipe: Recipe) -> Trained:
         warnings.simplefilter("ignore")
         model.fit(features[sample], target[sample])
         rows = features[random.choice(len(features), size=ROWS, replace=False)]
-        artifact = pack_sklearn(model, features=names, wide=False)
+        artifact = _packer(recipe.algorithm)(model, features=names)
     if is_classifier:
         return Trained(recipe, artifact, rows, model.predict_proba(rows), tuple(map(int, model.classes_)))
     return Trained(recipe, artifact, rows, model.predict(rows).reshape(-1, 1), ())
+
+
+def _packer(algorithm: str) -> Callable[..., bytes]:
+    """That of the engine that `pack` would choose. Who asks compares every answer, so that it need not."""
+    from croupier.artifacts.packers.forest import pack_forest
+    from croupier.artifacts.packers.linear import pack_linear
+    from croupier.artifacts.packers.onnx import pack_sklearn
+
+    return {"linear": pack_linear, "boosting": pack_forest}.get(algorithm, partial(pack_sklearn, wide=False))
 
 
 def _bundled(name: str) -> tuple[Array, Array, list[str]]:

@@ -168,7 +168,8 @@ class Stack:
             self._launch(name, self._manager_argv(name)).wait_ready()
         cells = [self._launch(f"cell-{number}", self._cell_argv(number)) for number in range(self.cells)]
         for cell in cells:
-            cell.wait_ready()
+            # They start together, on the same few processors.
+            cell.wait_ready(30.0 + 5.0 * self.cells)
         asyncio.run(self._seat_cells())
         self.start_router("router", self.snapshot, self.router_port)
         self._write_state()

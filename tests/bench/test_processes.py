@@ -100,3 +100,9 @@ def test_time_at_work_is_neither_idle_nor_waiting_for_disks() -> None:
     text = "cpu  1 2 4 1000 5000 8 16 32 9 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
     assert processes.parse_busy(text) * os.sysconf("SC_CLK_TCK") == pytest.approx(63)
     assert processes.usage().busy > 0
+
+
+def test_parts_are_of_several_processes() -> None:
+    found = processes.cpu_seconds_of({"us": [os.getpid()], "twice": [os.getpid()] * 2, "nobody": []})
+    assert 0 < found["us"] < found["twice"]
+    assert found["nobody"] == 0.0
