@@ -10,7 +10,7 @@ setup: ## Install system packages, .venv and the project in it
 	@./bootstrap
 
 .PHONY: demo
-demo: setup ## Train, publish and serve models for 200 tenants, kill a cell, check every answer
+demo: setup ## Train and serve models for 200 tenants, break things, check every answer
 	@$(BIN)/python -m bench demo
 
 .PHONY: test

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from bench import cell as cell_bench
-from bench import demo as demo_bench
 from bench import engines as engines_bench
 from bench import hostile as hostile_bench
 from bench import minutes as minutes_bench
@@ -25,6 +24,8 @@ from bench import route as route_bench
 from bench import series as series_bench
 from bench import storm as storm_bench
 from bench.attacks import ATTACKS
+from bench.demo import play as demo_bench
+from bench.demo.act_two import Script
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
 from bench.peers.known import PEERS
@@ -39,13 +40,17 @@ _PAYLOADS = (64, 1_024, 65_536)
 @app.command()
 def demo(
     tenants: Annotated[int, typer.Option(min=1)] = 200,
-    requests: Annotated[int, typer.Option(min=2)] = 20_000,
-    cells: Annotated[int, typer.Option(min=2)] = 8,
+    cells: Annotated[int, typer.Option(min=4)] = 16,
     zones: Annotated[int, typer.Option(min=1, max=26)] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="Of act one.")] = 6.0,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second in act two.")] = 1_000.0,
+    rounds: Annotated[int, typer.Option(min=1, help="How often act two holds threads.")] = 5,
     json: Json = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw act two as SVG into this file.")] = None,
 ) -> None:
-    """Serve real models to many tenants, kill a cell half way, check every answer."""
-    if not demo_bench.run(tenants=tenants, requests=requests, cells=cells, zones=zones, json=json):
+    """Serve many tenants' models; kill a cell; have one tenant poison its hand, and compare who feels it."""
+    script = Script(rate=rate, quiet=4.0, round=1.2, rounds=rounds, after=3.0)
+    if not demo_bench.run(demo_bench.Plan(tenants, cells, zones, seconds, script), json, plot):
         raise typer.Exit(1)
 
 
@@ -219,7 +224,16 @@ def smoke() -> None:
     """Run every bench small and look at what it wrote."""
     shapes = ["forest-10x31", "linear-20"]
     runs: dict[str, Callable[[Path], object]] = {
-        "demo": lambda json: demo(tenants=6, requests=400, cells=4, zones=2, json=json),
+        "demo": lambda json: demo(
+            tenants=12,
+            cells=6,
+            zones=3,
+            seconds=2.0,
+            rate=150.0,
+            rounds=5,
+            json=json,
+            plot=json.with_suffix(".svg"),
+        ),
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
         "placement": lambda json: placement(cells=16, tenants=2_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),

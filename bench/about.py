@@ -16,6 +16,8 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[1]
 # What a bench or the docs write is not what was measured.
 _WRITTEN = (":!bench/results", ":!docs/benchmarks.md", ":!README.md")
+# Options that name files that are written.
+_WHERE = ("--json", "--plot")
 
 
 def about(versions: Mapping[str, str]) -> dict[str, Any]:
@@ -51,10 +53,11 @@ def command(arguments: Sequence[str]) -> str:
     said: list[str] = []
     rest = iter(arguments)
     for argument in rest:
-        if argument == "--json":
-            next(rest, None)
-        elif not argument.startswith("--json="):
+        name, is_whole, _ = argument.partition("=")
+        if name not in _WHERE:
             said.append(argument)
+        elif not is_whole:
+            next(rest, None)
     return shlex.join(["python", "-m", "bench", *said])
 
 

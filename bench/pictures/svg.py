@@ -82,11 +82,12 @@ class Drawing:
         fill: str,
         line: str = "",
         dashed: bool = False,
+        corner: float = 7,
     ) -> None:
         stroke = f' stroke="{line}" stroke-width="1.5"' if line else ""
         dash = ' stroke-dasharray="6 5"' if dashed else ""
         self.elements.append(
-            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="7"'
+            f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{corner:g}"'
             f' fill="{fill}"{stroke}{dash}/>'
         )
 
@@ -96,6 +97,14 @@ class Drawing:
         if path:
             self.elements.append(
                 f'<path d="{path}" stroke="{color}" stroke-width="{2 * radius:g}" stroke-linecap="round"/>'
+            )
+
+    def line(self, places: Sequence[tuple[float, float]], color: str, *, width: float = 1.8) -> None:
+        if places:
+            path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+            self.elements.append(
+                f'<path d="{path}" stroke="{color}" stroke-width="{width:g}" stroke-linejoin="round"'
+                f' fill="none"/>'
             )
 
     def arrow(
@@ -119,13 +128,22 @@ class Drawing:
             right = f"{x - 9 * ux - 4.5 * uy:.1f} {y - 9 * uy + 4.5 * ux:.1f}"
             self.elements.append(f'<path d="M{x:g} {y:g}L{left}L{right}z" fill="{color}"/>')
 
-    def render(self) -> str:
+    def render(
+        self, note: str = "written by `python -m bench pictures`; tests/bench/test_pictures.py compares"
+    ) -> str:
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}"'
             f' width="{self.width}" height="{self.height}" role="img" font-family="{_FONT}">'
         )
-        note = "<!-- written by `python -m bench pictures`; tests/bench/test_pictures.py compares -->"
         ground = f'<rect width="{self.width}" height="{self.height}" rx="10" fill="{self.theme.ground}"/>'
         return "\n".join(
-            [head, note, f"<title>{escape(self.title)}</title>", ground, *self.elements, "</svg>", ""]
+            [
+                head,
+                f"<!-- {note} -->",
+                f"<title>{escape(self.title)}</title>",
+                ground,
+                *self.elements,
+                "</svg>",
+                "",
+            ]
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from blocks import Block, benchmarks, code, first, front, odds
+from blocks import Block, benchmarks, code, demo, first, front, odds
 
 BLOCKS = (
     Block("README.md", "first", first.commands),
+    Block("README.md", "demo", demo.page),
     Block("README.md", "front", front.table_of_ratios),
     Block("README.md", "odds", odds.odds),
     Block("docs/operating.md", "limits", code.limits),

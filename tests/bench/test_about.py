@@ -14,6 +14,8 @@ def test_the_command_says_all_but_where_the_result_went() -> None:
         "--payload",
         "64",
         "--json=elsewhere",
+        "--plot",
+        "/somewhere/picture.svg",
         "--peers",
         "a b",
     ]

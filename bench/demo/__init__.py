@@ -1,0 +1,9 @@
+"""The whole house at work, in two acts: `python -m bench demo`.
+
+    stage      models of many tenants are trained, published, and loaded by a fleet of real processes
+    act one    as many requests as are answered; a cell is killed
+    act two    a fixed rate of requests while one tenant hurts its hand: who feels it is compared with who
+               should, by the dealer
+
+Every answer is compared with the training library's own. What decides is printed beside what was seen.
+"""
