@@ -50,7 +50,11 @@ def demo(
 ) -> None:
     """Serve many tenants' models; kill a cell; have one tenant poison its hand, and compare who feels it."""
     script = Script(rate=rate, quiet=4.0, round=1.2, rounds=rounds, after=3.0)
-    if not demo_bench.run(demo_bench.Plan(tenants, cells, zones, seconds, script), json, plot):
+    _demo(demo_bench.Plan(tenants, cells, zones, seconds, script), json, plot)
+
+
+def _demo(plan: demo_bench.Plan, json: Path | None, plot: Path | None) -> None:
+    if not demo_bench.run(plan, json, plot):
         raise typer.Exit(1)
 
 
@@ -224,15 +228,10 @@ def smoke() -> None:
     """Run every bench small and look at what it wrote."""
     shapes = ["forest-10x31", "linear-20"]
     runs: dict[str, Callable[[Path], object]] = {
-        "demo": lambda json: demo(
-            tenants=12,
-            cells=6,
-            zones=3,
-            seconds=2.0,
-            rate=150.0,
-            rounds=5,
-            json=json,
-            plot=json.with_suffix(".svg"),
+        "demo": lambda json: _demo(
+            demo_bench.Plan(12, 6, 3, 2.0, Script(rate=200.0, quiet=1.5, round=0.6, rounds=5, after=2.0)),
+            json,
+            json.with_suffix(".svg"),
         ),
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
         "placement": lambda json: placement(cells=16, tenants=2_000, json=json),

@@ -96,7 +96,7 @@ def columns(
     seen: Seen, phases: Sequence[Phase], tenancy: Tenancy, expected: Sequence[float], felt: set[str]
 ) -> list[Column]:
     shared = np.array(tenancy.shared)[seen.models]
-    waiting, without = tenancy.of(np.array(tenancy.waits)), unanswered(seen, phases, tenancy)
+    waiting, (_, without) = tenancy.of(np.array(tenancy.waits)), when_dead(seen, phases, tenancy)
     spans = {name: _phases(seen, phases, name) for name in (QUIET, HELD, PAUSE, CRASHED, KILLED, DEAD)}
     found = []
     for cells, chance in enumerate(expected):
@@ -142,14 +142,14 @@ def _relative(seen: Seen, span: Flags, control: Flags) -> Floats:
     return found
 
 
-def unanswered(seen: Seen, phases: Sequence[Phase], tenancy: Tenancy) -> set[str]:
-    """Who got nothing but errors once the whole hand was dead, and asked at all."""
+def when_dead(seen: Seen, phases: Sequence[Phase], tenancy: Tenancy) -> tuple[set[str], set[str]]:
+    """Who asked once the whole hand was dead, and who of them got nothing but errors."""
     dead = _phases(seen, phases, DEAD)
     began = min((one.began for one in phases if one.name == DEAD), default=0.0)
     dead &= seen.due >= began + _KNOWN_SECONDS
     models = np.arange(len(tenancy.tenants))
     asked, answered = np.isin(models, seen.models[dead]), np.isin(models, seen.models[dead & ~seen.failed])
-    return tenancy.of(asked) - tenancy.of(answered)
+    return tenancy.of(asked), tenancy.of(asked) - tenancy.of(answered)
 
 
 def together(seen: Seen, phases: Sequence[Phase], tenancy: Tenancy) -> list[float]:
@@ -181,7 +181,9 @@ def bounds(
     rounds = together(seen, phases, tenancy) if outside.tenants else []
     wrong = int(seen.wrong.sum())
     early = (QUIET, HELD, PAUSE, KILLED)
-    dead = found[-1].tenants
+    # Whoever shares all and did not ask meanwhile has not been told anything.
+    asked, _ = when_dead(seen, phases, tenancy)
+    dead = len(asked & tenancy.of(np.array(tenancy.shared) == found[-1].shared))
     return [
         Bound("act two: wrong answers", "0", f"{wrong:,} of {len(seen.due):,}", wrong == 0),
         _none("errors: threads held, or one cell killed", found, early),

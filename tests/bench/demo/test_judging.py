@@ -106,6 +106,13 @@ def test_who_keeps_a_cell_is_answered_and_who_keeps_none_is_not() -> None:
     assert answered.broken() == ["no answer, hand killed: who shares all of it"]
 
 
+def test_who_shares_the_dead_hand_and_does_not_ask_is_not_waited_for() -> None:
+    play = Play()
+    play.due[play.during(DEAD) & (play.shared == 3)] = 100.0
+    assert play.columns()[3].unanswered == 0
+    assert play.broken() == []
+
+
 def test_one_wrong_answer_breaks_a_bound() -> None:
     play = Play()
     play.wrong[7], play.latencies[7] = True, np.inf
@@ -167,4 +174,4 @@ def test_nothing_seen_and_nobody_outside_is_told_all_the_same() -> None:
     broken = [
         bound.what for bound in judging.bounds(nothing, PHASES, tenancy, columns, HOLD_MS) if not bound.holds
     ]
-    assert broken == ["no answer, hand killed: who shares all of it"]
+    assert broken == []
