@@ -101,6 +101,20 @@ def test_every_proto_is_proto3(path: Path) -> None:
     assert file.syntax == "proto3"
 
 
+@pytest.mark.parametrize("path", proto_files(), ids=str)
+def test_generated_code_is_named_alike_in_every_language(path: Path) -> None:
+    """Callers import what these options name. What others publish has none where it comes from."""
+    part, version = path.parts[1:3]
+    ours = {
+        "go_package": f"croupier/protos/{part}/{version};{part}{version}",
+        "java_package": f"croupier.{part}.{version}",
+        "java_outer_classname": f"{part.capitalize()}Proto",
+        "java_multiple_files": True,
+    }
+    options = {field.name: value for field, value in load(path).GetOptions().ListFields()}
+    assert options == ({} if part in {"inference", "etcd"} else ours)
+
+
 @pytest.mark.parametrize(
     "message",
     [inference_pb2.ModelInferRequest, inference_pb2.ModelMetadataRequest, prediction_pb2.Item],
