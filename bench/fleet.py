@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from bench.training import Recipe, Trained
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 
 _PUBLISHERS = 8

@@ -21,8 +21,8 @@ import uvloop
 from bench import fleet, load, report
 from bench.training import Trained, recipes, train_all
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 
 _SEED = 4

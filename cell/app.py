@@ -319,9 +319,9 @@ class Cell:
         """Be registered, until cancelled."""
         told = self._told
         # In a thread, for importing grpcio takes long, and nobody waits for this.
-        await asyncio.to_thread(importlib.import_module, "croupier.client.manager")
-        from croupier.client.channels import credentials
-        from croupier.client.manager import VersionManagerClient
+        await asyncio.to_thread(importlib.import_module, "croupier.grpcio.manager")
+        from croupier.grpcio.channels import credentials
+        from croupier.grpcio.manager import VersionManagerClient
 
         tls = told.peer_tls
         channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None

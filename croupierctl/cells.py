@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import digest_of
 from croupierctl.lazy import LazyGroup, Verb

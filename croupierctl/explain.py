@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from croupier.artifacts.comparison import Comparison
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.lazy import LazyGroup, Verb

@@ -13,7 +13,7 @@ from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.files import FileKind
 from croupier.artifacts.rowwise import is_rowwise
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.prepare import How, Prepared, prepare, read_sample

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import MAX_VERSION
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from croupier.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
-    from croupier.client.manager import VersionManagerClient
+    from croupier.grpcio.manager import VersionManagerClient
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
     # The root imports this module, and grpcio takes longer to import than all of `--help`.
     import asyncio
 
-    from croupier.client.channels import credentials
-    from croupier.client.manager import VersionManagerClient
+    from croupier.grpcio.channels import credentials
+    from croupier.grpcio.manager import VersionManagerClient
 
     session = current()
     try:

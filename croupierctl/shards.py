@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import Conflict, FailedPrecondition, NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import generation_diff, generation_file, output
 from croupierctl.catalog import report_repair
 from croupierctl.session import ask_manager, current

@@ -26,8 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import FailedPrecondition, NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 
 _READY = re.compile(rb" on (\S+) ready$", re.MULTILINE)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Tenant
 from croupierctl.session import ask_manager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import Unimplemented
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from protos.versions.v1 import versions_pb2 as pb
 

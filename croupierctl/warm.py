@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError, to_error

@@ -23,8 +23,8 @@ from typing import Any
 
 from croupier import lifecycle, protocol
 from croupier.access import ROUTER, Access
-from croupier.client.channels import credentials
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.channels import credentials
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.roles import Role
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, load, option

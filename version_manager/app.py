@@ -18,6 +18,7 @@ from typing import Any
 
 from croupier import settings
 from croupier.access import VERSION_MANAGER, Access
+from croupier.grpcio.server import Server
 from croupier.lifecycle import Lifecycle, run
 from croupier.roles import Role
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
@@ -25,7 +26,6 @@ from croupier.stores.etcd import Etcd, EtcdConfig
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
-from croupier.transport.grpcio_server import Server
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager import snapshot
 from version_manager.announcements import Announcements

@@ -1,7 +1,7 @@
 """The versions.v1 service: a thin edge that checks, converts and delegates.
 
 Reads are answered from the served map, in memory. Writes go through `publisher`, `shards` and `tenants`.
-Errors become gRPC status in `croupier.transport.grpcio_server`, once.
+Errors become gRPC status in `croupier.grpcio.server`, once.
 """
 
 # gRPC names the methods.

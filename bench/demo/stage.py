@@ -16,7 +16,7 @@ from bench import fleet, processes, report
 from bench.demo.loading import LoadProcess
 from bench.training import Trained, recipes, train_all
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
 from version_manager.wire import generation_from_pb

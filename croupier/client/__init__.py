@@ -9,7 +9,7 @@ process with any Open Inference Protocol client. Failures are the classes of `cr
 
 `features` may be a dict, a pandas row, a NumPy vector or a sequence of floats: see `Item`.
 
-What is named here is imported when it is first used, so that `croupier.client.manager` alone does not import
+What is named here is imported when it is first used, so that `croupier.grpcio.manager` alone does not import
 clients for predictions.
 """
 

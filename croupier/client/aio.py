@@ -15,12 +15,12 @@ import grpc
 
 from croupier.client import steps
 from croupier.client.aio_stream import AsyncExchange
-from croupier.client.channels import open_async
 from croupier.client.decode import Outcome, Prediction
 from croupier.client.encode import Features, Item
 from croupier.client.options import Options, Token
-from croupier.client.rpc_errors import from_rpc_error, is_caller_cancelled
 from croupier.errors import Cancelled, CroupierError
+from croupier.grpcio.channels import open_async
+from croupier.grpcio.rpc_errors import from_rpc_error, is_caller_cancelled
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc
 

@@ -17,9 +17,9 @@ import grpc
 
 from croupier.client.decode import Outcome
 from croupier.client.encode import Item
-from croupier.client.ending import Ending, ended_early
 from croupier.client.window import Window
 from croupier.errors import Cancelled, CroupierError
+from croupier.grpcio.ending import Ending, ended_early
 from protos.prediction.v1 import prediction_pb2 as pb
 
 # How long a server may take to end a stream that has nothing left to say.

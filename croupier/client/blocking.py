@@ -14,12 +14,12 @@ import grpc
 
 from croupier.client import steps
 from croupier.client.blocking_stream import BlockingExchange
-from croupier.client.channels import open_blocking
 from croupier.client.decode import Outcome, Prediction
 from croupier.client.encode import Features, Item
 from croupier.client.options import Options, Token
-from croupier.client.rpc_errors import from_rpc_error
 from croupier.errors import CroupierError
+from croupier.grpcio.channels import open_blocking
+from croupier.grpcio.rpc_errors import from_rpc_error
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc
 

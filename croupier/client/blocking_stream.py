@@ -16,9 +16,9 @@ import grpc
 
 from croupier.client.decode import Outcome
 from croupier.client.encode import Item
-from croupier.client.rpc_errors import from_rpc_error
 from croupier.client.window import Window
 from croupier.errors import CroupierError, Unavailable
+from croupier.grpcio.rpc_errors import from_rpc_error
 from protos.prediction.v1 import prediction_pb2 as pb
 
 # How long a server may take to end a stream that has nothing left to say.

@@ -10,11 +10,11 @@ from typing import Self, TypedDict
 
 import grpc
 
-from croupier.client.channels import credentials
 from croupier.client.retry import RetryPolicy
 from croupier.client.window import Window
 from croupier.deadline import Deadline
 from croupier.errors import InvalidRequest
+from croupier.grpcio.channels import credentials
 from croupier.names import InvalidName, check_name
 
 # A token, or a function that returns the one to show now.

@@ -22,8 +22,8 @@ from typing import Any
 
 import grpc
 
-from croupier.client.channels import credentials, open_async
 from croupier.errors import CroupierError, Unavailable
+from croupier.grpcio.channels import credentials, open_async
 from croupier.settings import InvalidSettings
 from croupier.stores.etcd_errors import AuthNotEnabled, EtcdUnauthenticated, EtcdUnavailable, translate
 from protos.etcd.v3 import rpc_pb2 as pb

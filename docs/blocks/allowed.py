@@ -33,7 +33,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "croupier/client/retry.py": ("50 ms to 1 s",),
     "croupier/stores/etcd.py": ("1.5 MiB a request",),
     "croupier/transport/connection.py": ("256 KiB of the smallest requests",),
-    "croupier/transport/grpcio_server.py": ("more often than every 300 s",),
+    "croupier/grpcio/server.py": ("more often than every 300 s",),
     "croupier/transport/limits.py": ("beyond 16 times their size",),
     "croupier/transport/metadata.py": ("0.001 % longer",),
     "croupier/transport/session.pyx": ("at most 256 KiB",),

@@ -16,8 +16,8 @@ from cell.app import PROGRAM, CellSettings
 from cell.journal import QUARANTINE
 from cell.quarantine import Death, Named, Phase, Quarantine
 from croupier import settings
-from croupier.client.channels import open_async
 from croupier.errors import CroupierError, FailedPrecondition
+from croupier.grpcio.channels import open_async
 from croupier.names import InvalidName
 from croupier.settings import InvalidSettings
 from croupier.stores.objects import open_store

@@ -8,8 +8,8 @@ from support.join_service import JoinService
 from cell.host import HostLoad
 from cell.quarantine import Death, Named, Phase, Quarantine
 from cell.register import Identity, Pace, Registration
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import AlreadyExists, Conflict, Unavailable
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.protocol import CURRENT
 from protos.versions.v1 import versions_pb2 as pb
 

@@ -14,9 +14,9 @@ from support.certificates import Authority, Pair
 from support.serving import LOOPS, calling, serving, start
 
 from croupier.access import Access, Rule
+from croupier.grpcio import server as grpcio_server
 from croupier.roles import AltNames, Role, RoleNames
 from croupier.settings import ClientTls, ServerTls
-from croupier.transport import grpcio_server
 from croupier.transport.certificate import alt_names
 from croupier.transport.server import Server
 from croupier.transport.status import OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, RpcError

@@ -10,8 +10,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from croupier.client.channels import open_async
 from croupier.errors import InvalidRequest, NotFound
+from croupier.grpcio.channels import open_async
 from croupier.transport.health import Health
 from croupier.transport.server import Server
 

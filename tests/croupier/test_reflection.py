@@ -12,8 +12,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_reflection.v1alpha import _async, reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from croupier.client.channels import open_async
 from croupier.errors import InvalidRequest
+from croupier.grpcio.channels import open_async
 from croupier.transport.reflection import SERVICES, Reflection
 from croupier.transport.server import Server
 from protos.inference.v2 import inference_pb2  # noqa: F401 - loads the descriptors

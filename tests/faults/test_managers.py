@@ -12,7 +12,7 @@ from support.harm import await_registered, error_of, stopped
 from support.load import TENANTS
 
 from croupier.client import Client
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 

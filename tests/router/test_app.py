@@ -12,7 +12,7 @@ from support.fakes import FakeManager, digest, eventually, metric, model, no_cha
 from support.ports import free_port
 from support.worlds import Router, failing, router, world
 
-from croupier.client.channels import open_async
+from croupier.grpcio.channels import open_async
 from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings, load
 from protos.inference.v2 import inference_pb2

@@ -16,7 +16,7 @@ from support.fakes import (
     view,
 )
 
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of
 from router.feeds import Feed, Patience

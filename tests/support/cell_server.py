@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 
 from cell.app import Cell, CellSettings
-from croupier.client.channels import open_async
-from croupier.client.rpc_errors import from_rpc_error
+from croupier.grpcio.channels import open_async
+from croupier.grpcio.rpc_errors import from_rpc_error
 from croupier.lifecycle import Lifecycle
 from croupier.stores.objects import ObjectStore, open_store
 from protos.inference.v2 import inference_pb2, inference_pb2_grpc

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
-from croupier.transport.grpcio_server import Server
+from croupier.grpcio.server import Server
 from protos.inference.v2 import inference_pb2, inference_pb2_grpc
 from protos.prediction.v1 import prediction_pb2, prediction_pb2_grpc
 from protos.versions.v1 import versions_pb2 as pb

@@ -14,8 +14,8 @@ from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 
 from croupier.artifacts.packers.onnx import pack_sklearn
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 
 

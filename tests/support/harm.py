@@ -17,8 +17,8 @@ from typing import Self, TypeAlias, TypeVar
 from support.fleet import eventually
 
 from croupier.client import Client
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
 from version_manager.wire import generation_from_pb

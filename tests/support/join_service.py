@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from croupier.transport.grpcio_server import Server
+from croupier.grpcio.server import Server
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from support.etcd import EtcdServer
 
 from croupier.artifacts.format import Tensor, pack
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
 from protos.versions.v1 import versions_pb2 as pb

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from support.fakes import Call, FakeCell, FakeManager, delta_event, generation, model, view
 
-from croupier.client.channels import open_async
+from croupier.grpcio.channels import open_async
 from croupier.lifecycle import Lifecycle
 from protos.inference.v2 import inference_pb2, inference_pb2_grpc
 from protos.prediction.v1 import prediction_pb2, prediction_pb2_grpc

@@ -20,8 +20,8 @@ from support.crash_cell import MARK, crashing
 from support.fleet import eventually, publish
 
 from croupier.client import AsyncClient, Client
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError, FailedPrecondition, InternalError, NotFound
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 
 _log = logging.getLogger(__name__)

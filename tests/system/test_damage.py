@@ -8,7 +8,7 @@ import pytest
 from support.fleet import Wine, eventually
 
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer

@@ -14,8 +14,8 @@ from support.harm import await_registered
 from support.manager import artifact as unloadable
 
 from croupier.client import AsyncClient, Client
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import FailedPrecondition, Unavailable
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer

@@ -10,8 +10,8 @@ import pytest
 from support.fleet import Wine, eventually, publish
 
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb

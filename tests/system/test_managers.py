@@ -9,7 +9,7 @@ import pytest
 from support.fleet import Wine, eventually, publish, small_stack
 
 from croupier.client import AsyncClient
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 

@@ -14,9 +14,9 @@ from support.manager import Fleet, generation, release
 from support.models import train_regressor
 from support.worlds import router
 
-from croupier.client.channels import credentials, open_async
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import FailedPrecondition, PermissionDenied
+from croupier.grpcio.channels import credentials, open_async
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.roles import Caller, Role, RoleNames
 from croupier.transport.certificate import alt_names
 from protos.inference.v2 import inference_pb2_grpc

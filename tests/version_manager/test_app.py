@@ -9,9 +9,9 @@ from support.etcd import EtcdServer
 from support.manager import Fleet, artifact
 from support.ports import free_port
 
-from croupier.client.channels import credentials
-from croupier.client.manager import VersionManagerClient
 from croupier.errors import CroupierError
+from croupier.grpcio.channels import credentials
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.settings import InvalidSettings, load
 from version_manager import app

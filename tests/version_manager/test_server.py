@@ -8,8 +8,6 @@ import pytest
 from support.manager import Fleet, artifact, generation, release
 
 from croupier.artifacts.format import digest_of
-from croupier.client.channels import open_async
-from croupier.client.rpc_errors import from_rpc_error
 from croupier.errors import (
     AlreadyExists,
     Conflict,
@@ -19,6 +17,8 @@ from croupier.errors import (
     NotFound,
     TooLarge,
 )
+from croupier.grpcio.channels import open_async
+from croupier.grpcio.rpc_errors import from_rpc_error
 from croupier.stores.objects import open_store
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc

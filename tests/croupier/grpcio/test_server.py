@@ -15,10 +15,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.certificates import Authority
 
 from croupier import errors
-from croupier.client.channels import credentials, open_async
-from croupier.client.rpc_errors import from_rpc_error
+from croupier.grpcio.channels import credentials, open_async
+from croupier.grpcio.rpc_errors import from_rpc_error
+from croupier.grpcio.server import Server
 from croupier.settings import InvalidSettings, ServerTls
-from croupier.transport.grpcio_server import Server
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc
 

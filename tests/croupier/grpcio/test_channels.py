@@ -10,10 +10,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.certificates import Authority
 from support.ports import free_port
 
-from croupier.client.channels import credentials, open_async, open_blocking
 from croupier.errors import InvalidRequest
+from croupier.grpcio.channels import credentials, open_async, open_blocking
+from croupier.grpcio.server import Server
 from croupier.settings import ServerTls
-from croupier.transport.grpcio_server import Server
 
 
 def check_blocking(address: str, tls: grpc.ChannelCredentials | None) -> int:

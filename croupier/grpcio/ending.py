@@ -13,8 +13,8 @@ from typing import Any
 
 import grpc
 
-from croupier.client.rpc_errors import from_rpc_error
 from croupier.errors import CroupierError, Unavailable
+from croupier.grpcio.rpc_errors import from_rpc_error
 
 _REPLACED = "Internal error from Core"
 # The two statuses come from one packet; what does not come with it does not come at all.

@@ -10,9 +10,9 @@ import grpc
 import pytest
 from support.certificates import Authority, Pair
 
-from croupier.client.channels import credentials, open_async
+from croupier.grpcio.channels import credentials, open_async
+from croupier.grpcio.tls import server_credentials
 from croupier.settings import ServerTls
-from croupier.transport.grpcio_tls import server_credentials
 
 
 class Clock:

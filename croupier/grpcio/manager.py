@@ -9,9 +9,9 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from croupier.client.ending import Ending
-from croupier.client.failover import Managers
-from croupier.client.rpc_errors import from_rpc_error
+from croupier.grpcio.ending import Ending
+from croupier.grpcio.failover import Managers
+from croupier.grpcio.rpc_errors import from_rpc_error
 from protos.versions.v1 import versions_pb2 as pb
 
 _T = TypeVar("_T")

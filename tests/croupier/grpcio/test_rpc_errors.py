@@ -2,7 +2,7 @@ import grpc
 import pytest
 
 from croupier import errors
-from croupier.client.rpc_errors import from_rpc_error
+from croupier.grpcio.rpc_errors import from_rpc_error
 from croupier.transport.status import DETAILS_KEY, from_error
 
 

@@ -7,8 +7,8 @@ from support.ports import free_port
 from support.version_manager_fake import FakeManager, cell
 
 from croupier import errors
-from croupier.client import failover
-from croupier.client.manager import VersionManagerClient
+from croupier.grpcio import failover
+from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 
 

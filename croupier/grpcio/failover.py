@@ -15,8 +15,8 @@ from typing import Any
 
 import grpc
 
-from croupier.client.channels import open_async
 from croupier.errors import InvalidRequest, Unavailable
+from croupier.grpcio.channels import open_async
 from protos.versions.v1 import versions_pb2_grpc
 
 # One that takes connections and does not speak is not waited for any longer.
