@@ -26,7 +26,7 @@ fuzz: setup ## Compare what is read natively with protobuf, for COUNT requests t
 
 .PHONY: fuzz-memory
 fuzz-memory: setup ## The same in a debug build and under valgrind, which sees what is used and was never written
-	@CROUPIER_DEBUG=1 $(BIN)/python -P setup.py -q build --build-lib build/debug/lib --build-temp build/debug/temp
+	@CROUPIER_DEBUG=1 $(BIN)/python -P setup.py -q build
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/messages.py --write --count $(COUNT) --seed $(SEED) \
 		| PYTHONPATH=build/debug/lib tests/fuzz/under_valgrind \
 		$(BIN)/python -P tests/fuzz/messages.py --read --count $(COUNT) --seed $(SEED)

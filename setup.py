@@ -1,7 +1,12 @@
 """Builds the extension modules: one for each .pyx beside the Python code.
 
-With CROUPIER_DEBUG=1 in the environment it is the debug build that `croupier/buffers.pyx` describes. Give it
-folders of its own, for it is slow, and serves nobody: `make fuzz-memory` does.
+How all of them are compiled stands here alone; no file has a header of its own. Two builds serve nobody, and
+have folders of their own (CONTRIBUTING.md says how to use them):
+
+- `CROUPIER_DEBUG=1 python setup.py build` makes the debug build in `build/debug`: indices and None are
+  checked, C assertions are on, CPython's own among them, lines are traced, and buffers are poisoned as
+  `croupier/buffers.pyx` describes;
+- `CROUPIER_SANITIZE=address python setup.py build` makes the same in `build/address`, for AddressSanitizer.
 """
 
 import os
@@ -11,6 +16,30 @@ from setuptools import Extension, setup
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
 
+DIRECTIVES = {
+    "language_level": 3,
+    # What an index may be is proved where it is made.
+    "boundscheck": False,
+    # A negative index is a bug: never an end that it counts from.
+    "wraparound": False,
+    "initializedcheck": False,
+    # Integers are divided as in C: nothing that is divided here may be negative.
+    "cdivision": True,
+    # What is shared is guarded by the GIL.
+    "freethreading_compatible": False,
+}
+DEBUG_DIRECTIVES = {
+    **DIRECTIVES,
+    "boundscheck": True,
+    "initializedcheck": True,
+    "nonecheck": True,
+    "linetrace": True,
+}
+
+SANITIZER = os.environ.get("CROUPIER_SANITIZE", "")
+IS_DEBUG = os.environ.get("CROUPIER_DEBUG") == "1" or bool(SANITIZER)
+FOLDER = f"build/{SANITIZER or 'debug'}"
+
 
 def extensions() -> list:
     sources = sorted(path for package in PACKAGES for path in Path(package).rglob("*.pyx"))
@@ -18,22 +47,32 @@ def extensions() -> list:
         return []
     from Cython.Build import cythonize
 
-    return cythonize([_extension(path) for path in sources], language_level=3)
+    modules = [_extension(path) for path in sources]
+    if IS_DEBUG:
+        return cythonize(modules, compiler_directives=DEBUG_DIRECTIVES, build_dir=f"{FOLDER}/c")
+    return cythonize(modules, compiler_directives=DIRECTIVES)
 
 
 def _extension(path: Path) -> Extension:
-    libraries = ["nghttp2"] if path.parent.name == "transport" else []
+    libraries = ["nghttp2"] if "transport" in path.parts else []
     # A product and a sum are rounded each, as libraries do it; on ARM gcc would make one instruction of them.
-    flags, macros = ["-ffp-contract=off"], []
-    if os.environ.get("CROUPIER_DEBUG") == "1":
-        flags, macros = [*flags, "-O1", "-g"], [("CROUPIER_DEBUG", "1")]
+    flags, macros, links = ["-ffp-contract=off"], [], []
+    if IS_DEBUG:
+        flags += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"]
+        macros = [("CROUPIER_DEBUG", "1"), ("CYTHON_TRACE_NOGIL", "1")]
+    if SANITIZER:
+        links = [f"-fsanitize={SANITIZER}"]
     return Extension(
         ".".join(path.with_suffix("").parts),
         [str(path)],
         libraries=libraries,
         define_macros=macros,
-        extra_compile_args=flags,
+        extra_compile_args=flags + links,
+        extra_link_args=links,
     )
 
 
-setup(ext_modules=extensions())
+# A debug build never lies beside the sources, where it would be taken for the real one.
+OPTIONS = {"build": {"build_base": FOLDER, "build_lib": f"{FOLDER}/lib", "build_temp": f"{FOLDER}/temp"}}
+
+setup(ext_modules=extensions(), options=OPTIONS if IS_DEBUG else {})

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Where models' bytes lie: a few mappings for all of them, and memory that goes back when a model goes.
 
 500,000 mappings are more than Linux allows, and as many allocations of the C library's leave holes between

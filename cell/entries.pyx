@@ -1,4 +1,3 @@
-# cython: language_level=3
 """What a cell keeps of each resident model, and the queues that link them.
 
 One object of 96 bytes a model serves everybody: the residency's books (size, leases, group) and the

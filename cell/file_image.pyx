@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """One artifact's file: read, compared with its digest, checked for its engine, and kept for the next time.
 
 `do_job` does it, in a thread of a reader's (`file_reader.pyx`) and without the interpreter. What comes of it is an

@@ -1,4 +1,3 @@
-# cython: language_level=3
 """Threads that read artifacts, and never take the interpreter's lock.
 
     submit ──▶ given ──▶ a thread: `file_image.pyx`, without the interpreter

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """How the rows of plain requests are filled in for models of one signature, and their outputs named.
 
 What a form says depends on the signature alone, so models that share one share the other. A request that

@@ -1,4 +1,3 @@
-# cython: language_level=3
 """How many of the threads that load may compute at a time: one less than there are cores.
 
 Whatever loads, one core is left for the event loop. Who waits for a disk or for a file server is not in the gate,

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Reads plain requests natively: those that nearly every caller sends, and only those.
 
 A ModelInferRequest is plain when it has one FP32 or FP64 input of two dimensions, in either form, and names

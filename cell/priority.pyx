@@ -1,4 +1,3 @@
-# cython: language_level=3
 """Who gives way to whom on the processor: threads that load to the event loop, by the kernel's own means.
 
 In Linux a thread has a nice value of its own, and, from 6.12 on, a slice of its own: how long it may run before

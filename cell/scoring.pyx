@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """The plain requests of one tick, scored in one native call and answered as protobuf.
 
     add     a request's rows go into one buffer with all others', if they fit its model

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Where an artifact's section lies, found without the interpreter.
 
 A hint: `croupier.artifacts.format.view` reads artifacts, and has the last word (`cell/file_image.pyx`). What it

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Buffers that native code fills are proved to be filled, before they are scored or sent.
 
 Memory that nobody wrote is memory that somebody wrote before: another caller's rows, another tenant's answer. So

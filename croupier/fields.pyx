@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """The fields of a protobuf message: where each begins and ends, without a look inside.
 
 The format is protobuf's own (protobuf.dev/programming-guides/encoding). Every length is checked up to

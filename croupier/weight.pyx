@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """What a protobuf message takes in memory once it is parsed, told from its bytes.
 
 Two bytes of an empty submessage become 64, so a message of 16 MiB may become one of half a GiB.

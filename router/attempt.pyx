@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Gets answers from cells: deadline, retries inside the hand, and patience with a silent cell.
 
 A `Unit` is one prediction on its way, with the cells that may answer it. Units that go to the same

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """The outside of a message: reads what routing needs and appends what a cell needs.
 
 Only a message's top level is read. Tensors, rows and features stay the bytes that they were:

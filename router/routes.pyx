@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Routes that are remembered: what was decided for a model is decided once.
 
 For the same tenant, model, version and label, every request gets the same choice of versions and the

@@ -1,4 +1,3 @@
-# cython: boundscheck=False, wraparound=False, initializedcheck=False
 """Units: predictions on their way, and what is done to many of them at once.
 
 A unit does not copy its request out of the message that brought it; its bytes are put together where

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The engine `forest`, its native part: rows are scored from the packed bytes where they lie.
 
 docs/artifacts.md has the layout. Nothing is unpacked: the pointers into a model are computed from its header

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Lanes: where each thread names the artifact that its native code works on, to outlive the process.
 
     thread ──▶ here() ──▶ its lane: digest, since when, loading or scoring        a few ns, no lock, no GIL

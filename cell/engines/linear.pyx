@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The engine `linear`, its native part: rows are scored from the packed bytes where they lie.
 
 docs/artifacts.md has the layout. Coefficients are float64 and lie by feature, those of one feature's sums

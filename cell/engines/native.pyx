@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Models that lie in the arena, and one call that scores many of them.
 
 A model is its bytes, as they were packed, and one small object that is also its scorer: 128 bytes, and a

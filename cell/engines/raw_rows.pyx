@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """Raw rows of models with a transform, from arrays: the way of all requests that are not plain.
 
 `raw_rows` looks texts up, `check_rows` says what the model does not take. A plain request does the same as it is read

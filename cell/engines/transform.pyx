@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """What a pipeline does before its estimator: raw features become the columns that the engine behind it sees.
 
 docs/artifacts.md has the layout of the block. It is used where it lies, like the engine's own arrays, and one

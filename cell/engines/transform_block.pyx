@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """A block `transform` by itself, for tools; models use theirs where it lies, behind an engine's arrays."""
 
 cimport cython

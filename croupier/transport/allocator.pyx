@@ -1,4 +1,3 @@
-# cython: language_level=3
 """Memory for nghttp2, from Python's allocator.
 
 nghttp2 allocates a few small things for each call, which is what Python's allocator is made for, and

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """One call on an HTTP/2 stream: what both sides share.
 
 A call takes in the bytes of a stream's DATA frames and cuts them into gRPC messages (a flag, a length of

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """The client's role of a session: calls go out, their ends come in.
 
     start(…)       a unary call; it stands in `take_completed()` once it has ended
@@ -75,7 +74,7 @@ cdef class ClientCall(Call):
         if self.raw_details is None:
             return b""
         try:
-            return b64decode(self.raw_details + b"=" * (-len(self.raw_details) % 4), validate=True)
+            return b64decode(self.raw_details + b"=" * ((4 - len(self.raw_details) % 4) % 4), validate=True)
         except ValueError:
             return b""
 

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """What a peer may do that is of no use to anybody, and how long it may keep us at work.
 
 1. Frames cost tokens (`_price`), and what is of use brings some back: a request, a message, a DATA frame that

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """The server's role of a session: requests come in by route, replies go out.
 
     batch route        its whole request is there: the call stands in `take_batch()`

@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """A sans-I/O HTTP/2 session that carries gRPC: bytes in, events out; replies in, bytes out.
 
     receive(data, now)  ──▶ nghttp2 ──▶ callbacks below ──▶ what `ServerSession` or `ClientSession` makes of them,

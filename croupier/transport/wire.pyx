@@ -1,4 +1,3 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
 """What a call knows of its connection: how to be heard, and how much may be held.
 
 Whatever a peer makes us keep is held, by its connection and by the budget of all connections together.
