@@ -54,7 +54,7 @@ def extensions() -> list:
 
 
 def _extension(path: Path) -> Extension:
-    libraries = ["nghttp2"] if "transport" in path.parts else []
+    libraries = ["nghttp2"] if path.parent.name == "http2" else []
     # A product and a sum are rounded each, as libraries do it; on ARM gcc would make one instruction of them.
     flags, macros, links = ["-ffp-contract=off"], [], []
     if IS_DEBUG:

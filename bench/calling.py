@@ -11,7 +11,7 @@ from typing import Protocol
 from bench.h2load import CLIENTS
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
-from croupier.transport.client_session import ClientCall, ClientSession
+from croupier.transport.http2.client_session import ClientCall, ClientSession
 
 # What a caller waits for an answer. Far beyond every latency that is worth measuring.
 TIMEOUT = 5.0

@@ -16,9 +16,9 @@ from protos.prediction.v1 import prediction_pb2
 from router import snapshot
 from router.view import EMPTY, successor
 from sharding.generation import Generation, Seat
-from version_manager.catalog import Catalog
-from version_manager.fleet import Cell
-from version_manager.release import WHOLE, Model, Release, Split, Version
+from version_manager.model.catalog import Catalog
+from version_manager.model.fleet import Cell
+from version_manager.model.release import WHOLE, Model, Release, Split, Version
 
 MODELS = 10_000
 TENANTS = 250

@@ -28,11 +28,11 @@ from bench.about import installed
 from bench.catalog import MODEL_INFER, Load
 from bench.engine_models import Array
 from bench.population import Population, answer, asking, rows
+from cell.codec.plain import read_infer
 from cell.engines.native import Native
 from cell.engines.packed import FOREST, PackedEngine
-from cell.plain import read_infer
-from cell.residency import Residency
-from cell.scoring import Scoring
+from cell.residency.residency import Residency
+from cell.scoring.scoring import Scoring
 from croupier.artifacts.format import digest_of, view
 from croupier.stores.objects import key_of
 from croupierctl.stack import Process

@@ -24,7 +24,7 @@ TICK = 64
 @functools.cache
 def _arena() -> Any:
     """As a cell on a machine of 16 GiB has it."""
-    from cell.arena import Arena
+    from cell.memory.arena import Arena
 
     return Arena(8 << 30)
 

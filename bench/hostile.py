@@ -39,7 +39,7 @@ from bench.calling import TIMEOUT, Done, Requests
 from bench.catalog import Load
 from bench.openloop import Floats, open_loop
 from croupier.transport.client import Channel
-from croupier.transport.client_session import ClientCall
+from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.status import OK
 from croupierctl.stack import Process
 

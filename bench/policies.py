@@ -27,8 +27,8 @@ import numpy as np
 
 from bench import report, traces
 from bench.traces import TRACES, Array
-from cell.policies import POLICIES
-from cell.residency import ModelTooLarge, Residency
+from cell.residency.policies import POLICIES
+from cell.residency.residency import ModelTooLarge, Residency
 
 SHARES = (0.01, 0.05, 0.1, 0.2)
 _FINDS = 50_000

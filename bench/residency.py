@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from bench import calling, many, openloop, processes, report
 from bench.h2load import STREAMS, Loaded
 from bench.many import Many, Numbers
-from cell import hotset
+from cell.loading import hotset
 from croupier.stores.objects import key_of
 from croupierctl.stack import Process
 

@@ -40,8 +40,8 @@ from bench import calling, many, openloop, processes, report
 from bench.catalog import Load
 from bench.many import Many
 from bench.openloop import Floats
-from cell import hotset
-from cell.priority import take_short_slices
+from cell.loading import hotset
+from cell.loading.priority import take_short_slices
 from croupier.stores.objects import key_of
 from croupierctl.stack import Process
 

@@ -23,29 +23,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from cell.arena import Arena
-from cell.batcher import Batcher
-from cell.capacity import FRACTION
-from cell.diskcache import DiskCache
-from cell.engines import Engine, Engines, lane, packed
+from cell.crash import slots as lane
+from cell.crash.journal import Journal
+from cell.engines import Engine, Engines, packed
 from cell.engines.late import LateEngine
-from cell.fetching import FetchProcess
-from cell.file_reader import Reader
-from cell.gate import Gate
-from cell.host import Host
-from cell.hotset import HotSet
-from cell.journal import Journal
-from cell.loader import Loader, Readers
-from cell.memory import Measure, MemoryKeeper, resident_bytes
-from cell.pipeline import Pipeline
-from cell.policies import POLICIES
-from cell.priority import step_back, take_short_slices
+from cell.loading.diskcache import DiskCache
+from cell.loading.fetching import FetchProcess
+from cell.loading.file_reader import Reader
+from cell.loading.gate import Gate
+from cell.loading.host import Host
+from cell.loading.hotset import HotSet
+from cell.loading.loader import Loader, Readers
+from cell.loading.priority import step_back, take_short_slices
+from cell.loading.slices import Slices
+from cell.loading.sources import Folder, Source
+from cell.memory.arena import Arena
+from cell.memory.capacity import FRACTION
+from cell.memory.keeper import Measure, MemoryKeeper, resident_bytes
 from cell.register import Identity, Registration
-from cell.residency import Residency
+from cell.residency.policies import POLICIES
+from cell.residency.residency import Residency
+from cell.scoring.batcher import Batcher
+from cell.scoring.hot import Ticks
+from cell.scoring.pipeline import Pipeline
 from cell.server import INFER_PATH, Handlers
-from cell.slices import Slices
-from cell.sources import Folder, Source
-from cell.tick import Ticks
 from cell.warm import Warmer, WarmHandlers
 from croupier import settings
 from croupier.access import CELL, Access
@@ -54,9 +55,9 @@ from croupier.names import check_name
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
 from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, metrics
-from croupier.transport.limits import Limits
+from croupier.transport.http2.limits import Limits
+from croupier.transport.net.turns import turns_of
 from croupier.transport.server import Server
-from croupier.transport.turns import turns_of
 
 PROGRAM = "croupier-cell"
 

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from cell.host import HostLoad
-from cell.quarantine import Quarantine
+from cell.crash.quarantine import Quarantine
+from cell.loading.host import HostLoad
 from croupier import protocol
 from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge

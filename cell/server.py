@@ -15,18 +15,18 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from cell.cold import ColdCalls
-from cell.host import Host
-from cell.messages import on_bytes, parsed
-from cell.pipeline import Pipeline
-from cell.slices import Slices
-from cell.tick import Results, Ticks
+from cell.codec.messages import on_bytes, parsed
+from cell.loading.host import Host
+from cell.loading.slices import Slices
+from cell.scoring.cold import ColdCalls
+from cell.scoring.hot import Results, Ticks
+from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
 from croupier.transport.context import Context
+from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.net.turns import turns_of
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
-from croupier.transport.turns import turns_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 

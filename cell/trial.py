@@ -19,10 +19,10 @@ from typing import NoReturn
 
 import numpy as np
 
+from cell.codec.signature import Array, Arrays
 from cell.engines import Engine, Engines, Scorer, packed
 from cell.engines.late import LateEngine
 from cell.engines.native import Native
-from cell.signature import Array, Arrays
 from croupier.artifacts.apart import Task, serve
 from croupier.artifacts.format import InvalidArtifact, digest_of, view
 from croupier.artifacts.tables import dump, load

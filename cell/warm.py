@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cell.host import Host
-from cell.messages import on_bytes
+from cell.codec.messages import on_bytes
+from cell.loading.host import Host
 from croupier.errors import InvalidRequest, Unavailable
 from croupier.names import check_digest, check_name
 from croupier.transport.context import Context

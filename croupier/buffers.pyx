@@ -4,7 +4,7 @@ Memory that nobody wrote is memory that somebody wrote before: another caller's 
 
 - bytes that are made to be filled come from `unfilled`, and pass `filled` when they are: whoever fills writes one
   part behind the other, so that to end where the buffer ends is to have filled it. It costs a comparison;
-- the rows of a request are compared with what was booked for them where they are filled in (`cell/form.pyx`), and
+- the rows of a request are compared with what was booked for them where they are filled in (`cell/engines/form.pyx`), and
   all buffers of a scoring call with what its models take and give (`cell/engines/native.pyx`).
 
 **The debug build** finds what is wrong with that reasoning. `CROUPIER_DEBUG=1 python setup.py build` makes one:

@@ -14,8 +14,8 @@ from croupierctl.session import ask_manager, current
 from router.resolve import Ask
 from router.view import EMPTY, View, successor
 from sharding.generation import Generation
-from version_manager.catalog import Catalog
-from version_manager.wire import cell_from_pb, generation_from_pb, model_from_pb
+from version_manager.model.catalog import Catalog
+from version_manager.model.wire import cell_from_pb, generation_from_pb, model_from_pb
 
 
 def explain_route(

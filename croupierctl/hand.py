@@ -14,7 +14,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from sharding import overlap
 from sharding.dealer import Dealer, Explanation
 from sharding.generation import Generation
-from version_manager.wire import generation_from_pb
+from version_manager.model.wire import generation_from_pb
 
 
 def hand(tenant: Tenant) -> None:

@@ -16,8 +16,8 @@ from router.pick import Health, pick
 from router.resolve import Ask, Target, resolve
 from router.route import route
 from router.view import View
-from version_manager.fleet import Cell, CellState
-from version_manager.release import WHOLE, Model, Release, Split, split_point
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import WHOLE, Model, Release, Split, split_point
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.session import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.release import WHOLE
+from version_manager.model.release import WHOLE
 
 app = typer.Typer(help="What is served for a model now.", no_args_is_help=True)
 

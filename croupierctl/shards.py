@@ -17,8 +17,8 @@ from croupierctl.catalog import report_repair
 from croupierctl.session import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Seat, check_generation
-from version_manager.fleet import CellState
-from version_manager.wire import generation_from_pb, generation_to_pb
+from version_manager.model.fleet import CellState
+from version_manager.model.wire import generation_from_pb, generation_to_pb
 
 app = typer.Typer(help="The shard map: which cells are dealt to whom.", no_args_is_help=True)
 

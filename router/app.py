@@ -30,9 +30,8 @@ from croupier.roles import Role
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, load, option
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
-from croupier.transport.limits import MAX_MESSAGE_BYTES, Limits
+from croupier.transport.http2.limits import MAX_MESSAGE_BYTES, Limits
 from croupier.transport.server import Server
-from croupier.transport.wheel import Wheel, drive
 from router import snapshot
 from router.admission import Admission
 from router.attempt import Attempts
@@ -48,6 +47,7 @@ from router.revisions import Revisions
 from router.server import Handlers
 from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 from router.view import View
+from router.wheel import Wheel, drive
 
 _log = logging.getLogger(__name__)
 

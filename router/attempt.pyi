@@ -2,11 +2,11 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVarTuple
 
 from croupier.errors import CroupierError, Unavailable
-from croupier.transport.wheel import Item, Wheel
 from router.budget import RetryBudget
 from router.pick import Health
 from router.suspects import Suspects
 from router.units import Unit
+from router.wheel import Item, Wheel
 
 Args = TypeVarTuple("Args")
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from croupier import protocol
 from croupier.errors import CroupierError
 from croupier.transport.client import Channel
-from croupier.transport.client_session import ClientCall
+from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.status import CANCELLED, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, to_error
 from router.attempt import CellLost, CellUnreachable, Flight
 from router.view import KnownCell

@@ -17,10 +17,10 @@ from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
 from router.view import Change, View, successor
 from sharding.generation import Generation, check_generation
-from version_manager.catalog import Catalog, Delta, UnknownModel
-from version_manager.fleet import Cell
-from version_manager.release import Model, check_release
-from version_manager.wire import (
+from version_manager.model.catalog import Catalog, Delta, UnknownModel
+from version_manager.model.fleet import Cell
+from version_manager.model.release import Model, check_release
+from version_manager.model.wire import (
     cell_from_pb,
     cell_to_pb,
     generation_from_pb,

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from router.view import KnownCell
-from version_manager.fleet import CellState
+from version_manager.model.fleet import CellState
 
 _STANDING = {CellState.ACTIVE: 0, CellState.DRAINING: 1, CellState.DRAINED: 3}
 _COOLING = 2

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from croupier.names import check_name
-from version_manager.catalog import Catalog
-from version_manager.release import WHOLE, split_point
+from version_manager.model.catalog import Catalog
+from version_manager.model.release import WHOLE, split_point
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ milliseconds later. So the answer to a write names where it stands, and a reques
                       └─ another catalog is served ──▶ FAILED_PRECONDITION
 
 `CATALOG:REVISION` is opaque to callers. Revisions of catalogs of different names do not compare: etcd was
-restored, or another version manager counts them otherwise (`version_manager/mirror.py`).
+restored, or another version manager counts them otherwise (`version_manager/map/mirror.py`).
 
 What waits is bounded, for a tenant and in all, so that nobody can park requests here. Pure but for the wheel.
 """
@@ -26,8 +26,8 @@ from typing import TypeAlias
 
 from croupier.errors import CroupierError, FailedPrecondition, InvalidRequest, Unavailable
 from croupier.telemetry.metrics import Counter
-from croupier.transport.wheel import Item, Wheel
 from router.view import View
+from router.wheel import Item, Wheel
 
 MIN_REVISION = "croupier-min-revision"
 MIN_REVISION_KEY = MIN_REVISION.encode()

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from router.resolve import Ask, Target
 from router.units import Unit
 from router.view import View
-from version_manager.release import Model
+from version_manager.model.release import Model
 
 REMEMBERED_ROUTES: int
 

@@ -35,7 +35,7 @@ from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_fi
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, infer_suffix, item_suffix, read_model
-from version_manager.release import WHOLE, split_point
+from version_manager.model.release import WHOLE, split_point
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL

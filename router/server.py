@@ -19,8 +19,8 @@ from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceed
 from croupier.fields import MAX_FIELDS
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.context import Context
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
 from croupier.transport.status import Status, code_of, from_error, item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2

@@ -33,8 +33,8 @@ from dataclasses import dataclass, field, replace
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation
-from version_manager.catalog import Catalog, Delta
-from version_manager.fleet import Cell, Load
+from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.fleet import Cell, Load
 
 # Losing this many models at once is nothing to stop for.
 _FEW = 10

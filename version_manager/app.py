@@ -27,25 +27,25 @@ from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
 from protos.versions.v1 import versions_pb2_grpc
-from version_manager import snapshot
-from version_manager.announcements import Announcements
-from version_manager.audit import Audit
+from version_manager.cells.pinning import Pinning
+from version_manager.cells.registry import Registry
+from version_manager.cells.usage import Usage
+from version_manager.cells.warming import Warming
 from version_manager.feed import Feed
-from version_manager.fleet import Cell
-from version_manager.keys import Keys
-from version_manager.mirror import Mirror
-from version_manager.pinning import Pinning
-from version_manager.publisher import Publisher
-from version_manager.registry import Registry
-from version_manager.repair import Repairs
+from version_manager.map import snapshot
+from version_manager.map.announcements import Announcements
+from version_manager.map.audit import Audit
+from version_manager.map.keys import Keys
+from version_manager.map.mirror import Mirror
+from version_manager.model.fleet import Cell
 from version_manager.server import SERVICE, Parts, VersionManagerService
-from version_manager.shards import Shards
-from version_manager.tenants import Tenants
-from version_manager.thawing import Thawing
 from version_manager.uploads import UploadLimits
-from version_manager.usage import Usage
-from version_manager.warming import Warming
-from version_manager.writer import Writer
+from version_manager.writes.publisher import Publisher
+from version_manager.writes.repair import Repairs
+from version_manager.writes.shards import Shards
+from version_manager.writes.tenants import Tenants
+from version_manager.writes.thawing import Thawing
+from version_manager.writes.writer import Writer
 
 PROGRAM = "croupier-version-manager"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from sharding.generation import Generation
-from version_manager.image import Map
-from version_manager.residency import Residency
+from version_manager.map.image import Map
+from version_manager.model.residency import Residency
 
 # Told at most: who has more has one cause.
 MOST = 20

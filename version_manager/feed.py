@@ -20,10 +20,10 @@ from itertools import islice
 
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager import wire
-from version_manager.history import Change
-from version_manager.image import Map
-from version_manager.mirror import Mirror
+from version_manager.map.image import Map
+from version_manager.map.mirror import Mirror
+from version_manager.model import wire
+from version_manager.model.history import Change
 
 _SNAPSHOTS = Counter("croupier_version_manager_snapshots_total", "Whole catalogs sent to watchers")
 _WATCHERS = Gauge("croupier_version_manager_watchers", "Watch streams open now")

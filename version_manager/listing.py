@@ -8,8 +8,8 @@ import heapq
 import msgspec
 
 from croupier.errors import InvalidRequest
-from version_manager.catalog import Catalog
-from version_manager.release import Model
+from version_manager.model.catalog import Catalog
+from version_manager.model.release import Model
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1000

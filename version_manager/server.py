@@ -25,25 +25,26 @@ from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticate
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
-from version_manager import doubts, wire
-from version_manager.announcements import Announcements
-from version_manager.audit import Actor
+from version_manager import doubts
+from version_manager.cells.listener import Listener
+from version_manager.cells.registry import Registry
+from version_manager.cells.session import CellSilent
+from version_manager.cells.usage import CellUsage, Usage
 from version_manager.feed import Feed
-from version_manager.fleet import Cell, CellState
-from version_manager.listener import Listener
 from version_manager.listing import page
-from version_manager.mirror import Mirror
-from version_manager.publisher import Publisher
-from version_manager.registry import Registry
-from version_manager.release import split_point
-from version_manager.repair import Repairs
-from version_manager.residency import Residency
-from version_manager.session import CellSilent
-from version_manager.shards import Shards
-from version_manager.tenants import Tenants
-from version_manager.thawing import Freeze, Thawing
+from version_manager.map.announcements import Announcements
+from version_manager.map.audit import Actor
+from version_manager.map.mirror import Mirror
+from version_manager.model import wire
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import split_point
+from version_manager.model.residency import Residency
 from version_manager.uploads import UploadLimits, Uploads
-from version_manager.usage import CellUsage, Usage
+from version_manager.writes.publisher import Publisher
+from version_manager.writes.repair import Repairs
+from version_manager.writes.shards import Shards
+from version_manager.writes.tenants import Tenants
+from version_manager.writes.thawing import Freeze, Thawing
 
 SERVICE = "croupier.versions.v1.VersionManager"
 # Keys that an answer names.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from croupier.errors import DeadlineExceeded, InvalidRequest, TooLarge, Unavailable
 from croupier.names import check_digest, check_name
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.publisher import Upload
+from version_manager.writes.publisher import Upload
 
 _RETRY_AFTER = 1.0
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cell.app import PROGRAM, CellSettings, serve
-from cell.engines import lane
+from cell.codec.signature import Arrays, Signature
+from cell.crash import slots as lane
 from cell.engines.stop import Stop
-from cell.signature import Arrays, Signature
 from croupier import settings
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact, Tensor, pack

@@ -19,7 +19,7 @@ from croupier.client import AsyncClient
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
-from version_manager.wire import generation_from_pb
+from version_manager.model.wire import generation_from_pb
 
 SEED = 20
 

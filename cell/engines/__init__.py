@@ -17,7 +17,7 @@ from croupier.errors import FailedPrecondition, InternalError
 
 if TYPE_CHECKING:
     # A signature fills rows natively, for which it knows the native engines.
-    from cell.signature import Arrays, Signature
+    from cell.codec.signature import Arrays, Signature
 
 
 class UnknownEngine(FailedPrecondition):

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from cell.arena cimport Block
+from cell.memory.arena cimport Block
 from cell.engines.transform_layout cimport TransformView
 
 # Values of a row and of its answer, bytes that scoring works in, and nanoseconds of a row, about.

@@ -2,9 +2,9 @@ from collections.abc import Sequence
 
 from typing_extensions import Buffer
 
-from cell.arena import Arena, Block
+from cell.codec.signature import Array, Arrays, Signature
 from cell.engines.stop import Stop
-from cell.signature import Array, Arrays, Signature
+from cell.memory.arena import Arena, Block
 
 class Native(Block):
     signature: Signature

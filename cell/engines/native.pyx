@@ -15,16 +15,16 @@ from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from cell.arena cimport Arena
+from cell.memory.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
-from cell.engines.lane cimport LOADING, SCORING, Lane, croupier_coarse_ns, enter, enter_at, here, leave
+from cell.crash.slots cimport LOADING, SCORING, Lane, croupier_coarse_ns, enter, enter_at, here, leave
 from cell.engines.raw_rows cimport check_rows, raw_rows
 from cell.engines.transform cimport apply
 from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
 
 import numpy as np
 
-from cell.arena import default_arena
+from cell.memory.arena import default_arena
 from cell.engines import ArtifactRefused, ScoringFailed
 from croupier.buffers import Unfilled
 

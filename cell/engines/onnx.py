@@ -20,11 +20,12 @@ from typing import TypeVar
 
 import onnxruntime
 
-from cell.engines import ArtifactRefused, ScoringFailed, lane
+from cell.codec.signature import Arrays, Signature
+from cell.crash import slots as lane
+from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx_graph import DecodeError, reads_other_files
 from cell.engines.stop import Stop, Stopped
-from cell.signature import Arrays, Signature
 from croupier.artifacts.batching import Batching, batching_of
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 from croupier.artifacts.rowwise import is_rowwise
@@ -46,7 +47,7 @@ _PYTHON_BYTES = 5 * 1024
 # Of what is worth a line on standard error. What fails raises, too, and the runtime's own words may hold a
 # caller's values and a publisher's names.
 _SEVERITY_FATAL = 4
-# Nobody is blamed by it (`cell/journal.py`).
+# Nobody is blamed by it (`cell/crash/journal.py`).
 _UNNAMED = bytes(DIGEST_BYTES)
 # As the runtime's messages name it; an operator of its own making could have any name.
 _OPERATOR = re.compile(r"while running (\w{1,40}) node")

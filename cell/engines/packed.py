@@ -14,13 +14,14 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from cell.arena import Arena, default_arena
+from cell.codec.signature import Array, Signature
 from cell.engines import ArtifactRefused
+from cell.engines.checked import CheckedFile, adopt
 from cell.engines.forest import Forest
+from cell.engines.form import form_of
 from cell.engines.linear import Linear
 from cell.engines.native import Native
-from cell.file_image import Image, adopt
-from cell.signature import Array, Signature
+from cell.memory.arena import Arena, default_arena
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 
 FOREST = "forest"
@@ -57,7 +58,7 @@ class PackedEngine:
         """
         section = _section(artifact, self._name)
         model: Native | None = None
-        if isinstance(section.obj, Image) and digest is not None:
+        if isinstance(section.obj, CheckedFile) and digest is not None:
             # A reader's thread has checked it already.
             model = adopt(section.obj, section, self._name, self._made, self._arena, digest)
         if model is None:
@@ -67,7 +68,7 @@ class PackedEngine:
         else:
             _check_raw_inputs(artifact, model.texts)
         model.labels = _check_outputs(artifact, model.columns)
-        model.signature = Signature.of(artifact, wide=model.wide)
+        model.signature = Signature.of(artifact, wide=model.wide, form=form_of)
         return model
 
 

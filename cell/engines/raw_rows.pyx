@@ -1,7 +1,7 @@
 """Raw rows of models with a transform, from arrays: the way of all requests that are not plain.
 
 `raw_rows` looks texts up, `check_rows` says what the model does not take. A plain request does the same as it is read
-(`cell/form.pyx`).
+(`cell/engines/form.pyx`).
 """
 
 from libc.float cimport DBL_MAX, FLT_MAX

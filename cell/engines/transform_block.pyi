@@ -1,6 +1,6 @@
 from typing_extensions import Buffer
 
-from cell.signature import Array
+from cell.codec.signature import Array
 
 class Transform:
     def __init__(self, block: Buffer) -> None: ...

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from croupier.settings import ServerTls
-from croupier.transport.tls import Followed
+from croupier.transport.net.tls import Followed
 
 
 def server_credentials(tls: ServerTls, clock: Callable[[], float] = time.monotonic) -> grpc.ServerCredentials:

@@ -22,13 +22,13 @@ from random import Random
 from croupier.errors import CroupierError
 from croupier.roles import AltNames
 from croupier.settings import ClientTls
-from croupier.transport.addresses import socket_path, split_address
-from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
-from croupier.transport.connection import Connection
-from croupier.transport.limits import Limits
+from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.limits import Limits
+from croupier.transport.net.addresses import socket_path, split_address
+from croupier.transport.net.connection import Connection
+from croupier.transport.net.tls import PROTOCOL, ClientContext, alt_names
 from croupier.transport.status import RpcError
 from croupier.transport.stream import Stream
-from croupier.transport.tls import PROTOCOL, ClientContext, alt_names
 
 _log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from typing import Any
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
 from croupier.transport.compression import IDENTITY, compress
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
-from croupier.transport.server_session import ServerCall
+from croupier.transport.net.turns import next_turn
 from croupier.transport.status import RpcError, from_error
-from croupier.transport.turns import next_turn
 
 _log = logging.getLogger(__name__)
 

@@ -29,17 +29,17 @@ from croupier.roles import UnknownCaller
 from croupier.settings import ServerTls
 from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
-from croupier.transport.connection import Connection
 from croupier.transport.context import Context, Messages
-from croupier.transport.health import Health
-from croupier.transport.http1 import ANSWER, is_http1
-from croupier.transport.limits import Limits
-from croupier.transport.listener import Listener
-from croupier.transport.reflection import Reflection
-from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.wire import Budget
+from croupier.transport.net.connection import Connection
+from croupier.transport.net.http1 import ANSWER, is_http1
+from croupier.transport.net.listener import Listener
+from croupier.transport.net.tls import ServerContext, alt_names
+from croupier.transport.services.health import Health
+from croupier.transport.services.reflection import Reflection
 from croupier.transport.status import from_error
-from croupier.transport.tls import ServerContext, alt_names
-from croupier.transport.wire import Budget
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from croupier.transport.client_session import ClientCall, ClientSession
 from croupier.transport.compression import IDENTITY, compress
+from croupier.transport.http2.client_session import ClientCall, ClientSession
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.status import RpcError
 

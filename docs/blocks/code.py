@@ -12,7 +12,7 @@ _KINDS = ("process", "managers", "etcd", "network", "disk", "load", "change", "a
 
 def limits() -> str:
     """A row has the comment above a field, or above several of them."""
-    source = (ROOT / "croupier/transport/limits.py").read_text()
+    source = (ROOT / "croupier/transport/http2/limits.py").read_text()
     lines = source.splitlines()
     (limits,) = (node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
     rows: dict[str, list[str]] = {}

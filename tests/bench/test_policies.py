@@ -7,7 +7,7 @@ import pytest
 from bench import policies, traces
 from bench.policies import SHARES
 from bench.traces import TRACES
-from cell.policies import POLICIES
+from cell.residency.policies import POLICIES
 
 
 def test_sizes_are_a_mix_of_small_and_large() -> None:

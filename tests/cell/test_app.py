@@ -13,8 +13,8 @@ from support.cells import until
 from support.join_service import JoinService
 
 from cell.app import PROGRAM, CellSettings
-from cell.journal import QUARANTINE
-from cell.quarantine import Death, Named, Phase, Quarantine
+from cell.crash.journal import QUARANTINE
+from cell.crash.quarantine import Death, Named, Phase, Quarantine
 from croupier import settings
 from croupier.errors import CroupierError, FailedPrecondition
 from croupier.grpcio.channels import open_async

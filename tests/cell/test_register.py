@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from support.cells import ticks, until
 from support.join_service import JoinService
 
-from cell.host import HostLoad
-from cell.quarantine import Death, Named, Phase, Quarantine
+from cell.crash.quarantine import Death, Named, Phase, Quarantine
+from cell.loading.host import HostLoad
 from cell.register import Identity, Pace, Registration
 from croupier.errors import AlreadyExists, Conflict, Unavailable
 from croupier.grpcio.manager import VersionManagerClient

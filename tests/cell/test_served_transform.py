@@ -30,8 +30,8 @@ from support.transforms import (
     random_raw,
 )
 
-from cell.batcher import Batcher
 from cell.engines.packed import PackedEngine
+from cell.scoring.batcher import Batcher
 from croupier.artifacts.format import digest_of, pack, view
 from croupier.deadline import NEVER
 from protos.inference.v2 import inference_pb2 as oip

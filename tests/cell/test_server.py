@@ -15,9 +15,9 @@ from support.cells import Clock, digest, merged_requests
 from support.graphs import centred, matmul, packed
 from support.models import FEATURES, train_regressor, train_small
 
+from cell.loading.slices import Slices
+from cell.scoring.hot import Answered
 from cell.server import Handlers
-from cell.slices import Slices
-from cell.tick import Answered
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.errors import (
     DataLoss,

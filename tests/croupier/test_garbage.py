@@ -13,10 +13,10 @@ from support.serving import LOOPS, calling, serving, start, turns
 from croupier.errors import InvalidRequest
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
-from croupier.transport.health import SERVICE as HEALTH
-from croupier.transport.reflection import SERVICES as REFLECTION
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
+from croupier.transport.services.health import SERVICE as HEALTH
+from croupier.transport.services.reflection import SERVICES as REFLECTION
 from croupier.transport.status import RpcError
 
 # asyncio's own transports leave cycles, without anything of ours.

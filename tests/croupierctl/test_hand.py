@@ -8,7 +8,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Override, Seat
 from sharding.overlap import shared_with
-from version_manager.wire import generation_to_pb
+from version_manager.model.wire import generation_to_pb
 
 
 def generation(zones=4, each=16, size=4, **overrides):

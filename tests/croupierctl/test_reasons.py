@@ -11,9 +11,9 @@ from router.resolve import Ask, resolve
 from router.route import NoShardMap, route
 from router.view import EMPTY, successor
 from sharding.generation import Generation, Seat
-from version_manager.catalog import Catalog
-from version_manager.fleet import Cell, CellState
-from version_manager.release import Model, Release, Split, Version
+from version_manager.model.catalog import Catalog
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import Model, Release, Split, Version
 
 VERSIONS = {number: Version(number, bytes([number]) * 32, 1000 * number, "onnx") for number in (1, 2)}
 RELEASE = Release(5, (Split(1, 9000), Split(2, 1000)), {"new": 2})

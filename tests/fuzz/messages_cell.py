@@ -14,12 +14,12 @@ from typing import Any, Self
 from fuzz.messages_seeds import MOST_ROWS, Model
 from google.protobuf.message import Message
 
+from cell.codec.messages import parsed
+from cell.codec.plain import Plain, read_infer, read_items
 from cell.engines import Scorer
 from cell.engines.packed import PackedEngine
-from cell.messages import parsed
-from cell.pipeline import Pipeline
-from cell.plain import Plain, read_infer, read_items
-from cell.tick import Results, Ticks
+from cell.scoring.hot import Results, Ticks
+from cell.scoring.pipeline import Pipeline
 from croupier.artifacts.format import view
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, NotFound

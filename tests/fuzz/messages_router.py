@@ -22,7 +22,7 @@ from router.envelope import owner_field
 from router.resolve import Ask, Target
 from router.routes import Route, Routes
 from router.units import Unit, join_payloads
-from version_manager.release import WHOLE, split_point
+from version_manager.model.release import WHOLE, split_point
 
 _ALL_ITEMS = 2**31 - 1
 # Where requests without a key fall on a traffic split.

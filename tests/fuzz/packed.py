@@ -2,8 +2,8 @@
 
 An input is a file as a cell would load it. Whatever it is, `view` and the engine refuse it with their own
 errors, or its rows are scored within its bytes; so are those of its section alone, which the engine sees
-though the envelope says other than it. `tests/artifacts/test_packed_fuzz.py` replays the corpus and changes
-of it. To search for more (`build.py` says how the build that it needs is made):
+though the envelope says other than it. `tests/croupier/artifacts/test_packed_fuzz.py` replays the corpus and
+changes of it. To search for more (`build.py` says how the build that it needs is made):
 
     python tests/fuzz/build.py /tmp/fuzz --asan
     export PYTHONPATH=/tmp/fuzz
@@ -25,12 +25,12 @@ from fuzz.engine import fuzz
 from fuzz.packed_mutator import mutate
 from support.forest_twin import Twin
 
+from cell.codec.signature import Arrays
 from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native, score_joined
 from cell.engines.packed import FOREST, LINEAR, PackedEngine
-from cell.signature import Arrays
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
 from croupier.errors import InvalidRequest
 

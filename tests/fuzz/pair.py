@@ -16,9 +16,9 @@ from typing import Any
 
 from fuzz.roles import BATCH, LIMITS, STREAM, TINY_LIMITS, UNARY
 
-from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
-from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
-from croupier.transport.wire import Budget
+from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.wire import Budget
 
 _SIZES = (0, 1, 10, 100, 100, 700, 20_000, 70_000)
 _PIECES = (1, 9, 50, 1_000, 2**30)

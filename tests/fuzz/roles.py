@@ -11,11 +11,10 @@ from typing import Any
 
 from support.http2_peer import settings
 
-from croupier.transport.call import MESSAGE_EVENT
-from croupier.transport.client_session import CLOSED, ClientCall, ClientSession
-from croupier.transport.limits import Limits
-from croupier.transport.metadata import decode_pairs
-from croupier.transport.server_session import (
+from croupier.transport.http2.call import MESSAGE_EVENT
+from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import (
     CANCELLED,
     ENDED,
     OPENED,
@@ -24,7 +23,8 @@ from croupier.transport.server_session import (
     ServerCall,
     ServerSession,
 )
-from croupier.transport.wire import Budget
+from croupier.transport.http2.wire import Budget
+from croupier.transport.metadata import decode_pairs
 
 BATCH, UNARY, STREAM = "/fuzz.F/Batch", "/fuzz.F/Unary", "/fuzz.F/Stream"
 

@@ -10,7 +10,7 @@ An input is an options byte, a splits byte, and what the peer sends:
     splits    0 for one read, else the seed of the sizes of reads
 
 `replay` runs one input and raises AssertionError, or whatever the session raises: a session never raises
-for what a peer does. `tests/croupier/test_session_fuzz.py` runs the corpus and random inputs everywhere.
+for what a peer does. `tests/croupier/transport/http2/test_session_fuzz.py` runs the corpus and random inputs.
 To search for more (`build.py` says how the build that it needs is made):
 
     pip install -r requirements/fuzz.txt

@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf import message_factory
 
-from croupier.transport.limits import Limits
+from croupier.transport.http2.limits import Limits
 
 from . import testing_pb2 as pb
 

@@ -16,7 +16,7 @@ from support.certificates import Authority
 from support.ports import free_port
 
 from croupier.settings import ClientTls, ServerTls
-from croupier.transport.limits import MAX_MESSAGE_BYTES
+from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.status import RpcError
 
 TESTS = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from protos.inference.v2 import inference_pb2
 from router import snapshot
 from router.app import RouterSettings
 from router.view import Change
-from version_manager.catalog import Delta
+from version_manager.model.catalog import Delta
 
 
 def nowhere() -> str:

@@ -17,12 +17,12 @@ from croupier.errors import (
     Unavailable,
 )
 from croupier.transport.client import Channel
-from croupier.transport.limits import Limits
+from croupier.transport.http2.limits import Limits
 from protos.inference.v2 import inference_pb2
 from router.attempt import CellLost, CellUnreachable
 from router.cells import MODEL_INFER, Cells
 from router.view import KnownCell
-from version_manager.fleet import Cell
+from version_manager.model.fleet import Cell
 
 REQUEST = inference_pb2.ModelInferRequest(model_name="churn", artifact=bytes(32)).SerializeToString()
 

@@ -21,8 +21,8 @@ from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of
 from router.feeds import Feed, Patience
 from router.view import EMPTY, Change, View
-from version_manager.catalog import Delta
-from version_manager.fleet import Cell
+from version_manager.model.catalog import Delta
+from version_manager.model.fleet import Cell
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]

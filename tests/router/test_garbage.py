@@ -13,10 +13,9 @@ from support.serving import LOOPS, calling, serving, start, turns
 
 from croupier.errors import FailedPrecondition, Unavailable
 from croupier.transport.client import Channel
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
 from croupier.transport.status import RpcError, from_error
-from croupier.transport.wheel import Wheel
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.admission import Admission
@@ -29,7 +28,8 @@ from router.pick import Health
 from router.pipeline import Pipeline
 from router.revisions import Revisions
 from router.server import Handlers
-from version_manager.fleet import Cell
+from router.wheel import Wheel
+from version_manager.model.fleet import Cell
 
 LOOP_FACTORIES = {"uvloop": LOOPS["uvloop"]}
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from router.pick import Health, is_reachable, pick
 from router.view import KnownCell
-from version_manager.fleet import Cell, CellState
+from version_manager.model.fleet import Cell, CellState
 
 ORDER = ("a", "b", "c", "d")
 

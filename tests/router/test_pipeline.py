@@ -19,7 +19,6 @@ from croupier.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
-from croupier.transport.wheel import Wheel
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import cells, envelope
@@ -32,10 +31,11 @@ from router.pipeline import NoCatalog, Pipeline
 from router.resolve import Target
 from router.route import NoShardMap, route
 from router.view import EMPTY, Change, View
+from router.wheel import Wheel
 from sharding.dealer import Dealer
 from sharding.hashing import hash64
-from version_manager.catalog import Delta
-from version_manager.fleet import Cell, CellState
+from version_manager.model.catalog import Delta
+from version_manager.model.fleet import Cell, CellState
 
 NAMES = ["a", "b", "c", "d"]
 VIEW = view(

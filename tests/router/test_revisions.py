@@ -12,7 +12,6 @@ from support.fakes import eventually, model
 from support.worlds import World, failing, world
 
 from croupier.errors import CroupierError, InvalidRequest
-from croupier.transport.wheel import Wheel
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.revisions import (
@@ -26,7 +25,8 @@ from router.revisions import (
     read_wanted,
 )
 from router.view import Change, View
-from version_manager.catalog import Catalog, Delta
+from router.wheel import Wheel
+from version_manager.model.catalog import Catalog, Delta
 
 
 def at(revision: int, name: str = "c") -> View:

@@ -21,9 +21,9 @@ from router.route import route
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import Change, View
-from version_manager.catalog import Delta, UnknownModel
-from version_manager.fleet import Cell, CellState
-from version_manager.release import WHOLE
+from version_manager.model.catalog import Delta, UnknownModel
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import WHOLE
 
 NAMES = ["a", "b", "c", "d"]
 SPLIT = model(versions=(1, 2, 3), splits=((1, 5_000), (2, 5_000)), labels={"next": 3})

@@ -11,8 +11,8 @@ from support.worlds import MODELS, World, failing, parameters, world
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.server import Handlers
-from version_manager.fleet import Cell, CellState
-from version_manager.release import split_point
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import split_point
 
 Code = grpc.StatusCode
 

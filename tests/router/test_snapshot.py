@@ -12,7 +12,7 @@ from croupier.sealed import CorruptFile, write_sealed
 from router import snapshot
 from router.feeds import Feed
 from router.view import View
-from version_manager.fleet import Cell
+from version_manager.model.fleet import Cell
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]

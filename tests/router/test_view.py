@@ -4,8 +4,8 @@ from support.fakes import generation, model, no_change, view
 
 from router.view import EMPTY, Change, View, delta_refusal, refusal, successor
 from sharding.generation import Generation
-from version_manager.catalog import Catalog, Delta
-from version_manager.fleet import Cell, CellState, Load
+from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.fleet import Cell, CellState, Load
 
 CELLS = ["a", "b", "c", "d"]
 MAP = generation(CELLS)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from croupier.errors import Unavailable
 from croupier.transport.context import Context
-from croupier.transport.limits import Limits
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
 from croupier.transport.status import RpcError
 
 SERVICE = "soak.Cancels"

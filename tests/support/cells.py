@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from prometheus_client import REGISTRY
 
+from cell.codec.signature import Arrays, Signature
 from cell.engines.stop import Stop
-from cell.residency import Lease, Residency
-from cell.signature import Arrays, Signature
+from cell.residency.residency import Lease, Residency
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact, Tensor
 from croupier.errors import NotFound

@@ -16,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from cell.engines import lane
-from cell.journal import Journal
+from cell.crash import slots as lane
+from cell.crash.journal import Journal
 
 
 def named(name: str) -> bytes:

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from croupier.transport.context import Context
-from croupier.transport.limits import Limits
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.server import Server
-from croupier.transport.server_session import ServerCall
 
 SERVICE = "test.Echo"
 BATCH, UNARY, STREAM = (f"/{SERVICE}/{name}" for name in ("Batch", "Unary", "Stream"))

@@ -21,10 +21,10 @@ from protos.versions.v1 import versions_pb2_grpc
 from router.events import events_of
 from router.view import EMPTY, Change, View, successor
 from sharding.generation import Generation, Seat
-from version_manager.catalog import Catalog, Delta
-from version_manager.fleet import Cell
-from version_manager.release import Model, Release, Split, Version
-from version_manager.wire import cell_to_pb, generation_to_pb, model_to_pb
+from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.fleet import Cell
+from version_manager.model.release import Model, Release, Split, Version
+from version_manager.model.wire import cell_to_pb, generation_to_pb, model_to_pb
 
 CATALOG = "cluster-1"
 

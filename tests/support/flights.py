@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from croupier.errors import CroupierError, InternalError
-from croupier.transport.wheel import Wheel
 from protos.inference.v2 import inference_pb2
 from router.attempt import Attempts, CellLost, CellUnreachable, Flight, Run
 from router.budget import RetryBudget
@@ -16,7 +15,8 @@ from router.resolve import Target
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import EMPTY
-from version_manager.release import WHOLE, Model
+from router.wheel import Wheel
+from version_manager.model.release import WHOLE, Model
 
 PATIENCE = 1.0
 HAND = ("a", "b", "c")

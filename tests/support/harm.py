@@ -21,7 +21,7 @@ from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
-from version_manager.wire import generation_from_pb
+from version_manager.model.wire import generation_from_pb
 
 MiB: TypeAlias = float
 T = TypeVar("T")

@@ -25,10 +25,10 @@ from support.http2_peer import (
     settings,
 )
 
-from croupier.transport.call import MESSAGE_EVENT
-from croupier.transport.limits import Limits
-from croupier.transport.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
-from croupier.transport.wire import Budget
+from croupier.transport.http2.call import MESSAGE_EVENT
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.wire import Budget
 
 ENHANCE_YOUR_CALM = 11
 # A streaming method that needs little, and so is given little.

@@ -10,17 +10,17 @@ from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from cell.diskcache import DiskCache
 from cell.engines import Engines
-from cell.file_image import Image
-from cell.file_reader import Reader
-from cell.gate import Gate
-from cell.loader import Loader, Readers
-from cell.slices import Slices
-from cell.sources import Folder, in_memory, unreadable
+from cell.loading.diskcache import DiskCache
+from cell.loading.file_image import Image
+from cell.loading.file_reader import Reader
+from cell.loading.gate import Gate
+from cell.loading.loader import Loader, Readers
+from cell.loading.slices import Slices
+from cell.loading.sources import Folder, in_memory, unreadable
 from croupier.errors import CroupierError
 from croupier.stores.objects import ObjectStore
-from croupier.transport.turns import turns_of
+from croupier.transport.net.turns import turns_of
 
 _SECONDS = 10.0
 

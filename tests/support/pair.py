@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from croupier.transport.client_session import ClientCall, ClientSession
-from croupier.transport.limits import Limits
-from croupier.transport.server_session import OPENED, READY, Route, ServerCall, ServerSession
-from croupier.transport.session import Session
-from croupier.transport.wire import Budget
+from croupier.transport.http2.client_session import ClientCall, ClientSession
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.session import Session
+from croupier.transport.http2.wire import Budget
 
 BATCH, UNARY, STREAM = "/test.Pair/Batch", "/test.Pair/Unary", "/test.Pair/Stream"
 WINDOW = 2**16

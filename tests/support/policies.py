@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cell.sketches import Sketch
+from cell.residency.sketches import Sketch
 
 
 class Naive:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from croupier.stores.etcd import Changed, KeyValue, Listed
 from sharding.generation import Generation, Seat
-from version_manager.fleet import Cell
-from version_manager.keys import Keys
-from version_manager.records import Active, encode
-from version_manager.release import WHOLE, Release, Split, Version
+from version_manager.map.keys import Keys
+from version_manager.map.records import Active, encode
+from version_manager.model.fleet import Cell
+from version_manager.model.release import WHOLE, Release, Split, Version
 
 KEYS = Keys()
 

@@ -6,8 +6,8 @@ from collections.abc import Hashable
 
 from support.cells import digest
 
-from cell.policies import Policy
-from cell.residency import Lease, Residency
+from cell.residency.policies import Policy
+from cell.residency.residency import Lease, Residency
 
 
 def admit(

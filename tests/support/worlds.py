@@ -20,7 +20,7 @@ from protos.status.v1 import status_pb2
 from router.app import RouterSettings, serve
 from router.route import route
 from router.view import Change, View
-from version_manager.release import Model
+from version_manager.model.release import Model
 
 # Two versions that share the traffic and a third under a label; one version; none released; another
 # tenant's.

@@ -12,8 +12,8 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
-from version_manager.keys import Keys
-from version_manager.wire import generation_from_pb
+from version_manager.map.keys import Keys
+from version_manager.model.wire import generation_from_pb
 
 pytestmark = pytest.mark.system
 

@@ -19,7 +19,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer
-from version_manager.wire import generation_from_pb
+from version_manager.model.wire import generation_from_pb
 
 pytestmark = pytest.mark.system
 

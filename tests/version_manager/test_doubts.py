@@ -1,10 +1,10 @@
 from sharding.generation import Generation, Override, Seat
-from version_manager.catalog import Catalog
 from version_manager.doubts import MOST, of_generation, of_residency
-from version_manager.fleet import Cell
-from version_manager.image import Map
-from version_manager.release import Model
-from version_manager.residency import Residency
+from version_manager.map.image import Map
+from version_manager.model.catalog import Catalog
+from version_manager.model.fleet import Cell
+from version_manager.model.release import Model
+from version_manager.model.residency import Residency
 
 SEATS = (Seat("a", "east"), Seat("b", "west"), Seat("c", "west", draining=True))
 

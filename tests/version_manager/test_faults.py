@@ -11,9 +11,9 @@ from support.manager import Fleet, artifact, cell_report, generation, joined, re
 from croupier.errors import FailedPrecondition
 from croupier.stores.etcd import Put
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.keys import Keys
-from version_manager.records import encode
-from version_manager.release import Release, Split
+from version_manager.map.keys import Keys
+from version_manager.map.records import encode
+from version_manager.model.release import Release, Split
 
 KEYS = Keys()
 

@@ -6,10 +6,10 @@ from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_
 
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
-from version_manager.history import Change
-from version_manager.mirror import Mirror
-from version_manager.records import encode
-from version_manager.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
+from version_manager.map.mirror import Mirror
+from version_manager.map.records import encode
+from version_manager.model.history import Change
+from version_manager.model.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
 
 HEARTBEAT = 0.02
 

@@ -1,9 +1,9 @@
 import pytest
 
 from croupier.errors import InvalidRequest
-from version_manager.catalog import Catalog
 from version_manager.listing import MAX_PAGE, page
-from version_manager.release import Model
+from version_manager.model.catalog import Catalog
+from version_manager.model.release import Model
 
 PLACES = sorted((f"tenant-{tenant}", f"model-{name}") for tenant in range(5) for name in range(5))
 CATALOG = Catalog.build(models=[Model(tenant, name, {}) for tenant, name in reversed(PLACES)])

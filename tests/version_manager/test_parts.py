@@ -9,12 +9,12 @@ from support.records import KEYS, FakeEtcd, model_keys, version, whole
 from croupier.errors import InternalError
 from croupier.stores.etcd import Compare, KeyValue, Outcome, Put
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
-from version_manager.audit import Actor, Audit
-from version_manager.records import Active, Spent, encode
-from version_manager.schema import CURRENT, NewerRecord
+from version_manager.map.audit import Actor, Audit
+from version_manager.map.records import Active, Spent, encode
+from version_manager.map.schema import CURRENT, NewerRecord
+from version_manager.map.stored import read_stored
 from version_manager.server import _own_faults
-from version_manager.stored import read_stored
-from version_manager.writer import NotUnderstood, TooManyWriters, Writer
+from version_manager.writes.writer import NotUnderstood, TooManyWriters, Writer
 
 
 def test_entries_of_one_moment_have_keys_of_their_own():

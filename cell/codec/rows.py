@@ -1,0 +1,186 @@
+"""Items of the prediction API to a model's input arrays, and one row of outputs to a value.
+
+An item has named features in any order or a dense row in the model's order, of floats or of doubles. Either
+fills one wide input of shape (-1, n) or n inputs of shape (-1, 1); the artifact format allows no third way.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from cell.codec.signature import Array, Arrays, Signature
+from croupier.artifacts.datatypes import DATATYPES
+from croupier.artifacts.format import Tensor
+from croupier.errors import FailedPrecondition, InvalidRequest
+from protos.prediction.v1 import prediction_pb2 as pb
+
+Scalar = float | str
+
+
+class ValueTooLarge(FailedPrecondition):
+    """An output that the prediction API has no type for. The publisher's."""
+
+    reason = "VALUE_TOO_LARGE"
+
+
+def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
+    """The input arrays of one item, each with one row.
+
+    Raises:
+        InvalidRequest: naming what is wrong: missing, unknown or repeated features, a row of
+            another length, a value of the wrong kind, NaN or infinity where the model takes none.
+    """
+    kind = item.WhichOneof("input")
+    if kind is None:
+        raise InvalidRequest("the item has neither features nor a row", field="input")
+    if not signature.features:
+        raise InvalidRequest("this model takes tensors, not features", field=kind)
+    if kind == "row":
+        values: Sequence[Scalar] = _dense(item.row, signature)
+        datatype = "FP32" if item.row.values else "FP64"
+    else:
+        values, datatype = _named(item.features, signature), "FP64"
+    check = partial(_check, signature=signature, field=kind)
+    if len(signature.inputs) == 1:
+        (tensor,) = signature.inputs
+        dtype = signature.dtype(tensor, datatype)
+        check(signature.features, values, dtype)
+        return {tensor.name: _array(values, dtype)}
+    arrays = {}
+    for tensor, name, value in zip(signature.inputs, signature.features, values, strict=True):
+        dtype = signature.dtype(tensor, datatype)
+        check((name,), (value,), dtype)
+        arrays[tensor.name] = _array((value,), dtype)
+    return arrays
+
+
+def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
+    """The outputs of one row: floats as float32, integers and booleans as int64, text as it is.
+
+    Raises:
+        ValueTooLarge: a UINT64 that is beyond int64.
+    """
+    value = pb.Value()
+    for output in outputs:
+        message = value.outputs.add(name=output.name)
+        flat = arrays[output.name].ravel()
+        kind = DATATYPES[output.datatype].kind
+        if kind == "f":
+            message.numbers.values.extend(_saturated(flat).tolist())
+        elif kind == "O":
+            message.texts.values.extend(map(str, flat.tolist()))
+        else:
+            message.integers.values.extend(_signed(output, flat).tolist())
+    return value
+
+
+def _dense(row: pb.Row, signature: Signature) -> Sequence[float]:
+    if row.values and row.doubles:
+        raise InvalidRequest(
+            "the row has floats and doubles: it has all its values in one of them", field="row"
+        )
+    values = list(row.values or row.doubles)
+    if len(values) != len(signature.features):
+        raise InvalidRequest(
+            f"the row has {len(values)} values; the model has {len(signature.features)} features",
+            field="row",
+        )
+    return values
+
+
+def _named(features: pb.Features, signature: Signature) -> list[Scalar]:
+    values: list[Scalar | None] = [None] * len(signature.features)
+    for feature in features.features:
+        name = feature.name
+        place = signature.columns.get(name)
+        if place is None:
+            raise InvalidRequest(f"the model has no feature {name!r}", field=f"features.{name}")
+        if values[place] is not None:
+            raise InvalidRequest(f"feature {name!r} is there twice", field=f"features.{name}")
+        kind = feature.WhichOneof("value")
+        if kind is None:
+            raise InvalidRequest(f"feature {name!r} has no value", field=f"features.{name}")
+        values[place] = feature.number if kind == "number" else feature.text
+    return [_present(value, place, signature) for place, value in enumerate(values)]
+
+
+def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
+    if value is not None:
+        return value
+    hint = ""
+    kind = DATATYPES[_tensor_of(place, signature).datatype].kind
+    if signature.accepts_missing and (kind == "f" or signature.is_native):
+        if not signature.complete:
+            return math.nan
+        hint = ": send NaN for it if its value is not known"
+    name = signature.features[place]
+    raise InvalidRequest(f"feature {name!r} is missing{hint}", field=f"features.{name}")
+
+
+def _tensor_of(place: int, signature: Signature) -> Tensor:
+    return signature.inputs[place if len(signature.inputs) > 1 else 0]
+
+
+def _array(values: Sequence[Scalar], dtype: np.dtype[Any]) -> Array:
+    """One row; what is missing of texts is None."""
+    if dtype.kind == "O":
+        return np.array([[None if isinstance(value, float) else value for value in values]], dtype)
+    return np.array([values], dtype)
+
+
+def _check(
+    names: Sequence[str], values: Sequence[Scalar], dtype: np.dtype[Any], *, signature: Signature, field: str
+) -> None:
+    """That `values`, of the features called `names`, can be elements of `dtype`."""
+    for name, value in zip(names, values, strict=True):
+        problem = _problem(value, dtype, signature)
+        if problem:
+            raise InvalidRequest(f"feature {name!r} {problem}", field=f"{field}.{name}")
+
+
+def _problem(value: Scalar, dtype: np.dtype[Any], signature: Signature) -> str:
+    """Why `value` cannot be an element of `dtype`; empty when it can."""
+    if isinstance(value, str):
+        return "" if dtype.kind == "O" else "is text; the model takes a number"
+    if math.isnan(value) and (dtype.kind == "f" or (dtype.kind == "O" and signature.is_native)):
+        return "" if signature.accepts_missing else "is NaN, which this model does not take"
+    if dtype.kind == "O":
+        return "is a number; the model takes text"
+    if dtype.kind == "f":
+        if math.isinf(value):
+            return "is infinite, which this model does not take" if signature.finite else ""
+        if signature.bounded:
+            dtype = DATATYPES["FP32"]
+    elif not value.is_integer():
+        return "is not a whole number"
+    low, high = _bounds(dtype)
+    return "" if low <= value <= high else f"does not fit into {dtype.name}"
+
+
+@functools.cache
+def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the greatest element; integers are exact, for Python compares them so."""
+    if dtype.kind == "b":
+        return 0, 1
+    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    number = float if dtype.kind == "f" else int
+    return number(limits.min), number(limits.max)
+
+
+def _signed(output: Tensor, flat: Array) -> Array:
+    """As int64; a UINT64 beyond its range would become another number."""
+    if output.datatype == "UINT64" and (flat > np.iinfo(np.int64).max).any():
+        raise ValueTooLarge(f"output {output.name!r} has a value beyond int64: ask with ModelInfer")
+    return flat.astype(np.int64)
+
+
+def _saturated(flat: Array) -> Array:
+    """As float32; a float64 beyond its range becomes infinite, without a warning."""
+    with np.errstate(over="ignore"):
+        return flat.astype(np.float32)

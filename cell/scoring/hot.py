@@ -1,0 +1,305 @@
+"""Requests that are answered in the tick in which they came: no task, no future, no lease.
+
+    read      natively, if the request is plain (`plain.pyx`)
+    find      its models, if they are resident, or load in no time: small, and the file in the page cache
+    add       its rows to the tick's others (`scoring.pyx`), while the tick stays short
+    run       one native call for all of them
+    answer    each by itself, as protobuf; all leave in one write a connection
+
+It happens between two turns of the event loop, so a model that was found stays (`scoring.pyx` sees to it that
+it outlives the loads of others). When a tick has become long, the calls behind wait in the `backlog`, from
+which owners are served in turns, a tick in each turn of the loop; what comes meanwhile takes its place there.
+A plain call with a cold model waits for that (`cold.py`) and then comes here again. What cannot go this way
+(not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it: slower, in a task
+of its own, with the same answer. Of a request with many items each goes its own way.
+
+A load on the event loop takes the loop's turn, so that there are few: they have a part of the time
+(`_Spare`), and none is begun while others wait for theirs. One cold model now and then is here at once; a
+storm of them goes through the load queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
+
+from cell.codec.plain import Plain, read_infer, read_items
+from cell.engines import Scorer
+from cell.loading.host import Host
+from cell.scoring.backlog import Backlog
+from cell.scoring.scoring import Scoring
+from croupier.fields import join_first
+from croupier.telemetry.metrics import LoopCounter
+from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
+from croupier.transport.http2.server_session import ServerCall
+
+_ANSWERED = LoopCounter(
+    "croupier_cell_tick_rows_total", "Requests and items answered in the tick they came in"
+)
+
+# A tick ends when it has so much to score, in nanoseconds by the models' own estimates, and one request with
+# more is for a thread: every other connection waits meanwhile. The general way costs more.
+MOST_NANOSECONDS = 300_000.0
+
+# Of a request, its rows apart.
+_LEAST_NANOSECONDS = 3_000.0
+# Of an item beside its row: reading it, and its answer.
+_ITEM_NANOSECONDS = 1_500.0
+# Of a load of a small model.
+_LOAD_NANOSECONDS = 80_000.0
+# Of a model that is waited for: reading its request, and its place in the queue of work. In a burst, whose
+# first requests find nothing in the processor's caches, it is twice what a loop of them takes.
+_COLD_NANOSECONDS = 16_000.0
+# What loads within ticks may take of the event loop: this part of its time, and at once no more than that.
+_LOAD_SHARE = 0.1
+_MOST_LOAD_SECONDS = 0.00025
+
+# The results of a PredictRequest by item, each as its bytes; None where there is none yet.
+Results: TypeAlias = list[bytes | None]
+
+
+class Answered(NamedTuple):
+    """What has become of a read's calls, beside those that are answered.
+
+    `left` have to go the general way, with the results they have. `cold` wait for artifacts, of which each is
+    said whose it is. `some_wait` for the next tick: then call again when others have had their turn.
+    """
+
+    left: list[tuple[ServerCall, Results]]
+    cold: list[tuple[ServerCall, dict[bytes, int]]]
+    some_wait: bool
+
+
+class _Spare:
+    """Time for loads: `_LOAD_SHARE` of what passes, saved up to `_MOST_LOAD_SECONDS`."""
+
+    __slots__ = ("_left", "_since")
+
+    def __init__(self) -> None:
+        self._left, self._since = _MOST_LOAD_SECONDS, 0.0
+
+    def take(self, seconds: float, now: float) -> bool:
+        """Whether there are so many seconds; then they are spent."""
+        self._left = min(_MOST_LOAD_SECONDS, self._left + _LOAD_SHARE * (now - self._since))
+        self._since = now
+        if self._left < seconds:
+            return False
+        self._left -= seconds
+        return True
+
+
+class _Tick:
+    """What has been taken in: calls with their places in `scoring`, and those that are `left` or `cold`."""
+
+    __slots__ = (
+        "cold",
+        "hits",
+        "inferring",
+        "is_again",
+        "left",
+        "loaded",
+        "now",
+        "predicting",
+        "scoring",
+    )
+
+    def __init__(self, now: float, is_again: bool) -> None:
+        self.now = now
+        # Its calls were here before, and are counted.
+        self.is_again = is_again
+        # Models that were loaded in it: their first use is the miss that was counted.
+        self.loaded: set[bytes] = set()
+        # Uses of models that were here, to be counted.
+        self.hits = 0
+        self.scoring = Scoring()
+        self.inferring: list[tuple[ServerCall, int]] = []
+        self.predicting: list[tuple[ServerCall, list[int]]] = []
+        self.left: list[tuple[ServerCall, Results]] = []
+        self.cold: list[tuple[ServerCall, dict[bytes, int]]] = []
+
+
+class Ticks:
+    """Answers the calls of one read.
+
+    `max_rows` bounds the rows or items of one request, `max_answer` the bytes of its answer.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        infer_path: str,
+        max_rows: int,
+        clock: Callable[[], float],
+        most_nanoseconds: float = MOST_NANOSECONDS,
+        max_answer: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._host = host
+        self._infer_path = infer_path
+        self._max_rows = max_rows
+        self._clock = clock
+        self._most = most_nanoseconds
+        self._max_answer = max_answer
+        self._backlog = Backlog()
+        self._spare = _Spare()
+
+    def answer(self, calls: Sequence[ServerCall] = ()) -> Answered:
+        """Answer what can be answered at once, of `calls` and of those that wait."""
+        tick = _Tick(self._clock(), is_again=False)
+        try:
+            if self._backlog:
+                self._backlog.put(calls)
+                self._take_turns(tick)
+            else:
+                self._take_all(calls, tick)
+            tick.scoring.run()
+        finally:
+            tick.scoring.let_go()
+        self._reply(tick)
+        return Answered(tick.left, tick.cold, bool(self._backlog))
+
+    def answer_again(self, calls: Sequence[ServerCall]) -> tuple[list[tuple[ServerCall, Results]], int]:
+        """Answer calls whose models were waited for, and are here, as many as fit a tick.
+
+        Returns those that have to go the general way all the same, and how many of `calls` were looked at.
+        """
+        tick = _Tick(self._clock(), is_again=True)
+        taken = 0
+        try:
+            while taken < len(calls) and not self._is_full(tick.scoring):
+                self._take_in(calls[taken], tick)
+                taken += 1
+            tick.scoring.run()
+        finally:
+            tick.scoring.let_go()
+        self._reply(tick)
+        return tick.left, taken
+
+    def put_off(self, calls: Sequence[ServerCall]) -> None:
+        """Have calls wait for the ticks to come."""
+        self._backlog.put(calls)
+
+    def _take_all(self, calls: Sequence[ServerCall], tick: _Tick) -> None:
+        """As they came, which is no matter while all fit."""
+        scoring, most, most_size, take_in = tick.scoring, self._most, self._max_answer, self._take_in
+        for taken, call in enumerate(calls):
+            # `_is_full`, without a call for each.
+            if scoring.cost >= most or scoring.size >= most_size:
+                self._backlog.put(calls[taken:])
+                return
+            take_in(call, tick)
+
+    def _take_turns(self, tick: _Tick) -> None:
+        scoring = tick.scoring
+        while not self._is_full(scoring) and (taken := self._backlog.take()) is not None:
+            owner, call = taken
+            cost = scoring.cost
+            self._take_in(call, tick)
+            self._backlog.charge(owner, _LEAST_NANOSECONDS + scoring.cost - cost)
+
+    def _is_full(self, scoring: Scoring) -> bool:
+        return scoring.cost >= self._most or scoring.size >= self._max_answer
+
+    def _take_in(self, call: ServerCall, tick: _Tick) -> None:
+        if call.deadline <= tick.now:
+            tick.left.append((call, []))
+        elif call.path == self._infer_path:
+            self._take_infer(call, tick)
+        elif (items := read_items(call.message, self._max_rows)) is None:
+            tick.left.append((call, []))
+        elif not self._is_cold(call, items, tick):
+            scoring = tick.scoring
+            most, most_size = scoring.cost + self._most, scoring.size + self._max_answer
+            tick.predicting.append((call, [self._add(item, tick, most, most_size) for item in items]))
+            # Behind them, so that no item goes the general way, which costs more, for what all of them cost.
+            scoring.charge(_ITEM_NANOSECONDS * len(items))
+
+    def _take_infer(self, call: ServerCall, tick: _Tick) -> None:
+        """The way of nearly every request: one look-up, one row."""
+        plain = read_infer(call.message)
+        scorer = None if plain is None else self._host.find(plain.artifact, tick.now)
+        scoring, place = tick.scoring, -1
+        if scorer is not None:
+            assert plain is not None
+            place = self._score(
+                plain, scorer, tick, scoring.cost + self._most, scoring.size + self._max_answer
+            )
+        elif plain is not None:
+            if self._is_cold(call, (plain,), tick):
+                return
+            place = self._add(plain, tick, scoring.cost + self._most, scoring.size + self._max_answer)
+        if place < 0:
+            tick.left.append((call, []))
+        else:
+            tick.inferring.append((call, place))
+
+    def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], tick: _Tick) -> bool:
+        """Whether models of a call are not here; then it is among the cold ones."""
+        cold: dict[bytes, int] = {}
+        most = tick.scoring.cost + self._most
+        for plain in plains:
+            if isinstance(plain, Plain) and plain.artifact not in cold:
+                artifact = plain.artifact
+                if not self._host.has(artifact) and not self._load(artifact, tick, most):
+                    cold[artifact] = plain.owner
+        if not cold:
+            return False
+        tick.scoring.charge(_COLD_NANOSECONDS * len(cold))
+        if tick.is_again:
+            # It was here a moment ago: something is wrong with it, which the general way says.
+            tick.left.append((call, []))
+        else:
+            tick.cold.append((call, cold))
+        return True
+
+    def _add(self, plain: Plain | bytes, tick: _Tick, most: float, most_size: int) -> int:
+        """The place of an item among those to score; -1 if it cannot be, or costs too much."""
+        if not isinstance(plain, Plain):
+            return -1
+        scorer = self._host.find(plain.artifact, tick.now)
+        return -1 if scorer is None else self._score(plain, scorer, tick, most, most_size)
+
+    def _score(self, plain: Plain, scorer: Scorer, tick: _Tick, most: float, most_size: int) -> int:
+        """The place of what has its model here; it is counted once, here or where it goes from here."""
+        place = -1 if plain.rows > self._max_rows else tick.scoring.add(plain, scorer, most, most_size)
+        is_counted = tick.is_again
+        if tick.loaded and plain.artifact in tick.loaded:
+            tick.loaded.discard(plain.artifact)
+            is_counted = True
+        if place < 0:
+            self._host.take_back(plain.artifact)
+            if is_counted:
+                self._host.was_counted(plain.artifact)
+        elif not is_counted:
+            tick.hits += 1
+        return place
+
+    def _load(self, artifact: bytes, tick: _Tick, most: float) -> bool:
+        """Load a model within the tick, if there is time for that; whether it is here."""
+        host, scoring = self._host, tick.scoring
+        if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > most:
+            return False
+        if not self._spare.take(_LOAD_NANOSECONDS / 1e9, tick.now):
+            return False
+        scoring.charge(_LOAD_NANOSECONDS)
+        if host.load_now(artifact) is None:
+            return False
+        tick.loaded.add(artifact)
+        return True
+
+    def _reply(self, tick: _Tick) -> None:
+        scoring = tick.scoring
+        _ANSWERED.values[()] += len(scoring)
+        self._host.count_hits(tick.hits)
+        for call, place in tick.inferring:
+            call.reply(scoring.infer_answer(place))
+        took_us = int((self._clock() - tick.now) * 1e6)
+        for call, places in tick.predicting:
+            if min(places) < 0:
+                tick.left.append((call, [_result(scoring, place, took_us) for place in places]))
+            else:
+                call.reply(join_first([scoring.item_answer(place, took_us) for place in places]))
+
+
+def _result(scoring: Scoring, place: int, took_us: int) -> bytes | None:
+    return None if place < 0 else scoring.item_answer(place, took_us)

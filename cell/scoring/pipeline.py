@@ -1,0 +1,181 @@
+"""The way of one request through a cell. The only file that knows the order of the stages.
+
+    check     a digest, a deadline in the future
+    host      a lease on the model, loaded on a miss
+    decode    the caller's tensors, features or row against the model's signature
+    admit     what the model itself does not take, as a category that it does not know
+    answers   whether what the model would give fits one message
+    batcher   scored with whoever waits for the same artifact
+    encode    in the form that the caller used
+
+A cell knows models by digest alone: names and versions are echoed, never read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from cell.codec import rows, tensors
+from cell.codec.answers import Room
+from cell.codec.signature import Signature, answer_bytes
+from cell.loading.host import Host
+from cell.scoring.batcher import Batcher
+from croupier.artifacts.format import Tensor
+from croupier.deadline import Deadline
+from croupier.errors import CroupierError, InternalError, InvalidRequest
+from croupier.names import check_digest
+from croupier.telemetry.metrics import Counter
+from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
+from croupier.transport.status import item_status
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
+
+_log = logging.getLogger(__name__)
+
+_REQUESTS = Counter("croupier_cell_requests_total", "Requests by method", ["method"])
+_INFER, _PREDICT = _REQUESTS.labels("infer"), _REQUESTS.labels("predict")
+
+
+class Pipeline:
+    """Answers requests that are decoded; `max_rows` bounds the rows or items of one, `max_answer` its
+    answer.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        batcher: Batcher,
+        *,
+        max_rows: int,
+        clock: Callable[[], float],
+        max_answer: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._host = host
+        self._batcher = batcher
+        self._max_rows = max_rows
+        self._max_answer = max_answer
+        self._clock = clock
+
+    async def infer(
+        self,
+        request: inference_pb2.ModelInferRequest,
+        deadline: Deadline,
+        at_work: Callable[[], None] | None = None,
+    ) -> inference_pb2.ModelInferResponse:
+        """The answer to one ModelInfer; `at_work` as in `Batcher.score`.
+
+        Raises:
+            InvalidRequest: the request does not fit the model, or its answer no message.
+            And what `Host.lease` and `Batcher.score` raise.
+        """
+        _INFER.inc()
+        deadline.check(self._clock())
+        digest = check_digest(request.artifact)
+        with await self._host.lease(digest, deadline, request.owner) as lease:
+            signature = lease.model.signature
+            outputs = tensors.requested_outputs(request, signature)
+            inputs = tensors.decode(request, signature, self._max_rows)
+            size, room = answer_bytes(outputs, inputs.rows), Room(self._max_answer, "inputs")
+            room.take(size)
+            names = [output.name for output in outputs]
+            arrays = lease.model.admitted(inputs.arrays, "inputs")
+            scored = await self._batcher.score(
+                lease, arrays, inputs.rows, names, deadline, request.owner, at_work
+            )
+        room.settle(size, scored)
+        return tensors.encode(request, outputs, scored)
+
+    async def describe(
+        self, request: inference_pb2.ModelMetadataRequest, deadline: Deadline
+    ) -> inference_pb2.ModelMetadataResponse:
+        """What a model takes and gives; loads it if need be.
+
+        Raises:
+            What `Host.lease` raises.
+        """
+        deadline.check(self._clock())
+        digest = check_digest(request.artifact)
+        with await self._host.lease(digest, deadline, request.owner) as lease:
+            return _metadata(request, lease.model.signature)
+
+    async def predict(
+        self,
+        request: prediction_pb2.PredictRequest,
+        deadline: Deadline,
+        known: Sequence[bytes | None] = (),
+        at_work: Callable[[], None] | None = None,
+    ) -> list[bytes]:
+        """The results of all items, in their order; an item that fails has its own status.
+
+        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`. An item
+        that has no room beside the others in one message fails.
+
+        Raises:
+            InvalidRequest: no items, or too many.
+            DeadlineExceeded: the deadline has passed already.
+        """
+        _PREDICT.inc()
+        deadline.check(self._clock())
+        if not request.items:
+            raise InvalidRequest("the request has no items", field="items")
+        if len(request.items) > self._max_rows:
+            raise InvalidRequest(
+                f"{len(request.items)} items are over the limit of {self._max_rows}", field="items"
+            )
+        found = [*known] or [None] * len(request.items)
+        missing = [place for place, result in enumerate(found) if result is None]
+        room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
+        making = [self._result(request.items[place], deadline, room, at_work) for place in missing]
+        results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
+        made = dict(zip(missing, results, strict=True))
+        return [
+            made[place].SerializeToString() if result is None else result
+            for place, result in enumerate(found)
+        ]
+
+    async def _result(
+        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+    ) -> prediction_pb2.Result:
+        began = self._clock()
+        try:
+            value = await self._value(item, deadline, room, at_work)
+            result = prediction_pb2.Result(value=value, version=item.version)
+        except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
+            if not isinstance(error, CroupierError) or isinstance(error, InternalError):
+                _log.error("an item failed inside", exc_info=error)
+            result = prediction_pb2.Result(status=item_status(error))
+        result.took_us = int((self._clock() - began) * 1e6)
+        return result
+
+    async def _value(
+        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+    ) -> prediction_pb2.Value:
+        digest = check_digest(item.artifact)
+        with await self._host.lease(digest, deadline, item.owner) as lease:
+            signature = lease.model.signature
+            inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
+            room.take(signature.row_bytes)
+            names = [output.name for output in signature.outputs]
+            scored = await self._batcher.score(lease, inputs, 1, names, deadline, item.owner, at_work)
+        room.settle(signature.row_bytes, scored)
+        return rows.to_value(signature.outputs, scored)
+
+
+def _metadata(
+    request: inference_pb2.ModelMetadataRequest, signature: Signature
+) -> inference_pb2.ModelMetadataResponse:
+    """All but the versions, which a router appends: an echoed one would stand there twice."""
+    return inference_pb2.ModelMetadataResponse(
+        name=request.name,
+        platform=f"croupier_{signature.engine}",
+        inputs=map(_tensor_metadata, signature.inputs),
+        outputs=map(_tensor_metadata, signature.outputs),
+    )
+
+
+def _tensor_metadata(tensor: Tensor) -> inference_pb2.ModelMetadataResponse.TensorMetadata:
+    return inference_pb2.ModelMetadataResponse.TensorMetadata(
+        name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
+    )

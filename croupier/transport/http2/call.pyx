@@ -1,0 +1,444 @@
+"""One call on an HTTP/2 stream: what both sides share.
+
+A call takes in the bytes of a stream's DATA frames and cuts them into gRPC messages (a flag, a length of
+four bytes, the message), and it gives out the bytes of the messages that it was told to send.
+
+    receiving   A message that lies in one chunk is one copy. A longer one grows as its bytes arrive,
+                to twice of what has come, never to what its length claims. A stream's window opens again
+                only as messages are taken. Where a message's fields are bounded, one that breaks
+                protobuf's form or has too many is refused by its first bytes.
+    sending     Messages wait in a queue that the peer's window empties; above `queue_room` bytes `is_full`
+                is set, and an event tells when it is worth writing again.
+
+Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
+here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
+is kept in full. A message that was handed over is held until whoever has it lets it go, at the latest when nobody
+knows the call any more: a peer that resets its calls while they are worked on has not got its room back.
+
+`Wire` is what a call knows of its connection; a call whose connection is gone has none.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.ref cimport Py_XDECREF, PyObject
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memcpy
+
+from collections import deque
+
+from croupier.buffers cimport filled
+from croupier.fields cimport look_ahead
+from croupier.transport.http2.nghttp2 cimport (
+    nghttp2_session,
+    nghttp2_session_consume_connection,
+    nghttp2_session_consume_stream,
+    nghttp2_session_resume_data,
+)
+
+from croupier.transport.http2.wire cimport Budget
+
+from croupier.errors import InternalError, InvalidRequest, TooLarge
+from croupier.transport.compression import Inflater
+
+cdef extern from "Python.h":
+    PyObject* _new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t) except NULL
+    int _resize_bytes "_PyBytes_Resize"(PyObject**, Py_ssize_t) except -1
+
+cdef struct _Entry:
+    uint32_t namelen
+    uint32_t valuelen
+
+cdef enum:
+    # The least memory that a message is given ahead of its bytes.
+    _FIRST_ROOM = 256
+    _PREFIX = 5
+    # What a message in a queue costs beside its bytes: two objects and their place.
+    _MESSAGE_BYTES = 96
+    # A compressed message may grow so many times without a charge: at this
+    # ratio inflating costs us no more for a byte received than the bytes of small requests do.
+    _FREE_GROWTH = 16
+    _MOST_GROWTH = 1_032
+    # Compressed bytes at a time, so that a bomb is found out by few of them; small pieces cost a tenth more.
+    _INFLATED_AT_ONCE = 2_048
+    # A DATA frame with so many bytes of a message, or with its end, was worth sending.
+    _WORTH_SENDING = 1_024
+
+# What `Wire.calm` gains: see `Meter`.
+cdef double _PER_MESSAGE = 2.0
+cdef double _PER_DATA_FRAME = 2.0
+# A peer with small buffers gives a large frame's room back in parts, for the call and the connection each.
+cdef double _PER_BYTE = 1 / 2048.0
+# And what it loses by a message that had to be refused for its growth: all that a new connection has.
+cdef double _PER_GROWTH = 100.0
+# Nanoseconds a byte.
+cdef double _INFLATING_WORK = 3.0
+
+MESSAGE_EVENT = 1
+WRITABLE_EVENT = 2
+
+
+# Otherwise the collector could take the lender before the call has given back.
+@cython.no_gc_clear
+cdef class Call:
+    """The base of `ServerCall` and `ClientCall`; `tag` is free for whoever uses the call."""
+
+    def __dealloc__(self):
+        self.release_kept(self.kept)
+        free(self.block)
+        Py_XDECREF(<PyObject*>self.partial)
+
+    @property
+    def is_writable(self):
+        """Whether there is room in the queue of messages to send."""
+        return self.wire is not None and self.queued <= self.wire.queue_room
+
+    @property
+    def has_message(self):
+        return self.first is not None
+
+    @property
+    def is_remote_ended(self):
+        """Whether the peer has sent its last message."""
+        return self.is_remote_ended
+
+    def values(self, bytes name not None):
+        """The raw values of the metadata key `name`, in the order that they came."""
+        cdef uint32_t at = 0
+        cdef _Entry entry
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(name)
+        cdef list found = []
+        while at < self.block_size:
+            memcpy(&entry, self.block + at, sizeof(_Entry))
+            at += sizeof(_Entry)
+            if entry.namelen == <uint32_t>length and not memcmp(self.block + at, PyBytes_AS_STRING(name), length):
+                found.append(PyBytes_FromStringAndSize(self.block + at + entry.namelen, entry.valuelen))
+            at += entry.namelen + entry.valuelen
+        return tuple(found)
+
+    def raw_metadata(self, bint trailing=False):
+        """The custom metadata as (name, value) bytes: the initial ones, or the trailing ones."""
+        cdef uint32_t at = self.trailing_at if trailing else 0
+        cdef uint32_t end = self.block_size if trailing else self.trailing_at
+        cdef _Entry entry
+        cdef list found = []
+        while at < end:
+            memcpy(&entry, self.block + at, sizeof(_Entry))
+            at += sizeof(_Entry)
+            name = PyBytes_FromStringAndSize(self.block + at, entry.namelen)
+            at += entry.namelen
+            found.append((name, PyBytes_FromStringAndSize(self.block + at, entry.valuelen)))
+            at += entry.valuelen
+        return found
+
+    def take(self, bint keep=False):
+        """The next message that has arrived, None when there is none; opens the window for more.
+
+        It is held no longer, unless it is to be kept: then until `let_go`.
+        """
+        message = self.first
+        if message is None:
+            return None
+        self.first = self.others.popleft() if self.others else None
+        if keep:
+            self.kept += PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
+        elif self.is_streaming:
+            self.give_back(PyBytes_GET_SIZE(message) + _MESSAGE_BYTES)
+        else:
+            self.give_back(self.held - self.queued)
+        if self.first is None:
+            self.consume()
+        return message
+
+    def let_go(self, Py_ssize_t size):
+        """A message of `size` bytes that was taken to be kept is not used any more."""
+        self.release_kept(size + _MESSAGE_BYTES)
+
+    def let_go_all(self):
+        """No message of this call is used any more."""
+        self.release_kept(self.kept)
+
+    cdef bint hold_own(self, Py_ssize_t size):
+        """Hold for as long as the call is known; without room it is crowded."""
+        if self.wire is None or not self.wire.hold(size):
+            self.is_crowded = True
+            return False
+        self.own += size
+        return True
+
+    cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1:
+        """Keep a header, if there is room to."""
+        cdef uint32_t need = self.block_size + sizeof(_Entry) + namelen + valuelen
+        cdef _Entry entry
+        if need > self.block_room:
+            room = max(need, 2 * self.block_room, 192)
+            if not self.hold_own(room - self.block_room):
+                return 0
+            grown = <char*>realloc(self.block, room)
+            if grown == NULL:
+                raise MemoryError
+            self.block, self.block_room = grown, room
+        entry.namelen, entry.valuelen = namelen, valuelen
+        at = self.block + self.block_size
+        memcpy(at, &entry, sizeof(_Entry))
+        memcpy(at + sizeof(_Entry), name, namelen)
+        memcpy(at + sizeof(_Entry) + namelen, value, valuelen)
+        self.block_size = need
+        return 0
+
+    cdef bytes peek_kept(self, const char* name, Py_ssize_t namelen):
+        """The first value of a kept header; None without one."""
+        cdef uint32_t at = 0
+        cdef _Entry entry
+        while at < self.block_size:
+            memcpy(&entry, self.block + at, sizeof(_Entry))
+            at += sizeof(_Entry)
+            if entry.namelen == <uint32_t>namelen and not memcmp(self.block + at, name, namelen):
+                return PyBytes_FromStringAndSize(self.block + at + namelen, entry.valuelen)
+            at += entry.namelen + entry.valuelen
+        return None
+
+    cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit):
+        """Count a header as HTTP/2 does (RFC 9113, 10.5.1); False once the list is too large."""
+        self.header_bytes += namelen + valuelen + 32
+        return self.header_bytes <= limit
+
+    # Receiving
+
+    cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Cut `data` into messages. Raises TooLarge, InvalidRequest, or what `Inflater` raises."""
+        cdef Py_ssize_t part
+        cdef char* into
+        while size > 0:
+            if self.prefix_size < _PREFIX:
+                part = min(size, _PREFIX - self.prefix_size)
+                memcpy(self.prefix + self.prefix_size, data, part)
+                self.prefix_size += part
+                data += part
+                size -= part
+                if self.prefix_size < _PREFIX:
+                    return 0
+                self.begin_message()
+                if self.inflater is None:
+                    if self.declared <= size:
+                        # The usual case: the whole message lies in this chunk.
+                        message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
+                        data += self.declared
+                        size -= self.declared
+                        self.prefix_size = 0
+                        self.complete(message)
+                        continue
+                    self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
+                    self.partial = _new_bytes(NULL, self.partial_room)
+            part = min(size, self.declared - self.partial_size)
+            if self.inflater is not None:
+                part = min(part, _INFLATED_AT_ONCE)
+                self.inflate(data, part)
+                data += part
+                size -= part
+                if self.partial_size == self.declared:
+                    message = self.inflater.finish()
+                    self.drop_partial()
+                    self.prefix_size = 0
+                    self.complete(message)
+                continue
+            if self.partial_size + part > self.partial_room:
+                self.partial_room = min(self.declared, max(self.partial_room + self.partial_room // 2, self.partial_size + part))
+                _resize_bytes(<PyObject**>&self.partial, self.partial_room)
+            into = PyBytes_AS_STRING(<object>self.partial)
+            memcpy(into + self.partial_size, data, part)
+            self.partial_size += part
+            data += part
+            size -= part
+            if self.ahead.at < self.partial_size and self.max_fields:
+                self.look_ahead()
+            if self.partial_size == self.declared:
+                message = filled(<bytes>self.partial, into + self.partial_size)
+                self.drop_partial()
+                self.prefix_size = 0
+                self.complete(message)
+        return 0
+
+    cdef int look_ahead(self) except -1:
+        data = <const uint8_t*>PyBytes_AS_STRING(<object>self.partial)
+        return look_ahead(&self.ahead, data, self.partial_size, self.declared, self.max_fields)
+
+    cdef int begin_message(self) except -1:
+        cdef uint8_t* p = self.prefix
+        self.declared = (<Py_ssize_t>p[1] << 24) | (p[2] << 16) | (p[3] << 8) | p[4]
+        if self.declared > self.max_message:
+            raise TooLarge(f"a message of {self.declared} bytes is over the limit of {self.max_message}")
+        if p[0] > 1:
+            raise InternalError("a message begins with a flag that gRPC does not know")
+        if p[0] == 1 and (self.encoding is None or self.encoding == "identity"):
+            raise InternalError("a message is compressed, and grpc-encoding does not say how")
+        self.partial_size = self.grown = 0
+        self.ahead = Ahead(0, 0, 0)
+        self.inflater = Inflater(self.encoding) if p[0] else None
+        return 0
+
+    cdef int complete(self, object message) except -1:
+        """A whole message is here. What was held for its bytes is now held for the message."""
+        if not self.wire.hold(_MESSAGE_BYTES - _PREFIX):
+            raise self.wire.full()
+        self.held += _MESSAGE_BYTES - _PREFIX
+        self.wire.calm += _PER_MESSAGE
+        if self.first is None:
+            self.first = message
+            # One event for a queue that was empty: whoever hears of it takes all there is.
+            if self.is_streaming:
+                self.wire.events.append((self, MESSAGE_EVENT))
+        elif not self.is_streaming:
+            raise InvalidRequest("more than one message where there can be only one")
+        else:
+            if self.others is None:
+                self.others = deque()
+            self.others.append(message)
+        return 0
+
+    cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Take in `size` bytes of a compressed message. What was held for them is then held for their meaning.
+
+        How long a message is shows as it grows, so it grows with its bytes, and no further than there is
+        room for: one that does not keep the bounds is found out by its first bytes.
+        """
+        cdef Budget budget = self.wire.budget
+        cdef Py_ssize_t free = _FREE_GROWTH * (self.partial_size + size)
+        cdef Py_ssize_t room = free + self.grown + budget.room_to_grow(self.wire.now)
+        cdef Py_ssize_t most = min(self.max_message, room)
+        cdef Py_ssize_t before = self.inflater.size
+        # Without success nobody knows how far it got, but deflate cannot grow by more (RFC 1951).
+        cdef Py_ssize_t after = min(most, before + _MOST_GROWTH * size)
+        try:
+            self.inflater.feed(PyBytes_FromStringAndSize(<const char*>data, size), most)
+            after = self.inflater.size
+        except TooLarge:
+            if most < self.max_message:
+                self.wire.calm -= _PER_GROWTH
+                raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
+            raise
+        finally:
+            budget.growth -= max(0, after - free) - self.grown
+            self.grown = max(0, after - free)
+            self.wire.work += (after - before) * _INFLATING_WORK
+        self.partial_size += size
+        size = after - before - size
+        if size > 0 and not self.wire.hold_part(size, self.held):
+            raise self.wire.full()
+        if size < 0:
+            self.wire.release(-size)
+        self.held += size
+        return 0
+
+    cdef void give_back(self, Py_ssize_t size):
+        if self.wire is not None and size > 0:
+            self.wire.release(size)
+            self.held -= size
+
+    cdef void release_kept(self, Py_ssize_t size):
+        size = min(size, self.kept)
+        self.kept -= size
+        if self.lender is not None:
+            self.lender.release(size)
+        else:
+            self.give_back(size)
+
+    cdef void consume(self):
+        """Open the stream's window by what has arrived since it was opened last."""
+        if self.unconsumed and self.wire is not None and self.wire.handle != NULL:
+            nghttp2_session_consume_stream(self.wire.handle, self.stream_id, self.unconsumed)
+            self.unconsumed = 0
+            self.wire.touch()
+
+    cdef void drop_partial(self):
+        cdef PyObject* partial = <PyObject*>self.partial
+        self.partial = NULL
+        self.inflater = None
+        Py_XDECREF(partial)
+
+    cdef void drop_received(self):
+        """Nobody wants what has come of this call any more."""
+        self.drop_partial()
+        self.first = None
+        self.others = None
+        self.give_back(self.held - self.queued - self.kept)
+
+    # Sending
+
+    cdef bint enqueue(self, bytes message, bint compressed):
+        """Queue a message; False, and nothing done, when there is no room to hold it."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
+        if not self.wire.hold_part(size, 0):
+            return False
+        self.held += size
+        self.queued += size
+        # Set until it is told: whoever waits has to hear of room that others use in between.
+        if self.is_streaming and self.queued > self.wire.queue_room:
+            self.is_full = True
+        if self.sending is None:
+            self.load(message, compressed)
+        else:
+            if self.waiting is None:
+                self.waiting = deque()
+            self.waiting.append((message, compressed))
+        return True
+
+    cdef void load(self, bytes message, bint compressed):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
+        self.sending = message
+        self.sent = 0
+        self.send_prefix[0] = compressed
+        self.send_prefix[1] = (size >> 24) & 0xFF
+        self.send_prefix[2] = (size >> 16) & 0xFF
+        self.send_prefix[3] = (size >> 8) & 0xFF
+        self.send_prefix[4] = size & 0xFF
+
+    cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room):
+        """Put as much as there is, and fits, into `buffer`; how many bytes that was."""
+        cdef Py_ssize_t at = 0, freed = 0, part, size
+        while self.sending is not None and at < room:
+            if self.sent < _PREFIX:
+                part = min(room - at, _PREFIX - self.sent)
+                memcpy(buffer + at, self.send_prefix + self.sent, part)
+                at += part
+                self.sent += part
+            size = PyBytes_GET_SIZE(self.sending)
+            part = min(room - at, size + _PREFIX - self.sent)
+            memcpy(buffer + at, PyBytes_AS_STRING(self.sending) + self.sent - _PREFIX, part)
+            at += part
+            self.sent += part
+            if self.sent == size + _PREFIX:
+                freed += _MESSAGE_BYTES - _PREFIX
+                if self.waiting:
+                    message, compressed = self.waiting.popleft()
+                    self.load(message, compressed)
+                else:
+                    self.sending = None
+        if freed or at >= _WORTH_SENDING:
+            self.wire.calm += _PER_DATA_FRAME + at * _PER_BYTE
+        freed += at
+        self.queued -= freed
+        self.give_back(freed)
+        if self.is_full and self.queued <= self.wire.queue_room // 2:
+            self.is_full = False
+            self.wire.events.append((self, WRITABLE_EVENT))
+        return at
+
+    cdef void resume(self):
+        if self.is_deferred:
+            self.is_deferred = False
+            nghttp2_session_resume_data(self.wire.handle, self.stream_id)
+        self.wire.touch()
+
+    cdef void forget(self):
+        """The stream is gone: give back what it held, and know the connection no more."""
+        self.drop_partial()
+        self.sending = None
+        self.waiting = None
+        if self.wire is not None:
+            self.give_back(self.held - self.kept)
+            self.wire.release(self.own)
+            self.own = 0
+            if self.kept:
+                self.lender = self.wire
+            self.wire = None

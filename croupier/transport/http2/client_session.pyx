@@ -1,0 +1,419 @@
+"""The client's role of a session: calls go out, their ends come in.
+
+    start(…)       a unary call; it stands in `take_completed()` once it has ended
+    open(…)        a streaming call: HEADERS, MESSAGE and CLOSED among the events
+
+How a call ended is in its `code`: the peer's grpc-status; without one, what the HTTP status or the reset
+stands for. `is_broken` says that it was not gRPC that said so, `is_unprocessed` that the peer cannot have
+seen the call: it may be sent again somewhere else without a thought.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport INFINITY, ceil
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.string cimport memcmp
+
+from base64 import b64decode
+
+from croupier.transport.http2.allocator cimport memory
+from croupier.transport.http2.call cimport Call, set_header
+from croupier.transport.http2.nghttp2 cimport *
+from croupier.transport.http2.session cimport MAX_PAIRS, Session, put_pairs
+from croupier.transport.http2.wire cimport Budget
+
+from croupier.transport.http2.wire import too_much
+from croupier.transport.compression import ACCEPTED
+from croupier.transport.metadata import percent_decode
+from croupier.transport.status import code_of, http_status_code, reset_code
+
+HEADERS, CLOSED = 7, 8
+
+cdef enum:
+    _OK = 0
+    _CANCELLED = 1
+    _UNKNOWN = 2
+    _EXHAUSTED = 8
+    _INTERNAL = 13
+    _UNAVAILABLE = 14
+    _NO_STATUS = -1
+    # Stream ids end at 2^31 (this is 2^20 less); before they do, a new connection has to take over.
+    _LAST_IDS = 2_146_435_072
+
+# What a call allows the peer beside its answer, in tokens: see `Session`.
+cdef double _PER_CALL = 5.0
+
+cdef bytes _ACCEPTED = ACCEPTED
+
+
+cdef class ClientCall(Call):
+    """A call that a session sends. What it came to is known once it is done.
+
+    `timeout` in seconds is told to the peer, None for none; `request` is a unary call's one message, and
+    `done` is for whoever takes the completed calls.
+    """
+
+    def __init__(self, bytes path not None, bytes request=None, timeout=None, done=None):
+        self.path, self.request, self.done = path, request, done
+        self.timeout = INFINITY if timeout is None else timeout
+        self.reported = _NO_STATUS
+
+    @property
+    def message(self):
+        """The response of a unary call that ended with code 0."""
+        return self.first if self.first is not None else b""
+
+    @property
+    def status_message(self):
+        if self.own_message is not None:
+            return self.own_message
+        return percent_decode(self.raw_message) if self.raw_message is not None else ""
+
+    @property
+    def details(self):
+        """The serialized google.rpc.Status; b"" without one, or when it cannot be read."""
+        if self.raw_details is None:
+            return b""
+        try:
+            return b64decode(self.raw_details + b"=" * ((4 - len(self.raw_details) % 4) % 4), validate=True)
+        except ValueError:
+            return b""
+
+    def send(self, bytes message not None, bint compressed=False):
+        """Queue a message of a streaming call; see `is_writable`."""
+        if self.wire is not None and not self.is_ending:
+            if self.enqueue(message, compressed):
+                self.resume()
+            else:
+                self.abort(_EXHAUSTED, too_much().message)
+
+    def end(self):
+        """Send no more messages."""
+        if self.wire is not None and not self.is_ending:
+            self.is_ending = True
+            self.resume()
+
+    def cancel(self):
+        """Reset the call; nobody is told of its end."""
+        self.is_done, self.done = True, None
+        self.code, self.is_unprocessed = _CANCELLED, False
+        self._reset()
+        self.drop_received()
+
+    def abort(self, int code, str message):
+        """Reset the call, which ends with a status of our own."""
+        if not self.is_done:
+            self._reset()
+            self.settle(code, message, True)
+            if self.wire is not None:
+                (<ClientSession>self.wire).report(self)
+            else:
+                self.is_done = True
+
+    def _reset(self):
+        if self.wire is not None and self.wire.handle != NULL:
+            nghttp2_submit_rst_stream(self.wire.handle, NGHTTP2_FLAG_NONE, self.stream_id, NGHTTP2_CANCEL)
+            self.wire.touch()
+
+    def renew(self):
+        """Make an unprocessed unary call ready to be sent once more; False if it was before."""
+        if self.is_renewed or not self.is_unprocessed:
+            return False
+        self.is_renewed = True
+        self.is_done = self.is_unprocessed = self.is_broken = self.is_ending = self.is_body_submitted = False
+        self.is_remote_ended = self.has_headers = self.is_deferred = self.is_crowded = False
+        self.own_message, self.queued = None, 0
+        return True
+
+    cdef int settle(self, int code, str message, bint broken) except -1:
+        self.code, self.own_message, self.is_broken = code, message, broken
+        return 0
+
+
+cdef size_t _write_timeout(double seconds, char* into):
+    """grpc-timeout, never shorter than `seconds`: `metadata.encode_timeout`, natively."""
+    cdef double count = ceil(seconds * 1e6)
+    cdef char unit = c"u"
+    if count > 99_999_999:
+        count, unit = ceil(seconds * 1e3), c"m"
+    if count > 99_999_999:
+        count, unit = min(ceil(seconds), 99_999_999), c"S"
+    cdef uint32_t rest = <uint32_t>max(count, 0.0)
+    cdef size_t size = 1
+    cdef uint32_t above = rest // 10
+    while above:
+        size += 1
+        above //= 10
+    cdef size_t at = size
+    while at:
+        at -= 1
+        into[at] = 48 + rest % 10
+        rest //= 10
+    into[size] = unit
+    return size + 1
+
+
+cdef Py_ssize_t _read_body(
+    nghttp2_session* handle, int32_t stream_id, uint8_t* buffer, size_t room, uint32_t* flags,
+    nghttp2_data_source* source, void* user
+) noexcept:
+    cdef ClientCall call = <ClientCall>source.ptr
+    cdef Py_ssize_t size = call.fill(buffer, room)
+    if call.sending is not None:
+        return size
+    if call.is_ending:
+        flags[0] = NGHTTP2_DATA_FLAG_EOF
+        call.is_body_submitted = True
+    elif size == 0:
+        call.is_deferred = True
+        return NGHTTP2_ERR_DEFERRED
+    return size
+
+
+cdef class ClientSession(Session):
+    """`authority` is the peer's host:port as it wants to be called."""
+
+    def __init__(self, limits, double now, Budget budget=None, *, str authority, bint secure=False,
+                 str user_agent="croupier"):
+        self.scheme = b"https" if secure else b"http"
+        self.authority, self.user_agent = authority.encode(), user_agent.encode()
+        self.completed, self.begun = [], []
+        Session.__init__(self, limits, now, budget)
+
+    @property
+    def is_usable(self):
+        """Whether new calls may be started here."""
+        return (self.handle != NULL and not self.is_going_away and not self.is_broken
+                and nghttp2_session_get_next_stream_id(self.handle) < _LAST_IDS)
+
+    def skip_to(self, int32_t stream_id):
+        """Give `stream_id` to the next call: ids run out sooner, for those who want to see that."""
+        self.check(nghttp2_session_set_next_stream_id(self.handle, stream_id))
+
+    def take_completed(self):
+        """The unary calls that have ended since this was asked last, cancelled ones left out."""
+        if not self.completed:
+            return ()
+        completed, self.completed = self.completed, []
+        return completed
+
+    def take_begun(self):
+        """The unary calls whose answers have begun since this was asked last, and have not ended."""
+        cdef ClientCall call
+        cdef list begun = self.begun, found = []
+        if not begun:
+            return ()
+        self.begun = []
+        for call in begun:
+            if not call.is_done:
+                found.append(call)
+        return found
+
+    def start(self, ClientCall call not None):
+        """Send a new unary call; False, and nothing done, when no call can be started here."""
+        if not self.is_usable:
+            return False
+        call.wire, call.max_message = self, self.max_message
+        if call.enqueue(call.request, False):
+            call.is_ending = True
+            self._submit(call, (), None)
+        else:
+            call.settle(_EXHAUSTED, too_much().message, True)
+            self.report(call)
+            # There is nothing to send, but an end to tell of.
+            self.touch()
+        return True
+
+    def open(self, ClientCall call not None, pairs=(), bytes encoding=None):
+        """Send a new streaming call; `pairs` are encoded metadata, `encoding` the compression of messages.
+
+        False, and nothing done, when no call can be started here.
+        """
+        if not self.is_usable:
+            return False
+        call.wire, call.max_message = self, self.max_message
+        call.is_streaming = True
+        self._submit(call, pairs, encoding)
+        return True
+
+    cdef int _submit(self, ClientCall call, pairs, bytes encoding) except -1:
+        cdef nghttp2_nv headers[MAX_PAIRS]
+        cdef nghttp2_data_provider provider
+        cdef int count = 7
+        cdef char timeout[16]
+        cdef bytes path = call.path
+        cdef uint8_t still = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+        cdef uint8_t named = NGHTTP2_NV_FLAG_NO_COPY_NAME
+        set_header(&headers[0], b":method", 7, b"POST", 4, still)
+        set_header(&headers[1], b":scheme", 7, PyBytes_AS_STRING(self.scheme), PyBytes_GET_SIZE(self.scheme), named)
+        set_header(&headers[2], b":path", 5, PyBytes_AS_STRING(path), PyBytes_GET_SIZE(path), named)
+        set_header(&headers[3], b":authority", 10, PyBytes_AS_STRING(self.authority),
+                   PyBytes_GET_SIZE(self.authority), named)
+        set_header(&headers[4], b"te", 2, b"trailers", 8, still)
+        set_header(&headers[5], b"content-type", 12, b"application/grpc", 16, still)
+        set_header(&headers[6], b"user-agent", 10, PyBytes_AS_STRING(self.user_agent),
+                   PyBytes_GET_SIZE(self.user_agent), named)
+        if call.is_streaming:
+            # On the hot path it would only be one header more: nobody compresses those answers.
+            set_header(&headers[count], b"grpc-accept-encoding", 20, PyBytes_AS_STRING(_ACCEPTED),
+                       PyBytes_GET_SIZE(_ACCEPTED), named)
+            count += 1
+        if call.timeout < INFINITY:
+            # It differs every time, and would only push what is worth it out of HPACK's table.
+            set_header(&headers[count], b"grpc-timeout", 12, timeout, _write_timeout(call.timeout, timeout),
+                       named | NGHTTP2_NV_FLAG_NO_INDEX)
+            count += 1
+        if encoding is not None:
+            pairs = [(b"grpc-encoding", encoding), *pairs]
+        count = put_pairs(headers, count, pairs)
+        provider.source.ptr = <void*>call
+        provider.read_callback = _read_body
+        call.stream_id = self.check(
+            nghttp2_submit_request(self.handle, NULL, headers, count, &provider, <void*>call))
+        self.calls[call.stream_id] = call
+        self.calm += _PER_CALL
+        self.touch()
+        return 0
+
+    def report(self, ClientCall call):
+        """Tell of a call's end, once."""
+        if call.is_done:
+            return
+        call.is_done = True
+        if call.is_streaming:
+            self.events.append((call, CLOSED))
+        else:
+            self.completed.append(call)
+
+    cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
+        # Until the peer says how many: grpcio resets calls above its limit with ENHANCE_YOUR_CALM, for good.
+        nghttp2_option_set_peer_max_concurrent_streams(option, 1)
+        return self.check(
+            nghttp2_session_client_new3(&self.handle, callbacks, <void*>self, option, &memory))
+
+    cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
+        cdef ClientCall call = <ClientCall>self.call_of(stream_id)
+        if call is not None:
+            if not call.has_headers:
+                # Informational headers came before, any number of them perhaps: they are nobody's metadata.
+                call.block_size = call.http_status = 0
+                call.reported, call.raw_message, call.raw_details, call.encoding = _NO_STATUS, None, None, None
+            call.trailing_at = call.block_size
+            call.header_bytes = 0
+        return 0
+
+    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
+                       const uint8_t* value, size_t valuelen) except -1:
+        cdef ClientCall it = <ClientCall>call
+        if it.is_done:
+            return 0
+        if name[0] == b":":
+            if namelen == 7 and valuelen == 3 and not memcmp(name, b":status", 7):
+                it.http_status = (value[0] - 48) * 100 + (value[1] - 48) * 10 + (value[2] - 48)
+        elif namelen == 11 and not memcmp(name, b"grpc-status", 11):
+            self.read_status(it, value, valuelen)
+        elif namelen == 12 and not memcmp(name, b"content-type", 12):
+            it.is_grpc = valuelen >= 16 and not memcmp(value, b"application/grpc", 16)
+        elif namelen == 12 and not memcmp(name, b"grpc-message", 12):
+            it.raw_message = PyBytes_FromStringAndSize(<const char*>value, valuelen)
+        elif namelen == 23 and not memcmp(name, b"grpc-status-details-bin", 23):
+            it.raw_details = PyBytes_FromStringAndSize(<const char*>value, valuelen)
+            it.keep(name, namelen, value, valuelen)
+        elif namelen == 13 and not memcmp(name, b"grpc-encoding", 13):
+            it.encoding = PyBytes_FromStringAndSize(<const char*>value, valuelen).decode("latin-1")
+        else:
+            it.keep(name, namelen, value, valuelen)
+        return 0
+
+    cdef int read_status(self, ClientCall call, const uint8_t* value, size_t size) except -1:
+        if size == 1 and b"0" <= value[0] <= b"9":
+            call.reported = value[0] - 48
+            return 0
+        text = PyBytes_FromStringAndSize(<const char*>value, size)
+        # The specification: a status that is not known is UNKNOWN.
+        call.reported = int(text) if text.isdigit() and len(text) == 2 and int(text) <= 16 else _UNKNOWN
+        return 0
+
+    cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
+        cdef ClientCall it = <ClientCall>call
+        if it.is_done:
+            return 0
+        if it.header_bytes > self.max_header_bytes:
+            it.abort(_EXHAUSTED, f"the metadata are over the limit of {self.max_header_bytes} bytes")
+        elif it.is_crowded:
+            it.abort(_EXHAUSTED, too_much().message)
+        elif it.http_status >= 200 and not it.has_headers:
+            it.has_headers = True
+            # Trailers only: the headers are the trailers.
+            if it.reported != _NO_STATUS:
+                it.trailing_at = 0
+            else:
+                it.trailing_at = it.block_size
+                if it.http_status != 200 or not it.is_grpc:
+                    self._not_grpc(it)
+                elif it.is_streaming:
+                    self.events.append((it, HEADERS))
+                else:
+                    self.begun.append(it)
+        return 0
+
+    cdef int _not_grpc(self, ClientCall call) except -1:
+        if call.http_status == 200:
+            call.abort(_UNKNOWN, "the answer is not gRPC")
+        else:
+            call.abort(http_status_code(call.http_status), f"the answer is HTTP status {call.http_status}")
+        return 0
+
+    cdef bint is_wanted(self, Call call):
+        return not (<ClientCall>call).is_done
+
+    cdef int on_bad_message(self, Call call, object error) except -1:
+        # Whatever is wrong with an answer but its size is the server's fault.
+        code = code_of(error)
+        (<ClientCall>call).abort(code if code == _EXHAUSTED else _INTERNAL, error.message)
+        return 0
+
+    cdef int on_remote_end(self, Call call) except -1:
+        cdef ClientCall it = <ClientCall>call
+        if it.is_done:
+            return 0
+        if it.reported == _NO_STATUS:
+            it.settle(_UNKNOWN if it.http_status == 200 else http_status_code(it.http_status),
+                      "the answer has no grpc-status", True)
+        elif it.reported == _OK and it.prefix_size:
+            it.settle(_INTERNAL, "the answer ends inside a message", True)
+        elif it.reported == _OK and not it.is_streaming and it.first is None:
+            it.settle(_INTERNAL, "the answer has no message", True)
+        else:
+            it.code = it.reported
+        it.give_back(it.held - it.queued if not it.is_streaming else 0)
+        if not it.is_body_submitted:
+            # The peer has said its last word; what we would still send is wanted by nobody.
+            nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, it.stream_id, NGHTTP2_CANCEL)
+            self.touch()
+        self.report(it)
+        return 0
+
+    cdef int on_closed(self, Call call, uint32_t error_code) except -1:
+        cdef ClientCall it = <ClientCall>call
+        if it.is_done:
+            return 0
+        if self.handle == NULL:
+            it.settle(_UNAVAILABLE, "the connection was lost", True)
+        else:
+            # Who has begun to answer has seen the call, whatever it says now.
+            it.is_unprocessed = error_code == NGHTTP2_REFUSED_STREAM and not it.has_headers
+            it.settle(reset_code(error_code), f"the stream was reset with HTTP/2 error {error_code}", True)
+        self.report(it)
+        return 0
+
+    cdef int on_going_away(self) except -1:
+        """Calls that wait behind the peer's limit are not sent any more, whoever goes: they end now, and not when
+        nghttp2 comes to them, for which one that is under way has to end."""
+        cdef Call call
+        for call in [*self.calls.values()]:
+            if self.call_of(call.stream_id) is None:
+                nghttp2_session_set_stream_user_data(self.handle, call.stream_id, NULL)
+                del self.calls[call.stream_id]
+                self.on_closed(call, NGHTTP2_REFUSED_STREAM)
+                call.forget()
+        return 0

@@ -1,0 +1,121 @@
+"""What a peer may do that is of no use to anybody, and how long it may keep us at work.
+
+1. Frames cost tokens (`_price`), and what is of use brings some back: a request, a message, a DATA frame that
+   was worth sending; so does time. A peer without tokens gets GOAWAY(ENHANCE_YOUR_CALM). Heads of frames are
+   read ahead of nghttp2, which does not tell of those that it ignores.
+2. Calls that are reset while they are young, and those that have to be reset for what the peer did, cost of
+   a second kind of token.
+3. Work is estimated as it is done, and `turn` ends it for now: what a peer may do is not all done at once.
+
+A new connection has few tokens and earns more: who connects again and again gains nothing by it.
+"""
+
+from libc.math cimport INFINITY
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
+
+from croupier.transport.http2.nghttp2 cimport (
+    NGHTTP2_DATA,
+    NGHTTP2_ERR_CALLBACK_FAILURE,
+    NGHTTP2_HEADERS,
+    NGHTTP2_SETTINGS,
+)
+from croupier.transport.http2.wire cimport Wire
+
+cdef enum:
+    _HEAD = 9
+    # A DATA frame with less has to bring a message, or it costs.
+    _SMALL_DATA = 64
+    # Frames are counted so many ahead of what they earn: DATA by its size, HEADERS as several.
+    _STRIDE = 32
+    _HEADERS_WEIGHT = 4
+    # Tokens that every new connection has; more is earned.
+    _FIRST_TOKENS = 100
+
+# SETTINGS has nghttp2 look at every stream that is open.
+cdef double _PER_SETTINGS = 16.0
+# What reading the head of a frame takes, in nanoseconds.
+cdef double _FRAME_WORK = 100.0
+# And what nghttp2 has to do for a token.
+cdef double _TOKEN_WORK = 300.0
+
+
+cdef class Meter(Wire):
+    """A connection whose peer has tokens."""
+
+    cdef int set_tolls(self, limits, double now) except -1:
+        self.calm_most, self.calm_rate = limits.control_burst, limits.control_rate
+        self.resets_most, self.resets_rate = limits.reset_burst, limits.reset_rate
+        self.calm, self.resets = _first_tokens(self.calm_most), _first_tokens(self.resets_most)
+        self.turn = INFINITY
+        self.now = now
+        return 0
+
+    cdef int pass_time(self, double now) except -1:
+        cdef double passed = now - self.now
+        self.now = now
+        self.calm = min(self.calm_most, self.calm + passed * self.calm_rate)
+        self.resets = min(self.resets_most, self.resets + passed * self.resets_rate)
+        return 0
+
+    cdef int spend(self, double tokens):
+        """Returns what a callback has to: without tokens nghttp2 reads no further."""
+        self.calm -= tokens
+        return NGHTTP2_ERR_CALLBACK_FAILURE if self.calm < 0 else 0
+
+    cdef int spend_reset(self):
+        self.resets -= 1.0
+        return self.spend(0.0 if self.resets >= 0 else self.calm + 1.0)
+
+    cdef Py_ssize_t count_frames(self, const uint8_t* data, Py_ssize_t size):
+        """Charge for some frames; returns where they end, or `size` when that is later.
+
+        The frame that cannot be paid any more is left out.
+        """
+        cdef Py_ssize_t at = self.payload_left, begin, part, length, weight = 0
+        cdef const uint8_t* head
+        cdef double price
+        if at >= size:
+            self.payload_left = at - size
+            return size
+        self.payload_left = 0
+        while at < size:
+            begin = at
+            if self.head_size == 0 and size - at >= _HEAD:
+                head = data + at
+                at += _HEAD
+            else:
+                part = min(_HEAD - self.head_size, size - at)
+                memcpy(self.head + self.head_size, data + at, part)
+                self.head_size += part
+                at += part
+                if self.head_size < _HEAD:
+                    return size
+                head = self.head
+                self.head_size = 0
+            length = (<Py_ssize_t>head[0] << 16) | (head[1] << 8) | head[2]
+            weight += (length >> 11) + (_HEADERS_WEIGHT if head[3] == NGHTTP2_HEADERS else 1)
+            if weight > _STRIDE and begin > 0:
+                return begin
+            price = self._price(head, length)
+            self.work += _FRAME_WORK + price * _TOKEN_WORK
+            self.calm -= price
+            if self.calm < 0:
+                return begin
+            at += length
+        self.payload_left = at - size
+        return size
+
+    cdef double _price(self, const uint8_t* head, Py_ssize_t length):
+        cdef int kind = head[3]
+        if kind == NGHTTP2_DATA and length >= _SMALL_DATA:
+            return 0.0
+        # The first SETTINGS is free, or those of a peer with little allowed could not pay it.
+        if kind == NGHTTP2_SETTINGS and length > 0 and self.is_settled:
+            return _PER_SETTINGS + len(self.calls) / _PER_SETTINGS
+        return 1.0
+
+
+cdef double _first_tokens(double most):
+    """A tenth of all, but not so few that a well-behaved peer could not begin."""
+    return max(most / 10, min(most, <double>_FIRST_TOKENS))

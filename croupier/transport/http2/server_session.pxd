@@ -1,0 +1,50 @@
+from libc.stdint cimport uint8_t, uint32_t
+
+from croupier.transport.http2.call cimport Call
+from croupier.transport.http2.session cimport Session
+
+
+cdef class Route:
+    cdef readonly str path
+    cdef readonly bint is_batch
+    cdef readonly bint is_streaming
+    cdef readonly Py_ssize_t max_message
+    cdef readonly Py_ssize_t max_open
+    cdef readonly int max_fields
+    cdef readonly object handler
+    cdef readonly object refusal
+
+
+cdef class ServerCall(Call):
+    cdef readonly Route route
+    cdef readonly double arrived
+    cdef readonly double deadline
+    cdef double ended_at
+    cdef public object on_cancel
+    cdef bint is_answered
+    cdef bint is_begun
+    cdef bint is_delivered
+    cdef bint is_counted
+    cdef list trailers
+    cdef uint8_t seen
+
+    cdef void submit(self, object pairs, bint has_body)
+    cdef int fail_full(self) except -1
+    cdef bint end(self)
+
+
+cdef class ServerSession(Session):
+    cdef public dict routes
+    cdef list batch
+    # How many calls are open of the routes that bound that.
+    cdef dict open_of
+    cdef bytes last_path
+    cdef Route last_route
+
+    cdef int _reset(self, ServerCall call, uint32_t code) except -1
+    cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size)
+    cdef int _refuse_form(self, ServerCall call) except -1
+    cdef int _refuse(self, ServerCall call, error, trailing=*) except -1
+    cdef object _take_up(self, ServerCall call)
+    cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1
+    cdef Route find_route(self, const uint8_t* path, Py_ssize_t size)

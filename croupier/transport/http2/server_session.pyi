@@ -1,0 +1,63 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from croupier.errors import CroupierError
+from croupier.transport.http2.call import Call
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.session import Session
+from croupier.transport.http2.wire import Budget
+
+OPENED: int
+READY: int
+ENDED: int
+CANCELLED: int
+
+class Route:
+    path: str
+    is_batch: bool
+    is_streaming: bool
+    handler: Any
+    refusal: CroupierError | None
+    max_message: int
+    max_open: int
+    max_fields: int
+    def __init__(
+        self,
+        path: str,
+        handler: Any = None,
+        *,
+        batch: bool = False,
+        streaming: bool = False,
+        refusal: CroupierError | None = None,
+        max_message: int = 0,
+        max_open: int = 0,
+        max_fields: int = 0,
+    ) -> None: ...
+
+class ServerCall(Call):
+    route: Route
+    arrived: float
+    deadline: float
+    on_cancel: Callable[[], None] | None
+    @property
+    def path(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def message(self) -> bytes: ...
+    def reply(self, message: bytes) -> None: ...
+    def fail(
+        self, code: int, message: str, details: bytes = b"", trailing: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None: ...
+    def begin(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def send(self, message: bytes, compressed: bool = False) -> None: ...
+    def finish(self, trailing: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def refuse_http(self, status: int) -> None: ...
+
+class ServerSession(Session):
+    routes: dict[bytes, Route]
+    def __init__(
+        self, limits: Limits, now: float, routes: dict[bytes, Route], budget: Budget | None = None
+    ) -> None: ...
+    def take_batch(self) -> list[ServerCall]: ...
+    def expire(self, arrived: float, answered: float) -> None: ...

@@ -1,0 +1,468 @@
+"""The server's role of a session: requests come in by route, replies go out.
+
+    batch route        its whole request is there: the call stands in `take_batch()`
+    unary route        the same, as (call, READY) among the events
+    streaming route    (call, OPENED) at its headers, MESSAGE for each message, ENDED when the peer is done
+    every route        CANCELLED when the peer resets the call or goes before it was answered, unless
+                       `on_cancel` is set, which is called in its place
+
+What is not a gRPC request is answered here and never seen by a handler: another HTTP method or content
+type with that HTTP status, the rest with a gRPC status (`_refusal`).
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.string cimport memcmp
+
+from base64 import b64encode
+
+from croupier.transport.http2.allocator cimport memory
+from croupier.transport.http2.call cimport Call, set_header
+from croupier.transport.http2.nghttp2 cimport *
+from croupier.transport.http2.session cimport MAX_PAIRS, Session, check_pairs, put_pairs
+from croupier.transport.http2.wire cimport Budget
+
+from croupier.errors import InternalError, InvalidRequest, TooLarge, Unavailable, Unimplemented
+from croupier.transport.compression import ACCEPTED
+from croupier.transport.metadata import percent_encode
+from croupier.transport.status import DETAILS_KEY, from_error
+
+OPENED, READY, ENDED, CANCELLED = 3, 4, 5, 6
+
+cdef enum:
+    _POST = 1
+    _CONTENT_TYPE = 2
+    _TE = 4
+    _OVERFLOW = 8
+    _BAD_TIMEOUT = 16
+    # Resets of calls that are older come from time-outs and from callers who hung up.
+    _YOUNG_SECONDS = 1
+    # What a call takes here and in nghttp2, its metadata and messages apart. The task
+    # of a handler counts for more than it takes: the collector has many objects to walk for it.
+    _CALL_BYTES = 1_024
+    _TASK_BYTES = 16_384
+    _MOST_REFUSALS = 256
+
+# Statuses by the class and the message of their errors.
+cdef dict _refusals = {}
+cdef double _PER_REQUEST = 5.0
+cdef double _PER_REFUSAL = 2.0
+# Nanoseconds, with what is done for the call outside.
+cdef double _CALL_WORK = 3_000.0
+cdef double _TASK_WORK = 20_000.0
+cdef double _RETRY_AFTER = 0.1
+
+cdef bytes _DETAILS = DETAILS_KEY.encode()
+cdef tuple _ACCEPT = (b"grpc-accept-encoding", ACCEPTED)
+cdef dict _ENCODINGS = {b"gzip": "gzip", b"deflate": "deflate", b"identity": "identity"}
+cdef double[256] _UNITS
+for _unit, _seconds in {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}.items():
+    _UNITS[_unit[0]] = _seconds
+
+
+cdef class Route:
+    """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody.
+
+    `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open` the
+    calls that one connection may have open, `max_fields` the fields of a message, for it is protobuf then, and
+    refused as it arrives. 0 is no bound.
+    """
+
+    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
+                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, int max_fields=0):
+        self.path, self.handler, self.refusal = path, handler, refusal
+        self.is_batch, self.is_streaming = batch, streaming
+        self.max_message, self.max_open, self.max_fields = max_message, max_open, max_fields
+
+
+cdef class ServerCall(Call):
+    """A call to answer: `reply` or `fail` once, or `send` messages and then `finish`.
+
+    On a call that was answered, or whose peer is gone, these do nothing.
+    """
+
+    @property
+    def path(self):
+        return self.route.path
+
+    @property
+    def is_open(self):
+        return self.wire is not None and not self.is_answered
+
+    @property
+    def message(self):
+        """The one message of a unary call."""
+        return self.first
+
+    def reply(self, bytes message not None):
+        """Answer with `message` and OK."""
+        if self.is_answered or self.wire is None:
+            return
+        if not self.enqueue(message, False):
+            self.fail_full()
+        elif self.end():
+            if self.is_begun:
+                self.resume()
+            else:
+                self.submit((), True)
+
+    def fail(self, int code, str message, bytes details=b"", trailing=()):
+        """Answer with a gRPC status; `details` is a serialized google.rpc.Status."""
+        cdef list trailers = [(b"grpc-status", str(code).encode())]
+        if self.is_answered or self.wire is None:
+            return
+        if message:
+            trailers.append((b"grpc-message", percent_encode(message)))
+        if details:
+            trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
+        trailers.extend(trailing)
+        check_pairs(trailers)
+        self.end()
+        self.trailers = trailers
+        if self.is_begun:
+            self.resume()
+        else:
+            self.submit(self.trailers, False)
+
+    def begin(self, pairs=()):
+        """Send the initial metadata; (name, value) bytes."""
+        if self.is_open and not self.is_begun:
+            self.submit([*pairs], True)
+
+    def send(self, bytes message not None, bint compressed=False):
+        """Queue a message; see `is_writable`."""
+        if self.is_answered or self.wire is None:
+            return
+        if not self.enqueue(message, compressed):
+            self.fail_full()
+        else:
+            if not self.is_begun:
+                self.submit((), True)
+            self.resume()
+
+    def finish(self, trailing=()):
+        """End with OK, after what is queued."""
+        cdef list trailers = [(b"grpc-status", b"0"), *trailing] if trailing else None
+        if trailers is not None:
+            check_pairs(trailers)
+        if not self.end():
+            return
+        self.trailers = trailers
+        if self.is_begun:
+            self.resume()
+        else:
+            self.submit((), True)
+
+    def refuse_http(self, int status):
+        """Answer what is not gRPC with an HTTP status."""
+        if self.end():
+            self.trailers = [(b":status", str(status).encode())]
+            self.submit(self.trailers, False)
+
+    cdef int fail_full(self) except -1:
+        status = from_error(self.wire.full())
+        self.fail(status.code, status.message, status.details)
+        return 0
+
+    cdef bint end(self):
+        if self.wire is None or self.is_answered:
+            return False
+        self.is_answered = self.is_ending = True
+        self.ended_at = (<ServerSession>self.wire).now
+        self.on_cancel = None
+        if not self.is_streaming:
+            # Whoever answers is done with the request. Those who handle a stream say so themselves.
+            self.kept = 0
+            self.drop_received()
+        return True
+
+    cdef void submit(self, object pairs, bint has_body):
+        """Send the response's headers, with a body behind them or as the end of the stream."""
+        cdef nghttp2_nv headers[MAX_PAIRS]
+        cdef nghttp2_data_provider provider
+        cdef int count = 2
+        cdef uint8_t still = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+        set_header(&headers[0], b":status", 7, b"200", 3, still)
+        set_header(&headers[1], b"content-type", 12, b"application/grpc", 16, still)
+        if pairs:
+            if pairs[0][0] == b":status":
+                count = 0
+            count = put_pairs(headers, count, pairs)
+        self.is_begun = True
+        provider.source.ptr = <void*>self
+        provider.read_callback = _read_body
+        nghttp2_submit_response(self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL)
+        self.wire.touch()
+
+
+cdef Py_ssize_t _read_body(
+    nghttp2_session* handle, int32_t stream_id, uint8_t* buffer, size_t room, uint32_t* flags,
+    nghttp2_data_source* source, void* user
+) noexcept:
+    cdef ServerCall call = <ServerCall>source.ptr
+    cdef nghttp2_nv headers[MAX_PAIRS]
+    cdef int count = 1
+    cdef Py_ssize_t size = call.fill(buffer, room)
+    if call.sending is not None:
+        return size
+    if call.is_ending:
+        flags[0] = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
+        if call.trailers is None:
+            set_header(&headers[0], b"grpc-status", 11, b"0", 1,
+                       NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
+        else:
+            try:
+                count = put_pairs(headers, 0, call.trailers)
+            except BaseException as error:
+                return (<ServerSession>user)._fail(error)
+        nghttp2_submit_trailer(handle, stream_id, headers, count)
+        return size
+    if size == 0:
+        call.is_deferred = True
+        return NGHTTP2_ERR_DEFERRED
+    return size
+
+
+cdef class ServerSession(Session):
+    """`routes` maps paths, as bytes, to their `Route`; it may be shared by many sessions, and is set anew
+    before the first byte when it is known who the peer is."""
+
+    def __init__(self, limits, double now, dict routes, Budget budget=None):
+        self.routes, self.batch, self.open_of = routes, [], {}
+        # The client's preface comes ahead of all frames.
+        self.payload_left = NGHTTP2_CLIENT_MAGIC_LEN
+        Session.__init__(self, limits, now, budget)
+
+    def take_batch(self):
+        """The calls of batch routes that have come since this was asked last."""
+        if not self.batch:
+            return ()
+        batch, self.batch = self.batch, []
+        return [call for call in batch if call.is_open]
+
+    def expire(self, double arrived, double answered):
+        """Refuse unary requests that arrived before `arrived` and are not whole.
+
+        An answer has as long to leave: who has not read it by then is not going to. A peer that has gone on
+        sending since its call was answered before `answered` is told to stop (RFC 9113, 8.1). Not at once:
+        grpcio then reports INTERNAL in place of the status that it was sent.
+        """
+        cdef ServerCall call
+        for call in self.calls.values():
+            if call.is_answered:
+                if call.ended_at < arrived:
+                    self._reset(call, NGHTTP2_CANCEL)
+                # A reset would cut off what is still to be sent of the answer.
+                elif call.ended_at < answered and nghttp2_session_get_stream_local_close(self.handle, call.stream_id):
+                    self._reset(call, NGHTTP2_NO_ERROR)
+            elif call.arrived < arrived and not call.is_remote_ended and not call.is_streaming:
+                call.fail(4, "the request did not arrive in time")
+
+    cdef int _reset(self, ServerCall call, uint32_t code) except -1:
+        nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, call.stream_id, code)
+        self.touch()
+        return 0
+
+    cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
+        return self.check(
+            nghttp2_session_server_new3(&self.handle, callbacks, <void*>self, option, &memory))
+
+    cdef Route find_route(self, const uint8_t* path, Py_ssize_t size):
+        # Peers ask for the same method again and again: comparing is sooner than a dictionary's look-up.
+        if self.last_path is not None and PyBytes_GET_SIZE(self.last_path) == size:
+            if not memcmp(PyBytes_AS_STRING(self.last_path), path, size):
+                return self.last_route
+        key = PyBytes_FromStringAndSize(<const char*>path, size)
+        route = self.routes.get(key)
+        if route is not None:
+            self.last_path, self.last_route = key, route
+        return route
+
+    cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
+        if category != NGHTTP2_HCAT_REQUEST:
+            return 0
+        cdef ServerCall call = ServerCall.__new__(ServerCall)
+        call.wire, call.stream_id, call.max_message = self, stream_id, self.max_message
+        call.arrived, call.deadline = self.now, INFINITY
+        self.calls[stream_id] = call
+        nghttp2_session_set_stream_user_data(self.handle, stream_id, <void*>call)
+        self.work += _CALL_WORK
+        # Who is refused for want of room is not cut off for it: it would come again, and find a little.
+        self.calm += _PER_REQUEST if call.hold_own(_CALL_BYTES) else _PER_REFUSAL
+        return 0
+
+    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
+                       const uint8_t* value, size_t valuelen) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if category != NGHTTP2_HCAT_REQUEST:
+            return 0
+        if name[0] == b":":
+            if namelen == 5 and name[1] == b"p":
+                it.route = self.find_route(value, valuelen)
+            elif namelen == 7 and name[1] == b"m" and valuelen == 4 and not memcmp(value, b"POST", 4):
+                it.seen |= _POST
+            return 0
+        if namelen == 12 and not memcmp(name, b"content-type", 12):
+            if valuelen >= 16 and not memcmp(value, b"application/grpc", 16):
+                if valuelen == 16 or value[16] == b"+" or value[16] == b";":
+                    it.seen |= _CONTENT_TYPE
+        elif namelen == 2 and not memcmp(name, b"te", 2):
+            if valuelen == 8 and not memcmp(value, b"trailers", 8):
+                it.seen |= _TE
+        elif namelen > 5 and not memcmp(name, b"grpc-", 5):
+            if namelen == 12 and not memcmp(name, b"grpc-timeout", 12):
+                self.read_timeout(it, value, valuelen)
+            elif namelen == 13 and not memcmp(name, b"grpc-encoding", 13):
+                encoding = PyBytes_FromStringAndSize(<const char*>value, valuelen)
+                it.encoding = _ENCODINGS.get(encoding, "")
+            else:
+                it.keep(name, namelen, value, valuelen)
+        elif namelen != 14 or memcmp(name, b"content-length", 14):
+            it.keep(name, namelen, value, valuelen)
+        return 0
+
+    cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size):
+        cdef double amount = 0
+        cdef size_t i
+        if not 2 <= size <= 9 or _UNITS[value[size - 1]] == 0.0:
+            call.seen |= _BAD_TIMEOUT
+            return
+        for i in range(size - 1):
+            if not b"0" <= value[i] <= b"9":
+                call.seen |= _BAD_TIMEOUT
+                return
+            amount = amount * 10 + (value[i] - 48)
+        call.deadline = self.now + amount * _UNITS[value[size - 1]]
+
+    cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if category != NGHTTP2_HCAT_REQUEST:
+            return 0
+        it.trailing_at = it.block_size
+        if it.header_bytes > self.max_header_bytes:
+            # Storing ended at the limit, so nothing else can be said of this request.
+            self._refuse(it, TooLarge(f"the metadata are over the limit of {self.max_header_bytes} bytes"))
+            return 0
+        if it.route is not None and not it.route.is_batch:
+            it.hold_own(_TASK_BYTES)
+            self.work += _TASK_WORK
+        if it.is_crowded:
+            self._refuse(it, self.full())
+            return 0
+        if it.seen != (_POST | _CONTENT_TYPE | _TE) or it.route is None or it.encoding == "":
+            self._refuse_form(it)
+            return 0
+        # Before a byte of its message is taken.
+        error = it.route.refusal or self._take_up(it)
+        if error is not None:
+            self._refuse(it, error)
+            return 0
+        it.is_streaming = it.route.is_streaming
+        if it.is_streaming:
+            self.events.append((it, OPENED))
+        return 0
+
+    cdef object _take_up(self, ServerCall call):
+        """Hold the call to its route's bounds; returns why it cannot be taken."""
+        cdef Route route = call.route
+        cdef Py_ssize_t count
+        call.max_fields = route.max_fields
+        if route.max_message:
+            call.max_message = min(call.max_message, route.max_message)
+        if route.max_open:
+            count = self.open_of.get(route, 0)
+            if count >= route.max_open:
+                return TooLarge(f"this connection has {count} calls of {route.path} open already",
+                                reason="TOO_MANY_CALLS")
+            self.open_of[route] = count + 1
+            call.is_counted = True
+        return None
+
+    cdef object full(self):
+        """What is full now will not be so later, and other servers may not be: unlike a message's own size."""
+        return Unavailable("too much is held for this connection already", reason="CONNECTION_FULL",
+                           retry_after=_RETRY_AFTER)
+
+    cdef int _refuse_form(self, ServerCall call) except -1:
+        if not call.seen & _POST:
+            call.refuse_http(405)
+        elif not call.seen & _CONTENT_TYPE:
+            call.refuse_http(415)
+        elif not call.seen & _TE:
+            self._refuse(call, InvalidRequest("a gRPC request has the header te: trailers", field="te"))
+        elif call.seen & _BAD_TIMEOUT:
+            self._refuse(call, InvalidRequest("grpc-timeout is not a timeout", field="grpc-timeout"))
+        elif call.route is None:
+            self._refuse(call, Unimplemented("there is no such method here"))
+        else:
+            self._refuse(call, Unimplemented("the grpc-encoding is not supported"), (_ACCEPT,))
+        return 0
+
+    cdef int _refuse(self, ServerCall call, error, trailing=()) except -1:
+        # Putting a status together takes ten times as long as a good request, and there are few different ones.
+        key = (type(error), error.message)
+        status = _refusals.get(key)
+        if status is None:
+            if len(_refusals) == _MOST_REFUSALS:
+                _refusals.clear()
+            status = _refusals[key] = from_error(error)
+        call.fail(status.code, status.message, status.details, trailing)
+        return 0
+
+    cdef int on_reset(self, Call call) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if it.is_answered or self.now - it.arrived >= _YOUNG_SECONDS:
+            return 0
+        return self.spend_reset()
+
+    cdef int on_misuse(self) except -1:
+        return self.spend_reset()
+
+    cdef bint is_wanted(self, Call call):
+        return not (<ServerCall>call).is_answered
+
+    cdef int on_bad_message(self, Call call, object error) except -1:
+        cdef ServerCall it = <ServerCall>call
+        # Whoever waits for the messages of this call is told, as when the peer had gone.
+        on_cancel = it.on_cancel
+        is_known = it.is_streaming or it.is_delivered
+        self._refuse(it, error)
+        it.drop_received()
+        if is_known:
+            self._tell_cancelled(it, on_cancel)
+        return 0
+
+    cdef int on_remote_end(self, Call call) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if it.is_answered:
+            return 0
+        if it.prefix_size:
+            self.on_bad_message(it, InternalError("the request ends inside a message"))
+        elif it.is_streaming:
+            self.events.append((it, ENDED))
+        elif it.first is None:
+            self._refuse(it, InvalidRequest("the request has no message"))
+        else:
+            it.is_delivered = True
+            it.kept = it.held - it.queued
+            if it.route.is_batch:
+                self.batch.append(it)
+            else:
+                self.events.append((it, READY))
+        return 0
+
+    cdef int on_closed(self, Call call, uint32_t error_code) except -1:
+        cdef ServerCall it = <ServerCall>call
+        if it.is_counted:
+            self.open_of[it.route] -= 1
+        if not it.is_answered and (it.is_streaming or it.is_delivered):
+            on_cancel, it.on_cancel = it.on_cancel, None
+            it.is_answered = True
+            self._tell_cancelled(it, on_cancel)
+        return 0
+
+    cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1:
+        if on_cancel is not None or not call.route.is_batch:
+            self.events.append((call if on_cancel is None else on_cancel, CANCELLED))
+        return 0

@@ -1,0 +1,80 @@
+"""What the native reader takes from the router's own fields; protobuf is the judge."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cell.codec.plain import Plain, read_infer, read_items
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2
+
+OWNERS = st.integers(0, 2**64 - 1)
+
+
+def infer(owner: int = 0) -> inference_pb2.ModelInferRequest:
+    request = inference_pb2.ModelInferRequest(artifact=bytes(32), owner=owner)
+    request.inputs.add(name="x", datatype="FP32", shape=[1, 1]).contents.fp32_contents.append(1.0)
+    return request
+
+
+def item(owner: int = 0) -> prediction_pb2.Item:
+    return prediction_pb2.Item(artifact=bytes(32), owner=owner, row=prediction_pb2.Row(values=[1.0]))
+
+
+@given(OWNERS)
+def test_the_owner_is_read(owner: int) -> None:
+    plain = read_infer(infer(owner).SerializeToString())
+    assert plain is not None
+    assert plain.owner == owner
+    (read,) = read_items(prediction_pb2.PredictRequest(items=[item(owner)]).SerializeToString(), 1) or []
+    assert isinstance(read, Plain)
+    assert read.owner == owner
+
+
+@given(OWNERS, OWNERS)
+def test_the_last_owner_wins(claimed: int, written: int) -> None:
+    """A router writes behind whatever a caller sent."""
+    suffix = inference_pb2.ModelInferRequest(owner=written).SerializeToString()
+    sent = infer(claimed).SerializeToString() + suffix
+    plain = read_infer(sent)
+    assert plain is not None
+    assert plain.owner == inference_pb2.ModelInferRequest.FromString(sent).owner
+
+
+@pytest.mark.parametrize("tag", [b"\xc8\x3e\x01", b"\xca\x3e\x081234567\n", b"\xcd\x3e1234"])
+def test_an_owner_in_another_form_is_left_to_protobuf(tag: bytes) -> None:
+    """A varint, bytes and four bytes of field 1001: no owner, by the standard."""
+    sent = infer(5).SerializeToString() + tag
+    assert inference_pb2.ModelInferRequest.FromString(sent).owner == 5
+    assert read_infer(sent) is None
+
+
+def _record(number: int, value: bytes) -> bytes:
+    """A field with up to 16,383 bytes."""
+    return bytes([number << 3 | 2, len(value) & 0x7F | 0x80, len(value) >> 7]) + value
+
+
+@pytest.mark.parametrize("inside", [5, 4])
+def test_a_part_of_very_many_fields_is_left_to_protobuf(inside: int) -> None:
+    """Those of a request that are no more than an encoder writes are read; no more are looked at."""
+    for count, is_plain in ((400, True), (520, False)):
+        sent = infer().SerializeToString()
+        names = b"".join(_record(1, b"x") for _ in range(count))
+        if inside == 5:
+            contents = infer().inputs[0].SerializeToString()
+            sent = inference_pb2.ModelInferRequest(artifact=bytes(32)).SerializeToString()
+            sent += _record(5, names + contents)
+        else:
+            sent += _record(4, names)
+        assert inference_pb2.ModelInferRequest.FromString(sent).inputs[0].name == "x"
+        assert (read_infer(sent) is not None) is is_plain
+
+
+def test_an_item_of_very_many_fields_is_left_to_protobuf() -> None:
+    many = item().SerializeToString() + b"\x1a\x00" * 512
+    sent = _record(1, many) + prediction_pb2.PredictRequest(items=[item()]).SerializeToString()
+    first, second = read_items(sent, 2) or []
+    assert first == many
+    assert isinstance(second, Plain)

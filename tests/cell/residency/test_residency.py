@@ -1,0 +1,491 @@
+import tracemalloc
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from support.cells import digest
+from support.residency import admit, filled
+
+from cell.residency.floors import KeptTooMuch
+from cell.residency.policies import POLICIES, S3Fifo
+from cell.residency.residency import Churning, Lease, ModelTooLarge, NoRoom, Plan, Residency
+
+A, B, C, D = map(digest, "abcd")
+
+
+def test_a_lease_on_what_is_not_resident_is_none() -> None:
+    assert filled(10).lease(B, 1.0) is None
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    residency = filled(40, 40)
+    lease = residency.lease(A, 5.0)
+    assert lease is not None
+    lease.release()
+    assert residency.plan(30) == Plan(30, (B,))
+
+
+def test_planning_changes_nothing() -> None:
+    residency = filled(40, 40)
+    residency.plan(100)
+    assert list(residency.digests()) == [A, B]
+    assert residency.used == 80
+
+
+def test_reserving_evicts_who_was_planned_and_returns_them() -> None:
+    residency = filled(40, 40)
+    assert residency.reserve(C, residency.plan(60)) == [A.hex()]
+    assert list(residency.digests()) == [B]
+    assert (residency.used, residency.reserved) == (40, 60)
+
+
+def test_a_leased_model_is_passed_over() -> None:
+    residency = filled(40, 40)
+    lease = residency.lease(A, 5.0)
+    assert lease is not None
+    residency.lease(B, 6.0).release()  # type: ignore[union-attr]
+    assert residency.plan(30) == Plan(30, (B,))
+    lease.release()
+    assert residency.plan(30) == Plan(30, (A,))
+
+
+def test_no_room_when_everything_is_leased_and_nobody_goes() -> None:
+    residency = filled(40, 40)
+    lease = residency.lease(B, 5.0)
+    assert lease is not None
+    with pytest.raises(NoRoom) as caught:
+        residency.plan(80)
+    assert caught.value.retry_after > 0
+    assert list(residency.digests()) == [A, B]
+
+
+def test_reserved_room_is_nobody_elses() -> None:
+    residency: Residency[str] = Residency(100)
+    residency.reserve(A, residency.plan(80))
+    with pytest.raises(NoRoom):
+        residency.plan(30)
+    residency.abandon(A)
+    residency.abandon(A)
+    assert residency.plan(100) == Plan(100, ())
+
+
+def test_larger_than_the_whole_cell() -> None:
+    with pytest.raises(ModelTooLarge):
+        filled(10).plan(101)
+
+
+def test_a_model_that_measures_more_than_reserved_evicts_more() -> None:
+    residency = filled(40, 40)
+    residency.reserve(C, residency.plan(20))
+    lease, evicted = residency.admit(C, "c", 50, 9.0)
+    assert evicted == [A.hex()]
+    assert (residency.used, residency.reserved) == (90, 0)
+    lease.release()
+
+
+def test_a_model_that_measures_more_than_can_be_is_not_admitted() -> None:
+    residency = filled(40, 40)
+    residency.reserve(C, residency.plan(20))
+    with pytest.raises(ModelTooLarge):
+        residency.admit(C, "c", 101, 9.0)
+    assert (C in residency, residency.reserved, residency.used) == (False, 0, 80)
+
+
+def test_one_place_for_each_model() -> None:
+    residency = filled(10)
+    with pytest.raises(ValueError, match="place already"):
+        residency.reserve(A, residency.plan(10))
+    residency.reserve(B, residency.plan(10))
+    with pytest.raises(ValueError, match="place already"):
+        residency.reserve(B, residency.plan(10))
+
+
+def test_a_plan_whose_victim_came_into_use_is_refused() -> None:
+    residency = filled(80)
+    plan = residency.plan(80)
+    lease = residency.lease(A, 5.0)
+    assert lease is not None
+    with pytest.raises(ValueError, match="come into use"):
+        residency.reserve(B, plan)
+    assert A in residency
+
+
+def test_a_lease_is_released_once_and_shared_many_times() -> None:
+    residency = filled(80)
+    with residency.lease(A, 5.0) as lease:  # type: ignore[union-attr]
+        other = lease.share()
+        lease.release()
+        lease.release()
+        with pytest.raises(NoRoom):
+            residency.plan(80)
+    other.release()
+    assert residency.plan(80).victims == (A,)
+    with pytest.raises(ValueError, match="released"):
+        other.share()
+
+
+def test_age_of_the_oldest() -> None:
+    assert Residency[str](10).oldest_seconds(5.0) == 0.0
+    assert filled(10, 10).oldest_seconds(5.0) == 5.0
+
+
+def test_a_find_is_a_use() -> None:
+    residency = filled(40, 40)
+    assert residency.find(A, 5.0) == A.hex()
+    assert residency.find(C, 5.0) is None
+    assert residency.plan(30).victims == (B,)
+
+
+def test_uses_are_dated_to_a_sixteenth_of_a_second() -> None:
+    residency = filled(10)
+    residency.find(A, 5.0)
+    residency.find(A, 5.05)
+    assert residency.oldest_seconds(6.0) == 1.0
+    residency.find(A, 5.07)
+    assert residency.oldest_seconds(6.07) == 1.0
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_oldest_is_never_said_to_be_older_than_it_is(name: str) -> None:
+    residency = filled(25, 25, 25, 25, policy=POLICIES[name]())
+    used_at = {A: 0, B: 1, C: 2, D: 3}
+    for now, key in enumerate([A, B, A, C, D, B, A], start=10):
+        residency.find(key, now)
+        used_at[key] = now
+        assert 0 <= residency.oldest_seconds(now) <= now - min(used_at.values())
+    assert residency.oldest_seconds(0.0) == 0.0
+
+
+# The churn guard.
+
+
+def test_a_load_is_refused_while_who_would_go_was_just_in_use() -> None:
+    residency = filled(50, 50)
+    residency.find(A, 10.0)
+    residency.find(B, 10.5)
+    with pytest.raises(Churning) as caught:
+        residency.plan(30, now=11.0, load_seconds=0.2)
+    assert caught.value.retry_after == pytest.approx(1.0)
+    assert residency.plan(30, now=12.0, load_seconds=0.2).victims == (A,)
+
+
+def test_the_guard_looks_at_no_load_that_fits() -> None:
+    assert filled(50).plan(50, now=0.0, load_seconds=9.0).victims == ()
+
+
+def test_the_guard_never_asks_to_wait_for_long() -> None:
+    with pytest.raises(Churning) as caught:
+        filled(100).plan(10, now=1.0, load_seconds=60.0)
+    assert caught.value.retry_after == 10.0
+
+
+def test_a_young_victim_is_no_churn_in_a_cell_with_idle_models() -> None:
+    residency: Residency[str] = Residency(100, S3Fifo())
+    for key in (A, B):
+        admit(residency, key, 40).release()
+        residency.find(key, 0.0)
+        residency.find(key, 0.0)
+    admit(residency, C, 20, 99.0).release()
+    # A and B go over to the main queue, where they are idle; C is new and the next to go.
+    assert residency.plan(10, now=100.0, load_seconds=1.0).victims == (C,)
+    with pytest.raises(Churning):
+        residency.plan(10, now=100.0, load_seconds=1.0, bulk=True)
+
+
+# Bulk loads.
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_aged_models_go_before_all_others(name: str) -> None:
+    residency = filled(25, 25, policy=POLICIES[name]())
+    admit(residency, C, 25, 5.0, aged=True).release()
+    admit(residency, D, 25, 6.0, aged=True).release()
+    assert residency.plan(50, now=6.0, load_seconds=1.0, bulk=True).victims == (C, D)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_use_makes_an_aged_model_ordinary(name: str) -> None:
+    residency = filled(25, 25, policy=POLICIES[name]())
+    admit(residency, C, 25, 5.0, aged=True).release()
+    admit(residency, D, 25, 6.0, aged=True).release()
+    residency.find(C, 7.0)
+    victims = residency.plan(100).victims
+    assert victims[0] == D
+    assert set(victims) == {A, B, C, D}
+
+
+def test_bulk_loads_push_out_each_other() -> None:
+    residency = filled(50)
+    keys = [digest(str(number)) for number in range(20)]
+    for key in keys:
+        residency.reserve(key, residency.plan(10, now=1.0, load_seconds=1.0, bulk=True))
+        residency.admit(key, key.hex(), 10, 1.0, aged=True)[0].release()
+    assert A in residency
+    assert [key in residency for key in keys] == [False] * 15 + [True] * 5
+
+
+def test_a_bulk_load_takes_nothing_from_models_that_are_in_use() -> None:
+    residency = filled(50, 50)
+    residency.find(B, 10.0)
+    with pytest.raises(Churning):
+        residency.plan(60, now=11.0, load_seconds=1.0, bulk=True)
+    # Any other load may, once the oldest has had its time.
+    assert residency.plan(60, now=11.0, load_seconds=1.0).victims == (A, B)
+
+
+# Memory pressure, operators.
+
+
+def test_a_smaller_capacity_evicts_at_once() -> None:
+    residency = filled(30, 30, 30)
+    assert residency.resize(50) == [A.hex(), B.hex()]
+    assert (residency.capacity, residency.used) == (50, 30)
+    assert residency.resize(100) == []
+    assert residency.plan(70).victims == ()
+
+
+def test_what_is_in_use_outlives_a_smaller_capacity_and_blocks_loads() -> None:
+    residency = filled(30, 30)
+    lease = residency.lease(A, 5.0)
+    assert lease is not None
+    assert residency.resize(10) == [B.hex()]
+    assert residency.used == 30
+    with pytest.raises(NoRoom):
+        residency.plan(5)
+    lease.release()
+    assert residency.plan(5).victims == (A,)
+
+
+def test_a_dropped_model_is_gone() -> None:
+    residency = filled(30, 30)
+    assert residency.drop(A) == A.hex()
+    assert residency.drop(A) is None
+    assert residency.find(A, 5.0) is None
+    assert residency.used == 30
+
+
+def test_a_model_that_is_dropped_in_use_is_counted_until_it_is_let_go() -> None:
+    residency = filled(60)
+    with residency.lease(A, 5.0) as lease:  # type: ignore[union-attr]
+        other = lease.share()
+        assert residency.drop(A) is None
+        assert A not in residency
+        assert lease.model == A.hex()
+    assert residency.used == 60
+    with pytest.raises(NoRoom):
+        residency.plan(50)
+    # It may be loaded anew meanwhile.
+    admit(residency, A, 40).release()
+    other.release()
+    assert residency.used == 40
+
+
+def test_a_model_costs_at_most_250_bytes() -> None:
+    keys = [digest(str(number)) for number in range(10_000)]
+    residency: Residency[None] = Residency(10**12, S3Fifo())
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(10_000):
+            # A digest, a size and a time of its own for each, as they come from a request.
+            key, size, now = bytes(bytearray(keys[number])), 10_000 + number, number / 1_000
+            residency.reserve(key, residency.plan(size, now=now))
+            residency.admit(key, None, size, now)[0].release()
+            del key, size, now
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(residency) == 10_000
+    # And as many ghosts as there can be.
+    assert (after - before) / 10_000 + 8 <= 250
+
+
+class Machine(RuleBasedStateMachine):
+    """Any order of asking, loading, keeping, dropping and releasing keeps the books right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.residency: Residency[bytes]
+        self.leases: list[Lease[bytes]] = []
+        self.loading: set[bytes] = set()
+        # What is resident, as the answers tell: size and group.
+        self.known: dict[bytes, tuple[int, int | None]] = {}
+        self.pinned: set[bytes] = set()
+        self.floors: dict[int, int] = {}
+        self.now = 0.0
+
+    keys = st.integers(0, 9).map(lambda n: digest(str(n)))
+    sizes = st.integers(0, 120)
+
+    @initialize(name=st.sampled_from(list(POLICIES)))
+    def choose(self, name: str) -> None:
+        self.residency = Residency(100, POLICIES[name]())
+
+    @rule(key=keys)
+    def ask(self, key: bytes) -> None:
+        self.now += 1
+        lease = self.residency.lease(key, self.now)
+        assert (lease is not None) == (key in self.known)
+        if lease is not None:
+            assert lease.model == key
+            self.leases.append(lease)
+
+    @rule(key=keys)
+    def find(self, key: bytes) -> None:
+        assert self.residency.find(key, self.now) == (key if key in self.known else None)
+
+    @rule(key=keys, size=sizes, load_seconds=st.sampled_from([0.0, 0.5]), bulk=st.booleans())
+    def begin(self, key: bytes, size: int, load_seconds: float, bulk: bool) -> None:
+        if key in self.known or key in self.loading:
+            return
+        try:
+            plan = self.residency.plan(size, now=self.now, load_seconds=load_seconds, bulk=bulk)
+        except ModelTooLarge:
+            assert size > self.residency.capacity
+            return
+        except NoRoom:
+            self.check_no_room(size)
+            return
+        except Churning:
+            assert load_seconds
+            return
+        assert self.residency.reserve(key, plan) == list(plan.victims)
+        self.loading.add(key)
+        self.see_off(plan.victims)
+
+    @rule(data=st.data(), size=sizes, aged=st.booleans(), group=st.sampled_from([None, 1, 2]))
+    def land(self, data: st.DataObject, size: int, aged: bool, group: int | None) -> None:
+        if not self.loading:
+            return
+        key = data.draw(st.sampled_from(sorted(self.loading)))
+        self.loading.discard(key)
+        try:
+            lease, gone = self.residency.admit(key, key, size, self.now, aged=aged, group=group)
+        except (NoRoom, ModelTooLarge):
+            assert key not in self.residency
+            return
+        self.see_off(gone)
+        self.known[key] = (size, group)
+        self.leases.append(lease)
+
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        if self.loading:
+            key = data.draw(st.sampled_from(sorted(self.loading)))
+            self.loading.discard(key)
+            self.residency.abandon(key)
+
+    @rule(data=st.data())
+    def let_go(self, data: st.DataObject) -> None:
+        if self.leases:
+            self.leases.pop(data.draw(st.integers(0, len(self.leases) - 1))).release()
+
+    @rule(key=keys)
+    def pin(self, key: bytes) -> None:
+        if key not in self.known:
+            return
+        try:
+            self.residency.pin(key)
+        except KeptTooMuch:
+            return
+        self.pinned.add(key)
+
+    @rule(key=keys)
+    def unpin(self, key: bytes) -> None:
+        self.residency.unpin(key)
+        self.pinned.discard(key)
+
+    @rule(data=st.data(), group=st.sampled_from([1, 2]))
+    def enlist(self, data: st.DataObject, group: int) -> None:
+        if self.known:
+            key = data.draw(st.sampled_from(sorted(self.known)))
+            self.residency.enlist(key, group)
+            size, before = self.known[key]
+            self.known[key] = (size, before or group)
+
+    @rule(group=st.sampled_from([1, 2]), floor=st.sampled_from([0, 0, 10, 30]))
+    def set_floor(self, group: int, floor: int) -> None:
+        try:
+            self.residency.set_floor(group, floor)
+        except KeptTooMuch:
+            return
+        self.floors[group] = floor
+
+    @rule(key=keys)
+    def drop(self, key: bytes) -> None:
+        is_leased = any(lease.digest == key for lease in self.leases)
+        model = self.residency.drop(key)
+        if not is_leased:
+            assert model == (key if key in self.known else None)
+        self.known.pop(key, None)
+        self.pinned.discard(key)
+
+    @rule(capacity=st.sampled_from([60, 100]))
+    def resize(self, capacity: int) -> None:
+        self.see_off(self.residency.resize(capacity))
+
+    def see_off(self, gone: list[bytes] | tuple[bytes, ...]) -> None:
+        """Nobody goes who is in use, pinned, or needed for a floor."""
+        for key in gone:
+            size, group = self.known.pop(key)
+            assert key not in self.pinned
+            assert group is None or self.bytes_of(group) >= self.floors.get(group, 0) or not size
+        assert not {lease.digest for lease in self.leases if lease.digest in self.residency} & set(gone)
+
+    def check_no_room(self, size: int) -> None:
+        """Without floors, there is no room only if all who may go are too little."""
+        if any(self.floors.values()):
+            return
+        held = self.pinned | {lease.digest for lease in self.leases}
+        free = sum(size for key, (size, _) in self.known.items() if key not in held)
+        assert self.residency.used + self.residency.reserved + size - free > self.residency.capacity
+
+    def bytes_of(self, group: int) -> int:
+        return sum(size for size, other in self.known.values() if other == group)
+
+    @invariant()
+    def within_capacity(self) -> None:
+        used = self.residency.used + self.residency.reserved
+        assert 0 <= used <= (max(self.residency.capacity, 100))
+
+    @invariant()
+    def the_same_are_resident_as_told(self) -> None:
+        digests = list(self.residency.digests())
+        assert sorted(digests) == sorted(self.known)
+        assert len(self.residency) == len(self.known)
+        if not self.leases:
+            assert self.residency.used == sum(size for size, _ in self.known.values())
+
+    @invariant()
+    def pins_are_counted(self) -> None:
+        kept = self.residency.kept
+        assert kept.pinned == sum(self.known[key][0] for key in self.pinned)
+        assert kept.floors == sum(self.floors.values())
+
+    @invariant()
+    def nothing_is_held_when_nothing_loads(self) -> None:
+        if not self.loading:
+            assert self.residency.reserved == 0
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=150, stateful_step_count=50)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_hottest_are_named_first_and_no_more_than_asked_for(name: str) -> None:
+    residency: Residency[str] = Residency(100, POLICIES[name]())
+    for now, key in enumerate((A, B, C, D)):
+        residency.reserve(key, residency.plan(10))
+        residency.admit(key, key.hex(), 10, now, aged=key in (C, D))[0].release()
+    residency.pin(A)
+    assert residency.hottest(10) == [A, B, C, D] or residency.hottest(10) == [B, A, C, D]
+    assert residency.hottest(3)[2:] == [C]
+    assert residency.hottest(0) == []
+
+
+def test_the_most_recently_used_is_the_hottest() -> None:
+    residency = filled(10, 10, 10)
+    residency.find(B, 5.0)
+    assert residency.hottest(10) == [B, C, A]

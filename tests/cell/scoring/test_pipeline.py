@@ -1,0 +1,182 @@
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from support.cells import Clock, HeldThreads, SumScorer, digest, signature_of, ticks
+
+from cell.codec.answers import AnswerTooLarge
+from cell.loading.host import Host
+from cell.residency.residency import Residency
+from cell.scoring.batcher import Batcher
+from cell.scoring.pipeline import Pipeline
+from croupier.artifacts.format import Tensor
+from croupier.deadline import NEVER, Deadline
+from croupier.errors import DeadlineExceeded, InvalidRequest
+from protos.inference.v2 import inference_pb2
+from protos.prediction.v1 import prediction_pb2 as pb
+
+KEY = digest("model")
+
+
+class Loads:
+    """Loads `scorer` at once for any digest."""
+
+    def __init__(self, scorer: SumScorer) -> None:
+        self.scorer = scorer
+        self.begun: list[bytes] = []
+
+    def expected_seconds(self, digest: bytes) -> float:
+        return 0.0
+
+    def begin(
+        self, digest: bytes, make_room: Callable[[int], None], done: Callable[[Any], None]
+    ) -> Callable[[], None]:
+        def load() -> None:
+            make_room(10)
+            done(self.scorer)
+
+        self.begun.append(digest)
+        return asyncio.get_running_loop().call_soon(load).cancel
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.scorer = SumScorer(signature=signature_of(features=["a", "b"]), poison=13)
+        self.loads = Loads(self.scorer)
+        self.clock = Clock()
+        self.threads = HeldThreads()
+        self.residency: Residency[Any] = Residency(100)
+        host = Host(self.residency, self.loads, clock=self.clock, rng=random.Random(1))
+        batcher = Batcher(self.threads, workers=1, max_rows=8, max_queued_rows=100, clock=self.clock)
+        # Room for three of the model's sums.
+        self.pipeline = Pipeline(host, batcher, max_rows=4, max_answer=12, clock=self.clock)
+
+    def predict(self, *items: pb.Item, deadline: Deadline = NEVER) -> "asyncio.Task[pb.PredictResponse]":
+        return asyncio.create_task(self.answer(items, deadline))
+
+    async def answer(self, items: tuple[pb.Item, ...], deadline: Deadline) -> pb.PredictResponse:
+        results = await self.pipeline.predict(pb.PredictRequest(items=items), deadline)
+        return pb.PredictResponse(results=map(pb.Result.FromString, results))
+
+    def is_in_use(self) -> bool:
+        return bool(self.residency._entries[KEY].leases)
+
+    async def run(self) -> None:
+        await ticks(20)
+        self.threads.run()
+        await ticks(20)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def item(a: float, b: float) -> pb.Item:
+    return pb.Item(artifact=KEY, version=2, row=pb.Row(values=[a, b]))
+
+
+async def test_items_of_one_request_are_one_call(bench: Bench) -> None:
+    task = bench.predict(item(1, 2), item(3, 4), item(5, 6))
+    await bench.run()
+    sums = [result.value.outputs[0].numbers.values[0] for result in task.result().results]
+    assert sums == [3, 7, 11]
+    assert len(bench.scorer.calls) == 1
+    assert not bench.is_in_use()
+
+
+async def test_the_culprit_among_items(bench: Bench) -> None:
+    task = bench.predict(item(1, 2), item(13, 0), item(5, 6))
+    await bench.run()
+    results = task.result().results
+    assert [result.status.code for result in results] == [0, 13, 0]
+    assert results[1].status.message == "internal error"
+
+
+async def test_a_deadline_that_has_passed_on_arrival_executes_nothing(bench: Bench) -> None:
+    passed = Deadline(bench.clock.now)
+    infer = inference_pb2.ModelInferRequest(artifact=KEY)
+    describe = inference_pb2.ModelMetadataRequest(artifact=KEY)
+    for call in (
+        bench.pipeline.infer(infer, passed),
+        bench.pipeline.describe(describe, passed),
+        bench.pipeline.predict(pb.PredictRequest(items=[item(1, 2)]), passed),
+    ):
+        with pytest.raises(DeadlineExceeded):
+            await call
+    assert bench.loads.begun == []
+
+
+async def test_a_deadline_that_passes_on_the_way(bench: Bench) -> None:
+    task = bench.predict(item(1, 2), deadline=Deadline.after(1.0, bench.clock.now))
+    await ticks(20)
+    bench.clock.advance(2.0)
+    await bench.run()
+    (result,) = task.result().results
+    assert result.status.code == 4
+    assert result.took_us == 2_000_000
+    assert bench.scorer.calls == []
+
+
+async def test_a_cancelled_request_gives_its_leases_back(bench: Bench) -> None:
+    task = bench.predict(item(1, 2), item(3, 4))
+    await ticks(20)
+    assert bench.is_in_use()
+    task.cancel()
+    await bench.run()
+    assert task.cancelled()
+    assert not bench.is_in_use()
+
+
+async def test_a_request_that_does_not_fit_gives_its_lease_back(bench: Bench) -> None:
+    with pytest.raises(InvalidRequest):
+        await bench.pipeline.infer(inference_pb2.ModelInferRequest(artifact=KEY), NEVER)
+    assert not bench.is_in_use()
+
+
+async def test_metadata_without_a_version(bench: Bench) -> None:
+    response = await bench.pipeline.describe(
+        inference_pb2.ModelMetadataRequest(name="m", artifact=KEY), NEVER
+    )
+    assert list(response.versions) == []
+    assert response.platform == "croupier_fake"
+
+
+# Answers that are too large
+
+
+def infer(rows: int) -> inference_pb2.ModelInferRequest:
+    request = inference_pb2.ModelInferRequest(artifact=KEY)
+    tensor = request.inputs.add(name="input", datatype="FP32", shape=[rows, 2])
+    tensor.contents.fp32_contents.extend([1.0] * 2 * rows)
+    return request
+
+
+async def test_rows_whose_answer_is_too_large_are_not_scored(bench: Bench) -> None:
+    fits, large = (asyncio.create_task(bench.pipeline.infer(infer(rows), NEVER)) for rows in (3, 4))
+    await bench.run()
+    assert fits.result().outputs[0].shape == [3]
+    with pytest.raises(AnswerTooLarge) as caught:
+        large.result()
+    assert caught.value.field == "inputs"
+    assert [len(call["input"]) for call in bench.scorer.calls] == [3]
+
+
+async def test_items_have_one_answer_together(bench: Bench) -> None:
+    task = bench.predict(*[item(1, 2)] * 4)
+    await bench.run()
+    codes = [result.status.code for result in task.result().results]
+    assert (codes.count(0), codes.count(3)) == (3, 1)
+    assert sum(len(call["input"]) for call in bench.scorer.calls) == 3
+
+
+async def test_what_a_model_gives_beyond_its_word_is_not_encoded(bench: Bench) -> None:
+    bench.scorer.signature = signature_of(outputs=[Tensor("sum", "FP32", (-1, -1))])
+    scores = np.zeros((1, 4), np.float32)
+    bench.scorer.score = lambda *asked: {"sum": scores}  # type: ignore[method-assign]
+    task = asyncio.create_task(bench.pipeline.infer(infer(1), NEVER))
+    await bench.run()
+    assert isinstance(task.exception(), AnswerTooLarge)

@@ -1,0 +1,82 @@
+"""Requests whose fields are bounded are refused while they arrive, when they cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+from support.pair import BATCH, STREAM, WINDOW, Pair, events_of, taken
+
+from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.server_session import CANCELLED, Route
+
+INVALID_ARGUMENT = 3
+NARROW = Limits(stream_window=WINDOW, connection_window=WINDOW)
+MEGABYTE = 2**20
+SIZE = 4 * MEGABYTE
+BAD = [
+    pytest.param(b"\x0a\xff\xff\xff\x7f" + bytes(SIZE), id="longer than itself"),
+    pytest.param(b"\x2a\x00" * (SIZE // 2), id="empty fields"),
+    pytest.param(b"\x0b\x0c" * (SIZE // 2), id="empty groups"),
+]
+GOOD = b"\x0a\x85\x80\x40" + bytes(MEGABYTE + 5) + b"\x10\x01"
+
+
+def pair_of(max_fields: int) -> Pair:
+    pair = Pair(NARROW)
+    routes = (
+        Route(BATCH, batch=True, max_fields=max_fields),
+        Route(STREAM, streaming=True, max_fields=max_fields),
+    )
+    pair.server.routes = {route.path.encode(): route for route in routes}
+    return pair
+
+
+def carried(pair: Pair) -> int:
+    """How many bytes the server is sent until neither side has anything to say."""
+    sent = 0
+    while True:
+        to_server, to_client = pair.to_server(), pair.to_client()
+        if not to_server and not to_client:
+            return sent
+        sent += to_server
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_a_request(message: bytes) -> None:
+    pair = pair_of(1000)
+    call = pair.start(request=message)
+    assert carried(pair) < 2 * WINDOW
+    assert (call.code, pair.calls) == (INVALID_ARGUMENT, [])
+    pair.check_nothing_left()
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_a_message_of_a_stream(message: bytes) -> None:
+    pair = pair_of(1000)
+    call, served = pair.stream()
+    call.send(message)
+    assert carried(pair) < 2 * WINDOW
+    assert (call.code, taken(served)) == (INVALID_ARGUMENT, [])
+    assert events_of(pair.server_events, served)[-1] == CANCELLED
+    pair.check_nothing_left()
+
+
+def test_each_message_of_a_stream_may_have_so_many() -> None:
+    pair = pair_of(2)
+    call, served = pair.stream()
+    for _ in range(3):
+        call.send(GOOD)
+        pair.pump()
+        assert taken(served) == [GOOD]
+    call.end()
+    served.finish()
+    pair.check_nothing_left()
+
+
+def test_other_messages_are_taken_as_they_are() -> None:
+    message = b"\x0a\xff\xff\xff\x7f" + bytes(SIZE)
+    pair = pair_of(0)
+    call, served = pair.unary(request=message)
+    assert served.message == message
+    served.reply(b"")
+    pair.check_nothing_left()
+    assert call.code == 0

@@ -1,0 +1,70 @@
+"""Deletions that no version manager made are told, however few."""
+
+import json
+
+import pytest
+from prometheus_client import REGISTRY
+from support.etcd import until
+from support.manager import artifact, generation
+from support.records import KEYS
+
+from version_manager.map.outside import from_outside
+
+VERSION, RELEASE = KEYS.version("acme", "churn", 1), KEYS.release("acme", "churn")
+SPENT = KEYS.spent("acme", "churn")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "written", "is_outside"),
+    [
+        (VERSION, {SPENT: 7}, False),
+        (RELEASE, {SPENT: 9}, False),
+        (VERSION, {}, True),
+        (VERSION, {SPENT: 6}, True),
+        (VERSION, {KEYS.spent("acme", "other"): 7}, True),
+        (KEYS.generation(3), {KEYS.active: 7}, False),
+        (KEYS.generation(3), {KEYS.active: 6}, True),
+        (KEYS.active, {SPENT: 7}, True),
+        (KEYS.seed, {}, True),
+        (SPENT, {}, True),
+        (KEYS.residency("acme"), {}, True),
+        ("croupier/what", {}, False),
+    ],
+)
+def test_a_deletion_without_its_companion_is_from_outside(deleted, written, is_outside):
+    found = from_outside(KEYS, {deleted: 7}, lambda key: written.get(key, 0))
+    assert found == ({7: [deleted]} if is_outside else {})
+
+
+def deletions() -> float:
+    return REGISTRY.get_sample_value("croupier_version_manager_outside_deletions_total") or 0.0
+
+
+async def entries(fleet) -> list[dict[str, object]]:
+    return [one for one in map(json.loads, await fleet.audit()) if one["who"] == "outside"]
+
+
+async def test_a_prefix_below_the_threshold_is_logged_counted_and_audited_once(fleet, client, caplog):
+    for number in range(12):
+        await client.publish("acme", f"m{number}", artifact(f"{number}"), release_if_first=True)
+    before = deletions()
+    # What managers delete is not from outside, whichever manager looks on.
+    other = await fleet.start_manager()
+    await client.delete_model("acme", "m0")
+    await other.delete_model("acme", "m1")
+    for number in range(34):
+        await client.set_generation(generation("a", f"b-{number}"), number)
+    revision = await fleet.raw.delete("croupier/models/acme/m2/", prefix=True)
+    # Both managers count it, and one of them writes it down.
+    await until(lambda: deletions() == before + 4)
+
+    async def is_audited() -> bool:
+        return bool(await entries(fleet))
+
+    await until(is_audited)
+    (entry,) = await entries(fleet)
+    assert (entry["what"], entry["target"], entry["revision"]) == ("delete", "2 keys", revision)
+    assert entry["keys"] == [KEYS.release("acme", "m2"), KEYS.version("acme", "m2", 1)]
+    assert f"2 keys were deleted from outside at revision {revision}" in caplog.text
+    await fleet.raw.delete(KEYS.generation(30))
+    await until(lambda: deletions() == before + 6)

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+
+from croupier.artifacts.comparison import Comparison
+from croupier.protocol import CURRENT, FIRST
+from protos.versions.v1 import versions_pb2 as pb
+from sharding.generation import Generation, Override, Seat
+from version_manager.model import wire
+from version_manager.model.catalog import Delta
+from version_manager.model.fleet import Cell, CellState, Load, Quarantined
+from version_manager.model.release import Model, Release, Split, Version
+
+VERSIONS = {1: Version(1, bytes(32), 10, "onnx", 1.5), 2: Version(2, bytes([1]) * 32, 11, "onnx", 2.5)}
+MODELS = [
+    Model("acme", "churn", VERSIONS, Release(3, (Split(1, 4_000), Split(2, 6_000)), {"canary": 2})),
+    Model("acme", "unreleased", VERSIONS),
+]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_survive_the_wire(model):
+    message = pb.Model.FromString(wire.model_to_pb(model).SerializeToString())
+    assert wire.model_from_pb(message) == model
+
+
+def test_operators_are_told_what_a_version_was_compared_with_and_routers_are_not():
+    checked = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
+    model = Model("acme", "churn", {1: replace(VERSIONS[1], checked=checked), 2: VERSIONS[2]})
+    told = wire.model_to_pb(model, with_checked=True)
+    assert wire.comparison_from_pb(told.versions[0].checked) == checked
+    assert not told.versions[1].HasField("checked")
+    assert not any(version.HasField("checked") for version in wire.model_to_pb(model).versions)
+
+
+def test_generations_survive_the_wire():
+    generation = Generation(
+        7,
+        2**64 - 1,
+        4,
+        (Seat("cell-1", "a", 1.5), Seat("cell-2", "b", 1.0, draining=True)),
+        {"acme": Override(("cell-1",), ("cell-2",), 3, "group"), "beta": Override(hand_size=2)},
+    )
+    message = pb.Generation.FromString(wire.generation_to_pb(generation).SerializeToString())
+    assert wire.generation_from_pb(message) == generation
+
+
+def test_cells_survive_the_wire():
+    quarantined = (
+        Quarantined(bytes(32), 1.5, "SIGSEGV", "load"),
+        Quarantined(bytes([1]) * 32, 2.5, "hung", "score"),
+    )
+    load = Load(1, 2, 3, 4, 5.5, 6, 7, quarantined, 9)
+    cell = Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING, load, CURRENT)
+    message = pb.Cell.FromString(wire.cell_to_pb(cell).SerializeToString())
+    assert wire.cell_from_pb(message) == cell
+
+
+def test_a_cell_that_announces_nothing_is_of_the_release_before_there_was_a_number():
+    assert wire.cell_from_pb(pb.Cell(id="cell-1", state="active")).protocol == FIRST
+
+
+def test_a_report_of_many_quarantined_artifacts_is_cut():
+    one = pb.Quarantined(artifact=bytes(32), why="x" * 1000)
+    load = wire.load_from_pb(pb.Load(quarantined=[pb.Quarantined(artifact=b"short"), *[one] * 1000]))
+    assert len(load.quarantined) == 63
+    assert {len(found.why) for found in load.quarantined} == {64}
+
+
+def test_an_unknown_state_is_refused():
+    with pytest.raises(ValueError, match="asleep"):
+        wire.cell_from_pb(pb.Cell(id="cell-1", state="asleep"))
+
+
+def test_a_delta_names_what_is_set_and_what_is_removed():
+    message = pb.WatchEvent.Delta(
+        revision=9,
+        models=[wire.model_to_pb(MODELS[0])],
+        removed_models=[pb.ModelKey(tenant="acme", name="old")],
+    )
+    assert wire.delta_from_pb(message) == Delta(9, (MODELS[0],), (("acme", "old"),))

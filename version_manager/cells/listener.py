@@ -1,0 +1,47 @@
+"""A cell that tells this manager of itself: what it said last, and what it is to be told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from version_manager.model.fleet import Cell, CellState, Load
+
+
+class Listener:
+    """A cell that reports here, and is registered by another manager unless this is a `Session`.
+
+    `ended` is set once this is over without the cell's doing; `check` then says why.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.ended = asyncio.Event()
+        self._error: BaseException | None = None
+        # Artifacts that the cell is to serve again, and has not been told of.
+        self._lifts: list[bytes] = []
+
+    def check(self) -> None:
+        """Raises the error that ended this, if it has ended."""
+        if self._error is not None:
+            raise self._error
+
+    async def report(self, state: CellState, load: Load) -> None:
+        """Take what the cell says of itself."""
+        self.check()
+        self.cell = replace(self.cell, state=state, load=load)
+
+    def lift(self, artifact: bytes) -> None:
+        """Tell the cell, with the next answer, to serve a quarantined artifact again."""
+        if artifact not in self._lifts:
+            self._lifts.append(artifact)
+
+    def take_lifts(self) -> list[bytes]:
+        """What the cell is to be told; it is told once."""
+        lifts, self._lifts = self._lifts, []
+        return lifts
+
+    def end(self, error: BaseException) -> None:
+        """Be over because of `error`, for whoever feeds this."""
+        self._error = self._error or error
+        self.ended.set()

@@ -1,0 +1,361 @@
+"""What etcd says, decoded, with the last good word of every key that says nonsense now.
+
+Anybody with etcd's password can write anything under any key. There are three cases:
+
+1. A value that does not decode is passed over: what stood there before goes on being served.
+2. A value that decodes but does not fit the others (a release that names a version which is not
+   there, a pointer to a generation which is not) is passed over too, until the others fit it.
+3. What the served map needs does not go away with its key: a version that the release names, the
+   generations that deal. `shards/active` and `shards/seed` are never taken for deleted.
+4. A generation with another seed than the deployment's is passed over, and so is a seed that does not
+   follow the one that is known. Where etcd has no seed yet, the active generation's is the deployment's.
+
+Each is told as a `Problem`, and its key stays in `bad` until a good value or none stands there.
+No I/O and no clock: `mirror` feeds it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from croupier.stores.etcd import KeyValue
+from sharding.generation import Generation
+from version_manager.map.keys import (
+    ActiveKey,
+    BadRecord,
+    CellKey,
+    GenerationKey,
+    Key,
+    Keys,
+    ManagerKey,
+    ModelKey,
+    ProtocolKey,
+    RegistrationKey,
+    ReleaseKey,
+    ResidencyKey,
+    SeedKey,
+    SpentKey,
+    ThawKey,
+    VersionKey,
+)
+from version_manager.map.records import Active, Announced, Record, Spent, Thaw, decode
+from version_manager.map.registrations import Registrations
+from version_manager.map.seed import Seed
+from version_manager.map.shard_image import Misfits, Problem, ShardImage
+from version_manager.model.catalog import Catalog
+from version_manager.model.fleet import Cell
+from version_manager.model.history import Change
+from version_manager.model.release import InvalidRelease, Model, Release, Version, check_release
+from version_manager.model.residency import Residency
+
+ModelId = tuple[str, str]
+
+_KINDS: dict[type[Key], str] = {
+    VersionKey: "version",
+    ReleaseKey: "release",
+    SpentKey: "spent",
+    GenerationKey: "generation",
+    ActiveKey: "active",
+    SeedKey: "seed",
+    CellKey: "cell",
+    ProtocolKey: "cell",
+    ThawKey: "thaw",
+    ManagerKey: "manager",
+    ResidencyKey: "residency",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """All that is served, as one immutable value."""
+
+    catalog: Catalog
+    cells: Mapping[str, Cell]
+    # Active first, then previous; empty before the first one.
+    generations: tuple[Generation, ...]
+    # Every generation of the deployment that etcd still has, by number.
+    archive: Mapping[int, Generation]
+    # By tenant.
+    residencies: Mapping[str, Residency] = field(default_factory=dict)
+    # None before the first generation.
+    seed: Seed | None = None
+    # The version managers that run.
+    managers: Mapping[str, Announced] = field(default_factory=dict)
+    # The latest.
+    thaw: Thaw | None = None
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What etcd says of one model, as far as it decodes."""
+
+    versions: dict[int, Version] = field(default_factory=dict)
+    release: Release | None = None
+
+
+class Image:
+    """One etcd prefix. `map` is what to serve, `mods` each key's mod_revision, as far as taken."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._entries: dict[ModelId, _Entry] = {}
+        self._registrations = Registrations()
+        self.map = Map(Catalog.build(revision=-1), {}, (), {})
+        self.mods: dict[str, int] = {}
+        # Not served, and so no part of the map: for the publisher, should etcd's own word be garbage.
+        self.spent: dict[ModelId, Spent] = {}
+        self.key_counts: Counter[ModelId] = Counter()
+        # Keys whose value does not decode, and keys whose value decodes and does not fit the others.
+        self._garbage: set[str] = set()
+        self._misfits = Misfits()
+        self._shards = ShardImage(keys, self._misfits)
+
+    @property
+    def bad(self) -> frozenset[str]:
+        """The keys that are passed over now."""
+        return frozenset(self._garbage | self._misfits.keys)
+
+    def begin(self, name: str) -> None:
+        """Count revisions anew from here, for the catalog `name`; the content stays."""
+        self.map = replace(self.map, catalog=replace(self.map.catalog, name=name, revision=-1))
+
+    def apply(
+        self, puts: Iterable[KeyValue], deletes: Iterable[str], revision: int
+    ) -> tuple[Change, list[Problem]]:
+        """Take what changed up to `revision`; returns what that changes in `map`, and what is wrong."""
+        problems: list[Problem] = []
+        said = self._decode(puts, deletes, problems)
+        models, removed = self._take_models(said, problems)
+        changed, shards = self._shards.take(said, problems)
+        cells, removed_cells = self._take_cells(said)
+        self._take_spent(said)
+        change = Change(
+            revision, models, removed, cells, removed_cells, shards.generations if changed else ()
+        )
+        self.map = Map(
+            catalog=self.map.catalog.apply(change.delta),
+            cells=self._cells_after(change),
+            generations=shards.generations,
+            archive=shards.archive,
+            residencies=self._residencies_after(said),
+            seed=shards.seed,
+            managers=self._managers_after(said),
+            thaw=self._thaw_after(said, problems),
+        )
+        return change, problems
+
+    def is_served(self, model: ModelId) -> bool:
+        return self.map.catalog.find(*model) is not None
+
+    def is_leased(self, key: str) -> bool:
+        """Whether `key` is one that a cell or a manager keeps for as long as it lives."""
+        return self._keys.is_leased(key)
+
+    def must_stay(self, key: str) -> bool:
+        """Whether something is served because of `key`, so that a restored etcd would have it."""
+        if key in self._garbage:
+            return False
+        try:
+            # A seed is adopted again from the generations, which must be there.
+            return not isinstance(self._keys.parse(key), SeedKey)
+        except BadRecord:
+            return False
+
+    def regresses(self, pair: KeyValue) -> bool:
+        """Whether `pair` says less than what is served: a release or pointer of a lower number, or
+        another content where content is immutable.
+        """
+        try:
+            key = self._keys.parse(pair.key)
+            record = decode(key, pair.value)
+        except BadRecord:
+            return False
+        match key, record:
+            case VersionKey(), Version():
+                served = self.map.catalog.find(key.tenant, key.name)
+                known = served.versions.get(key.number) if served else None
+                return known is not None and known != record
+            case ReleaseKey(), Release():
+                served = self.map.catalog.find(key.tenant, key.name)
+                if served is None or served.release is None or served.release == record:
+                    return False
+                return record.number <= served.release.number
+            case SpentKey(), Spent():
+                known_spent = self.spent.get((key.tenant, key.name), Spent())
+                return record.version < known_spent.version or record.release < known_spent.release
+            case GenerationKey(), Generation():
+                known_map = self.map.archive.get(key.number)
+                return known_map is not None and replace(known_map, seed_since=record.seed_since) != record
+            case _, Active():
+                return bool(self.map.generations) and record.active < self.map.generations[0].number
+            case _, Seed():
+                return not self._shards.is_deployments(record)
+            case _, Thaw():
+                return self.map.thaw is not None and record.number < self.map.thaw.number
+            case _:
+                return False
+
+    def spent_key(self, model: ModelId) -> str:
+        return self._keys.spent(*model)
+
+    def new_thaw(self, pairs: Mapping[str, KeyValue]) -> Thaw | None:
+        """The thaw in `pairs`, if it is later than the known one."""
+        pair = pairs.get(self._keys.thaw)
+        if pair is not None:
+            with suppress(BadRecord):
+                record = decode(ThawKey(), pair.value)
+                if isinstance(record, Thaw) and record.number > (
+                    self.map.thaw.number if self.map.thaw else 0
+                ):
+                    return record
+        return None
+
+    def model_of(self, key: str) -> ModelId | None:
+        """The model that `key` belongs to, whether or not anything else about it is right."""
+        match key.removeprefix(self._keys.prefix).split("/"):
+            case ["models", tenant, name, _, *_]:
+                return tenant, name
+            case _:
+                return None
+
+    def _count(self, key: str, mod_revision: int | None) -> None:
+        model = self.model_of(key)
+        if model is not None:
+            self.key_counts[model] += (mod_revision is not None) - (key in self.mods)
+            if not self.key_counts[model]:
+                del self.key_counts[model]
+        if mod_revision is None:
+            self.mods.pop(key, None)
+        else:
+            self.mods[key] = mod_revision
+
+    def _decode(
+        self, puts: Iterable[KeyValue], deletes: Iterable[str], problems: list[Problem]
+    ) -> dict[Key, Record | None]:
+        """What each key of ours says now; None: nothing any more."""
+        said: dict[Key, Record | None] = {}
+        for pair in puts:
+            self._count(pair.key, pair.mod_revision)
+            kind = "unknown"
+            try:
+                key = self._keys.parse(pair.key)
+                kind = _KINDS[type(key)]
+                said[key] = record = decode(key, pair.value)
+            except BadRecord as error:
+                self._garbage.add(pair.key)
+                problems.append(Problem(pair.key, kind, error.message))
+            else:
+                self._garbage.discard(pair.key)
+                if isinstance(key, RegistrationKey):
+                    self._registrations.take(key, record, pair.lease)
+        for text in deletes:
+            self._count(text, None)
+            self._garbage.discard(text)
+            with suppress(BadRecord):
+                key = self._keys.parse(text)
+                said[key] = None
+                if isinstance(key, RegistrationKey):
+                    self._registrations.drop(key)
+        return said
+
+    def _take_models(
+        self, said: Mapping[Key, Record | None], problems: list[Problem]
+    ) -> tuple[tuple[Model, ...], tuple[ModelId, ...]]:
+        touched: set[ModelId] = set()
+        for key, record in said.items():
+            if isinstance(key, (VersionKey, ReleaseKey)):
+                touched.add((key.tenant, key.name))
+                self._enter(key, record)
+        models, removed = [], []
+        for model_id in touched:
+            served = self.map.catalog.find(*model_id)
+            model = self._build(model_id, served, problems)
+            if model is None:
+                self._entries.pop(model_id, None)
+                if served is not None:
+                    removed.append(model_id)
+            elif model != served:
+                models.append(model)
+        return tuple(models), tuple(removed)
+
+    def _enter(self, key: ModelKey, record: Record | None) -> None:
+        entry = self._entries.setdefault((key.tenant, key.name), _Entry())
+        match key, record:
+            case VersionKey(), Version():
+                entry.versions[key.number] = record
+            case VersionKey(), _:
+                entry.versions.pop(key.number, None)
+            case ReleaseKey(), Release():
+                entry.release = record
+            case _:
+                entry.release = None
+
+    def _build(self, model_id: ModelId, served: Model | None, problems: list[Problem]) -> Model | None:
+        """The model to serve after a change of its entry; None: it is gone."""
+        entry = self._entries[model_id]
+        release, versions = entry.release, dict(entry.versions)
+        key = self._keys.release(*model_id)
+        try:
+            if release is not None:
+                check_release(release, versions)
+        except InvalidRelease as error:
+            self._misfits.blame(Problem(key, "release", error.message), problems)
+            release = served.release if served else None
+            if served is not None and release is not None:
+                versions = {number: served.versions[number] for number in release.versions()} | versions
+        else:
+            self._misfits.clear(key)
+        return Model(*model_id, versions, release) if versions else None
+
+    def _take_cells(self, said: Mapping[Key, Record | None]) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+        known = self.map.cells
+        touched = dict.fromkeys(key.id for key in said if isinstance(key, RegistrationKey))
+        cells = {name: self._registrations.cell(name) for name in touched}
+        return (
+            tuple(cell for name, cell in cells.items() if cell and known.get(name) != cell),
+            tuple(name for name, cell in cells.items() if cell is None and name in known),
+        )
+
+    def _take_spent(self, said: Mapping[Key, Record | None]) -> None:
+        for key, record in said.items():
+            if not isinstance(key, SpentKey):
+                continue
+            if isinstance(record, Spent):
+                self.spent[key.tenant, key.name] = record
+            else:
+                self.spent.pop((key.tenant, key.name), None)
+
+    def _cells_after(self, change: Change) -> Mapping[str, Cell]:
+        if not change.cells and not change.removed_cells:
+            return self.map.cells
+        cells = {**self.map.cells, **{cell.id: cell for cell in change.cells}}
+        for cell in change.removed_cells:
+            del cells[cell]
+        return cells
+
+    def _residencies_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Residency]:
+        touched = {key.tenant: record for key, record in said.items() if isinstance(key, ResidencyKey)}
+        if not touched:
+            return self.map.residencies
+        both = {**self.map.residencies, **touched}
+        return {tenant: record for tenant, record in both.items() if isinstance(record, Residency)}
+
+    def _managers_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Announced]:
+        touched = {key.id: record for key, record in said.items() if isinstance(key, ManagerKey)}
+        if not touched:
+            return self.map.managers
+        both = {**self.map.managers, **touched}
+        return {name: record for name, record in both.items() if isinstance(record, Announced)}
+
+    def _thaw_after(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> Thaw | None:
+        known, record = self.map.thaw, said.get(ThawKey())
+        if not isinstance(record, Thaw):
+            return known
+        if known is not None and record.number < known.number:
+            self._misfits.blame(Problem(self._keys.thaw, "thaw", "it is older than the known one"), problems)
+            return known
+        self._misfits.clear(self._keys.thaw)
+        return record

@@ -1,0 +1,391 @@
+"""The values in etcd: JSON that an operator can read and write, checked to the last field.
+
+Decoding is strict: an unknown field, a number as text or out of range, a name that is none, all are
+`BadRecord`, and so is any text that is not JSON. What another release added, and says so, is the matter of
+`schema`; what a record means together with others (a release and its versions, say) that of `image`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+from msgspec import Meta, Struct
+
+from croupier.artifacts.comparison import from_told
+from croupier.errors import InvalidRequest, TooLarge
+from croupier.names import MAX_VERSION, check_name
+from croupier.protocol import FIRST
+from sharding.generation import Generation, Override, Seat, check_generation
+from version_manager.map import schema
+from version_manager.map.keys import (
+    ActiveKey,
+    BadRecord,
+    CellKey,
+    GenerationKey,
+    Key,
+    ManagerKey,
+    ProtocolKey,
+    ReleaseKey,
+    ResidencyKey,
+    SeedKey,
+    SpentKey,
+    ThawKey,
+    VersionKey,
+)
+from version_manager.map.seed import Era, Seed
+from version_manager.model.fleet import Cell, CellState
+from version_manager.model.release import WHOLE, Release, Split, Version
+from version_manager.model.residency import Residency, check_residency
+
+_Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
+_Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
+# msgspec knows bounds of 63 bits only: `_Seed` looks at the upper one.
+_Count64 = Annotated[int, Meta(ge=0)]
+_HandSize = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+_Engine = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
+_Protocol = Annotated[int, Meta(ge=FIRST, lt=2**32)]
+_Seconds = Annotated[float, Meta(ge=0)]
+
+# How often a deployment may be dealt anew.
+MAX_ERAS = 64
+
+_ADDRESS = re.compile(r"(?:unix:[!-~]{1,250}|[!-~]{1,250}:(\d{1,5}))", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """The generation that deals, and the one before it; 0: none."""
+
+    active: int
+    previous: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a cell speaks: see `croupier.protocol`.
+
+    It has a key of its own, for a manager of the release before passes over a `cells/<id>` with a field
+    that it does not know, and would lose the cell.
+    """
+
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A version manager that runs: what it speaks, and the least that any router speaks that watches it."""
+
+    protocol: int
+    watchers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thaw:
+    """That what etcd's cluster has at `revision` is right, whatever was lost or is older than it was served.
+
+    `number` counts up from one thaw to the next, over restored backups too: it is a time in milliseconds
+    since 1970.
+    """
+
+    number: int
+    cluster_id: int
+    revision: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The highest numbers that a model gave out before something of it was deleted; 0: none.
+
+    They and all below are never given to anything else, so that a number in a log, a pinned request
+    or a half-made change means one thing for ever.
+    """
+
+    version: int = 0
+    release: int = 0
+
+
+Record = Version | Release | Spent | Generation | Active | Seed | Thaw | Cell | Spoken | Announced | Residency
+
+
+class _Form(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a record lies in etcd. What its key says (a number, an id) is left out."""
+
+    @classmethod
+    def of(cls, record: Any) -> Self:
+        raise NotImplementedError
+
+    def record(self, key: Any) -> Record:
+        """The record under `key`. Raises InvalidRequest, TooLarge."""
+        raise NotImplementedError
+
+
+class _Version(_Form, frozen=True, forbid_unknown_fields=True):
+    artifact: _Digest
+    size: _Count
+    engine: _Engine
+    created: _Seconds = 0.0
+    checked: Annotated[dict[str, str | int | float | bool] | None, Meta(extra={schema.SINCE: 2})] = None
+
+    @classmethod
+    def of(cls, record: Version) -> Self:
+        told = record.checked.told() if record.checked else None
+        return cls(record.artifact.hex(), record.size, record.engine, record.created, told)
+
+    def record(self, key: VersionKey) -> Version:
+        checked = None if self.checked is None else from_told(self.checked)
+        return Version(
+            key.number, bytes.fromhex(self.artifact), self.size, self.engine, self.created, checked
+        )
+
+
+class _Split(Struct, frozen=True, forbid_unknown_fields=True):
+    version: _Number
+    basis_points: Annotated[int, Meta(ge=1, le=WHOLE)]
+
+
+class _Release(_Form, frozen=True, forbid_unknown_fields=True):
+    number: _Number
+    splits: tuple[_Split, ...]
+    labels: dict[str, _Number] = {}
+
+    @classmethod
+    def of(cls, record: Release) -> Self:
+        splits = tuple(_Split(split.version, split.basis_points) for split in record.splits)
+        return cls(record.number, splits, dict(record.labels))
+
+    def record(self, key: ReleaseKey) -> Release:
+        check_labels(self.labels)
+        splits = tuple(Split(split.version, split.basis_points) for split in self.splits)
+        return Release(self.number, splits, self.labels)
+
+
+class _Spent(_Form, frozen=True, forbid_unknown_fields=True):
+    version: _Count
+    release: _Count = 0
+
+    @classmethod
+    def of(cls, record: Spent) -> Self:
+        return cls(record.version, record.release)
+
+    def record(self, key: SpentKey) -> Spent:
+        return Spent(self.version, self.release)
+
+
+class _Seat(Struct, frozen=True, forbid_unknown_fields=True):
+    cell: str
+    zone: str
+    weight: float = 1.0
+    draining: bool = False
+
+
+class _Override(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pins: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    hand_size: _HandSize = 0
+    isolation_group: str = ""
+
+
+class _Generation(_Form, frozen=True, forbid_unknown_fields=True):
+    seed: int
+    hand_size: _HandSize
+    seats: tuple[_Seat, ...]
+    overrides: dict[str, _Override] = {}
+
+    @classmethod
+    def of(cls, record: Generation) -> Self:
+        seats = tuple(_Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
+        overrides = {
+            tenant: _Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
+            for tenant, one in record.overrides.items()
+        }
+        return cls(record.seed, record.hand_size, seats, overrides)
+
+    def record(self, key: GenerationKey) -> Generation:
+        seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in self.seats)
+        overrides = {
+            tenant: Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
+            for tenant, one in self.overrides.items()
+        }
+        return check_generation(Generation(key.number, self.seed, self.hand_size, seats, overrides))
+
+
+class _Active(_Form, frozen=True, forbid_unknown_fields=True):
+    active: _Number
+    previous: _Count = 0
+
+    @classmethod
+    def of(cls, record: Active) -> Self:
+        return cls(record.active, record.previous)
+
+    def record(self, key: ActiveKey) -> Active:
+        return Active(self.active, self.previous)
+
+
+class _Era(Struct, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count
+
+
+class _Seed(_Form, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count = 0
+    former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
+
+    @classmethod
+    def of(cls, record: Seed) -> Self:
+        former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
+        return cls(record.current.seed, record.current.since, former)
+
+    def record(self, key: SeedKey) -> Seed:
+        eras = (*(Era(one.seed, one.since) for one in self.former), Era(self.seed, self.since))
+        if any(era.seed >= 2**64 for era in eras):
+            raise BadRecord("the seed is not an unsigned 64-bit number")
+        if any(before.since >= after.since for before, after in pairwise(eras)):
+            raise BadRecord("the seeds do not follow each other")
+        return Seed(eras)
+
+
+class _Cell(_Form, frozen=True, forbid_unknown_fields=True):
+    zone: str
+    address: str
+    weight: float = 1.0
+    state: CellState = CellState.ACTIVE
+
+    @classmethod
+    def of(cls, record: Cell) -> Self:
+        return cls(record.zone, record.address, record.weight, record.state)
+
+    def record(self, key: CellKey) -> Cell:
+        return check_cell(Cell(key.id, self.zone, self.address, self.weight, self.state))
+
+
+class _Spoken(_Form, frozen=True, forbid_unknown_fields=True):
+    protocol: _Protocol
+
+    @classmethod
+    def of(cls, record: Spoken) -> Self:
+        return cls(record.protocol)
+
+    def record(self, key: ProtocolKey) -> Spoken:
+        return Spoken(self.protocol)
+
+
+class _Announced(_Form, frozen=True, forbid_unknown_fields=True):
+    protocol: _Protocol
+    watchers: _Protocol
+
+    @classmethod
+    def of(cls, record: Announced) -> Self:
+        return cls(record.protocol, record.watchers)
+
+    def record(self, key: ManagerKey) -> Announced:
+        return Announced(self.protocol, self.watchers)
+
+
+class _Thaw(_Form, frozen=True, forbid_unknown_fields=True):
+    number: _Number
+    cluster: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    revision: _Count
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: Thaw) -> Self:
+        return cls(record.number, f"{record.cluster_id:016x}", record.revision, record.reason)
+
+    def record(self, key: ThawKey) -> Thaw:
+        return Thaw(self.number, int(self.cluster, 16), self.revision, self.reason)
+
+
+class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
+    floor_bytes: _Count
+    pinned: tuple[str, ...]
+
+    @classmethod
+    def of(cls, record: Residency) -> Self:
+        return cls(record.floor_bytes, record.pinned)
+
+    def record(self, key: ResidencyKey) -> Residency:
+        return check_residency(Residency(self.floor_bytes, self.pinned))
+
+
+_BY_KEY: dict[type[Key], type[_Form]] = {
+    VersionKey: _Version,
+    ReleaseKey: _Release,
+    SpentKey: _Spent,
+    GenerationKey: _Generation,
+    ActiveKey: _Active,
+    SeedKey: _Seed,
+    CellKey: _Cell,
+    ProtocolKey: _Spoken,
+    ThawKey: _Thaw,
+    ManagerKey: _Announced,
+    ResidencyKey: _Residency,
+}
+_BY_RECORD: dict[type[Record], type[_Form]] = {
+    Version: _Version,
+    Release: _Release,
+    Spent: _Spent,
+    Generation: _Generation,
+    Active: _Active,
+    Seed: _Seed,
+    Cell: _Cell,
+    Spoken: _Spoken,
+    Thaw: _Thaw,
+    Announced: _Announced,
+    Residency: _Residency,
+}
+
+
+def encode(record: Record) -> bytes:
+    """The value under which etcd keeps `record`."""
+    return schema.write(_BY_RECORD[type(record)].of(record))
+
+
+def decode(key: Key, value: bytes) -> Record:
+    """The record that `value` under `key` holds.
+
+    Raises:
+        BadRecord: saying what is wrong with it.
+    """
+    try:
+        return schema.read(value, _BY_KEY[type(key)]).record(key)
+    except (InvalidRequest, TooLarge) as error:
+        raise BadRecord(error.message) from error
+
+
+def carry_over(key: Key, before: bytes, after: bytes) -> bytes:
+    """`after`, with what a newer release wrote into `before`, whose place it takes: see `schema`.
+
+    Raises:
+        NewerRecord: `before` is of a release that is two ahead.
+    """
+    return schema.carry_over(before, after, _BY_KEY[type(key)])
+
+
+def check_cell(cell: Cell) -> Cell:
+    """Return `cell` if it can be registered.
+
+    Raises:
+        InvalidRequest: a name, the address or the weight is wrong.
+    """
+    check_name(cell.id, "id")
+    check_name(cell.zone, "zone")
+    matched = _ADDRESS.fullmatch(cell.address)
+    if matched is None or not 0 < int(matched[1] or 1) < 65_536:
+        raise InvalidRequest("the address is not host:port", field="address")
+    if not (cell.weight > 0 and math.isfinite(cell.weight)):
+        raise InvalidRequest("the weight is not above 0", field="weight")
+    return cell
+
+
+def check_labels(labels: Mapping[str, int]) -> None:
+    """Raises InvalidName for a label that is no name."""
+    for label in labels:
+        check_name(label, "labels")

@@ -1,0 +1,152 @@
+"""The shard map as etcd says it: which generations deal, which seed they have, and what of it makes no sense.
+
+A part of `image`, whose rules hold here: what does not fit is passed over and told once, what deals stays.
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sharding.generation import Generation
+from version_manager.map.keys import ActiveKey, GenerationKey, Key, Keys, SeedKey
+from version_manager.map.records import Active, Record
+from version_manager.map.seed import Era, Seed
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`kind`: version, release, spent, generation, active, seed, cell, manager, residency or unknown."""
+
+    key: str
+    kind: str
+    message: str
+
+
+class Misfits:
+    """The keys whose records decode and do not fit the others."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+
+    def blame(self, problem: Problem, problems: list[Problem]) -> None:
+        """Report it, once for as long as it does not fit."""
+        if problem.key not in self.keys:
+            self.keys.add(problem.key)
+            problems.append(problem)
+
+    def clear(self, key: str) -> None:
+        self.keys.discard(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """`generations` is active first, then previous; `archive` every generation of the deployment in etcd."""
+
+    generations: tuple[Generation, ...] = ()
+    archive: Mapping[int, Generation] = field(default_factory=dict)
+    seed: Seed | None = None
+
+
+class ShardImage:
+    """`shards` is what to serve."""
+
+    def __init__(self, keys: Keys, misfits: Misfits) -> None:
+        self._keys = keys
+        self._misfits = misfits
+        self.shards = Shards()
+        # What etcd says, as far as it decodes.
+        self._generations: dict[int, Generation] = {}
+        self._active: Active | None = None
+        # Whether etcd still has what `_active` says.
+        self._is_pointed = False
+        self._seed: Seed | None = None
+
+    def take(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> tuple[bool, Shards]:
+        """Take what is said of the shard map; returns whether another one deals now, and all of it."""
+        before = self.shards.generations
+        if self._enter(said, problems):
+            seed = self._settle_seed(problems)
+            archive = self._of_deployment(seed, problems)
+            self.shards = Shards(self._that_deal(archive, problems), archive, seed)
+        return self.shards.generations != before, self.shards
+
+    def is_deployments(self, said: Seed) -> bool:
+        """Whether `said` is the known seed or follows it; the first fits a generation, if any is there."""
+        known = self.shards.seed
+        if known is not None:
+            return said == known or said.follows(known)
+        in_etcd = self._generations
+        return not in_etcd or any(said.of(number).seed == one.seed for number, one in in_etcd.items())
+
+    def _enter(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> bool:
+        """Note what is said; returns whether anything is."""
+        touched = False
+        for key, record in said.items():
+            match key, record:
+                case GenerationKey(), Generation():
+                    self._generations[key.number] = record
+                case GenerationKey(), _:
+                    self._generations.pop(key.number, None)
+                    self._misfits.clear(self._keys.generation(key.number))
+                case ActiveKey(), Active():
+                    self._active, self._is_pointed = record, True
+                case ActiveKey(), _ if self.shards.generations:
+                    self._is_pointed = False
+                    message = "it is gone, and what it said still holds"
+                    self._misfits.blame(Problem(self._keys.active, "active", message), problems)
+                case SeedKey(), Seed():
+                    self._seed = record
+                case SeedKey(), _:
+                    self._seed = None
+                    self._misfits.clear(self._keys.seed)
+                case _:
+                    continue
+            touched = True
+        return touched
+
+    def _settle_seed(self, problems: list[Problem]) -> Seed | None:
+        """The deployment's seed: etcd's word, if it makes sense, else what is known, or the active one's."""
+        if self._seed is not None:
+            if self.is_deployments(self._seed):
+                self._misfits.clear(self._keys.seed)
+                return self._seed
+            message = f"{self._seed.current.seed} is not the seed of this deployment"
+            self._misfits.blame(Problem(self._keys.seed, "seed", message), problems)
+        if self.shards.seed is not None or self._active is None:
+            return self.shards.seed
+        active = self._generations.get(self._active.active)
+        return Seed((Era(active.seed),)) if active else None
+
+    def _of_deployment(self, seed: Seed | None, problems: list[Problem]) -> dict[int, Generation]:
+        """The generations in etcd that have the deployment's seed, and the last good ones of others."""
+        archive: dict[int, Generation] = {}
+        for number, generation in self._generations.items():
+            key = self._keys.generation(number)
+            era = seed.of(number) if seed else Era(generation.seed)
+            if generation.seed == era.seed:
+                archive[number] = replace(generation, seed_since=era.since)
+                self._misfits.clear(key)
+                continue
+            message = f"its seed is {generation.seed}, and that of the deployment {era.seed}"
+            self._misfits.blame(Problem(key, "generation", message), problems)
+            if number in self.shards.archive:
+                archive[number] = self.shards.archive[number]
+        return archive
+
+    def _that_deal(
+        self, archive: Mapping[int, Generation], problems: list[Problem]
+    ) -> tuple[Generation, ...]:
+        held = self.shards.generations
+        if self._active is None:
+            return held
+        if self._active.active not in archive:
+            message = f"there is no generation {self._active.active}"
+            self._misfits.blame(Problem(self._keys.active, "active", message), problems)
+            return held
+        if self._is_pointed:
+            self._misfits.clear(self._keys.active)
+        known = {generation.number: generation for generation in held} | dict(archive)
+        numbers = (self._active.active, self._active.previous)
+        return tuple(known[number] for number in numbers if number in known)

@@ -1,0 +1,199 @@
+"""The version manager's dataclasses to messages of `protos.versions.v1` and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from croupier.artifacts.comparison import Comparison
+from croupier.names import DIGEST_BYTES
+from croupier.protocol import announced
+from protos.versions.v1 import versions_pb2 as pb
+from sharding.generation import Generation, Override, Seat
+from version_manager.model.catalog import Delta
+from version_manager.model.fleet import Cell, CellState, Load, Quarantined
+from version_manager.model.release import Model, Release, Split, Version
+from version_manager.model.residency import Residency
+
+# What a manager keeps of a cell's report.
+_MOST_QUARANTINED = 64
+_MOST_WORDS = 64
+
+
+def version_to_pb(version: Version) -> pb.Version:
+    """What operators are told of a version."""
+    message = _served(version)
+    if version.checked is not None:
+        message.checked.CopyFrom(comparison_to_pb(version.checked))
+    return message
+
+
+def comparison_to_pb(checked: Comparison) -> pb.Comparison:
+    return pb.Comparison(
+        library=checked.library,
+        version=checked.version,
+        sample=checked.sample,
+        made=checked.made,
+        difference=checked.difference,
+    )
+
+
+def comparison_from_pb(message: pb.Comparison) -> Comparison:
+    """Raises InvalidComparison."""
+    return Comparison(message.library, message.version, message.sample, message.made, message.difference)
+
+
+def _served(version: Version) -> pb.Version:
+    return pb.Version(
+        number=version.number,
+        artifact=version.artifact,
+        size=version.size,
+        engine=version.engine,
+        created=version.created,
+    )
+
+
+def version_from_pb(message: pb.Version) -> Version:
+    return Version(message.number, message.artifact, message.size, message.engine, message.created)
+
+
+def splits_to_pb(splits: Sequence[Split]) -> list[pb.Split]:
+    return [pb.Split(version=split.version, basis_points=split.basis_points) for split in splits]
+
+
+def release_to_pb(release: Release) -> pb.Release:
+    return pb.Release(number=release.number, splits=splits_to_pb(release.splits), labels=release.labels)
+
+
+def release_from_pb(message: pb.Release | pb.SetReleaseRequest, number: int) -> Release:
+    splits = tuple(Split(split.version, split.basis_points) for split in message.splits)
+    return Release(number, splits, dict(message.labels))
+
+
+def model_to_pb(model: Model, *, with_checked: bool = False) -> pb.Model:
+    """A model as routers are told of it: what a version was compared with is for operators."""
+    told = version_to_pb if with_checked else _served
+    return pb.Model(
+        tenant=model.tenant,
+        name=model.name,
+        versions=[told(version) for _, version in sorted(model.versions.items())],
+        release=release_to_pb(model.release) if model.release else None,
+    )
+
+
+def model_from_pb(message: pb.Model) -> Model:
+    versions = {version.number: version_from_pb(version) for version in message.versions}
+    release = None
+    if message.HasField("release"):
+        release = release_from_pb(message.release, message.release.number)
+    return Model(message.tenant, message.name, versions, release)
+
+
+def generation_to_pb(generation: Generation) -> pb.Generation:
+    message = pb.Generation(
+        number=generation.number,
+        seed=generation.seed,
+        seed_since=generation.seed_since,
+        hand_size=generation.hand_size,
+    )
+    for seat in generation.seats:
+        message.seats.add(cell=seat.cell, zone=seat.zone, weight=seat.weight, draining=seat.draining)
+    for tenant, override in generation.overrides.items():
+        message.overrides[tenant].CopyFrom(
+            pb.Override(
+                pins=override.pins,
+                excludes=override.excludes,
+                hand_size=override.hand_size,
+                isolation_group=override.isolation_group,
+            )
+        )
+    return message
+
+
+def generation_from_pb(message: pb.Generation) -> Generation:
+    seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in message.seats)
+    overrides = {
+        tenant: Override(
+            tuple(override.pins), tuple(override.excludes), override.hand_size, override.isolation_group
+        )
+        for tenant, override in message.overrides.items()
+    }
+    return Generation(message.number, message.seed, message.hand_size, seats, overrides, message.seed_since)
+
+
+def load_to_pb(load: Load) -> pb.Load:
+    return pb.Load(
+        capacity_bytes=load.capacity_bytes,
+        used_bytes=load.used_bytes,
+        resident=load.resident,
+        loading=load.loading,
+        oldest_seconds=load.oldest_seconds,
+        requests=load.requests,
+        hits=load.hits,
+        quarantined=[
+            pb.Quarantined(artifact=one.artifact, since=one.since, why=one.why, phase=one.phase)
+            for one in load.quarantined
+        ],
+        quarantined_total=load.quarantined_total,
+    )
+
+
+def load_from_pb(message: pb.Load) -> Load:
+    return Load(
+        message.capacity_bytes,
+        message.used_bytes,
+        message.resident,
+        message.loading,
+        message.oldest_seconds,
+        message.requests,
+        message.hits,
+        # A cell may say what it likes, but not without end.
+        tuple(
+            Quarantined(one.artifact, one.since, one.why[:_MOST_WORDS], one.phase[:_MOST_WORDS])
+            for one in message.quarantined[:_MOST_QUARANTINED]
+            if len(one.artifact) == DIGEST_BYTES
+        ),
+        message.quarantined_total,
+    )
+
+
+def cell_to_pb(cell: Cell) -> pb.Cell:
+    return pb.Cell(
+        id=cell.id,
+        zone=cell.zone,
+        address=cell.address,
+        weight=cell.weight,
+        state=cell.state.value,
+        load=load_to_pb(cell.load),
+        protocol=cell.protocol,
+    )
+
+
+def cell_from_pb(message: pb.Cell) -> Cell:
+    """Raises ValueError for a state that is not a `CellState`."""
+    return Cell(
+        message.id,
+        message.zone,
+        message.address,
+        message.weight,
+        CellState(message.state),
+        load_from_pb(message.load),
+        announced(message.protocol),
+    )
+
+
+def residency_to_pb(tenant: str, residency: Residency, revision: int) -> pb.Residency:
+    return pb.Residency(
+        tenant=tenant, floor_bytes=residency.floor_bytes, pinned=residency.pinned, revision=revision
+    )
+
+
+def residency_from_pb(message: pb.SetResidencyRequest) -> Residency:
+    return Residency(message.floor_bytes, tuple(message.pinned))
+
+
+def delta_from_pb(message: pb.WatchEvent.Delta) -> Delta:
+    return Delta(
+        message.revision,
+        tuple(model_from_pb(model) for model in message.models),
+        tuple((key.tenant, key.name) for key in message.removed_models),
+    )
