@@ -88,7 +88,7 @@ class FetchProcess:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            argv = [sys.executable, "-m", "cell.fetcher", self._url, str(theirs.fileno())]
+            argv = [sys.executable, "-m", "cell.loading.fetcher", self._url, str(theirs.fileno())]
             self._child = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
                 argv, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
