@@ -21,7 +21,7 @@ from bench.demo.sharing import choose, first_cell
 from bench.demo.stage import Stage
 from bench.h2load import STREAMS
 from bench.training import Trained
-from cell.app import CellSettings
+from cell.settings import CellSettings
 from croupier.artifacts.format import view
 from croupierctl.stack import Stack
 

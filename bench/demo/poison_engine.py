@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cell.app import PROGRAM, CellSettings, serve
+from cell.app import PROGRAM, serve
 from cell.codec.signature import Arrays, Signature
 from cell.crash import slots as lane
 from cell.engines.stop import Stop
+from cell.settings import CellSettings
 from croupier import settings
 from croupier.artifacts.batching import Batching
 from croupier.artifacts.format import Artifact, Tensor, pack
@@ -90,6 +91,6 @@ class _Engine:
 
 
 def main() -> int:
-    told = settings.load(CellSettings, PROGRAM)
-    logs.configure(PROGRAM, told.log_level)
-    return run(lambda life: serve(told, life, {ENGINE: _Engine()}))
+    chosen = settings.load(CellSettings, PROGRAM)
+    logs.configure(PROGRAM, chosen.log_level)
+    return run(lambda life: serve(chosen, life, {ENGINE: _Engine()}))

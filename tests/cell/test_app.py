@@ -12,10 +12,8 @@ from support.cell_server import infer_request, open_cell
 from support.cells import until
 from support.join_service import JoinService
 
-from cell.app import PROGRAM, CellSettings
 from cell.crash.journal import QUARANTINE
 from cell.crash.quarantine import Death, Named, Phase, Quarantine
-from croupier import settings
 from croupier.errors import CroupierError, FailedPrecondition
 from croupier.grpcio.channels import open_async
 from croupier.names import InvalidName
@@ -47,34 +45,8 @@ def test_a_cell_starts_without_what_it_does_not_need_to_serve() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_settings_from_flags() -> None:
-    told = settings.load(
-        CellSettings,
-        PROGRAM,
-        ["--id", "c7", "--zone", "z2", "--weight", "2.5", "--cache-dir", "/tmp/x", "--manager", ""],
-        {"CROUPIER_CELL_CAPACITY_BYTES": "1000"},
-    )
-    assert (told.id, told.zone, told.weight, told.manager) == ("c7", "z2", 2.5, ())
-    assert (told.folder, told.capacity_bytes) == (Path("/tmp/x"), 1000)
-
-
-@pytest.mark.parametrize("bound", ["0.0.0.0:8600", "[::]:8600", ":8600"])
-def test_a_cell_on_every_address_says_where_it_is_reached(bound: str) -> None:
-    with pytest.raises(InvalidSettings, match="--advertise"):
-        CellSettings().advertised(bound)
-    assert CellSettings(advertise="cell:1").advertised(bound) == "cell:1"
-    assert CellSettings().advertised("127.0.0.1:8600") == "127.0.0.1:8600"
-
-
-def test_each_cell_has_its_own_folder_and_all_have_one_store() -> None:
-    one, two = CellSettings(id="one"), CellSettings(id="two")
-    assert one.folder != two.folder
-    assert one.store_url == two.store_url
-    assert one.store_url.startswith("file:///")
-
-
 @pytest.mark.parametrize(
-    ("told", "error"),
+    ("wrong", "error"),
     [
         ({"id": "../x"}, InvalidName),
         ({"zone": ""}, InvalidName),
@@ -87,10 +59,10 @@ def test_each_cell_has_its_own_folder_and_all_have_one_store() -> None:
     ],
 )
 async def test_settings_that_cannot_be(
-    tmp_path: Path, told: dict[str, Any], error: type[CroupierError]
+    tmp_path: Path, wrong: dict[str, Any], error: type[CroupierError]
 ) -> None:
     with pytest.raises(error):
-        async with open_cell(tmp_path, **told):
+        async with open_cell(tmp_path, **wrong):
             pass
 
 

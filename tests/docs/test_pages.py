@@ -13,7 +13,7 @@ import pytest
 import typer
 from support.pages import ROOT, anchors, commands, links, pages, without_fenced
 
-from cell.app import CellSettings
+from cell.settings import CellSettings
 from cell.supervisor import SupervisorSettings
 from croupierctl.app import app
 from croupierctl.lazy import Verb

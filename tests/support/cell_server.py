@@ -11,7 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 
-from cell.app import Cell, CellSettings
+from cell.app import Cell
+from cell.settings import CellSettings
 from croupier.grpcio.channels import open_async
 from croupier.grpcio.rpc_errors import from_rpc_error
 from croupier.lifecycle import Lifecycle

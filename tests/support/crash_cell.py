@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cell.app import PROGRAM, CellSettings, serve
+from cell.app import PROGRAM, serve
 from cell.codec.signature import Arrays, Signature
 from cell.crash import slots as lane
 from cell.engines.stop import Stop
+from cell.settings import CellSettings
 from cell.supervisor import SupervisorSettings, supervise
 from croupier import settings
 from croupier.artifacts.batching import Batching
@@ -91,9 +92,9 @@ class CrashEngine:
 
 
 def main() -> int:
-    told = settings.load(CellSettings, PROGRAM)
-    logs.configure(PROGRAM, told.log_level)
-    return run(lambda life: serve(told, life, {ENGINE: CrashEngine()}))
+    chosen = settings.load(CellSettings, PROGRAM)
+    logs.configure(PROGRAM, chosen.log_level)
+    return run(lambda life: serve(chosen, life, {ENGINE: CrashEngine()}))
 
 
 if __name__ == "__main__":
