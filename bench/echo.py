@@ -14,7 +14,7 @@ import uvloop
 
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 SERVICE = "bench.Echo"
 BATCH, LARGE, STREAM, COUNT = (f"/{SERVICE}/{name}" for name in ("Batch", "Large", "Stream", "Count"))

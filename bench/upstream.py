@@ -18,7 +18,7 @@ from typing import Self
 from bench import catalog
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from protos.prediction.v1 import prediction_pb2
 
 # A proxy gets all the room that it asks for.

@@ -54,7 +54,7 @@ from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, metrics
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.turns import turns_of
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 PROGRAM = "croupier-cell"
 

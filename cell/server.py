@@ -26,7 +26,7 @@ from croupier.fields import join_first
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.net.turns import turns_of
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from cell.codec.messages import on_bytes
 from cell.loading.host import Host
 from croupier.errors import InvalidRequest, Unavailable
+from croupier.items import item_status
 from croupier.names import check_digest, check_name
 from croupier.transport.context import Context
-from croupier.transport.server import Server
-from croupier.transport.status import item_status
+from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Cell"].full_name

@@ -31,7 +31,7 @@ from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES, Limits
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from router import snapshot
 from router.admission import Admission
 from router.attempt import Attempts

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
-from croupier.transport.status import UNAVAILABLE, code_of, item_status, to_error
+from croupier.items import item_error, item_status
+from croupier.transport.status import UNAVAILABLE, code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.cells import PREDICT, Cells
@@ -78,11 +79,7 @@ class Fanout:
 
     def refusal(self, outcome: bytes) -> CroupierError | None:
         status = pb.Result.FromString(outcome).status
-        if not status.code:
-            return None
-        error = to_error(status.code, status.message)
-        error.reason = status.reason
-        return error
+        return item_error(status) if status.code else None
 
 
 def stitch(units: list[Unit]) -> Outcome:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
 from croupier.fields import MAX_FIELDS
+from croupier.items import item_status
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
-from croupier.transport.status import Status, code_of, from_error, item_status
+from croupier.transport.serving import Server
+from croupier.transport.status import Status, code_of, from_error
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope

@@ -13,7 +13,7 @@ PACKAGES = ("cell", "router")
 IMPORT = """
 import os, sys
 import google.protobuf.message, grpc.aio, msgspec, numpy, prometheus_client, onnxruntime, uvloop
-import croupier.stores.objects_s3, croupier.transport.server, protos.prediction.v1.prediction_pb2
+import croupier.stores.objects_s3, croupier.transport.serving, protos.prediction.v1.prediction_pb2
 for name in sys.argv[1:]:
     child = os.fork()
     if not child:

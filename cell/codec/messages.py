@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 
 from croupier.errors import InvalidRequest
 from croupier.transport.context import Context
-from croupier.transport.server import UnaryHandler
+from croupier.transport.routes import UnaryHandler
 from croupier.weight import check_weight
 
 _Request = TypeVar("_Request", bound=Message)

@@ -25,10 +25,10 @@ from cell.scoring.batcher import Batcher
 from croupier.artifacts.format import Tensor
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
+from croupier.items import item_status
 from croupier.names import check_digest
 from croupier.telemetry.metrics import Counter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
-from croupier.transport.status import item_status
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 

@@ -21,10 +21,10 @@ from grpc_reflection.v1alpha import reflection
 
 from croupier.access import Access, Peer, Rule
 from croupier.errors import CroupierError, InternalError, InvalidRequest, TooLarge
+from croupier.grpcio.certificate import alt_names
 from croupier.grpcio.tls import server_credentials
 from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
-from croupier.transport.certificate import alt_names
 from croupier.transport.status import DETAILS_KEY, from_error
 from croupier.weight import check_weight
 

@@ -5,8 +5,8 @@
                      ├─ calls of batch routes, all that one read brought ──▶ the batch handler, at once
                      └─ other calls ──▶ a task each (`context.py`)
 
-Obligations of a batch handler: it does not block and does not raise, and each call it gets is answered in
-the end, by `reply` or `fail`, now or later, or given to `serve_alone`.
+What it serves is registered by `routes.py`. Every process of ours serves health and reflection besides: that
+server is `serving.Server`.
 
 A graceful stop says GOAWAY twice, with a round trip between: calls that were on their way when the client
 heard of it are served all the same, so none is lost. Connections that are older than they may be are
@@ -19,9 +19,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 from croupier.access import Access
 from croupier.errors import InternalError
@@ -29,7 +28,7 @@ from croupier.roles import UnknownCaller
 from croupier.settings import ServerTls
 from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
-from croupier.transport.context import Context, Messages
+from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
 from croupier.transport.http2.wire import Budget
@@ -37,8 +36,7 @@ from croupier.transport.net.connection import Connection
 from croupier.transport.net.http1 import ANSWER, is_http1
 from croupier.transport.net.listener import Listener
 from croupier.transport.net.tls import ServerContext, alt_names
-from croupier.transport.services.health import Health
-from croupier.transport.services.reflection import Reflection
+from croupier.transport.routes import RouteTable, UnaryHandler
 from croupier.transport.status import from_error
 
 _log = logging.getLogger(__name__)
@@ -56,13 +54,9 @@ _LINGER_SECONDS = 5.0
 # How long handlers may take to be cancelled before a stop goes on without them.
 _CANCEL_SECONDS = 1.0
 
-BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
-UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
-StreamHandler: TypeAlias = Callable[[Messages, Context], AsyncIterator[bytes]]
 
-
-class Server:
-    """Register handlers by path ("/package.Service/Method"), then `start`.
+class BareServer(RouteTable):
+    """Register handlers, then `open`; to stop, `drain` and `close`.
 
     `access` says which of them a caller's certificate opens, where `tls` asks for one; it is decided once a
     connection. `reuse_port` lets other processes serve the same port. Every connection is closed after
@@ -78,14 +72,12 @@ class Server:
         reuse_port: bool = False,
         rng: Random | None = None,
     ) -> None:
+        super().__init__()
         self.limits = limits
-        self.health = Health()
         self._tls = tls
         self._access = access if tls is not None and tls.client_ca is not None else None
         self._reuse_port = reuse_port
         self._rng = rng or Random()  # noqa: S311 - spreads load, keeps no secret
-        self._routes: dict[bytes, Route] = {}
-        self._batch: BatchHandler | None = None
         self._budget = Budget(
             limits.total_bytes, growth_burst=limits.growth_burst, growth_rate=limits.growth_rate
         )
@@ -95,55 +87,12 @@ class Server:
         self._ticker: asyncio.TimerHandle | None = None
         self._is_empty = asyncio.Event()
 
-    def add_batch(self, paths: Iterable[str], handler: BatchHandler, *, max_fields: int = 0) -> None:
-        """Serve unary methods by one synchronous handler, which gets every call that a read brought.
-
-        With `max_fields`, a message that is no protobuf or has more fields is refused as soon as that shows.
-        """
-        self._batch = handler
-        for path in paths:
-            self._routes[path.encode()] = Route(path, handler, batch=True, max_fields=max_fields)
-
-    def add_unary(
-        self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
-    ) -> None:
-        """Serve a unary method.
-
-        A request over `max_message_bytes` is refused by its first bytes, and so is a call when its connection
-        has `max_open` of them; 0 is no bound but the connection's.
-        """
-        self._routes[path.encode()] = Route(path, handler, max_message=max_message_bytes, max_open=max_open)
-
-    def add_stream(
-        self,
-        path: str,
-        handler: StreamHandler,
-        *,
-        max_message_bytes: int = 0,
-        max_open: int = 0,
-        max_fields: int = 0,
-    ) -> None:
-        """Serve a streaming method of any kind: an async generator over the request's messages."""
-        self._routes[path.encode()] = Route(
-            path,
-            handler,
-            streaming=True,
-            max_message=max_message_bytes,
-            max_open=max_open,
-            max_fields=max_fields,
-        )
-
-    async def start(self, listen: str, services: Iterable[str] = ()) -> str:
-        """Bind `listen` and serve; returns the address with the port that was bound.
-
-        `services` are the full names that health and reflection tell of.
+    def open(self, listen: str) -> str:
+        """Bind `listen` and serve, in a running loop; returns the address with the port that was bound.
 
         Raises:
             InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
-        names = [*services]
-        self.health.add_to(self)
-        Reflection(names).add_to(self)
         loop = asyncio.get_running_loop()
         self._listener = Listener(
             listen,
@@ -154,19 +103,18 @@ class Server:
             handshake_timeout=self.limits.handshake_seconds,
         )
         address = self._listener.open()
-        for name in names:
-            self.health.set(name, True)
         self._ticker = loop.call_later(_TICK_SECONDS, self._tick)
         return address
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Say NOT_SERVING, take no more calls, and close when those under way end or `grace` is over."""
-        self.health.stop()
+    async def drain(self) -> None:
+        """Take no more connections, and ask for no more calls on those that there are."""
         if self._listener is not None:
             await self._listener.close()
         for connection in tuple(self._connections):
             connection.begin_end()
-        self.health.end()
+
+    async def close(self, grace: float) -> None:
+        """Once drained: close when the calls under way end or `grace` is over."""
         try:
             async with asyncio.timeout(grace):
                 while self._connections:
@@ -270,7 +218,7 @@ class Server:
 class _ServerConnection(Connection):
     session: ServerSession
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: BareServer, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(server.new_session(), loop, time.monotonic)
         self._server = server
         self._most_age = float("inf")

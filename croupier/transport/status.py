@@ -18,7 +18,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
 from croupier import errors
-from protos.prediction.v1 import prediction_pb2
 from protos.status.v1 import status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -141,7 +140,7 @@ def from_error(error: BaseException) -> Status:
         return Status(error.code, error.message, known.reason, retry_after, error.details)
     if not isinstance(error, errors.CroupierError):
         error = errors.InternalError("internal error")
-    code, message = code_of(error), _text(error.message)
+    code, message = code_of(error), cut_text(error.message)
     retry_after = min(getattr(error, "retry_after", 0.0), _LONGEST_RETRY_SECONDS)
     packed = status_pb2.Status(code=code, message=message)
     for detail in _details(error, message, retry_after):
@@ -149,31 +148,20 @@ def from_error(error: BaseException) -> Status:
     return Status(code, message, error.reason, retry_after, packed.SerializeToString())
 
 
-def item_status(error: BaseException) -> prediction_pb2.Status:
-    """The same as the status of one item of the prediction API."""
-    status = from_error(error)
-    return prediction_pb2.Status(
-        code=status.code,
-        message=_text(status.message),
-        reason=status.reason,
-        retry_after_ms=round(status.retry_after * 1000),
-    )
-
-
 def _details(error: errors.CroupierError, message: str, retry_after: float) -> list[Message]:
     found: list[Message] = [
         status_pb2.ErrorInfo(
             reason=error.reason,
             domain=DOMAIN,
-            metadata={key: _text(value) for key, value in error.metadata.items()},
+            metadata={key: cut_text(value) for key, value in error.metadata.items()},
         )
     ]
     if isinstance(error, errors.InvalidRequest):
-        violation = status_pb2.BadRequest.FieldViolation(field=_text(error.field), description=message)
+        violation = status_pb2.BadRequest.FieldViolation(field=cut_text(error.field), description=message)
         found.append(status_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, errors.QuotaExceeded):
         quota = status_pb2.QuotaFailure.Violation(
-            subject=_text(error.metadata.get("subject", "")), description=message
+            subject=cut_text(error.metadata.get("subject", "")), description=message
         )
         found.append(status_pb2.QuotaFailure(violations=[quota]))
     if retry_after > 0:
@@ -183,8 +171,8 @@ def _details(error: errors.CroupierError, message: str, retry_after: float) -> l
     return found
 
 
-def _text(text: str) -> str:
-    """`text` as it can travel: valid Unicode, cut to size."""
+def cut_text(text: str) -> str:
+    """`text` as it can travel: valid Unicode, of at most MAX_TEXT_BYTES."""
     encoded = text.encode(errors="replace")
     if len(encoded) <= MAX_TEXT_BYTES:
         return encoded.decode()
@@ -198,18 +186,27 @@ def to_error(code: int, message: str, details: bytes = b"") -> errors.CroupierEr
         for detail in (info, bad_request, retry):
             if packed.type_url == _TYPE_URL + detail.DESCRIPTOR.name:
                 _merge(detail, packed.value)
+    field = bad_request.field_violations[0].field if bad_request.field_violations else ""
+    retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    error = error_of(code, message, reason=info.reason, field=field, retry_after=retry_after)
+    error.metadata = dict(info.metadata)
+    return error
+
+
+def error_of(
+    code: int, message: str, *, reason: str = "", field: str = "", retry_after: float = 0.0
+) -> errors.CroupierError:
+    """As `to_error`, of details that are known; what an error of that code does not have is left out."""
     cls = _CLASSES.get(code, errors.InternalError)
     # Without a reason it is grpcio that refused the size of a message or of the metadata.
-    if cls is errors.QuotaExceeded and info.reason in {"", errors.TooLarge.reason}:
+    if cls is errors.QuotaExceeded and reason in {"", errors.TooLarge.reason}:
         cls = errors.TooLarge
     extra: dict[str, object] = {}
     if issubclass(cls, errors.InvalidRequest):
-        extra["field"] = bad_request.field_violations[0].field if bad_request.field_violations else ""
+        extra["field"] = field
     if issubclass(cls, (errors.QuotaExceeded, errors.Unavailable)):
-        extra["retry_after"] = retry.retry_delay.ToNanoseconds() / 1e9
-    error = cls(message, reason=info.reason, **extra)  # type: ignore[arg-type]
-    error.metadata = dict(info.metadata)
-    return error
+        extra["retry_after"] = retry_after
+    return cls(message, reason=reason, **extra)  # type: ignore[arg-type]
 
 
 def _unpack(details: bytes) -> list[AnyMessage]:

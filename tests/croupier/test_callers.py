@@ -15,10 +15,10 @@ from support.serving import LOOPS, calling, serving, start
 
 from croupier.access import Access, Rule
 from croupier.grpcio import server as grpcio_server
+from croupier.grpcio.certificate import alt_names
 from croupier.roles import AltNames, Role, RoleNames
 from croupier.settings import ClientTls, ServerTls
-from croupier.transport.certificate import alt_names
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, RpcError
 
 LOOP_FACTORIES = LOOPS

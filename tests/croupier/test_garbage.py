@@ -14,9 +14,9 @@ from croupier.errors import InvalidRequest
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
 from croupier.transport.services.health import SERVICE as HEALTH
 from croupier.transport.services.reflection import SERVICES as REFLECTION
+from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 # asyncio's own transports leave cycles, without anything of ours.

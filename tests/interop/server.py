@@ -19,7 +19,7 @@ from typing import Any
 from croupier.errors import InvalidRequest
 from croupier.settings import ServerTls
 from croupier.transport.context import Context
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 from . import testing_pb2 as pb

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 SERVICE = "test.Echo"
 BATCH, UNARY, STREAM = (f"/{SERVICE}/{name}" for name in ("Batch", "Unary", "Stream"))

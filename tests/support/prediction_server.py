@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from croupier.errors import CroupierError, Unavailable
 from croupier.grpcio.server import Server
+from croupier.items import item_status
 from croupier.settings import ServerTls
-from croupier.transport.status import item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 from protos.prediction.v1 import prediction_pb2_grpc as services
 

@@ -11,7 +11,7 @@ import uvloop
 
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 

@@ -11,7 +11,7 @@ import uvloop
 
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 ECHO, LARGE, STREAM = "/test.Victim/Echo", "/test.Victim/Large", "/test.Victim/Stream"
 _LARGE = bytes(2**20)

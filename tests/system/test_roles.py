@@ -15,10 +15,10 @@ from support.models import train_regressor
 from support.worlds import router
 
 from croupier.errors import FailedPrecondition, PermissionDenied
+from croupier.grpcio.certificate import alt_names
 from croupier.grpcio.channels import credentials, open_async
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.roles import Caller, Role, RoleNames
-from croupier.transport.certificate import alt_names
 from protos.inference.v2 import inference_pb2_grpc
 
 pytestmark = pytest.mark.system

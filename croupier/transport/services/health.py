@@ -1,6 +1,6 @@
 """grpc.health.v1 on our server: Check, Watch and List.
 
-The server as a whole is the service "", which serves from the start. A watcher is told the state that
+The server as a whole is the service "", which serves from the start. A watcher is sent the state that
 there is when it can take it, and no state twice in a row: one that reads slowly misses what has passed,
 and nothing piles up for it.
 """
@@ -10,15 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 
 from croupier.errors import InvalidRequest, NotFound
-
-if TYPE_CHECKING:
-    from croupier.transport.server import Server
+from croupier.transport.routes import RouteTable
 
 SERVICE = "grpc.health.v1.Health"
 # Whoever reaches the port may ask: for a service by its name, and in as many streams as a client has use for.
@@ -27,8 +24,8 @@ MAX_WATCHES = 32
 _Response = health_pb2.HealthCheckResponse
 
 
-class Health:
-    """Which services serve; `add_to` tells it on a server."""
+class HealthService:
+    """Which services serve; `add_to` has a server say so."""
 
     def __init__(self) -> None:
         self._states: dict[str, int] = {"": _Response.SERVING}
@@ -44,7 +41,7 @@ class Health:
         self._wake(service)
 
     def stop(self) -> None:
-        """Nothing serves from now on, whatever `set` says later; watchers are told, and go on watching."""
+        """Nothing serves from now on, whatever `set` says later; watchers hear of it, and go on watching."""
         self._is_stopped = True
         for service in self._states:
             self.set(service, False)
@@ -58,14 +55,14 @@ class Health:
         for service in tuple(self._watchers):
             self._wake(service)
 
-    def add_to(self, server: Server) -> None:
-        """Serve it by `server`."""
+    def add_to(self, routes: RouteTable) -> None:
+        """Serve it by the server of `routes`."""
         small = {"max_message_bytes": MAX_REQUEST_BYTES}
-        server.add_unary(f"/{SERVICE}/Check", self._check, **small)
-        server.add_stream(f"/{SERVICE}/Watch", self._watch, **small, max_open=MAX_WATCHES)
+        routes.add_unary(f"/{SERVICE}/Check", self._check, **small)
+        routes.add_stream(f"/{SERVICE}/Watch", self._watch, **small, max_open=MAX_WATCHES)
         # Releases of grpcio-health-checking before 1.73 do not know it.
         if hasattr(health_pb2, "HealthListResponse"):
-            server.add_unary(f"/{SERVICE}/List", self._list, **small)
+            routes.add_unary(f"/{SERVICE}/List", self._list, **small)
 
     async def _check(self, message: bytes, context: object) -> bytes:
         service = _service(message)
@@ -85,12 +82,12 @@ class Health:
         changed = asyncio.Event()
         self._watchers[service].add(changed)
         try:
-            told = None
+            sent = None
             while True:
                 changed.clear()
                 state = self._states.get(service, _Response.SERVICE_UNKNOWN)
-                if state != told:
-                    told = state
+                if state != sent:
+                    sent = state
                     yield _encode(state)
                 elif self._is_ended:
                     return

@@ -10,7 +10,7 @@ describe everything that is listed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
@@ -19,11 +19,9 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
 from croupier.errors import InvalidRequest
+from croupier.transport.routes import RouteTable
 from croupier.transport.services import health
 from croupier.transport.status import INVALID_ARGUMENT, NOT_FOUND
-
-if TYPE_CHECKING:
-    from croupier.transport.server import Server
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 # Whoever reaches the port may ask: for a name, in one stream or a few.
@@ -45,10 +43,10 @@ class Reflection:
             "all_extension_numbers_of_type": self._all_extension_numbers_of_type,
         }
 
-    def add_to(self, server: Server) -> None:
-        """Serve it by `server`."""
+    def add_to(self, routes: RouteTable) -> None:
+        """Serve it by the server of `routes`."""
         for service in SERVICES:
-            server.add_stream(
+            routes.add_stream(
                 f"/{service}/ServerReflectionInfo",
                 self._info,
                 max_message_bytes=MAX_REQUEST_BYTES,

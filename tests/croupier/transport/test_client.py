@@ -24,7 +24,7 @@ from croupier.transport import client as module
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.http2.limits import Limits
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS

@@ -15,7 +15,7 @@ from support.serving import LOOPS, calling, serving, start
 
 from croupier.settings import ClientTls, ServerTls
 from croupier.transport.net.tls import ServerContext
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 LOOP_FACTORIES = LOOPS
 PATH = "/test.Raw/Call"

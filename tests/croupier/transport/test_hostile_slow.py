@@ -32,7 +32,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.net.connection import HIGH_WATER, Connection
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 
 LARGE = "/test.Slow/Large"
 DEADLINE_EXCEEDED = "4"

@@ -19,7 +19,8 @@ from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import Route, ServerCall, ServerSession
 from croupier.transport.net.connection import Connection
 from croupier.transport.net.turns import Turns
-from croupier.transport.server import Server, StreamHandler
+from croupier.transport.routes import StreamHandler
+from croupier.transport.serving import Server
 
 LIMITS = Limits()
 KIB = 2**10

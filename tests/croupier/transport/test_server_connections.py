@@ -28,7 +28,7 @@ from croupier.settings import InvalidSettings
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.connection import HIGH_WATER
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS

@@ -19,7 +19,7 @@ from support.serving import LOOPS, calling, serving, start
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS

@@ -23,7 +23,6 @@ from croupier.transport.status import (
     code_of,
     from_error,
     http_status_code,
-    item_status,
     reset_code,
     to_error,
 )
@@ -233,21 +232,6 @@ class TestRpcError:
         origin = from_error(Unavailable("busy", retry_after=1.5, reason="DRAIN"))
         status = from_error(RpcError(origin.code, origin.message, origin.details))
         assert status == origin
-
-    @pytest.mark.parametrize("seconds", [-5, 10_000_000])
-    def test_a_hostile_retry_time(self, seconds: int) -> None:
-        details = status_pb2.Status(code=14)
-        retry = error_details_pb2.RetryInfo()
-        retry.retry_delay.FromSeconds(seconds)
-        details.details.add().Pack(retry)
-        item = item_status(RpcError(14, "busy", details.SerializeToString()))
-        assert item.retry_after_ms == (0 if seconds < 0 else 86_400_000)
-
-    def test_as_an_items_status(self) -> None:
-        item = item_status(RpcError(8, "\ud800" + "x" * 1_000))
-        assert (item.code, item.reason) == (8, "TOO_LARGE")
-        assert len(item.message.encode()) <= MAX_TEXT_BYTES
-        assert item_status(RpcError(2, "odd")).message == "odd"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from support.manager import generation as generation_to_pb
 from support.records import KEYS, version, whole
 
 from croupier.errors import FailedPrecondition
+from croupier.items import item_status
 from croupier.transport.client import Channel
-from croupier.transport.server import Server
-from croupier.transport.status import item_status
+from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 from protos.versions.v1 import versions_pb2
 from sharding.generation import Generation, Override, Seat

@@ -8,7 +8,7 @@ from support.manager import artifact, cell_report, generation, joined, release
 
 from croupier.errors import NotFound
 from croupier.transport.client import Channel
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.cells.usage import CellUsage, Usage, Used

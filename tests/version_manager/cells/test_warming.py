@@ -8,9 +8,9 @@ import pytest
 from support.manager import artifact, cell_report, generation, joined, release
 
 from croupier.errors import FailedPrecondition, NotFound, Unavailable
+from croupier.items import item_status
 from croupier.transport.client import Channel
-from croupier.transport.server import Server
-from croupier.transport.status import item_status
+from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.cells.warming import NotWarm, Warming

@@ -12,8 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from croupier.errors import InvalidRequest, NotFound
 from croupier.grpcio.channels import open_async
-from croupier.transport.server import Server
-from croupier.transport.services.health import Health
+from croupier.transport.services.health import HealthService
+from croupier.transport.serving import Server
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 PREFIX = "/grpc.health.v1.Health/"
@@ -22,7 +22,7 @@ PREFIX = "/grpc.health.v1.Health/"
 class Registry:
     """Keeps what is registered instead of serving it."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: HealthService) -> None:
         self.unary: dict[str, Callable[..., Any]] = {}
         self.stream: dict[str, Callable[..., Any]] = {}
         health.add_to(self)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ async def messages(*given: bytes) -> AsyncIterator[bytes]:
         yield message
 
 
-def watchers(health: Health) -> int:
+def watchers(health: HealthService) -> int:
     return sum(map(len, health._watchers.values()))
 
 
@@ -60,19 +60,19 @@ async def told(watch: Any) -> int:
 
 
 @pytest.fixture
-def health() -> Health:
-    health = Health()
+def health() -> HealthService:
+    health = HealthService()
     health.set("a.A", True)
     return health
 
 
 @pytest.fixture
-def registry(health: Health) -> Registry:
+def registry(health: HealthService) -> Registry:
     return Registry(health)
 
 
 class TestCheck:
-    async def test_states(self, health: Health, registry: Registry) -> None:
+    async def test_states(self, health: HealthService, registry: Registry) -> None:
         assert await registry.check("") == SERVING
         assert await registry.check("a.A") == SERVING
         health.set("a.A", False)
@@ -87,13 +87,13 @@ class TestCheck:
         with pytest.raises(InvalidRequest):
             await registry.unary[PREFIX + "Check"](b"\xff", None)
 
-    async def test_nothing_serves_once_stopped(self, health: Health, registry: Registry) -> None:
+    async def test_nothing_serves_once_stopped(self, health: HealthService, registry: Registry) -> None:
         health.stop()
         health.set("a.A", True)
         health.set("late.B", True)
         assert [await registry.check(service) for service in ("", "a.A", "late.B")] == [NOT_SERVING] * 3
 
-    async def test_list(self, health: Health, registry: Registry) -> None:
+    async def test_list(self, health: HealthService, registry: Registry) -> None:
         health.set("b.B", False)
         answer = await registry.unary[PREFIX + "List"](b"", None)
         statuses = health_pb2.HealthListResponse.FromString(answer).statuses
@@ -105,7 +105,7 @@ class TestCheck:
 
 
 class TestWatch:
-    async def test_every_change_is_told(self, health: Health, registry: Registry) -> None:
+    async def test_every_change_is_told(self, health: HealthService, registry: Registry) -> None:
         watch = registry.watch("a.A")
         assert await told(watch) == SERVING
         for serving in (False, True, False):
@@ -113,14 +113,14 @@ class TestWatch:
             assert await told(watch) == (SERVING if serving else NOT_SERVING)
         await watch.aclose()
 
-    async def test_an_unknown_service_may_come(self, health: Health, registry: Registry) -> None:
+    async def test_an_unknown_service_may_come(self, health: HealthService, registry: Registry) -> None:
         watch = registry.watch("late.B")
         assert await told(watch) == UNKNOWN
         health.set("late.B", True)
         assert await told(watch) == SERVING
         await watch.aclose()
 
-    async def test_what_has_passed_is_not_told(self, health: Health, registry: Registry) -> None:
+    async def test_what_has_passed_is_not_told(self, health: HealthService, registry: Registry) -> None:
         watch = registry.watch("a.A")
         assert await told(watch) == SERVING
         for _ in range(1_000):
@@ -138,7 +138,7 @@ class TestWatch:
         assert await waiting == SERVING
         await watch.aclose()
 
-    async def test_other_services_wake_nobody(self, health: Health, registry: Registry) -> None:
+    async def test_other_services_wake_nobody(self, health: HealthService, registry: Registry) -> None:
         watch = registry.watch("a.A")
         await told(watch)
         waiting = asyncio.ensure_future(told(watch))
@@ -150,7 +150,9 @@ class TestWatch:
         assert await waiting == NOT_SERVING
         await watch.aclose()
 
-    async def test_a_stop_is_told_and_watching_goes_on(self, health: Health, registry: Registry) -> None:
+    async def test_a_stop_is_told_and_watching_goes_on(
+        self, health: HealthService, registry: Registry
+    ) -> None:
         watch = registry.watch("")
         assert await told(watch) == SERVING
         health.stop()
@@ -163,7 +165,9 @@ class TestWatch:
         with pytest.raises(StopAsyncIteration):
             await waiting
 
-    async def test_the_end_comes_after_the_last_state(self, health: Health, registry: Registry) -> None:
+    async def test_the_end_comes_after_the_last_state(
+        self, health: HealthService, registry: Registry
+    ) -> None:
         watch = registry.watch("a.A")
         assert await told(watch) == SERVING
         health.stop()
@@ -173,7 +177,7 @@ class TestWatch:
             await told(watch)
         assert watchers(health) == 0
 
-    async def test_a_cancelled_call_leaves_nothing(self, health: Health, registry: Registry) -> None:
+    async def test_a_cancelled_call_leaves_nothing(self, health: HealthService, registry: Registry) -> None:
         watches = [registry.watch(service) for service in ("a.A", "a.A", "no.Such")]
         for watch in watches:
             await told(watch)

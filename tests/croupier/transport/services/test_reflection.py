@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from croupier.errors import InvalidRequest
 from croupier.grpcio.channels import open_async
-from croupier.transport.server import Server
 from croupier.transport.services.reflection import SERVICES, Reflection
+from croupier.transport.serving import Server
 from protos.inference.v2 import inference_pb2  # noqa: F401 - loads the descriptors
 from protos.prediction.v1 import prediction_pb2  # noqa: F401
 from protos.versions.v1 import versions_pb2  # noqa: F401

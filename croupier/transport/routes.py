@@ -1,0 +1,63 @@
+"""What handlers register with: methods by their path, "/package.Service/Method"."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TypeAlias
+
+from croupier.transport.context import Context, Messages
+from croupier.transport.http2.server_session import Route, ServerCall
+
+BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
+UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+StreamHandler: TypeAlias = Callable[[Messages, Context], AsyncIterator[bytes]]
+
+
+class RouteTable:
+    """The methods of a server.
+
+    Obligations of a batch handler: it does not block and does not raise, and each call it gets is answered in
+    the end, by `reply` or `fail`, now or later, or given to `Server.serve_alone`.
+    """
+
+    def __init__(self) -> None:
+        self._routes: dict[bytes, Route] = {}
+        self._batch: BatchHandler | None = None
+
+    def add_batch(self, paths: Iterable[str], handler: BatchHandler, *, max_fields: int = 0) -> None:
+        """Serve unary methods by one synchronous handler, which gets every call that a read brought.
+
+        With `max_fields`, a message that is no protobuf or has more fields is refused as soon as that shows.
+        """
+        self._batch = handler
+        for path in paths:
+            self._routes[path.encode()] = Route(path, handler, batch=True, max_fields=max_fields)
+
+    def add_unary(
+        self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
+    ) -> None:
+        """Serve a unary method.
+
+        A request over `max_message_bytes` is refused by its first bytes, and so is a call when its connection
+        has `max_open` of them; 0 is no bound but the connection's.
+        """
+        self._routes[path.encode()] = Route(path, handler, max_message=max_message_bytes, max_open=max_open)
+
+    def add_stream(
+        self,
+        path: str,
+        handler: StreamHandler,
+        *,
+        max_message_bytes: int = 0,
+        max_open: int = 0,
+        max_fields: int = 0,
+    ) -> None:
+        """Serve a streaming method of any kind: an async generator over the request's messages."""
+        self._routes[path.encode()] = Route(
+            path,
+            handler,
+            streaming=True,
+            max_message=max_message_bytes,
+            max_open=max_open,
+            max_fields=max_fields,
+        )
