@@ -13,8 +13,11 @@ _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     # Retries are decided in one layer, the caller's.
     ("grpc.enable_retries", 0),
+    # A connection that carries nothing any more says so to nobody. gRPC pings when a call begins too, to
+    # measure the way, and pings no second time before that is answered, which it would wait a minute for.
     ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),

@@ -5,6 +5,7 @@ async with TcpProxy("127.0.0.1:2379") as proxy:
     await proxy.cut()        # connections break, new ones are refused
     await proxy.mend()
     proxy.hang()             # connections stay and carry nothing any more
+    proxy.strand()           # the same for those that stand; new ones are carried
 """
 
 from __future__ import annotations
@@ -62,6 +63,12 @@ class TcpProxy:
         """Keep and accept connections, and carry nothing."""
         self._flowing.clear()
 
+    def strand(self) -> None:
+        """Keep the connections that stand, and carry nothing on them any more; new ones are carried."""
+        self._flowing.clear()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(connection)
@@ -88,9 +95,10 @@ class TcpProxy:
             far_writer.transport.abort()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        flowing = self._flowing
         while data := await reader.read(65536):
             self.held += 1
-            await self._flowing.wait()
+            await flowing.wait()
             self.held -= 1
             writer.write(data)
             await writer.drain()

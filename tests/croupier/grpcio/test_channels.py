@@ -8,9 +8,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.certificates import Authority
+from support.etcd import until
 from support.ports import free_port
+from support.proxy import TcpProxy
 
 from croupier.errors import InvalidRequest
+from croupier.grpcio import channels
 from croupier.grpcio.channels import credentials, open_async, open_blocking
 from croupier.grpcio.server import Server
 from croupier.settings import ServerTls
@@ -94,3 +97,32 @@ async def test_channels_to_one_server_share_no_connection() -> None:
             await channel.unary_unary("/test.Who/Who")(b"", timeout=5)
     await server.stop(0)
     assert peers[0] == peers[1] != peers[2]
+
+
+async def test_a_connection_that_carries_nothing_any_more_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick = [(name, 200 if name.endswith("timeout_ms") else value) for name, value in channels._OPTIONS]
+    monkeypatch.setattr(channels, "_OPTIONS", quick)
+    server = Server()
+    async with (
+        TcpProxy(await server.start("127.0.0.1:0", [])) as proxy,
+        open_async(proxy.endpoint) as channel,
+    ):
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        proxy.strand()
+        codes = set()
+
+        async def is_answered() -> bool:
+            try:
+                await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+            except grpc.aio.AioRpcError as error:
+                codes.add(error.code())
+                return False
+            return True
+
+        await until(is_answered)
+        # No DEADLINE_EXCEEDED: no call waits out its time on a dead connection.
+        assert codes == {grpc.StatusCode.UNAVAILABLE}
+    await server.stop(0)
