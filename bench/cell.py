@@ -35,7 +35,7 @@ from cell.residency.residency import Residency
 from cell.scoring.scoring import Scoring
 from croupier.artifacts.format import digest_of, view
 from croupier.stores.objects import key_of
-from croupierctl.stack import Process
+from croupierctl.stack_process import Process
 from protos.inference.v2 import inference_pb2 as pb
 
 _CELL, _PLAIN = "croupier", "grpc.aio + LightGBM"

@@ -41,7 +41,7 @@ from bench.openloop import Floats, open_loop
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.status import OK
-from croupierctl.stack import Process
+from croupierctl.stack_process import Process
 
 # What the project promises: the neighbour's p99 within 20 %, and memory within 256 MiB.
 MOST_RATIO, MOST_MIB = 1.2, 256.0

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from croupierctl.stack import Process, StackFailed
+from croupierctl.stack_process import Process, StackFailed
 
 _FILES = 65_536
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")

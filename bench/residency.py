@@ -37,7 +37,7 @@ from bench.h2load import STREAMS, Loaded
 from bench.many import Many, Numbers
 from cell.loading import hotset
 from croupier.stores.objects import key_of
-from croupierctl.stack import Process
+from croupierctl.stack_process import Process
 
 _EXPONENT = 1.0
 _SEED = 11

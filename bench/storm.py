@@ -43,7 +43,7 @@ from bench.openloop import Floats
 from cell.loading import hotset
 from cell.loading.priority import take_short_slices
 from croupier.stores.objects import key_of
-from croupierctl.stack import Process
+from croupierctl.stack_process import Process
 
 _HOT = 100
 _RATE = 2_000.0

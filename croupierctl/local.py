@@ -14,7 +14,8 @@ from cell.supervisor import how_it_ended
 from croupier.errors import FailedPrecondition
 from croupier.settings import home
 from croupierctl import output
-from croupierctl.stack import Stack, is_alive, read_state
+from croupierctl.stack import Stack
+from croupierctl.stack_state import is_alive, read_state
 
 app = typer.Typer(help="Run the whole fleet on this machine.", no_args_is_help=True)
 

@@ -2,7 +2,7 @@
 
 Pure, and made of the functions that route: `router.resolve`, `router.route` and `router.pick`. So an
 explanation cannot drift from what a router does. What it cannot know is what a router has seen
-itself: which cells are cooling down after failures.
+itself: whose circuit breakers are open.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from croupierctl.hand import rule
-from router.pick import Health, pick
+from router.breakers import Breakers
+from router.pick import pick
 from router.resolve import Ask, Target, resolve
 from router.route import route
 from router.view import View
@@ -151,7 +152,7 @@ def _cells(view: View, tenant: str, model: str) -> Iterator[Decision]:
     order = route(view, tenant, model)
     words = f"for this model the hand is asked in the order {', '.join(order) or 'of no cell'}"
     yield Decision("order", words, {"cells": list(order)})
-    picked = pick(order, view.cells, Health(), 0.0)
+    picked = pick(order, view.cells, Breakers(), 0.0)
     if not picked:
         words = "no cell of the hand is registered: the answer is UNAVAILABLE"
         yield Decision("cell", words, {"cell": None, "asked": False})

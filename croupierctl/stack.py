@@ -12,101 +12,21 @@ dead: what the rest does then is what one wants to see.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from croupier.errors import FailedPrecondition, NotFound
+from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
+from croupierctl.stack_process import Process, StackFailed, wait_connectable
+from croupierctl.stack_state import forget_state, write_state
 from protos.versions.v1 import versions_pb2 as pb
-
-_READY = re.compile(rb" on (\S+) ready$", re.MULTILINE)
-_STATE_FILE = "stack.json"
-
-
-class StackFailed(FailedPrecondition):
-    """A process of the stack did not come up. The operator's: its log says why."""
-
-
-@dataclass(slots=True)
-class Process:
-    """One process of the stack. `address` is known once it is ready."""
-
-    name: str
-    argv: Sequence[str]
-    log: Path
-    address: str = ""
-    child: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches the stack alone, which stops its processes in order.
-            self.child = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def wait_ready(self, timeout: float = 30.0) -> None:
-        """Wait for the line that tells the address.
-
-        Raises:
-            StackFailed: the process ended, or said nothing for `timeout` seconds.
-        """
-        give_up = time.monotonic() + timeout
-        while time.monotonic() < give_up:
-            if found := _READY.search(self.log.read_bytes()):
-                self.address = found[1].decode()
-                return
-            if not self.is_running:
-                break
-            time.sleep(0.02)
-        raise StackFailed(f"{self.name} did not start; its log is {self.log}:\n{self.last_lines()}")
-
-    @property
-    def is_running(self) -> bool:
-        return self.child is not None and self.child.poll() is None
-
-    @property
-    def exit_code(self) -> int:
-        """Of a process that has ended: minus the signal's number if one ended it."""
-        return self.child.returncode if self.child else 0
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid if self.child else 0
-
-    def signal(self, number: signal.Signals) -> None:
-        if self.child is not None and self.is_running:
-            self.child.send_signal(number)
-
-    def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
-        self.signal(signal.SIGKILL)
-        if self.child is not None:
-            self.child.wait()
-
-    def stop(self, timeout: float = 10.0) -> int:
-        """SIGTERM, then SIGKILL after `timeout` seconds; returns the exit code."""
-        if self.child is None:
-            return 0
-        self.signal(signal.SIGTERM)
-        try:
-            return self.child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self.child.returncode
-
-    def last_lines(self, count: int = 5) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-count:])
 
 
 @dataclass(slots=True)
@@ -172,7 +92,7 @@ class Stack:
             cell.wait_ready(30.0 + 5.0 * self.cells)
         asyncio.run(self._seat_cells())
         self.start_router("router", self.snapshot, self.router_port)
-        self._write_state()
+        write_state(self.folder, self.processes.values())
 
     def stop(self) -> None:
         """Stop what was started: routers and cells together, then what they lean on."""
@@ -186,7 +106,7 @@ class Stack:
             process.signal(signal.SIGTERM)
         for process in (*leaves, *reversed(base)):
             process.stop()
-        (self.folder / _STATE_FILE).unlink(missing_ok=True)
+        forget_state(self.folder)
 
     def restart(self, name: str) -> None:
         """Start an ended process again, at the address that it had."""
@@ -194,7 +114,7 @@ class Stack:
         process.stop()
         process.start()
         if name == "etcd":
-            _wait_connectable(process)
+            wait_connectable(process)
         else:
             process.wait_ready()
 
@@ -226,7 +146,7 @@ class Stack:
         ]
         process = self._launch("etcd", argv)
         process.address = client
-        _wait_connectable(process)
+        wait_connectable(process)
 
     def _manager_argv(self, name: str) -> list[str]:
         port = self.manager_port if name == "version-manager" else 0
@@ -282,59 +202,6 @@ class Stack:
                 new = pb.Generation(seed=1, hand_size=self.hand_size, seats=seats)
                 await manager.set_generation(new, expected_number=active.number)
 
-    def _write_state(self) -> None:
-        rows = [
-            {"name": p.name, "pid": p.pid, "started": started_at(p.pid), "address": p.address}
-            for p in self.processes.values()
-        ]
-        state = {"pid": os.getpid(), "started": started_at(os.getpid()), "processes": rows}
-        (self.folder / _STATE_FILE).write_text(json.dumps(state, indent=2))
-
-
-@dataclass(frozen=True, slots=True)
-class RunningProcess:
-    """A process of a stack that another command started."""
-
-    name: str
-    pid: int
-    address: str
-    is_running: bool
-
-
-def read_state(folder: Path) -> tuple[int, list[RunningProcess]]:
-    """The pid of the command that holds the stack in `folder`, and its processes; (0, []) when none.
-
-    A file that a killed command left behind may name a pid that is another process's by now, which
-    `local down` must not end: so a process is known by its start as well.
-    """
-    try:
-        state = json.loads((folder / _STATE_FILE).read_text())
-    except FileNotFoundError:
-        return 0, []
-    processes = [
-        RunningProcess(row["name"], row["pid"], row["address"], _still_runs(row))
-        for row in state["processes"]
-    ]
-    return (state["pid"] if _still_runs(state) else 0), processes
-
-
-def _still_runs(written: dict[str, Any]) -> bool:
-    started = started_at(written["pid"])
-    return started != 0 and started == written.get("started")
-
-
-def is_alive(pid: int) -> bool:
-    return started_at(pid) != 0
-
-
-def started_at(pid: int) -> int:
-    """When process `pid` started, in clock ticks since the machine did (proc(5)); 0 when it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
-
 
 def _free_port() -> int:
     return int(_free_address().rpartition(":")[2])
@@ -345,20 +212,3 @@ def _free_address() -> str:
         probe.bind(("127.0.0.1", 0))
         host, port = probe.getsockname()
         return f"{host}:{port}"
-
-
-def _wait_connectable(process: Process, timeout: float = 20.0) -> None:
-    """Wait for a server that says nothing when it is ready.
-
-    Raises:
-        StackFailed: nothing listens after `timeout` seconds.
-    """
-    host, _, port = process.address.rpartition(":")
-    give_up = time.monotonic() + timeout
-    while time.monotonic() < give_up and process.is_running:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise StackFailed(f"{process.name} did not start; its log is {process.log}:\n{process.last_lines()}")

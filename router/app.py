@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -27,25 +26,25 @@ from croupier.grpcio.channels import credentials
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.roles import Role
-from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, load, option
+from croupier.settings import load
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
-from croupier.transport.http2.limits import MAX_MESSAGE_BYTES, Limits
+from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from router import snapshot
 from router.admission import Admission
 from router.attempt import Attempts
+from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
 from router.features import NoFeatures
 from router.feeds import Feed, Patience
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
-from router.pick import Health
 from router.pipeline import Pipeline
 from router.revisions import Revisions
 from router.server import Handlers
-from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
+from router.settings import RouterSettings
 from router.view import View
 from router.wheel import Wheel, drive
 
@@ -56,52 +55,6 @@ _PROGRAM = "croupier-router"
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
 _AGE = metrics.Gauge("croupier_router_view_age_seconds", "Since the version manager was last heard")
 _IN_FLIGHT = metrics.Gauge("croupier_router_in_flight", "Requests that are being answered now")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouterSettings(ServerSettings, PeerSettings):
-    """Times are in seconds."""
-
-    listen: str = option("127.0.0.1:8500", "host:port to serve on; port 0 picks a free one")
-    reuse_port: bool = option(False, "several routers share the port, one a core")
-    manager: str = option("127.0.0.1:8400", "version managers: host:port[,host:port...]")
-    snapshot: Path | None = option(None, "file that keeps a copy of the catalog, to start from without it")
-    token_keys: Path | None = option(
-        None, "JSON Web Key Set of the tenants' tokens, read anew when it changes; else headers are believed"
-    )
-    token_key: Path | None = option(None, "file with the secret of tokens that name no key")
-    token_audience: str = option(AUDIENCE, "whom tokens are for")
-    token_issuer: str = option("", "whom tokens are from; empty for anybody with a key")
-    token_max_seconds: float = option(MAX_SECONDS, "how long tokens may hold from now on")
-    max_connection_age: float = option(0.0, "age at which a connection is asked to begin anew; 0 for never")
-    max_in_flight: int = option(4096, "requests in flight")
-    max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
-    max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
-    max_message_bytes: int = option(MAX_MESSAGE_BYTES, "bytes of one request")
-    stream_at_once: int = option(32, "requests of one stream that are in work")
-    default_timeout: float = option(10.0, "time for a request whose caller set no deadline")
-    attempt_timeout: float = option(1.0, "silence of a cell after which the next one is asked as well")
-    retry_share: float = option(0.2, "retries that each request pays for")
-    retries_per_second: float = option(10.0, "retries besides")
-    watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
-
-    def check(self) -> None:
-        """Raises InvalidSettings for settings that are not safe to serve with."""
-        self.check_exposure(knows_callers=self.takes_tokens)
-        if not self.takes_tokens and not is_loopback(self.listen) and not self.insecure:
-            raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
-        if not self.takes_tokens and not is_loopback(self.listen):
-            _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
-        if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
-            raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
-
-    @property
-    def takes_tokens(self) -> bool:
-        return self.token_keys is not None or self.token_key is not None
-
-    @property
-    def token_rules(self) -> TokenRules:
-        return TokenRules(self.token_audience, self.token_issuer, self.token_max_seconds)
 
 
 def main() -> None:
@@ -123,7 +76,7 @@ async def serve(
     tls = settings.peer_tls
     peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
-    health = Health(probe=settings.attempt_timeout)
+    breakers = Breakers(probe=settings.attempt_timeout)
     async with AsyncExitStack() as stack:
         roles = settings.roles
 
@@ -137,11 +90,11 @@ async def serve(
 
         wheel = Wheel()
         drive(wheel, asyncio.get_running_loop())
-        pipeline = _pipeline(settings, cells, health, wheel, clock, rng)
+        pipeline = _pipeline(settings, cells, breakers, wheel, clock, rng)
         revisions = Revisions(wheel, clock=clock)
 
         def follow(view: View) -> None:
-            health.forget(cells.update(view.cells))
+            breakers.forget(cells.update(view.cells))
             pipeline.follow(view)
             revisions.follow(view)
 
@@ -194,7 +147,7 @@ async def serve(
 def _pipeline(
     settings: RouterSettings,
     cells: Cells,
-    health: Health,
+    breakers: Breakers,
     wheel: Wheel,
     clock: Callable[[], float],
     rng: Random,
@@ -205,7 +158,7 @@ def _pipeline(
     return Pipeline(
         admission,
         NoFeatures(),
-        Attempts(health, budget, wheel, clock=clock, patience=settings.attempt_timeout),
+        Attempts(breakers, budget, wheel, clock=clock, patience=settings.attempt_timeout),
         cells,
         rng=rng,
         max_items=settings.max_items,

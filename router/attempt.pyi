@@ -2,8 +2,8 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVarTuple
 
 from croupier.errors import CroupierError, Unavailable
+from router.breakers import Breakers
 from router.budget import RetryBudget
-from router.pick import Health
 from router.suspects import Suspects
 from router.units import Unit
 from router.wheel import Item, Wheel
@@ -41,7 +41,7 @@ class Line(Protocol):
 class Attempts:
     def __init__(
         self,
-        health: Health,
+        breakers: Breakers,
         budget: RetryBudget,
         wheel: Wheel,
         *,
@@ -52,7 +52,7 @@ class Attempts:
     @property
     def suspects(self) -> Suspects: ...
     @property
-    def health(self) -> Health: ...
+    def breakers(self) -> Breakers: ...
     @property
     def budget(self) -> RetryBudget: ...
     @property

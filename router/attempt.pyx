@@ -76,7 +76,7 @@ class NoCell(Unavailable):
 cdef class Attempts:
     """Runs units against cells. `patience`: seconds that an attempt may be silent."""
 
-    cdef readonly object health
+    cdef readonly object breakers
     cdef readonly object budget
     cdef readonly object wheel
     cdef readonly object clock
@@ -89,9 +89,9 @@ cdef class Attempts:
     cdef dict working
     cdef int apart
 
-    def __init__(self, health, budget, wheel, *, clock, double patience=1.0, suspects=None):
-        self.health, self.budget, self.wheel = health, budget, wheel
-        self.troubled = health.troubled
+    def __init__(self, breakers, budget, wheel, *, clock, double patience=1.0, suspects=None):
+        self.breakers, self.budget, self.wheel = breakers, budget, wheel
+        self.troubled = breakers.troubled
         self.clock, self.patience = clock, patience
         self.suspects = Suspects() if suspects is None else suspects
         self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
@@ -216,7 +216,7 @@ cdef class Run:
 
     cdef landed(self, Flight flight, bytes response):
         cdef double now = self.attempts.clock()
-        self.attempts.health.answered(flight.cell, now)
+        self.attempts.breakers.answered(flight.cell, now)
         try:
             outcomes = self.line.outcomes(flight, response)
             if len(outcomes) != len(flight.units):
@@ -315,7 +315,7 @@ cdef class Run:
         flight.run, flight.cell, flight.units, flight.started = self, cell, units, now
         flight.due = now + min(self.attempts.patience, left / 2)
         if self.attempts.troubled:
-            self.attempts.health.started(cell, now)
+            self.attempts.breakers.started(cell, now)
         try:
             flight.sent = self.line.send(flight, None if left == INFINITY else left)
         except Exception as error:
@@ -375,18 +375,18 @@ cdef class Run:
 
     cdef note(self, Flight flight, error, double now):
         """What an error says about the cell's health."""
-        health = self.attempts.health
+        breakers = self.attempts.breakers
         if isinstance(error, CellUnreachable):
-            health.unreachable(flight.cell, now)
+            breakers.unreachable(flight.cell, now)
             return
         if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
             self.note_answers(flight, [error] * len(flight.units), now)
         if isinstance(error, Unavailable):
-            health.refused(flight.cell, now)
+            breakers.refused(flight.cell, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(flight, now)
         else:
-            health.answered(flight.cell, now)
+            breakers.answered(flight.cell, now)
 
     cdef bint is_at_work(self, Flight flight, double now) except -1:
         """Whether the cell has said that it works on this for long, or on one of its artifacts for somebody else."""
@@ -403,10 +403,10 @@ cdef class Run:
 
     cdef note_silence(self, Flight flight, double now):
         if flight.has_begun:
-            self.attempts.health.answered(flight.cell, now)
+            self.attempts.breakers.answered(flight.cell, now)
             return
         whole = now - flight.started >= self.attempts.patience
-        self.attempts.health.silent(flight.cell, flight.started, now, whole=whole)
+        self.attempts.breakers.silent(flight.cell, flight.started, now, whole=whole)
 
 
 cdef _foreseen(error):

@@ -19,11 +19,12 @@ from croupier.telemetry.metrics import LoopHistogram
 from router import envelope
 from router.admission import Admission
 from router.attempt import Attempts
+from router.breakers import Breakers
 from router.cells import MODEL_INFER, MODEL_METADATA, Cells
 from router.fanout import Fanout, Whole, stitch
 from router.features import Features
 from router.identity import check_claim
-from router.pick import Health, is_reachable, pick
+from router.pick import is_reachable, pick
 from router.resolve import Ask, choices, resolve
 from router.route import owner_of, route
 from router.routes import Route, Routes
@@ -40,7 +41,7 @@ _ADDED = LoopHistogram(
     buckets=(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3),
 ).labels()
 # Where no cell is in trouble, or where that is looked at later.
-_CALM = Health()
+_NONE_OPEN = Breakers()
 
 Done: TypeAlias = "Callable[[Outcome], None]"
 
@@ -123,7 +124,7 @@ class Pipeline:
             units = method.units(tenant, request)
             if method.takes_features and self._features.adds:
                 self._complete(units)
-            if self._attempts.health.troubled:
+            if self._attempts.breakers.troubled:
                 self._pick(view, units)
             if self._suspects.refused or self._suspects.held:
                 self._look_at_suspects(units)
@@ -151,7 +152,7 @@ class Pipeline:
         check_claim(tenant, ask.tenant)
         found = choices(view.catalog, tenant, ask)
         order = route(view, tenant, ask.model)
-        calm = pick(order, view.cells, _CALM, 0.0)
+        calm = pick(order, view.cells, _NONE_OPEN, 0.0)
         model = view.catalog.get(tenant, ask.model)
         return Route(model, found, order, order if calm == order else calm, owner_of(view, tenant))
 
@@ -162,13 +163,13 @@ class Pipeline:
 
     def _pick(self, view: View, units: list[Unit]) -> None:
         """Put the cells of a hand that is in trouble into the order of this moment."""
-        health, now = self._attempts.health, self._clock()
+        breakers, now = self._attempts.breakers, self._clock()
         picked: dict[tuple[str, ...], tuple[str, ...]] = {}
         for unit in units:
-            if health.troubled.isdisjoint(unit.cells):
+            if breakers.troubled.isdisjoint(unit.cells):
                 continue
             if unit.order not in picked:
-                picked[unit.order] = pick(unit.order, view.cells, health, now)
+                picked[unit.order] = pick(unit.order, view.cells, breakers, now)
             unit.cells = picked[unit.order]
 
     def _look_at_suspects(self, units: list[Unit]) -> None:
@@ -184,8 +185,8 @@ class Pipeline:
 
     def is_ready(self) -> bool:
         """Whether any cell should answer."""
-        health, now = self._attempts.health, self._clock()
-        return any(is_reachable(cell, health, now) for cell in self._view.cells.values())
+        breakers, now = self._attempts.breakers, self._clock()
+        return any(is_reachable(cell, breakers, now) for cell in self._view.cells.values())
 
     def model_ready(self, tenant: str, request: bytes) -> bool:
         """Whether a request for the model would find a version and a cell that should answer."""
@@ -196,7 +197,7 @@ class Pipeline:
         except (NotFound, Unavailable):
             return False
         known = [view.cells[cell] for cell in hand if cell in view.cells]
-        return any(is_reachable(cell, self._attempts.health, now) for cell in known)
+        return any(is_reachable(cell, self._attempts.breakers, now) for cell in known)
 
 
 def _first(view: View, units: list[Unit]) -> Outcome:

@@ -54,7 +54,7 @@ cdef class Route:
     """What requests that name the same model get.
 
     `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
-    that may be asked, `cells` the order in which they are while none cools down. `owner` is whose requests these
+    that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests these
     are, as a field for the cell (`envelope.owner_field`).
     """
 

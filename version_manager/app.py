@@ -12,17 +12,14 @@ import sys
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from croupier import settings
 from croupier.access import VERSION_MANAGER, Access
 from croupier.grpcio.server import Server
 from croupier.lifecycle import Lifecycle, run
 from croupier.roles import Role
-from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
-from croupier.stores.etcd import Etcd, EtcdConfig
+from croupier.settings import load
+from croupier.stores.etcd import Etcd
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
@@ -39,6 +36,7 @@ from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell
 from version_manager.server import SERVICE, Parts, VersionManagerService
+from version_manager.settings import ManagerSettings
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.repair import Repairs
@@ -50,75 +48,6 @@ from version_manager.writes.writer import Writer
 PROGRAM = "croupier-version-manager"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ManagerSettings(ServerSettings, PeerSettings):
-    """What a version manager can be told."""
-
-    listen: str = option("127.0.0.1:8400", "host:port to serve on; port 0 picks a free one")
-    etcd: tuple[str, ...] = option(("127.0.0.1:2379",), "etcd's endpoints: host:port[,host:port...]")
-    etcd_ca: Path | None = option(None, "PEM file of the authority that signs etcd's certificates")
-    etcd_certificate: Path | None = option(None, "PEM file of the certificate shown to etcd")
-    etcd_key: Path | None = option(None, "PEM file of its private key")
-    etcd_user: str = option("", "user name at etcd")
-    etcd_password_file: Path | None = option(None, "file with the password of that user")
-    prefix: str = option("croupier/", "what every key in etcd begins with")
-    store: str = option("", "object store of artifacts: file:///folder or s3://bucket/prefix?endpoint=...")
-    snapshot: Path | None = option(
-        None,
-        "file that keeps what was good, over restarts; without it $CROUPIER_HOME/version-manager.snapshot",
-    )
-    lease_seconds: float = option(10.0, "after how many silent seconds a cell is taken for gone")
-    history: int = option(20_000, "changed things kept for routers that come back")
-    max_artifact_bytes: int = option(
-        2**28, "largest artifact that is taken; all uploads together may have twice as much"
-    )
-    demand_comparison: bool = option(
-        False, "take no artifact that was not compared with its library before it was published"
-    )
-    warm_seconds: float = option(
-        10.0, "how long cells may take to load a version before a release moves to it; 0: it does not wait"
-    )
-    grace_seconds: float = option(1.0, "how long running requests may take at the end")
-
-    @property
-    def etcd_config(self) -> EtcdConfig:
-        """Raises InvalidSettings."""
-        return EtcdConfig(
-            endpoints=self.etcd,
-            ca=self.etcd_ca,
-            certificate=self.etcd_certificate,
-            key=self.etcd_key,
-            user=self.etcd_user,
-            password=_password(self.etcd_password_file),
-        )
-
-    @property
-    def store_url(self) -> str:
-        return self.store or f"file://{settings.home() / 'objects'}"
-
-    @property
-    def snapshot_path(self) -> Path:
-        return self.snapshot or settings.home() / "version-manager.snapshot"
-
-    def check(self) -> None:
-        """Raises InvalidSettings, saying which setting is wrong."""
-        for name in ("lease_seconds", "history", "max_artifact_bytes"):
-            if not getattr(self, name) > 0:
-                raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
-        if not self.warm_seconds >= 0:
-            raise InvalidSettings("--warm-seconds cannot be below 0")
-        self.check_exposure()
-
-
-def _password(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text().strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettings(f"etcd's password cannot be read: {error}") from error
-
-
 class VersionManager:
     """The parts of a version manager, built and closed in order.
 
@@ -126,43 +55,43 @@ class VersionManager:
     audit and versions carry its time.
     """
 
-    def __init__(self, told: ManagerSettings, life: Lifecycle) -> None:
-        self._told = told
+    def __init__(self, settings: ManagerSettings, life: Lifecycle) -> None:
+        self._settings = settings
         self._life = life
         self._stack = AsyncExitStack()
-        self._server = Server(access=Access(VERSION_MANAGER, told.roles))
+        self._server = Server(access=Access(VERSION_MANAGER, settings.roles))
         self.address = ""
 
     async def start(self) -> bool:
-        """Build everything, wait for the map, serve; False if told to stop before there is a map.
+        """Build everything, wait for the map, serve; False if settings to stop before there is a map.
 
         Raises:
             CroupierError, OSError: a setting that cannot be used.
         """
-        told = self._told
-        told.check()
-        keys = Keys(told.prefix)
-        store = await self._stack.enter_async_context(open_store(told.store_url))
-        etcd = Etcd(told.etcd_config)
-        registry = Registry(etcd, keys, lease_seconds=told.lease_seconds)
+        settings = self._settings
+        settings.check()
+        keys = Keys(settings.prefix)
+        store = await self._stack.enter_async_context(open_store(settings.store_url))
+        etcd = Etcd(settings.etcd_config)
+        registry = Registry(etcd, keys, lease_seconds=settings.lease_seconds)
         # Closed after etcd's client, so that no session can revoke its lease.
         self._stack.push_async_callback(registry.close)
         await self._stack.enter_async_context(etcd)
-        mirror = Mirror(etcd, keys, history=told.history)
+        mirror = Mirror(etcd, keys, history=settings.history)
         if not await self._follow(mirror, keys):
             return False
         self._spawn(registry.follow(mirror), "registry")
         announcements = Announcements(mirror)
-        self._spawn(announcements.keep(etcd, keys, told.lease_seconds), "announcements")
+        self._spawn(announcements.keep(etcd, keys, settings.lease_seconds), "announcements")
         writer = Writer(etcd, mirror, keys, announcements.understood)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
         self._spawn(mirror.outside.keep(etcd, audit), "outside")
-        tls = told.peer_tls
+        tls = settings.peer_tls
 
         def open_channel(cell: Cell) -> Channel:
-            return Channel(cell.address, tls=tls, check_peer=told.roles.expect(Role.CELL, cell.id))
+            return Channel(cell.address, tls=tls, check_peer=settings.roles.expect(Role.CELL, cell.id))
 
-        warming = Warming(mirror, open_channel, told.warm_seconds)
+        warming = Warming(mirror, open_channel, settings.warm_seconds)
         self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
         shards = Shards(etcd, mirror, writer, keys, audit)
         self._spawn(shards.keep_seed(), "seed")
@@ -172,7 +101,7 @@ class VersionManager:
                 *(etcd, store, mirror, writer, keys, audit),
                 clock=time.time_ns,
                 warm=warming.warm,
-                demands_comparison=told.demand_comparison,
+                demands_comparison=settings.demand_comparison,
             ),
             shards=shards,
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
@@ -203,7 +132,7 @@ class VersionManager:
 
     async def _follow(self, mirror: Mirror, keys: Keys) -> bool:
         """Have `mirror` follow etcd from where the last run was; returns whether there is a map."""
-        path = self._told.snapshot_path
+        path = self._settings.snapshot_path
         known = await asyncio.to_thread(snapshot.read_if_good, path, keys.prefix)
         if known is not None:
             mirror.restore(known)
@@ -225,19 +154,19 @@ class VersionManager:
         return mirror.is_loaded
 
     async def _serve(self, parts: Parts) -> None:
-        largest = self._told.max_artifact_bytes
+        largest = self._settings.max_artifact_bytes
         uploads = UploadLimits(max_bytes=largest, total_bytes=2 * largest)
         service = VersionManagerService(parts, self._server.caller, uploads=uploads)
         versions_pb2_grpc.add_VersionManagerServicer_to_server(service, self._server.grpc_server)  # type: ignore[no-untyped-call]
-        self._stack.push_async_callback(self._server.stop, self._told.grace_seconds)
-        self.address = await self._server.start(self._told.listen, [SERVICE], self._told.server_tls)
+        self._stack.push_async_callback(self._server.stop, self._settings.grace_seconds)
+        self.address = await self._server.start(self._settings.listen, [SERVICE], self._settings.server_tls)
 
 
-async def serve(life: Lifecycle, told: ManagerSettings) -> None:
-    """Run a version manager until `life` is told to stop."""
-    manager = VersionManager(told, life)
+async def serve(life: Lifecycle, settings: ManagerSettings) -> None:
+    """Run a version manager until `life` is settings to stop."""
+    manager = VersionManager(settings, life)
     try:
-        metrics.serve(told.metrics_listen)
+        metrics.serve(settings.metrics_listen)
         if await manager.start():
             life.ready(f"{PROGRAM} on {manager.address}")
             await life.stopped()
@@ -247,9 +176,9 @@ async def serve(life: Lifecycle, told: ManagerSettings) -> None:
 
 def main() -> int:
     """The command `croupier-version-manager`."""
-    told = settings.load(ManagerSettings, PROGRAM)
-    logs.configure(PROGRAM, told.log_level)
-    return run(lambda life: serve(life, told))
+    settings = load(ManagerSettings, PROGRAM)
+    logs.configure(PROGRAM, settings.log_level)
+    return run(lambda life: serve(life, settings))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from bench import processes
 from bench.certificate import Certificate
 from bench.peers.known import Peer, configuration
 from bench.rows import ROUTER
-from croupierctl.stack import Process
+from croupierctl.stack_process import Process
 
 
 @dataclass(frozen=True, slots=True)

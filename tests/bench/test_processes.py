@@ -9,7 +9,7 @@ import pytest
 
 from bench import processes
 from bench.processes import Cores, Stat, Usage
-from croupierctl.stack import Process, StackFailed
+from croupierctl.stack_process import Process, StackFailed
 
 # proc(5): 52 fields; utime, stime, cutime and cstime are 7, 5, 3 and 2.
 LINE = "4242 ({name}) S 17 4242 4242 0 -1 4194560 1200 0 1 0 7 5 3 2 20 0 1 0 12345 1 2 3" + " 0" * 28

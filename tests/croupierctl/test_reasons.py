@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from croupier.errors import InvalidRequest, NotFound
 from croupierctl.reasons import explain
-from router.pick import Health, pick
+from router.breakers import Breakers
+from router.pick import pick
 from router.resolve import Ask, resolve
 from router.route import NoShardMap, route
 from router.view import EMPTY, successor
@@ -97,7 +98,7 @@ def test_the_hand_and_its_order_are_the_routers():
     found = decisions(view)
     assert about(found, "hand")[0].facts["cells"] == list(view.current.hand("acme"))
     assert about(found, "order")[0].facts["cells"] == list(route(view, "acme", "churn"))
-    order = pick(route(view, "acme", "churn"), view.cells, Health(), 0.0)
+    order = pick(route(view, "acme", "churn"), view.cells, Breakers(), 0.0)
     cells = about(found, "cell")
     assert [cell.facts["cell"] for cell in cells] == list(order)
     assert [cell.facts["asked"] for cell in cells] == [True, False, False]

@@ -1,7 +1,7 @@
 import json
 import os
 
-from croupierctl.stack import read_state, started_at
+from croupierctl.stack_state import read_state, started_at
 
 
 def write_state(folder, started):

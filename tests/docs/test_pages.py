@@ -17,8 +17,8 @@ from cell.settings import CellSettings
 from cell.supervisor import SupervisorSettings
 from croupierctl.app import app
 from croupierctl.lazy import Verb
-from router.app import RouterSettings
-from version_manager.app import ManagerSettings
+from router.settings import RouterSettings
+from version_manager.settings import ManagerSettings
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -33,7 +33,8 @@ from support.load import MODEL, TENANTS, Tenant
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.client import AsyncClient, Client
-from croupierctl.stack import Process, Stack
+from croupierctl.stack import Stack
+from croupierctl.stack_process import Process
 from protos.inference.v2 import inference_pb2
 from protos.versions.v1 import versions_pb2 as pb
 

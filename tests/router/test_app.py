@@ -17,7 +17,7 @@ from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings, load
 from protos.inference.v2 import inference_pb2
 from router import snapshot
-from router.app import RouterSettings
+from router.settings import RouterSettings
 from router.view import Change
 from version_manager.model.catalog import Delta
 

@@ -94,7 +94,7 @@ def test_an_empty_budget_ends_the_retries(at_once: bool) -> None:
     assert fleet.ask().answer() == b"ok a"
 
 
-def test_a_hung_cell_costs_an_attempts_time_and_cools_down() -> None:
+def test_a_hung_cell_costs_an_attempts_time_and_opens_its_breaker() -> None:
     fleet = Fleet(a=[HANG])
     asking = fleet.ask()
     fleet.wait(0.9 * PATIENCE)
@@ -103,7 +103,7 @@ def test_a_hung_cell_costs_an_attempts_time_and_cools_down() -> None:
     assert asking.answer() == b"ok b"
     assert fleet.asked == ["a", "b"]
     assert fleet.cancelled == ["a"]
-    assert fleet.is_cooling("a")
+    assert fleet.is_open("a")
 
 
 def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
@@ -111,10 +111,10 @@ def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
     asking = fleet.ask()
     fleet.wait(2.5 * PATIENCE)
     assert fleet.asked == ["a", "b", "c"]
-    assert fleet.is_cooling("a")
+    assert fleet.is_open("a")
     fleet.land(late=True)
     assert asking.answer() == b"late a"
-    assert not fleet.is_cooling("a")
+    assert not fleet.is_open("a")
     assert fleet.cancelled == ["b"]
 
 
@@ -125,14 +125,14 @@ def test_a_cell_that_answers_others_is_slow_and_not_hung() -> None:
     assert fleet.ask().answer() == b"quick a"
     fleet.wait(PATIENCE)
     assert asking.answer() == b"ok b"
-    assert not fleet.is_cooling("a")
+    assert not fleet.is_open("a")
 
 
 def test_without_a_budget_a_silent_cell_is_waited_for() -> None:
     fleet = Fleet(a=[HANG], budget=0.0)
     asking = fleet.ask()
     fleet.wait(2 * PATIENCE)
-    assert fleet.is_cooling("a")
+    assert fleet.is_open("a")
     fleet.land(late=True)
     assert asking.answer() == b"late a"
     assert fleet.asked == ["a"]
@@ -143,16 +143,16 @@ def test_a_caller_in_a_hurry_gets_a_second_chance() -> None:
     asking = fleet.ask(seconds=0.4)
     fleet.wait(0.25)
     assert asking.answer() == b"ok b"
-    assert not fleet.is_cooling("a")
+    assert not fleet.is_open("a")
 
 
-def test_short_silences_in_a_row_cool_a_cell_down() -> None:
+def test_short_silences_in_a_row_open_a_breaker() -> None:
     fleet = Fleet(a=[HANG], patience=60.0, threshold=2)
     for _ in range(2):
         asking = fleet.ask(seconds=0.2)
         fleet.wait(0.15)
         assert asking.answer() == b"ok b"
-    assert fleet.is_cooling("a")
+    assert fleet.is_open("a")
 
 
 def test_the_deadline_ends_everything() -> None:
@@ -182,7 +182,7 @@ def test_a_cell_that_gives_up_at_the_deadline_is_silent_and_not_unreachable() ->
     [sent] = fleet.flying
     sent.line = down()
     assert isinstance(asking.answer(), DeadlineExceeded)
-    assert not fleet.is_cooling("a")
+    assert not fleet.is_open("a")
 
 
 def test_a_cancelled_request_cancels_its_calls() -> None:

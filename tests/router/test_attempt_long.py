@@ -14,7 +14,7 @@ def test_what_a_cell_is_at_work_on_goes_to_no_other() -> None:
     fleet.wait(6.0)
     assert isinstance(asking.answer(), DeadlineExceeded)
     assert fleet.asked == ["a"]
-    assert not fleet.is_cooling("a")
+    assert not fleet.is_open("a")
 
 
 def test_nor_does_what_waits_for_the_same_model_there() -> None:

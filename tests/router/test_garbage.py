@@ -20,11 +20,11 @@ from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.admission import Admission
 from router.attempt import Attempts
+from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import MODEL_INFER, MODEL_METADATA, PREDICT, Cells
 from router.features import NoFeatures
 from router.identity import HeaderIdentity
-from router.pick import Health
 from router.pipeline import Pipeline
 from router.revisions import Revisions
 from router.server import Handlers
@@ -76,7 +76,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
     async with serving(cell.server) as address:
         world = view([model(name="price")], (generation(["a"], hand_size=1),), [Cell("a", "zone-0", address)])
         cells = Cells(lambda cell, address: Channel(address))
-        attempts = Attempts(Health(), RetryBudget(now=0.0), Wheel(), clock=time.monotonic)
+        attempts = Attempts(Breakers(), RetryBudget(now=0.0), Wheel(), clock=time.monotonic)
         pipeline = Pipeline(
             Admission(1000, 1000), NoFeatures(), attempts, cells, rng=Random(3), max_items=100
         )

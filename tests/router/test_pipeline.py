@@ -24,9 +24,9 @@ from protos.prediction.v1 import prediction_pb2 as pb
 from router import cells, envelope
 from router.admission import Admission
 from router.attempt import Attempts, CellUnreachable, NoCell
+from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.features import NoFeatures
-from router.pick import Health
 from router.pipeline import NoCatalog, Pipeline
 from router.resolve import Target
 from router.route import NoShardMap, route
@@ -106,9 +106,9 @@ class Front:
         max_items: int = 10,
     ) -> None:
         self.cells = Cells(answer) if answer else Cells()
-        self.health = Health()
+        self.breakers = Breakers()
         self.admission = admission or Admission(10, 10)
-        attempts = Attempts(self.health, RetryBudget(now=NOW), Wheel(), clock=lambda: NOW)
+        attempts = Attempts(self.breakers, RetryBudget(now=NOW), Wheel(), clock=lambda: NOW)
         scripted: Any = self.cells
         self.pipeline = Pipeline(
             self.admission,
@@ -332,7 +332,7 @@ def test_trouble_elsewhere_changes_no_order() -> None:
     front = Front()
     hand = route(VIEW, "acme", "churn")
     for cell in set(NAMES) - set(hand):
-        front.health.unreachable(cell, NOW)
+        front.breakers.unreachable(cell, NOW)
     front.infer()
     assert front.cells.made == [(cells.MODEL_INFER, hand[0])]
 
@@ -340,9 +340,9 @@ def test_trouble_elsewhere_changes_no_order() -> None:
 def test_a_cell_that_heals_is_asked_first_again() -> None:
     front = Front()
     first, second = route(VIEW, "acme", "churn")
-    front.health.unreachable(first, NOW)
+    front.breakers.unreachable(first, NOW)
     front.infer()
-    front.health.answered(first, NOW)
+    front.breakers.answered(first, NOW)
     front.infer()
     assert [cell for _, cell in front.cells.made] == [second, first]
 
@@ -352,6 +352,6 @@ def test_a_cell_that_drains_is_asked_last() -> None:
     draining = Cell(first, "zone-0", f"{first}:1", state=CellState.DRAINING)
     front = Front(VIEW.after(no_change(cells=(draining,))))
     front.infer()
-    front.health.unreachable(second, NOW)
+    front.breakers.unreachable(second, NOW)
     front.infer()
     assert [cell for _, cell in front.cells.made] == [second, first]

@@ -9,8 +9,8 @@ from typing import Any
 from croupier.errors import CroupierError, InternalError
 from protos.inference.v2 import inference_pb2
 from router.attempt import Attempts, CellLost, CellUnreachable, Flight, Run
+from router.breakers import Breakers
 from router.budget import RetryBudget
-from router.pick import Health
 from router.resolve import Target
 from router.routes import Route, Routes
 from router.units import Unit
@@ -55,10 +55,10 @@ class Fleet:
     ) -> None:
         self.now = 1000.0
         self.wheel = Wheel()
-        self.health = Health(threshold=threshold, first=60.0, longest=60.0)
+        self.breakers = Breakers(threshold=threshold, first=60.0, longest=60.0)
         tokens = RetryBudget(now=self.now, share=0.0, per_second=0.0, most=budget)
         tokens._tokens = budget
-        self.attempts = Attempts(self.health, tokens, self.wheel, clock=lambda: self.now, patience=patience)
+        self.attempts = Attempts(self.breakers, tokens, self.wheel, clock=lambda: self.now, patience=patience)
         self.at_once = at_once
         self.play(**scripts)
         self.flying: list[Sent] = []
@@ -127,8 +127,8 @@ class Fleet:
             self.wheel.advance(self.now)
             self.land()
 
-    def is_cooling(self, cell: str) -> bool:
-        return self.health.is_cooling(cell, self.now)
+    def is_open(self, cell: str) -> bool:
+        return self.breakers.is_open(cell, self.now)
 
     @property
     def asked(self) -> list[str]:

@@ -16,7 +16,8 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.app import ManagerSettings, VersionManager
+from version_manager.app import VersionManager
+from version_manager.settings import ManagerSettings
 
 SEED = 7
 

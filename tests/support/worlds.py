@@ -17,8 +17,9 @@ from croupier.lifecycle import Lifecycle
 from protos.inference.v2 import inference_pb2, inference_pb2_grpc
 from protos.prediction.v1 import prediction_pb2, prediction_pb2_grpc
 from protos.status.v1 import status_pb2
-from router.app import RouterSettings, serve
+from router.app import serve
 from router.route import route
+from router.settings import RouterSettings
 from router.view import Change, View
 from version_manager.model.release import Model
 

@@ -15,7 +15,8 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.lifecycle import Lifecycle
 from croupier.settings import InvalidSettings, load
 from version_manager import app
-from version_manager.app import ManagerSettings, VersionManager
+from version_manager.app import VersionManager
+from version_manager.settings import ManagerSettings
 
 
 def told(*argv: str) -> ManagerSettings:

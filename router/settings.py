@@ -1,0 +1,60 @@
+"""What a router can be told."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, option
+from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
+from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterSettings(ServerSettings, PeerSettings):
+    """Times are in seconds."""
+
+    listen: str = option("127.0.0.1:8500", "host:port to serve on; port 0 picks a free one")
+    reuse_port: bool = option(False, "several routers share the port, one a core")
+    manager: str = option("127.0.0.1:8400", "version managers: host:port[,host:port...]")
+    snapshot: Path | None = option(None, "file that keeps a copy of the catalog, to start from without it")
+    token_keys: Path | None = option(
+        None, "JSON Web Key Set of the tenants' tokens, read anew when it changes; else headers are believed"
+    )
+    token_key: Path | None = option(None, "file with the secret of tokens that name no key")
+    token_audience: str = option(AUDIENCE, "whom tokens are for")
+    token_issuer: str = option("", "whom tokens are from; empty for anybody with a key")
+    token_max_seconds: float = option(MAX_SECONDS, "how long tokens may hold from now on")
+    max_connection_age: float = option(0.0, "age at which a connection is asked to begin anew; 0 for never")
+    max_in_flight: int = option(4096, "requests in flight")
+    max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
+    max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
+    max_message_bytes: int = option(MAX_MESSAGE_BYTES, "bytes of one request")
+    stream_at_once: int = option(32, "requests of one stream that are in work")
+    default_timeout: float = option(10.0, "time for a request whose caller set no deadline")
+    attempt_timeout: float = option(1.0, "silence of a cell after which the next one is asked as well")
+    retry_share: float = option(0.2, "retries that each request pays for")
+    retries_per_second: float = option(10.0, "retries besides")
+    watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
+
+    def check(self) -> None:
+        """Raises InvalidSettings for settings that are not safe to serve with."""
+        self.check_exposure(knows_callers=self.takes_tokens)
+        if not self.takes_tokens and not is_loopback(self.listen) and not self.insecure:
+            raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
+        if not self.takes_tokens and not is_loopback(self.listen):
+            _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
+        if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
+            raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
+
+    @property
+    def takes_tokens(self) -> bool:
+        return self.token_keys is not None or self.token_key is not None
+
+    @property
+    def token_rules(self) -> TokenRules:
+        return TokenRules(self.token_audience, self.token_issuer, self.token_max_seconds)
