@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from bench.h2load import CLIENTS
+from croupier.codes import Code
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall, ClientSession
@@ -69,7 +70,7 @@ class SessionCaller:
             self._loop.call_soon(done, number, False)
 
     def _is_right(self, call: ClientCall, load: Requests, number: int) -> bool:
-        if call.code == 0 and load.is_answer(number, call.take() or b""):
+        if call.code == Code.OK and load.is_answer(number, call.take() or b""):
             return True
         self.problems[f"status {call.code}: {call.status_message}" if call.code else "another answer"] += 1
         return False

@@ -38,9 +38,9 @@ from bench.attacks import ATTACKS, Attack
 from bench.calling import TIMEOUT, Done, Requests
 from bench.catalog import Load
 from bench.openloop import Floats, open_loop
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
-from croupier.transport.status import OK
 from croupierctl.stack_process import Process
 
 # What the project promises: the neighbour's p99 within 20 %, and memory within 256 MiB.
@@ -230,7 +230,7 @@ class _Flights:
         sent = time.perf_counter()
 
         def woken(call: ClientCall) -> None:
-            is_right = call.code == OK and load.is_answer(number, call.message)
+            is_right = call.code == Code.OK and load.is_answer(number, call.message)
             if is_right:
                 self.ended.append((number, sent, time.perf_counter()))
             done(number, is_right)

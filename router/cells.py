@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from croupier import protocol
+from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
-from croupier.transport.status import CANCELLED, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, to_error
+from croupier.transport.status import to_error
 from router.attempt import CellLost, CellUnreachable, Flight
 from router.view import KnownCell
 
@@ -101,7 +102,7 @@ def _end(call: ClientCall) -> None:
     flight: Flight = call.tag
     # A call and its flight know each other: what has ended is not left to the garbage collector.
     call.tag = None
-    if call.code == OK:
+    if call.code == Code.OK:
         flight.land(call.message)
     else:
         flight.fail(_translate(call))
@@ -117,10 +118,10 @@ def _translate(call: ClientCall) -> CroupierError:
       give the same.
     """
     details = call.details
-    if call.is_broken and call.code != RESOURCE_EXHAUSTED:
+    if call.is_broken and call.code != Code.RESOURCE_EXHAUSTED:
         if call.stream_id > 0 and not call.is_unprocessed:
             return CellLost("the cell's connection broke", retry_after=_RETRY_AFTER)
         return CellUnreachable("the cell cannot be reached", retry_after=_RETRY_AFTER)
-    if not details and call.code in (CANCELLED, UNAVAILABLE):
+    if not details and call.code in (Code.CANCELLED, Code.UNAVAILABLE):
         return CellUnreachable("the cell is going away", retry_after=_RETRY_AFTER)
     return to_error(call.code, call.status_message, details)

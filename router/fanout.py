@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
 from croupier.items import item_error, item_status
-from croupier.transport.status import UNAVAILABLE, code_of
+from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.cells import PREDICT, Cells
@@ -67,7 +68,7 @@ class Fanout:
     def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
         try:
             results = envelope.read_results(response)
-            busy = envelope.places_of(results, UNAVAILABLE)
+            busy = envelope.places_of(results, Code.UNAVAILABLE)
         except envelope.MalformedMessage as error:
             raise BadAnswer("a cell's response is not a valid protobuf message") from error
         if len(results) != len(flight.units):

@@ -15,6 +15,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
+from croupier.codes import Code
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
 from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
@@ -39,26 +40,6 @@ PREDICTION = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].ful
 
 _log = logging.getLogger(__name__)
 _REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
-# In the order of their numbers (grpc.io/docs/guides/status-codes).
-_CODE_NAMES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
 _RESPONSE, _STATUS = 2, 3
 _MOST_REFUSALS = 1024
 _refusals: dict[tuple[object, ...], Status] = {}
@@ -281,11 +262,11 @@ def _frame(name: int, outcome: Outcome) -> bytes:
 
 def _counted(path: str) -> tuple[str, str]:
     """The labels of a good end: they are the same for nearly every request."""
-    return path.rpartition("/")[2], _CODE_NAMES[0]
+    return path.rpartition("/")[2], Code.OK.name
 
 
 def _count(method: str, error: BaseException) -> None:
-    _REQUESTS.values[method, _CODE_NAMES[code_of(error)]] += 1
+    _REQUESTS.values[method, Code(code_of(error)).name] += 1
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from random import Random
 
+from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.roles import AltNames
 from croupier.settings import ClientTls
@@ -37,7 +38,6 @@ _FIRST_BACKOFF = 0.05
 # Connections in a row that may end without an answer before that counts as a failure.
 _MOST_USELESS = 2
 _LONGEST_BACKOFF = 5.0
-_UNAVAILABLE = 14
 
 Done = Callable[[ClientCall], None]
 
@@ -339,7 +339,7 @@ class Channel:
 def _break(call: ClientCall, why: str) -> None:
     if call.is_done:
         return
-    call.abort(_UNAVAILABLE, why)
+    call.abort(Code.UNAVAILABLE, why)
     _hand_on(call)
 
 

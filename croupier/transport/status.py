@@ -6,7 +6,7 @@ A server calls `from_error` once, at its edge; a client of another Croupier proc
 
 A status that is none of our errors, or has to pass through unchanged, is an `RpcError`.
 
-This module knows status codes, not grpcio: codes are the integers of the gRPC specification.
+This module knows status codes, not grpcio.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
 from croupier import errors
+from croupier.codes import Code
 from protos.status.v1 import status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -27,55 +28,46 @@ DOMAIN = "croupier"
 MAX_TEXT_BYTES = 512
 _LONGEST_RETRY_SECONDS = 86_400.0
 _TYPE_URL = "type.googleapis.com/google.rpc."
-OK = 0
-CANCELLED = 1
-UNKNOWN = 2
-INVALID_ARGUMENT = 3
-NOT_FOUND = 5
-PERMISSION_DENIED = 7
-RESOURCE_EXHAUSTED = 8
-UNIMPLEMENTED = 12
-INTERNAL = 13
-UNAVAILABLE = 14
-UNAUTHENTICATED = 16
 
-_CODES: dict[type[errors.CroupierError], int] = {
-    errors.Cancelled: CANCELLED,
-    errors.InvalidRequest: INVALID_ARGUMENT,
-    errors.DeadlineExceeded: 4,
-    errors.NotFound: NOT_FOUND,
-    errors.AlreadyExists: 6,
-    errors.PermissionDenied: PERMISSION_DENIED,
-    errors.QuotaExceeded: RESOURCE_EXHAUSTED,
-    errors.TooLarge: RESOURCE_EXHAUSTED,
-    errors.FailedPrecondition: 9,
-    errors.Conflict: 10,
-    errors.Unimplemented: UNIMPLEMENTED,
-    errors.InternalError: INTERNAL,
-    errors.Unavailable: UNAVAILABLE,
-    errors.DataLoss: 15,
-    errors.Unauthenticated: UNAUTHENTICATED,
+_CODES: dict[type[errors.CroupierError], Code] = {
+    errors.Cancelled: Code.CANCELLED,
+    errors.InvalidRequest: Code.INVALID_ARGUMENT,
+    errors.DeadlineExceeded: Code.DEADLINE_EXCEEDED,
+    errors.NotFound: Code.NOT_FOUND,
+    errors.AlreadyExists: Code.ALREADY_EXISTS,
+    errors.PermissionDenied: Code.PERMISSION_DENIED,
+    errors.QuotaExceeded: Code.RESOURCE_EXHAUSTED,
+    errors.TooLarge: Code.RESOURCE_EXHAUSTED,
+    errors.FailedPrecondition: Code.FAILED_PRECONDITION,
+    errors.Conflict: Code.ABORTED,
+    errors.Unimplemented: Code.UNIMPLEMENTED,
+    errors.InternalError: Code.INTERNAL,
+    errors.Unavailable: Code.UNAVAILABLE,
+    errors.DataLoss: Code.DATA_LOSS,
+    errors.Unauthenticated: Code.UNAUTHENTICATED,
 }
 # grpc/grpc, doc/http-grpc-status-mapping.md
 _HTTP_STATUS = {
-    400: INTERNAL,
-    401: UNAUTHENTICATED,
-    403: PERMISSION_DENIED,
-    404: UNIMPLEMENTED,
-    429: UNAVAILABLE,
-    431: INTERNAL,
-    502: UNAVAILABLE,
-    503: UNAVAILABLE,
-    504: UNAVAILABLE,
+    400: Code.INTERNAL,
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.UNIMPLEMENTED,
+    429: Code.UNAVAILABLE,
+    431: Code.INTERNAL,
+    502: Code.UNAVAILABLE,
+    503: Code.UNAVAILABLE,
+    504: Code.UNAVAILABLE,
 }
 # grpc/grpc, doc/PROTOCOL-HTTP2.md, "Errors"; every code that is not here stands for INTERNAL.
 _RESET = {
-    0x7: UNAVAILABLE,  # REFUSED_STREAM: the peer did nothing yet
-    0x8: CANCELLED,  # CANCEL
-    0xB: RESOURCE_EXHAUSTED,  # ENHANCE_YOUR_CALM
-    0xC: PERMISSION_DENIED,  # INADEQUATE_SECURITY
+    0x7: Code.UNAVAILABLE,  # REFUSED_STREAM: the peer did nothing yet
+    0x8: Code.CANCELLED,  # CANCEL
+    0xB: Code.RESOURCE_EXHAUSTED,  # ENHANCE_YOUR_CALM
+    0xC: Code.PERMISSION_DENIED,  # INADEQUATE_SECURITY
 }
-_CLASSES = {code: cls for cls, code in _CODES.items() if cls is not errors.TooLarge}
+_CLASSES: dict[int, type[errors.CroupierError]] = {
+    code: cls for cls, code in _CODES.items() if cls is not errors.TooLarge
+}
 
 
 class RpcError(errors.CroupierError):
@@ -119,17 +111,17 @@ def code_of(error: BaseException) -> int:
     for cls in type(error).__mro__:
         if cls in _CODES:
             return _CODES[cls]
-    return INTERNAL
+    return Code.INTERNAL
 
 
 def http_status_code(status: int) -> int:
     """The gRPC status code for an HTTP response that has no grpc-status."""
-    return _HTTP_STATUS.get(status, UNKNOWN)
+    return _HTTP_STATUS.get(status, Code.UNKNOWN)
 
 
 def reset_code(http2_error: int) -> int:
     """The gRPC status code for a stream that the server reset with an HTTP/2 error code."""
-    return _RESET.get(http2_error, INTERNAL)
+    return _RESET.get(http2_error, Code.INTERNAL)
 
 
 def from_error(error: BaseException) -> Status:

@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from croupier.codes import Code
 from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.http2.client_session import ClientCall, ClientSession
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.status import RpcError
-
-_OK, _DEADLINE_EXCEEDED, _UNKNOWN, _INTERNAL, _UNAVAILABLE = 0, 4, 2, 13, 14
 
 
 class Stream:
@@ -102,7 +101,7 @@ class Stream:
                 break
             await self._wait()
         self._stop_timer()
-        if call.code != _OK:
+        if call.code != Code.OK:
             raise RpcError(call.code, call.status_message, call.details, self.trailing_metadata)
         return None
 
@@ -114,7 +113,7 @@ class Stream:
         """
         message = await self.receive()
         if message is None or await self.receive() is not None:
-            raise RpcError(_INTERNAL, "the answer has not exactly one message")
+            raise RpcError(Code.INTERNAL, "the answer has not exactly one message")
         return message
 
     async def initial_metadata(self) -> Pairs:
@@ -164,7 +163,7 @@ class Stream:
         try:
             session = await finding
         except ConnectionError as error:
-            self._call.abort(_UNAVAILABLE, str(error))
+            self._call.abort(Code.UNAVAILABLE, str(error))
             return None
         return None if self._call.is_done else session
 
@@ -183,7 +182,7 @@ class Stream:
                 waiter.set_result(None)
 
     def _expire(self) -> None:
-        self._call.abort(_DEADLINE_EXCEEDED, "the deadline has passed")
+        self._call.abort(Code.DEADLINE_EXCEEDED, "the deadline has passed")
         self._notify()
 
     def _stop_timer(self) -> None:
@@ -195,7 +194,7 @@ class Stream:
         try:
             return decode_pairs(raw)
         except ValueError as error:
-            raise RpcError(_INTERNAL, f"the metadata cannot be read: {error}") from error
+            raise RpcError(Code.INTERNAL, f"the metadata cannot be read: {error}") from error
 
 
 def _compress(encoding: str, message: bytes) -> bytes:

@@ -14,12 +14,13 @@ from support.certificates import Authority, Pair
 from support.serving import LOOPS, calling, serving, start
 
 from croupier.access import Access, Rule
+from croupier.codes import Code
 from croupier.grpcio import server as grpcio_server
 from croupier.grpcio.certificate import alt_names
 from croupier.roles import AltNames, Role, RoleNames
 from croupier.settings import ClientTls, ServerTls
 from croupier.transport.serving import Server
-from croupier.transport.status import OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, RpcError
+from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 PATH = "/test.Safe/Call"
@@ -66,27 +67,27 @@ async def outcome(address: str, authority: Authority, shown: Pair) -> int:
             await channel.unary(PATH, b"x", timeout=10)
         except RpcError as error:
             # A server of ours says why; a connection that was not made does not.
-            return error.code if error.details else UNAVAILABLE
+            return error.code if error.details else Code.UNAVAILABLE
         except ConnectionError:
-            return UNAVAILABLE
-    return OK
+            return Code.UNAVAILABLE
+    return Code.OK
 
 
 @pytest.mark.parametrize(
     ("names", "code"),
     [
-        ({"uris": [CELL]}, OK),
-        ({"dns": ["cell-1.cell.croupier"]}, OK),
-        ({"uris": ["croupier://router/r-1"]}, PERMISSION_DENIED),
-        ({"uris": [CELL, "croupier://operator/x"]}, UNAUTHENTICATED),
+        ({"uris": [CELL]}, Code.OK),
+        ({"dns": ["cell-1.cell.croupier"]}, Code.OK),
+        ({"uris": ["croupier://router/r-1"]}, Code.PERMISSION_DENIED),
+        ({"uris": [CELL, "croupier://operator/x"]}, Code.UNAUTHENTICATED),
         # A NUL ends no name, whatever the library below makes of it.
-        ({"uris": [CELL + "\0x"]}, UNAUTHENTICATED),
-        ({"dns": ["cell-1.cell.croupier\0.evil.example"]}, UNAUTHENTICATED),
+        ({"uris": [CELL + "\0x"]}, Code.UNAUTHENTICATED),
+        ({"dns": ["cell-1.cell.croupier\0.evil.example"]}, Code.UNAUTHENTICATED),
         # Neither the common name nor an e-mail address is a name of ours.
-        ({"name": "cell-1.cell.croupier"}, UNAUTHENTICATED),
-        ({"emails": [CELL]}, UNAUTHENTICATED),
-        ({"uris": [CELL], "starts": -48, "ends": -24}, UNAVAILABLE),
-        ({"uris": [CELL], "starts": 24, "ends": 48}, UNAVAILABLE),
+        ({"name": "cell-1.cell.croupier"}, Code.UNAUTHENTICATED),
+        ({"emails": [CELL]}, Code.UNAUTHENTICATED),
+        ({"uris": [CELL], "starts": -48, "ends": -24}, Code.UNAVAILABLE),
+        ({"uris": [CELL], "starts": 24, "ends": 48}, Code.UNAVAILABLE),
     ],
     ids=str,
 )
@@ -98,7 +99,7 @@ async def test_a_certificate_opens_what_its_one_role_may(
 
 async def test_another_authority_names_nobody(address: str, authority: Authority, tmp_path: Path) -> None:
     stranger = Authority(tmp_path, "stranger")
-    assert await outcome(address, authority, stranger.issue("caller", uris=[CELL])) == UNAVAILABLE
+    assert await outcome(address, authority, stranger.issue("caller", uris=[CELL])) == Code.UNAVAILABLE
 
 
 async def test_who_is_refused_sends_no_message(authority: Authority) -> None:
@@ -113,7 +114,7 @@ async def test_who_is_refused_sends_no_message(authority: Authority) -> None:
         # Nothing is sent but the headers.
         with pytest.raises(RpcError, match="not for the role viewer") as caught:
             await stream.receive()
-        assert caught.value.code == PERMISSION_DENIED
+        assert caught.value.code == Code.PERMISSION_DENIED
 
 
 async def test_whom_nobody_could_look_at_is_not_let_in(
@@ -126,7 +127,7 @@ async def test_whom_nobody_could_look_at_is_not_let_in(
     pair, shown = authority.issue("server"), authority.issue("caller", uris=[CELL])
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     async with serving(ours(ServerTls(pair.certificate, pair.key, authority.certificate))) as address:
-        assert await outcome(address, authority, shown) != OK
+        assert await outcome(address, authority, shown) != Code.OK
 
 
 def test_what_cannot_be_read_has_no_names() -> None:
@@ -148,7 +149,7 @@ class TestServers:
 
     async def test_the_one_that_was_meant(self, authority: Authority) -> None:
         async with self.called(authority, CELL) as ended:
-            assert (ended.code, ended.message) == (OK, b"there")
+            assert (ended.code, ended.message) == (Code.OK, b"there")
 
     @pytest.mark.parametrize(
         ("uris", "why"),
@@ -161,5 +162,5 @@ class TestServers:
     )
     async def test_another_one_gets_no_request(self, authority: Authority, uris: list[str], why: str) -> None:
         async with self.called(authority, *uris) as ended:
-            assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
+            assert (ended.code, ended.is_broken) == (Code.UNAVAILABLE, True)
             assert why in ended.status_message

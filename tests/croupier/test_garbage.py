@@ -10,6 +10,7 @@ import pytest
 from support.garbage import no_garbage
 from support.serving import LOOPS, calling, serving, start, turns
 
+from croupier.codes import Code
 from croupier.errors import InvalidRequest
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
@@ -36,7 +37,7 @@ def _server() -> Server:
 def _batch(calls: list[ServerCall]) -> None:
     for call in calls:
         if call.message == b"fail":
-            call.fail(3, "as asked for")
+            call.fail(Code.INVALID_ARGUMENT, "as asked for")
         elif call.message != b"wait":
             call.reply(call.message)
 

@@ -2,7 +2,7 @@
 
 The servers are whole ones, built by their own apps. What is expected stands in the tables here, which the
 product's own do not feed: + is let in (whatever its handler then says of an empty request), - is refused
-as PERMISSION_DENIED, ? as UNAUTHENTICATED.
+as Code.PERMISSION_DENIED, ? as Code.UNAUTHENTICATED.
 """
 
 import asyncio
@@ -18,9 +18,10 @@ from support.manager import Fleet
 from support.worlds import world
 
 from croupier import access
+from croupier.codes import Code
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
-from croupier.transport.status import OK, PERMISSION_DENIED, UNAUTHENTICATED, UNAVAILABLE, RpcError
+from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
@@ -191,7 +192,7 @@ async def ask(channel: Channel, path: str, server: str) -> str:
     """+, - or ?, by how the call of `path` ends, or begins if it would not end."""
     name = path.rpartition("/")[2]
     async with channel.stream(path, timeout=10, metadata=(("croupier-tenant", "acme"),)) as stream:
-        code = OK
+        code = Code.OK
         try:
             await stream.send(request_for(name if server == "version_manager" else "", path))
             if name not in ENDLESS:
@@ -199,11 +200,11 @@ async def ask(channel: Channel, path: str, server: str) -> str:
             await stream.receive()
         except RpcError as error:
             # A server of ours says why; a connection that breaks does not.
-            if error.code == UNAVAILABLE and not error.details:
+            if error.code == Code.UNAVAILABLE and not error.details:
                 raise
             code = error.code
         stream.cancel()
-    return {OK: "+", PERMISSION_DENIED: "-", UNAUTHENTICATED: "?"}.get(code, "+")
+    return {Code.OK: "+", Code.PERMISSION_DENIED: "-", Code.UNAUTHENTICATED: "?"}.get(code, "+")
 
 
 def request_for(name: str, path: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 
 from fuzz.roles import BATCH, LIMITS, STREAM, TINY_LIMITS, UNARY
 
+from croupier.codes import Code
 from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
 from croupier.transport.http2.wire import Budget
@@ -74,13 +75,13 @@ class Pair:
         assert call.is_done
         assert call not in self.ended | self.dropped
         self.ended.add(call)
-        if call.code == 0 and call.request is not None:
+        if call.code == Code.OK and call.request is not None:
             assert call.message == b"R" + call.request
         if call.is_unprocessed and call.request is not None and self.rng.random() < 0.5 and call.renew():
             if self.client.start(call):
                 self.ended.remove(call)
             else:
-                call.abort(14, "there is no connection")
+                call.abort(Code.UNAVAILABLE, "there is no connection")
 
     def on_request(self, call: ServerCall) -> None:
         assert call not in self.served
@@ -129,7 +130,7 @@ class Pair:
             call.cancel()
             self.dropped.add(call)
         elif act == 1:
-            call.abort(4, "too late")
+            call.abort(Code.DEADLINE_EXCEEDED, "too late")
         elif call.request is None:
             if act < 4:
                 call.end()
@@ -144,7 +145,7 @@ class Pair:
         call = self.rng.choice(self.served)
         act = self.rng.randrange(10)
         if act == 0:
-            call.fail(5, "no", b"details", ((b"a", b"b"),))
+            call.fail(Code.NOT_FOUND, "no", b"details", ((b"a", b"b"),))
         elif act < 4:
             answer(call)
         elif call.route.is_streaming:

@@ -11,6 +11,7 @@ from typing import Any
 
 from support.http2_peer import settings
 
+from croupier.codes import Code
 from croupier.transport.http2.call import MESSAGE_EVENT
 from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.http2.limits import Limits
@@ -158,7 +159,7 @@ class Server(Role):
             return
         kind = self.calls[call] % 4
         if kind == 0:
-            call.fail(3, "no: é", b"details", ((b"a", b"b"),))
+            call.fail(Code.INVALID_ARGUMENT, "no: é", b"details", ((b"a", b"b"),))
         elif call.route.is_streaming:
             call.finish(((b"trailing", b"x"),) if kind == 1 else ())
         elif kind < 3:
@@ -214,14 +215,14 @@ class Client(Role):
         self.ended.append(call)
         assert call.is_done
         assert 0 <= call.code <= 16
-        assert not (call.code == 0 and call.is_broken)
+        assert not (call.code == Code.OK and call.is_broken)
         metadata = call.raw_metadata(), call.raw_metadata(trailing=True)
         texts = call.status_message, call.details, call.is_broken, call.is_unprocessed
         self.seen.append((call.stream_id, call.code, call.message, *texts, *metadata))
         if call.is_unprocessed and call.path == BATCH.encode() and call.renew():
             self.ended.remove(call)
             if not self.session.start(call):
-                call.abort(14, "there is no connection")
+                call.abort(Code.UNAVAILABLE, "there is no connection")
                 self.ended.append(call)
 
     def finish(self) -> None:

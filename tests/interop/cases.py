@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from croupier.codes import Code
 from croupier.transport.metadata import Pairs
 from croupier.transport.status import RpcError
 
@@ -32,7 +33,6 @@ from .messages import (
     zeros,
 )
 
-CANCELLED, UNKNOWN, INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNIMPLEMENTED = 1, 2, 3, 4, 12
 REQUEST_BYTES, RESPONSE_BYTES = 271_828, 314_159
 REQUEST_SIZES = (27_182, 8, 1_828, 45_904)
 RESPONSE_SIZES = (31_415, 9, 2_653, 58_979)
@@ -149,32 +149,32 @@ async def custom_metadata(caller: Caller) -> None:
 
 
 async def status_code_and_message(caller: Caller) -> None:
-    status = pb.EchoStatus(code=UNKNOWN, message="test status message")
+    status = pb.EchoStatus(code=Code.UNKNOWN, message="test status message")
     unary = caller.unary(UNARY, pb.SimpleRequest(response_status=status))
-    assert status.message == await _failure(UNKNOWN, unary)
+    assert status.message == await _failure(Code.UNKNOWN, unary)
     request = pb.StreamingOutputCallRequest(response_status=status)
     duplex = _converse(caller.open(FULL_DUPLEX), [request])
-    assert status.message == await _failure(UNKNOWN, duplex)
+    assert status.message == await _failure(Code.UNKNOWN, duplex)
 
 
 async def special_status_message(caller: Caller) -> None:
-    status = pb.EchoStatus(code=UNKNOWN, message=SPECIAL)
+    status = pb.EchoStatus(code=Code.UNKNOWN, message=SPECIAL)
     call = caller.unary(UNARY, pb.SimpleRequest(response_status=status))
-    assert status.message == await _failure(UNKNOWN, call)
+    assert status.message == await _failure(Code.UNKNOWN, call)
 
 
 async def unimplemented_method(caller: Caller) -> None:
-    await _failure(UNIMPLEMENTED, caller.unary(UNIMPLEMENTED_METHOD, pb.Empty()))
+    await _failure(Code.UNIMPLEMENTED, caller.unary(UNIMPLEMENTED_METHOD, pb.Empty()))
 
 
 async def unimplemented_service(caller: Caller) -> None:
-    await _failure(UNIMPLEMENTED, caller.unary(UNIMPLEMENTED_SERVICE, pb.Empty()))
+    await _failure(Code.UNIMPLEMENTED, caller.unary(UNIMPLEMENTED_SERVICE, pb.Empty()))
 
 
 async def cancel_after_begin(caller: Caller) -> None:
     conversation = caller.open(CLIENT_STREAM)
     conversation.cancel()
-    await _failure(CANCELLED, conversation.receive())
+    await _failure(Code.CANCELLED, conversation.receive())
 
 
 async def cancel_after_first_response(caller: Caller) -> None:
@@ -182,7 +182,7 @@ async def cancel_after_first_response(caller: Caller) -> None:
     await conversation.send(_duplex_request(27_182, 31_415))
     assert pb.StreamingOutputCallResponse(payload=zeros(31_415)) == await conversation.receive()
     conversation.cancel()
-    await _failure(CANCELLED, conversation.receive())
+    await _failure(Code.CANCELLED, conversation.receive())
 
 
 async def timeout_on_sleeping_server(caller: Caller, timeout: float = 0.001) -> None:
@@ -191,7 +191,7 @@ async def timeout_on_sleeping_server(caller: Caller, timeout: float = 0.001) -> 
         await conversation.send(pb.StreamingOutputCallRequest(payload=zeros(27_182)))
         await conversation.receive()
 
-    await _failure(DEADLINE_EXCEEDED, converse())
+    await _failure(Code.DEADLINE_EXCEEDED, converse())
 
 
 async def concurrent_large_unary(caller: Caller, calls: int = 1000) -> None:
@@ -246,7 +246,7 @@ async def _probe(call: Awaitable[Any]) -> str | None:
     try:
         await call
     except RpcError as error:
-        if error.code != INVALID_ARGUMENT:
+        if error.code != Code.INVALID_ARGUMENT:
             raise
         return None
     return UNCHECKED

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from croupier.codes import Code
 from croupier.errors import Unavailable
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
@@ -58,7 +59,7 @@ class Service:
         for call in calls:
             match call.message[:1]:
                 case b"f" | b"x":
-                    call.fail(5, "as told", b"details")
+                    call.fail(Code.NOT_FOUND, "as told", b"details")
                 case b"l":
                     asyncio.get_running_loop().call_later(LATER_SECONDS, call.reply, call.message)
                 case b"n":
@@ -96,7 +97,9 @@ class Service:
 async def _obey(message: bytes, context: Context) -> None:
     match message[:1]:
         case b"f":
-            raise RpcError(9, "as told", b"details", (("x-why", "told"), ("x-why-bin", b"\1")))
+            raise RpcError(
+                Code.FAILED_PRECONDITION, "as told", b"details", (("x-why", "told"), ("x-why-bin", b"\1"))
+            )
         case b"x":
             raise Unavailable("as told", retry_after=1.0) if len(message) % 2 else RuntimeError("as told")
         case b"l":

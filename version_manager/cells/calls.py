@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 from google.protobuf.message import DecodeError
 
+from croupier.codes import Code
 from croupier.errors import CroupierError, FailedPrecondition, Unavailable
 from croupier.transport.client import Channel
-from croupier.transport.status import UNAVAILABLE, RpcError
+from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.map.image import Map
@@ -70,7 +71,7 @@ class CellCalls:
         except TimeoutError as error:
             raise CellAway("it does not answer") from error
         except RpcError as error:
-            if error.code == UNAVAILABLE:
+            if error.code == Code.UNAVAILABLE:
                 # A cell that says so itself gives details: that it is stopping, say.
                 raise CellAway(error.message if error.details else BROKEN) from error
             raise CellRefused(error.message or f"status {error.code}") from error

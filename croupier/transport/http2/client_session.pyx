@@ -15,6 +15,7 @@ from libc.string cimport memcmp
 
 from base64 import b64decode
 
+from croupier.codes cimport CANCELLED, INTERNAL, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, UNKNOWN
 from croupier.transport.http2.allocator cimport memory
 from croupier.transport.http2.call cimport Call, set_header
 from croupier.transport.http2.nghttp2 cimport *
@@ -29,12 +30,6 @@ from croupier.transport.status import code_of, http_status_code, reset_code
 HEADERS, CLOSED = 7, 8
 
 cdef enum:
-    _OK = 0
-    _CANCELLED = 1
-    _UNKNOWN = 2
-    _EXHAUSTED = 8
-    _INTERNAL = 13
-    _UNAVAILABLE = 14
     _NO_STATUS = -1
     # Stream ids end at 2^31 (this is 2^20 less); before they do, a new connection has to take over.
     _LAST_IDS = 2_146_435_072
@@ -84,7 +79,7 @@ cdef class ClientCall(Call):
             if self.enqueue(message, compressed):
                 self.resume()
             else:
-                self.abort(_EXHAUSTED, too_much().message)
+                self.abort(RESOURCE_EXHAUSTED, too_much().message)
 
     def end(self):
         """Send no more messages."""
@@ -95,7 +90,7 @@ cdef class ClientCall(Call):
     def cancel(self):
         """Reset the call; nobody is told of its end."""
         self.is_done, self.done = True, None
-        self.code, self.is_unprocessed = _CANCELLED, False
+        self.code, self.is_unprocessed = CANCELLED, False
         self._reset()
         self.drop_received()
 
@@ -217,7 +212,7 @@ cdef class ClientSession(Session):
             call.is_ending = True
             self._submit(call, (), None)
         else:
-            call.settle(_EXHAUSTED, too_much().message, True)
+            call.settle(RESOURCE_EXHAUSTED, too_much().message, True)
             self.report(call)
             # There is nothing to send, but an end to tell of.
             self.touch()
@@ -330,7 +325,7 @@ cdef class ClientSession(Session):
             return 0
         text = PyBytes_FromStringAndSize(<const char*>value, size)
         # The specification: a status that is not known is UNKNOWN.
-        call.reported = int(text) if text.isdigit() and len(text) == 2 and int(text) <= 16 else _UNKNOWN
+        call.reported = int(text) if text.isdigit() and len(text) == 2 and int(text) <= 16 else UNKNOWN
         return 0
 
     cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
@@ -338,9 +333,9 @@ cdef class ClientSession(Session):
         if it.is_done:
             return 0
         if it.header_bytes > self.max_header_bytes:
-            it.abort(_EXHAUSTED, f"the metadata are over the limit of {self.max_header_bytes} bytes")
+            it.abort(RESOURCE_EXHAUSTED, f"the metadata are over the limit of {self.max_header_bytes} bytes")
         elif it.is_crowded:
-            it.abort(_EXHAUSTED, too_much().message)
+            it.abort(RESOURCE_EXHAUSTED, too_much().message)
         elif it.http_status >= 200 and not it.has_headers:
             it.has_headers = True
             # Trailers only: the headers are the trailers.
@@ -358,7 +353,7 @@ cdef class ClientSession(Session):
 
     cdef int _not_grpc(self, ClientCall call) except -1:
         if call.http_status == 200:
-            call.abort(_UNKNOWN, "the answer is not gRPC")
+            call.abort(UNKNOWN, "the answer is not gRPC")
         else:
             call.abort(http_status_code(call.http_status), f"the answer is HTTP status {call.http_status}")
         return 0
@@ -369,7 +364,7 @@ cdef class ClientSession(Session):
     cdef int on_bad_message(self, Call call, object error) except -1:
         # Whatever is wrong with an answer but its size is the server's fault.
         code = code_of(error)
-        (<ClientCall>call).abort(code if code == _EXHAUSTED else _INTERNAL, error.message)
+        (<ClientCall>call).abort(code if code == RESOURCE_EXHAUSTED else INTERNAL, error.message)
         return 0
 
     cdef int on_remote_end(self, Call call) except -1:
@@ -377,12 +372,12 @@ cdef class ClientSession(Session):
         if it.is_done:
             return 0
         if it.reported == _NO_STATUS:
-            it.settle(_UNKNOWN if it.http_status == 200 else http_status_code(it.http_status),
+            it.settle(UNKNOWN if it.http_status == 200 else http_status_code(it.http_status),
                       "the answer has no grpc-status", True)
-        elif it.reported == _OK and it.prefix_size:
-            it.settle(_INTERNAL, "the answer ends inside a message", True)
-        elif it.reported == _OK and not it.is_streaming and it.first is None:
-            it.settle(_INTERNAL, "the answer has no message", True)
+        elif it.reported == OK and it.prefix_size:
+            it.settle(INTERNAL, "the answer ends inside a message", True)
+        elif it.reported == OK and not it.is_streaming and it.first is None:
+            it.settle(INTERNAL, "the answer has no message", True)
         else:
             it.code = it.reported
         it.give_back(it.held - it.queued if not it.is_streaming else 0)
@@ -398,7 +393,7 @@ cdef class ClientSession(Session):
         if it.is_done:
             return 0
         if self.handle == NULL:
-            it.settle(_UNAVAILABLE, "the connection was lost", True)
+            it.settle(UNAVAILABLE, "the connection was lost", True)
         else:
             # Who has begun to answer has seen the call, whatever it says now.
             it.is_unprocessed = error_code == NGHTTP2_REFUSED_STREAM and not it.has_headers

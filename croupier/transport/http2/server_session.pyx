@@ -17,6 +17,7 @@ from libc.string cimport memcmp
 
 from base64 import b64encode
 
+from croupier.codes cimport DEADLINE_EXCEEDED
 from croupier.transport.http2.allocator cimport memory
 from croupier.transport.http2.call cimport Call, set_header
 from croupier.transport.http2.nghttp2 cimport *
@@ -257,7 +258,7 @@ cdef class ServerSession(Session):
                 elif call.ended_at < answered and nghttp2_session_get_stream_local_close(self.handle, call.stream_id):
                     self._reset(call, NGHTTP2_NO_ERROR)
             elif call.arrived < arrived and not call.is_remote_ended and not call.is_streaming:
-                call.fail(4, "the request did not arrive in time")
+                call.fail(DEADLINE_EXCEEDED, "the request did not arrive in time")
 
     cdef int _reset(self, ServerCall call, uint32_t code) except -1:
         nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, call.stream_id, code)

@@ -18,10 +18,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
+from croupier.codes import Code
 from croupier.errors import InvalidRequest
 from croupier.transport.routes import RouteTable
 from croupier.transport.services import health
-from croupier.transport.status import INVALID_ARGUMENT, NOT_FOUND
 
 SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 # Whoever reaches the port may ask: for a name, in one stream or a few.
@@ -64,13 +64,13 @@ class Reflection:
     def _answer(self, request: Any) -> Any:
         kind = request.WhichOneof("message_request")
         if kind is None:
-            response = _error(INVALID_ARGUMENT, "the request asks for nothing that is known here")
+            response = _error(Code.INVALID_ARGUMENT, "the request asks for nothing that is known here")
         else:
             asked = getattr(request, kind)
             try:
                 response = self._answers[kind](asked)
             except KeyError:
-                response = _error(NOT_FOUND, f"{kind}: not found: {str(asked)[:200]}")
+                response = _error(Code.NOT_FOUND, f"{kind}: not found: {str(asked)[:200]}")
         response.valid_host = request.host
         response.original_request.CopyFrom(request)
         return response

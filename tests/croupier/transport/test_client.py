@@ -20,6 +20,7 @@ from support.http2_peer import END_HEADERS, END_STREAM, RawServer, data, headers
 from support.ports import free_port
 from support.serving import LOOPS, calling, serving, start, turns
 
+from croupier.codes import Code
 from croupier.transport import client as module
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
@@ -28,7 +29,6 @@ from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
-OK, CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE = 0, 1, 4, 14
 PATH = "/test.Raw/Call"
 
 
@@ -132,18 +132,18 @@ class TestFailure:
             hot = [start(channel, PATH) for _ in range(3)]
             with pytest.raises(RpcError, match=f"cannot connect to {targets[target]}") as error:
                 await channel.unary(PATH, b"")
-            assert error.value.code == UNAVAILABLE
+            assert error.value.code == Code.UNAVAILABLE
             with pytest.raises(ConnectionError):
                 await channel.session()
             for call in await asyncio.gather(*hot):
-                assert (call.code, call.is_broken, call.is_unprocessed) == (UNAVAILABLE, True, False)
+                assert (call.code, call.is_broken, call.is_unprocessed) == (Code.UNAVAILABLE, True, False)
                 assert call.status_message.startswith(f"cannot connect to {targets[target]}: ")
 
     async def test_rests_longer_each_time_and_then_tries_again(self, clock: Clock) -> None:
         port, rng = free_port(), Random(7)
         async with calling(f"127.0.0.1:{port}", rng=Random(7)) as channel:
             for attempt in range(1, 12):
-                assert (await start(channel, PATH)).code == UNAVAILABLE
+                assert (await start(channel, PATH)).code == Code.UNAVAILABLE
                 # As long as these draws of the generator say.
                 rest = rng.uniform(0.05, min(5.0, 0.05 * 2.0**attempt))
                 assert clock.now + rest == pytest.approx(channel._blocked_until)
@@ -151,7 +151,7 @@ class TestFailure:
                 # Nothing is tried before.
                 ended = start(channel, PATH)
                 assert channel._connecting is None
-                assert ((await ended).code, ended.result().is_broken) == (UNAVAILABLE, True)
+                assert ((await ended).code, ended.result().is_broken) == (Code.UNAVAILABLE, True)
                 clock.now += 0.002
             server = Server()
             server.add_batch([PATH], lambda calls: [call.reply(b"there") for call in calls])  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ class TestFailure:
                 await channel.unary(PATH, b"")
             await eventually(lambda: not channel._connections)
             # A connection that was good begins the row anew.
-            assert (await start(channel, PATH)).code == UNAVAILABLE
+            assert (await start(channel, PATH)).code == Code.UNAVAILABLE
             assert channel._failures == 1
 
     async def test_a_server_that_drops_connections_is_left_alone(self, clock: Clock) -> None:
@@ -178,7 +178,7 @@ class TestFailure:
                 assert (
                     (ended := await start(channel, PATH)).code,
                     ended.is_broken,
-                ) == (UNAVAILABLE, True)
+                ) == (Code.UNAVAILABLE, True)
             assert accepted == 1
             clock.now += 10
             with pytest.raises(RpcError):
@@ -195,7 +195,7 @@ class TestFailure:
         tls = _TrustAll()
         async with calling(f"{host}:{port}", limits=Limits(handshake_seconds=0.05)) as channel:
             channel._tls = tls  # type: ignore[assignment]
-            assert (await start(channel, PATH)).code == UNAVAILABLE
+            assert (await start(channel, PATH)).code == Code.UNAVAILABLE
         listening.close()
         for writer in silent:
             writer.transport.abort()
@@ -215,16 +215,16 @@ class TestLoss:
             await peer.until(3, lambda heard: bool(heard.body))
             await peer.close()
             call = await hot
-            assert (call.code, call.is_broken, call.is_unprocessed) == (UNAVAILABLE, True, False)
+            assert (call.code, call.is_broken, call.is_unprocessed) == (Code.UNAVAILABLE, True, False)
             with pytest.raises(RpcError) as error:
                 await stream.receive()
-            assert error.value.code == UNAVAILABLE
+            assert error.value.code == Code.UNAVAILABLE
             # The next call makes a connection at once.
             again = start(channel, PATH)
             other = await server.accept()
             await other.heard(1)
             other.send(answer(1))
-            assert (await again).code == OK
+            assert (await again).code == Code.OK
 
     async def test_a_server_that_falls_silent(self, clock: Clock) -> None:
         limits = Limits(keepalive_seconds=30, keepalive_timeout=20)
@@ -243,7 +243,7 @@ class TestLoss:
             connection.tick(clock.now + 19)
             assert not ended.done()
             connection.tick(clock.now + 21)
-            assert ((await ended).code, ended.result().is_broken) == (UNAVAILABLE, True)
+            assert ((await ended).code, ended.result().is_broken) == (Code.UNAVAILABLE, True)
 
 
 class TestClosing:
@@ -262,7 +262,7 @@ class TestClosing:
                 await asyncio.gather(*ended)
             await channel.close()
             # Its calls have ended by now, not some time later.
-            assert [UNAVAILABLE] * len(ended) == [future.result().code for future in ended]
+            assert [Code.UNAVAILABLE] * len(ended) == [future.result().code for future in ended]
             assert (before, set()) == (asyncio.all_tasks(), channel._connections)
             assert channel._ticker is None or channel._ticker.cancelled()
             gc.collect()
@@ -277,12 +277,15 @@ class TestClosing:
             closing = asyncio.ensure_future(channel.close(20))
             await turns()
             late = start(channel, PATH)
-            assert ((await late).code, late.result().status_message) == (UNAVAILABLE, "the channel is closed")
+            assert ((await late).code, late.result().status_message) == (
+                Code.UNAVAILABLE,
+                "the channel is closed",
+            )
             with pytest.raises(RpcError, match="the channel is closed"):
                 await channel.unary(PATH, b"")
             assert not closing.done()
             peer.send(answer(1), answer(3))
-            assert (await hot).code == OK
+            assert (await hot).code == Code.OK
             assert [one async for one in stream] == [b"answer"]
             async with asyncio.timeout(5):
                 await closing
@@ -306,7 +309,7 @@ class TestClosing:
             serving = asyncio.ensure_future(serve())
             ended = start(channel, PATH)
             await channel.close(20)
-            assert ended.result().code == OK
+            assert ended.result().code == Code.OK
             await serving
         kinds = [type(frame) for frame in peer.frames[before:]]
         assert kinds.index(HeadersFrame) < kinds.index(GoAwayFrame)
@@ -317,7 +320,7 @@ class TestClosing:
             peer = await server.accept()
             await peer.heard(1)
             await channel.close(0.05)
-            assert (ended.result().code, ended.result().is_broken) == (UNAVAILABLE, True)
+            assert (ended.result().code, ended.result().is_broken) == (Code.UNAVAILABLE, True)
 
     async def test_twice(self, address: str) -> None:
         async with calling(address) as channel:

@@ -22,13 +22,13 @@ from support.http2_peer import (
 )
 from support.serving import LOOPS, calling, start, turns
 
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 PATH = "/test.Raw/Call"
-OK, CANCELLED, NOT_FOUND, UNAVAILABLE = 0, 1, 5, 14
 REFUSED_STREAM, CANCEL = 7, 8
 
 
@@ -71,14 +71,14 @@ class TestCancel:
         # They are never sent.
         assert message(b"kept") == (await peer.heard(1)).body
         peer.send(answer(1))
-        assert (await kept).code == OK
-        assert (notes.ended, [call.code for call in cancelled]) == ([], [CANCELLED] * 3)
+        assert (await kept).code == Code.OK
+        assert (notes.ended, [call.code for call in cancelled]) == ([], [Code.CANCELLED] * 3)
 
     async def test_before_there_is_none(self) -> None:
         notes = Notes()
         async with calling("127.0.0.1:1") as channel:
             channel.start(PATH.encode(), b"x", None, notes).cancel()
-            assert (await start(channel, PATH)).code == UNAVAILABLE
+            assert (await start(channel, PATH)).code == Code.UNAVAILABLE
             # It fails at once now, which is still not inside `start`.
             channel.start(PATH.encode(), b"x", None, notes).cancel()
             await turns()
@@ -93,7 +93,7 @@ class TestCancel:
         # Its stream is reset before it began, or not used at all.
         assert message(b"after") == (await peer.heard(5)).body
         peer.send(answer(5))
-        assert (await after).code == OK
+        assert (await after).code == Code.OK
         assert notes.ended == []
         assert peer.streams.get(3, Heard()).body == b""
 
@@ -156,7 +156,7 @@ class TestDone:
             ended = start(channel, PATH)
             ended.call.cancel()  # type: ignore[attr-defined]
         await channel.close()
-        assert (await start(channel, PATH)).code == UNAVAILABLE
+        assert (await start(channel, PATH)).code == Code.UNAVAILABLE
 
     async def test_may_start_other_calls(self, server: RawServer, channel: Channel) -> None:
         peer = await connected(server, channel)
@@ -172,7 +172,7 @@ class TestDone:
             await peer.heard(stream)
             peer.send(answer(stream))
         await eventually(lambda: len(notes.ended) == 5)
-        assert [call.code for call in notes.ended] == [OK] * 5
+        assert [call.code for call in notes.ended] == [Code.OK] * 5
 
     async def test_may_try_again_what_was_broken(self) -> None:
         async with calling("127.0.0.1:1") as channel:
@@ -185,7 +185,7 @@ class TestDone:
 
             channel.start(PATH.encode(), b"again", None, again)
             await eventually(lambda: len(notes.ended) == 5)
-            assert [call.code for call in notes.ended] == [UNAVAILABLE] * 5
+            assert [call.code for call in notes.ended] == [Code.UNAVAILABLE] * 5
 
     @pytest.mark.parametrize("end", ["answered", "lost"])
     async def test_that_raises_keeps_no_other_from_being_called(
@@ -219,10 +219,10 @@ class TestElsewhere:
         for n, stream in enumerate((1, 3, 5)):
             assert message(b"new %d" % n) == (await new.heard(stream)).body
             new.send(answer(stream))
-        assert [call.code for call in await asyncio.gather(*new_calls)] == [OK] * 3
+        assert [call.code for call in await asyncio.gather(*new_calls)] == [Code.OK] * 3
         assert not under_way.done()
         old.send(answer(3))
-        assert (await under_way).code == OK
+        assert (await under_way).code == Code.OK
         # It has said everything, and is closed.
         await old.ended()
         assert len(channel._connections) == 1
@@ -256,11 +256,11 @@ class TestElsewhere:
             await peer.heard(stream)
             peer.send(reset(stream, REFUSED_STREAM))
         if kind == "hot":
-            assert ((await ended).code, ended.result().is_broken) == (UNAVAILABLE, True)
+            assert ((await ended).code, ended.result().is_broken) == (Code.UNAVAILABLE, True)
         else:
             with pytest.raises(RpcError) as error:
                 await ended
-            assert error.value.code == UNAVAILABLE
+            assert error.value.code == Code.UNAVAILABLE
         await peer.settled()
         assert max(peer.streams) == 5
 
@@ -274,7 +274,7 @@ class TestElsewhere:
             await peer.settled()
             assert stream == max(peer.streams)
             peer.send(answer(stream))
-        assert [call.code for call in await asyncio.gather(*calls)] == [OK] * 4
+        assert [call.code for call in await asyncio.gather(*calls)] == [Code.OK] * 4
 
     async def test_ids_that_run_out_make_a_new_connection(self, server: RawServer, channel: Channel) -> None:
         old = await connected(server, channel)
@@ -286,10 +286,10 @@ class TestElsewhere:
         new = await server.accept()
         await new.heard(1)
         new.send(answer(1))
-        assert (await ended).code == OK
+        assert (await ended).code == Code.OK
         assert not under_way.done()
         old.send(answer(last))
-        assert (await under_way).code == OK
+        assert (await under_way).code == Code.OK
         # The old one is of no use any more, and does not stay.
         await old.ended()
         assert len(channel._connections) == 1

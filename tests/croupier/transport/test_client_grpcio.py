@@ -12,13 +12,13 @@ import pytest
 from support.fakes import eventually
 from support.serving import LOOPS, calling, start, turns
 
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 OBEY, COUNT = "/test.Raw/Obey", "/test.Raw/Count"
-DEADLINE_EXCEEDED, NOT_FOUND, UNIMPLEMENTED = 4, 5, 12
 
 
 async def obey(request: bytes, context: Any) -> bytes:
@@ -65,13 +65,13 @@ class TestHotPath:
 
     async def test_statuses(self, channel: Channel) -> None:
         call = await start(channel, OBEY, b"fail")
-        assert (call.code, call.status_message, call.is_broken) == (NOT_FOUND, "no such thing ☺", False)
-        assert (await start(channel, "/test.Raw/Nothing")).code == UNIMPLEMENTED
+        assert (call.code, call.status_message, call.is_broken) == (Code.NOT_FOUND, "no such thing ☺", False)
+        assert (await start(channel, "/test.Raw/Nothing")).code == Code.UNIMPLEMENTED
 
     async def test_timeouts(self, channel: Channel) -> None:
         assert (await start(channel, OBEY, b"time", 1000.0)).message == b"1000"
         call = await start(channel, OBEY, b"hang", 0.05)
-        assert (call.code, call.is_broken) == (DEADLINE_EXCEEDED, False)
+        assert (call.code, call.is_broken) == (Code.DEADLINE_EXCEEDED, False)
 
 
 class TestUnary:
@@ -81,7 +81,10 @@ class TestUnary:
         assert large == await channel.unary(OBEY, large, compression=encoding)
 
     async def test_statuses(self, channel: Channel) -> None:
-        for path, request, code in ((OBEY, b"fail", NOT_FOUND), ("/test.Raw/Nothing", b"", UNIMPLEMENTED)):
+        for path, request, code in (
+            (OBEY, b"fail", Code.NOT_FOUND),
+            ("/test.Raw/Nothing", b"", Code.UNIMPLEMENTED),
+        ):
             with pytest.raises(RpcError) as error:
                 await channel.unary(path, request)
             assert code == error.value.code

@@ -13,13 +13,13 @@ from support.fakes import eventually
 from support.http2_peer import settings
 from support.serving import LOOPS, calling, serving, start
 
+from croupier.codes import Code
 from croupier.settings import ClientTls, ServerTls
 from croupier.transport.net.tls import ServerContext
 from croupier.transport.serving import Server
 
 LOOP_FACTORIES = LOOPS
 PATH = "/test.Raw/Call"
-OK, UNAVAILABLE = 0, 14
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def test_the_certificate_has_to_name_the_server(
         calling(address, tls=tls, authority=authority_name) as channel,
     ):
         ended = await start(channel, PATH)
-        assert (OK if is_good else UNAVAILABLE, not is_good) == (ended.code, ended.is_broken)
+        assert (Code.OK if is_good else Code.UNAVAILABLE, not is_good) == (ended.code, ended.is_broken)
         assert is_good or "certificate" in ended.status_message
 
 
@@ -56,7 +56,7 @@ async def test_an_authority_that_is_not_trusted(authority: Authority, tmp_path: 
         calling(address, tls=ClientTls(stranger.certificate)) as channel,
     ):
         ended = await start(channel, PATH)
-        assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
+        assert (ended.code, ended.is_broken) == (Code.UNAVAILABLE, True)
 
 
 @pytest.mark.parametrize("protocols", [[], ["http/1.1"]])
@@ -70,7 +70,7 @@ async def test_a_server_that_does_not_speak_http2(authority: Authority, protocol
     port = listening.sockets[0].getsockname()[1]
     async with calling(f"localhost:{port}", tls=ClientTls(authority.certificate)) as channel:
         ended = await start(channel, PATH)
-        assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
+        assert (ended.code, ended.is_broken) == (Code.UNAVAILABLE, True)
         assert "does not speak HTTP/2" in ended.status_message
         assert channel._failures == 1
     listening.close()
@@ -102,4 +102,4 @@ async def test_a_server_that_does_not_read_does_not_hold_up_a_close(authority: A
 async def test_a_server_in_the_clear(authority: Authority) -> None:
     async with echoing() as address, calling(address, tls=ClientTls(authority.certificate)) as channel:
         ended = await start(channel, PATH)
-        assert (ended.code, ended.is_broken) == (UNAVAILABLE, True)
+        assert (ended.code, ended.is_broken) == (Code.UNAVAILABLE, True)

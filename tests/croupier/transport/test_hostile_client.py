@@ -35,6 +35,7 @@ from support.http2_peer import (
     window_update,
 )
 
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall, ClientSession
 from croupier.transport.http2.limits import Limits
@@ -43,7 +44,7 @@ from croupier.transport.status import RpcError
 PATH = "/test.Hostile/Call"
 MIB = 2**20
 UNKNOWN = 0xEE
-PROTOCOL_ERROR, RESOURCE_EXHAUSTED, UNAVAILABLE = 1, 8, 14
+PROTOCOL_ERROR = 1
 LAST = END_HEADERS | END_STREAM
 GRPC = [(":status", "200"), ("content-type", "application/grpc")]
 HEAD = headers(1, GRPC)
@@ -124,7 +125,7 @@ async def test_a_flood_is_cut_off(server: RawServer, channel: Channel, name: str
     [connection] = channel._connections
     peer.send(FLOODS[name])
     assert await peer.ended() == ENHANCE_YOUR_CALM
-    assert await end_of(ended) == (0 if "behind the answer" in name else UNAVAILABLE)
+    assert await end_of(ended) == (0 if "behind the answer" in name else Code.UNAVAILABLE)
     assert connection.session.held == 0
     await goes_well(server, channel)
 
@@ -136,7 +137,7 @@ async def test_what_it_may_not_push_ends_the_connection(server: RawServer, chann
     promise = frame(PUSH_PROMISE, 1, b"\0\0\0\2" + block(request_fields(PATH)), END_HEADERS)
     peer.send(promise * 300)
     assert await peer.ended() == PROTOCOL_ERROR
-    assert await end_of(ended) == UNAVAILABLE
+    assert await end_of(ended) == Code.UNAVAILABLE
     await goes_well(server, channel)
 
 
@@ -180,7 +181,7 @@ class TestGoingAway:
 
         goodbyes = asyncio.create_task(say_goodbye())
         for _ in range(100):
-            assert await end_of(start(channel)) == UNAVAILABLE
+            assert await end_of(start(channel)) == Code.UNAVAILABLE
         goodbyes.cancel()
         assert made <= 6
 
@@ -212,7 +213,7 @@ class TestMemory:
         session.receive(headers(1, [*GRPC, *fields_of(3, 4_000)]), 1.0)
         session.drain()
         assert session.take_completed() == [call]
-        assert (call.code, session.held) == (RESOURCE_EXHAUSTED, 0)
+        assert (call.code, session.held) == (Code.RESOURCE_EXHAUSTED, 0)
 
     @pytest.mark.parametrize("size", [2**24 + 1, 2**32 - 1])
     def test_a_message_that_is_only_claimed(self, size: int) -> None:
@@ -220,7 +221,7 @@ class TestMemory:
         session.receive(HEAD + data(1, b"\0" + size.to_bytes(4), 0), 1.0)
         session.drain()
         assert session.take_completed() == [call]
-        assert (call.code, session.held) == (RESOURCE_EXHAUSTED, 0)
+        assert (call.code, session.held) == (Code.RESOURCE_EXHAUSTED, 0)
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
     def test_a_compressed_bomb(self, encoding: str) -> None:
@@ -232,7 +233,7 @@ class TestMemory:
             assert session.held < 2 * MIB
         session.drain()
         assert session.take_completed() == [call]
-        assert (call.code, session.held) == (RESOURCE_EXHAUSTED, 0)
+        assert (call.code, session.held) == (Code.RESOURCE_EXHAUSTED, 0)
 
     def test_answers_that_nobody_takes(self) -> None:
         # Small ones cost what they cost here, and a stream's window bounds them.
@@ -264,7 +265,7 @@ class TestSilence:
         connection.tick(time.monotonic() + 9)
         assert not ended.done()
         connection.tick(time.monotonic() + 11)
-        assert await end_of(ended) == UNAVAILABLE
+        assert await end_of(ended) == Code.UNAVAILABLE
         await channel.close()
         listening.close()
         for writer in silent:
@@ -278,7 +279,7 @@ class TestSilence:
         connection.tick(time.monotonic() + 31)
         assert connection.session.ping_at
         connection.tick(time.monotonic() + 52)
-        assert await end_of(ended) == UNAVAILABLE
+        assert await end_of(ended) == Code.UNAVAILABLE
         await goes_well(server, channel)
 
     async def test_an_endless_answer_ends_by_the_callers_deadline(

@@ -12,6 +12,7 @@ from support.fakes import eventually
 from support.http2_peer import RawPeer, data, headers, message, request_fields, reset
 from support.serving import LOOPS, Spy, calling, serving, start, turns
 
+from croupier.codes import Code
 from croupier.errors import CroupierError, NotFound, QuotaExceeded
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
@@ -21,7 +22,6 @@ from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 BATCH, UNARY, STREAM = "/test.Moods/Batch", "/test.Moods/Unary", "/test.Moods/Stream"
-CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, UNAVAILABLE, INTERNAL = 1, 3, 4, 5, 14, 13
 
 
 class Moods:
@@ -151,7 +151,7 @@ class TestBatches:
         moods.errors[b"bad"] = RuntimeError("secret")
         ended = [start(channel, BATCH, message) for message in (b"good", b"bad", b"behind")]
         calls = await asyncio.gather(*ended)
-        assert [call.code for call in calls] == [0, INTERNAL, INTERNAL]
+        assert [call.code for call in calls] == [0, Code.INTERNAL, Code.INTERNAL]
         assert [call.status_message for call in calls] == ["", "internal error", "internal error"]
         assert "the batch handler failed" in caplog.text
         assert await channel.unary(BATCH, b"goes on") == b"goes on"
@@ -190,14 +190,14 @@ class TestEnds:
     async def test_a_deadline_cancels_the_handler(self, moods: Moods, channel: Channel, path: str) -> None:
         # On the hot path nobody but the server looks at it.
         call = await start(channel, path, b"hang", timeout=0.05)
-        assert (call.code, call.is_broken) == (DEADLINE_EXCEEDED, False)
+        assert (call.code, call.is_broken) == (Code.DEADLINE_EXCEEDED, False)
         assert moods.cancelled == [b"hang"]
 
     async def test_a_deadline_in_the_past_starts_no_handler(
         self, moods: Moods, channel: Channel, path: str
     ) -> None:
         call = await start(channel, path, b"hang", timeout=0.0)
-        assert (call.code, call.is_broken) == (DEADLINE_EXCEEDED, False)
+        assert (call.code, call.is_broken) == (Code.DEADLINE_EXCEEDED, False)
         assert (moods.cancelled, moods.entered.is_set()) == ([], False)
 
     async def test_a_caller_that_cancels(self, moods: Moods, grpcio: Any, path: str) -> None:
@@ -212,21 +212,21 @@ class TestEnds:
         await moods.entered.wait()
         await channel.close()
         call = await ended
-        assert (call.code, call.is_broken) == (UNAVAILABLE, True)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, True)
         await eventually(lambda: moods.cancelled == [b"hang"], "the handler is cancelled")
         await eventually(lambda: not moods.server._tasks, "its task has ended")
 
     @pytest.mark.parametrize(
         ("error", "expected"),
         [
-            (NotFound("no such thing"), (NOT_FOUND, "no such thing")),
+            (NotFound("no such thing"), (Code.NOT_FOUND, "no such thing")),
             (RpcError(17 - 1, "mine", b"", (("x", "1"),)), (16, "mine")),
-            (ValueError("secret"), (INTERNAL, "internal error")),
-            (TimeoutError("of something else"), (INTERNAL, "internal error")),
-            (asyncio.CancelledError(), (INTERNAL, "internal error")),
-            (StopAsyncIteration(), (INTERNAL, "internal error")),
-            (RpcError(NOT_FOUND, "odd", b"", (("grpc-odd", "1"),)), (NOT_FOUND, "odd")),
-            (RpcError(NOT_FOUND, "many", b"", (("x", "1"),) * 100), (NOT_FOUND, "many")),
+            (ValueError("secret"), (Code.INTERNAL, "internal error")),
+            (TimeoutError("of something else"), (Code.INTERNAL, "internal error")),
+            (asyncio.CancelledError(), (Code.INTERNAL, "internal error")),
+            (StopAsyncIteration(), (Code.INTERNAL, "internal error")),
+            (RpcError(Code.NOT_FOUND, "odd", b"", (("grpc-odd", "1"),)), (Code.NOT_FOUND, "odd")),
+            (RpcError(Code.NOT_FOUND, "many", b"", (("x", "1"),) * 100), (Code.NOT_FOUND, "many")),
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
     )
@@ -240,7 +240,7 @@ class TestEnds:
 
     async def test_an_error_says_more_than_its_code(self, moods: Moods, grpcio: Any, path: str) -> None:
         moods.errors[b"raise"] = QuotaExceeded("too much", retry_after=1.5, subject="acme")
-        moods.errors[b"rpc"] = RpcError(UNAVAILABLE, "later", b"", (("x", "1"), ("x", "2")))
+        moods.errors[b"rpc"] = RpcError(Code.UNAVAILABLE, "later", b"", (("x", "1"), ("x", "2")))
         with pytest.raises(grpc.aio.AioRpcError) as quota:
             await grpcio.unary_unary(path)(b"raise")
         assert quota.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -303,7 +303,7 @@ async def test_a_stream_that_fails_has_sent_what_it_had(moods: Moods, channel: C
         assert [await stream.receive(), await stream.receive()] == [b"one", b"two"]
         with pytest.raises(RpcError) as error:
             await stream.receive()
-    assert error.value.code == NOT_FOUND
+    assert error.value.code == Code.NOT_FOUND
 
 
 @pytest.mark.parametrize("when", ["initial", "trailing"])
@@ -322,4 +322,4 @@ async def test_metadata_that_cannot_be_sent_are_an_error_and_no_silence(when: st
         with pytest.raises(CroupierError) as error:
             await channel.unary(UNARY, b"")
     assert isinstance(error.value, RpcError)
-    assert error.value.code == INTERNAL
+    assert error.value.code == Code.INTERNAL

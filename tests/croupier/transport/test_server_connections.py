@@ -24,6 +24,7 @@ from support.http2_peer import (
 )
 from support.serving import LOOPS, Spy, calling, serving, start, turns
 
+from croupier.codes import Code
 from croupier.settings import InvalidSettings
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
@@ -33,7 +34,6 @@ from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 BATCH, ECHO, POUR = "/test.House/Batch", "/test.House/Echo", "/test.House/Pour"
-UNAVAILABLE = 14
 LIMITS = Limits(keepalive_seconds=30, keepalive_timeout=20, handshake_seconds=10, request_seconds=60)
 SIZE = 16_384
 
@@ -301,7 +301,7 @@ class TestAddresses:
             async with calling(address) as second:
                 with pytest.raises(RpcError) as error:
                     await second.unary(BATCH, b"call")
-                assert error.value.code == UNAVAILABLE
+                assert error.value.code == Code.UNAVAILABLE
                 await first.close()
                 await eventually(lambda: not house.server.connections, "there is room again")
                 second._blocked_until = 0.0
@@ -367,4 +367,4 @@ async def test_a_call_after_the_stop_is_refused(house: House) -> None:
         assert await channel.unary(BATCH, b"call") == b"call"
         await house.server.stop(1)
         call = await start(channel, BATCH)
-        assert (call.code, call.is_broken) == (UNAVAILABLE, True)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, True)

@@ -14,6 +14,7 @@ from support.fakes import eventually
 from support.http2_peer import RawPeer, data, headers, message, request_fields
 from support.serving import LOOPS, calling, serving, start, turns
 
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
@@ -23,7 +24,6 @@ from croupier.transport.status import RpcError
 LOOP_FACTORIES = LOOPS
 BATCH, UNARY, STREAM = "/test.Gate/Batch", "/test.Gate/Unary", "/test.Gate/Stream"
 KINDS = [BATCH, UNARY, STREAM]
-OK, UNAVAILABLE = 0, 14
 
 
 class Gate:
@@ -84,7 +84,7 @@ def our_caller(channel: Channel) -> Caller:
 def hot_caller(channel: Channel) -> Caller:
     async def call(path: str, request: bytes) -> bytes:
         ended = await start(channel, path, request)
-        if ended.code != OK:
+        if ended.code != Code.OK:
             raise RpcError(ended.code, ended.status_message)
         return ended.message
 
@@ -173,7 +173,7 @@ class TestWithoutTime:
             await eventually(lambda: gate.arrived == 3)
             await gate.server.stop(grace)
             ended = await asyncio.gather(*calls)
-            assert [call.code for call in ended] == [UNAVAILABLE] * 3
+            assert [call.code for call in ended] == [Code.UNAVAILABLE] * 3
             # Who is served by a task hears it from the server, the other one from the lost connection.
             assert [call.is_broken for call in ended] == [True, False, False]
             assert (2, set(), 0) == (gate.cancelled, gate.server._tasks, gate.server.connections)
@@ -196,7 +196,7 @@ class TestWithoutTime:
             await eventually(lambda: gate.arrived == 1)
             async with asyncio.timeout(5):
                 await gate.server.stop(0)
-            assert (await ended).code == UNAVAILABLE
+            assert (await ended).code == Code.UNAVAILABLE
             gate.open()
             await eventually(lambda: not gate.server._tasks)
 
@@ -220,7 +220,7 @@ class TestWithoutTime:
             gate.waiting[0].on_cancel = lambda: told.append(True)
             await gate.server.stop(0)
             assert told == [True]
-            assert (await ended).code == UNAVAILABLE
+            assert (await ended).code == Code.UNAVAILABLE
 
 
 class TestSteps:
@@ -294,7 +294,7 @@ class TestSteps:
             await eventually(lambda: gate.arrived == 1)
             stops = [asyncio.ensure_future(gate.server.stop(20)) for _ in range(2)]
             gate.open()
-            assert (await ended).code == OK
+            assert (await ended).code == Code.OK
             await asyncio.gather(*stops)
         await gate.server.stop()
 
@@ -309,6 +309,6 @@ class TestSteps:
             with pytest.raises(asyncio.CancelledError):
                 await stopping
             gate.open()
-            assert (await ended).code == OK
+            assert (await ended).code == Code.OK
             await gate.server.stop(0)
             assert gate.server.connections == 0

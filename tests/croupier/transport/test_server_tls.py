@@ -16,6 +16,7 @@ from support.fakes import eventually
 from support.http2_peer import PREFACE, settings
 from support.serving import LOOPS, calling, serving, start
 
+from croupier.codes import Code
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
@@ -24,7 +25,6 @@ from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS
 BATCH, STREAM = "/test.Safe/Batch", "/test.Safe/Stream"
-UNAVAILABLE = 14
 MEGABYTE = 2**20
 
 
@@ -125,7 +125,7 @@ class TestRefused:
             async with calling(address, tls=ClientTls(ca)) as ours:
                 with pytest.raises(RpcError) as error:
                     await ours.unary(BATCH, b"ours")
-                assert error.value.code == UNAVAILABLE
+                assert error.value.code == Code.UNAVAILABLE
             async with grpcio(address, ca) as theirs:
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
                     await theirs.unary_unary(BATCH)(b"grpcio")
@@ -144,7 +144,7 @@ class TestRefused:
         ):
             with pytest.raises(RpcError) as error:
                 await channel.unary(BATCH, b"ours")
-            assert error.value.code == UNAVAILABLE
+            assert error.value.code == Code.UNAVAILABLE
 
     async def test_who_speaks_plaintext(self, authority: Authority, pair: Pair) -> None:
         server = safe(ServerTls(pair.certificate, pair.key))
@@ -159,7 +159,7 @@ class TestRefused:
             async with calling(address) as channel:
                 with pytest.raises(RpcError) as error:
                     await channel.unary(BATCH, b"")
-                assert error.value.code == UNAVAILABLE
+                assert error.value.code == Code.UNAVAILABLE
             assert server.connections == 0
 
     async def test_who_does_not_agree_on_http2(self, authority: Authority, pair: Pair) -> None:

@@ -13,6 +13,7 @@ from support.echo import serving as echoing
 from support.http2_peer import END_HEADERS, END_STREAM, RawPeer, RawServer, data, headers, message, reset
 from support.serving import LOOPS, calling, turns
 
+from croupier.codes import Code
 from croupier.errors import InternalError
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError
@@ -20,7 +21,6 @@ from croupier.transport.stream import Stream
 
 LOOP_FACTORIES = LOOPS
 PATH = "/test.Raw/Call"
-CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, UNAVAILABLE, INTERNAL = 1, 4, 5, 14, 13
 CANCEL = 8
 HEAD = [(":status", "200"), ("content-type", "application/grpc")]
 LAST = END_HEADERS | END_STREAM
@@ -95,7 +95,7 @@ class TestMessages:
         peer.send(headers(1, HEAD), data(1, body, 0), headers(1, [("grpc-status", "0")], LAST))
         with pytest.raises(RpcError, match="not exactly one message") as error:
             await stream.receive_only()
-        assert error.value.code == INTERNAL
+        assert error.value.code == Code.INTERNAL
         stream.cancel()
 
 
@@ -127,14 +127,14 @@ class TestMetadata:
             error.value.code,
             error.value.message,
             error.value.trailing_metadata,
-        ) == (NOT_FOUND, "no", (("t", "1"),))
+        ) == (Code.NOT_FOUND, "no", (("t", "1"),))
 
     async def test_that_cannot_be_read(self, server: RawServer, channel: Channel) -> None:
         stream, peer = await opened(server, channel)
         peer.send(headers(1, [*HEAD, ("a-bin", "!!!")]))
         with pytest.raises(RpcError, match="cannot be read") as error:
             await stream.initial_metadata()
-        assert error.value.code == INTERNAL
+        assert error.value.code == Code.INTERNAL
         stream.cancel()
 
     @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ class TestCancel:
         stream.cancel()
         with pytest.raises(RpcError) as error:
             await receiving
-        assert error.value.code == CANCELLED
+        assert error.value.code == Code.CANCELLED
         assert (await peer.heard(1)).reset == CANCEL
         stream.cancel()
         await stream.send(b"never")
@@ -242,7 +242,7 @@ class TestCancel:
         assert await stream.receive() == b"one"
         with pytest.raises(RpcError) as error:
             await stream.receive()
-        assert error.value.code == CANCELLED
+        assert error.value.code == Code.CANCELLED
 
 
 Do = Callable[[Stream], Awaitable[Any]]
@@ -271,7 +271,7 @@ class TestWithoutConnection:
             if way == "receive":
                 with pytest.raises(RpcError) as error:
                     await WAYS[way](stream)
-                assert error.value.code == DEADLINE_EXCEEDED
+                assert error.value.code == Code.DEADLINE_EXCEEDED
             else:
                 await WAYS[way](stream)
         with pytest.raises(RpcError, match="the deadline has passed"):
@@ -309,7 +309,7 @@ class TestDeadline:
         assert peer.streams[1].lists[0]["grpc-timeout"] == "100000u"
         with pytest.raises(RpcError, match="the deadline has passed") as error:
             await stream.receive()
-        assert error.value.code == DEADLINE_EXCEEDED
+        assert error.value.code == Code.DEADLINE_EXCEEDED
         assert (await peer.heard(1)).reset == CANCEL
 
     async def test_ends_a_send_that_waits(self, server: RawServer, channel: Channel) -> None:
@@ -324,12 +324,12 @@ class TestDeadline:
         peer.send(headers(1, [*HEAD, ("grpc-status", "5")], LAST))
         with pytest.raises(RpcError) as error:
             await stream.receive()
-        assert (error.value.code, stream._timer) == (NOT_FOUND, None)
+        assert (error.value.code, stream._timer) == (Code.NOT_FOUND, None)
 
     async def test_of_unary_calls(self, server: RawServer, channel: Channel) -> None:
         with pytest.raises(RpcError) as error:
             await channel.unary(PATH, b"", timeout=0.05)
-        assert error.value.code == DEADLINE_EXCEEDED
+        assert error.value.code == Code.DEADLINE_EXCEEDED
 
 
 async def test_a_server_that_is_not_there() -> None:
@@ -340,5 +340,5 @@ async def test_a_server_that_is_not_there() -> None:
                 await WAYS[way](stream)
             with pytest.raises(RpcError, match="cannot connect") as error:
                 await stream.receive()
-            assert error.value.code == UNAVAILABLE
+            assert error.value.code == Code.UNAVAILABLE
             assert stream.trailing_metadata == ()

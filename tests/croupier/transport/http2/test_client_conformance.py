@@ -31,6 +31,7 @@ from support.http2_peer import (
     window_update,
 )
 
+from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.http2.limits import Limits
@@ -42,8 +43,6 @@ MAX_MESSAGE, MAX_HEADERS = 10_000, 4_096
 LIMITS = Limits(max_message_bytes=MAX_MESSAGE, max_header_bytes=MAX_HEADERS)
 LAST = END_HEADERS | END_STREAM
 
-OK, CANCELLED, UNKNOWN, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 0, 1, 2, 5, 7, 8
-UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 12, 13, 14, 16
 PROTOCOL_ERROR, FRAME_SIZE_ERROR, REFUSED_STREAM, COMPRESSION_ERROR = 1, 6, 7, 9
 
 HEAD = headers(1, [(":status", "200"), ("content-type", "application/grpc")])
@@ -75,7 +74,7 @@ class End:
     message: bytes = b""
 
 
-ANSWER = End(OK, False, b"answer")
+ANSWER = End(Code.OK, False, b"answer")
 
 # What the server sends on stream 1, and what the call has come to. The connection stays.
 ENDS: dict[str, tuple[bytes, End]] = {
@@ -96,72 +95,81 @@ ENDS: dict[str, tuple[bytes, End]] = {
         head(("grpc-encoding", "gzip")) + data(1, message(gzip.compress(b"answer"), 1), 0) + trailers(),
         ANSWER,
     ),
-    "an answer ahead of an error": (HEAD + BODY + trailers("5"), End(NOT_FOUND, False)),
-    "trailers only": (only("5"), End(NOT_FOUND, False)),
-    "trailers only, OK, and no message": (only("0"), End(INTERNAL)),
+    "an answer ahead of an error": (HEAD + BODY + trailers("5"), End(Code.NOT_FOUND, False)),
+    "trailers only": (only("5"), End(Code.NOT_FOUND, False)),
+    "trailers only, Code.OK, and no message": (only("0"), End(Code.INTERNAL)),
     "trailers only with HTTP 503": (
         head(("grpc-status", "5"), status="503", flags=LAST),
-        End(NOT_FOUND, False),
+        End(Code.NOT_FOUND, False),
     ),
-    "no grpc-status": (HEAD + BODY + trailers(None, ("a", "b")), End(UNKNOWN)),
-    "no trailers": (HEAD + data(1, message(b"answer")), End(UNKNOWN)),
-    "headers alone": (head(flags=LAST), End(UNKNOWN)),
-    "a grpc-status that is no number": (only("abc"), End(UNKNOWN, False)),
-    "a grpc-status below 0": (only("-1"), End(UNKNOWN, False)),
-    "a grpc-status that is unknown": (only("17"), End(UNKNOWN, False)),
-    "an empty grpc-status": (only(""), End(UNKNOWN, False)),
-    "HTTP 200 that is not gRPC": (http("200"), End(UNKNOWN)),
-    "HTTP 400": (http("400"), End(INTERNAL)),
-    "HTTP 401": (http("401"), End(UNAUTHENTICATED)),
-    "HTTP 403": (http("403"), End(PERMISSION_DENIED)),
-    "HTTP 404": (http("404"), End(UNIMPLEMENTED)),
-    "HTTP 429": (http("429"), End(UNAVAILABLE)),
-    "HTTP 500": (http("500"), End(UNKNOWN)),
-    "HTTP 502": (http("502"), End(UNAVAILABLE)),
-    "HTTP 503": (http("503"), End(UNAVAILABLE)),
-    "HTTP 504": (http("504"), End(UNAVAILABLE)),
-    "a message that is cut short": (HEAD + data(1, message(b"answer")[:-1], 0) + trailers(), End(INTERNAL)),
-    "two messages": (HEAD + BODY + BODY + trailers(), End(INTERNAL)),
-    "no message": (HEAD + trailers(), End(INTERNAL)),
+    "no grpc-status": (HEAD + BODY + trailers(None, ("a", "b")), End(Code.UNKNOWN)),
+    "no trailers": (HEAD + data(1, message(b"answer")), End(Code.UNKNOWN)),
+    "headers alone": (head(flags=LAST), End(Code.UNKNOWN)),
+    "a grpc-status that is no number": (only("abc"), End(Code.UNKNOWN, False)),
+    "a grpc-status below 0": (only("-1"), End(Code.UNKNOWN, False)),
+    "a grpc-status that is unknown": (only("17"), End(Code.UNKNOWN, False)),
+    "an empty grpc-status": (only(""), End(Code.UNKNOWN, False)),
+    "HTTP 200 that is not gRPC": (http("200"), End(Code.UNKNOWN)),
+    "HTTP 400": (http("400"), End(Code.INTERNAL)),
+    "HTTP 401": (http("401"), End(Code.UNAUTHENTICATED)),
+    "HTTP 403": (http("403"), End(Code.PERMISSION_DENIED)),
+    "HTTP 404": (http("404"), End(Code.UNIMPLEMENTED)),
+    "HTTP 429": (http("429"), End(Code.UNAVAILABLE)),
+    "HTTP 500": (http("500"), End(Code.UNKNOWN)),
+    "HTTP 502": (http("502"), End(Code.UNAVAILABLE)),
+    "HTTP 503": (http("503"), End(Code.UNAVAILABLE)),
+    "HTTP 504": (http("504"), End(Code.UNAVAILABLE)),
+    "a message that is cut short": (
+        HEAD + data(1, message(b"answer")[:-1], 0) + trailers(),
+        End(Code.INTERNAL),
+    ),
+    "two messages": (HEAD + BODY + BODY + trailers(), End(Code.INTERNAL)),
+    "no message": (HEAD + trailers(), End(Code.INTERNAL)),
     "a compressed message without encoding": (
         HEAD + data(1, message(b"x", 1), 0) + trailers(),
-        End(INTERNAL),
+        End(Code.INTERNAL),
     ),
     "an unknown encoding": (
         head(("grpc-encoding", "snappy")) + data(1, message(b"x", 1), 0) + trailers(),
-        End(INTERNAL),
+        End(Code.INTERNAL),
     ),
     "garbage for gzip": (
         head(("grpc-encoding", "gzip")) + data(1, message(b"x", 1), 0) + trailers(),
-        End(INTERNAL),
+        End(Code.INTERNAL),
     ),
-    "a message over the limit": (HEAD + data(1, message(bytes(MAX_MESSAGE + 1)), 0), End(RESOURCE_EXHAUSTED)),
+    "a message over the limit": (
+        HEAD + data(1, message(bytes(MAX_MESSAGE + 1)), 0),
+        End(Code.RESOURCE_EXHAUSTED),
+    ),
     "a message that grows over the limit": (
         head(("grpc-encoding", "gzip")) + data(1, message(gzip.compress(bytes(MAX_MESSAGE + 1)), 1), 0),
-        End(RESOURCE_EXHAUSTED),
+        End(Code.RESOURCE_EXHAUSTED),
     ),
-    "headers over the limit": (head(("x", "x" * MAX_HEADERS)) + BODY + trailers(), End(RESOURCE_EXHAUSTED)),
+    "headers over the limit": (
+        head(("x", "x" * MAX_HEADERS)) + BODY + trailers(),
+        End(Code.RESOURCE_EXHAUSTED),
+    ),
     "trailers over the limit": (
         HEAD + BODY + trailers("0", ("x", "x" * MAX_HEADERS)),
-        End(RESOURCE_EXHAUSTED),
+        End(Code.RESOURCE_EXHAUSTED),
     ),
-    "RST_STREAM NO_ERROR": (reset(1, 0), End(INTERNAL)),
-    "RST_STREAM PROTOCOL_ERROR": (reset(1, 1), End(INTERNAL)),
-    "RST_STREAM INTERNAL_ERROR": (reset(1, 2), End(INTERNAL)),
-    "RST_STREAM CANCEL": (reset(1, 8), End(CANCELLED)),
-    "RST_STREAM ENHANCE_YOUR_CALM": (reset(1, 11), End(RESOURCE_EXHAUSTED)),
-    "RST_STREAM INADEQUATE_SECURITY": (reset(1, 12), End(PERMISSION_DENIED)),
-    "RST_STREAM with an unknown code": (reset(1, 0xABCD), End(INTERNAL)),
-    "RST_STREAM behind the headers": (HEAD + reset(1, 8), End(CANCELLED)),
-    "RST_STREAM behind the message": (HEAD + BODY + reset(1, 8), End(CANCELLED)),
-    "an upper-case header name": (head(("X-Upper", "1")), End(INTERNAL)),
-    "no :status": (headers(1, [("content-type", "application/grpc")]), End(INTERNAL)),
-    "a :status that is no number": (head(status="abc"), End(INTERNAL)),
-    "connection": (head(("connection", "close")), End(INTERNAL)),
-    "a content-length that lies": (head(("content-length", "5")) + BODY + trailers(), End(INTERNAL)),
-    "trailers without END_STREAM": (HEAD + BODY + headers(1, [("grpc-status", "0")]), End(INTERNAL)),
-    "a pseudo-header in trailers": (HEAD + BODY + trailers("0", (":status", "200")), End(INTERNAL)),
-    "a window that overflows": (window_update(1, 2**31 - 1), End(INTERNAL)),
+    "RST_STREAM NO_ERROR": (reset(1, 0), End(Code.INTERNAL)),
+    "RST_STREAM PROTOCOL_ERROR": (reset(1, 1), End(Code.INTERNAL)),
+    "RST_STREAM INTERNAL_ERROR": (reset(1, 2), End(Code.INTERNAL)),
+    "RST_STREAM CANCEL": (reset(1, 8), End(Code.CANCELLED)),
+    "RST_STREAM ENHANCE_YOUR_CALM": (reset(1, 11), End(Code.RESOURCE_EXHAUSTED)),
+    "RST_STREAM INADEQUATE_SECURITY": (reset(1, 12), End(Code.PERMISSION_DENIED)),
+    "RST_STREAM with an unknown code": (reset(1, 0xABCD), End(Code.INTERNAL)),
+    "RST_STREAM behind the headers": (HEAD + reset(1, 8), End(Code.CANCELLED)),
+    "RST_STREAM behind the message": (HEAD + BODY + reset(1, 8), End(Code.CANCELLED)),
+    "an upper-case header name": (head(("X-Upper", "1")), End(Code.INTERNAL)),
+    "no :status": (headers(1, [("content-type", "application/grpc")]), End(Code.INTERNAL)),
+    "a :status that is no number": (head(status="abc"), End(Code.INTERNAL)),
+    "connection": (head(("connection", "close")), End(Code.INTERNAL)),
+    "a content-length that lies": (head(("content-length", "5")) + BODY + trailers(), End(Code.INTERNAL)),
+    "trailers without END_STREAM": (HEAD + BODY + headers(1, [("grpc-status", "0")]), End(Code.INTERNAL)),
+    "a pseudo-header in trailers": (HEAD + BODY + trailers("0", (":status", "200")), End(Code.INTERNAL)),
+    "a window that overflows": (window_update(1, 2**31 - 1), End(Code.INTERNAL)),
 }
 
 # What breaks the connection: what the server sends, and the error code of our GOAWAY.
@@ -205,7 +213,7 @@ def start(channel: Channel, path: str = PATH) -> asyncio.Future[ClientCall]:
 
 
 def end_of(call: ClientCall) -> End:
-    return End(call.code, call.is_broken, call.message if call.code == OK else b"")
+    return End(call.code, call.is_broken, call.message if call.code == Code.OK else b"")
 
 
 async def goes_well(peer: RawPeer, channel: Channel, stream: int) -> None:
@@ -244,7 +252,7 @@ async def test_how_a_stream_ends(server: RawServer, channel: Channel, name: str)
     peer = await server.accept()
     await peer.until(1, lambda heard: bool(heard.body))
     peer.send(frames)
-    code = OK
+    code = Code.OK
     try:
         async with asyncio.timeout(10):
             while await stream.receive() is not None:
@@ -252,8 +260,8 @@ async def test_how_a_stream_ends(server: RawServer, channel: Channel, name: str)
     except RpcError as error:
         code = error.code
     # A stream may have any number of messages.
-    many = {"two messages", "no message", "trailers only, OK, and no message"}
-    assert (OK if name in many else expected.code) == code
+    many = {"two messages", "no message", "trailers only, Code.OK, and no message"}
+    assert (Code.OK if name in many else expected.code) == code
     await goes_well(peer, channel, 3)
 
 
@@ -267,7 +275,7 @@ async def test_a_broken_connection_ends_its_calls_and_no_others(
     await peer.heard(3)
     peer.send(frames)
     async with asyncio.timeout(10):
-        assert [End(UNAVAILABLE)] * 2 == [end_of(await ended), end_of(await other)]
+        assert [End(Code.UNAVAILABLE)] * 2 == [end_of(await ended), end_of(await other)]
     assert code == await peer.ended()
     await goes_well_anew(server, channel)
 
@@ -285,7 +293,7 @@ async def test_a_connection_that_is_lost_ends_its_calls(server: RawServer, chann
     peer = await server.accept()
     await peer.heard(1)
     await peer.close()
-    assert End(UNAVAILABLE) == end_of(await ended)
+    assert End(Code.UNAVAILABLE) == end_of(await ended)
     await goes_well_anew(server, channel)
 
 
@@ -321,7 +329,7 @@ async def test_a_call_that_is_refused_twice_is_broken(
     else:
         await peer.heard(3)
         peer.send(reset(3, REFUSED_STREAM))
-    assert End(UNAVAILABLE) == end_of(await ended)
+    assert End(Code.UNAVAILABLE) == end_of(await ended)
 
 
 async def test_a_cancelled_call_is_reset_and_never_reported(server: RawServer, channel: Channel) -> None:
@@ -374,7 +382,7 @@ async def test_details_that_are_not_base64_are_none(server: RawServer, channel: 
     await peer.heard(1)
     peer.send(only("5", ("grpc-status-details-bin", "!!!")))
     call = await ended
-    assert (call.code, call.details) == (NOT_FOUND, b"")
+    assert (call.code, call.details) == (Code.NOT_FOUND, b"")
 
 
 async def test_informational_headers_are_no_metadata(server: RawServer, channel: Channel) -> None:

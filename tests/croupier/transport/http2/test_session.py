@@ -10,13 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.pair import BATCH, CUTS, STREAM, UNARY, Pair, events_of, pieces, taken
 
+from croupier.codes import Code
 from croupier.transport.compression import compress
 from croupier.transport.http2.call import MESSAGE_EVENT
 from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientCall, ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import ENDED, OPENED, READY, Route
 
-NOT_FOUND, UNIMPLEMENTED = 5, 12
 TEXTS = ["", "plain", "100 %", "%41", " spaces ", "line\nbreak", "Grüße", "☺", "\0\x7f"]
 
 
@@ -73,7 +73,7 @@ class TestUnary:
         pair = Pair()
         calls = [pair.unary() for _ in range(4)]
         for (_, served), end in zip(calls, ("reply", "fail", "begin", "reply"), strict=True):
-            getattr(served, end)(*{"reply": (b"a",), "fail": (NOT_FOUND, "")}.get(end, ()))
+            getattr(served, end)(*{"reply": (b"a",), "fail": (Code.NOT_FOUND, "")}.get(end, ()))
         calls[2][0].cancel()
         pair.pump()
         assert pair.begun == []
@@ -111,20 +111,20 @@ class TestStatus:
     @pytest.mark.parametrize("message", TEXTS)
     def test_without_a_body(self, pair: Pair, message: str) -> None:
         call, served = pair.unary()
-        served.fail(NOT_FOUND, message, b"\0details\xff")
+        served.fail(Code.NOT_FOUND, message, b"\0details\xff")
         pair.pump()
-        assert (NOT_FOUND, message, b"\0details\xff") == (call.code, call.status_message, call.details)
+        assert (Code.NOT_FOUND, message, b"\0details\xff") == (call.code, call.status_message, call.details)
         assert (call.message, call.is_broken) == (b"", False)
 
     @pytest.mark.parametrize("message", TEXTS)
     def test_after_messages(self, pair: Pair, message: str) -> None:
         call, served = pair.stream()
         served.send(b"one")
-        served.fail(NOT_FOUND, message, b"details", [(b"x", b"y")])
+        served.fail(Code.NOT_FOUND, message, b"details", [(b"x", b"y")])
         call.end()
         pair.pump()
         assert taken(call) == [b"one"]
-        assert (NOT_FOUND, message, b"details") == (call.code, call.status_message, call.details)
+        assert (Code.NOT_FOUND, message, b"details") == (call.code, call.status_message, call.details)
         assert (b"x", b"y") in call.raw_metadata(True)
 
     @pytest.mark.parametrize("code", range(17))
@@ -140,20 +140,20 @@ class TestStatus:
     def test_details_of_every_length(self, length: int) -> None:
         pair = Pair()
         call, served = pair.unary()
-        served.fail(NOT_FOUND, "", bytes(range(length)))
+        served.fail(Code.NOT_FOUND, "", bytes(range(length)))
         pair.pump()
         assert bytes(range(length)) == call.details
 
     def test_an_unknown_method(self, pair: Pair) -> None:
         call = pair.start("/test.Pair/Nothing")
         pair.pump()
-        assert (call.code, call.is_broken) == (UNIMPLEMENTED, False)
+        assert (call.code, call.is_broken) == (Code.UNIMPLEMENTED, False)
         assert pair.calls == []
 
     def test_trailers_alone_are_trailing_metadata(self, pair: Pair) -> None:
         call, served = pair.stream()
         call.end()
-        served.fail(NOT_FOUND, "", trailing=[(b"x", b"1"), (b"x", b"2")])
+        served.fail(Code.NOT_FOUND, "", trailing=[(b"x", b"1"), (b"x", b"2")])
         pair.pump()
         assert (call.raw_metadata(), call.has_headers and HEADERS in kinds(pair, call)) == ([], False)
         assert call.raw_metadata(True) == [(b"x", b"1"), (b"x", b"2")]

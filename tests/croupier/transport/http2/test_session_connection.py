@@ -11,11 +11,11 @@ from support.http2_peer import END_STREAM, data, frame, go_away, headers, messag
 from support.http2_peer import settings as settings_frame
 from support.pair import BATCH, STREAM, Pair, events_of
 
+from croupier.codes import Code
 from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, Route, ServerSession
 
-OK, INTERNAL, UNAVAILABLE = 0, 13, 14
 REFUSED_STREAM, CANCEL = 7, 8
 LAST_ID = 2**31 - 1
 HEAD = [(":status", "200"), ("content-type", "application/grpc")]
@@ -85,7 +85,7 @@ class TestConcurrentStreams:
             assert pair.calls[-1].message == b"%d" % number
             pair.calls[-1].reply(b"answer")
         pair.check_nothing_left()
-        assert [call.code for call in calls] == [OK] * 3
+        assert [call.code for call in calls] == [Code.OK] * 3
 
     def test_a_call_that_is_cancelled_in_the_queue_is_never_sent(self) -> None:
         pair = Pair(self.LIMITS)
@@ -109,13 +109,13 @@ class TestConcurrentStreams:
         pair.pump()
         # The call that is under way may take for ever; those behind it do not wait for that.
         assert [waiting] == pair.completed
-        assert (waiting.code, waiting.is_broken, waiting.is_unprocessed) == (UNAVAILABLE, True, True)
+        assert (waiting.code, waiting.is_broken, waiting.is_unprocessed) == (Code.UNAVAILABLE, True, True)
         assert (waiting_stream.is_done, events_of(pair.client_events, waiting_stream)) == (True, [CLOSED])
         assert not stream.is_done
         stream.end()
         served.finish()
         pair.check_nothing_left()
-        assert stream.code == OK
+        assert stream.code == Code.OK
 
 
 class TestGoingAway:
@@ -141,7 +141,7 @@ class TestGoingAway:
             assert (pair.server.is_finished, pair.client.is_finished) == (False, False)
             call.reply(b"answer")
         pair.pump()
-        assert [early.code, late.code] == [OK, OK]
+        assert [early.code, late.code] == [Code.OK, Code.OK]
         assert (pair.server.is_finished, pair.client.is_finished) == (True, True)
         pair.check_nothing_left()
 
@@ -154,11 +154,11 @@ class TestGoingAway:
         pair.pump()
         assert len(pair.calls) == 1
         pair.deliver(pair.client, goodbye)
-        assert (late.code, late.is_broken, late.is_unprocessed) == (UNAVAILABLE, True, True)
-        assert (late_stream.code, late_stream.is_unprocessed) == (UNAVAILABLE, True)
+        assert (late.code, late.is_broken, late.is_unprocessed) == (Code.UNAVAILABLE, True, True)
+        assert (late_stream.code, late_stream.is_unprocessed) == (Code.UNAVAILABLE, True)
         served.reply(b"")
         pair.check_nothing_left()
-        assert (first.code, first.is_unprocessed) == (OK, False)
+        assert (first.code, first.is_unprocessed) == (Code.OK, False)
 
     def test_a_client_that_goes_away_still_gets_its_answers(self) -> None:
         pair = Pair()
@@ -176,7 +176,7 @@ class TestGoingAway:
         pair.pump()
         pair.client.go_away()
         pair.pump()
-        assert (waiting.is_done, waiting.code, waiting.is_unprocessed) == (True, UNAVAILABLE, True)
+        assert (waiting.is_done, waiting.code, waiting.is_unprocessed) == (True, Code.UNAVAILABLE, True)
         assert not under_way.is_done
 
     def test_without_calls_it_is_the_end(self) -> None:
@@ -201,7 +201,7 @@ class TestGoingAway:
         for session in (pair.server, pair.client):
             session.close()
         pair.collect()
-        assert ([call], UNAVAILABLE, True) == (pair.completed, call.code, call.is_broken)
+        assert ([call], Code.UNAVAILABLE, True) == (pair.completed, call.code, call.is_broken)
         pair.check_nothing_left()
 
 
@@ -228,7 +228,12 @@ class TestRenew:
         assert (bytes(100_000), 3.0) == (served.message, served.deadline - other.now)
         served.reply(b"answer")
         other.check_nothing_left()
-        assert (call.code, call.message, call.status_message, call.is_broken) == (OK, b"answer", "", False)
+        assert (call.code, call.message, call.status_message, call.is_broken) == (
+            Code.OK,
+            b"answer",
+            "",
+            False,
+        )
         assert not call.renew()
 
     def test_and_not_twice(self) -> None:
@@ -252,7 +257,7 @@ class TestRenew:
         call, _ = pair.unary()
         answer = headers(1, HEAD) + data(1, message(b"answer"), 0) if begun else b""
         pair.client.receive(answer + reset(1, REFUSED_STREAM), pair.now)
-        assert (UNAVAILABLE, not begun) == (call.code, call.is_unprocessed)
+        assert (Code.UNAVAILABLE, not begun) == (call.code, call.is_unprocessed)
         assert call.renew() == (not begun)
 
     def test_other_ends_are_final(self) -> None:
@@ -330,7 +335,7 @@ def test_a_peer_that_breaks_the_protocol_is_told_and_left(whose: str, garbage: b
         assert events_of(pair.server_events, served)[1:] == [CANCELLED]
         call.cancel()
     else:
-        assert (call.code, call.is_broken) == (UNAVAILABLE, True)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, True)
     assert (session.held, session.open_calls) == (0, 0)
 
 
@@ -374,6 +379,6 @@ def test_a_reset_of_a_stream_that_has_ended_is_ignored() -> None:
     pair.pump()
     pair.client.receive(reset(1, CANCEL) + data(1, b"late", END_STREAM), pair.now)
     pair.server.receive(reset(1, CANCEL), pair.now)
-    assert (call.code, call.message) == (OK, b"answer")
+    assert (call.code, call.message) == (Code.OK, b"answer")
     pair.client.receive(go_away(LAST_ID), pair.now)
     assert not pair.client.is_usable

@@ -7,20 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from support.pair import BATCH, STREAM, UNARY, WINDOW, Pair, events_of, taken
 
+from croupier.codes import Code
 from croupier.errors import InternalError
 from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientCall
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, OPENED, ServerCall
 
-OK, CANCELLED_CODE, DEADLINE_EXCEEDED, EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = (
-    0,
-    1,
-    4,
-    8,
-    12,
-    13,
-    14,
-)
 NARROW = Limits(stream_window=2**16, connection_window=2**16)
 
 
@@ -96,7 +88,7 @@ class TestByTheClient:
         STAGES[stage](pair, call)
         call.cancel()
         pair.pump()
-        assert (call.is_done, call.code, call.is_unprocessed) == (True, CANCELLED_CODE, False)
+        assert (call.is_done, call.code, call.is_unprocessed) == (True, Code.CANCELLED, False)
         # Nobody is told at this end; whoever serves the call is told at the other one, if anybody does.
         assert pair.completed == []
         assert CLOSED not in events_of(pair.client_events, call)
@@ -108,10 +100,10 @@ class TestByTheClient:
     def test_abort(self, pair: Pair, stage: str, path: str) -> None:
         call = begin(pair, path)
         STAGES[stage](pair, call)
-        call.abort(DEADLINE_EXCEEDED, "too late")
-        call.abort(INTERNAL, "not again")
+        call.abort(Code.DEADLINE_EXCEEDED, "too late")
+        call.abort(Code.INTERNAL, "not again")
         pair.pump()
-        assert (call.code, call.status_message, call.is_broken) == (DEADLINE_EXCEEDED, "too late", True)
+        assert (call.code, call.status_message, call.is_broken) == (Code.DEADLINE_EXCEEDED, "too late", True)
         if path == STREAM:
             assert events_of(pair.client_events, call).count(CLOSED) == 1
         else:
@@ -122,11 +114,11 @@ class TestByTheClient:
         STAGES[stage](pair, call)
         call.cancel()
         call.cancel()
-        call.abort(INTERNAL, "ended already")
+        call.abort(Code.INTERNAL, "ended already")
         call.send(b"never sent")
         call.end()
         pair.pump()
-        assert call.code == CANCELLED_CODE
+        assert call.code == Code.CANCELLED
         assert pair.completed == []
 
     def test_the_connection_is_lost(self, pair: Pair, stage: str, path: str) -> None:
@@ -135,7 +127,7 @@ class TestByTheClient:
         pair.client.close()
         pair.server.close()
         pair.collect()
-        assert (call.code, call.is_broken, call.is_unprocessed) == (UNAVAILABLE, True, False)
+        assert (call.code, call.is_broken, call.is_unprocessed) == (Code.UNAVAILABLE, True, False)
         if path == STREAM:
             assert events_of(pair.client_events, call).count(CLOSED) == 1
         else:
@@ -152,7 +144,7 @@ class TestByTheClient:
         call.cancel()
         served.reply(b"answer")
         pair.pump()
-        assert (other.code, other.message) == (OK, b"answer")
+        assert (other.code, other.message) == (Code.OK, b"answer")
 
 
 class TestByTheServer:
@@ -162,12 +154,12 @@ class TestByTheServer:
             call, served = pair.stream()
             call.send(bytes(200_000))
             pair.to_server()
-            served.fail(UNAVAILABLE, "no")
+            served.fail(Code.UNAVAILABLE, "no")
         else:
             # A unary request that is refused before anybody hears of it.
             call = pair.start("/test.Pair/Nothing", bytes(200_000))
         pair.check_nothing_left()
-        assert call.code == (UNAVAILABLE if path == STREAM else UNIMPLEMENTED)
+        assert call.code == (Code.UNAVAILABLE if path == STREAM else Code.UNIMPLEMENTED)
         assert not call.is_broken
 
     def test_on_cancel_is_told_in_place_of_the_event(self, pair: Pair) -> None:
@@ -190,7 +182,7 @@ class TestByTheServer:
         if answer == "reply":
             served.reply(b"")
         elif answer == "fail":
-            served.fail(UNAVAILABLE, "")
+            served.fail(Code.UNAVAILABLE, "")
         else:
             served.finish()
         assert served.on_cancel is None
@@ -215,14 +207,14 @@ class TestByTheServer:
         served.send(b"never")
         served.begin([(b"never", b"1")])
         served.finish([(b"never", b"1")])
-        served.fail(INTERNAL, "never")
+        served.fail(Code.INTERNAL, "never")
         served.refuse_http(500)
         assert (served.is_open, served.is_writable and end != "answered") == (False, False)
         assert pair.server.drain() == b""
         pair.deliver(pair.client, before)
         pair.pump()
         assert taken(call) == []
-        assert call.code == {"answered": OK, "cancelled": CANCELLED_CODE, "lost": UNAVAILABLE}[end]
+        assert call.code == {"answered": Code.OK, "cancelled": Code.CANCELLED, "lost": Code.UNAVAILABLE}[end]
 
     def test_a_cancelled_call_that_was_never_handed_over_is_nobodys(self, pair: Pair) -> None:
         call = pair.start()
@@ -238,16 +230,16 @@ class TestByTheServer:
         for attempt in (
             lambda: served.begin(many),
             lambda: served.finish(many),
-            lambda: served.fail(INTERNAL, "", b"", many),
+            lambda: served.fail(Code.INTERNAL, "", b"", many),
         ):
             with pytest.raises(InternalError, match="too many metadata"):
                 attempt()
         # It can still be answered.
         assert served.is_open
-        served.fail(INTERNAL, "mended")
+        served.fail(Code.INTERNAL, "mended")
         call.end()
         pair.pump()
-        assert (call.code, call.status_message, call.is_broken) == (INTERNAL, "mended", False)
+        assert (call.code, call.status_message, call.is_broken) == (Code.INTERNAL, "mended", False)
 
     def test_too_many_metadata_of_a_client_are_its_own_mistake(self, pair: Pair) -> None:
         with pytest.raises(InternalError, match="too many metadata"):
@@ -263,18 +255,18 @@ def test_a_call_that_was_never_started_can_be_ended() -> None:
     call = ClientCall(STREAM.encode())
     call.send(b"nowhere")
     call.end()
-    call.abort(DEADLINE_EXCEEDED, "too late")
-    assert (call.is_done, call.code, call.status_message) == (True, DEADLINE_EXCEEDED, "too late")
+    call.abort(Code.DEADLINE_EXCEEDED, "too late")
+    assert (call.is_done, call.code, call.status_message) == (True, Code.DEADLINE_EXCEEDED, "too late")
     other = ClientCall(BATCH.encode(), b"request")
     other.cancel()
-    assert (other.is_done, other.code, other.is_writable) == (True, CANCELLED_CODE, False)
+    assert (other.is_done, other.code, other.is_writable) == (True, Code.CANCELLED, False)
 
 
 def test_events_of_a_call_are_in_order(pair: Pair) -> None:
     call, served = pair.stream()
     served.send(b"one")
     pair.pump()
-    served.fail(UNAVAILABLE, "")
+    served.fail(Code.UNAVAILABLE, "")
     call.end()
     pair.pump()
     kinds = events_of(pair.client_events, call)
@@ -293,7 +285,7 @@ class TestSlowRequests:
         assert not call.is_done
         pair.server.expire(pair.now + 1, pair.now)
         pair.pump()
-        assert (call.code, call.is_broken, pair.calls) == (DEADLINE_EXCEEDED, False, [])
+        assert (call.code, call.is_broken, pair.calls) == (Code.DEADLINE_EXCEEDED, False, [])
 
     def test_streams_and_whole_requests_are_left_alone(self, pair: Pair) -> None:
         (call, served), (other, other_served) = pair.unary(), pair.stream()
@@ -303,13 +295,13 @@ class TestSlowRequests:
         served.reply(b"")
         other.cancel()
         pair.pump()
-        assert call.code == OK
+        assert call.code == Code.OK
 
     def test_who_goes_on_sending_is_told_to_stop(self) -> None:
         # Our client resets a call by itself once it is answered: this one does not hear of it.
         pair = Pair(NARROW)
         call, served = pair.stream()
-        served.fail(UNAVAILABLE, "")
+        served.fail(Code.UNAVAILABLE, "")
         answer = pair.server.drain()
         pair.server.expire(0, pair.now)
         assert pair.server.open_calls == 1
@@ -317,7 +309,7 @@ class TestSlowRequests:
         reset = pair.server.drain()
         assert pair.server.open_calls == 0
         pair.deliver(pair.client, answer + reset)
-        assert (call.code, call.is_broken) == (UNAVAILABLE, False)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, False)
         pair.check_nothing_left()
 
     def test_an_answer_that_is_read_slowly_is_not_cut_off(self, pair: Pair) -> None:
@@ -334,12 +326,16 @@ class TestSlowRequests:
         for _ in range(2):
             assert taken(call) == [bytes(WINDOW)]
             pair.pump()
-        assert (call.code, call.is_done) == (OK, True)
+        assert (call.code, call.is_done) == (Code.OK, True)
 
     def test_an_answer_that_waits_is_not_cut_off_by_what_comes(self) -> None:
         # One read brings a request, enough to refuse it, and much more of it.
         pair = Pair(Limits(max_message_bytes=1000), client_limits=Limits())
-        for path, code in (("/test.Pair/Nothing", UNIMPLEMENTED), (BATCH, EXHAUSTED), (UNARY, EXHAUSTED)):
+        for path, code in (
+            ("/test.Pair/Nothing", Code.UNIMPLEMENTED),
+            (BATCH, Code.RESOURCE_EXHAUSTED),
+            (UNARY, Code.RESOURCE_EXHAUSTED),
+        ):
             call = pair.start(path, bytes(900_000))
             pair.check_nothing_left()
             assert (call.code, call.is_broken) == (code, False)

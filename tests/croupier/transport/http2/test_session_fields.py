@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from support.pair import BATCH, STREAM, WINDOW, Pair, events_of, taken
 
+from croupier.codes import Code
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, Route
 
-INVALID_ARGUMENT = 3
 NARROW = Limits(stream_window=WINDOW, connection_window=WINDOW)
 MEGABYTE = 2**20
 SIZE = 4 * MEGABYTE
@@ -45,7 +45,7 @@ def test_a_request(message: bytes) -> None:
     pair = pair_of(1000)
     call = pair.start(request=message)
     assert carried(pair) < 2 * WINDOW
-    assert (call.code, pair.calls) == (INVALID_ARGUMENT, [])
+    assert (call.code, pair.calls) == (Code.INVALID_ARGUMENT, [])
     pair.check_nothing_left()
 
 
@@ -55,7 +55,7 @@ def test_a_message_of_a_stream(message: bytes) -> None:
     call, served = pair.stream()
     call.send(message)
     assert carried(pair) < 2 * WINDOW
-    assert (call.code, taken(served)) == (INVALID_ARGUMENT, [])
+    assert (call.code, taken(served)) == (Code.INVALID_ARGUMENT, [])
     assert events_of(pair.server_events, served)[-1] == CANCELLED
     pair.check_nothing_left()
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from support.pair import BATCH, UNARY, WINDOW, Pair, events_of, taken
 
+from croupier.codes import Code
 from croupier.transport.http2.call import MESSAGE_EVENT, WRITABLE_EVENT
 from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, ENDED
 from croupier.transport.http2.wire import Budget
 
-RESOURCE_EXHAUSTED, UNAVAILABLE = 8, 14
 QUEUE = 2**16
 NARROW = Limits(stream_window=WINDOW, connection_window=WINDOW, stream_queue=QUEUE)
 # Both windows at once, since the connection's is consumed as bytes come.
@@ -69,7 +69,7 @@ class TestLargeMessages:
         pair.check_nothing_left()
         assert [(call.code, call.is_broken) for call in (fits, over)] == [
             (0, False),
-            (RESOURCE_EXHAUSTED, False),
+            (Code.RESOURCE_EXHAUSTED, False),
         ]
 
     def test_a_response_over_the_limit(self) -> None:
@@ -77,7 +77,7 @@ class TestLargeMessages:
         call, served = pair.unary()
         served.reply(bytes(1001))
         pair.check_nothing_left()
-        assert (call.code, call.is_broken, served.is_open) == (RESOURCE_EXHAUSTED, True, False)
+        assert (call.code, call.is_broken, served.is_open) == (Code.RESOURCE_EXHAUSTED, True, False)
 
 
 class TestBackPressure:
@@ -268,7 +268,7 @@ class TestBudget:
         served.reply(b"")
         pair.check_nothing_left()
         assert [(call.code, call.is_broken) for call in (over, fits)] == [
-            (UNAVAILABLE, False),
+            (Code.UNAVAILABLE, False),
             (0, False),
         ]
 
@@ -281,7 +281,7 @@ class TestBudget:
             served.on_cancel = lambda: told.append("told")
         call.send(bytes(self.MOST))
         pair.pump()
-        assert (call.code, served.is_open) == (UNAVAILABLE, False)
+        assert (call.code, served.is_open) == (Code.UNAVAILABLE, False)
         last, kind = pair.server_events[-1]
         assert kind == CANCELLED
         if known == "stopped":
@@ -295,7 +295,7 @@ class TestBudget:
         served.reply(bytes(self.MOST))
         assert not served.is_open
         pair.check_nothing_left()
-        assert (call.code, call.is_broken) == (UNAVAILABLE, False)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, False)
 
     @pytest.mark.parametrize("begun", [True, False])
     def test_a_message_that_there_is_no_room_for(self, begun: bool) -> None:
@@ -309,7 +309,7 @@ class TestBudget:
         call.end()
         pair.check_nothing_left()
         assert ([b"first"] if begun else []) == taken(call)
-        assert (call.code, call.is_broken) == (UNAVAILABLE, False)
+        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, False)
 
     def test_a_request_that_its_own_client_has_no_room_for(self) -> None:
         pair = Pair(client_limits=self.LIMITS)
@@ -320,7 +320,7 @@ class TestBudget:
         assert (woken, call.is_done) == ([1], True)
         pair.pump()
         assert [call] == pair.completed
-        assert (call.code, call.is_broken, call.is_unprocessed) == (RESOURCE_EXHAUSTED, True, False)
+        assert (call.code, call.is_broken, call.is_unprocessed) == (Code.RESOURCE_EXHAUSTED, True, False)
         pair.check_nothing_left()
 
     def test_a_message_that_its_own_client_has_no_room_for(self) -> None:
@@ -328,7 +328,7 @@ class TestBudget:
         call, served = pair.stream()
         call.send(bytes(self.MOST))
         pair.pump()
-        assert (call.code, call.is_broken, served.is_open) == (RESOURCE_EXHAUSTED, True, False)
+        assert (call.code, call.is_broken, served.is_open) == (Code.RESOURCE_EXHAUSTED, True, False)
         pair.check_nothing_left()
 
     def test_connections_share_what_is_above_their_floors(self) -> None:
@@ -358,7 +358,7 @@ class TestBudget:
         call.send(packed, True)
         call.send(packed, True)
         pair.pump()
-        assert (call.code, pair.calls[0].is_open) == (UNAVAILABLE, False)
+        assert (call.code, pair.calls[0].is_open) == (Code.UNAVAILABLE, False)
         pair.check_nothing_left()
 
     def test_messages_that_wait_are_held_and_taken_ones_are_not(self) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 from support.pair import CUTS, Pair
 
+from croupier.codes import Code
 from croupier.transport.http2.limits import Limits
-
-RESOURCE_EXHAUSTED = 8
 
 
 @pytest.fixture(params=CUTS)
@@ -103,7 +102,7 @@ class TestHeadersOverTheLimit:
         pair = Pair(self.LIMITS, client_limits=Limits())
         call = pair.open(self.BIG)
         pair.pump()
-        assert (call.code, call.is_broken, pair.calls) == (RESOURCE_EXHAUSTED, False, [])
+        assert (call.code, call.is_broken, pair.calls) == (Code.RESOURCE_EXHAUSTED, False, [])
         pair.check_nothing_left()
 
     @pytest.mark.parametrize("initial", [True, False])
@@ -113,7 +112,7 @@ class TestHeadersOverTheLimit:
         served.begin(self.BIG if initial else ())
         served.finish(() if initial else self.BIG)
         pair.pump()
-        assert (call.code, call.is_broken) == (RESOURCE_EXHAUSTED, True)
+        assert (call.code, call.is_broken) == (Code.RESOURCE_EXHAUSTED, True)
         pair.check_nothing_left()
 
     def test_just_below(self) -> None:
@@ -122,7 +121,7 @@ class TestHeadersOverTheLimit:
             len(name) + len(value) + 32
             for name, value in ((":status", "200"), ("content-type", "application/grpc"), ("x", ""))
         )
-        for size, code in ((room, 0), (room + 1, RESOURCE_EXHAUSTED)):
+        for size, code in ((room, 0), (room + 1, Code.RESOURCE_EXHAUSTED)):
             pair = Pair(client_limits=self.LIMITS)
             call, served = pair.stream()
             call.end()

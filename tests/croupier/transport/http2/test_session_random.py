@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.pair import BATCH, UNARY, Pair, events_of, taken
 
+from croupier.codes import Code
 from croupier.transport.http2.client_session import CLOSED, ClientCall
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, ENDED, ServerCall
 
-UNAVAILABLE, DEADLINE_EXCEEDED = 14, 4
-KNOWN_ENDS = {0, 1, 3, 4, 8, 12, UNAVAILABLE}
+KNOWN_ENDS = {0, 1, 3, 4, 8, 12, Code.UNAVAILABLE}
 TINY = Limits(
     stream_window=2**16,
     connection_window=2**16,
@@ -104,7 +104,7 @@ class Owners(RuleBasedStateMachine):
     @precondition(lambda self: self.started)
     @rule(pick=picks)
     def abort(self, pick: int) -> None:
-        self.client_call(pick).abort(DEADLINE_EXCEEDED, "too late")
+        self.client_call(pick).abort(Code.DEADLINE_EXCEEDED, "too late")
 
     # The server's owner
 
@@ -134,7 +134,7 @@ class Owners(RuleBasedStateMachine):
         if how == "finish" and call.route.is_streaming:
             call.finish(metadata)
         elif how == "fail":
-            call.fail(UNAVAILABLE, "no", b"details", metadata)
+            call.fail(Code.UNAVAILABLE, "no", b"details", metadata)
         else:
             call.begin(metadata)
 
