@@ -35,6 +35,10 @@ fuzz-memory: setup ## The same in a debug build and under valgrind, which sees w
 faults: setup ## Harm a fleet under load in every way that docs/faults.md lists
 	@$(BIN)/python -m pytest -q tests/faults
 
+.PHONY: interop
+interop: setup ## Call a stack from every language found here, and try other projects' gRPC and HTTP/2 on ours
+	@PYTHONPATH=.:tests $(BIN)/python -P -m interop $(PARTS)
+
 .PHONY: peers
 peers: setup ## Install what `python -m bench route` and `engines` compare with, and the load
 	@./bench/peers/install

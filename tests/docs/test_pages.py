@@ -82,7 +82,7 @@ def _loaded(command: Any) -> Any:
 
 
 # Of programs that are not ours, of examples and of tests.
-OTHERS = {"--help", "--prefix", "--tenant"}
+OTHERS = {"--go_opt", "--go-grpc_opt", "--help", "--prefix", "--tenant"}
 
 FOREIGN = set(grpc.StatusCode.__members__)
 
