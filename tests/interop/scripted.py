@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from croupier.errors import CroupierError, NotFound
 from croupier.transport.context import Context
-from croupier.transport.server import Server
+from croupier.transport.serving import Server
 from croupier.transport.status import item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 
