@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from croupier.errors import CroupierError, NotFound
+from croupier.items import item_status
 from croupier.transport.context import Context
 from croupier.transport.serving import Server
-from croupier.transport.status import item_status
 from protos.prediction.v1 import prediction_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
