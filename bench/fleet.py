@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 from bench.training import Recipe, Trained
-from croupier.client import AsyncClient
-from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient
+from croupier_client.errors import NotFound
 from protos.versions.v1 import versions_pb2 as pb
 
 _PUBLISHERS = 8

@@ -20,9 +20,9 @@ import uvloop
 
 from bench import fleet, load, report
 from bench.training import Trained, recipes, train_all
-from croupier.client import AsyncClient
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient
 from croupierctl.stack import Stack
 
 _SEED = 4

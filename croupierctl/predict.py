@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from croupier.client import Client, Prediction
-from croupier.client.encode import Features
-from croupier.errors import Unavailable
+from croupier import errors
+from croupier_client import Client, PredictError, Prediction
+from croupier_client.encode import Features
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version
 from croupierctl.session import ServerUnavailable, current
@@ -56,14 +56,23 @@ def predict(
             found = client.predict(
                 model, asked, version=version, label=label, key=key, min_revision=min_revision
             )
-    except Unavailable as error:
+    except PredictError as error:
         # A reason of its own means that the router answered: a hand that is down, say.
-        if error.reason == Unavailable.reason:
+        if error.reason == errors.Unavailable.reason:
             raise ServerUnavailable(
                 f"the router at {session.router} is unavailable: {error}", target=session.router
             ) from error
-        raise
+        raise as_ours(error) from error
     _print(found)
+
+
+def as_ours(error: PredictError) -> errors.CroupierError:
+    """The same of the tree that all verbs' errors are of: the SDK, which knows none of ours, has its own."""
+    names = (kind.__name__ for kind in type(error).__mro__)
+    ours: type[errors.CroupierError] = next(getattr(errors, name) for name in names if hasattr(errors, name))
+    found = ours(error.message)
+    vars(found).update(vars(error))
+    return found
 
 
 def parse_features(features: str, row: str) -> Features:

@@ -6,8 +6,8 @@ Needs a running stack (`make up`) with a model (`train_and_publish.py`), grpcio 
 import argparse
 import asyncio
 
-from croupier.client import AsyncClient, Item, PredictError
-from croupier.errors import NotFound
+from croupier_client import AsyncClient, Item, PredictError
+from croupier_client.errors import NotFound
 
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
 

@@ -6,8 +6,8 @@ Needs a running stack (`make up`) with a model (`train_and_publish.py`), grpcio 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
 
-from croupier.client import Client
-from croupier.errors import CroupierError
+from croupier_client import Client
+from croupier_client.errors import CroupierError
 
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
 

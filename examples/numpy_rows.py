@@ -8,7 +8,7 @@ import argparse
 import numpy as np
 from sklearn.datasets import load_wine
 
-from croupier.client import Client, Item, Prediction
+from croupier_client import Client, Item, Prediction
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import argparse
 
 from sklearn.datasets import load_wine
 
-from croupier.client import Client, Item, PredictError
+from croupier_client import Client, Item, PredictError
 
 
 def main() -> None:

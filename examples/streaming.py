@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 
-from croupier.client import AsyncClient, Item, PredictError
+from croupier_client import AsyncClient, Item, PredictError
 
 WINE = [14.23, 1.71, 2.43, 15.6, 127.0, 2.8, 3.06, 0.28, 2.29, 5.64, 1.04, 3.92, 1065.0]
 

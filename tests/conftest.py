@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 from support.fleet import Wine, eventually, publish, small_stack, train_wine
 
-from croupier.client import Client
+from croupier_client import Client
 from croupierctl.stack import Stack
 
 # Hypothesis fails what takes longer than 0.2 s, which says more of the machine than of the code.

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 
 from bench.training import ROWS, Trained
-from croupier.client.decode import Prediction, decode
-from croupier.client.encode import Item, encode
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.decode import Prediction, decode
+from croupier_client.encode import Item, encode
+from croupier_client.messages import prediction as pb
 
 PREDICT = b"/croupier.prediction.v1.PredictionService/Predict"
 

@@ -14,8 +14,8 @@ from bench.demo import poison_engine
 from bench.demo.asking import PREDICT
 from bench.demo.sharing import Sharing, name_for
 from bench.demo.stage import Stage
-from croupier.client.encode import Item, encode
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.encode import Item, encode
+from croupier_client.messages import prediction as pb
 
 # A little less than what a cell takes for a long run, which it lets others by: nothing is worse for them.
 HOLD_SECONDS = 0.045

@@ -15,8 +15,8 @@ from rich.progress import Progress
 from bench import fleet, processes, report
 from bench.demo.loading import LoadProcess
 from bench.training import Trained, recipes, train_all
-from croupier.client import AsyncClient
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
 from version_manager.model.wire import generation_from_pb

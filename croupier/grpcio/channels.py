@@ -52,10 +52,3 @@ def open_async(target: str, tls: grpc.ChannelCredentials | None = None) -> grpc.
     if tls is None:
         return grpc.aio.insecure_channel(target, options=_OPTIONS)
     return grpc.aio.secure_channel(target, tls, options=_OPTIONS)
-
-
-def open_blocking(target: str, tls: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """The same for threads."""
-    if tls is None:
-        return grpc.insecure_channel(target, options=_OPTIONS)
-    return grpc.secure_channel(target, tls, options=_OPTIONS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 import grpc
@@ -21,12 +20,3 @@ def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> CroupierError
     found = to_error(error.code().value[0], error.details() or "", details)
     found.__cause__ = error
     return found
-
-
-def is_caller_cancelled(error: BaseException) -> bool:
-    """Whether `error` is the cancellation of the task that runs.
-
-    A channel that is closed under a call raises CancelledError too, in a task that nobody cancelled.
-    """
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -30,7 +30,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cell/residency/entries.pyx": ("One object of 96 bytes a model",),
     "cell/scoring/overruns.py": ("caller gave 10 ms",),
     "croupier/artifacts/format.py": ("7 × i32 shape",),
-    "croupier/client/retry.py": ("50 ms to 1 s",),
+    "client/croupier_client/retry.py": ("50 ms to 1 s",),
     "croupier/stores/etcd.py": ("1.5 MiB a request",),
     "croupier/transport/net/connection.py": ("256 KiB of the smallest requests",),
     "croupier/grpcio/server.py": ("more often than every 300 s",),

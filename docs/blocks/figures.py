@@ -26,6 +26,7 @@ _CODE = (
     "protos",
     "bench",
     "cell",
+    "client/croupier_client",
     "croupier",
     "croupierctl",
     "docs",

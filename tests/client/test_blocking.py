@@ -1,13 +1,14 @@
 """The blocking client, in a thread, against a real server in this one."""
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from croupier import errors
-from croupier.client import Client, InvalidFeatures, Item, Prediction
+from croupier import errors as served
+from croupier_client import Client, InvalidFeatures, Item, Prediction, errors
 
 
 @pytest.fixture
@@ -53,21 +54,21 @@ async def test_threads_share_a_client(client):
 
 
 async def test_many_predictions_in_order(client, server):
-    server.item_failures["bad"].append(errors.NotFound("no such model"))
+    server.item_failures["bad"].append(served.NotFound("no such model"))
     found = await asyncio.to_thread(client.predict_many, [Item("bad", []), *items(2)])
     assert [errors.NotFound, Prediction, Prediction] == [type(outcome) for outcome in found]
 
 
 async def test_a_call_fails_with_the_servers_error(client, server):
-    server.failures.append(errors.QuotaExceeded("too many", retry_after=2.5))
+    server.failures.append(served.QuotaExceeded("too many", retry_after=2.5))
     with pytest.raises(errors.QuotaExceeded) as caught:
         await asyncio.to_thread(client.predict, "m", [])
     assert caught.value.retry_after == 2.5
 
 
 async def test_unavailable_is_tried_again(client, server):
-    server.failures.append(errors.Unavailable("drain"))
-    server.item_failures["m"].append(errors.Unavailable("whole hand down"))
+    server.failures.append(served.Unavailable("drain"))
+    server.item_failures["m"].append(served.Unavailable("whole hand down"))
     assert (await asyncio.to_thread(client.predict, "m", [])).value == 0.0
     assert len(server.metadata) == 3
 
@@ -85,6 +86,40 @@ async def test_closing_cancels_the_calls_of_other_threads(client, server):
     await asyncio.to_thread(client.close)
     with pytest.raises(errors.Cancelled):
         await call
+
+
+async def test_a_client_that_was_closed_says_so(client):
+    await asyncio.to_thread(client.close)
+    with pytest.raises(errors.Cancelled, match="closed"):
+        await asyncio.to_thread(client.predict, "m", [])
+    with pytest.raises(errors.Cancelled, match="closed"):
+        await asyncio.to_thread(consume, client, items(1))
+
+
+FORKED = """
+import os, sys
+from croupier_client import Client
+
+client = Client(sys.argv[1], timeout=20.0)
+assert client.predict("m", [1.0]).value == 1.0
+child = os.fork()
+for number in range(20):
+    assert client.predict("m", [float(number)]).value == number
+assert [prediction.value for _, prediction in client.for_tenant("acme").stream([])] == []
+if child == 0:
+    client.close()
+    os._exit(0)
+assert os.waitpid(child, 0) == (child, 0)
+assert client.predict("m", [2.0]).value == 2.0
+"""
+
+
+async def test_a_forked_child_has_a_connection_of_its_own(server):
+    command = [sys.executable, "-c", FORKED, server.target]
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    _, complaint = await process.communicate()
+    assert process.returncode == 0, complaint.decode()
+    assert len(set(server.peers)) == 2
 
 
 async def test_a_stream_answers_every_item_once(client, server):
@@ -115,7 +150,7 @@ async def test_the_source_is_read_in_the_callers_thread(client):
 
 
 async def test_items_of_a_stream_fail_alone(client, server):
-    server.item_failures["bad"].append(errors.NotFound("no such model"))
+    server.item_failures["bad"].append(served.NotFound("no such model"))
     source = [Item("m", []), Item("bad", []), Item("m", "text"), Item("m", [])]
     found = await asyncio.to_thread(consume, client, source)
     expected = {0: Prediction, 1: errors.NotFound, 2: InvalidFeatures, 3: Prediction}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier.client.encode import InvalidFeatures, Item, encode
-from croupier.errors import InvalidRequest
+from croupier_client.encode import InvalidFeatures, Item, encode
+from croupier_client.errors import InvalidRequest
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 

@@ -2,11 +2,10 @@ import random
 
 import pytest
 
-from croupier.client import AsyncClient, Client
-from croupier.client.options import Options
-from croupier.deadline import NEVER, Deadline
-from croupier.errors import InvalidRequest
-from croupier.names import InvalidName
+from croupier_client import AsyncClient, Client
+from croupier_client.deadline import NEVER, Deadline
+from croupier_client.errors import InvalidRequest
+from croupier_client.options import Options
 
 
 def build(*, tenant="", token="", paths=(None, None, None), timeout=5.0, retries=2):
@@ -38,9 +37,9 @@ def test_a_revision_that_is_no_header(revision):
     assert caught.value.field == "min_revision"
 
 
-@pytest.mark.parametrize("tenant", ["../other", "a\x00b", "Größe"])
+@pytest.mark.parametrize("tenant", ["a\x00b", "Größe", " acme"])
 def test_a_tenant_that_no_metadata_can_carry(tenant):
-    with pytest.raises(InvalidName):
+    with pytest.raises(InvalidRequest, match="tenant"):
         build(tenant=tenant)
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier.client.retry import RetryPolicy
-from croupier.deadline import NEVER, Deadline
-from croupier.errors import InvalidRequest, NotFound, QuotaExceeded, Unavailable
+from croupier_client.deadline import NEVER, Deadline
+from croupier_client.errors import InvalidRequest, NotFound, QuotaExceeded, Unavailable
+from croupier_client.retry import RetryPolicy
 
 GONE = Unavailable("gone")
 TWICE = RetryPolicy(2)

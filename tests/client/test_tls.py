@@ -6,9 +6,9 @@ import pytest
 from support.certificates import Authority
 from support.prediction_server import PredictionServer
 
-from croupier.client import AsyncClient, Client
-from croupier.errors import Unavailable
 from croupier.settings import ServerTls
+from croupier_client import AsyncClient, Client
+from croupier_client.errors import Unavailable
 
 
 @pytest.fixture

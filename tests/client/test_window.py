@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from croupier.client.decode import Prediction
-from croupier.client.encode import InvalidFeatures, Item
-from croupier.client.retry import RetryPolicy
-from croupier.client.window import Window
-from croupier.deadline import NEVER, Deadline
-from croupier.errors import InternalError, InvalidRequest, NotFound, Unavailable
+from croupier_client.deadline import NEVER, Deadline
+from croupier_client.decode import Prediction
+from croupier_client.encode import InvalidFeatures, Item
+from croupier_client.errors import InternalError, InvalidRequest, NotFound, Unavailable
+from croupier_client.retry import RetryPolicy
+from croupier_client.window import Window
 from protos.prediction.v1 import prediction_pb2 as pb
 
 GONE = Unavailable("gone")

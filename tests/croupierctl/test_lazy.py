@@ -17,7 +17,7 @@ SLOW = {
 }
 # Of no use to who asks the version manager.
 NEEDLESS = {
-    *("croupier.client.aio", "croupier.artifacts.format", "croupier.transport.client", "cryptography"),
+    *("croupier_client.aio", "croupier.artifacts.format", "croupier.transport.client", "cryptography"),
     *("jwt", "numpy", "prometheus_client", "rich.console", "uvloop"),
 }
 

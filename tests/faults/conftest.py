@@ -21,7 +21,7 @@ from support.fleet import eventually, publish
 from support.harm import Memory, MiB, resident_mib
 from support.load import MODEL, TENANTS, Load, Seen, Tenant
 
-from croupier.client import Client
+from croupier_client import Client
 from croupierctl.stack import Stack
 
 ROUNDS = 5

@@ -32,7 +32,7 @@ from support.load import MODEL, TENANTS, Tenant
 
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_onnx
-from croupier.client import AsyncClient, Client
+from croupier_client import AsyncClient, Client
 from croupierctl.stack import Stack
 from croupierctl.stack_process import Process
 from protos.inference.v2 import inference_pb2

@@ -14,7 +14,7 @@ from support.fleet import eventually, publish
 from support.harm import await_registered, error_of, hand_of
 from support.load import MODEL, TENANTS, Tenant
 
-from croupier.client import Client
+from croupier_client import Client
 from croupierctl.stack import Stack
 
 

@@ -12,8 +12,7 @@ from support.fleet import eventually, publish
 from support.harm import hand_of, kind_of
 from support.load import MODEL, TENANTS, Tenant
 
-from croupier.client import AsyncClient, Client, Item
-from croupier.errors import CroupierError
+from croupier_client import AsyncClient, Client, Item, PredictError
 from croupierctl.stack import Stack
 
 GREEDY = "greedy"
@@ -21,7 +20,7 @@ _COLD = 256
 
 
 def said(outcomes: list[Any]) -> Counter[str]:
-    return Counter(kind_of(one) if isinstance(one, CroupierError) else "answer" for one in outcomes)
+    return Counter(kind_of(one) if isinstance(one, PredictError) else "answer" for one in outcomes)
 
 
 def ask(stack: Stack, tenant: str, asks: Any) -> Counter[str]:

@@ -11,8 +11,8 @@ from support.fleet import eventually, publish
 from support.harm import await_registered, error_of, stopped
 from support.load import TENANTS
 
-from croupier.client import Client
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import Client
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 

@@ -10,7 +10,7 @@ import pytest
 from support.fleet import Wine, eventually, publish
 from support.seconds import train_seconds
 
-from croupier.client import Client
+from croupier_client import Client
 from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system

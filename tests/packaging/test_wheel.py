@@ -36,5 +36,23 @@ def test_the_wheel_says_who_it_is(built_wheel: Path) -> None:
         text = wheel.read(metadata).decode()
         assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
     assert "License-Expression: Apache-2.0" in text
-    needed = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", text, re.MULTILINE)
-    assert set(needed) == {"grpcio", "protobuf"}
+
+
+def test_the_client_is_one_package_of_pure_python(client_wheel: Path) -> None:
+    folder = ROOT / "client" / "croupier_client"
+    in_tree = {f"croupier_client/{path.relative_to(folder)}" for path in folder.rglob("*.*")}
+    with zipfile.ZipFile(client_wheel) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        text = wheel.read(metadata).decode()
+        assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+    assert held == {name for name in in_tree if not name.endswith(".pyc")}
+    assert client_wheel.name.endswith("-py3-none-any.whl")
+    assert set(re.findall(r"^Requires-Dist: ([\w-]+)", text, re.MULTILINE)) == {"grpcio", "protobuf"}
+
+
+def test_both_are_of_one_release() -> None:
+    projects = [
+        tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"] for name in (".", "client")
+    ]
+    assert projects[0]["version"] == projects[1]["version"]

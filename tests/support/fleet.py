@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from croupier.artifacts.packers.onnx import pack_sklearn
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import PredictError
 from croupierctl.stack import Stack
 
 
@@ -56,7 +57,7 @@ def eventually(check: Callable[[], bool], what: str, timeout: float = 15.0) -> N
         try:
             if check():
                 return
-        except (CroupierError, AssertionError) as error:
+        except (CroupierError, PredictError, AssertionError) as error:
             last = error
         time.sleep(0.02)
     raise AssertionError(f"not in {timeout} s: {what}") from last

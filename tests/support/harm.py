@@ -16,9 +16,9 @@ from typing import Self, TypeAlias, TypeVar
 
 from support.fleet import eventually
 
-from croupier.client import Client
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import Client, PredictError
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
 from version_manager.model.wire import generation_from_pb
@@ -166,14 +166,14 @@ def error_of(client: Client, model: str, row: Sequence[float], version: int = 0)
     """The class of the error with which a prediction ends; "" for an answer."""
     try:
         client.predict(model, list(row), version=version)
-    except CroupierError as error:
+    except PredictError as error:
         return kind_of(error)
     return ""
 
 
-def kind_of(error: CroupierError) -> str:
-    """The class in `croupier.errors` that an error is of."""
-    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == CroupierError.__module__)
+def kind_of(error: PredictError) -> str:
+    """The class in `croupier_client.errors` that an error is of."""
+    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == PredictError.__module__)
     return next(kinds).__name__
 
 

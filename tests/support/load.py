@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from croupier.client import AsyncClient
-from croupier.errors import CroupierError, DeadlineExceeded
+from croupier_client import AsyncClient
+from croupier_client.errors import CroupierError, DeadlineExceeded
 
 MODEL = "sum"
 # More than a router waits for a cell that died, and for the next one.

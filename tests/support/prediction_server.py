@@ -29,6 +29,7 @@ class PredictionServer(services.PredictionServiceServicer):
         self.stream_error: CroupierError = Unavailable("the stream broke")
         self.items: list[pb.Item] = []
         self.metadata: list[dict[str, str | bytes]] = []
+        self.peers: list[str] = []
         self.timeouts: list[float | None] = []
         self.called = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -111,5 +112,6 @@ class PredictionServer(services.PredictionServiceServicer):
 
     def _note(self, context: Any) -> None:
         self.metadata.append(dict(context.invocation_metadata()))
+        self.peers.append(context.peer())
         self.timeouts.append(context.time_remaining())
         self.called.set()

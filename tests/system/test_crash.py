@@ -19,9 +19,9 @@ import pytest
 from support.crash_cell import MARK, crashing
 from support.fleet import eventually, publish
 
-from croupier.client import AsyncClient, Client
-from croupier.errors import CroupierError, FailedPrecondition, InternalError, NotFound
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient, Client
+from croupier_client.errors import CroupierError, FailedPrecondition, InternalError, NotFound
 from croupierctl.stack import Stack
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from croupier.artifacts.checked import with_checked
 from croupier.artifacts.comparison import Comparison
-from croupier.client import Client, Item
+from croupier_client import Client, Item
 from croupierctl.app import app
 
 pytestmark = pytest.mark.system

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support.fleet import Wine, eventually
 
-from croupier.client import AsyncClient
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
+from croupier_client import AsyncClient
 from croupierctl.stack import Stack
 from sharding.dealer import Dealer
 from version_manager.map.keys import Keys

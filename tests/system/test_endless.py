@@ -16,8 +16,7 @@ from support.fleet import eventually, publish
 from support.graphs import INPUT, OUTPUT, looping, matmul
 
 from croupier.artifacts.format import pack
-from croupier.client import AsyncClient, Client
-from croupier.errors import CroupierError
+from croupier_client import AsyncClient, Client, PredictError
 from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system
@@ -84,14 +83,14 @@ async def test_an_endless_model_costs_others_nothing_and_goes_to_no_other_cell(e
             try:
                 answer = await client.predict("product", [number, 1.0], timeout=5.0)
                 seen["right" if answer.outputs["y"] == [number + 1, number + 1] else "wrong"] += 1
-            except CroupierError as error:
+            except PredictError as error:
                 seen[f"{type(error).__name__}: {error}"] += 1
             await asyncio.sleep(0.002)
 
     async def endless() -> str:
         try:
             await evil.predict("loop", [1.0, 1.0], timeout=5.0)
-        except CroupierError as error:
+        except PredictError as error:
             return error.reason or type(error).__name__
         return "an answer"
 

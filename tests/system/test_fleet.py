@@ -13,9 +13,10 @@ from support.fleet import Wine, eventually, publish, train_wine
 from support.harm import await_registered
 from support.manager import artifact as unloadable
 
-from croupier.client import AsyncClient, Client
-from croupier.errors import FailedPrecondition, Unavailable
+from croupier.errors import FailedPrecondition
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient, Client
+from croupier_client.errors import Unavailable
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer

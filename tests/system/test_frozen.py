@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from support.fleet import Wine, eventually, publish
 
-from croupier.client import AsyncClient
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
+from croupier_client import AsyncClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 

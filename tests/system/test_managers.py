@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from support.fleet import Wine, eventually, publish, small_stack
 
-from croupier.client import AsyncClient
 from croupier.grpcio.manager import VersionManagerClient
+from croupier_client import AsyncClient
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 

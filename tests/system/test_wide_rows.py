@@ -5,8 +5,8 @@ import pytest
 from support.fleet import eventually, publish
 from support.seconds import FEATURES, train_seconds
 
-from croupier.client import Client
-from croupier.client.encode import Item
+from croupier_client import Client
+from croupier_client.encode import Item
 from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ from support.proxy import TcpProxy
 
 from croupier.errors import InvalidRequest
 from croupier.grpcio import channels
-from croupier.grpcio.channels import credentials, open_async, open_blocking
+from croupier.grpcio.channels import credentials, open_async
 from croupier.grpcio.server import Server
 from croupier.settings import ServerTls
 
 
-def check_blocking(address: str, tls: grpc.ChannelCredentials | None) -> int:
-    with open_blocking(address, tls) as channel:
+async def check(address: str, tls: grpc.ChannelCredentials | None) -> int:
+    async with open_async(address, tls) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
-        status: int = stub.Check(health_pb2.HealthCheckRequest(), timeout=5).status
-        return status
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        return int(answer.status)
 
 
 def test_no_authority_means_plaintext() -> None:
@@ -41,21 +40,21 @@ def test_a_certificate_and_its_key_go_together(half: tuple[Path | None, Path | N
         credentials(Path("ca.pem"), *half)
 
 
-async def test_blocking_in_the_clear() -> None:
+async def test_in_the_clear() -> None:
     server = Server()
     address = await server.start("127.0.0.1:0", [])
-    assert await asyncio.to_thread(check_blocking, address, None) == 1
+    assert await check(address, None) == 1
     await server.stop(0)
 
 
-async def test_blocking_over_tls(tmp_path: Path) -> None:
+async def test_over_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair, caller = authority.issue("server"), authority.issue("caller")
     server = Server()
     tls = ServerTls(pair.certificate, pair.key, authority.certificate)
     address = await server.start("127.0.0.1:0", [], tls)
     shown = credentials(authority.certificate, caller.certificate, caller.key)
-    assert await asyncio.to_thread(check_blocking, address, shown) == 1
+    assert await check(address, shown) == 1
     await server.stop(0)
 
 

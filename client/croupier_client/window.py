@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 
-from croupier.client.decode import Outcome, decode_all, error_of
-from croupier.client.encode import Item, encode
-from croupier.client.retry import RetryPolicy
-from croupier.deadline import Deadline
-from croupier.errors import CroupierError, InternalError, InvalidRequest
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.deadline import Deadline
+from croupier_client.decode import Outcome, decode_all
+from croupier_client.encode import Item, encode
+from croupier_client.errors import CroupierError, InternalError, InvalidRequest
+from croupier_client.messages import prediction as pb
+from croupier_client.retry import RetryPolicy
+from croupier_client.status import from_item
 
 
 class Window:
@@ -79,13 +80,12 @@ class Window:
 
 
 def _outcome(response: pb.PredictStreamResponse) -> Outcome:
-    match response.WhichOneof("outcome"):
-        case "response":
-            try:
-                return decode_all(response.response, 1)[0]
-            except InternalError as error:
-                return error
-        case "status":
-            return error_of(response.status)
-        case _:
-            return InternalError("the server sent an answer without an outcome")
+    kind = response.WhichOneof("outcome")
+    if kind == "status":
+        return from_item(response.status)
+    if kind != "response":
+        return InternalError("the server sent an answer without an outcome that this release knows")
+    try:
+        return decode_all(response.response, 1)[0]
+    except InternalError as error:
+        return error

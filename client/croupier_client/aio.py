@@ -6,23 +6,23 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import aclosing
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Optional, TypeVar, Union
 
 import grpc
 
-from croupier.client import steps
-from croupier.client.aio_stream import AsyncExchange
-from croupier.client.decode import Outcome, Prediction
-from croupier.client.encode import Features, Item
-from croupier.client.options import Options, Token
-from croupier.errors import Cancelled, CroupierError
-from croupier.grpcio.channels import open_async
-from croupier.grpcio.rpc_errors import from_rpc_error, is_caller_cancelled
-from protos.prediction.v1 import prediction_pb2 as pb
-from protos.prediction.v1 import prediction_pb2_grpc
+from croupier_client import steps
+from croupier_client.aio_stream import AsyncExchange
+from croupier_client.channels import open_async
+from croupier_client.decode import Outcome, Prediction
+from croupier_client.encode import Features, Item
+from croupier_client.errors import Cancelled, CroupierError
+from croupier_client.messages import prediction as pb
+from croupier_client.options import Options, PathLike, Token
+from croupier_client.status import from_rpc_error
+from croupier_client.stub import Stub
+
+_C = TypeVar("_C", bound="AsyncClient")
 
 
 class AsyncClient:
@@ -33,7 +33,7 @@ class AsyncClient:
     shown where the router asks for them. `timeout` is in seconds for each call, retries included;
     None for none. `retries`: how often more a call is tried that was `Unavailable`.
 
-    Every method raises the `croupier.errors` class that says what is wrong and whose fault it is.
+    Every method raises the `croupier_client.errors` class that says what is wrong and whose fault it is.
     """
 
     def __init__(
@@ -42,21 +42,24 @@ class AsyncClient:
         *,
         tenant: str = "",
         token: Token = "",
-        ca: Path | str | None = None,
-        certificate: Path | str | None = None,
-        key: Path | str | None = None,
-        timeout: float | None = 5.0,
+        ca: Optional[PathLike] = None,
+        certificate: Optional[PathLike] = None,
+        key: Optional[PathLike] = None,
+        timeout: Optional[float] = 5.0,
         retries: int = 2,
     ) -> None:
         self._options = Options.build(target, tenant, token, (ca, certificate, key), timeout, retries)
         # Opened when first used: grpcio ties a channel to the loop that runs at that moment.
         self._channel: grpc.aio.Channel | None = None
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self: _C) -> _C:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
     ) -> None:
         await self.close()
 
@@ -65,7 +68,7 @@ class AsyncClient:
         if self._channel is not None:
             await self._channel.close()
 
-    def for_tenant(self, tenant: str = "", *, token: Token = "") -> Self:
+    def for_tenant(self: _C, tenant: str = "", *, token: Token = "") -> _C:
         """This client as another tenant, over the same connection; call it inside the event loop.
 
         For services that ask for many tenants. Closing either closes the connection of both.
@@ -84,7 +87,7 @@ class AsyncClient:
         label: str = "",
         entity_id: str = "",
         key: str = "",
-        timeout: float | None = None,
+        timeout: Optional[float] = None,
         min_revision: str = "",
     ) -> Prediction:
         """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
@@ -99,7 +102,7 @@ class AsyncClient:
         return outcome
 
     async def predict_many(
-        self, items: Iterable[Item], *, timeout: float | None = None, min_revision: str = ""
+        self, items: Iterable[Item], *, timeout: Optional[float] = None, min_revision: str = ""
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
@@ -114,19 +117,18 @@ class AsyncClient:
             except StopIteration as end:
                 outcomes: list[Outcome] = end.value
                 return outcomes
-            match step:
-                case steps.Send(request, seconds):
-                    answer = await self._send(request, seconds, min_revision)
-                case steps.Wait(seconds):
-                    await asyncio.sleep(seconds)
-                    answer = None
+            if isinstance(step, steps.Wait):
+                await asyncio.sleep(step.seconds)
+                answer = None
+            else:
+                answer = await self._send(step.request, step.timeout, min_revision)
 
     async def stream(
         self,
-        items: Iterable[Item] | AsyncIterable[Item],
+        items: Union[Iterable[Item], AsyncIterable[Item]],
         *,
         in_flight: int = 64,
-        timeout: float | None = None,
+        timeout: Optional[float] = None,
         min_revision: str = "",
     ) -> AsyncIterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
@@ -138,33 +140,52 @@ class AsyncClient:
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
 
-        def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: float | None) -> Any:
+        def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
             # Asked for each connection: the token of the last one may have expired.
             metadata = self._options.metadata(min_revision)
-            return self._stub().PredictStream(requests, timeout=seconds, metadata=metadata)
+            return self._stub().predict_stream(requests, timeout=seconds, metadata=metadata)
 
-        async with aclosing(AsyncExchange(connect, items, window)) as exchange:
+        exchange = AsyncExchange(connect, items, window)
+        try:
             while (answer := await exchange.answer()) is not None:
                 yield answer
+        finally:
+            await exchange.aclose()
 
     async def _send(
-        self, request: pb.PredictRequest, seconds: float | None, min_revision: str
-    ) -> pb.PredictResponse | CroupierError:
+        self, request: pb.PredictRequest, seconds: Optional[float], min_revision: str
+    ) -> Union[pb.PredictResponse, CroupierError]:
         metadata = self._options.metadata(min_revision)
         try:
-            response: pb.PredictResponse = await self._stub().Predict(
+            response: pb.PredictResponse = await self._stub().predict(
                 request, timeout=seconds, metadata=metadata
             )
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error)
-        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
-            if is_caller_cancelled(error):
+        except grpc.aio.UsageError:
+            return Cancelled("the client was closed")
+        except asyncio.CancelledError:
+            if _is_cancelled() or not self._is_closed():
                 raise
             return Cancelled("the client was closed")
         return response
 
-    def _stub(self) -> Any:
+    def _stub(self) -> Stub:
         if self._channel is None:
             self._channel = open_async(self._options.target, self._options.tls)
-            self._opened = prediction_pb2_grpc.PredictionServiceStub(self._channel)  # type: ignore[no-untyped-call]
+            self._opened = Stub(self._channel)
         return self._opened
+
+    def _is_closed(self) -> bool:
+        channel = self._channel
+        return channel is not None and channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+def _is_cancelled() -> bool:
+    """Whether the task that runs is being cancelled, which Python says from 3.11 on.
+
+    A channel that is closed under a call raises CancelledError too, in a task that nobody cancelled. On older
+    Pythons a task that is cancelled in the very turn in which the client is closed ends with Cancelled.
+    """
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return cancelling is not None and cancelling() > 0

@@ -11,21 +11,21 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, Optional
 
 import grpc
 
-from croupier.client.decode import Outcome
-from croupier.client.encode import Item
-from croupier.client.window import Window
-from croupier.errors import Cancelled, CroupierError
-from croupier.grpcio.ending import Ending, ended_early
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.decode import Outcome
+from croupier_client.encode import Item
+from croupier_client.ending import Ending, ended_early
+from croupier_client.errors import Cancelled, CroupierError
+from croupier_client.messages import prediction as pb
+from croupier_client.window import Window
 
 # How long a server may take to end a stream that has nothing left to say.
 _FAREWELL = 1.0
 
-Connect = Callable[[AsyncIterator[pb.PredictStreamRequest], float | None], Any]
+Connect = Callable[[AsyncIterator[pb.PredictStreamRequest], Optional[float]], Any]
 
 
 class AsyncExchange:
@@ -33,7 +33,7 @@ class AsyncExchange:
 
     def __init__(self, connect: Connect, items: Iterable[Item] | AsyncIterable[Item], window: Window) -> None:
         self._connect = connect
-        self._items = aiter(items if isinstance(items, AsyncIterable) else _each(items))
+        self._items = (items if isinstance(items, AsyncIterable) else _each(items)).__aiter__()
         self._window = window
         self._exhausted = False
         # Outcomes of items that could not be sent.
@@ -79,7 +79,10 @@ class AsyncExchange:
         return [task for task in (self._pulling, self._reading) if task is not None]
 
     async def _pull(self) -> Item | None:
-        return await anext(self._items, None)
+        try:
+            return await self._items.__anext__()
+        except StopAsyncIteration:
+            return None
 
     def _take_item(self) -> None:
         if self._pulling is None or not self._pulling.done():

@@ -1,4 +1,4 @@
-"""What a caller asks for, as messages of `protos.prediction.v1`.
+"""What a caller asks for, as messages of the prediction API.
 
 NumPy and pandas are known by their behaviour, never imported: an SDK that imports them would
 cost time and memory in services that send plain dicts.
@@ -10,10 +10,10 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, SupportsFloat, TypeAlias
+from typing import Any, Optional, Protocol, SupportsFloat, Union
 
-from croupier.errors import InvalidRequest
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.errors import InvalidRequest
+from croupier_client.messages import prediction as pb
 
 
 class InvalidFeatures(InvalidRequest):
@@ -35,12 +35,12 @@ class Vector(Protocol):
     def tolist(self) -> Any: ...
 
 
-Features: TypeAlias = (
-    Mapping[str, SupportsFloat | str | None] | NamedRow | Vector | Sequence[SupportsFloat | None]
-)
+Features = Union[
+    Mapping[str, Union[SupportsFloat, str, None]], NamedRow, Vector, Sequence[Optional[SupportsFloat]]
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Item:
     """One prediction to make.
 

@@ -12,15 +12,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from croupier.deadline import Deadline
-from croupier.errors import InvalidRequest, Unavailable
+from croupier_client.deadline import Deadline
+from croupier_client.errors import InvalidRequest, Unavailable
 
 _FIRST = 0.05
 _LONGEST = 1.0
 _SPREAD = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RetryPolicy:
     """At most `retries` more attempts after the first one; 0 tries once.
 

@@ -10,21 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Optional
 
 import grpc
 
-from croupier.client.decode import Outcome
-from croupier.client.encode import Item
-from croupier.client.window import Window
-from croupier.errors import CroupierError, Unavailable
-from croupier.grpcio.rpc_errors import from_rpc_error
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.decode import Outcome
+from croupier_client.encode import Item
+from croupier_client.errors import CroupierError, Unavailable
+from croupier_client.messages import prediction as pb
+from croupier_client.status import from_rpc_error
+from croupier_client.window import Window
 
 # How long a server may take to end a stream that has nothing left to say.
 _FAREWELL = 1.0
 
-Connect = Callable[[Iterator[pb.PredictStreamRequest], float | None], Any]
+Connect = Callable[[Iterator[pb.PredictStreamRequest], Optional[float]], Any]
 
 
 class BlockingExchange:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self, TypedDict
+
+# Not that of collections.abc, which Python 3.9.0 and 3.9.1 cannot put into a Union.
+from typing import Callable, TypedDict, Union
 
 import grpc
 
-from croupier.client.retry import RetryPolicy
-from croupier.client.window import Window
-from croupier.deadline import Deadline
-from croupier.errors import InvalidRequest
-from croupier.grpcio.channels import credentials
-from croupier.names import InvalidName, check_name
+from croupier_client.channels import credentials
+from croupier_client.deadline import Deadline
+from croupier_client.errors import InvalidRequest
+from croupier_client.retry import RetryPolicy
+from croupier_client.window import Window
 
-# A token, or a function that returns the one to show now.
-Token = str | Callable[[], str]
+# `Token`: a token, or a function that returns the one to show now.
+PathLike = Union[Path, str]
+Token = Union[str, Callable[[], str]]
 
 
 class Call(TypedDict):
@@ -30,7 +31,7 @@ class Call(TypedDict):
     rng: random.Random
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """Whom to call, as whom, and how long to try. `timeout` in seconds; None waits for ever."""
 
@@ -49,10 +50,10 @@ class Options:
         target: str,
         tenant: str,
         token: Token,
-        paths: tuple[Path | str | None, Path | str | None, Path | str | None],
+        paths: tuple[PathLike | None, PathLike | None, PathLike | None],
         timeout: float | None,
         retries: int,
-    ) -> Self:
+    ) -> Options:
         """`paths`: PEM files of the authority, the certificate and its key.
 
         Raises:
@@ -65,11 +66,11 @@ class Options:
             tls = credentials(ca, certificate, key)
         except OSError as error:
             raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}", field="ca") from error
-        return cls(target, _checked(tenant), token, tls, timeout, RetryPolicy(retries))
+        return cls(target, _checked(tenant, "tenant"), token, tls, timeout, RetryPolicy(retries))
 
-    def for_tenant(self, tenant: str, token: Token) -> Self:
-        """The same for another tenant. Raises InvalidName."""
-        return replace(self, tenant=_checked(tenant), token=token)
+    def for_tenant(self, tenant: str, token: Token) -> Options:
+        """The same for another tenant. Raises InvalidRequest."""
+        return replace(self, tenant=_checked(tenant, "tenant"), token=token)
 
     def call(self, timeout: float | None, clock: Callable[[], float]) -> Call:
         """How `steps.predict` is to go about a call of `timeout` seconds; None takes the client's."""
@@ -89,22 +90,17 @@ class Options:
         """
         found = []
         if min_revision:
-            if not (min_revision.isascii() and min_revision.isprintable()):
-                raise InvalidRequest("min_revision is not what a publisher was given", field="min_revision")
-            found.append(("croupier-min-revision", min_revision))
+            found.append(("croupier-min-revision", _checked(min_revision, "min_revision")))
         if self.tenant:
             found.append(("croupier-tenant", self.tenant))
         token = self.token() if callable(self.token) else self.token
         if token:
-            if not (token.isascii() and token.isprintable()):
-                raise InvalidRequest("the token has characters that no header can carry", field="token")
-            found.append(("authorization", f"Bearer {token}"))
+            found.append(("authorization", f"Bearer {_checked(token, 'token')}"))
         return found
 
 
-def _checked(tenant: str) -> str:
-    if tenant:
-        check_name(tenant, "tenant")
-        if not tenant.isascii():
-            raise InvalidName("a tenant beyond ASCII needs a token: metadata cannot carry it", field="tenant")
-    return tenant
+def _checked(value: str, field: str) -> str:
+    """`value`, which the message does not show: it may be a secret."""
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise InvalidRequest(f"the {field} has characters that no header can carry", field=field)
+    return value

@@ -10,17 +10,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Union
 
-from croupier.client.decode import Outcome, decode_all
-from croupier.client.encode import Item, encode
-from croupier.client.retry import RetryPolicy
-from croupier.deadline import Deadline
-from croupier.errors import CroupierError, Unavailable
-from protos.prediction.v1 import prediction_pb2 as pb
+from croupier_client.deadline import Deadline
+from croupier_client.decode import Outcome, decode_all
+from croupier_client.encode import Item, encode
+from croupier_client.errors import CroupierError, Unavailable
+from croupier_client.messages import prediction as pb
+from croupier_client.retry import RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Send:
     """Make the call; answer with its response or error. `timeout` in seconds, None for none."""
 
@@ -28,15 +28,15 @@ class Send:
     timeout: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wait:
     """Let `seconds` pass; answer with None."""
 
     seconds: float
 
 
-Answer: TypeAlias = pb.PredictResponse | CroupierError | None
-Steps: TypeAlias = Generator[Send | Wait, Answer, list[Outcome]]
+Answer = Union[pb.PredictResponse, CroupierError, None]
+Steps = Generator[Union[Send, Wait], Answer, list[Outcome]]
 
 
 def predict(
@@ -60,7 +60,8 @@ def predict(
     while pending:
         now = clock()
         answer = yield Send(pb.PredictRequest(items=pending.values()), deadline.timeout(now))
-        outcomes.update(zip(pending, _outcomes(answer, len(pending)), strict=True))
+        # `_outcomes` sees to it that there is one for each.
+        outcomes.update(zip(pending, _outcomes(answer, len(pending))))
         failures += 1
         again = {index: item for index, item in pending.items() if isinstance(outcomes[index], Unavailable)}
         wait = policy.wait([outcomes[index] for index in again], failures, deadline, clock(), rng)

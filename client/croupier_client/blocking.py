@@ -1,0 +1,188 @@
+"""The blocking client: the I/O around `steps` and `window`, for threads."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Optional, TypeVar, Union
+
+import grpc
+
+from croupier_client import steps
+from croupier_client.blocking_stream import BlockingExchange
+from croupier_client.channels import open_blocking
+from croupier_client.decode import Outcome, Prediction
+from croupier_client.encode import Features, Item
+from croupier_client.errors import Cancelled, CroupierError
+from croupier_client.messages import prediction as pb
+from croupier_client.options import Options, PathLike, Token
+from croupier_client.status import from_rpc_error
+from croupier_client.stub import Stub
+
+_C = TypeVar("_C", bound="Client")
+
+
+class Client:
+    """What `AsyncClient` is, for code without an event loop; threads may share one."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        tenant: str = "",
+        token: Token = "",
+        ca: Optional[PathLike] = None,
+        certificate: Optional[PathLike] = None,
+        key: Optional[PathLike] = None,
+        timeout: Optional[float] = 5.0,
+        retries: int = 2,
+    ) -> None:
+        self._options = Options.build(target, tenant, token, (ca, certificate, key), timeout, retries)
+        self._connection = _Connection(target, self._options.tls)
+
+    def __enter__(self: _C) -> _C:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls of other threads, and later ones, end with Cancelled."""
+        self._connection.close()
+
+    def for_tenant(self: _C, tenant: str = "", *, token: Token = "") -> _C:
+        """This client as another tenant, over the same connection.
+
+        For services that ask for many tenants. Closing either closes the connection of both.
+        """
+        other = copy.copy(self)
+        other._options = self._options.for_tenant(tenant, token)  # noqa: SLF001 (of this very class)
+        return other
+
+    def predict(
+        self,
+        model: str,
+        features: Features,
+        *,
+        version: int = 0,
+        label: str = "",
+        entity_id: str = "",
+        key: str = "",
+        timeout: Optional[float] = None,
+        min_revision: str = "",
+    ) -> Prediction:
+        """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
+
+        `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
+        catalog that has it, for which it may wait a little, or with Unavailable.
+        """
+        item = Item(model, features, version, label, entity_id, key)
+        (outcome,) = self.predict_many([item], timeout=timeout, min_revision=min_revision)
+        if isinstance(outcome, CroupierError):
+            raise outcome
+        return outcome
+
+    def predict_many(
+        self, items: Iterable[Item], *, timeout: Optional[float] = None, min_revision: str = ""
+    ) -> list[Outcome]:
+        """Every item's prediction or error, in order, by one request.
+
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision` is as in
+        `predict`.
+        """
+        work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
+        answer: steps.Answer = None
+        while True:
+            try:
+                step = work.send(answer)
+            except StopIteration as end:
+                outcomes: list[Outcome] = end.value
+                return outcomes
+            if isinstance(step, steps.Wait):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = self._send(step.request, step.timeout, min_revision)
+
+    def stream(
+        self,
+        items: Iterable[Item],
+        *,
+        in_flight: int = 64,
+        timeout: Optional[float] = None,
+        min_revision: str = "",
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Each item's index in `items` and its prediction or error, as they are ready.
+
+        As `AsyncClient.stream`. `items` is read in the caller's own thread, up to `in_flight` ahead
+        of the results, so a source that blocks delays results that are ready.
+        """
+        window = self._options.window(in_flight, timeout, time.monotonic)
+
+        def connect(requests: Iterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
+            # Asked for each connection: the token of the last one may have expired.
+            metadata = self._options.metadata(min_revision)
+            return self._connection.call("predict_stream", requests, seconds, metadata)
+
+        with closing(BlockingExchange(connect, items, window)) as exchange:
+            while (answer := exchange.answer()) is not None:
+                yield answer
+
+    def _send(
+        self, request: pb.PredictRequest, seconds: Optional[float], min_revision: str
+    ) -> Union[pb.PredictResponse, CroupierError]:
+        metadata = self._options.metadata(min_revision)
+        try:
+            response: pb.PredictResponse = self._connection.call("predict", request, seconds, metadata)
+        except grpc.RpcError as error:
+            return from_rpc_error(error)
+        except Cancelled as error:
+            return error
+        return response
+
+
+class _Connection:
+    """The channel that a client and its `for_tenant` copies share; each process has its own.
+
+    A forked child would write into the connection of its parent, and take its answers. What it inherits it
+    keeps as it is, since to destroy it would be to speak too.
+    """
+
+    def __init__(self, target: str, tls: grpc.ChannelCredentials | None) -> None:
+        self._target = target
+        self._tls = tls
+        self._is_closed = False
+        self._inherited: grpc.Channel | None = None
+        self._open()
+
+    def call(self, method: str, request: Any, timeout: float | None, metadata: Any) -> Any:
+        """Raises Cancelled after `close`, beside what grpcio raises."""
+        if self._process != os.getpid() and not self._is_closed:
+            self._inherited = self._channel
+            self._open()
+        try:
+            return getattr(self._stub, method)(request, timeout=timeout, metadata=metadata)
+        except ValueError:
+            # grpcio's word for a channel that is closed, but not for that alone.
+            if self._is_closed:
+                raise Cancelled("the client was closed") from None
+            raise
+
+    def close(self) -> None:
+        self._is_closed = True
+        if self._process == os.getpid():
+            self._channel.close()
+
+    def _open(self) -> None:
+        self._channel = open_blocking(self._target, self._tls)
+        self._stub = Stub(self._channel)
+        self._process = os.getpid()

@@ -1,0 +1,89 @@
+"""What came back, as values and typed errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from croupier_client.errors import CroupierError, InternalError, InvalidRequest
+from croupier_client.messages import prediction as pb
+from croupier_client.status import from_item
+
+# The outcome of an item that has no value: the error itself, not raised.
+PredictError = CroupierError
+
+Values = Union[list[float], list[int], list[str]]
+
+
+class SeveralOutputs(InvalidRequest):
+    """`value` was read of a prediction that has several outputs, or none. The caller's."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model answered.
+
+    `outputs` holds each output's values by name, in the model's order, an output of several
+    dimensions row by row; `version` is the version that answered; `took` the seconds in the cell,
+    from decoded to scored, a cold load included.
+    """
+
+    outputs: Mapping[str, Values]
+    version: int
+    took: float
+
+    @property
+    def value(self) -> Union[float, int, str, Values]:
+        """The only output of a model that has one: its one number or text, or the list of several.
+
+        Raises:
+            SeveralOutputs: the model has another number of outputs; pick one of `outputs`.
+        """
+        if len(self.outputs) != 1:
+            names = ", ".join(self.outputs) or "none"
+            raise SeveralOutputs(f"`value` needs one output, and the model has: {names}")
+        (values,) = self.outputs.values()
+        return values[0] if len(values) == 1 else values
+
+
+Outcome = Union[Prediction, PredictError]
+
+
+def decode(result: pb.Result) -> Outcome:
+    """A result's prediction or error."""
+    kind = result.WhichOneof("outcome")
+    if kind == "status":
+        return from_item(result.status)
+    if kind != "value":
+        return InternalError("the server sent a result without an outcome that this release knows")
+    try:
+        outputs = {output.name: _values(output) for output in result.value.outputs}
+    except InternalError as error:
+        return error
+    return Prediction(outputs, result.version, result.took_us / 1e6)
+
+
+def decode_all(response: pb.PredictResponse, expected: int) -> list[Outcome]:
+    """The outcomes of `expected` items, in their order.
+
+    Raises:
+        InternalError: the server answered another number of items.
+    """
+    if len(response.results) != expected:
+        raise InternalError(f"the server sent {len(response.results)} results for {expected} items")
+    return [decode(result) for result in response.results]
+
+
+def _values(output: pb.Output) -> Values:
+    kind = output.WhichOneof("values")
+    if kind == "numbers":
+        return list(output.numbers.values)
+    if kind == "integers":
+        return list(output.integers.values)
+    if kind == "texts":
+        return list(output.texts.values)
+    # Of no kind is an output without values, unless there is something that this release cannot read.
+    if output.ByteSize() > pb.Output(name=output.name).ByteSize():
+        raise InternalError(f"the server sent {output.name!r} as a kind that this release does not know")
+    return []

@@ -1,0 +1,25 @@
+"""The methods of the prediction API on a channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from croupier_client.messages import prediction as pb
+
+_SERVICE = "/croupier.prediction.v1.PredictionService"
+
+
+class Stub:
+    """What code that was generated would be; `channel` may be of either kind."""
+
+    def __init__(self, channel: Any) -> None:
+        self.predict = channel.unary_unary(
+            f"{_SERVICE}/Predict",
+            request_serializer=pb.PredictRequest.SerializeToString,
+            response_deserializer=pb.PredictResponse.FromString,
+        )
+        self.predict_stream = channel.stream_stream(
+            f"{_SERVICE}/PredictStream",
+            request_serializer=pb.PredictStreamRequest.SerializeToString,
+            response_deserializer=pb.PredictStreamResponse.FromString,
+        )
