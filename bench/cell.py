@@ -5,8 +5,8 @@ that no model is hot, and compares each answer byte for byte. CPU time is the ce
 plain server (`peers/plain_server.py`: grpc.aio, uvloop, LightGBM's C interface) over 100 models, fewer than
 spoil its caches. What counts is the ratio.
 
-The breakdown repeats the stages of the cell in this process, on the same requests and models, in ticks of as
-many calls as one read brings under this load; what the cell takes beyond them is transport: sockets, HTTP/2,
+The breakdown repeats the stages of the cell in this process, on the same requests and models, in reads of as
+many calls as one brings under this load; what the cell takes beyond them is transport: sockets, HTTP/2,
 gRPC framing and the event loop.
 """
 
@@ -32,7 +32,8 @@ from cell.codec.plain import read_infer
 from cell.engines.native import Native
 from cell.engines.packed import FOREST, PackedEngine
 from cell.residency.residency import Residency
-from cell.scoring.scoring import Scoring
+from cell.scoring.encode import infer_answer
+from cell.scoring.score import Scoring
 from croupier.artifacts.format import digest_of, view
 from croupier.stores.objects import key_of
 from croupierctl.stack_process import Process
@@ -46,7 +47,7 @@ _PLAIN_MODELS = 100
 # And so are those of the plain server, which takes its time.
 _PLAIN_FEWER = 5
 # Calls that one read brings with 8 connections of 32 streams.
-_TICK = 32
+_READ = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +218,12 @@ def _breakdown(artifacts: Sequence[bytes], load: Load, whole_us: float) -> dict[
         residency.reserve(digest, residency.plan(model.resident_bytes))
         residency.admit(digest, model, model.resident_bytes, 0.0)[0].release()
     messages = [load.message(number) for number in range(len(artifacts))]
-    ticks = [messages[at : at + _TICK] for at in range(0, len(messages), _TICK)]
+    reads = [messages[at : at + _READ] for at in range(0, len(messages), _READ)]
     spent = dict.fromkeys(("decode", "lookup", "native", "encode"), 0.0)
-    for tick in ticks:
+    for read in reads:
         scoring = Scoring()
         with _timed(spent, "decode"):
-            asked = [read_infer(message) for message in tick]
+            asked = [read_infer(message) for message in read]
         with _timed(spent, "lookup"):
             found = [residency.find(each.artifact, 0.0) for each in asked if each is not None]
         with _timed(spent, "decode"):
@@ -233,7 +234,7 @@ def _breakdown(artifacts: Sequence[bytes], load: Load, whole_us: float) -> dict[
             scoring.run()
         with _timed(spent, "encode"):
             for place in range(len(scoring)):
-                scoring.infer_answer(place)
+                infer_answer(scoring, place)
     stages = {stage: seconds / len(messages) * 1e6 for stage, seconds in spent.items()}
     return {"transport": max(0.0, whole_us - sum(stages.values())), **stages}
 

@@ -17,7 +17,7 @@ from bench.engine_compilers import Lleaves, OneDal, Tl2cgen
 from bench.engine_models import Array, Shape, forest_as_onnx, train_xgboost
 from bench.engine_peer import OneByOne, Peer
 
-# Rows of one tick of a cell.
+# Rows of one read of a cell.
 TICK = 64
 
 
@@ -30,7 +30,7 @@ def _arena() -> Any:
 
 
 class Croupier(OneByOne):
-    """The engines `forest` and `linear`: one native call a tick of 64 rows, each of its own model."""
+    """The engines `forest` and `linear`: one native call a read of 64 rows, each of its own model."""
 
     is_wide = True
     distribution = "croupier"
@@ -59,17 +59,17 @@ class Croupier(OneByOne):
     def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
         from cell.engines.native import score_joined
 
-        ticks = []
+        reads = []
         for begin in range(0, len(models), TICK):
             natives = models[begin : begin + TICK]
             asked = rows[np.arange(begin, begin + len(natives)) % len(rows)]
             wide = [True] * len(natives) if rows.dtype == np.float64 else None
             out = np.empty((len(natives), 2), np.float32)
-            ticks.append((natives, [1] * len(natives), asked, out, None, wide))
+            reads.append((natives, [1] * len(natives), asked, out, None, wide))
 
         def run() -> None:
-            for tick in ticks:
-                score_joined(*tick)
+            for read in reads:
+                score_joined(*read)
 
         return run
 

@@ -21,7 +21,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.crash.journal import Journal
 from cell.engines import Engine, Engines, packed
 from cell.engines.late import LateEngine
@@ -38,11 +38,11 @@ from cell.loading.sources import Folder, Source
 from cell.memory.arena import Arena
 from cell.memory.capacity import FRACTION
 from cell.memory.keeper import Measure, MemoryKeeper, resident_bytes
-from cell.register import Identity, Registration
+from cell.register import Endpoint, Registration
 from cell.residency.policies import POLICIES
 from cell.residency.residency import Residency
 from cell.scoring.batcher import Batcher
-from cell.scoring.hot import Ticks
+from cell.scoring.hot import HotPath
 from cell.scoring.pipeline import Pipeline
 from cell.server import INFER_PATH, Handlers
 from cell.settings import CellSettings
@@ -79,6 +79,7 @@ class Cell:
         self._stack = AsyncExitStack()
         self._registration: Registration | None = None
         self._membership: asyncio.Task[None] | None = None
+        self._hot_set: HotSet
         self._is_draining = False
         # Routers are the callers, and cancel what they have hedged or given up: many resets are no attack.
         limits = Limits(reset_burst=100_000, reset_rate=100_000)
@@ -95,24 +96,24 @@ class Cell:
         settings.check()
         journal = Journal.open(settings.folder, time.time)
         self._stack.callback(journal.close)
-        lane.watch(settings.run_seconds + settings.hang_seconds, settings.load_hang_seconds)
+        slots.watch(settings.run_seconds + settings.hang_seconds, settings.load_hang_seconds)
         slices = Slices(time.perf_counter, turns_of(asyncio.get_running_loop()).wait)
         disk = await DiskCache.open(settings.folder, settings.cache_bytes)
         self._stack.push_async_callback(disk.close)
         host = await self._build_host(journal, disk, slices)
-        hot_set = HotSet(settings.folder, host, disk)
-        self._stack.push_async_callback(hot_set.close)
+        self._hot_set = HotSet(settings.folder, host, disk)
+        self._stack.push_async_callback(self._hot_set.close)
         services = self._register_services(host, slices)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         self._stack.push_async_callback(self._leave)
         self.address = await self._server.start(settings.listen, services)
         self._stack.push_async_callback(self._server.stop, settings.grace_seconds)
         if settings.manager:
-            identity = Identity(
+            endpoint = Endpoint(
                 settings.id, settings.zone, settings.advertised(self.address), settings.weight
             )
-            self._membership = self._life.spawn(self._belong(identity, host, journal), "registration")
-        hot_set.start()
+            self._membership = self._life.spawn(self._belong(endpoint, host, journal), "registration")
+        self._hot_set.start()
 
     async def stop(self) -> None:
         """Say that this cell drains, let the routers hear it, end what runs, close the parts."""
@@ -130,7 +131,7 @@ class Cell:
         keeper = MemoryKeeper(measure, capacity, arena, base=resident_bytes())
         loader = await self._build_loader(disk, slices, arena, capacity)
 
-        def refuse(digest: bytes) -> None:
+        def check_loadable(digest: bytes) -> None:
             journal.quarantine.refuse(digest)
             keeper.check()
 
@@ -142,7 +143,7 @@ class Cell:
             slots=settings.load_slots,
             max_waiting=settings.max_loads,
             refusal_seconds=settings.refusal_seconds,
-            refuse=refuse,
+            check_loadable=check_loadable,
         )
         self._stack.push_async_callback(host.close)
         self._life.spawn(keeper.run(host), "memory")
@@ -171,9 +172,9 @@ class Cell:
         """Have the server serve; the names of what it serves."""
         settings = self._settings
         pipeline = Pipeline(host, self._build_batcher(), max_rows=settings.max_rows, clock=time.monotonic)
-        ticks = Ticks(host, infer_path=INFER_PATH, max_rows=settings.max_rows, clock=time.monotonic)
+        hot_path = HotPath(host, infer_path=INFER_PATH, max_rows=settings.max_rows, clock=time.monotonic)
         handlers = Handlers(
-            pipeline, ticks, host, slices, lambda: not self._is_draining, clock=time.perf_counter
+            pipeline, hot_path, host, slices, lambda: not self._is_draining, clock=time.perf_counter
         )
         warmer = Warmer(host)
         self._stack.push_async_callback(warmer.close)
@@ -213,7 +214,7 @@ class Cell:
             ThreadPoolExecutor(count, thread_name_prefix=name, initializer=initializer)
         )
 
-    async def _belong(self, identity: Identity, host: Host, journal: Journal) -> None:
+    async def _belong(self, endpoint: Endpoint, host: Host, journal: Journal) -> None:
         """Be registered, until cancelled."""
         settings = self._settings
         # In a thread, for importing grpcio takes long, and nobody waits for this.
@@ -230,8 +231,8 @@ class Cell:
             ]
             self._registration = Registration(
                 managers,
-                identity,
-                host.load,
+                endpoint,
+                host.report,
                 quarantine=journal.quarantine,
                 lift=journal.lift,
                 rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)

@@ -25,7 +25,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from cell.crash.quarantine import Quarantine
-from cell.loading.host import HostLoad
+from cell.loading.host import HostReport
 from croupier import protocol
 from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
@@ -78,8 +78,8 @@ class _Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Who registers: `address` is the host:port that routers connect to."""
+class Endpoint:
+    """The cell as routers find it: `address` is the host:port that they connect to."""
 
     id: str
     zone: str
@@ -103,8 +103,8 @@ class Registration:
     def __init__(
         self,
         managers: Sequence[Manager],
-        identity: Identity,
-        load: Callable[[], HostLoad],
+        endpoint: Endpoint,
+        report: Callable[[], HostReport],
         *,
         pace: Pace = Pace(),
         quarantine: Quarantine | None = None,
@@ -113,8 +113,8 @@ class Registration:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._peers = [_Peer(manager) for manager in managers]
-        self._identity = identity
-        self._load = load
+        self._endpoint = endpoint
+        self._report = report
         self._pace = pace
         self._quarantine = quarantine or Quarantine()
         self._lift = lift
@@ -191,14 +191,14 @@ class Registration:
             async for answer in self._answers(peer, open_stream):
                 if end is _End.UNANSWERED:
                     words = "registered as %s" if peer.is_home.is_set() else "%s reports to another manager"
-                    _log.info(words, self._identity.id)
+                    _log.info(words, self._endpoint.id)
                 end = _End.ANSWERED
                 peer.answers = True
                 self._note_answer(peer)
                 for digest in answer.lift:
                     self._lift(digest)
         except Conflict as error:
-            _log.error("another process joined as %s: %s", self._identity.id, error)
+            _log.error("another process joined as %s: %s", self._endpoint.id, error)
             return _End.SUPERSEDED
         except CroupierError as error:
             self._say_broken(peer, str(error))
@@ -218,7 +218,7 @@ class Registration:
     async def _answers(self, peer: _Peer, open_stream: _Open) -> _Answers:
         """The manager's answers; raises TimeoutError when it is silent for too long."""
         answers = aiter(open_stream(self._reports(peer)))
-        silence = self._patience(self._pace.silence)
+        silence = self._longest_silence(self._pace.silence)
         while True:
             try:
                 async with asyncio.timeout(silence):
@@ -226,10 +226,10 @@ class Registration:
             except StopAsyncIteration:
                 return
             if answer.lease_seconds > 0:
-                silence = self._patience(answer.lease_seconds)
+                silence = self._longest_silence(answer.lease_seconds)
             yield answer
 
-    def _patience(self, lease_seconds: float) -> float:
+    def _longest_silence(self, lease_seconds: float) -> float:
         """Seconds of silence that end a stream: so few that, where there is another manager, the cell is
         there before the lease of its record ends; but no fewer than lie between some reports.
         """
@@ -256,22 +256,22 @@ class Registration:
             self._drain_known.set()
 
     def _cell(self) -> pb.Cell:
-        load = self._load()
+        report = self._report()
         return pb.Cell(
-            id=self._identity.id,
-            zone=self._identity.zone,
-            address=self._identity.address,
-            weight=self._identity.weight,
+            id=self._endpoint.id,
+            zone=self._endpoint.zone,
+            address=self._endpoint.address,
+            weight=self._endpoint.weight,
             state=self._state,
             protocol=protocol.CURRENT,
             load=pb.Load(
-                capacity_bytes=load.capacity_bytes,
-                used_bytes=load.used_bytes,
-                resident=load.resident,
-                loading=load.loading,
-                oldest_seconds=load.oldest_seconds,
-                requests=load.requests,
-                hits=load.hits,
+                capacity_bytes=report.capacity_bytes,
+                used_bytes=report.used_bytes,
+                resident=report.resident,
+                loading=report.loading,
+                oldest_seconds=report.oldest_seconds,
+                requests=report.requests,
+                hits=report.hits,
                 quarantined=[
                     pb.Quarantined(artifact=entry.digest, since=entry.when, why=entry.why, phase=entry.phase)
                     for entry in self._quarantine.entries[-_MOST_QUARANTINED:]

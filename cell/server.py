@@ -19,7 +19,7 @@ from cell.codec.messages import on_bytes, parsed
 from cell.loading.host import Host
 from cell.loading.slices import Slices
 from cell.scoring.cold import ColdCalls
-from cell.scoring.hot import Results, Ticks
+from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
@@ -41,7 +41,7 @@ NAME = "croupier-cell"
 _TASK_SECONDS = 0.0001
 # Calls of one read that are answered without looking at what else the turn brought.
 _FEW = 8
-# A turn of a connection that reads, and how many there are at most between two ticks.
+# A turn of a connection that reads, and how many there are at most before what was put off goes on.
 _READ_SECONDS = 0.0002
 _MOST_OWED = 16
 
@@ -54,7 +54,7 @@ class Handlers:
     def __init__(
         self,
         pipeline: Pipeline,
-        ticks: Ticks,
+        hot_path: HotPath,
         host: Host,
         slices: Slices,
         is_ready: Callable[[], bool],
@@ -62,7 +62,7 @@ class Handlers:
         clock: Callable[[], float],
     ) -> None:
         self._pipeline = pipeline
-        self._ticks = ticks
+        self._hot_path = hot_path
         self._slices = slices
         self._cold = ColdCalls(host, slices, again=self._answer_again, alone=self._serve_alone)
         self._is_ready = is_ready
@@ -70,7 +70,7 @@ class Handlers:
         self._is_waiting = False
         # A read with many calls was answered in this turn of the loop, while models load.
         self._had_many = False
-        # Turns of the loop before the next tick.
+        # Turns of the loop before what was put off goes on.
         self._owed = 0
         self._clock = clock
         self._server: Server
@@ -105,7 +105,7 @@ class Handlers:
         """
         is_many = len(calls) > _FEW
         if is_many and self._had_many:
-            self._ticks.put_off(calls)
+            self._hot_path.put_off(calls)
             self._wait()
             return
         self._answer(calls)
@@ -118,7 +118,7 @@ class Handlers:
 
     def _answer(self, calls: Sequence[ServerCall]) -> None:
         began = self._clock()
-        left, cold, some_wait = self._ticks.answer(calls)
+        left, cold, some_wait = self._hot_path.answer(calls)
         for call, results in left:
             self._serve_alone(call, results)
         for call, wanted in cold:
@@ -133,7 +133,7 @@ class Handlers:
             turns_of(asyncio.get_running_loop()).wait(self._go_on)
 
     def _go_on(self) -> None:
-        """With what did not fit its tick, once others have had turns for as long as that took.
+        """With what was put off, once others have had turns for as long as that took.
 
         A request of 1,000 items takes many times longer than a connection reads for in its turn: turn by
         turn, small requests that stand behind large ones in it were read only after all these were answered.
@@ -146,8 +146,8 @@ class Handlers:
             self._answer(())
 
     def _answer_again(self, calls: Sequence[ServerCall]) -> int:
-        """Answer calls whose models were waited for, as many as fit a tick; returns how many were taken."""
-        left, taken = self._ticks.answer_again(calls)
+        """Answer calls whose models were waited for, as many as fit one go; returns how many were taken."""
+        left, taken = self._hot_path.answer_again(calls)
         for call, results in left:
             self._serve_alone(call, results)
         return taken

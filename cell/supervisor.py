@@ -44,7 +44,7 @@ PROGRAM = "croupier-cell"
 SPARE_AFTER = 0.5
 _GO = b"g"
 _STOPS = {signal.SIGTERM, signal.SIGINT}
-_HEARD = {signal.SIGCHLD, *_STOPS}
+_AWAITED = {signal.SIGCHLD, *_STOPS}
 _PR_SET_PDEATHSIG = 1
 
 
@@ -77,24 +77,24 @@ class _Child:
     """A process that has begun with its imports and waits for `go`."""
 
     def __init__(self, command: Sequence[str], prepare: Callable[[], None]) -> None:
-        ear, self._mouth = os.pipe()
+        read_end, self._write_end = os.pipe()
         try:
             self.process = subprocess.Popen(  # noqa: S603 (our own)
-                _standing_by(command, ear), pass_fds=(ear,), preexec_fn=prepare
+                _standing_by(command, read_end), pass_fds=(read_end,), preexec_fn=prepare
             )
         finally:
-            os.close(ear)
+            os.close(read_end)
 
     def go(self) -> None:
         # It may have ended already, which its exit tells.
         with suppress(BrokenPipeError):
-            os.write(self._mouth, _GO)
-        os.close(self._mouth)
+            os.write(self._write_end, _GO)
+        os.close(self._write_end)
 
     def dismiss(self) -> None:
         self.process.kill()
         self.process.wait()
-        os.close(self._mouth)
+        os.close(self._write_end)
 
 
 class Supervisor:
@@ -109,7 +109,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run until the child ends in peace or this process is told to stop; returns the exit code."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
         try:
             while True:
                 began = time.monotonic()
@@ -145,13 +145,13 @@ class Supervisor:
         make_spare_at = time.monotonic() + self._spare_after
         while (code := child.poll()) is None:
             if self._spare is None and not self._stopping:
-                heard = _hear(max(0.0, make_spare_at - time.monotonic()))
-                if heard is None:
+                received = _wait_for_signal(max(0.0, make_spare_at - time.monotonic()))
+                if received is None:
                     self._spare = self._start()
             else:
-                heard = _hear(None)
-            if heard in _STOPS:
-                _say(f"{heard.name}: the cell is told to stop")
+                received = _wait_for_signal(None)
+            if received in _STOPS:
+                _say(f"{received.name}: the cell is told to stop")
                 self._stopping = True
                 self._dismiss_spare()
                 child.terminate()
@@ -160,9 +160,9 @@ class Supervisor:
     def _is_stopped_within(self, pause: float) -> bool:
         until = time.monotonic() + pause
         # Once at least: a stop may have come with the crash.
-        while (heard := _hear(max(0.0, until - time.monotonic()))) is not None:
-            if heard in _STOPS:
-                _say(f"stopping: {heard.name}")
+        while (received := _wait_for_signal(max(0.0, until - time.monotonic()))) is not None:
+            if received in _STOPS:
+                _say(f"stopping: {received.name}")
                 return True
         return False
 
@@ -195,12 +195,12 @@ def reserve(listen: str) -> tuple[str, socket.socket | None]:
     return f"{host}:{held.getsockname()[1]}", held
 
 
-def stand_by(ear: int, module: str, argv: Sequence[str]) -> int:
+def stand_by(pipe: int, module: str, argv: Sequence[str]) -> int:
     """In a child: import `module`, wait for the parent's word, then run its `main`."""
     main = importlib.import_module(module).main
-    if os.read(ear, 1) != _GO:
+    if os.read(pipe, 1) != _GO:
         return 0
-    os.close(ear)
+    os.close(pipe)
     sys.argv = [module, *argv]
     code: int = main()
     return code
@@ -208,11 +208,11 @@ def stand_by(ear: int, module: str, argv: Sequence[str]) -> int:
 
 def main() -> int:
     """The program `croupier-cell`."""
-    told = settings.load_known(SupervisorSettings, PROGRAM)
+    known = settings.load_known(SupervisorSettings, PROGRAM)
     argv = sys.argv[1:]
-    if not told.supervise or {"-h", "--help"} & set(argv):
+    if not known.supervise or {"-h", "--help"} & set(argv):
         return int(importlib.import_module("cell.app").main())
-    return supervise("cell.app", argv, told.listen)
+    return supervise("cell.app", argv, known.listen)
 
 
 def supervise(module: str, argv: Sequence[str], listen: str, *, spare_after: float = SPARE_AFTER) -> int:
@@ -238,10 +238,10 @@ def how_it_ended(code: int) -> str:
     return "by " + next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
 
 
-def _standing_by(command: Sequence[str], ear: int) -> list[str]:
+def _standing_by(command: Sequence[str], pipe: int) -> list[str]:
     module, *argv = command
     script = "import sys; from cell.supervisor import stand_by; sys.exit(stand_by({}, {!r}, sys.argv[1:]))"
-    return [sys.executable, "-P", "-c", script.format(ear, module), *argv]
+    return [sys.executable, "-P", "-c", script.format(pipe, module), *argv]
 
 
 def _prepare(parent: int) -> Callable[[], None]:
@@ -249,7 +249,7 @@ def _prepare(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None, use_errno=True)
 
     def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         # Ctrl-C reaches the parent too, which passes it on as SIGTERM.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -261,11 +261,11 @@ def _prepare(parent: int) -> Callable[[], None]:
     return prepare
 
 
-def _hear(timeout: float | None) -> signal.Signals | None:
+def _wait_for_signal(timeout: float | None) -> signal.Signals | None:
     """The next signal for this process; None after `timeout` seconds without."""
     if timeout is None:
-        return signal.Signals(signal.sigwaitinfo(_HEARD).si_signo)
-    info = signal.sigtimedwait(_HEARD, timeout)
+        return signal.Signals(signal.sigwaitinfo(_AWAITED).si_signo)
+    info = signal.sigtimedwait(_AWAITED, timeout)
     return None if info is None else signal.Signals(info.si_signo)
 
 

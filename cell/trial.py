@@ -64,13 +64,13 @@ def _tried(task: Task, parts: list[bytes]) -> bytes:
             answers[len(failures) :] = [{}]
             failures.append(error.message)
     worked = [rows for rows, failure in zip(tables, failures, strict=True) if failure is None]
-    told = {
+    report = {
         "failures": failures,
         "resident_bytes": scorer.resident_bytes,
         "row_microseconds": _row_microseconds(scorer, worked, names),
         "rows_are_independent": independent,
     }
-    return b"\n".join([json.dumps(told).encode(), dump(answers)])
+    return b"\n".join([json.dumps(report).encode(), dump(answers)])
 
 
 def _engines() -> Engines:

@@ -126,12 +126,12 @@ class WarmHandlers:
 
     async def usage(self, request: pb.UsageRequest, context: Context) -> pb.UsageResponse:
         found = ((digest, self._host.uses(digest)) for digest in _digests(request.artifacts))
-        told = [
+        used = [
             pb.Used(artifact=digest, requests=uses[0], idle_seconds=uses[1])
             for digest, uses in found
             if uses is not None
         ]
-        return pb.UsageResponse(resident=told)
+        return pb.UsageResponse(resident=used)
 
 
 def _digests(artifacts: Sequence[bytes]) -> list[bytes]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cell.app import PROGRAM, serve
 from cell.codec.signature import Arrays, Signature
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.engines.stop import Stop
 from cell.settings import CellSettings
 from croupier import settings
@@ -67,7 +67,7 @@ class _Scorer:
 
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         rows = inputs["input"]
-        with lane.Naming(self.digest, lane.SCORE):
+        with slots.Naming(self.digest, slots.SCORE):
             if self.hold is not None:
                 time.sleep(self.hold)
             elif (rows[:, 0] == MARK).any():

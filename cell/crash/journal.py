@@ -3,12 +3,12 @@
     start ──▶ lock the file ──▶ read what is left ──▶ judge ──▶ save the list ──▶ empty the file, share it
                     │                                                                   │
                     └─ another process has it: no journal, the list all the same        ▼
-                                                                      `engines/lane.pyx` writes into it
+                                                                      `slots.pyx` writes into it
 
 The file is one small mapping that native code writes names into (see there) and the kernel keeps whatever
 becomes of the process. Its first 40 bytes say who wrote it and are covered by a checksum: a file of another
 version, boot or program, a torn one and none are all the same, and are written anew. The boot matters because
-lanes hold times of a clock that starts with the machine, and because a power cut is nobody's fault.
+slots hold times of a clock that starts with the machine, and because a power cut is nobody's fault.
 
 A cell without a journal serves as well as any; a crash then condemns nobody. So nothing that goes wrong here
 fails a start.
@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.crash.quarantine import HUNG, Death, Named, Phase, Quarantine
 from croupier.files import open_regular, own_folder, read_regular, write_whole
 from croupier.names import DIGEST_BYTES
@@ -41,17 +41,17 @@ QUARANTINE = "quarantine.json"
 
 _MAGIC = b"croupier journal"
 _VERSION = 1
-# Magic, version, lanes, the boot's id, checksum of what stands before it.
+# Magic, version, slots, the boot's id, checksum of what stands before it.
 _CONSTANT = struct.Struct("<16sHH16sI")
 # After it: the last beat in ns, the signal that the process died of, whether it ended of its own accord.
 _HEAD = struct.Struct("<40sqii8x")
 # Digest, since when in ns, thread, phase, signal.
-_LANE = struct.Struct("<32sqiii12x")
+_SLOT = struct.Struct("<32sqiii12x")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _WATCHDOG = "its own watchdog: what was named as hung did not end"
 # Of a model whose digest nobody said.
 _UNNAMED = bytes(DIGEST_BYTES)
-_PHASES = {lane.LOAD: Phase.LOAD, lane.SCORE: Phase.SCORE}
+_PHASES = {slots.LOAD: Phase.LOAD, slots.SCORE: Phase.SCORE}
 
 
 class Journal:
@@ -93,7 +93,7 @@ class Journal:
     def close(self) -> None:
         """Say that the process ends of its own accord."""
         if self._file is not None:
-            lane.detach()
+            slots.detach()
             os.close(self._file)
             self._file = None
 
@@ -101,30 +101,30 @@ class Journal:
         file = open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            death = parse(os.pread(file, lane.SIZE, 0), boot)
+            death = parse(os.pread(file, slots.SIZE, 0), boot)
             if death is not None:
                 self._take(death, clock())
-            os.ftruncate(file, lane.SIZE)
+            os.ftruncate(file, slots.SIZE)
             # Blocks for all of it: a full disk would be SIGBUS in the midst of a prediction.
-            os.pwrite(file, bytes(lane.SIZE), 0)
-            lane.attach(file, constant(boot))
+            os.pwrite(file, bytes(slots.SIZE), 0)
+            slots.attach(file, constant(boot))
         except BaseException:
             os.close(file)
             raise
         self._file = file
-        lane.catch_signals()
+        slots.catch_signals()
 
     def _take(self, death: Death, now: float) -> None:
         _CRASHES.inc()
         is_hung = any(one.signal == HUNG for one in death.named)
-        told = ", ".join(
+        names = ", ".join(
             f"{one.digest.hex()} ({one.phase}, {one.seconds:.1f} s{', ' + one.signal if one.signal else ''})"
             for one in death.named
         )
         _log.warning(
             "the process before died of %s; in native code: %s",
             death.signal or (_WATCHDOG if is_hung else "a signal from outside"),
-            told or "nothing",
+            names or "nothing",
         )
         for entry in self.quarantine.judge(death, now):
             _log.error("%s is quarantined: %s (%s)", entry.digest.hex(), entry.why, entry.phase)
@@ -140,19 +140,19 @@ class Journal:
 
 def constant(boot: bytes) -> bytes:
     """The 40 bytes that a journal of this machine's boot begins with."""
-    told = (_MAGIC, _VERSION, lane.LANES, boot)
-    return _CONSTANT.pack(*told, zlib.crc32(_CONSTANT.pack(*told, 0)))
+    fields = (_MAGIC, _VERSION, slots.COUNT, boot)
+    return _CONSTANT.pack(*fields, zlib.crc32(_CONSTANT.pack(*fields, 0)))
 
 
 def parse(data: bytes, boot: bytes) -> Death | None:
     """What a process left; None if it ended in peace, or if this is no journal of this boot."""
-    if len(data) != lane.SIZE:
+    if len(data) != slots.SIZE:
         return None
     begins, beat, number, is_closed = _HEAD.unpack_from(data)
     if begins != constant(boot) or is_closed:
         return None
     named = []
-    for digest, since, _, phase, marked in _LANE.iter_unpack(data[_HEAD.size :]):
+    for digest, since, _, phase, marked in _SLOT.iter_unpack(data[_HEAD.size :]):
         if phase in _PHASES and digest != _UNNAMED:
             seconds = max(0, beat - since) / 1e9
             named.append(Named(digest, _PHASES[phase], seconds, _name(marked)))
@@ -170,7 +170,7 @@ def boot_id() -> bytes:
 def _name(number: int) -> str:
     if not number:
         return ""
-    if number == lane.HUNG:
+    if number == slots.HUNG:
         return HUNG
     try:
         return signal.Signals(number).name

@@ -164,7 +164,7 @@ class Quarantine:
         if total < CONDEMNED:
             self._strikes[one.digest] = strikes
             return None
-        # Moved to the end if it is there already, which a lane that was judged twice may bring about.
+        # Moved to the end if it is there already, which a slot that was judged twice may bring about.
         self._entries.pop(one.digest, None)
         entry = self._entries[one.digest] = Entry(one.digest, now, why, one.phase, total)
         return entry

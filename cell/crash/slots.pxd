@@ -1,4 +1,4 @@
-"""For native code: the lane of this thread, and the few stores that name an artifact in it."""
+"""For native code: the slot of this thread, and the few stores that name an artifact in it."""
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
@@ -7,7 +7,7 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <time.h>
-    /* What is stored before this is in memory before what is stored after it. All that ever reads a lane
+    /* What is stored before this is in memory before what is stored after it. All that ever reads a slot
        runs on this thread (a signal handler) or after the process: the compiler is who must not reorder. */
     #define croupier_fence() __atomic_signal_fence(__ATOMIC_SEQ_CST)
     static inline int64_t croupier_coarse_ns(void) {
@@ -25,38 +25,38 @@ cdef enum:
     SCORING = 2
 
 # 64 bytes, as `cell/crash/journal.py` reads them.
-cdef struct Lane:
+cdef struct Slot:
     unsigned char digest[32]
     # When the artifact was entered: nanoseconds of CLOCK_MONOTONIC, to a few milliseconds.
     int64_t since
-    # The id that the kernel knows the thread by; 0 for a lane that nobody has.
+    # The id that the kernel knows the thread by; 0 for a slot that nobody has.
     int32_t thread
     int32_t phase
     # The signal that this thread died of; 0 for none.
     int32_t signal
     int32_t spare[3]
 
-cdef Lane* here() noexcept nogil
+cdef Slot* here() noexcept nogil
 
 
-cdef inline void enter_at(Lane* lane, const unsigned char* digest, int32_t phase, int64_t since) noexcept nogil:
+cdef inline void enter_at(Slot* slot, const unsigned char* digest, int32_t phase, int64_t since) noexcept nogil:
     """Name the artifact of `digest`, 32 bytes; no half of a name is ever in force.
 
     `since` is another one at each time, as `croupier_coarse_ns` says it or some nanoseconds later.
     """
-    lane.phase = IDLE
+    slot.phase = IDLE
     croupier_fence()
-    memcpy(lane.digest, digest, 32)
-    lane.since = since
+    memcpy(slot.digest, digest, 32)
+    slot.since = since
     croupier_fence()
-    lane.phase = phase
+    slot.phase = phase
 
 
-cdef inline void enter(Lane* lane, const unsigned char* digest, int32_t phase) noexcept nogil:
+cdef inline void enter(Slot* slot, const unsigned char* digest, int32_t phase) noexcept nogil:
     """As `enter_at`, now."""
-    enter_at(lane, digest, phase, croupier_coarse_ns())
+    enter_at(slot, digest, phase, croupier_coarse_ns())
 
 
-cdef inline void leave(Lane* lane) noexcept nogil:
+cdef inline void leave(Slot* slot) noexcept nogil:
     croupier_fence()
-    lane.phase = IDLE
+    slot.phase = IDLE

@@ -1,7 +1,7 @@
 from types import TracebackType
 
 SIZE: int
-LANES: int
+COUNT: int
 LOAD: int
 SCORE: int
 HUNG: int

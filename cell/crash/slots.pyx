@@ -1,29 +1,29 @@
-"""Lanes: where each thread names the artifact that its native code works on, to outlive the process.
+"""Slots: where each thread names the artifact that its native code works on, to outlive the process.
 
-    thread ──▶ here() ──▶ its lane: digest, since when, loading or scoring        a few ns, no lock, no GIL
+    thread ──▶ here() ──▶ its slot: digest, since when, loading or scoring        a few ns, no lock, no GIL
                             │
-    SIGSEGV … SIGABRT ──────┤ the handler marks the lane of the thread that died of it
+    SIGSEGV … SIGABRT ──────┤ the handler marks the slot of the thread that died of it
                             ▼
                a page that is shared with the journal's file, or with nothing
 
 The pages are mapped once, at an address that stays; `attach` lays the journal's file over them and `detach`
-takes it away, so that a lane may be written at any moment and costs nothing where no journal is kept. What was
+takes it away, so that a slot may be written at any moment and costs nothing where no journal is kept. What was
 stored there survives every end of the process, because the pages are the kernel's (`cell/crash/journal.py` reads
 them afterwards).
 
-A thread takes a lane when it first asks for one, and gives it back at its end. When all are taken, a thread
+A thread takes a slot when it first asks for one, and gives it back at its end. When all are taken, a thread
 writes where nobody reads.
 
 **The handler** is async-signal-safe: it compares thread ids, stores three numbers, and lets the action that
 stood before it have the signal, so that the exit status is the signal's and faulthandler still prints. Each
-thread that takes a lane has a stack for it, since one that overflowed has none left. A signal that another
-process sent says nothing about what this thread was doing, and marks no lane.
+thread that takes a slot has a stack for it, since one that overflowed has none left. A signal that another
+process sent says nothing about what this thread was doing, and marks no slot.
 
 **The beat.** A native thread writes the time ten times a second: how long an artifact had been in native code
 when the process was killed is the last beat less its beginning, whoever held the interpreter's lock.
 
-**The watchdog.** The same thread ends the process (SIGKILL) when a lane has named one artifact for longer than
-`watch` allows, and marks that lane: native code that does not end cannot be ended in any other way, and keeps
+**The watchdog.** The same thread ends the process (SIGKILL) when a slot has named one artifact for longer than
+`watch` allows, and marks that slot: native code that does not end cannot be ended in any other way, and keeps
 its thread, and whatever it holds, for ever. It counts beats and not time, so that a process which was stopped,
 or a machine which slept, is not taken for one that hangs.
 
@@ -51,11 +51,11 @@ cdef extern from *:
 
     static int croupier_gettid(void) { return (int)syscall(SYS_gettid); }
     static void croupier_resend(int number) { syscall(SYS_tgkill, getpid(), croupier_gettid(), number); }
-    static int croupier_take(int *seat) {
+    static int croupier_take(int *taken) {
         int free = 0;
-        return __atomic_compare_exchange_n(seat, &free, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        return __atomic_compare_exchange_n(taken, &free, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     }
-    static void croupier_give(int *seat) { __atomic_store_n(seat, 0, __ATOMIC_RELEASE); }
+    static void croupier_give(int *taken) { __atomic_store_n(taken, 0, __ATOMIC_RELEASE); }
 
     /* A stack for handlers, unless the thread has one. */
     static void croupier_set_stack(void) {
@@ -113,8 +113,8 @@ cdef extern from *:
     ctypedef int pthread_key_t
     int croupier_gettid() noexcept nogil
     void croupier_resend(int number) noexcept nogil
-    bint croupier_take(int* seat) noexcept nogil
-    void croupier_give(int* seat) noexcept nogil
+    bint croupier_take(int* taken) noexcept nogil
+    void croupier_give(int* taken) noexcept nogil
     void croupier_set_stack() noexcept nogil
     void croupier_drop_stack() noexcept nogil
     void croupier_catch(int number, void (*handler)(int, siginfo_t*, void*) noexcept nogil, sigaction_t* before) noexcept nogil
@@ -138,8 +138,8 @@ cdef extern from *:
     void* croupier_mine
 
 cdef enum:
-    _LANES = 127
-    _SIZE = 64 * (_LANES + 1)
+    _SLOTS = 127
+    _SIZE = 64 * (_SLOTS + 1)
     _MARKED_SIGNALS = 5
     _BEATS_A_SECOND = 10
     _HUNG = -1
@@ -156,15 +156,15 @@ cdef struct Head:
 
 cdef struct Pages:
     Head head
-    Lane lanes[_LANES]
+    Slot slots[_SLOTS]
 
 cdef Pages* _pages = <Pages*>mmap(NULL, _SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
 if _pages == <Pages*>MAP_FAILED:
     raise MemoryError
 
-cdef int _seats[_LANES]
-# Where threads write that found no lane.
-cdef Lane _nowhere
+cdef int _taken[_SLOTS]
+# Where threads write that found no slot.
+cdef Slot _nowhere
 cdef pthread_key_t _key
 cdef sigaction_t[_MARKED_SIGNALS] _before
 cdef int[_MARKED_SIGNALS] _signals
@@ -172,47 +172,47 @@ _signals[:] = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT]
 cdef bint _is_catching = False
 cdef bint _is_attached = False
 cdef bint _is_beating = False
-# By phase: after so many beats in one place a lane is hung; 0 for never. And what the last beats saw.
+# By phase: after so many beats in one place a slot is hung; 0 for never. And what the last beats saw.
 cdef int[3] _most_beats
-cdef int64_t[_LANES] _seen
-cdef int[_LANES] _beats
+cdef int64_t[_SLOTS] _seen
+cdef int[_SLOTS] _beats
 
 SIZE = _SIZE
-LANES = _LANES
+COUNT = _SLOTS
 LOAD = LOADING
 SCORE = SCORING
 HUNG = _HUNG
 
 
-cdef Lane* here() noexcept nogil:
-    """The lane of this thread; the same one until the thread ends."""
+cdef Slot* here() noexcept nogil:
+    """The slot of this thread; the same one until the thread ends."""
     if croupier_mine == NULL:
         _settle()
-    return <Lane*>croupier_mine
+    return <Slot*>croupier_mine
 
 
 cdef void _settle() noexcept nogil:
     global croupier_mine
     cdef int i
-    for i in range(_LANES):
-        if croupier_take(_seats + i):
-            croupier_mine = &_pages.lanes[i]
-            (<Lane*>croupier_mine).phase = IDLE
-            (<Lane*>croupier_mine).thread = croupier_gettid()
+    for i in range(_SLOTS):
+        if croupier_take(_taken + i):
+            croupier_mine = &_pages.slots[i]
+            (<Slot*>croupier_mine).phase = IDLE
+            (<Slot*>croupier_mine).thread = croupier_gettid()
             pthread_setspecific(_key, croupier_mine)
             croupier_set_stack()
             return
     croupier_mine = &_nowhere
 
 
-cdef void _give_back(void* lane) noexcept nogil:
-    """Runs at the end of a thread that has `lane`."""
+cdef void _give_back(void* slot) noexcept nogil:
+    """Runs at the end of a thread that has `slot`."""
     global croupier_mine
-    (<Lane*>lane).phase = IDLE
-    (<Lane*>lane).thread = 0
+    (<Slot*>slot).phase = IDLE
+    (<Slot*>slot).thread = 0
     croupier_mine = &_nowhere
     croupier_drop_stack()
-    croupier_give(_seats + (<Lane*>lane - _pages.lanes))
+    croupier_give(_taken + (<Slot*>slot - _pages.slots))
 
 
 cdef void _on_signal(int number, siginfo_t* info, void* context) noexcept nogil:
@@ -220,9 +220,9 @@ cdef void _on_signal(int number, siginfo_t* info, void* context) noexcept nogil:
     cdef bint is_sent = info.si_code <= 0
     if not is_sent or info.si_pid == getpid():
         _pages.head.signal = number
-        for i in range(_LANES):
-            if _pages.lanes[i].thread == thread:
-                _pages.lanes[i].signal = number
+        for i in range(_SLOTS):
+            if _pages.slots[i].thread == thread:
+                _pages.slots[i].signal = number
     for i in range(_MARKED_SIGNALS):
         if _signals[i] == number:
             sigaction(number, _before + i, NULL)
@@ -241,21 +241,21 @@ cdef void* _beat(void* nothing) noexcept nogil:
 cdef void _end_if_hung() noexcept nogil:
     cdef int i, phase
     cdef bint is_hung = False
-    for i in range(_LANES):
-        phase = _pages.lanes[i].phase
-        if phase == IDLE or _pages.lanes[i].since != _seen[i]:
-            _seen[i], _beats[i] = _pages.lanes[i].since, 0
+    for i in range(_SLOTS):
+        phase = _pages.slots[i].phase
+        if phase == IDLE or _pages.slots[i].since != _seen[i]:
+            _seen[i], _beats[i] = _pages.slots[i].since, 0
             continue
         _beats[i] += 1
         if _most_beats[phase] and _beats[i] >= _most_beats[phase]:
-            _pages.lanes[i].signal = _HUNG
+            _pages.slots[i].signal = _HUNG
             is_hung = True
     if is_hung:
         kill(getpid(), SIGKILL)
 
 
 def catch_signals():
-    """Mark the lane of a thread that dies of a signal, from now on."""
+    """Mark the slot of a thread that dies of a signal, from now on."""
     global _is_catching
     cdef int i
     if _is_catching:
@@ -315,12 +315,12 @@ def detach():
 
 
 cdef bint _remap(int flags, int file) except -1:
-    """Other pages at the same address, empty but for who has which lane."""
+    """Other pages at the same address, empty but for who has which slot."""
     cdef Pages kept
     cdef int i
     memset(&kept, 0, _SIZE)
-    for i in range(_LANES):
-        kept.lanes[i].thread = _pages.lanes[i].thread
+    for i in range(_SLOTS):
+        kept.slots[i].thread = _pages.slots[i].thread
     kept.head.beat = croupier_now_ns()
     if mmap(_pages, _SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, 0) == MAP_FAILED:
         return False
@@ -339,7 +339,7 @@ cdef class Naming:
     What is named inside the block by native code is not named any more after it.
     """
 
-    cdef Lane* _lane
+    cdef Slot* _slot
     cdef bytes _digest
     cdef int32_t _phase
 
@@ -349,11 +349,11 @@ cdef class Naming:
         self._digest, self._phase = digest, phase
 
     def __enter__(self):
-        self._lane = here()
-        enter(self._lane, <const unsigned char*>self._digest, self._phase)
+        self._slot = here()
+        enter(self._slot, <const unsigned char*>self._digest, self._phase)
 
     def __exit__(self, *error):
-        leave(self._lane)
+        leave(self._slot)
 
 
 if pthread_key_create(&_key, _give_back):

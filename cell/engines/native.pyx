@@ -5,7 +5,7 @@ signature that models share. The object has no pointers into the bytes but their
 the arena moves them. So a call marks its models busy before it gives the interpreter lock up: a busy model is
 not moved, and the memory of one that is closed meanwhile goes back when the call has ended.
 
-A tick of a cell brings rows of many models, seldom two of one. `score_joined` takes them all, gives the
+A read of a cell brings rows of many models, seldom two of one. `score_joined` takes them all, gives the
 interpreter lock up once, and while one model is scored has the next one's memory fetched.
 """
 
@@ -17,7 +17,7 @@ from libc.string cimport memcmp, memcpy, strlen
 
 from cell.memory.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
-from cell.crash.slots cimport LOADING, SCORING, Lane, croupier_coarse_ns, enter, enter_at, here, leave
+from cell.crash.slots cimport LOADING, SCORING, Slot, croupier_coarse_ns, enter, enter_at, here, leave
 from cell.engines.raw_rows cimport check_rows, raw_rows
 from cell.engines.transform cimport apply
 from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
@@ -106,17 +106,17 @@ cdef class Native(Block):
         """Copy a section into the arena, check the copy, which nobody else can change, and keep it."""
         cdef Py_buffer buffer
         cdef const char* problem
-        cdef Lane* lane = here()
+        cdef Slot* slot = here()
         self._name(digest)
         PyObject_GetBuffer(section, &buffer, PyBUF_SIMPLE)
         try:
             self.take(default_arena() if arena is None else arena, buffer.len)
             self.place.busy += 1
             with nogil:
-                enter(lane, self.digest_bytes, LOADING)
+                enter(slot, self.digest_bytes, LOADING)
                 memcpy(self.place.at, buffer.buf, buffer.len)
                 problem = kind.check(<const unsigned char*>self.place.at, buffer.len, &self.shape)
-                leave(lane)
+                leave(slot)
             self.leave()
         finally:
             PyBuffer_Release(&buffer)
@@ -272,7 +272,7 @@ def score_joined(models, counts, rows, out, labels=None, wide=None):
     """Score `counts[i]` rows with `models[i]`, all rows in one buffer and all answers in another.
 
     Models' rows, and their answers, follow each other without gaps; so do the numbers of the rows' classes in
-    `labels`, int64, if it is given. A call of its own, or two buffers, for each of a tick's models would
+    `labels`, int64, if it is given. A call of its own, or two buffers, for each of a read's models would
     cost a good part of what a small model takes.
 
     Rows are float32. If `wide` is given, those of the models for which it is true are float64, and begin at a
@@ -423,14 +423,14 @@ cdef void _score_raw(const Job* job, double* scratch) noexcept nogil:
 cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogil:
     cdef Py_ssize_t i
     cdef int64_t now = 0
-    cdef Lane* lane = here()
+    cdef Slot* slot = here()
     for i in range(count):
         if i + 1 < count:
             _prefetch(work + i + 1)
         if i & (_CLOCKED - 1) == 0:
             now = croupier_coarse_ns()
         # Should it end here, the next process knows by whom.
-        enter_at(lane, work[i].digest, SCORING, now + (i & (_CLOCKED - 1)))
+        enter_at(slot, work[i].digest, SCORING, now + (i & (_CLOCKED - 1)))
         if work[i].transform != NULL:
             _score_raw(work + i, scratch)
         elif work[i].is_wide:
@@ -441,4 +441,4 @@ cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogi
             work[i].kind.score_rows(
                 work[i].data, <const float*>work[i].rows, work[i].count, work[i].out, work[i].labels, scratch
             )
-    leave(lane)
+    leave(slot)

@@ -21,7 +21,7 @@ from typing import TypeVar
 import onnxruntime
 
 from cell.codec.signature import Arrays, Signature
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.heap import heap_bytes
 from cell.engines.onnx_graph import DecodeError, reads_other_files
@@ -99,7 +99,7 @@ class OnnxScorer:
             # The runtime looks at it between two nodes, and between two rounds of a loop.
             stop.bind(partial(setattr, options, "terminate", True))
         try:
-            with lane.Naming(self.digest, lane.SCORE):
+            with slots.Naming(self.digest, slots.SCORE):
                 values = session.run(list(outputs), dict(inputs), options)
         except Exception as error:  # noqa: BLE001 (its own words stay inside: they may hold a caller's values)
             if stop is not None and stop.is_asked:
@@ -137,7 +137,7 @@ class OnnxEngine:
         # Named once it has its turn: who waits for another one's load is no culprit of its end.
         with self._measuring:
             before = self._heap()
-            with lane.Naming(digest, lane.LOAD):
+            with slots.Naming(digest, slots.LOAD):
                 session = _open(model)
             after = self._heap()
         _check_inputs(session, artifact)

@@ -2,7 +2,7 @@
 
 Native code that runs cannot be interrupted from outside; an engine whose code can be told to end says how, by
 `bind`, and what is told then ends with `Stopped`. What does not end when it is told is for the watchdog
-(`engines/lane.pyx`), which ends the process.
+(`crash/slots.pyx`), which ends the process.
 """
 
 from __future__ import annotations

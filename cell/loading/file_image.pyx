@@ -13,7 +13,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
 
-from cell.crash.slots cimport LOADING, Lane, enter, here, leave
+from cell.crash.slots cimport LOADING, Slot, enter, here, leave
 from cell.engines.checked cimport Checked, CheckedFile
 from cell.loading.file_io cimport close, keep_file, open_file, read_file, size_of_file, unlink
 from cell.loading.gate cimport enter as enter_gate, leave as leave_gate
@@ -107,7 +107,7 @@ cdef bint _open_and_read(Job* job) noexcept nogil:
 cdef void _check(Job* job) noexcept nogil:
     """The digest and the section: what takes the processor."""
     cdef unsigned char digest[_DIGEST]
-    cdef Lane* lane
+    cdef Slot* slot
     SHA256(job.data, job.size, digest)
     if memcmp(digest, job.digest, _DIGEST) != 0:
         job.outcome = _CORRUPT
@@ -115,10 +115,10 @@ cdef void _check(Job* job) noexcept nogil:
     job.outcome = _READ
     find_section(job.data, job.size, &job.section)
     if job.section.kind != NULL:
-        lane = here()
-        enter(lane, job.digest, LOADING)
+        slot = here()
+        enter(slot, job.digest, LOADING)
         job.problem = job.section.kind.check(job.data + job.section.at, job.section.size, &job.shape)
-        leave(lane)
+        leave(slot)
 
 
 cdef class Image(CheckedFile):

@@ -50,8 +50,8 @@ class Loads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HostLoad:
-    """What a cell tells the registry; bytes, counts and seconds."""
+class HostReport:
+    """What the registry gets to know of a cell; bytes, counts and seconds."""
 
     capacity_bytes: int
     used_bytes: int
@@ -66,7 +66,8 @@ class Host:
     """The models of one cell.
 
     `slots` loads run at a time and `max_waiting` requests may wait for loads; a failed digest is refused for
-    `refusal_seconds` (see `Refusals`). `refuse` raises for a digest that must not be loaded at all.
+    `refusal_seconds` (see `Refusals`). `check_loadable` raises for a digest that must not be loaded now,
+    whoever asks: quarantine and memory are looked at.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Host:
         slots: int = 16,
         max_waiting: int = 16_384,
         refusal_seconds: float = 900.0,
-        refuse: Callable[[bytes], None] = lambda digest: None,
+        check_loadable: Callable[[bytes], None] = lambda digest: None,
     ) -> None:
         self._residency = residency
         # The model of a digest if it is resident, at a time: used, not counted as a request (`count_hits`).
@@ -88,7 +89,7 @@ class Host:
         self.take_back = residency.take_back
         self._loader = loader
         self._clock = clock
-        self._refuse_quarantined = refuse
+        self._check_loadable = check_loadable
         self._refusals = Refusals(refusal_seconds, rng.uniform)
         self._loads = SingleFlight(
             self._load, self._expected, self._ended, clock=clock, slots=slots, most=max_waiting
@@ -251,10 +252,10 @@ class Host:
         _evict(evicted)
         return len(evicted)
 
-    def load(self) -> HostLoad:
+    def report(self) -> HostReport:
         """How full and how busy this cell is now."""
         residency = self._residency
-        return HostLoad(
+        return HostReport(
             residency.capacity,
             residency.used,
             len(residency),
@@ -270,7 +271,7 @@ class Host:
 
     def _check(self, digest: bytes) -> None:
         """Raises when this model is not to be loaded."""
-        self._refuse_quarantined(digest)
+        self._check_loadable(digest)
         self._refusals.check(digest, self._clock())
 
     def _expected(self, digest: bytes) -> float:

@@ -1,6 +1,6 @@
 """Which cold model loads next: owners take turns, and of an owner's loads the one that is due first. Pure.
 
-A load is due when the first of its waiters has to have it, but not later than `PATIENCE` after it was
+A load is due when the first of its waiters has to have it, but not later than `DUE_WITHIN` after it was
 asked for, so that one with a far deadline does not starve behind a stream of near ones. Each further
 waiter brings that forward by `WAITER`. So the order depends on no clock, and a heap keeps it.
 
@@ -19,7 +19,7 @@ import heapq
 import itertools
 from dataclasses import dataclass, field
 
-PATIENCE = 2.0
+DUE_WITHIN = 2.0
 WAITER = 0.005
 
 # What a load counts for at the least, in seconds: how long it takes may not be known yet.
@@ -98,7 +98,7 @@ class LoadQueue:
         if wanted is None:
             return
         self._background.pop(digest, None)
-        due = min(deadline, now + PATIENCE)
+        due = min(deadline, now + DUE_WITHIN)
         wanted.due = due if wanted.waiters == 0 else min(wanted.due, due) - WAITER
         wanted.waiters += 1
         joined = self._owners.get(owner)
@@ -145,7 +145,7 @@ class LoadQueue:
         own = self._owners.get(owner)
         mine = start = 0.0
         if own is not None:
-            bucket = _bucket(min(deadline, now + PATIENCE))
+            bucket = _bucket(min(deadline, now + DUE_WITHIN))
             mine = sum(seconds for due, seconds in own.buckets.items() if due <= bucket)
             start = max(0.0, own.start - self._now)
         others = self._seconds - (0.0 if own is None else own.seconds)

@@ -182,14 +182,14 @@ class SingleFlight:
             DeadlineExceeded: the load took longer; it goes on if it had begun.
             And what `join` and the load raise.
         """
-        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiter = self.join(digest, deadline, owner, told.set_result)
+        ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiter = self.join(digest, deadline, owner, ending.set_result)
         try:
-            outcome = await told
+            outcome = await ending
         except asyncio.CancelledError:
             waiter.cancel()
             # It may have ended in the same turn.
-            if not told.cancelled() and isinstance(lease := told.result(), Lease):
+            if not ending.cancelled() and isinstance(lease := ending.result(), Lease):
                 lease.release()
             raise
         if isinstance(outcome, Exception):
@@ -197,7 +197,7 @@ class SingleFlight:
                 raise outcome
             finally:
                 # The error knows this frame, which must not know the error.
-                del outcome, told, waiter
+                del outcome, ending, waiter
         return outcome
 
     async def warm(self, digest: bytes, *, group: str | None, aged: bool) -> None:
@@ -206,22 +206,22 @@ class SingleFlight:
         if load is None:
             load = self._add(digest)
             load.group, load.is_aged = group, aged
-        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def ended(outcome: Outcome) -> None:
             if isinstance(outcome, Lease):
                 outcome.release()
-            if not told.done():
-                told.set_result(outcome)
+            if not ending.done():
+                ending.set_result(outcome)
 
         load.warmers = [*(load.warmers or ()), ended]
         self._begin()
-        outcome = await told
+        outcome = await ending
         if isinstance(outcome, Exception):
             try:
                 raise outcome
             finally:
-                del outcome, told, ended, load
+                del outcome, ending, ended, load
 
     def close(self) -> None:
         """Give up all loads; their callers get Unavailable."""
@@ -309,10 +309,10 @@ class SingleFlight:
         waiters, load.waiters = [*load.waiters], {}
         for waiter in waiters:
             self._forget(waiter)
-        told = [*(waiter.ended for waiter in waiters), *(load.warmers or ())]
+        listeners = [*(waiter.ended for waiter in waiters), *(load.warmers or ())]
         # One that fails is not another's matter, and each gets a lease of its own before any has let go.
-        outcomes = [outcome.share() if isinstance(outcome, Lease) else outcome for _ in told]
-        for ended, its in zip(told, outcomes, strict=True):
+        outcomes = [outcome.share() if isinstance(outcome, Lease) else outcome for _ in listeners]
+        for ended, its in zip(listeners, outcomes, strict=True):
             try:
                 ended(its)
             except Exception:  # noqa: BLE001 (a bug of ours; the others have to hear of it)

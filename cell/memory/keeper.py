@@ -64,11 +64,11 @@ class Measure:
     taken: Callable[[], int]
 
     @classmethod
-    def of(cls, told: int, read: Read = read_file) -> Measure:
-        """There are three cases: a limit that we were told, a control group's, and the machine's."""
+    def of(cls, limit_set: int, read: Read = read_file) -> Measure:
+        """There are three cases: a limit that an operator set, a control group's, and the machine's."""
         limit, group = tightest_limit(read)
-        if 0 < told < limit:
-            return cls(told, lambda: resident_bytes(read))
+        if 0 < limit_set < limit:
+            return cls(limit_set, lambda: resident_bytes(read))
         if group:
             return cls(limit, lambda: max(resident_bytes(read), group_bytes(group, read)))
         return cls(limit, lambda: max(resident_bytes(read), machine_bytes(limit, read)))

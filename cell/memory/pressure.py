@@ -6,8 +6,8 @@ holds back. So models may take the limit, less a margin, less that difference:
 
     limit ─┬───────────────────────────────────────────────
            │  a margin, half of it for what comes between two measurements
-           ├── shed      above this new loads are refused, until it is below `calm` again
-           ├── calm      what is aimed at
+           ├── shed      above this new loads are refused, until it is below `target` again
+           ├── target    what is aimed at
            │  the difference, at least what the process took at its start
            ├──
            │  models: at most the capacity that was configured
@@ -43,9 +43,9 @@ class Pressure:
 
     def __init__(self, limit: int, configured: int, base: int) -> None:
         self._base = base
-        self._calm = limit - int(_MARGIN * limit)
+        self._target = limit - int(_MARGIN * limit)
         self._shed = limit - int(_MARGIN * limit) // 2
-        self._most = max(0, min(configured, self._calm - base))
+        self._most = max(0, min(configured, self._target - base))
         self._verdict = Verdict(self._most, sheds=False)
 
     @property
@@ -54,7 +54,7 @@ class Pressure:
 
     def reconcile(self, measured: int, used: int) -> Verdict:
         """What follows from `measured` bytes of the process and `used` bytes of models in the books."""
-        allowed = self._calm - max(measured - used, self._base)
+        allowed = self._target - max(measured - used, self._base)
         capacity = self._capacity(allowed)
         self._verdict = Verdict(capacity, self._sheds(measured, allowed))
         return self._verdict
@@ -73,4 +73,4 @@ class Pressure:
     def _sheds(self, measured: int, allowed: int) -> bool:
         if measured > self._shed or allowed < self._least:
             return True
-        return self._verdict.sheds and measured > self._calm
+        return self._verdict.sheds and measured > self._target

@@ -23,7 +23,7 @@ from cell.residency.sketches import Ghosts, Sketch
 
 # How many a search for room spares for their uses before it takes the next whatever its uses: where all
 # of them are in use, it would else go around once or more, and hold up every request.
-_PATIENCE = 256
+_MOST_SPARED = 256
 
 
 class Policy:
@@ -148,7 +148,7 @@ class Sieve(Policy):
                 if at is end:
                     return
             newer = at.newer
-            if at.hits and spared < _PATIENCE:
+            if at.hits and spared < _MOST_SPARED:
                 at.hits = 0
                 spared += 1
             else:
@@ -209,14 +209,14 @@ class S3Fifo(Policy):
             if new is not small and (excess > 0 or old is main):
                 newer = new.newer
                 excess -= new.size
-                if new.hits and spared < _PATIENCE:
+                if new.hits and spared < _MOST_SPARED:
                     spared += 1
                     self._pass(new)
                     old = new if old is main else old
                 else:
                     yield new
                 new = newer
-            elif old.hits and spared < _PATIENCE:
+            elif old.hits and spared < _MOST_SPARED:
                 spared += 1
                 newer = old.newer
                 old.hits -= 1

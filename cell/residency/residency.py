@@ -38,8 +38,8 @@ Model = TypeVar("Model")
 # When all room is leased the next scoring call ends within milliseconds.
 _RETRY_AFTER = 0.05
 _MOST_RETRY_AFTER = 10.0
-# Uses are told apart no finer: entries of one tick share one float, which is 24 bytes less for each.
-_TICK = 1 / 16
+# Uses are told apart no finer: entries of one stamp share one float, which is 24 bytes less for each.
+_STAMP_SECONDS = 1 / 16
 _GUARD = 10.0
 _KEPT_SHARE = 0.5
 
@@ -137,9 +137,9 @@ class Residency(Generic[Model]):
         self._used = 0
         self._leaving = _Leaving()
         self._reservations: dict[bytes, int] = {}
-        # The tick that uses are dated with, and when the next begins.
-        self._tick = 0.0
-        self._next_tick = float("-inf")
+        # What uses are dated with, and when the next stamp begins.
+        self._stamp = 0.0
+        self._next_stamp = float("-inf")
 
     @property
     def used(self) -> int:
@@ -196,10 +196,10 @@ class Residency(Generic[Model]):
         entry = self._entries.get(digest)
         if entry is None:
             return None
-        if now >= self._next_tick:
-            self._begin_tick(now)
+        if now >= self._next_stamp:
+            self._renew_stamp(now)
         self._touch(entry)
-        model: Model = use(entry, self._tick)
+        model: Model = use(entry, self._stamp)
         return model
 
     def take_back(self, digest: bytes) -> None:
@@ -274,9 +274,9 @@ class Residency(Generic[Model]):
         """
         self._unreserve(digest)
         evicted = self._evict(self.plan(size))
-        if now >= self._next_tick:
-            self._begin_tick(now)
-        entry = Entry(digest, model, size, self._tick, None if group is None else self._floors.group(group))
+        if now >= self._next_stamp:
+            self._renew_stamp(now)
+        entry = Entry(digest, model, size, self._stamp, None if group is None else self._floors.group(group))
         self._entries[digest] = entry
         self._used += size
         self._floors.came(entry)
@@ -351,9 +351,9 @@ class Residency(Generic[Model]):
         """
         self._floors.set_floor(group, floor, self.capacity)
 
-    def _begin_tick(self, now: float) -> None:
-        self._tick = now
-        self._next_tick = now + _TICK
+    def _renew_stamp(self, now: float) -> None:
+        self._stamp = now
+        self._next_stamp = now + _STAMP_SECONDS
 
     def _search(self, missing: int) -> tuple[list[Entry], int]:
         """Victims of at least `missing` bytes, and what is missing still."""

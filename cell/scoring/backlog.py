@@ -1,4 +1,4 @@
-"""Calls that did not fit their tick, by whose they are: owners take turns (`fairness.py`).
+"""Calls that were too many for one go, by whose they are: owners take turns (`fairness.py`).
 
 Who is in here waits for a turn of the event loop and for what others had scored less, not for all that stands
 before it.

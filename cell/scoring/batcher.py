@@ -3,7 +3,7 @@
     score ──▶ gathering          only for models that ask for a delay: until it is over or a call is full
                  ▼
               jobqueue           by owner and artifact; who has been served least comes first
-                 │ end of the loop's tick, or a thread that comes free
+                 │ end of the loop's turn, or a thread that comes free
                  ▼
               a turn             batches for some milliseconds of a thread, in which nobody is scored who is
                  │               not waited for any more; then each caller is answered alone
@@ -24,7 +24,7 @@ many again, takes its place, and what stood behind it in its turn.
 
 **What does not end** is stopped at its deadline, when nobody waits for it any more, or after `most_seconds`,
 and its model refused for a while (`overruns.py`). What does not stop then is the watchdog's
-(`engines/lane.pyx`).
+(`engines/slots.pyx`).
 
 Every waiting caller has its own future and its own lease, which ends after its rows were scored, so a
 caller that hangs up changes nothing for the others and no model goes while it is being used.
@@ -210,7 +210,7 @@ class Batcher:
         group.rows += job.rows
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Dispatch at the end of this tick, when what it brought is all here."""
+        """Dispatch at the end of this turn, when what it brought is all here."""
         if not self._is_scheduled and self._may_begin():
             self._is_scheduled = True
             loop.call_soon(self._dispatch, loop)

@@ -3,7 +3,7 @@
     wait ──▶ a slice: joins the loads of its models, a few at a time ──▶ each load's end
                                                                              │ the last one
                                                                              ▼
-                             the end of that slice: all that are complete go through the tick once more
+                             the end of that slice: all that are complete take the hot path once more
 
 A request holds leases on what has come until it is answered, so that it finds all of its models. One of whose
 models cannot be had is answered with the reason; of one with many items each has its own, in the general
@@ -56,7 +56,7 @@ class _Waiting:
 class ColdCalls:
     """Calls that wait for models of `host`.
 
-    `again` answers calls whose models are all here, as many as fit a tick, and returns how many it took;
+    `again` answers calls whose models are all here, as many as fit one go, and returns how many it took;
     `alone` has one served the general way.
     """
 

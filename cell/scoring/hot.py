@@ -1,14 +1,14 @@
-"""Requests that are answered in the tick in which they came: no task, no future, no lease.
+"""The hot path: requests that are answered in the turn in which they came: no task, no future, no lease.
 
-    read      natively, if the request is plain (`plain.pyx`)
+    read      natively, if the request is plain (`codec/plain.pyx`)
     find      its models, if they are resident, or load in no time: small, and the file in the page cache
-    add       its rows to the tick's others (`scoring.pyx`), while the tick stays short
+    add       its rows to the others' (`score.pyx`), while there is little to score
     run       one native call for all of them
-    answer    each by itself, as protobuf; all leave in one write a connection
+    answer    each by itself, as protobuf (`encode.pyx`); all leave in one write a connection
 
-It happens between two turns of the event loop, so a model that was found stays (`scoring.pyx` sees to it that
-it outlives the loads of others). When a tick has become long, the calls behind wait in the `backlog`, from
-which owners are served in turns, a tick in each turn of the loop; what comes meanwhile takes its place there.
+It happens between two turns of the event loop, so a model that was found stays (`score.pyx` sees to it that
+it outlives the loads of others). When a read has brought much, the calls behind wait in the `backlog`, from
+which owners are served in turns, some in each turn of the loop; what comes meanwhile takes its place there.
 A plain call with a cold model waits for that (`cold.py`) and then comes here again. What cannot go this way
 (not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it: slower, in a task
 of its own, with the same answer. Of a request with many items each goes its own way.
@@ -27,18 +27,17 @@ from cell.codec.plain import Plain, read_infer, read_items
 from cell.engines import Scorer
 from cell.loading.host import Host
 from cell.scoring.backlog import Backlog
-from cell.scoring.scoring import Scoring
+from cell.scoring.encode import infer_answer, item_answer
+from cell.scoring.score import Scoring
 from croupier.fields import join_first
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.http2.server_session import ServerCall
 
-_ANSWERED = LoopCounter(
-    "croupier_cell_tick_rows_total", "Requests and items answered in the tick they came in"
-)
+_ANSWERED = LoopCounter("croupier_cell_hot_rows_total", "Requests and items answered by the hot path")
 
-# A tick ends when it has so much to score, in nanoseconds by the models' own estimates, and one request with
-# more is for a thread: every other connection waits meanwhile. The general way costs more.
+# So much is scored at one go, in nanoseconds by the models' own estimates, and one request with more is for a
+# thread: every other connection waits meanwhile. The general way costs more.
 MOST_NANOSECONDS = 300_000.0
 
 # Of a request, its rows apart.
@@ -50,7 +49,7 @@ _LOAD_NANOSECONDS = 80_000.0
 # Of a model that is waited for: reading its request, and its place in the queue of work. In a burst, whose
 # first requests find nothing in the processor's caches, it is twice what a loop of them takes.
 _COLD_NANOSECONDS = 16_000.0
-# What loads within ticks may take of the event loop: this part of its time, and at once no more than that.
+# What loads on the hot path may take of the event loop: this part of its time, and at once no more than that.
 _LOAD_SHARE = 0.1
 _MOST_LOAD_SECONDS = 0.00025
 
@@ -62,7 +61,7 @@ class Answered(NamedTuple):
     """What has become of a read's calls, beside those that are answered.
 
     `left` have to go the general way, with the results they have. `cold` wait for artifacts, of which each is
-    said whose it is. `some_wait` for the next tick: then call again when others have had their turn.
+    said whose it is. `some_wait` for the next turn: then call again when others have had theirs.
     """
 
     left: list[tuple[ServerCall, Results]]
@@ -88,8 +87,8 @@ class _Spare:
         return True
 
 
-class _Tick:
-    """What has been taken in: calls with their places in `scoring`, and those that are `left` or `cold`."""
+class _Read:
+    """What is answered at one go: calls with their places in `scoring`, and who is `left` or `cold`."""
 
     __slots__ = (
         "cold",
@@ -118,7 +117,7 @@ class _Tick:
         self.cold: list[tuple[ServerCall, dict[bytes, int]]] = []
 
 
-class Ticks:
+class HotPath:
     """Answers the calls of one read.
 
     `max_rows` bounds the rows or items of one request, `max_answer` the bytes of its answer.
@@ -145,161 +144,161 @@ class Ticks:
 
     def answer(self, calls: Sequence[ServerCall] = ()) -> Answered:
         """Answer what can be answered at once, of `calls` and of those that wait."""
-        tick = _Tick(self._clock(), is_again=False)
+        read = _Read(self._clock(), is_again=False)
         try:
             if self._backlog:
                 self._backlog.put(calls)
-                self._take_turns(tick)
+                self._take_turns(read)
             else:
-                self._take_all(calls, tick)
-            tick.scoring.run()
+                self._take_all(calls, read)
+            read.scoring.run()
         finally:
-            tick.scoring.let_go()
-        self._reply(tick)
-        return Answered(tick.left, tick.cold, bool(self._backlog))
+            read.scoring.let_go()
+        self._reply(read)
+        return Answered(read.left, read.cold, bool(self._backlog))
 
     def answer_again(self, calls: Sequence[ServerCall]) -> tuple[list[tuple[ServerCall, Results]], int]:
-        """Answer calls whose models were waited for, and are here, as many as fit a tick.
+        """Answer calls whose models were waited for, and are here, as many as fit one go.
 
         Returns those that have to go the general way all the same, and how many of `calls` were looked at.
         """
-        tick = _Tick(self._clock(), is_again=True)
+        read = _Read(self._clock(), is_again=True)
         taken = 0
         try:
-            while taken < len(calls) and not self._is_full(tick.scoring):
-                self._take_in(calls[taken], tick)
+            while taken < len(calls) and not self._is_full(read.scoring):
+                self._take_in(calls[taken], read)
                 taken += 1
-            tick.scoring.run()
+            read.scoring.run()
         finally:
-            tick.scoring.let_go()
-        self._reply(tick)
-        return tick.left, taken
+            read.scoring.let_go()
+        self._reply(read)
+        return read.left, taken
 
     def put_off(self, calls: Sequence[ServerCall]) -> None:
-        """Have calls wait for the ticks to come."""
+        """Have calls wait for the turns to come."""
         self._backlog.put(calls)
 
-    def _take_all(self, calls: Sequence[ServerCall], tick: _Tick) -> None:
+    def _take_all(self, calls: Sequence[ServerCall], read: _Read) -> None:
         """As they came, which is no matter while all fit."""
-        scoring, most, most_size, take_in = tick.scoring, self._most, self._max_answer, self._take_in
+        scoring, most, most_size, take_in = read.scoring, self._most, self._max_answer, self._take_in
         for taken, call in enumerate(calls):
             # `_is_full`, without a call for each.
             if scoring.cost >= most or scoring.size >= most_size:
                 self._backlog.put(calls[taken:])
                 return
-            take_in(call, tick)
+            take_in(call, read)
 
-    def _take_turns(self, tick: _Tick) -> None:
-        scoring = tick.scoring
+    def _take_turns(self, read: _Read) -> None:
+        scoring = read.scoring
         while not self._is_full(scoring) and (taken := self._backlog.take()) is not None:
             owner, call = taken
             cost = scoring.cost
-            self._take_in(call, tick)
+            self._take_in(call, read)
             self._backlog.charge(owner, _LEAST_NANOSECONDS + scoring.cost - cost)
 
     def _is_full(self, scoring: Scoring) -> bool:
         return scoring.cost >= self._most or scoring.size >= self._max_answer
 
-    def _take_in(self, call: ServerCall, tick: _Tick) -> None:
-        if call.deadline <= tick.now:
-            tick.left.append((call, []))
+    def _take_in(self, call: ServerCall, read: _Read) -> None:
+        if call.deadline <= read.now:
+            read.left.append((call, []))
         elif call.path == self._infer_path:
-            self._take_infer(call, tick)
+            self._take_infer(call, read)
         elif (items := read_items(call.message, self._max_rows)) is None:
-            tick.left.append((call, []))
-        elif not self._is_cold(call, items, tick):
-            scoring = tick.scoring
+            read.left.append((call, []))
+        elif not self._is_cold(call, items, read):
+            scoring = read.scoring
             most, most_size = scoring.cost + self._most, scoring.size + self._max_answer
-            tick.predicting.append((call, [self._add(item, tick, most, most_size) for item in items]))
+            read.predicting.append((call, [self._add(item, read, most, most_size) for item in items]))
             # Behind them, so that no item goes the general way, which costs more, for what all of them cost.
             scoring.charge(_ITEM_NANOSECONDS * len(items))
 
-    def _take_infer(self, call: ServerCall, tick: _Tick) -> None:
+    def _take_infer(self, call: ServerCall, read: _Read) -> None:
         """The way of nearly every request: one look-up, one row."""
         plain = read_infer(call.message)
-        scorer = None if plain is None else self._host.find(plain.artifact, tick.now)
-        scoring, place = tick.scoring, -1
+        scorer = None if plain is None else self._host.find(plain.artifact, read.now)
+        scoring, place = read.scoring, -1
         if scorer is not None:
             assert plain is not None
             place = self._score(
-                plain, scorer, tick, scoring.cost + self._most, scoring.size + self._max_answer
+                plain, scorer, read, scoring.cost + self._most, scoring.size + self._max_answer
             )
         elif plain is not None:
-            if self._is_cold(call, (plain,), tick):
+            if self._is_cold(call, (plain,), read):
                 return
-            place = self._add(plain, tick, scoring.cost + self._most, scoring.size + self._max_answer)
+            place = self._add(plain, read, scoring.cost + self._most, scoring.size + self._max_answer)
         if place < 0:
-            tick.left.append((call, []))
+            read.left.append((call, []))
         else:
-            tick.inferring.append((call, place))
+            read.inferring.append((call, place))
 
-    def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], tick: _Tick) -> bool:
+    def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], read: _Read) -> bool:
         """Whether models of a call are not here; then it is among the cold ones."""
         cold: dict[bytes, int] = {}
-        most = tick.scoring.cost + self._most
+        most = read.scoring.cost + self._most
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
-                if not self._host.has(artifact) and not self._load(artifact, tick, most):
+                if not self._host.has(artifact) and not self._load(artifact, read, most):
                     cold[artifact] = plain.owner
         if not cold:
             return False
-        tick.scoring.charge(_COLD_NANOSECONDS * len(cold))
-        if tick.is_again:
+        read.scoring.charge(_COLD_NANOSECONDS * len(cold))
+        if read.is_again:
             # It was here a moment ago: something is wrong with it, which the general way says.
-            tick.left.append((call, []))
+            read.left.append((call, []))
         else:
-            tick.cold.append((call, cold))
+            read.cold.append((call, cold))
         return True
 
-    def _add(self, plain: Plain | bytes, tick: _Tick, most: float, most_size: int) -> int:
+    def _add(self, plain: Plain | bytes, read: _Read, most: float, most_size: int) -> int:
         """The place of an item among those to score; -1 if it cannot be, or costs too much."""
         if not isinstance(plain, Plain):
             return -1
-        scorer = self._host.find(plain.artifact, tick.now)
-        return -1 if scorer is None else self._score(plain, scorer, tick, most, most_size)
+        scorer = self._host.find(plain.artifact, read.now)
+        return -1 if scorer is None else self._score(plain, scorer, read, most, most_size)
 
-    def _score(self, plain: Plain, scorer: Scorer, tick: _Tick, most: float, most_size: int) -> int:
+    def _score(self, plain: Plain, scorer: Scorer, read: _Read, most: float, most_size: int) -> int:
         """The place of what has its model here; it is counted once, here or where it goes from here."""
-        place = -1 if plain.rows > self._max_rows else tick.scoring.add(plain, scorer, most, most_size)
-        is_counted = tick.is_again
-        if tick.loaded and plain.artifact in tick.loaded:
-            tick.loaded.discard(plain.artifact)
+        place = -1 if plain.rows > self._max_rows else read.scoring.add(plain, scorer, most, most_size)
+        is_counted = read.is_again
+        if read.loaded and plain.artifact in read.loaded:
+            read.loaded.discard(plain.artifact)
             is_counted = True
         if place < 0:
             self._host.take_back(plain.artifact)
             if is_counted:
                 self._host.was_counted(plain.artifact)
         elif not is_counted:
-            tick.hits += 1
+            read.hits += 1
         return place
 
-    def _load(self, artifact: bytes, tick: _Tick, most: float) -> bool:
-        """Load a model within the tick, if there is time for that; whether it is here."""
-        host, scoring = self._host, tick.scoring
+    def _load(self, artifact: bytes, read: _Read, most: float) -> bool:
+        """Load a model at once, if there is time for that; whether it is here."""
+        host, scoring = self._host, read.scoring
         if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > most:
             return False
-        if not self._spare.take(_LOAD_NANOSECONDS / 1e9, tick.now):
+        if not self._spare.take(_LOAD_NANOSECONDS / 1e9, read.now):
             return False
         scoring.charge(_LOAD_NANOSECONDS)
         if host.load_now(artifact) is None:
             return False
-        tick.loaded.add(artifact)
+        read.loaded.add(artifact)
         return True
 
-    def _reply(self, tick: _Tick) -> None:
-        scoring = tick.scoring
+    def _reply(self, read: _Read) -> None:
+        scoring = read.scoring
         _ANSWERED.values[()] += len(scoring)
-        self._host.count_hits(tick.hits)
-        for call, place in tick.inferring:
-            call.reply(scoring.infer_answer(place))
-        took_us = int((self._clock() - tick.now) * 1e6)
-        for call, places in tick.predicting:
+        self._host.count_hits(read.hits)
+        for call, place in read.inferring:
+            call.reply(infer_answer(scoring, place))
+        took_us = int((self._clock() - read.now) * 1e6)
+        for call, places in read.predicting:
             if min(places) < 0:
-                tick.left.append((call, [_result(scoring, place, took_us) for place in places]))
+                read.left.append((call, [_result(scoring, place, took_us) for place in places]))
             else:
-                call.reply(join_first([scoring.item_answer(place, took_us) for place in places]))
+                call.reply(join_first([item_answer(scoring, place, took_us) for place in places]))
 
 
 def _result(scoring: Scoring, place: int, took_us: int) -> bytes | None:
-    return None if place < 0 else scoring.item_answer(place, took_us)
+    return None if place < 0 else item_answer(scoring, place, took_us)

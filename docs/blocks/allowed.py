@@ -57,7 +57,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "docs/decisions/0011-a-crash-costs-its-culprit.md": ("a mapping of 8 kB",),
     "docs/decisions/0012-foreign-files-are-packed-in-a-throwaway-process.md": ("asks for 8 GB when",),
-    "docs/decisions/0013-plain-requests-are-answered-in-their-tick.md": ("it has 300 µs to score",),
+    "docs/decisions/0013-plain-requests-take-the-hot-path.md": ("its models say takes 300 µs",),
     "docs/decisions/0015-requests-are-held-while-they-are-used.md": (
         "a watcher's 16 MiB name",
         "And 16 MiB of empty submessages",

@@ -6,15 +6,15 @@ from support.cells import ticks, until
 from support.join_service import JoinService
 
 from cell.crash.quarantine import Death, Named, Phase, Quarantine
-from cell.loading.host import HostLoad
-from cell.register import Identity, Pace, Registration
+from cell.loading.host import HostReport
+from cell.register import Endpoint, Pace, Registration
 from croupier.errors import AlreadyExists, Conflict, Unavailable
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.protocol import CURRENT
 from protos.versions.v1 import versions_pb2 as pb
 
-IDENTITY = Identity("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
-LOAD = HostLoad(100, 60, 3, 1, 7.5, 20, 15)
+ENDPOINT = Endpoint("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
+REPORT = HostReport(100, 60, 3, 1, 7.5, 20, 15)
 FAST = Pace(report=0.005, least_backoff=0.1, most_backoff=5.0, silence=5.0)
 
 Join = Callable[[AsyncIterator[pb.JoinRequest]], AsyncIterator[pb.JoinResponse]]
@@ -82,7 +82,7 @@ class Running:
     def __init__(self, *managers: FakeManager | VersionManagerClient, pace: Pace = FAST) -> None:
         self.sleeps = Sleeps()
         self.registration = Registration(
-            managers, IDENTITY, lambda: LOAD, pace=pace, rng=random.Random(1), sleep=self.sleeps
+            managers, ENDPOINT, lambda: REPORT, pace=pace, rng=random.Random(1), sleep=self.sleeps
         )
 
     async def __aenter__(self) -> "Running":
@@ -228,8 +228,8 @@ async def test_quarantined_artifacts_are_reported_and_lifted_when_the_manager_sa
     manager = FakeManager(lift_the_last)
     registration = Registration(
         [manager],
-        IDENTITY,
-        lambda: LOAD,
+        ENDPOINT,
+        lambda: REPORT,
         pace=FAST,
         quarantine=quarantine,
         lift=quarantine.lift,
@@ -281,7 +281,7 @@ async def test_one_manager_registers_the_cell_and_the_others_hear_of_it() -> Non
 def test_which_manager_it_is_differs_from_cell_to_cell() -> None:
     def first(seed: int) -> int:
         managers = [FakeManager() for _ in range(3)]
-        registration = Registration(managers, IDENTITY, lambda: LOAD, rng=random.Random(seed))
+        registration = Registration(managers, ENDPOINT, lambda: REPORT, rng=random.Random(seed))
         return [peer.is_home.is_set() for peer in registration._peers].index(True)
 
     assert {first(seed) for seed in range(30)} == {0, 1, 2}
@@ -362,7 +362,7 @@ async def test_draining_is_said_to_every_manager() -> None:
 async def test_of_several_managers_a_silent_one_is_left_before_the_lease_ends() -> None:
     def patience(managers: int, lease: float) -> float:
         peers = [FakeManager() for _ in range(managers)]
-        return Registration(peers, IDENTITY, lambda: LOAD, rng=random.Random(1))._patience(lease)
+        return Registration(peers, ENDPOINT, lambda: REPORT, rng=random.Random(1))._patience(lease)
 
     assert [patience(1, lease) for lease in (10.0, 1.5)] == [10.0, 1.5]
     assert [patience(2, lease) for lease in (10.0, 4.0, 3.0, 1.5)] == [5.0, 2.0, 2.0, 1.5]

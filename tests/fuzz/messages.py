@@ -2,7 +2,7 @@
 
 Mutants of requests (`messages_seeds.py` makes them, `messages_mutator.py` changes them) go through a router
 (`messages_router.py`), and what it lets through, or the mutant itself, through both ways of a cell
-(`messages_cell.py`), many in one tick. `tests/cell/test_messages_fuzz.py` does it for some thousands. To
+(`messages_cell.py`), many in one read. `tests/cell/test_messages_fuzz.py` does it for some thousands. To
 search further:
 
     make fuzz COUNT=5000000 SEED=1          # some minutes
@@ -36,7 +36,7 @@ from fuzz.messages_router import Router
 
 from croupier.buffers import Unfilled, is_debug
 
-# So many mutants share a tick, and with it a buffer.
+# So many mutants share a read, and with it a buffer.
 AT_ONCE = 64
 _MOST_SHOWN = 20
 

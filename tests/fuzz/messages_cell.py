@@ -1,6 +1,6 @@
-"""A cell's two ways for one request: in its tick, natively, or through the pipeline, by protobuf's library.
+"""A cell's two ways for one request: the hot path, natively, or the pipeline, by protobuf's library.
 
-They must answer the same, to the last bit, and have read the same model and owner. What the tick leaves goes
+They must answer the same, to the last bit, and have read the same model and owner. What that leaves goes
 the general way anyway; so only what it answered, of a request with many items each result, is compared.
 """
 
@@ -18,7 +18,7 @@ from cell.codec.messages import parsed
 from cell.codec.plain import Plain, read_infer, read_items
 from cell.engines import Scorer
 from cell.engines.packed import PackedEngine
-from cell.scoring.hot import Results, Ticks
+from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.artifacts.format import view
 from croupier.deadline import Deadline
@@ -100,7 +100,7 @@ class Cell:
     def __init__(self, models: Sequence[Model]) -> None:
         host: Any = Resident(models)
         batcher: Any = AtOnce()
-        self._ticks = Ticks(
+        self._hot_path = HotPath(
             host, infer_path=INFER, max_rows=MOST_ROWS, clock=lambda: 0.0, most_nanoseconds=math.inf
         )
         self._pipeline = Pipeline(host, batcher, max_rows=MOST_ROWS, clock=lambda: 0.0)
@@ -108,8 +108,8 @@ class Cell:
         self.answered = 0
 
     def natively(self, calls: Sequence[Call]) -> list[Results]:
-        """What a tick with all of `calls` makes of each: one whole answer, or a result for each item."""
-        left, cold, some_wait = self._ticks.answer(calls)  # type: ignore[arg-type]
+        """What the hot path makes of each of `calls`: one whole answer, or a result for each item."""
+        left, cold, some_wait = self._hot_path.answer(calls)  # type: ignore[arg-type]
         assert not some_wait
         # What is cold goes the general way too, with nothing answered before.
         results: dict[int, Results] = {id(call): found for call, found in left}

@@ -17,7 +17,7 @@ import numpy as np
 
 from cell.app import PROGRAM, serve
 from cell.codec.signature import Arrays, Signature
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.engines.stop import Stop
 from cell.settings import CellSettings
 from cell.supervisor import SupervisorSettings, supervise
@@ -69,7 +69,7 @@ class CrashScorer:
 
     def score(self, inputs: Arrays, outputs: Sequence[str], stop: Stop | None = None) -> Arrays:
         rows = inputs["input"]
-        with lane.Naming(self.digest, lane.SCORE):
+        with slots.Naming(self.digest, slots.SCORE):
             if (rows[:, 0] == MARK).any():
                 _end(self.on_score)
         return dict.fromkeys(outputs, rows.sum(axis=1, dtype=np.float32))
@@ -86,7 +86,7 @@ class CrashEngine:
 
     def load(self, artifact: Artifact, digest: bytes | None = None) -> CrashScorer:
         assert digest is not None
-        with lane.Naming(digest, lane.LOAD):
+        with slots.Naming(digest, slots.LOAD):
             _end(bytes(artifact.section("load")).decode())
         return CrashScorer(Signature.of(artifact), digest, bytes(artifact.section("score")).decode())
 

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.crash.journal import Journal
 
 
@@ -84,7 +84,7 @@ def main(folder: str, how: str, mine: str, *others: str) -> None:
         faulthandler.enable()
     journal = Journal.open(Path(folder), time.time)
     if how == "hang":
-        lane.watch(scoring=0.3, loading=0.0)
+        slots.watch(scoring=0.3, loading=0.0)
     if how.endswith("-faulthandler"):
         faulthandler.enable()
     # In the thread of the event loop, where small models are scored.
@@ -93,14 +93,14 @@ def main(folder: str, how: str, mine: str, *others: str) -> None:
     ready = threading.Barrier(len(others) + 1)
 
     def stand_by(name: str) -> None:
-        with lane.Naming(named(name), lane.LOAD):
+        with slots.Naming(named(name), slots.LOAD):
             ready.wait()
             time.sleep(60)
 
     def work() -> None:
         ready.wait()
         if mine:
-            lane.Naming(named(mine), lane.SCORE).__enter__()
+            slots.Naming(named(mine), slots.SCORE).__enter__()
         _end(how.removeprefix("faulthandler-").removesuffix("-faulthandler").removeprefix("main-"))
 
     for other in others:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.crashing import die, named
 from support.irregular import KINDS, put
 
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.crash.journal import JOURNAL, QUARANTINE, Journal, boot_id, constant, parse
 from cell.crash.quarantine import HUNG, Death, Entry, Named, Phase
 
@@ -113,7 +113,7 @@ def test_a_folder_that_another_process_works_in_is_left_alone(
 ) -> None:
     first = Journal.open(tmp_path, lambda: 0.0)
     try:
-        with lane.Naming(named("working"), lane.SCORE):
+        with slots.Naming(named("working"), slots.SCORE):
             second = Journal.open(tmp_path, lambda: 0.0)
             assert [one.digest for one in left_in(tmp_path).named] == [named("working")]  # type: ignore[union-attr]
     finally:
@@ -122,7 +122,7 @@ def test_a_folder_that_another_process_works_in_is_left_alone(
     assert "no journal is kept" in caplog.text
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * lane.SIZE, b"\xff" * lane.SIZE, constant(BOOT)])
+@pytest.mark.parametrize("content", [b"", b"\0" * slots.SIZE, b"\xff" * slots.SIZE, constant(BOOT)])
 def test_a_file_that_is_no_journal_is_written_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / JOURNAL).write_bytes(content)
     (tmp_path / QUARANTINE).write_bytes(content)
@@ -134,17 +134,17 @@ def test_a_file_that_is_no_journal_is_written_anew(tmp_path: Path, content: byte
         journal.close()
 
 
-def page(boot: bytes = BOOT, *, closed: bool = False, lanes: bytes = b"", beat: int = 10**10) -> bytes:
+def page(boot: bytes = BOOT, *, closed: bool = False, slots_: bytes = b"", beat: int = 10**10) -> bytes:
     head = constant(boot) + struct.pack("<qii8x", beat, 0, closed)
-    return (head + lanes).ljust(lane.SIZE, b"\0")
+    return (head + slots_).ljust(slots.SIZE, b"\0")
 
 
 def test_another_boots_journal_says_nothing() -> None:
-    one = struct.pack("<32sqiii12x", named("a"), 10**9, 7, lane.SCORE, 0)
-    assert parse(page(lanes=one), BOOT) == Death((Named(named("a"), Phase.SCORE, 9.0),))
-    assert parse(page(lanes=one), bytes(16)) is None
-    assert parse(page(lanes=one, closed=True), BOOT) is None
-    assert parse(page(lanes=one)[:-1], BOOT) is None
+    one = struct.pack("<32sqiii12x", named("a"), 10**9, 7, slots.SCORE, 0)
+    assert parse(page(slots_=one), BOOT) == Death((Named(named("a"), Phase.SCORE, 9.0),))
+    assert parse(page(slots_=one), bytes(16)) is None
+    assert parse(page(slots_=one, closed=True), BOOT) is None
+    assert parse(page(slots_=one)[:-1], BOOT) is None
 
 
 @given(st.integers(0, 39), st.integers(1, 255))
@@ -155,8 +155,8 @@ def test_a_damaged_head_is_no_journal(place: int, flip: int) -> None:
 
 
 @given(st.binary(max_size=8 * 64))
-def test_any_lanes_are_read_without_an_error(lanes: bytes) -> None:
-    death = parse(page(lanes=lanes), BOOT)
+def test_any_slots_are_read_without_an_error(slots_: bytes) -> None:
+    death = parse(page(slots_=slots_), BOOT)
     assert death is not None
     assert all(len(one.digest) == 32 and one.seconds >= 0 for one in death.named)
 

@@ -1,4 +1,4 @@
-"""Lanes within this process; what outlives it is in `test_journal.py`."""
+"""Slots within this process; what outlives it is in `test_journal.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from support.crashing import named
 from support.graphs import matmul
 
-from cell.crash import slots as lane
+from cell.crash import slots
 from cell.engines.native import score_joined
 from cell.engines.onnx import OnnxEngine
 from cell.engines.packed import LINEAR, PackedEngine
@@ -24,34 +24,34 @@ from croupier.artifacts.format import Artifact, view
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_onnx
 
-_LANE = struct.Struct("<32sqiii12x")
+_SLOT = struct.Struct("<32sqiii12x")
 
 
 def names() -> dict[bytes, int]:
     """What is named now, and as what."""
-    lanes = _LANE.iter_unpack(lane.snapshot()[64:])
-    return {digest: phase for digest, _, _, phase, _ in lanes if phase}
+    found = _SLOT.iter_unpack(slots.snapshot()[64:])
+    return {digest: phase for digest, _, _, phase, _ in found if phase}
 
 
 def threads() -> int:
-    return sum(thread != 0 for _, _, thread, _, _ in _LANE.iter_unpack(lane.snapshot()[64:]))
+    return sum(thread != 0 for _, _, thread, _, _ in _SLOT.iter_unpack(slots.snapshot()[64:]))
 
 
 def test_a_block_names_its_artifact_and_then_none() -> None:
-    with lane.Naming(named("a"), lane.LOAD):
-        assert names() == {named("a"): lane.LOAD}
-    with suppress(ZeroDivisionError), lane.Naming(named("b"), lane.SCORE):
-        assert names() == {named("b"): lane.SCORE}
+    with slots.Naming(named("a"), slots.LOAD):
+        assert names() == {named("a"): slots.LOAD}
+    with suppress(ZeroDivisionError), slots.Naming(named("b"), slots.SCORE):
+        assert names() == {named("b"): slots.SCORE}
         raise ZeroDivisionError
     assert names() == {}
 
 
-def test_each_thread_has_its_own_lane_and_gives_it_back() -> None:
+def test_each_thread_has_its_own_slot_and_gives_it_back() -> None:
     before = threads()
     everybody, done = threading.Barrier(9), threading.Event()
 
     def work(number: int) -> None:
-        with lane.Naming(named(str(number)), lane.SCORE):
+        with slots.Naming(named(str(number)), slots.SCORE):
             everybody.wait()
             done.wait()
 
@@ -59,7 +59,7 @@ def test_each_thread_has_its_own_lane_and_gives_it_back() -> None:
     for thread in working:
         thread.start()
     everybody.wait()
-    assert names() == {named(str(number)): lane.SCORE for number in range(8)}
+    assert names() == {named(str(number)): slots.SCORE for number in range(8)}
     done.set()
     for thread in working:
         thread.join()
@@ -70,12 +70,12 @@ def test_each_thread_has_its_own_lane_and_gives_it_back() -> None:
         assert time.monotonic() < give_up
 
 
-def test_more_threads_than_lanes_go_unnamed() -> None:
-    count = lane.LANES + 20
+def test_more_threads_than_slots_go_unnamed() -> None:
+    count = slots.COUNT + 20
     everybody, done = threading.Barrier(count + 1), threading.Event()
 
     def work(number: int) -> None:
-        with lane.Naming(named(str(number)), lane.SCORE):
+        with slots.Naming(named(str(number)), slots.SCORE):
             everybody.wait()
             done.wait()
 
@@ -87,45 +87,45 @@ def test_more_threads_than_lanes_go_unnamed() -> None:
     done.set()
     for thread in working:
         thread.join()
-    # Other tests may have left threads that have lanes.
-    assert lane.LANES // 2 <= len(found) <= lane.LANES
+    # Other tests may have left threads that have slots.
+    assert slots.COUNT // 2 <= len(found) <= slots.COUNT
     assert found.keys() < {named(str(number)) for number in range(count)}
 
 
 def test_a_digest_has_32_bytes() -> None:
     with pytest.raises(ValueError, match="32"):
-        lane.Naming(b"short", lane.SCORE)
+        slots.Naming(b"short", slots.SCORE)
 
 
 @pytest.fixture
 def detached() -> Iterator[None]:
     yield
-    lane.detach()
+    slots.detach()
 
 
 @pytest.mark.usefixtures("detached")
 def test_a_file_is_attached_once(tmp_path: Path) -> None:
-    path = tmp_path / "lanes"
+    path = tmp_path / "slots"
     with path.open("w+b") as file:
-        file.truncate(lane.SIZE)
+        file.truncate(slots.SIZE)
         with pytest.raises(ValueError, match="40"):
-            lane.attach(file.fileno(), b"")
-        lane.attach(file.fileno(), bytes(range(40)))
+            slots.attach(file.fileno(), b"")
+        slots.attach(file.fileno(), bytes(range(40)))
         with pytest.raises(ValueError, match="already"):
-            lane.attach(file.fileno(), bytes(40))
-    with lane.Naming(named("a"), lane.LOAD), path.open("rb") as file:
-        assert file.read() == lane.snapshot()
-        assert lane.snapshot()[:40] == bytes(range(40))
-    lane.detach()
-    with lane.Naming(named("b"), lane.LOAD), path.open("rb") as file:
-        assert named("b") in lane.snapshot()
+            slots.attach(file.fileno(), bytes(40))
+    with slots.Naming(named("a"), slots.LOAD), path.open("rb") as file:
+        assert file.read() == slots.snapshot()
+        assert slots.snapshot()[:40] == bytes(range(40))
+    slots.detach()
+    with slots.Naming(named("b"), slots.LOAD), path.open("rb") as file:
+        assert named("b") in slots.snapshot()
         assert named("b") not in file.read()
 
 
 def last_named() -> tuple[bytes, int]:
     """What this thread named last, and whether it still does."""
     mine = threading.get_native_id()
-    found = [lanes for lanes in _LANE.iter_unpack(lane.snapshot()[64:]) if lanes[2] == mine]
+    found = [slot for slot in _SLOT.iter_unpack(slots.snapshot()[64:]) if slot[2] == mine]
     ((digest, _, _, phase, _),) = found
     return digest, phase
 
@@ -158,7 +158,7 @@ def test_a_long_score_is_named_for_as_long_as_it_takes() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     while not seen:
-        seen = names().get(named("long")) == lane.SCORE
+        seen = names().get(named("long")) == slots.SCORE
     thread.join()
     assert names() == {}
 
@@ -167,7 +167,7 @@ def test_the_onnx_engine_names_too() -> None:
     artifact = view(pack_onnx(matmul(), features=["x", "y"]))
     scorer = OnnxEngine().load(artifact, named("onnx"))
     assert last_named() == (named("onnx"), 0)
-    with lane.Naming(named("other"), lane.LOAD):
+    with slots.Naming(named("other"), slots.LOAD):
         pass
     scorer.score({artifact.inputs[0].name: np.ones((1, 2), np.float32)}, [artifact.outputs[0].name])
     assert last_named() == (named("onnx"), 0)

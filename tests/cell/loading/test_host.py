@@ -92,14 +92,14 @@ async def test_the_first_loads_and_the_next_hits(bench: Bench) -> None:
     with first.result() as lease, await bench.host.lease(A, NEVER) as again:
         assert lease.model is again.model
     assert bench.loads.begun == [A]
-    load = bench.host.load()
+    load = bench.host.report()
     assert (load.requests, load.hits, load.resident, load.used_bytes) == (2, 1, 1, 10)
 
 
 async def test_one_load_for_all_who_wait(bench: Bench) -> None:
     tasks = [bench.ask(A) for _ in range(5)]
     await ticks()
-    assert bench.host.load().loading == 1
+    assert bench.host.report().loading == 1
     await bench.loads.end(A)
     leases = [task.result() for task in tasks]
     assert len({id(lease.model) for lease in leases}) == 1
@@ -138,7 +138,7 @@ async def test_a_queued_load_that_nobody_waits_for_is_given_up() -> None:
     await ticks()
     queued.cancel()
     await ticks()
-    assert bench.host.load().loading == 1
+    assert bench.host.report().loading == 1
     await bench.loads.end(A)
     first.result().release()
     assert bench.loads.begun == [A]
@@ -277,7 +277,7 @@ async def test_a_failure_that_nobody_waits_for_is_silent(bench: Bench) -> None:
     task.cancel()
     await ticks()
     await bench.loads.end(A, ArtifactRefused("broken"))
-    assert bench.host.load().loading == 0
+    assert bench.host.report().loading == 0
 
 
 async def test_loading_evicts_the_least_recently_used() -> None:
@@ -332,7 +332,7 @@ async def test_find_answers_at_once_and_hits_are_counted_apart(bench: Bench) -> 
     await bench.make_resident(A)
     assert bench.host.find(A, 0.0) is bench.loads.made[A]
     bench.host.count_hits(1)
-    load = bench.host.load()
+    load = bench.host.report()
     assert (load.requests, load.hits) == (2, 1)
     assert bench.residency.plan(100).victims == (A,)
 

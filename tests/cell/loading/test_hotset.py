@@ -46,7 +46,9 @@ class Cell:
         self.store = store
         self.residency: Residency[Any] = Residency(capacity)
         self.refused: set[bytes] = set()
-        self.host = Host(self.residency, loader, clock=Clock(), rng=random.Random(1), refuse=self._refuse)
+        self.host = Host(
+            self.residency, loader, clock=Clock(), rng=random.Random(1), check_loadable=self._refuse
+        )
         self.hot_set = HotSet(folder, self.host, disk, seconds=0.001)
 
     def _refuse(self, key: bytes) -> None:
@@ -85,7 +87,7 @@ async def test_what_was_resident_at_the_stop_is_back_without_the_store(tmp_path:
         await again.hot_set.restored()
         assert set(again.residency.digests()) == set(keys)
         assert again.store.gets == []
-        assert again.host.load().requests == 0
+        assert again.host.report().requests == 0
 
 
 async def test_the_hottest_come_back_first_and_leave_room(tmp_path: Path) -> None:

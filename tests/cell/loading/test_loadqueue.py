@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.cells import digest
 
-from cell.loading.loadqueue import PATIENCE, WAITER, LoadQueue
+from cell.loading.loadqueue import DUE_WITHIN, WAITER, LoadQueue
 
 A, B, C = map(digest, "abc")
 NEVER = float("inf")
@@ -50,7 +50,7 @@ def test_a_waiter_with_a_nearer_deadline_counts() -> None:
 def test_a_far_deadline_does_not_starve() -> None:
     queue = queued(NEVER)
     queue.add(B, 1.0)
-    queue.join(B, PATIENCE + 0.1, PATIENCE - 0.1)
+    queue.join(B, DUE_WITHIN + 0.1, DUE_WITHIN - 0.1)
     assert drained(queue) == [A, B]
 
 

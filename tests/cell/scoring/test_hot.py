@@ -1,4 +1,4 @@
-"""What is answered within a tick: the same as the general way answers, or left to it."""
+"""What the hot path answers: the same as the general way answers, or left to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cell.engines import Scorer, ScoringFailed
 from cell.engines.packed import PackedEngine
 from cell.loading.host import Host
 from cell.residency.residency import Residency
-from cell.scoring.hot import Ticks
+from cell.scoring.hot import HotPath
 from croupier.artifacts.format import pack, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
@@ -126,18 +126,18 @@ class Bench:
             residency.reserve(digest(name), residency.plan(scorer.resident_bytes))
             residency.admit(digest(name), scorer, scorer.resident_bytes, self.clock())[0].release()
         self.host = Host(residency, self.loader, clock=self.clock, rng=random.Random(1))  # type: ignore[arg-type]
-        self.ticks = Ticks(self.host, infer_path=INFER, max_rows=20, clock=self.clock, **told)
+        self.hot_path = HotPath(self.host, infer_path=INFER, max_rows=20, clock=self.clock, **told)
 
     def answer(self, *calls: Call) -> list[Any]:
         """The calls that are left, with what they have."""
-        left, cold, some_wait = self.ticks.answer(calls)  # type: ignore[arg-type]
+        left, cold, some_wait = self.hot_path.answer(calls)  # type: ignore[arg-type]
         assert not cold
         assert not some_wait
         return left
 
     def infer(self, request: Any) -> oip.ModelInferResponse | None:
         call = Call(INFER, request)
-        left, cold, _ = self.ticks.answer([call])  # type: ignore[list-item]
+        left, cold, _ = self.hot_path.answer([call])  # type: ignore[list-item]
         assert len(left) + len(cold) + len(call.replies) == 1
         return None if left or cold else oip.ModelInferResponse.FromString(call.replies[0])
 
@@ -258,7 +258,7 @@ def test_training_rows_that_equal_thresholds_are_answered_as_the_library_does(be
     np.testing.assert_allclose(found, model.predict(rows), rtol=1e-6, atol=1e-6)
 
 
-def test_rows_of_float32_and_of_float64_share_a_tick(bench: Bench) -> None:
+def test_rows_of_float32_and_of_float64_share_a_call(bench: Bench) -> None:
     rng = np.random.default_rng(7)
     calls: list[Call] = []
     expected: list[oip.ModelInferResponse | None] = []
@@ -294,12 +294,12 @@ def first_of(request: oip.ModelInferRequest) -> float:
 def test_time_is_told(bench: Bench) -> None:
     call = Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])]))
     moments = iter([1.0, 1.5])
-    ticks = Ticks(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
-    assert ticks.answer([call]) == ([], [], False)  # type: ignore[list-item]
+    hot_path = HotPath(bench.host, infer_path=INFER, max_rows=20, clock=lambda: next(moments))
+    assert hot_path.answer([call]) == ([], [], False)  # type: ignore[list-item]
     assert pb.PredictResponse.FromString(call.replies[0]).results[0].took_us == 500_000
 
 
-def test_calls_of_one_tick_get_their_own_answers(bench: Bench) -> None:
+def test_calls_of_one_read_get_their_own_answers(bench: Bench) -> None:
     requests = [
         (PLAIN[n % len(PLAIN)], infer_request(digest(PLAIN[n % len(PLAIN)]), X[n : n + 1 + n % 3]))
         for n in range(40)
@@ -334,7 +334,7 @@ def test_a_request_is_counted_where_it_is_answered() -> None:
         Call(INFER, infer_request(digest("texts"), X[:1])),
         Call(PREDICT, pb.PredictRequest(items=items)),
     )
-    load = bench.host.load()
+    load = bench.host.report()
     # Two of texts go the general way, which counts them when it leases their model.
     assert (load.requests, load.hits) == (2, 2)
 
@@ -348,19 +348,19 @@ def test_a_cold_model_that_loads_at_once_is_no_reason_to_wait() -> None:
     bench = Bench()
     bench.host._residency.drop(digest("pair"))
     bench.loader.quick[digest("pair")] = fresh("pair")
-    before = bench.host.load()
+    before = bench.host.report()
     request = infer_request(digest("pair"), X[:2])
     calls = [Call(INFER, request), Call(INFER, request)]
     assert bench.answer(*calls) == []
     assert {oip.ModelInferResponse.FromString(call.replies[0]).SerializeToString() for call in calls} == {
         generally("pair", request).SerializeToString()
     }
-    after = bench.host.load()
+    after = bench.host.report()
     assert (after.requests - before.requests, after.hits - before.hits) == (2, 1)
     assert bench.loader.asked == [digest("pair")]
 
 
-def test_a_tick_loads_only_so_many() -> None:
+def test_the_hot_path_loads_only_so_many() -> None:
     bench = Bench(most_nanoseconds=200_000.0)
     for name in ("pair", "regression", "numbered"):
         bench.host._residency.drop(digest(name))
@@ -368,30 +368,30 @@ def test_a_tick_loads_only_so_many() -> None:
     names = ("pair", "regression", "numbered")
     items = [row_item(digest(name), X[0]) for name in names]
     call = Call(PREDICT, pb.PredictRequest(items=items))
-    assert bench.ticks.answer([call]) == ([], [(call, {digest("numbered"): 0})], False)  # type: ignore[list-item]
+    assert bench.hot_path.answer([call]) == ([], [(call, {digest("numbered"): 0})], False)  # type: ignore[list-item]
     assert bench.loader.asked == [digest("pair"), digest("regression")]
 
 
-def test_loads_within_ticks_have_a_part_of_the_time_over_all_ticks() -> None:
+def test_loads_within_hot_path_have_a_part_of_the_time_over_all_hot_path() -> None:
     bench = Bench()
     began, cold = bench.clock.now, 0
     for number in range(200):
         bench.loader.quick[digest(f"{number}")] = load(packed()["pair"], f"{number}")
         call = Call(INFER, infer_request(digest(f"{number}"), X[:1]))
-        cold += len(bench.ticks.answer([call]).cold)  # type: ignore[list-item]
+        cold += len(bench.hot_path.answer([call]).cold)  # type: ignore[list-item]
         bench.clock.advance(0.0001)
     seconds = 80e-6 * (200 - cold)
     assert seconds <= 0.1 * (bench.clock.now - began) + 250e-6
     assert seconds > 0.05 * (bench.clock.now - began)
 
 
-def test_nothing_loads_within_a_tick_while_others_wait_for_their_loads() -> None:
+def test_nothing_loads_on_the_hot_path_while_others_wait_for_their_loads() -> None:
     bench = Bench()
     bench.loader.quick[digest("quick")] = load(packed()["pair"], "quick")
     call = Call(INFER, infer_request(digest("quick"), X[:1]))
     loads = bench.host._loads
     loads._add(digest("waiting"))
-    assert len(bench.ticks.answer([call]).cold) == 1  # type: ignore[list-item]
+    assert len(bench.hot_path.answer([call]).cold) == 1  # type: ignore[list-item]
     loads.close()
     assert bench.answer(call) == []
 
@@ -401,7 +401,7 @@ def test_a_cold_call_says_what_it_waits_for_and_whose_that_is(bench: Bench) -> N
     infer.request.owner = 7
     items = [row_item(digest(name), X[0]) for name in ("pair", "cold", "colder", "cold")]
     several = Call(PREDICT, pb.PredictRequest(items=items))
-    left, cold, some_wait = bench.ticks.answer([infer, several])  # type: ignore[list-item]
+    left, cold, some_wait = bench.hot_path.answer([infer, several])  # type: ignore[list-item]
     assert (left, some_wait) == ([], False)
     assert [(call, [*wanted]) for call, wanted in cold] == [
         (infer, [digest("cold")]),
@@ -413,7 +413,7 @@ def test_a_cold_call_says_what_it_waits_for_and_whose_that_is(bench: Bench) -> N
 
 def test_what_was_waited_for_and_is_not_there_is_left(bench: Bench) -> None:
     call = Call(INFER, infer_request(digest("cold"), X[:1]))
-    assert bench.ticks.answer_again([call]) == ([(call, [])], 1)  # type: ignore[list-item]
+    assert bench.hot_path.answer_again([call]) == ([(call, [])], 1)  # type: ignore[list-item]
 
 
 def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
@@ -441,12 +441,12 @@ def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
 
 
 def test_what_is_asked_for_is_counted(bench: Bench) -> None:
-    before = bench.host.load()
+    before = bench.host.report()
     bench.infer(infer_request(digest("pair"), X[:1]))
     again = Call(INFER, infer_request(digest("pair"), X[:1]))
-    assert bench.ticks.answer_again([again]) == ([], 1)  # type: ignore[list-item]
+    assert bench.hot_path.answer_again([again]) == ([], 1)  # type: ignore[list-item]
     assert len(again.replies) == 1
-    after = bench.host.load()
+    after = bench.host.report()
     assert (after.requests - before.requests, after.hits - before.hits) == (1, 1)
 
 
@@ -635,13 +635,13 @@ def test_who_is_late_is_left(bench: Bench) -> None:
     assert bench.answer(call) == [(call, [])]
 
 
-def test_a_tick_that_has_become_long_ends() -> None:
+def test_what_has_become_much_is_put_off() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=5 * cost)
     calls = [Call(INFER, changed(rows=X[:count])) for count in (3, 5, 1, 1)]
-    assert bench.ticks.answer(calls) == ([], [], True)  # type: ignore[arg-type]
+    assert bench.hot_path.answer(calls) == ([], [], True)  # type: ignore[arg-type]
     assert [len(call.replies) for call in calls] == [1, 1, 0, 0]
-    assert bench.ticks.answer() == ([], [], False)
+    assert bench.hot_path.answer() == ([], [], False)
     assert [len(call.replies) for call in calls] == [1, 1, 1, 1]
 
 
@@ -650,11 +650,11 @@ def test_what_items_take_beside_their_rows_counts() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=20 * 1_500.0 + cost)
     calls = [Call(PREDICT, pb.PredictRequest(items=[row_item(digest("pair"), X[0])] * 10)) for _ in range(5)]
-    assert bench.ticks.answer(calls).some_wait  # type: ignore[arg-type]
+    assert bench.hot_path.answer(calls).some_wait  # type: ignore[arg-type]
     assert [len(call.replies) for call in calls] == [1, 1, 0, 0, 0]
 
 
-def test_owners_take_turns_in_what_does_not_fit_a_tick() -> None:
+def test_owners_take_turns_in_what_does_not_fit_one_go() -> None:
     cost = scorers()["pair"].row_cost  # type: ignore[attr-defined]
     bench = Bench(most_nanoseconds=4 * cost)
 
@@ -664,14 +664,14 @@ def test_owners_take_turns_in_what_does_not_fit_a_tick() -> None:
         return Call(INFER, request)
 
     many, late = [ask(1) for _ in range(10)], ask(2)
-    bench.ticks.answer([*many, late])  # type: ignore[list-item]
+    bench.hot_path.answer([*many, late])  # type: ignore[list-item]
     gone = many[1]
     gone.is_open = False
-    bench.ticks.answer()
+    bench.hot_path.answer()
     later = ask(3)
-    bench.ticks.answer([later])  # type: ignore[list-item]
+    bench.hot_path.answer([later])  # type: ignore[list-item]
     assert [len(call.replies) for call in (*many, late, later)] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0]
-    while bench.ticks.answer().some_wait:
+    while bench.hot_path.answer().some_wait:
         pass
     assert [len(call.replies) for call in (*many, late, later)] == [1, 0, *[1] * 8, 1, 1]
 
