@@ -362,7 +362,7 @@ async def test_draining_is_said_to_every_manager() -> None:
 async def test_of_several_managers_a_silent_one_is_left_before_the_lease_ends() -> None:
     def patience(managers: int, lease: float) -> float:
         peers = [FakeManager() for _ in range(managers)]
-        return Registration(peers, ENDPOINT, lambda: REPORT, rng=random.Random(1))._patience(lease)
+        return Registration(peers, ENDPOINT, lambda: REPORT, rng=random.Random(1))._longest_silence(lease)
 
     assert [patience(1, lease) for lease in (10.0, 1.5)] == [10.0, 1.5]
     assert [patience(2, lease) for lease in (10.0, 4.0, 3.0, 1.5)] == [5.0, 2.0, 2.0, 1.5]

@@ -136,7 +136,7 @@ def sent_of(block: Block, raw: Sequence[float], names: Sequence[str], random: Ra
 
 
 @pytest.mark.parametrize("seed", range(25))
-async def test_named_features_are_answered_in_the_tick_as_plain_python_answers_them(seed: int) -> None:
+async def test_named_features_are_answered_on_the_hot_path_as_plain_python_answers_them(seed: int) -> None:
     random = Random(seed)
     block = random_block(random, 6)
     if not block.dictionaries:
@@ -194,7 +194,7 @@ async def test_what_does_not_fit_is_told(sent: Sent, told: str) -> None:
         ({"age": 123456789.0, "city": "rome", "home": "Rome"}, [123456789.0, 0, 0, 0, 0, 0, 1]),
     ],
 )
-async def test_what_fits_is_answered_in_the_tick(sent: Sent, columns: list[float]) -> None:
+async def test_what_fits_is_answered_on_the_hot_path(sent: Sent, columns: list[float]) -> None:
     cell = Cell([model := model_of(BLOCK, NAMES)])
     result, native = await both_ways(cell, item(model, sent))
     assert native
@@ -299,7 +299,7 @@ async def test_dense_rows_of_texts_are_refused() -> None:
 
 @pytest.mark.parametrize("field", ["values", "doubles"])
 @pytest.mark.parametrize("seed", range(6))
-async def test_dense_rows_of_numbers_are_answered_in_the_tick(field: str, seed: int) -> None:
+async def test_dense_rows_of_numbers_are_answered_on_the_hot_path(field: str, seed: int) -> None:
     random = Random(seed)
     block = random_block(random, 3, texts=0.0)
     block.bits = [bits & ~INFINITE for bits in block.bits]
