@@ -203,7 +203,7 @@ def _wrap_unary(behavior: Any, gate: _Gate) -> Any:
         try:
             return await behavior(gate.take(request, context), context)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _abort(context, error)
+            await _end(context, error)
 
     return call
 
@@ -222,15 +222,32 @@ def _wrap_stream(behavior: Any, gate: _Gate) -> Any:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _abort(context, error)
+            await _end(context, error)
 
     return call
 
 
-async def _abort(context: Context, error: Exception) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    if not isinstance(error, CroupierError) or isinstance(error, InternalError):
-        _log.error("a request failed inside", exc_info=error)
-    status = from_error(error)
-    await context.abort(_CODES[status.code], status.message, ((DETAILS_KEY, status.details),))
+async def _end(context: Context, error: Exception) -> None:
+    """End the call with the status of `error`, and let go of what its handler held.
+
+    grpcio keeps the error of an abort with the call, and raises it again when the handler has returned. That
+    error's traceback has frames which hold the call, a cycle, and the handler's own error hangs on it with
+    the frames that it passed: an artifact of 200 MiB that was refused would stay until the collector runs.
+    """
+    if not isinstance(error, grpc.aio.AbortError):
+        if not isinstance(error, CroupierError) or isinstance(error, InternalError):
+            _log.error("a request failed inside", exc_info=error)
+        status = from_error(error)
+        try:
+            await context.abort(_CODES[status.code], status.message, ((DETAILS_KEY, status.details),))
+        except grpc.aio.AbortError as abort:
+            _let_go(abort)
+    _let_go(error)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget which frames `error`, and those that it came of, have passed."""
+    while error is not None:
+        before = error.__context__
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        error = before
