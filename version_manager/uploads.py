@@ -7,6 +7,7 @@ little is told off by the clock. One for which there is no room is UNAVAILABLE, 
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -91,14 +92,15 @@ class Uploads:
         return header
 
     async def _data(self, requests: AsyncIterator[pb.PublishRequest], size: int, until: float) -> bytes:
-        data = bytearray()
+        # What it returns it does not copy, unlike a bytearray that becomes bytes.
+        data = io.BytesIO()
         while (request := await self._next(requests, until)) is not None:
             if request.WhichOneof("part") != "chunk":
                 raise InvalidRequest("after the header come chunks", field="chunk")
-            data += request.chunk
-            if len(data) > size:
+            data.write(request.chunk)
+            if data.tell() > size:
                 raise InvalidRequest("more bytes arrive than the header announces", field="size")
-        return bytes(data)
+        return data.getvalue()
 
     async def _next(
         self, requests: AsyncIterator[pb.PublishRequest], until: float

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -35,6 +36,20 @@ async def test_one_is_counted_until_it_is_published() -> None:
         assert (upload.tenant, upload.name, upload.data) == ("acme", "wine", b"abcde")
         assert (uploads.count, uploads.held) == (1, 5)
     assert (uploads.count, uploads.held) == (0, 0)
+
+
+async def test_one_takes_what_it_announces_and_little_more() -> None:
+    piece, count = bytes(2**18), 64
+    size = count * len(piece)
+    uploads = Uploads(UploadLimits(max_bytes=size))
+    tracemalloc.start()
+    try:
+        async with uploads.receive(sent(header(size), *[chunk(piece)] * count)) as upload:
+            assert len(upload.data) == size
+            _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.3 * size
 
 
 @pytest.mark.parametrize("size", [60, 1], ids=["too many bytes", "too many"])
