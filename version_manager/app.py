@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+from croupier import malloc
 from croupier.access import VERSION_MANAGER, Access
 from croupier.grpcio.server import Server
 from croupier.lifecycle import Lifecycle, run
@@ -176,6 +177,7 @@ async def serve(life: Lifecycle, settings: ManagerSettings) -> None:
 
 def main() -> int:
     """The command `croupier-version-manager`."""
+    malloc.give_back_what_is_freed()
     settings = load(ManagerSettings, PROGRAM)
     logs.configure(PROGRAM, settings.log_level)
     return run(lambda life: serve(life, settings))

@@ -186,8 +186,6 @@ class Memory:
 
     _MOST = 256.0
     _KEPT = 32.0
-    # The version manager's, whose server is grpcio's.
-    _KEPT_BY_GRPCIO = 64.0
 
     def __init__(self, stack: Stack) -> None:
         self._pids = {name: one.pid for name, one in stack.processes.items() if name != "etcd"}
@@ -214,13 +212,10 @@ class Memory:
         def is_back() -> bool:
             now = self._now()
             kept = {name: now[name] - was for name, was in self._before.items()}
-            assert all(size <= self._may_keep(name) for name, size in kept.items()), kept
+            assert max(kept.values()) <= self._KEPT, kept
             return True
 
         eventually(is_back, "memory is given back", timeout=30.0)
-
-    def _may_keep(self, name: str) -> MiB:
-        return self._KEPT_BY_GRPCIO if name.startswith("version-manager") else self._KEPT
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):
