@@ -23,6 +23,7 @@ SEED ?= 1
 .PHONY: fuzz
 fuzz: setup ## Compare what is read natively with protobuf, for COUNT requests that nobody writes from SEED
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/messages.py --count $(COUNT) --seed $(SEED)
+	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/weights.py --count $(COUNT) --seed $(SEED)
 
 .PHONY: fuzz-memory
 fuzz-memory: setup ## The same in a debug build and under valgrind, which sees what is used and was never written

@@ -27,6 +27,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
+from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -93,7 +94,7 @@ class Handlers:
         add(INFERENCE_SERVICE, "ServerMetadata", pb.ServerMetadataRequest, self.server_metadata)
         add(INFERENCE_SERVICE, "ModelReady", pb.ModelReadyRequest, self.model_ready)
         add(INFERENCE_SERVICE, "ModelMetadata", pb.ModelMetadataRequest, self.model_metadata)
-        server.add_batch([INFER_PATH, PREDICT_PATH], self.take)
+        server.add_batch([INFER_PATH, PREDICT_PATH], self.take, scale_of=scale_of)
         server.add_stream(f"/{PREDICTION_SERVICE}/PredictStream", self.predict_stream)
         return [INFERENCE_SERVICE, PREDICTION_SERVICE]
 

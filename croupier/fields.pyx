@@ -12,19 +12,8 @@ from libc.string cimport memcpy
 from croupier.buffers cimport filled, unfilled
 from croupier.errors import InvalidRequest
 
-cdef enum:
-    MAX_GROUP_DEPTH = 100
-    # Of a number that is a value, and of one that is a tag or a length.
-    MAX_VARINT = 10
-    MAX_SHORT_VARINT = 5
-    # A tag and a number.
-    MAX_HEAD = 15
-
 # For whoever has no C.
 MAX_FIELDS = MOST_FIELDS
-
-cdef uint64_t _MAX_TAG = 0xFFFFFFFF
-cdef uint64_t _MAX_LENGTH = 0x7FFFFFFF
 
 
 class TooManyFields(InvalidRequest):
@@ -85,48 +74,6 @@ cdef int next_of(Cursor* cursor, Field* field, int* left) except -1:
     return _checked(found, field)
 
 
-cdef int look_ahead(Ahead* ahead, const uint8_t* data, Py_ssize_t here, Py_ssize_t size, int most) except -1:
-    """Look at the fields that have come of a message of `size` bytes, of which `here` are there.
-
-    Refuses as soon as it can be seen what `next_of` would refuse in the whole message: otherwise all of its
-    bytes are taken in for nothing. Whatever this lets pass, `next_of` has still to read: where a group ends
-    is not compared with where it began.
-
-    Raises:
-        MalformedMessage, TooManyFields
-    """
-    cdef Cursor cursor
-    cdef Field field
-    while ahead.at < here:
-        if ahead.seen == most:
-            raise TooManyFields(most)
-        cursor = Cursor(data + ahead.at, data + here)
-        if _head(&cursor, &field) < 0:
-            # It may be cut.
-            if here - ahead.at < MAX_HEAD:
-                return 0
-            raise MalformedMessage
-        if field.kind == START:
-            ahead.depth += 1
-        elif field.kind == END:
-            ahead.depth -= 1
-        if not 0 <= ahead.depth <= MAX_GROUP_DEPTH or (field.number == 0 and not ahead.depth):
-            raise MalformedMessage
-        if field.size > size - (cursor.at - data):
-            raise MalformedMessage
-        ahead.at = cursor.at - data + field.size
-        ahead.seen += 1
-    return 0
-
-
-def seen_by(bytes data not None, pieces, int most=MOST_FIELDS):
-    """How many fields `look_ahead` sees of `data`, which arrives in pieces that end at `pieces`; raises as it does."""
-    cdef Ahead ahead = Ahead(0, 0, 0)
-    for here in pieces:
-        look_ahead(&ahead, <const uint8_t*>PyBytes_AS_STRING(data), here, PyBytes_GET_SIZE(data), most)
-    return ahead.seen
-
-
 cdef bint _pass_group(Cursor* cursor, Field* field, int* left) noexcept nogil:
     """Move behind the group that `field` opens; False if it does not end, nests too deep, or has more than `left`.
 
@@ -154,56 +101,12 @@ cdef bint _pass_group(Cursor* cursor, Field* field, int* left) noexcept nogil:
 
 cdef int _step(Cursor* cursor, Field* field) noexcept nogil:
     """The next field, or the bounds of a group: 1, 0 at the end, -1 for what is not whole."""
-    cdef int found = _head(cursor, field)
+    cdef int found = read_head(cursor, field)
     if found > 0:
         if field.size > cursor.end - cursor.at:
             return -1
         cursor.at += field.size
     return found
-
-
-cdef inline int _head(Cursor* cursor, Field* field) noexcept nogil:
-    """As `_step`, up to where the field's `size` bytes begin: those need not be there."""
-    cdef uint64_t tag, size = 0
-    if cursor.at == cursor.end:
-        return 0
-    if not _varint(cursor, &tag, MAX_SHORT_VARINT) or tag > _MAX_TAG:
-        return -1
-    field.number, field.kind, field.data = tag >> 3, tag & 7, cursor.at
-    field.size = 0
-    if field.kind == VARINT:
-        return 1 if _varint(cursor, &field.number_value, MAX_VARINT) else -1
-    if field.kind == START or field.kind == END:
-        return 1
-    if field.kind == LEN:
-        if not _varint(cursor, &size, MAX_SHORT_VARINT) or size > _MAX_LENGTH:
-            return -1
-        field.data = cursor.at
-    elif field.kind == I32:
-        size = 4
-    elif field.kind == I64:
-        size = 8
-    else:
-        return -1
-    field.size = size
-    return 1
-
-
-cdef inline bint _varint(Cursor* cursor, uint64_t* value, int most) noexcept nogil:
-    """Read a number of at most `most` bytes; of more than 64 bits, the lowest count."""
-    cdef const uint8_t* at = cursor.at
-    cdef int shift = 0
-    cdef uint8_t byte
-    value[0] = 0
-    while at < cursor.end and shift < 7 * most:
-        byte = at[0]
-        at += 1
-        value[0] |= <uint64_t>(byte & 0x7F) << shift
-        if byte < 0x80:
-            cursor.at = at
-            return True
-        shift += 7
-    return False
 
 
 cdef Py_ssize_t varint_size(uint64_t value) noexcept nogil:

@@ -11,16 +11,37 @@ bounded by it. All others are counted: what is not known, and what an encoder wr
 number or a run of packed numbers, but stands there over and over. A message may have `MOST_FIELDS` of these beside
 one of each kind that it knows.
 
+Bytes are weighed as they arrive, so that a message which is refused is not taken in for nothing: a `Weighing` goes
+down into submessages, remembers where they end, and goes on wherever the bytes broke off. Whatever it lets pass
+is parsed, so it need not see everything: where a group ends is not compared with where it began.
+
 Small messages are safe without a look, whatever is in them. Weighing takes less than parsing does.
 """
 
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 
 from croupier.errors import InvalidRequest
-from croupier.fields cimport I32, I64, LEN, MOST_FIELDS, VARINT, Cursor, Field, cursor_of, next_of
+from croupier.fields cimport (
+    END,
+    I32,
+    I64,
+    LEN,
+    MAX_GROUP_DEPTH,
+    MAX_HEAD,
+    MOST_FIELDS,
+    START,
+    VARINT,
+    Cursor,
+    Field,
+    read_head,
+)
+from croupier.fields import MalformedMessage, TooManyFields
 
 cdef enum:
     _SUBMESSAGE = 64
@@ -32,8 +53,7 @@ cdef enum:
     _MOST = 67_108_864
     # No message of so many bytes takes more than is free: a submessage has two bytes, a map's entry another two.
     _SAFE = 8_192
-    # As protobuf has it.
-    _DEEPEST = 100
+    _NO_BOUND = 0x7FFFFFFF
 
 
 class TooHeavy(InvalidRequest):
@@ -42,98 +62,175 @@ class TooHeavy(InvalidRequest):
     reason = "MESSAGE_TOO_HEAVY"
 
 
-cdef struct _Kind:
-    uint32_t number
-    # Of the submessage in the field; -1 for another field.
-    int message
-    # Added for each time that the field stands there, and for each number of those that are packed in it.
-    int weight
-    int width
-    int wire
-    # Stands in a message as often as it likes: a submessage or a text of many.
-    bint is_part
-
-
 cdef class Scale:
-    """Weighs messages of one type, by its descriptor."""
+    """Weighs messages of one type, by its descriptor.
 
-    cdef _Kind* _kinds
-    cdef int* _begins
-    cdef int _most
+    With `max_fields`, so many may stand outside of submessages, whatever they weigh: for who reads no others.
+    """
 
-    def __init__(self, descriptor):
+    def __init__(self, descriptor, int max_fields=0):
         messages = [descriptor]
         tables = []
         # It grows as submessages are found.
         for message in messages:
             tables.append([_kind(field, messages) for field in message.fields])
-        self._begins = <int*>calloc(len(tables) + 1, sizeof(int))
-        self._kinds = <_Kind*>calloc(sum(map(len, tables)) + 1, sizeof(_Kind))
-        if self._begins == NULL or self._kinds == NULL:
+        self.max_fields = max_fields
+        self.begins = <int*>calloc(len(tables) + 1, sizeof(int))
+        self.kinds = <Kind*>calloc(sum(map(len, tables)) + 1, sizeof(Kind))
+        if self.begins == NULL or self.kinds == NULL:
             raise MemoryError
         cdef int at = 0
         for place, table in enumerate(tables):
             for number, submessage, weight, width, wire in table:
-                self._kinds[at] = _Kind(number, submessage, weight, width, wire, weight and not width)
+                self.kinds[at] = Kind(number, submessage, weight, width, wire, weight and not width)
                 at += 1
-            self._begins[place + 1] = at
+            self.begins[place + 1] = at
 
     def __dealloc__(self):
-        free(self._kinds)
-        free(self._begins)
+        free(self.kinds)
+        free(self.begins)
 
     def check(self, bytes data not None):
         """Raises TooHeavy or TooManyFields for a message that would take too much, and MalformedMessage for what is none."""
-        cdef Py_ssize_t most = min(_FREE + _TIMES * len(data), _MOST)
-        cdef int spare = MOST_FIELDS
-        if len(data) <= _SAFE:
-            return
-        self._weigh(0, cursor_of(data), most, &spare, _DEEPEST)
+        cdef Weighing weighing
+        if len(data) > _SAFE:
+            weighing = self.begin(len(data))
+            weighing.is_whole = True
+            weighing.look(<const uint8_t*>PyBytes_AS_STRING(data), len(data))
 
-    cdef Py_ssize_t _weigh(
-        self, int message, Cursor cursor, Py_ssize_t left, int* spare, int depth
-    ) except -1:
-        """What is left of `left` without the fields of one submessage; `spare` loses those that it need not have."""
-        cdef Cursor inner
+    def check_pieces(self, bytes data not None, ends, Py_ssize_t memory=0, int fields=0):
+        """As what arrives is checked, of any size and in pieces which end at `ends`: for tests, also of tight bounds.
+
+        Returns what may still come.
+        """
+        cdef Weighing weighing = self.begin(len(data))
+        cdef bytes here
+        weighing.left, weighing.spare = memory or weighing.left, fields or weighing.spare
+        for end in ends:
+            # Nothing stands behind it.
+            here = data[:end]
+            weighing.look(<const uint8_t*>PyBytes_AS_STRING(here), len(here))
+        return weighing.left, weighing.spare, weighing.outside
+
+    cdef int look_at(self, bytes data) except -1:
+        """Weigh a message that could not be looked at while it arrived."""
+        cdef Weighing weighing = self.arriving(len(data))
+        if weighing is not None:
+            weighing.look(<const uint8_t*>PyBytes_AS_STRING(data), len(data))
+        return 0
+
+    cdef Weighing arriving(self, Py_ssize_t size):
+        """The weighing of a message of `size` bytes that arrives; None for one that may as well arrive before.
+
+        No message of `MOST_FIELDS` bytes has more fields than that.
+        """
+        return self.begin(size) if size > MOST_FIELDS else None
+
+    cdef Weighing begin(self, Py_ssize_t size):
+        cdef Weighing it = Weighing.__new__(Weighing)
+        it.scale = self
+        it.left = min(_FREE + _TIMES * size, _MOST)
+        it.spare = MOST_FIELDS
+        it.outside = self.max_fields or _NO_BOUND
+        it.levels[0] = self.level(0, size)
+        return it
+
+    cdef Level level(self, int message, Py_ssize_t end) noexcept nogil:
+        return Level(end, message, self.begins[message + 1] - self.begins[message])
+
+    cdef Kind* find(self, int message, uint32_t number) noexcept nogil:
+        cdef Kind* kind = self.kinds + self.begins[message]
+        cdef Kind* end = self.kinds + self.begins[message + 1]
+        while kind < end:
+            if kind.number == number:
+                return kind
+            kind += 1
+        return NULL
+
+
+@cython.final
+cdef class Weighing:
+    """How far the weighing of one message got."""
+
+    cdef int look(self, const uint8_t* data, Py_ssize_t here) except -1:
+        """Go on with a message at `data` of which `here` bytes are there.
+
+        Raises:
+            TooHeavy, TooManyFields, MalformedMessage
+        """
+        cdef Level* level = &self.levels[self.depth]
+        cdef Kind* kind
+        cdef Cursor cursor
         cdef Field field
-        cdef _Kind* kind
-        cdef int at, end = self._begins[message + 1]
-        cdef int once = end - self._begins[message]
-        while next_of(&cursor, &field, spare):
-            at = self._begins[message]
-            while at < end and self._kinds[at].number != field.number:
-                at += 1
-            if at == end:
-                continue
-            kind = &self._kinds[at]
-            if kind.is_part:
-                spare[0] += 1
-            elif once:
-                once -= 1
-                spare[0] += 1
-            left -= kind.weight
-            if field.kind == LEN and kind.width:
-                left -= kind.width * _numbers(&field, kind.wire)
-            if left < 0:
-                raise TooHeavy("the message has far too many parts for its size")
-            if field.kind == LEN and kind.message >= 0:
-                if not depth:
-                    raise TooHeavy("the message is nested too deep")
-                inner = Cursor(field.data, field.data + field.size)
-                left = self._weigh(kind.message, inner, left, spare, depth - 1)
-        return left
+        # For a message of many parts, these are worth a register.
+        cdef Py_ssize_t at = self.at, left = self.left
+        cdef int spare = self.spare, outside = self.outside, groups = self.groups
+        while at < here:
+            if not spare:
+                raise TooManyFields
+            if not outside and level == self.levels:
+                raise TooManyFields(self.scale.max_fields)
+            cursor = Cursor(data + at, data + min(here, level.end))
+            if read_head(&cursor, &field) <= 0:
+                # It may be cut.
+                if here < level.end and here - at < MAX_HEAD:
+                    break
+                raise MalformedMessage
+            at = cursor.at - data
+            if field.size > level.end - at or (field.number == 0 and not groups):
+                raise MalformedMessage
+            spare -= 1
+            outside -= level == self.levels
+            if field.kind == START:
+                groups += 1
+            elif field.kind == END:
+                groups -= 1
+            elif not groups:
+                kind = self.scale.find(level.message, field.number)
+                if kind != NULL:
+                    if kind.is_part:
+                        spare += 1
+                    elif level.once:
+                        level.once -= 1
+                        spare += 1
+                    left -= kind.weight
+                    if kind.width and field.kind == LEN:
+                        left -= kind.width * self.numbers(&field, kind.wire)
+                    if left < 0:
+                        raise TooHeavy("the message has far too many parts for its size")
+                    if kind.message >= 0 and field.kind == LEN and field.size:
+                        if level == &self.levels[DEEPEST - 1]:
+                            raise TooHeavy("the message is nested too deep")
+                        level += 1
+                        level[0] = self.scale.level(kind.message, at + field.size)
+                        continue
+            if not 0 <= groups <= MAX_GROUP_DEPTH:
+                raise MalformedMessage
+            at += field.size
+            while at == level.end:
+                if groups:
+                    raise MalformedMessage
+                if level == self.levels:
+                    break
+                level -= 1
+        self.depth = level - self.levels
+        self.at, self.left, self.spare, self.outside, self.groups = at, left, spare, outside, groups
+        return 0
 
+    cdef Py_ssize_t numbers(self, Field* packed, int wire) noexcept nogil:
+        """How many numbers are packed in a field; each varint ends with a byte below 128.
 
-cdef Py_ssize_t _numbers(Field* packed, int wire) noexcept nogil:
-    """How many numbers are packed in a field; each varint ends with a byte below 128."""
-    cdef Py_ssize_t i, count = 0
-    if wire == I32:
-        return packed.size // 4
-    if wire == I64:
-        return packed.size // 8
-    for i in range(packed.size):
-        count += packed.data[i] < 0x80
-    return count
+        Varints that have not come yet are passed over: no more memory than eight times their bytes.
+        """
+        cdef Py_ssize_t i, count = 0
+        if wire == I32:
+            return packed.size // 4
+        if wire == I64:
+            return packed.size // 8
+        if self.is_whole:
+            for i in range(packed.size):
+                count += packed.data[i] < 0x80
+        return count
 
 
 _WIDTHS = {FieldDescriptor.CPPTYPE_BOOL: 1, FieldDescriptor.CPPTYPE_INT32: 4, FieldDescriptor.CPPTYPE_UINT32: 4,
@@ -143,7 +240,7 @@ _FIXED = {FieldDescriptor.TYPE_FLOAT: I32, FieldDescriptor.TYPE_FIXED32: I32, Fi
 
 
 def _kind(field, messages):
-    """The field's `_Kind` as a tuple; a submessage that is not among `messages` is appended."""
+    """The field's `Kind` as a tuple; a submessage that is not among `messages` is appended."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
         submessage = field.message_type
         if submessage not in messages:
@@ -159,6 +256,12 @@ def _kind(field, messages):
     # One that is not packed stands alone, and one that is packed counts once more: as well.
     width = _WIDTHS.get(field.cpp_type, 8)
     return field.number, -1, width, width, _FIXED.get(field.type, VARINT)
+
+
+def scale_of(path, max_fields=0):
+    """Weighs the requests of the gRPC method at `path`, whose service has to be known to protobuf."""
+    method = descriptor_pool.Default().FindMethodByName(path[1:].replace("/", "."))
+    return Scale(method.input_type, max_fields)
 
 
 _scales = {}

@@ -24,6 +24,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_session import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import Status, code_of, from_error
+from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
@@ -94,8 +95,9 @@ class Handlers:
 
     def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
-        server.add_batch(self._methods, self.take, max_fields=MAX_FIELDS)
-        server.add_stream(f"/{PREDICTION}/PredictStream", self.predict_stream, max_fields=MAX_FIELDS)
+        server.add_batch(self._methods, self.take, scale_of=_scale_of)
+        stream = f"/{PREDICTION}/PredictStream"
+        server.add_stream(stream, self.predict_stream, scale=_scale_of(stream))
         return [INFERENCE, PREDICTION]
 
     def take(self, calls: list[ServerCall]) -> None:
@@ -235,6 +237,10 @@ class Handlers:
         else:
             future.add_done_callback(lambda _: run.cancel())
         return future
+
+
+# A router reads the fields at a message's outside, so it takes no more of them than that.
+_scale_of = partial(scale_of, max_fields=MAX_FIELDS)
 
 
 def _status_of(error: Exception) -> Status:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from croupier.transport.context import Context, Messages
 from croupier.transport.http2.server_session import Route, ServerCall
+from croupier.weight import Scale
 
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
 UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
@@ -24,14 +25,18 @@ class RouteTable:
         self._routes: dict[bytes, Route] = {}
         self._batch: BatchHandler | None = None
 
-    def add_batch(self, paths: Iterable[str], handler: BatchHandler, *, max_fields: int = 0) -> None:
+    def add_batch(
+        self, paths: Iterable[str], handler: BatchHandler, *, scale_of: Callable[[str], Scale] | None = None
+    ) -> None:
         """Serve unary methods by one synchronous handler, which gets every call that a read brought.
 
-        With `max_fields`, a message that is no protobuf or has more fields is refused as soon as that shows.
+        `scale_of` tells what weighs the messages of a path: one that is too heavy, or no protobuf, is refused
+        as soon as that shows.
         """
         self._batch = handler
         for path in paths:
-            self._routes[path.encode()] = Route(path, handler, batch=True, max_fields=max_fields)
+            scale = scale_of(path) if scale_of else None
+            self._routes[path.encode()] = Route(path, handler, batch=True, scale=scale)
 
     def add_unary(
         self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
@@ -50,14 +55,17 @@ class RouteTable:
         *,
         max_message_bytes: int = 0,
         max_open: int = 0,
-        max_fields: int = 0,
+        scale: Scale | None = None,
     ) -> None:
-        """Serve a streaming method of any kind: an async generator over the request's messages."""
+        """Serve a streaming method of any kind: an async generator over the request's messages.
+
+        `max_message_bytes` and `max_open` as in `add_unary`, `scale` as in `add_batch`.
+        """
         self._routes[path.encode()] = Route(
             path,
             handler,
             streaming=True,
             max_message=max_message_bytes,
             max_open=max_open,
-            max_fields=max_fields,
+            scale=scale,
         )

@@ -1,18 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from support.weight_twin import DEEPEST, Refused, Twin
 
 from croupier.fields import MAX_FIELDS, MalformedMessage, TooManyFields
 from croupier.weight import TooHeavy, check_weight
+from protos.cell.v1 import cell_pb2
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
+from protos.versions.v1 import versions_pb2
 
 MIB = 2**20
 # No message of so many bytes needs to be weighed.
@@ -133,119 +134,23 @@ def test_nesting() -> None:
 def test_what_is_no_message() -> None:
     with pytest.raises(MalformedMessage):
         check_weight(INFER, b"\xff" * (SAFE + 1))
+    # A group that the message around it ends.
+    with pytest.raises(MalformedMessage):
+        check_weight(INFER, _field(5, b"\x7b" + b"\x78\1" * SAFE))
+
+
+@pytest.mark.parametrize("module", [oip, pb, cell_pb2, versions_pb2])
+def test_our_messages_are_not_too_deep(module: Any) -> None:
+    def depth(descriptor: Any) -> int:
+        return 1 + max(
+            (depth(field.message_type) for field in descriptor.fields if field.message_type), default=0
+        )
+
+    assert max(map(depth, module.DESCRIPTOR.message_types_by_name.values())) <= DEEPEST - 2
 
 
 def test_an_unknown_field_is_bytes() -> None:
     check_weight(INFER, _field(15, bytes(15 * MIB)))
-
-
-# Weighed once more, in plain Python, to compare with.
-
-
-class _Reading:
-    """Protobuf's wire format, byte by byte; ValueError where something is not whole."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-
-    def varint(self, most: int) -> int:
-        value = 0
-        for place, byte in enumerate(self.data[self.at : self.at + most]):
-            value |= (byte & 0x7F) << 7 * place
-            if byte < 0x80:
-                self.at += place + 1
-                return value
-        raise ValueError
-
-    def take(self, size: int) -> bytes:
-        if size >= 2**31 or self.at + size > len(self.data):
-            raise ValueError
-        self.at += size
-        return self.data[self.at - size : self.at]
-
-    def field(self) -> tuple[int, int, bytes]:
-        """Number, kind and value."""
-        tag = self.varint(5)
-        kind = tag & 7
-        if tag >= 2**32 or kind > 5:
-            raise ValueError
-        if kind == 0:
-            self.varint(10)
-            return tag >> 3, kind, b""
-        return tag >> 3, kind, self.take(self.varint(5) if kind == 2 else {1: 8, 5: 4}.get(kind, 0))
-
-
-class _Spare:
-    """Fields that a message may have for nothing."""
-
-    def __init__(self) -> None:
-        self.left = MAX_FIELDS
-
-    def take(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise IndexError
-
-
-def fields(data: bytes, spare: _Spare) -> Iterator[tuple[int, int, bytes]]:
-    """The fields outside of groups."""
-    reading, groups = _Reading(data), list[int]()
-    while reading.at < len(data):
-        spare.take()
-        number, kind, value = reading.field()
-        if kind == 3:
-            if number == 0 and not groups:
-                raise ValueError
-            groups.append(number)
-        elif kind == 4:
-            if not groups or groups.pop() != number:
-                raise ValueError
-        elif not groups:
-            if number == 0:
-                raise ValueError
-            yield number, kind, value
-    if groups:
-        raise ValueError
-
-
-_BYTES = {"BOOL": 1, "INT32": 4, "UINT32": 4, "FLOAT": 4, "ENUM": 4, "INT64": 8, "UINT64": 8, "DOUBLE": 8}
-_OF_CPP = {getattr(FieldDescriptor, f"CPPTYPE_{name}"): size for name, size in _BYTES.items()}
-_FIXED = {FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_DOUBLE: 8}
-
-
-def weight(field: Any, kind: int, value: bytes) -> int:
-    """Of a field alone, without what a submessage holds."""
-    if field.message_type is not None:
-        return 96 if field.message_type.GetOptions().map_entry else 64
-    if not field.is_repeated:
-        return 0
-    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return 32
-    step = _FIXED.get(field.type)
-    packed = len(value) // step if step else sum(byte < 0x80 for byte in value)
-    return _OF_CPP[field.cpp_type] * (1 + packed * (kind == 2))
-
-
-def weigh(descriptor: Any, data: bytes, left: int, spare: _Spare, depth: int = 100) -> int:
-    """What is left of `left`; raises ValueError, OverflowError for too heavy, or IndexError for too many."""
-    once = len(descriptor.fields)
-    for number, kind, value in fields(data, spare):
-        field = descriptor.fields_by_number.get(number)
-        if field is None:
-            continue
-        inner = field.message_type
-        if inner is not None or (field.is_repeated and field.cpp_type == FieldDescriptor.CPPTYPE_STRING):
-            spare.left += 1
-        elif once:
-            once -= 1
-            spare.left += 1
-        left -= weight(field, kind, value)
-        if left < 0 or (inner is not None and kind == 2 and not depth):
-            raise OverflowError
-        if kind == 2 and inner is not None:
-            left = weigh(inner, value, left, spare, depth - 1)
-    return left
 
 
 def verdict(message_type: type[Message], data: bytes) -> str:
@@ -259,13 +164,9 @@ def verdict(message_type: type[Message], data: bytes) -> str:
 def told(message_type: type[Message], data: bytes) -> str:
     try:
         if len(data) > SAFE:
-            weigh(message_type.DESCRIPTOR, data, min(262_144 + 16 * len(data), 64 * MIB), _Spare())
-    except ValueError:
-        return "MalformedMessage"
-    except OverflowError:
-        return "TooHeavy"
-    except IndexError:
-        return "TooManyFields"
+            Twin(len(data)).check(message_type.DESCRIPTOR, data)
+    except Refused as error:
+        return str(error)
     return "taken"
 
 

@@ -1,8 +1,8 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
-from croupier.fields cimport Ahead
 from croupier.transport.http2.nghttp2 cimport nghttp2_nv
 from croupier.transport.http2.wire cimport Wire
+from croupier.weight cimport Scale, Weighing
 
 
 cdef class Call:
@@ -35,9 +35,9 @@ cdef class Call:
     cdef bint is_streaming
     # The most bytes of one message.
     cdef Py_ssize_t max_message
-    # The most fields of one message, which is protobuf and is looked at while it arrives; 0 to take it as it is.
-    cdef int max_fields
-    cdef Ahead ahead
+    # Weighs messages, which are protobuf, while they arrive; None to take them as they are.
+    cdef Scale scale
+    cdef Weighing weighing
     cdef Py_ssize_t held
     # Of them, those of messages that were handed over and are still in use; and where they are held for as long
     # as this object lives, once the stream is gone.
@@ -60,7 +60,6 @@ cdef class Call:
     cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1
     cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit)
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
-    cdef int look_ahead(self) except -1
     cdef int begin_message(self) except -1
     cdef int complete(self, object message) except -1
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1

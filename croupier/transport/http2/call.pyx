@@ -5,8 +5,8 @@ four bytes, the message), and it gives out the bytes of the messages that it was
 
     receiving   A message that lies in one chunk is one copy. A longer one grows as its bytes arrive,
                 to twice of what has come, never to what its length claims. A stream's window opens again
-                only as messages are taken. Where a message's fields are bounded, one that breaks
-                protobuf's form or has too many is refused by its first bytes.
+                only as messages are taken. Where messages are weighed, one that breaks protobuf's
+                form or has too many parts is refused by its first bytes.
     sending     Messages wait in a queue that the peer's window empties; above `queue_room` bytes `is_full`
                 is set, and an event tells when it is worth writing again.
 
@@ -28,7 +28,6 @@ from libc.string cimport memcmp, memcpy
 from collections import deque
 
 from croupier.buffers cimport filled
-from croupier.fields cimport look_ahead
 from croupier.transport.http2.nghttp2 cimport (
     nghttp2_session,
     nghttp2_session_consume_connection,
@@ -37,6 +36,7 @@ from croupier.transport.http2.nghttp2 cimport (
 )
 
 from croupier.transport.http2.wire cimport Budget
+from croupier.weight cimport Scale, Weighing
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.transport.compression import Inflater
@@ -230,6 +230,8 @@ cdef class Call:
                         continue
                     self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
                     self.partial = _new_bytes(NULL, self.partial_room)
+                    if self.scale is not None:
+                        self.weighing = self.scale.arriving(self.declared)
             part = min(size, self.declared - self.partial_size)
             if self.inflater is not None:
                 part = min(part, _INFLATED_AT_ONCE)
@@ -238,6 +240,8 @@ cdef class Call:
                 size -= part
                 if self.partial_size == self.declared:
                     message = self.inflater.finish()
+                    if self.scale is not None:
+                        self.scale.look_at(message)
                     self.drop_partial()
                     self.prefix_size = 0
                     self.complete(message)
@@ -250,18 +254,14 @@ cdef class Call:
             self.partial_size += part
             data += part
             size -= part
-            if self.ahead.at < self.partial_size and self.max_fields:
-                self.look_ahead()
+            if self.weighing is not None and self.weighing.at < self.partial_size:
+                self.weighing.look(<const uint8_t*>into, self.partial_size)
             if self.partial_size == self.declared:
                 message = filled(<bytes>self.partial, into + self.partial_size)
                 self.drop_partial()
                 self.prefix_size = 0
                 self.complete(message)
         return 0
-
-    cdef int look_ahead(self) except -1:
-        data = <const uint8_t*>PyBytes_AS_STRING(<object>self.partial)
-        return look_ahead(&self.ahead, data, self.partial_size, self.declared, self.max_fields)
 
     cdef int begin_message(self) except -1:
         cdef uint8_t* p = self.prefix
@@ -273,7 +273,6 @@ cdef class Call:
         if p[0] == 1 and (self.encoding is None or self.encoding == "identity"):
             raise InternalError("a message is compressed, and grpc-encoding does not say how")
         self.partial_size = self.grown = 0
-        self.ahead = Ahead(0, 0, 0)
         self.inflater = Inflater(self.encoding) if p[0] else None
         return 0
 
@@ -354,6 +353,7 @@ cdef class Call:
         cdef PyObject* partial = <PyObject*>self.partial
         self.partial = NULL
         self.inflater = None
+        self.weighing = None
         Py_XDECREF(partial)
 
     cdef void drop_received(self):

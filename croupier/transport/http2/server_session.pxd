@@ -2,6 +2,7 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from croupier.transport.http2.call cimport Call
 from croupier.transport.http2.session cimport Session
+from croupier.weight cimport Scale
 
 
 cdef class Route:
@@ -10,7 +11,7 @@ cdef class Route:
     cdef readonly bint is_streaming
     cdef readonly Py_ssize_t max_message
     cdef readonly Py_ssize_t max_open
-    cdef readonly int max_fields
+    cdef readonly Scale scale
     cdef readonly object handler
     cdef readonly object refusal
 

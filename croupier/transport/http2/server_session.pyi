@@ -6,6 +6,7 @@ from croupier.transport.http2.call import Call
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.session import Session
 from croupier.transport.http2.wire import Budget
+from croupier.weight import Scale
 
 OPENED: int
 READY: int
@@ -20,7 +21,7 @@ class Route:
     refusal: CroupierError | None
     max_message: int
     max_open: int
-    max_fields: int
+    scale: Scale | None
     def __init__(
         self,
         path: str,
@@ -31,7 +32,7 @@ class Route:
         refusal: CroupierError | None = None,
         max_message: int = 0,
         max_open: int = 0,
-        max_fields: int = 0,
+        scale: Scale | None = None,
     ) -> None: ...
 
 class ServerCall(Call):

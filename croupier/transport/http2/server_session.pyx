@@ -23,6 +23,7 @@ from croupier.transport.http2.call cimport Call, set_header
 from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.session cimport MAX_PAIRS, Session, check_pairs, put_pairs
 from croupier.transport.http2.wire cimport Budget
+from croupier.weight cimport Scale
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge, Unavailable, Unimplemented
 from croupier.transport.compression import ACCEPTED
@@ -66,15 +67,15 @@ cdef class Route:
     """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody.
 
     `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open` the
-    calls that one connection may have open, `max_fields` the fields of a message, for it is protobuf then, and
-    refused as it arrives. 0 is no bound.
+    calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and those that
+    are too heavy are refused as they arrive.
     """
 
     def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
-                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, int max_fields=0):
+                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, Scale scale=None):
         self.path, self.handler, self.refusal = path, handler, refusal
         self.is_batch, self.is_streaming = batch, streaming
-        self.max_message, self.max_open, self.max_fields = max_message, max_open, max_fields
+        self.max_message, self.max_open, self.scale = max_message, max_open, scale
 
 
 cdef class ServerCall(Call):
@@ -368,7 +369,7 @@ cdef class ServerSession(Session):
         """Hold the call to its route's bounds; returns why it cannot be taken."""
         cdef Route route = call.route
         cdef Py_ssize_t count
-        call.max_fields = route.max_fields
+        call.scale = route.scale
         if route.max_message:
             call.max_message = min(call.max_message, route.max_message)
         if route.max_open:

@@ -57,12 +57,12 @@ class HealthService:
 
     def add_to(self, routes: RouteTable) -> None:
         """Serve it by the server of `routes`."""
-        small = {"max_message_bytes": MAX_REQUEST_BYTES}
-        routes.add_unary(f"/{SERVICE}/Check", self._check, **small)
-        routes.add_stream(f"/{SERVICE}/Watch", self._watch, **small, max_open=MAX_WATCHES)
+        most = MAX_REQUEST_BYTES
+        routes.add_unary(f"/{SERVICE}/Check", self._check, max_message_bytes=most)
+        routes.add_stream(f"/{SERVICE}/Watch", self._watch, max_message_bytes=most, max_open=MAX_WATCHES)
         # Releases of grpcio-health-checking before 1.73 do not know it.
         if hasattr(health_pb2, "HealthListResponse"):
-            routes.add_unary(f"/{SERVICE}/List", self._list, **small)
+            routes.add_unary(f"/{SERVICE}/List", self._list, max_message_bytes=most)
 
     async def _check(self, message: bytes, context: object) -> bytes:
         service = _service(message)

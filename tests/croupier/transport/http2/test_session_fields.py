@@ -1,13 +1,18 @@
-"""Requests whose fields are bounded are refused while they arrive, when they cannot be read."""
+"""Requests that are weighed are refused while they arrive, when they are too heavy or cannot be read."""
 
 from __future__ import annotations
+
+import zlib
 
 import pytest
 from support.pair import BATCH, STREAM, WINDOW, Pair, events_of, taken
 
 from croupier.codes import Code
+from croupier.fields import MAX_FIELDS
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_session import CANCELLED, Route
+from croupier.weight import Scale
+from protos.inference.v2.inference_pb2 import ModelInferRequest
 
 NARROW = Limits(stream_window=WINDOW, connection_window=WINDOW)
 MEGABYTE = 2**20
@@ -17,14 +22,17 @@ BAD = [
     pytest.param(b"\x2a\x00" * (SIZE // 2), id="empty fields"),
     pytest.param(b"\x0b\x0c" * (SIZE // 2), id="empty groups"),
 ]
+# So many that all of `MAX_FIELDS` have to be seen.
+INSIDE = b"\x2a\x80\x80\x80\x02" + b"\x78\1" * (SIZE // 2)
 GOOD = b"\x0a\x85\x80\x40" + bytes(MEGABYTE + 5) + b"\x10\x01"
 
 
-def pair_of(max_fields: int) -> Pair:
+def pair_of(max_fields: int | None) -> Pair:
     pair = Pair(NARROW)
+    scale = None if max_fields is None else Scale(ModelInferRequest.DESCRIPTOR, max_fields)
     routes = (
-        Route(BATCH, batch=True, max_fields=max_fields),
-        Route(STREAM, streaming=True, max_fields=max_fields),
+        Route(BATCH, batch=True, scale=scale),
+        Route(STREAM, streaming=True, scale=scale),
     )
     pair.server.routes = {route.path.encode(): route for route in routes}
     return pair
@@ -60,6 +68,28 @@ def test_a_message_of_a_stream(message: bytes) -> None:
     pair.check_nothing_left()
 
 
+def test_a_request_with_fields_inside_of_a_part() -> None:
+    pair = pair_of(1000)
+    call = pair.start(request=INSIDE)
+    assert carried(pair) < 2 * MAX_FIELDS + 2 * WINDOW
+    assert (call.code, pair.calls) == (Code.INVALID_ARGUMENT, [])
+    pair.check_nothing_left()
+
+
+@pytest.mark.parametrize("message", [*BAD, INSIDE])
+def test_a_compressed_message(message: bytes) -> None:
+    """It is weighed when it is inflated, before anybody has it."""
+    pair = pair_of(1000)
+    call = pair.open(encoding=b"gzip")
+    pair.pump()
+    # As long as it was: what grows much is refused for that.
+    call.send(zlib.compress(message, level=0, wbits=zlib.MAX_WBITS | 16), compressed=True)
+    pair.pump()
+    (served,) = pair.calls
+    assert (call.code, taken(served)) == (Code.INVALID_ARGUMENT, [])
+    pair.check_nothing_left()
+
+
 def test_each_message_of_a_stream_may_have_so_many() -> None:
     pair = pair_of(2)
     call, served = pair.stream()
@@ -74,7 +104,7 @@ def test_each_message_of_a_stream_may_have_so_many() -> None:
 
 def test_other_messages_are_taken_as_they_are() -> None:
     message = b"\x0a\xff\xff\xff\x7f" + bytes(SIZE)
-    pair = pair_of(0)
+    pair = pair_of(None)
     call, served = pair.unary(request=message)
     assert served.message == message
     served.reply(b"")
