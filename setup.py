@@ -1,4 +1,4 @@
-"""Builds the extension modules: one for each .pyx beside the Python code.
+"""Builds the extension modules: one for each .pyx, and for each .py that has a .pxd with its types beside it.
 
 How all of them are compiled stands here alone; no file has a header of its own. Two builds serve nobody, and
 have folders of their own (CONTRIBUTING.md says how to use them):
@@ -25,6 +25,8 @@ DIRECTIVES = {
     "initializedcheck": False,
     # Integers are divided as in C: nothing that is divided here may be negative.
     "cdivision": True,
+    # What C types there are stands in .pxd files.
+    "annotation_typing": False,
     # What is shared is guarded by the GIL.
     "freethreading_compatible": False,
 }
@@ -42,7 +44,8 @@ FOLDER = f"build/{SANITIZER or 'debug'}"
 
 
 def extensions() -> list:
-    sources = sorted(path for package in PACKAGES for path in Path(package).rglob("*.pyx"))
+    files = sorted(path for package in PACKAGES for path in Path(package).rglob("*.py*"))
+    sources = [path for path in files if path.suffix == ".pyx" or _is_augmented(path)]
     if not sources:
         return []
     from Cython.Build import cythonize
@@ -51,6 +54,10 @@ def extensions() -> list:
     if IS_DEBUG:
         return cythonize(modules, compiler_directives=DEBUG_DIRECTIVES, build_dir=f"{FOLDER}/c")
     return cythonize(modules, compiler_directives=DIRECTIVES)
+
+
+def _is_augmented(path: Path) -> bool:
+    return path.suffix == ".py" and path.with_suffix(".pxd").exists()
 
 
 def _extension(path: Path) -> Extension:

@@ -38,7 +38,7 @@ from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
 from router.features import NoFeatures
-from router.feeds import Feed, Patience
+from router.feeds import Feed, Timing
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.pipeline import Pipeline
@@ -98,9 +98,9 @@ async def serve(
             pipeline.follow(view)
             revisions.follow(view)
 
-        patience = Patience(silence=settings.watch_silence)
+        timing = Timing(silence=settings.watch_silence)
         watch = partial(manager.watch, protocol=protocol.CURRENT)
-        feed = Feed(watch, on_swap=follow, clock=clock, rng=rng, patience=patience)
+        feed = Feed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
         _AGE.set_function(lambda: feed.age)
         await _load_snapshot(feed, settings.snapshot)
 
@@ -158,7 +158,7 @@ def _pipeline(
     return Pipeline(
         admission,
         NoFeatures(),
-        Attempts(breakers, budget, wheel, clock=clock, patience=settings.attempt_timeout),
+        Attempts(breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout),
         cells,
         rng=rng,
         max_items=settings.max_items,

@@ -17,7 +17,7 @@ from croupier.errors import CroupierError
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_session import ClientCall
 from croupier.transport.status import to_error
-from router.attempt import CellLost, CellUnreachable, Flight
+from router.attempt import CellCall, CellLost, CellUnreachable
 from router.view import KnownCell
 
 MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
@@ -28,7 +28,7 @@ _RETRY_AFTER = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _Connection:
     address: str
     channel: Channel
 
@@ -40,7 +40,7 @@ class Cells:
     def __init__(self, open_channel: Callable[[str, str], Channel], *, grace: float = 30.0) -> None:
         self._open = open_channel
         self._grace = grace
-        self._lines: dict[str, _Line] = {}
+        self._connections: dict[str, _Connection] = {}
         # Those that announced that they know the field.
         self._owner: set[str] = set()
         self._closing: dict[asyncio.Task[None], Channel] = {}
@@ -49,69 +49,69 @@ class Cells:
         """Follow the view; returns the cells whose connection is another one than before."""
         wanted = {name: known.cell.address for name, known in cells.items() if known.cell.address}
         self._owner = {name for name, known in cells.items() if known.cell.protocol >= protocol.OWNER}
-        old = {name for name, line in self._lines.items() if wanted.get(name) != line.address}
+        old = {name for name, held in self._connections.items() if wanted.get(name) != held.address}
         for name in old:
-            self._close_in_peace(self._lines.pop(name))
-        for name in wanted.keys() - self._lines.keys():
+            self._close_in_peace(self._connections.pop(name))
+        for name in wanted.keys() - self._connections.keys():
             channel = self._open(name, wanted[name])
             channel.on_begun = _begin
-            self._lines[name] = _Line(wanted[name], channel)
+            self._connections[name] = _Connection(wanted[name], channel)
         return old
 
     def knows_owner(self, cell: str) -> bool:
         """Whether the cell may be told whose a request is."""
         return cell in self._owner
 
-    def start(self, path: bytes, flight: Flight, request: bytes, timeout: float | None) -> ClientCall:
-        """Call the method at `path` for `flight`, which lands or fails when the call has ended.
+    def start(self, path: bytes, call: CellCall, request: bytes, timeout: float | None) -> ClientCall:
+        """Call the method at `path` for `call`, which is told how it ends.
 
         `timeout` in seconds is for the cell to know; who keeps it cancels the call that is returned.
 
         Raises:
             CellUnreachable: no connection.
         """
-        line = self._lines.get(flight.cell)
-        if line is None:
+        connection = self._connections.get(call.cell)
+        if connection is None:
             raise CellUnreachable("the cell is not connected", retry_after=_RETRY_AFTER)
-        call = line.channel.start(path, request, timeout, _end)
-        call.tag = flight
-        return call
+        wire = connection.channel.start(path, request, timeout, _end)
+        wire.tag = call
+        return wire
 
     async def close(self) -> None:
         """Close every channel now; calls under way end as unreachable."""
-        channels = [*self._closing.values(), *(line.channel for line in self._lines.values())]
-        self._lines.clear()
+        channels = [*self._closing.values(), *(held.channel for held in self._connections.values())]
+        self._connections.clear()
         waiting = list(self._closing)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         await asyncio.gather(*(channel.close() for channel in channels))
 
-    def _close_in_peace(self, line: _Line) -> None:
-        task = asyncio.create_task(line.channel.close(self._grace), name=f"close {line.address}")
-        self._closing[task] = line.channel
+    def _close_in_peace(self, connection: _Connection) -> None:
+        task = asyncio.create_task(connection.channel.close(self._grace), name=f"close {connection.address}")
+        self._closing[task] = connection.channel
         task.add_done_callback(self._closing.pop)
 
 
-def _begin(call: ClientCall) -> None:
-    flight: Flight = call.tag
-    flight.begin()
+def _begin(wire: ClientCall) -> None:
+    call: CellCall = wire.tag
+    call.begin()
 
 
-def _end(call: ClientCall) -> None:
-    flight: Flight = call.tag
-    # A call and its flight know each other: what has ended is not left to the garbage collector.
-    call.tag = None
-    if call.code == Code.OK:
-        flight.land(call.message)
+def _end(wire: ClientCall) -> None:
+    call: CellCall = wire.tag
+    # They know each other: what has ended is not left to the garbage collector.
+    wire.tag = None
+    if wire.code == Code.OK:
+        call.answer(wire.message)
     else:
-        flight.fail(_translate(call))
+        call.fail(_translate(wire))
 
 
 def _translate(call: ClientCall) -> CroupierError:
     """What a call that failed says of the cell. There are three cases:
 
-    - the connection broke, with the call in the air or before, or was never made;
+    - the connection broke, with the call in flight or before, or was never made;
     - UNAVAILABLE or CANCELLED without details: a cell puts details into each status, so that this was
       said for it, by a server that stops or by something in between;
     - everything else is the cell's own answer, or one that is too large for us: another cell would

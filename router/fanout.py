@@ -20,7 +20,7 @@ from router.cells import PREDICT, Cells
 from router.units import Unit, join_answers, join_payloads
 
 if TYPE_CHECKING:
-    from router.attempt import Flight, Outcome, Sent
+    from router.attempt import CellCall, Outcome, Started
 
 
 class BadAnswer(InternalError):
@@ -38,17 +38,17 @@ class ItemUnavailable(Unavailable):
 
 
 class Whole:
-    """The line for a single unit, whose payload is the request of the method at `path`."""
+    """The exchange for a single unit, whose payload is the request of the method at `path`."""
 
     def __init__(self, cells: Cells, path: bytes) -> None:
         self._cells = cells
         self._path = path
 
-    def send(self, flight: Flight, timeout: float | None) -> Sent:
-        payload = flight.units[0].payload_for(self._cells.knows_owner(flight.cell))
-        return self._cells.start(self._path, flight, payload, timeout)
+    def start(self, call: CellCall, timeout: float | None) -> Started:
+        payload = call.units[0].payload_for(self._cells.knows_owner(call.cell))
+        return self._cells.start(self._path, call, payload, timeout)
 
-    def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
+    def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         return [response]
 
     def refusal(self, outcome: bytes) -> CroupierError | None:
@@ -56,23 +56,23 @@ class Whole:
 
 
 class Fanout:
-    """The line for many units: a PredictRequest of which each is an item."""
+    """The exchange for many units: a PredictRequest of which each is an item."""
 
     def __init__(self, cells: Cells) -> None:
         self._cells = cells
 
-    def send(self, flight: Flight, timeout: float | None) -> Sent:
-        payload = join_payloads(flight.units, self._cells.knows_owner(flight.cell))
-        return self._cells.start(PREDICT, flight, payload, timeout)
+    def start(self, call: CellCall, timeout: float | None) -> Started:
+        payload = join_payloads(call.units, self._cells.knows_owner(call.cell))
+        return self._cells.start(PREDICT, call, payload, timeout)
 
-    def outcomes(self, flight: Flight, response: bytes) -> list[Outcome]:
+    def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         try:
             results = envelope.read_results(response)
             busy = envelope.places_of(results, Code.UNAVAILABLE)
         except envelope.MalformedMessage as error:
             raise BadAnswer("a cell's response is not a valid protobuf message") from error
-        if len(results) != len(flight.units):
-            raise BadAnswer(f"a cell answered {len(flight.units)} items with {len(results)} results")
+        if len(results) != len(call.units):
+            raise BadAnswer(f"a cell answered {len(call.units)} items with {len(results)} results")
         outcomes: list[Outcome] = [*results]
         for place in busy:
             outcomes[place] = ItemUnavailable(results[place])

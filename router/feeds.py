@@ -40,7 +40,7 @@ OnSwap = Callable[[View], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timing:
     """Seconds: of silence until a watch counts as broken; of the first and the longest wait before
     the next one; until a catalog that was refused is asked for again."""
 
@@ -67,14 +67,14 @@ class Feed:
         on_swap: OnSwap,
         clock: Callable[[], float],
         rng: Random,
-        patience: Patience = Patience(),
+        timing: Timing = Timing(),
     ) -> None:
         self.view = EMPTY
         self._watch = watch
         self._on_swap = on_swap
         self._clock = clock
         self._rng = rng
-        self._patience = patience
+        self._timing = timing
         self._heard = clock()
         self._failures = 0
         # When to ask again for a catalog that this watch brought and that was refused.
@@ -115,7 +115,7 @@ class Feed:
                 _log.warning("the watch broke: %s", error)
             _BROKEN.inc()
             self._failures += 1
-            await asyncio.sleep(self._patience.wait(self._failures, self._rng))
+            await asyncio.sleep(self._timing.wait(self._failures, self._rng))
 
     async def _follow(self) -> None:
         """One watch, until it breaks."""
@@ -135,12 +135,12 @@ class Feed:
         """The next event; None when the stream ended, or a refused catalog is to be asked for again."""
         left = self._refused_until - self._clock()
         try:
-            async with asyncio.timeout(min(self._patience.silence, left)):
+            async with asyncio.timeout(min(self._timing.silence, left)):
                 return await anext(stream, None) if left > 0 else None
         except TimeoutError:
-            if left < self._patience.silence:
+            if left < self._timing.silence:
                 return None
-            raise Unavailable(f"nothing was heard for {self._patience.silence:g} s") from None
+            raise Unavailable(f"nothing was heard for {self._timing.silence:g} s") from None
 
     async def _take(self, event: pb.WatchEvent) -> None:
         kind = event.WhichOneof("event")
@@ -170,7 +170,7 @@ class Feed:
         if not problem:
             return new
         _log.error("the catalog is refused and the held one kept: %s", problem)
-        self._refused_until = self._clock() + self._patience.refused * self._rng.uniform(0.5, 1.0)
+        self._refused_until = self._clock() + self._timing.refused * self._rng.uniform(0.5, 1.0)
         return self.view.with_cells_of(new)
 
     @property

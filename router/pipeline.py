@@ -2,8 +2,8 @@
 
     admission → (resolve → route, once for each model and view) → features → pick → attempt
 
-Everything is synchronous: a flight that lands calls back. Stages do not call each other. What is refused
-before anything flies is raised; from then on, the end of a request comes to `done`, once, whatever happens.
+Everything is synchronous: a call that ends calls back. Stages do not call each other. What is refused
+before any call is raised; from then on, the end of a request comes to `done`, once, whatever happens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from router.units import Unit
 from router.view import EMPTY, View
 
 if TYPE_CHECKING:
-    from router.attempt import Line, Outcome, Run
+    from router.attempt import Exchange, Outcome, Run
 
 _log = logging.getLogger(__name__)
 _ADDED = LoopHistogram(
@@ -57,7 +57,7 @@ class _Method:
     """What differs: how a tenant's request becomes units, how they travel, and what they answer."""
 
     units: Callable[[str, bytes], list[Unit]]
-    line: Line
+    exchange: Exchange
     answer: Callable[[View, list[Unit]], Outcome]
     takes_features: bool = True
 
@@ -134,8 +134,8 @@ class Pipeline:
 
         now = self._clock()
         _ADDED.observe(now - arrived)
-        ended = self._ended
-        return self._attempts.run(units, method.line, deadline, now, ended, method, view, tenant, units, done)
+        args = method, view, tenant, units, done
+        return self._attempts.run(units, method.exchange, deadline, now, self._ended, *args)
 
     def _ended(self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done) -> None:
         self._admission.leave(tenant)
@@ -152,9 +152,9 @@ class Pipeline:
         check_claim(tenant, ask.tenant)
         found = choices(view.catalog, tenant, ask)
         order = route(view, tenant, ask.model)
-        calm = pick(order, view.cells, _NONE_OPEN, 0.0)
+        cells = pick(order, view.cells, _NONE_OPEN, 0.0)
         model = view.catalog.get(tenant, ask.model)
-        return Route(model, found, order, order if calm == order else calm, owner_of(view, tenant))
+        return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
 
     def _complete(self, units: list[Unit]) -> None:
         for unit in units:
@@ -178,8 +178,11 @@ class Pipeline:
         for unit in units:
             if unit.outcome is not None:
                 continue
-            unit.outcome = suspects.refusal(unit.artifact, now)
-            cell = suspects.holder(unit.artifact, now)
+            artifact = unit.artifact
+            if artifact is None:
+                continue
+            unit.outcome = suspects.refusal(artifact, now)
+            cell = suspects.holder(artifact, now)
             if cell in unit.cells:
                 unit.cells = (cell, *[other for other in unit.cells if other != cell])
 

@@ -34,7 +34,7 @@ MIN_REVISION_KEY = MIN_REVISION.encode()
 MOST = 1024
 MOST_OF_A_TENANT = 64
 # Seconds; a watch that works brings a revision in a few milliseconds.
-PATIENCE = 2.0
+WAIT_SECONDS = 2.0
 _RETRY_AFTER = 0.1
 _FORM = re.compile(rb"([!-9;-~]{1,64}):([0-9]{1,19})")
 _WAITS = Counter(
@@ -133,7 +133,7 @@ class Revisions:
         self._of_tenant[tenant] += 1
         now = self._clock()
         # An answer after the deadline is none, and one well before it leaves time to try again.
-        self._wheel.add(waiter, now + min(PATIENCE, max(0.0, deadline - now) / 2))
+        self._wheel.add(waiter, now + min(WAIT_SECONDS, max(0.0, deadline - now) / 2))
         return waiter
 
     def forget(self, waiter: Waiter) -> Then | None:

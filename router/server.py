@@ -46,7 +46,7 @@ _MOST_REFUSALS = 1024
 _refusals: dict[tuple[object, ...], Status] = {}
 
 # A method that the pipeline answers, and one that is answered at once.
-_Flying: TypeAlias = "Callable[[str, bytes, float, float, Done], Run]"
+_Routed: TypeAlias = "Callable[[str, bytes, float, float, Done], Run]"
 _Quick: TypeAlias = Callable[[ServerCall], bytes]
 
 
@@ -83,14 +83,14 @@ class Handlers:
             f"/{INFERENCE}/ServerMetadata": self.server_metadata,
             f"/{INFERENCE}/ModelReady": self.model_ready,
         }
-        flying: dict[str, _Flying] = {
+        routed: dict[str, _Routed] = {
             f"/{INFERENCE}/ModelMetadata": pipeline.model_metadata,
             f"/{INFERENCE}/ModelInfer": pipeline.infer,
             f"/{PREDICTION}/Predict": pipeline.predict,
         }
         self._methods: dict[str, Callable[[ServerCall], None]] = {
             **{path: partial(self._answer, _counted(path), answer) for path, answer in quick.items()},
-            **{path: partial(self._fly, _counted(path), start) for path, start in flying.items()},
+            **{path: partial(self._route, _counted(path), start) for path, start in routed.items()},
         }
 
     def add_to(self, server: Server) -> list[str]:
@@ -105,13 +105,13 @@ class Handlers:
         methods = self._methods
         for call in calls:
             # A look-up is all that it costs those who do not ask for it.
-            if told := call.values(MIN_REVISION_KEY):
-                self._begin_when_known(told, methods[call.path], call)
+            if asked := call.values(MIN_REVISION_KEY):
+                self._begin_when_known(asked, methods[call.path], call)
             else:
                 methods[call.path](call)
 
     def _begin_when_known(
-        self, told: tuple[bytes, ...], begin: Callable[[ServerCall], None], call: ServerCall
+        self, asked: tuple[bytes, ...], begin: Callable[[ServerCall], None], call: ServerCall
     ) -> None:
         counted = _counted(call.path)
 
@@ -124,7 +124,7 @@ class Handlers:
         try:
             # Before it may wait: a stranger waits nowhere.
             tenant = self._identity.tenant(call.values)
-            wanted = read_wanted(told)
+            wanted = read_wanted(asked)
             if call.is_open and not self._revisions.reached(wanted):
                 deadline = min(call.deadline, call.arrived + self._default_timeout)
                 call.on_cancel = self._revisions.wait(wanted, tenant, deadline, then).cancel
@@ -134,7 +134,7 @@ class Handlers:
         else:
             begin(call)
 
-    def _fly(self, counted: tuple[str, str], start: _Flying, call: ServerCall) -> None:
+    def _route(self, counted: tuple[str, str], start: _Routed, call: ServerCall) -> None:
         arrived, deadline = call.arrived, call.deadline
         if deadline == inf:
             deadline = arrived + self._default_timeout
@@ -191,8 +191,8 @@ class Handlers:
         """One frame for each, as it gets ready; only a frame that cannot be read ends the stream."""
         with _counting("PredictStream"):
             tenant = self._identity.tenant(context.values)
-            if told := context.values(MIN_REVISION_KEY):
-                await self._known(read_wanted(told), tenant, context.deadline.at)
+            if asked := context.values(MIN_REVISION_KEY):
+                await self._known(read_wanted(asked), tenant, context.deadline.at)
             answer = partial(self._answer_frame, context)
             async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
                 async for response in answers:

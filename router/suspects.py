@@ -1,17 +1,17 @@
 """Which artifacts may have killed a cell: so that a poisonous request does not go from cell to cell.
 
-A cell that dies takes along whatever was in the air to it, and one of that may be why. Which one, a router
-cannot know; the cell can, once it is back and has read its journal. So whatever was in the air waits for it:
+A cell that dies takes along whatever was in flight to it, and one of that may be why. Which one, a router
+cannot know; the cell can, once it is back and has read its journal. So whatever was in flight waits for it:
 
-    lost in the air ──▶ held: asked of that cell alone, and it is tried again and again
+    lost in flight ──▶ held: asked of that cell alone, and it is tried again and again
                           │
                           ├─ it answers anybody       all go on there; it refuses the culprit as QUARANTINED,
                           │                           which then is refused here too
-                          └─ not within `patience`    the next cell of the hand is asked
+                          └─ not within `hold_seconds`    the next cell of the hand is asked
                                 └─ lost again, and nobody answered in between: refused here
 
 One request therefore kills one cell, or two where cells do not come back by themselves. Others pay with the
-time that a cell takes to come back, and only those which were in the air when it died or ask for the same
+time that a cell takes to come back, and only those which were in flight when it died or ask for the same
 artifact meanwhile. A request that was lost twice is never sent again.
 
 A cell that **runs an artifact for long** says so. Then, while it does, nobody else is asked for it in that
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Suspected(FailedPrecondition):
-    """Cells died with this artifact in the air, and none has answered for it. The publisher's, probably."""
+    """Cells died with this artifact in flight, and none has answered for it. The publisher's, probably."""
 
     reason = "SUSPECTED"
 
@@ -69,10 +69,10 @@ class _Refusal:
 
 
 class Suspects:
-    """`patience`: seconds to wait for a cell that died; `refusal`: for which a culprit is refused."""
+    """`hold_seconds`: seconds to wait for a cell that died; `refusal`: for which a culprit is refused."""
 
-    def __init__(self, *, patience: float = 0.5, refusal: float = 30.0) -> None:
-        self.patience = patience
+    def __init__(self, *, hold_seconds: float = 0.5, refusal: float = 30.0) -> None:
+        self.hold_seconds = hold_seconds
         self._refusal = refusal
         # Empty nearly always, and then all that a request looks at.
         self.held: dict[bytes, _Hold] = {}
@@ -83,14 +83,14 @@ class Suspects:
         self.missed: dict[bytes, tuple[str, float]] = {}
 
     def lost(self, artifact: bytes, cell: str, now: float) -> None:
-        """The cell's connection broke while a request for the artifact was in the air."""
+        """The cell's connection broke while a request for the artifact was in flight."""
         before, since = self.missed.pop(artifact, (cell, now))
         if before != cell and now - since < _REMEMBERED_SECONDS:
             self.suspect(artifact, now)
             return
         _put(self.missed, artifact, (cell, now))
         if artifact not in self.held:
-            _put(self.held, artifact, _Hold(cell, now + self.patience))
+            _put(self.held, artifact, _Hold(cell, now + self.hold_seconds))
 
     def suspect(self, artifact: bytes, now: float) -> CroupierError:
         """Ask no cell for the artifact for a while; returns why."""

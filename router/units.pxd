@@ -5,9 +5,9 @@ cdef class Unit:
     cdef bytes suffix
     # Bytes at its end that say whose the request is: not every cell knows that field.
     cdef Py_ssize_t owner_size
-    cdef int tried
-    # How many connections broke while it was in the air.
-    cdef int lost
+    cdef public int tried
+    # How many connections broke while it was in flight.
+    cdef public int lost
     cdef object route
     cdef Py_ssize_t choice
     cdef public tuple cells

@@ -8,7 +8,7 @@ a thousand requests a tick cost the event loop one timer, not a thousand.
 `Wheel` is pure: the time is an argument, in seconds on a monotonic clock. `drive` turns it on an asyncio
 loop, and holds no timer while there is nothing to wait for. A loop that comes late, since its process stood
 still or had much to do, has not read yet what came meanwhile. So the wheel turns only once it has: or all
-that was in the air would be overdue at once, with its answers in the sockets.
+that was in flight would be overdue at once, with its answers in the sockets.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Flights over a fleet that follows a script."""
+"""CellCalls over a fleet that follows a script."""
 
 import gc
 import weakref
 from typing import Any
 
 import pytest
+from support.attempts import HAND, HANG, TIMEOUT, Asking, Fleet, down
 from support.fakes import metric
-from support.flights import HAND, HANG, PATIENCE, Asking, Fleet, down
 
 from croupier.deadline import NEVER
 from croupier.errors import (
@@ -18,7 +18,7 @@ from croupier.errors import (
     InvalidRequest,
     Unavailable,
 )
-from router.attempt import CellUnreachable, Flight, NoCell, Run
+from router.attempt import CellUnreachable, NoCell
 from router.units import Unit
 
 
@@ -39,11 +39,11 @@ def test_the_first_cell_answers_and_no_other_is_asked() -> None:
 def test_without_a_deadline_the_cell_is_told_of_none() -> None:
     fleet = Fleet(a=[HANG], b=[HANG], c=[HANG])
     asking = fleet.ask(seconds=NEVER.at)
-    fleet.wait(10 * PATIENCE)
+    fleet.wait(10 * TIMEOUT)
     assert (fleet.asked, fleet.timeouts) == (["a", "b", "c"], [None] * 3)
     # All three are overdue: there is nothing to wait for but their answers.
     assert len(fleet.wheel) == 0
-    fleet.land(late=True)
+    fleet.deliver(late=True)
     assert asking.answer() == b"late a"
 
 
@@ -97,9 +97,9 @@ def test_an_empty_budget_ends_the_retries(at_once: bool) -> None:
 def test_a_hung_cell_costs_an_attempts_time_and_opens_its_breaker() -> None:
     fleet = Fleet(a=[HANG])
     asking = fleet.ask()
-    fleet.wait(0.9 * PATIENCE)
+    fleet.wait(0.9 * TIMEOUT)
     assert fleet.asked == ["a"]
-    fleet.wait(0.2 * PATIENCE)
+    fleet.wait(0.2 * TIMEOUT)
     assert asking.answer() == b"ok b"
     assert fleet.asked == ["a", "b"]
     assert fleet.cancelled == ["a"]
@@ -109,10 +109,10 @@ def test_a_hung_cell_costs_an_attempts_time_and_opens_its_breaker() -> None:
 def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
     fleet = Fleet(a=[HANG], b=[HANG], c=[down()])
     asking = fleet.ask()
-    fleet.wait(2.5 * PATIENCE)
+    fleet.wait(2.5 * TIMEOUT)
     assert fleet.asked == ["a", "b", "c"]
     assert fleet.is_open("a")
-    fleet.land(late=True)
+    fleet.deliver(late=True)
     assert asking.answer() == b"late a"
     assert not fleet.is_open("a")
     assert fleet.cancelled == ["b"]
@@ -121,9 +121,9 @@ def test_a_slow_answer_is_not_thrown_away_and_heals_the_cell() -> None:
 def test_a_cell_that_answers_others_is_slow_and_not_hung() -> None:
     fleet = Fleet(a=[HANG, b"quick"])
     asking = fleet.ask()
-    fleet.wait(0.5 * PATIENCE)
+    fleet.wait(0.5 * TIMEOUT)
     assert fleet.ask().answer() == b"quick a"
-    fleet.wait(PATIENCE)
+    fleet.wait(TIMEOUT)
     assert asking.answer() == b"ok b"
     assert not fleet.is_open("a")
 
@@ -131,15 +131,15 @@ def test_a_cell_that_answers_others_is_slow_and_not_hung() -> None:
 def test_without_a_budget_a_silent_cell_is_waited_for() -> None:
     fleet = Fleet(a=[HANG], budget=0.0)
     asking = fleet.ask()
-    fleet.wait(2 * PATIENCE)
+    fleet.wait(2 * TIMEOUT)
     assert fleet.is_open("a")
-    fleet.land(late=True)
+    fleet.deliver(late=True)
     assert asking.answer() == b"late a"
     assert fleet.asked == ["a"]
 
 
 def test_a_caller_in_a_hurry_gets_a_second_chance() -> None:
-    fleet = Fleet(a=[HANG], patience=60.0)
+    fleet = Fleet(a=[HANG], timeout=60.0)
     asking = fleet.ask(seconds=0.4)
     fleet.wait(0.25)
     assert asking.answer() == b"ok b"
@@ -147,7 +147,7 @@ def test_a_caller_in_a_hurry_gets_a_second_chance() -> None:
 
 
 def test_short_silences_in_a_row_open_a_breaker() -> None:
-    fleet = Fleet(a=[HANG], patience=60.0, threshold=2)
+    fleet = Fleet(a=[HANG], timeout=60.0, threshold=2)
     for _ in range(2):
         asking = fleet.ask(seconds=0.2)
         fleet.wait(0.15)
@@ -166,7 +166,7 @@ def test_the_deadline_ends_everything() -> None:
 
 
 def test_a_deadline_that_comes_before_every_silence_ends_a_run_at_its_own_moment() -> None:
-    fleet = Fleet(a=[HANG], b=[HANG], c=[HANG], patience=60.0)
+    fleet = Fleet(a=[HANG], b=[HANG], c=[HANG], timeout=60.0)
     asking = fleet.ask(seconds=1.0)
     fleet.wait(0.98)
     assert (asking.ends, fleet.asked) == (0, ["a", "b", "c"])
@@ -175,11 +175,11 @@ def test_a_deadline_that_comes_before_every_silence_ends_a_run_at_its_own_moment
 
 
 def test_a_cell_that_gives_up_at_the_deadline_is_silent_and_not_unreachable() -> None:
-    fleet = Fleet(a=[HANG], patience=60.0)
+    fleet = Fleet(a=[HANG], timeout=60.0)
     asking = fleet.ask(Unit(b"?", ("a",)), seconds=0.5)
     fleet.wait(0.4)
     fleet.now += 0.1
-    [sent] = fleet.flying
+    [sent] = fleet.under_way
     sent.line = down()
     assert isinstance(asking.answer(), DeadlineExceeded)
     assert not fleet.is_open("a")
@@ -188,7 +188,7 @@ def test_a_cell_that_gives_up_at_the_deadline_is_silent_and_not_unreachable() ->
 def test_a_cancelled_request_cancels_its_calls() -> None:
     fleet = Fleet(a=[HANG], b=[HANG])
     asking = fleet.ask()
-    fleet.wait(1.5 * PATIENCE)
+    fleet.wait(1.5 * TIMEOUT)
     asking.run.cancel()
     assert isinstance(asking.answer(), Cancelled)
     assert fleet.cancelled == ["a", "b"]
@@ -219,12 +219,6 @@ def test_an_answer_with_too_few_outcomes_is_a_bug(caplog: pytest.LogCaptureFixtu
     units = [Unit(b"1", HAND), Unit(b"2", HAND)]
     assert all(isinstance(outcome, InternalError) for outcome in fleet.ask(*units).answers())
     assert "1 outcomes for 2 units" in caplog.text
-
-
-@pytest.mark.parametrize("kind", [Flight, Run])
-def test_flights_and_runs_are_made_by_attempts_alone(kind: type) -> None:
-    with pytest.raises(TypeError, match="made by"):
-        kind()
 
 
 def test_an_answer_that_cannot_be_read_is_final() -> None:
@@ -268,7 +262,7 @@ def test_with_nothing_to_try_a_run_ends_as_it_begins() -> None:
 def test_units_of_a_hung_cell_go_on_while_the_others_are_done() -> None:
     fleet = Fleet(a=[HANG], b=[{}])
     asking = fleet.ask(Unit(b"1", ("a", "b")), Unit(b"2", ("b", "a")))
-    fleet.wait(1.1 * PATIENCE)
+    fleet.wait(1.1 * TIMEOUT)
     assert asking.answers() == [b"1b", b"2b"]
     assert fleet.cancelled == ["a"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.flights import HANG, WORK, Fleet, lost, routed
+from support.attempts import HANG, WORK, Fleet, lost, routed
 
 from croupier.errors import DeadlineExceeded, Unavailable
 from router.suspects import Suspected
@@ -73,8 +73,8 @@ def test_what_waits_goes_elsewhere_once_all_that_the_cell_was_at_work_on_has_end
         fleet.ask(routed("slow"), seconds=60.0)
     fleet.wait(0.1)
     for asked_next in ([], ["b"]):
-        ended = fleet.flying.pop(0)
-        ended.flight.land(b"late")
+        ended = fleet.under_way.pop(0)
+        ended.call.answer(b"late")
         before = len(fleet.asked)
         fleet.ask(routed("slow"), seconds=4.0)
         fleet.wait(3.0)
@@ -93,10 +93,10 @@ def test_a_cell_at_work_that_gives_it_up_sends_it_on() -> None:
     fleet = Fleet(a=[WORK])
     asking = fleet.ask(routed("slow"), seconds=5.0)
     fleet.wait(2.0)
-    [sent] = fleet.flying
-    fleet.flying.remove(sent)
-    sent.flight.fail(Unavailable("stopping"))
-    fleet.land()
+    [sent] = fleet.under_way
+    fleet.under_way.remove(sent)
+    sent.call.fail(Unavailable("stopping"))
+    fleet.deliver()
     assert asking.answer() == b"ok b"
 
 
@@ -104,7 +104,7 @@ def test_a_model_that_ends_is_asked_for_as_any_other_again() -> None:
     fleet = Fleet(a=[WORK, HANG])
     slow = fleet.ask(routed("slow"), seconds=5.0)
     fleet.wait(2.0)
-    fleet.land(late=True)
+    fleet.deliver(late=True)
     assert slow.answer() == b"late a"
     again = fleet.ask(routed("slow"), seconds=5.0)
     fleet.wait(2.0)
@@ -115,9 +115,9 @@ def test_a_model_that_its_cell_ended_with_is_asked_for_nowhere() -> None:
     fleet = Fleet(a=[WORK])
     asking = fleet.ask(routed("endless"), seconds=60.0)
     fleet.wait(2.0)
-    [sent] = fleet.flying
-    fleet.flying.remove(sent)
-    sent.flight.fail(lost())
+    [sent] = fleet.under_way
+    fleet.under_way.remove(sent)
+    sent.call.fail(lost())
     assert isinstance(asking.answer(), Suspected)
     assert fleet.asked == ["a"]
     assert isinstance(fleet.attempts.suspects.refusal(routed("endless").artifact, fleet.now), Suspected)
@@ -128,9 +128,9 @@ def test_one_that_was_at_work_for_a_moment_is_not_why_its_cell_ended() -> None:
     fleet = Fleet(a=[WORK])
     asking = fleet.ask(routed("wide"), seconds=60.0)
     fleet.wait(0.1)
-    [sent] = fleet.flying
-    fleet.flying.remove(sent)
+    [sent] = fleet.under_way
+    fleet.under_way.remove(sent)
     fleet.play()
-    sent.flight.fail(lost())
+    sent.call.fail(lost())
     fleet.wait(2.0)
     assert asking.answer() == b"ok a"

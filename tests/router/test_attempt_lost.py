@@ -1,8 +1,8 @@
-"""Flights whose cell died with them in the air, over a fleet that follows a script."""
+"""Calls whose cell died with them in flight, over a fleet that follows a script."""
 
 from __future__ import annotations
 
-from support.flights import HANG, Fleet, artifact, down, lost, routed
+from support.attempts import HANG, Fleet, artifact, down, lost, routed
 
 from croupier.errors import DeadlineExceeded, FailedPrecondition
 from router.attempt import LostTwice
@@ -90,7 +90,7 @@ def test_a_request_lost_twice_flies_no_more_and_its_artifact_is_refused() -> Non
 def test_requests_lost_together_do_not_fly_together_again() -> None:
     fleet = Fleet(a=[lost()] * 8 + [b"ok"])
     asking = [fleet.ask(routed(str(number))) for number in range(8)]
-    fleet.land()
+    fleet.deliver()
     moments = set()
     while any(not each.ends for each in asking):
         before = len(fleet.calls)

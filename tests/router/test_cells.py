@@ -27,13 +27,13 @@ from version_manager.model.fleet import Cell
 REQUEST = inference_pb2.ModelInferRequest(model_name="churn", artifact=bytes(32)).SerializeToString()
 
 
-class Flight:
-    """What `Cells` needs of a flight; its end is a future."""
+class Call:
+    """What `Cells` needs of a call; its end is a future."""
 
     def __init__(self, cell: str) -> None:
         self.cell = cell
         self.end: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.land = self.end.set_result
+        self.answer = self.end.set_result
 
     def fail(self, error: CroupierError) -> None:
         self.end.set_exception(error)
@@ -65,10 +65,10 @@ def known(*fakes: FakeCell) -> Mapping[str, KnownCell]:
 
 async def call(cells: Cells, name: str, timeout: float | None, request: bytes = REQUEST) -> bytes:
     """A call that is cancelled as its task is."""
-    flight: Any = Flight(name)
-    sent = cells.start(MODEL_INFER, flight, request, timeout)
+    call: Any = Call(name)
+    sent = cells.start(MODEL_INFER, call, request, timeout)
     try:
-        return bytes(await flight.end)
+        return bytes(await call.end)
     except asyncio.CancelledError:
         sent.cancel()
         raise
@@ -123,10 +123,10 @@ async def test_an_answer_that_is_too_large_says_nothing_of_the_cell(cell: FakeCe
 
 
 async def test_a_call_and_its_flight_do_not_hold_each_other(cells: Cells) -> None:
-    flight: Any = Flight("a")
-    sent = cells.start(MODEL_INFER, flight, REQUEST, 10.0)
-    assert sent.tag is flight
-    await flight.end
+    call: Any = Call("a")
+    sent = cells.start(MODEL_INFER, call, REQUEST, 10.0)
+    assert sent.tag is call
+    await call.end
     assert sent.tag is None
 
 

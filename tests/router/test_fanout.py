@@ -10,8 +10,8 @@ from router.fanout import BadAnswer, Fanout, ItemUnavailable, Whole, stitch
 from router.units import Unit
 
 
-class Flight:
-    """What a line needs of a flight."""
+class Call:
+    """What an exchange needs of a call."""
 
     def __init__(self, cell: str, units: list[Unit]) -> None:
         self.cell, self.units = cell, units
@@ -26,8 +26,8 @@ class Cells:
     def knows_owner(self, cell: str) -> bool:
         return True
 
-    def start(self, path: bytes, flight: Any, request: bytes, timeout: float | None) -> str:
-        self.started.append((path, flight.cell, request, timeout))
+    def start(self, path: bytes, call: Any, request: bytes, timeout: float | None) -> str:
+        self.started.append((path, call.cell, request, timeout))
         return "sent"
 
 
@@ -51,8 +51,8 @@ def stitched(*outcomes: object) -> pb.PredictResponse:
 
 def read(response: bytes, count: int) -> list[Any]:
     cells: Any = Cells()
-    flight: Any = Flight("a", [Unit(b"", ()) for _ in range(count)])
-    return Fanout(cells).outcomes(flight, response)
+    call: Any = Call("a", [Unit(b"", ()) for _ in range(count)])
+    return Fanout(cells).outcomes(call, response)
 
 
 def response(*results: bytes) -> bytes:
@@ -61,8 +61,8 @@ def response(*results: bytes) -> bytes:
 
 def test_items_go_in_one_request() -> None:
     cells: Any = Cells()
-    flight: Any = Flight("a", [Unit(pb.Item(model=f"m{n}").SerializeToString(), ()) for n in range(2)])
-    assert Fanout(cells).send(flight, 2.5) == "sent"
+    call: Any = Call("a", [Unit(pb.Item(model=f"m{n}").SerializeToString(), ()) for n in range(2)])
+    assert Fanout(cells).start(call, 2.5) == "sent"
     [(path, cell, request, timeout)] = cells.started
     assert (path, cell, timeout) == (PREDICT, "a", 2.5)
     assert pb.PredictRequest.FromString(request) == pb.PredictRequest(
@@ -72,11 +72,11 @@ def test_items_go_in_one_request() -> None:
 
 def test_a_whole_request_goes_as_it_is_and_so_does_its_answer() -> None:
     cells: Any = Cells()
-    flight: Any = Flight("a", [Unit(b"request", ())])
-    line = Whole(cells, MODEL_INFER)
-    assert line.send(flight, None) == "sent"
+    call: Any = Call("a", [Unit(b"request", ())])
+    exchange = Whole(cells, MODEL_INFER)
+    assert exchange.start(call, None) == "sent"
     assert cells.started == [(MODEL_INFER, "a", b"request", None)]
-    assert line.outcomes(flight, b"anything") == [b"anything"]
+    assert exchange.outcomes(call, b"anything") == [b"anything"]
 
 
 def test_results_come_back_as_they_are() -> None:

@@ -19,7 +19,7 @@ from support.fakes import (
 from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of
-from router.feeds import Feed, Patience
+from router.feeds import Feed, Timing
 from router.view import EMPTY, Change, View
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
@@ -28,21 +28,19 @@ MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
 MODELS = [model(name=f"m{n}") for n in range(30)]
 FIRST = view(MODELS, (MAP,), FLEET, revision=10)
-FAST = Patience(silence=5.0, first=0.001, longest=0.01, refused=0.01)
+FAST = Timing(silence=5.0, first=0.001, longest=0.01, refused=0.01)
 FROZEN = "croupier_router_view_frozen"
 BROKEN = "croupier_router_watch_broken_total"
 
 
 @asynccontextmanager
 async def following(
-    manager: FakeManager, *, held: View | None = None, patience: Patience = FAST
+    manager: FakeManager, *, held: View | None = None, timing: Timing = FAST
 ) -> AsyncIterator[tuple[Feed, list[View]]]:
     """A feed that follows `manager`, and every view that it swapped in."""
     swapped: list[View] = []
     async with VersionManagerClient(manager.address) as client:
-        feed = Feed(
-            client.watch, on_swap=swapped.append, clock=time.monotonic, rng=Random(1), patience=patience
-        )
+        feed = Feed(client.watch, on_swap=swapped.append, clock=time.monotonic, rng=Random(1), timing=timing)
         if held is not None:
             await feed.load(held)
         running = asyncio.create_task(feed.run())
@@ -111,8 +109,8 @@ async def test_a_version_manager_that_is_gone_changes_nothing_and_is_found_again
 
 
 async def test_silence_is_a_broken_watch_and_heartbeats_are_not_silence() -> None:
-    patience = Patience(silence=0.5, first=0.001, longest=0.01)
-    async with FakeManager(FIRST) as manager, following(manager, patience=patience) as (feed, _):
+    timing = Timing(silence=0.5, first=0.001, longest=0.01)
+    async with FakeManager(FIRST) as manager, following(manager, timing=timing) as (feed, _):
         await connected(manager)
         began = heard = time.monotonic()
         while heard - began < 0.75:
@@ -160,8 +158,8 @@ async def test_a_catalog_that_lost_too_much_is_refused_and_alarmed(lost: View) -
     ids=["wiped", "shrunken"],
 )
 async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
-    patient = Patience(silence=5.0, first=0.001, longest=0.01, refused=60.0)
-    async with FakeManager(FIRST) as manager, following(manager, patience=patient) as (feed, _):
+    slow = Timing(silence=5.0, first=0.001, longest=0.01, refused=60.0)
+    async with FakeManager(FIRST) as manager, following(manager, timing=slow) as (feed, _):
         await feed.loaded()
         await connected(manager)
         manager.greeting = lost
@@ -270,8 +268,8 @@ async def test_a_cancelled_feed_hangs_up() -> None:
 
 
 def test_waits_double_up_to_the_longest_with_jitter() -> None:
-    patience, rng = Patience(first=0.1, longest=1.0), Random(3)
+    timing, rng = Timing(first=0.1, longest=1.0), Random(3)
     for failures, longest in enumerate([0.1, 0.2, 0.4, 0.8, 1.0, 1.0], start=1):
-        waits = [patience.wait(failures, rng) for _ in range(50)]
+        waits = [timing.wait(failures, rng) for _ in range(50)]
         assert longest / 2 <= min(waits) < max(waits) <= longest
-    assert patience.wait(10_000, rng) <= 1.0
+    assert timing.wait(10_000, rng) <= 1.0

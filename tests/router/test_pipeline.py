@@ -59,7 +59,7 @@ class Sent:
 
 
 class Cells:
-    """Records calls; on `land`, answers with the request, or as told."""
+    """Records calls; on `deliver`, answers with the request, or as told."""
 
     def __init__(self, answer: Answer = lambda cell, request: request) -> None:
         self.made: list[tuple[bytes, str]] = []
@@ -67,22 +67,22 @@ class Cells:
         self.cancelled: list[str] = []
         self.answer = answer
         self.know_owners = False
-        self._flying: list[Any] = []
+        self._under_way: list[Any] = []
 
     def knows_owner(self, cell: str) -> bool:
         return self.know_owners
 
-    def start(self, path: bytes, flight: Any, request: bytes, timeout: float | None) -> Sent:
-        self.made.append((path, flight.cell))
+    def start(self, path: bytes, call: Any, request: bytes, timeout: float | None) -> Sent:
+        self.made.append((path, call.cell))
         self.requests.append(request)
-        self._flying.append((flight, request))
-        return Sent(self, flight.cell)
+        self._under_way.append((call, request))
+        return Sent(self, call.cell)
 
-    def land(self) -> None:
-        while self._flying:
-            flight, request = self._flying.pop(0)
-            answer = self.answer(flight.cell, request)
-            flight.land(answer) if isinstance(answer, bytes) else flight.fail(answer)
+    def deliver(self) -> None:
+        while self._under_way:
+            call, request = self._under_way.pop(0)
+            answer = self.answer(call.cell, request)
+            call.answer(answer) if isinstance(answer, bytes) else call.fail(answer)
 
 
 class Upper:
@@ -130,7 +130,7 @@ class Front:
         """The outcome, once everything has landed."""
         self.outcomes.clear()
         self.start(method, request, **how)
-        self.cells.land()
+        self.cells.deliver()
         [outcome] = self.outcomes
         return outcome
 

@@ -15,7 +15,7 @@ def quarantined() -> FailedPrecondition:
 
 
 def test_what_was_lost_waits_for_the_cell_until_that_answers_anybody() -> None:
-    suspects = Suspects(patience=1.0)
+    suspects = Suspects(hold_seconds=1.0)
     suspects.lost(A, "one", 10.0)
     suspects.lost(B, "two", 10.0)
     assert (suspects.holder(A, 10.5), suspects.holder(B, 10.5), suspects.holder(b"c", 10.5)) == (
@@ -30,7 +30,7 @@ def test_what_was_lost_waits_for_the_cell_until_that_answers_anybody() -> None:
 
 
 def test_a_cell_that_does_not_come_back_is_not_waited_for() -> None:
-    suspects = Suspects(patience=1.0)
+    suspects = Suspects(hold_seconds=1.0)
     suspects.lost(A, "one", 10.0)
     assert suspects.holder(A, 10.9) == "one"
     assert suspects.holder(A, 11.0) == ""
@@ -38,14 +38,14 @@ def test_a_cell_that_does_not_come_back_is_not_waited_for() -> None:
 
 
 def test_many_losses_of_one_death_are_one() -> None:
-    suspects = Suspects(patience=1.0)
+    suspects = Suspects(hold_seconds=1.0)
     for _ in range(5):
         suspects.lost(A, "one", 10.0)
     assert suspects.refusal(A, 10.0) is None
 
 
 def test_a_second_cell_lost_without_an_answer_is_the_artifacts_fault_for_a_while() -> None:
-    suspects = Suspects(patience=1.0, refusal=30.0)
+    suspects = Suspects(hold_seconds=1.0, refusal=30.0)
     suspects.lost(A, "one", 10.0)
     suspects.lost(B, "one", 10.0)
     suspects.answered(B, "three")

@@ -8,7 +8,7 @@ from typing import Any
 
 from croupier.errors import CroupierError, InternalError
 from protos.inference.v2 import inference_pb2
-from router.attempt import Attempts, CellLost, CellUnreachable, Flight, Run
+from router.attempt import Attempts, CellCall, CellLost, CellUnreachable, Run
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.resolve import Target
@@ -18,7 +18,7 @@ from router.view import EMPTY
 from router.wheel import Wheel
 from version_manager.model.release import WHOLE, Model
 
-PATIENCE = 1.0
+TIMEOUT = 1.0
 HAND = ("a", "b", "c")
 HANG = "hang"
 # Hangs, and says before long that it is at work.
@@ -29,13 +29,13 @@ SAID_SECONDS = 0.05
 class Sent:
     """A call to a fake cell."""
 
-    def __init__(self, fleet: Fleet, flight: Flight, line: Any) -> None:
-        self.fleet, self.flight, self.line = fleet, flight, line
+    def __init__(self, fleet: Fleet, call: CellCall, line: Any) -> None:
+        self.fleet, self.call, self.line = fleet, call, line
         self.since = fleet.now
 
     def cancel(self) -> None:
-        self.fleet.cancelled.append(self.flight.cell)
-        self.fleet.flying.remove(self)
+        self.fleet.cancelled.append(self.call.cell)
+        self.fleet.under_way.remove(self)
 
 
 class Fleet:
@@ -48,7 +48,7 @@ class Fleet:
         self,
         *,
         budget: float = 100.0,
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
         threshold: int = 3,
         at_once: bool = False,
         **scripts: Any,
@@ -58,10 +58,10 @@ class Fleet:
         self.breakers = Breakers(threshold=threshold, first=60.0, longest=60.0)
         tokens = RetryBudget(now=self.now, share=0.0, per_second=0.0, most=budget)
         tokens._tokens = budget
-        self.attempts = Attempts(self.breakers, tokens, self.wheel, clock=lambda: self.now, patience=patience)
+        self.attempts = Attempts(self.breakers, tokens, self.wheel, clock=lambda: self.now, timeout=timeout)
         self.at_once = at_once
         self.play(**scripts)
-        self.flying: list[Sent] = []
+        self.under_way: list[Sent] = []
         self.calls: list[tuple[str, list[bytes]]] = []
         self.timeouts: list[float | None] = []
         self.cancelled: list[str] = []
@@ -69,30 +69,30 @@ class Fleet:
     def play(self, **scripts: Any) -> None:
         self.scripts = {cell: list(lines) for cell, lines in scripts.items()}
 
-    # The line that the attempts fly on
+    # The exchange of the attempts
 
-    def send(self, flight: Flight, timeout: float | None) -> Sent:
-        self.calls.append((flight.cell, [unit.payload for unit in flight.units]))
+    def start(self, call: CellCall, timeout: float | None) -> Sent:
+        self.calls.append((call.cell, [unit.payload for unit in call.units]))
         self.timeouts.append(timeout)
-        lines = self.scripts.get(flight.cell, [b"ok"])
+        lines = self.scripts.get(call.cell, [b"ok"])
         line = lines.pop(0) if len(lines) > 1 else lines[0]
         if isinstance(line, Exception) and (self.at_once or not isinstance(line, CroupierError)):
             raise line
-        sent = Sent(self, flight, line)
-        self.flying.append(sent)
+        sent = Sent(self, call, line)
+        self.under_way.append(sent)
         return sent
 
-    def outcomes(self, flight: Flight, response: bytes) -> list[Any]:
+    def outcomes(self, call: CellCall, response: bytes) -> list[Any]:
         if response == b"unreadable":
             raise InternalError("unreadable")
         if response == b"bug":
             raise ZeroDivisionError
         if response == b"few":
             return [response]
-        [line] = [sent.line for sent in self.flying if sent.flight is flight] or [response]
+        [line] = [sent.line for sent in self.under_way if sent.call is call] or [response]
         if isinstance(line, dict):
-            return [line.get(unit.payload, unit.payload + flight.cell.encode()) for unit in flight.units]
-        return [response + b" " + flight.cell.encode()] * len(flight.units)
+            return [line.get(unit.payload, unit.payload + call.cell.encode()) for unit in call.units]
+        return [response + b" " + call.cell.encode()] * len(call.units)
 
     def refusal(self, outcome: bytes) -> CroupierError | None:
         return None
@@ -102,30 +102,30 @@ class Fleet:
     def ask(self, *units: Unit, seconds: float = 10.0) -> Asking:
         return Asking(self, list(units) or [Unit(b"?", HAND)], self.now + seconds)
 
-    def land(self, *, late: bool = False) -> None:
-        """Let everything land that is not told to hang, or what hangs as well."""
-        for sent in self.flying:
+    def deliver(self, *, late: bool = False) -> None:
+        """Let every call end that is not told to hang, or what hangs as well."""
+        for sent in self.under_way:
             if sent.line == WORK and self.now >= sent.since + SAID_SECONDS:
-                sent.flight.begin()
-        while ready := [sent for sent in self.flying if late or sent.line not in (HANG, WORK)]:
+                sent.call.begin()
+        while ready := [sent for sent in self.under_way if late or sent.line not in (HANG, WORK)]:
             sent = ready[0]
             if isinstance(sent.line, Exception):
-                self.flying.remove(sent)
-                sent.flight.fail(sent.line)  # type: ignore[arg-type]
+                self.under_way.remove(sent)
+                sent.call.fail(sent.line)  # type: ignore[arg-type]
             else:
                 if not isinstance(sent.line, dict):
-                    self.flying.remove(sent)
-                sent.flight.land(sent.line if isinstance(sent.line, bytes) else b"late")
-                if sent in self.flying:
-                    self.flying.remove(sent)
+                    self.under_way.remove(sent)
+                sent.call.answer(sent.line if isinstance(sent.line, bytes) else b"late")
+                if sent in self.under_way:
+                    self.under_way.remove(sent)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass in small steps, and land what lands meanwhile."""
+        """Let time pass in small steps, and let end what ends meanwhile."""
         until = self.now + seconds
         while self.now < until:
             self.now = min(until, self.now + 0.01)
             self.wheel.advance(self.now)
-            self.land()
+            self.deliver()
 
     def is_open(self, cell: str) -> bool:
         return self.breakers.is_open(cell, self.now)
@@ -146,8 +146,8 @@ class Asking:
         self.ends += count
 
     def answers(self) -> Sequence[Any]:
-        """Let everything land; the outcomes."""
-        self.fleet.land()
+        """Let every call end; the outcomes."""
+        self.fleet.deliver()
         assert self.ends == 1, "it has not ended, or more than once"
         assert self.run.slot is None, "it waits in the wheel still"
         return [unit.outcome for unit in self.units]

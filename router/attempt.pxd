@@ -1,0 +1,88 @@
+"""The types with which Cython compiles attempt.py."""
+cimport cython
+
+from router.units cimport Unit, by_next_cell, settle, unsettled, untried
+
+cdef class CellCall
+cdef class Run
+
+@cython.final
+cdef class Attempts:
+    cdef readonly object breakers
+    cdef readonly object budget
+    cdef readonly object wheel
+    cdef readonly object clock
+    cdef readonly double timeout
+    cdef readonly object suspects
+    cdef set troubled
+    cdef dict held
+    cdef dict missed
+    cdef dict working
+    cdef int apart
+
+
+@cython.final
+@cython.freelist(256)
+cdef class CellCall:
+    cdef readonly str cell
+    cdef readonly list units
+    cdef Run run
+    cdef double started
+    cdef double due
+    cdef bint is_overdue
+    cdef bint has_begun
+    cdef object under_way
+
+    cpdef object begin(self)
+    cpdef object answer(self, bytes response)
+    cpdef object fail(self, error)
+    @cython.locals(unit=Unit)
+    cdef set artifacts(self)
+    cdef object end(self, bint is_answered, double now)
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Run:
+    cdef public object slot
+    cdef Attempts attempts
+    cdef object exchange
+    cdef double deadline
+    cdef object ended
+    cdef tuple args
+    cdef list units
+    cdef Py_ssize_t left
+    cdef list calls
+    cdef list waiting
+    cdef double resume_at
+    cdef double wait_until
+
+    cpdef object cancel(self)
+    @cython.locals(call=CellCall)
+    cpdef object expire(self, double now)
+    cdef object begin(self, list units, double now)
+    @cython.locals(now=double, outcomes=list)
+    cdef object answered(self, CellCall call, bytes response)
+    @cython.locals(now=double, outcomes=list)
+    cdef object failed(self, CellCall call, error)
+    cdef object settle(self, CellCall call, list outcomes, double now)
+    @cython.locals(unit=Unit, outcomes=list, is_alone=bint)
+    cdef list lose(self, CellCall call, error, double now)
+    @cython.locals(unit=Unit, free=list, half=double)
+    cdef list wait_for(self, str cell, list units, double now)
+    @cython.locals(unit=Unit)
+    cdef object note_answers(self, CellCall call, list outcomes, double now)
+    @cython.locals(back=list, group=list)
+    cdef object send(self, list units, double now, bint is_first)
+    @cython.locals(left=double, call=CellCall)
+    cdef object call(self, str cell, list units, double now, list back)
+    cdef bint may_retry(self, double now) except -1
+    @cython.locals(moment=double, call=CellCall)
+    cdef object go_on(self)
+    cdef object end_with(self, error)
+    @cython.locals(call=CellCall, unit=Unit)
+    cdef object end(self)
+    cdef object note(self, CellCall call, error, double now)
+    cdef bint is_at_work(self, CellCall call, double now) except -1
+    @cython.locals(whole=bint)
+    cdef object note_silence(self, CellCall call, double now)

@@ -1,0 +1,435 @@
+"""Gets answers from cells: deadline, retries inside the hand, and how long a cell may be silent.
+
+A `Unit` is one prediction on its way, with the cells that may answer it. Units that go to the same
+cell share one call. There are three ways that a call ends:
+
+1. It is answered. A unit's answer, or an error that is not `Unavailable`, is final. A unit that came
+   back `Unavailable` goes on to its next cell.
+2. It is overdue: silent for an attempt's time. Its units go on to their next cell **and** the call stays in
+   flight: predictions are idempotent, so the first answer wins. A hung cell therefore costs a request an
+   attempt's time and not its deadline, and a slow cold load is not thrown away. A cell that runs a model for
+   long says so (it sends its headers): then the units wait, for a model that does not end would take the next
+   cell's threads as well.
+3. The deadline passes. Whatever is in flight is cancelled.
+
+A call that is lost with its connection may be why that broke. Its units wait for the cell to come back before
+they go on, as `suspects.py` says, and a unit that was lost twice goes nowhere any more.
+
+Every call after a unit's first costs a token of the retry budget, and no unit goes to a cell twice.
+The time of an attempt is at most half of what is left until the deadline, so that a caller in a
+hurry gets a second chance too.
+
+Everything happens in callbacks, and nothing here knows a loop: a call ends when its exchange says so, and a
+run waits in the wheel for the moment at which it has to look again.
+
+Cython compiles it with the types of `attempt.pxd`, since every request has a run, and its way in and out of
+the wheel; uncompiled it does the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
+from croupier.telemetry.metrics import Counter
+from router.suspects import QUARANTINED, Suspects
+from router.units import Unit, by_next_cell, settle, unsettled, untried
+
+if TYPE_CHECKING:
+    from router.breakers import Breakers
+    from router.budget import RetryBudget
+    from router.wheel import Item, Wheel
+
+Outcome = bytes | CroupierError
+
+_log = logging.getLogger(__name__)
+_RETRIES = Counter("croupier_router_retries_total", "Calls to a further cell of the hand")
+_OVERDUE = Counter("croupier_router_overdue_total", "Calls that were silent for an attempt's time")
+_DENIED = Counter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
+
+_LOST = Counter("croupier_router_lost_total", "Calls whose connection broke while they were in the air")
+
+_RETRY_AFTER = 0.25
+# Between two attempts to reach a cell that is waited for; and that many run apart, so that a culprit does not
+# take those along once more that it took along before.
+_STEP = 0.025
+_APART = 0.005
+_MOST_APART = 16
+_TOO_LATE = "the deadline passed before a cell answered"
+
+
+class CellUnreachable(Unavailable):
+    """A cell could not be reached, or its connection broke. Ours, passing."""
+
+    reason = "CELL_UNREACHABLE"
+
+
+class CellLost(CellUnreachable):
+    """A cell's connection broke while a request was in flight. Ours, passing; or the request's doing."""
+
+
+class LostTwice(InternalError):
+    """Two connections broke with this request in flight. The model's doing, probably."""
+
+    reason = "LOST_TWICE"
+
+
+class NoCell(Unavailable):
+    """No cell of the hand is known. Ours, passing."""
+
+    reason = "NO_CELL"
+
+
+class Started(Protocol):
+    """A call that is under way."""
+
+    def cancel(self) -> None:
+        """Give it up: its `CellCall` is told no end."""
+
+
+class Exchange(Protocol):
+    """How units travel to a cell, and what its answer says about each of them."""
+
+    def start(self, call: CellCall, timeout: float | None) -> Started:
+        """Call `call.cell` for `call.units`; later, and once, `call.answer` or `call.fail` is called.
+
+        `timeout` in seconds is for the cell to know. Raises CroupierError if there is nobody to call.
+        """
+
+    def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
+        """An outcome for each unit of `call`; raises CroupierError for all of them."""
+
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        """The error that an outcome is, if it is one."""
+
+
+class Attempts:
+    """Runs units against cells. `timeout`: seconds that an attempt may be silent."""
+
+    def __init__(
+        self,
+        breakers: Breakers,
+        budget: RetryBudget,
+        wheel: Wheel,
+        *,
+        clock: Callable[[], float],
+        timeout: float = 1.0,
+        suspects: Suspects | None = None,
+    ) -> None:
+        self.breakers, self.budget, self.wheel = breakers, budget, wheel
+        self.troubled = breakers.troubled
+        self.clock, self.timeout = clock, timeout
+        self.suspects = Suspects() if suspects is None else suspects
+        # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
+        self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
+        self.apart = 0
+
+    def run(
+        self,
+        units: list[Unit],
+        exchange: Exchange,
+        deadline: float,
+        now: float,
+        ended: Callable[..., None],
+        *args: Any,
+    ) -> Run:
+        """Give an outcome to every unit that has none; then, once, call `ended` with `args`.
+
+        `ended` may be called before this returns. Nothing is raised: a bug is an outcome too.
+        """
+        self.budget.deposit()
+        run = Run(self, exchange, deadline, ended, args)
+        run.begin(untried(units), now)
+        return run
+
+
+class CellCall:
+    """One call to a cell, for the units that go there. `due` is the moment at which it is overdue."""
+
+    def __init__(self, run: Run, cell: str, units: list[Unit], started: float, due: float) -> None:
+        self.run, self.cell, self.units, self.started, self.due = run, cell, units, started, due
+        self.is_overdue = False
+        # The cell has said that it is at work on it, and for long.
+        self.has_begun = False
+        self.under_way: Started | None = None
+
+    def begin(self) -> None:
+        """The cell has begun to answer, or says that it is at work on it, and for long."""
+        if not self.has_begun:
+            self.has_begun = True
+            for artifact in self.artifacts():
+                self.run.attempts.suspects.begins(artifact, self.cell)
+
+    def answer(self, response: bytes) -> None:
+        """The cell answered."""
+        self.run.answered(self, response)
+
+    def fail(self, error: CroupierError) -> None:
+        """The call as a whole came to this."""
+        self.run.failed(self, error)
+
+    def artifacts(self) -> set[bytes]:
+        return {unit.artifact for unit in self.units if unit.artifact is not None}
+
+    def end(self, is_answered: bool, now: float) -> None:
+        """It is in flight no more."""
+        if self.has_begun:
+            for artifact in self.artifacts():
+                self.run.attempts.suspects.ends(artifact, self.cell, now, is_answered=is_answered)
+
+
+class Run:
+    """The calls of one request."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        exchange: Exchange,
+        deadline: float,
+        ended: Callable[..., None],
+        args: tuple[Any, ...],
+    ) -> None:
+        # The wheel's.
+        self.slot: set[Item] | None = None
+        self.attempts, self.exchange, self.deadline = attempts, exchange, deadline
+        self.ended: Callable[..., None] | None = ended
+        self.args: tuple[Any, ...] | None = args
+        self.units: list[Unit] = []
+        # How many units have no final outcome yet; what is in flight.
+        self.left = 0
+        self.calls: list[CellCall] = []
+        # Units that wait for the cell that lost them, when it is tried again, and until when at most.
+        self.waiting: list[Unit] = []
+        self.resume_at = 0.0
+        self.wait_until = inf
+
+    def cancel(self) -> None:
+        """Give up: the caller is gone."""
+        if self.ended is not None:
+            self.end_with(Cancelled("the caller hung up"))
+
+    def expire(self, now: float) -> None:
+        """The wheel's: a call may be overdue, or the deadline has passed."""
+        if now >= self.deadline:
+            for call in self.calls:
+                self.note_silence(call, now)
+            self.end_with(DeadlineExceeded(_TOO_LATE))
+            return
+        for call in self.calls.copy():
+            if call.is_overdue or now < call.due:
+                continue
+            _OVERDUE.inc()
+            self.note_silence(call, now)
+            if self.is_at_work(call, now):
+                # What it waits for, or for what it waits, would only hold up the next cell as well.
+                call.due = inf
+            else:
+                call.is_overdue = True
+                self.send(unsettled(call.units), now, False)
+        if self.waiting and now >= self.resume_at:
+            waiting, self.waiting = self.waiting, []
+            # Not a retry that adds load: whoever waits has been waiting for this cell alone.
+            self.send(unsettled(waiting), now, True)
+        self.go_on()
+
+    def begin(self, units: list[Unit], now: float) -> None:
+        self.units, self.left = units, len(units)
+        self.send(units, now, True)
+        self.go_on()
+
+    def answered(self, call: CellCall, response: bytes) -> None:
+        now = self.attempts.clock()
+        self.attempts.breakers.answered(call.cell, now)
+        try:
+            outcomes = self.exchange.outcomes(call, response)
+            if len(outcomes) != len(call.units):
+                raise ValueError(f"{len(outcomes)} outcomes for {len(call.units)} units")
+        except Exception as error:  # noqa: BLE001 - a bug is an outcome too
+            outcomes = [_foreseen(error)] * len(call.units)
+        if self.attempts.held or self.attempts.missed:
+            self.note_answers(call, outcomes, now)
+        call.end(True, now)
+        self.settle(call, outcomes, now)
+
+    def failed(self, call: CellCall, error: CroupierError) -> None:
+        now = self.attempts.clock()
+        if now >= self.deadline and isinstance(error, Unavailable):
+            # The cell knows the deadline too, and gives up a little before the wheel turns.
+            error = DeadlineExceeded(_TOO_LATE)
+        self.note(call, error, now)
+        outcomes: list[Outcome] = [error] * len(call.units)
+        if isinstance(error, CellLost):
+            outcomes = self.lose(call, error, now)
+        call.end(False, now)
+        self.settle(call, outcomes, now)
+
+    def settle(self, call: CellCall, outcomes: list[Outcome], now: float) -> None:
+        self.calls.remove(call)
+        self.left -= settle(call.units, outcomes)
+        # The units of an overdue call have gone on already.
+        if self.left and not call.is_overdue:
+            self.send(self.wait_for(call.cell, unsettled(call.units), now), now, False)
+        self.go_on()
+
+    def lose(self, call: CellCall, error: CellLost, now: float) -> list[Outcome]:
+        """The outcomes of units whose connection broke."""
+        outcomes: list[Outcome] = []
+        suspects = self.attempts.suspects
+        # Of several artifacts nobody knows which one it was.
+        is_alone = len({unit.artifact for unit in call.units}) == 1
+        for unit in call.units:
+            _LOST.inc()
+            unit.lost += 1
+            outcome: CroupierError = error
+            if unit.lost > 1:
+                outcome = LostTwice("two cells ended with it in the air")
+            if unit.artifact is not None:
+                if is_alone and suspects.is_working_long(unit.artifact, call.cell, now):
+                    # The cell had worked on it for long, and ended.
+                    outcome = suspects.suspect(unit.artifact, now)
+                else:
+                    suspects.lost(unit.artifact, call.cell, now)
+            outcomes.append(outcome)
+        return outcomes
+
+    def wait_for(self, cell: str, units: list[Unit], now: float) -> list[Unit]:
+        """The units that need not wait for `cell`, which has just failed; the others are put aside."""
+        if not self.attempts.held or now >= self.wait_until:
+            return units
+        free: list[Unit] = []
+        for unit in units:
+            if unit.artifact is None or self.attempts.suspects.holder(unit.artifact, now) != cell:
+                free.append(unit)
+                continue
+            if self.wait_until == inf:
+                # As with an attempt: a caller in a hurry gets a second chance too.
+                half = max(0.0, self.deadline - now) / 2
+                self.wait_until = now + min(self.attempts.suspects.hold_seconds, half)
+            unit.tried -= 1
+            self.waiting.append(unit)
+            self.attempts.apart = (self.attempts.apart + 1) % _MOST_APART
+            self.resume_at = now + _STEP + _APART * self.attempts.apart
+        return free
+
+    def note_answers(self, call: CellCall, outcomes: list[Outcome], now: float) -> None:
+        """A cell is back, or is one of many that answer: what it says of artifacts that were lost."""
+        suspects = self.attempts.suspects
+        for unit, outcome in zip(call.units, outcomes, strict=True):
+            if unit.artifact is None:
+                continue
+            if unit.artifact in self.attempts.missed:
+                error = self.exchange.refusal(outcome) if isinstance(outcome, bytes) else outcome
+                if error is not None and error.reason == QUARANTINED:
+                    suspects.quarantined(unit.artifact, error, now)
+            suspects.answered(unit.artifact, call.cell)
+
+    def send(self, units: list[Unit], now: float, is_first: bool) -> None:
+        while units:
+            back: list[Unit] = []
+            for cell, group in by_next_cell(units).items():
+                if is_first or self.may_retry(now):
+                    self.call(cell, group, now, back)
+            units, is_first = back, False
+
+    def call(self, cell: str, units: list[Unit], now: float, back: list[Unit]) -> None:
+        """Make one call; units that have to go on, because it was never made, go into `back`."""
+        left = max(0.0, self.deadline - now)
+        call = CellCall(self, cell, units, now, now + min(self.attempts.timeout, left / 2))
+        if self.attempts.troubled:
+            self.attempts.breakers.started(cell, now)
+        try:
+            call.under_way = self.exchange.start(call, None if left == inf else left)
+        except Exception as error:  # noqa: BLE001 - a bug is an outcome too
+            if isinstance(error, CroupierError):
+                self.note(call, error, now)
+            self.left -= settle(units, [_foreseen(error)] * len(units))
+            back.extend(self.wait_for(cell, unsettled(units), now))
+        else:
+            self.calls.append(call)
+
+    def may_retry(self, now: float) -> bool:
+        if self.attempts.budget.take(now):
+            _RETRIES.inc()
+            return True
+        _DENIED.inc()
+        return False
+
+    def go_on(self) -> None:
+        """Wait for what comes next, or end."""
+        if not self.left or not (self.calls or self.waiting):
+            self.end()
+        elif self.slot is None or self.waiting:
+            # Calls that start later are due later: the wheel's moment never comes too late for them.
+            moment = self.deadline
+            if self.waiting:
+                moment = min(moment, self.resume_at)
+            for call in self.calls:
+                if not call.is_overdue:
+                    moment = min(moment, call.due)
+            self.attempts.wheel.add(self, moment)
+
+    def end_with(self, error: CroupierError) -> None:
+        settle(self.units, [error] * len(self.units))
+        self.end()
+
+    def end(self) -> None:
+        if self.slot is not None:
+            self.attempts.wheel.remove(self)
+        for call in self.calls:
+            call.end(False, self.attempts.clock())
+            if call.under_way is not None:
+                call.under_way.cancel()
+                call.under_way = None
+        self.calls, self.waiting = [], []
+        if self.left:
+            for unit in self.units:
+                if unit.outcome is None:
+                    unit.outcome = NoCell("no cell of the hand is registered", retry_after=_RETRY_AFTER)
+        ended, args = self.ended, self.args
+        # Whoever holds on to the run (a call that may be cancelled) holds on to nothing else.
+        self.ended = self.args = None
+        if ended is not None and args is not None:
+            ended(*args)
+
+    def note(self, call: CellCall, error: CroupierError, now: float) -> None:
+        """What an error says about the cell."""
+        breakers = self.attempts.breakers
+        if isinstance(error, CellUnreachable):
+            breakers.unreachable(call.cell, now)
+            return
+        if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
+            self.note_answers(call, [error] * len(call.units), now)
+        if isinstance(error, Unavailable):
+            breakers.refused(call.cell, now)
+        elif isinstance(error, DeadlineExceeded):
+            self.note_silence(call, now)
+        else:
+            breakers.answered(call.cell, now)
+
+    def is_at_work(self, call: CellCall, now: float) -> bool:
+        """Whether the cell has said that it works on this for long, or on one of its artifacts for others."""
+        suspects = self.attempts.suspects
+        if call.has_begun:
+            for artifact in call.artifacts():
+                suspects.works_long(artifact, call.cell)
+            return True
+        if not self.attempts.working:
+            return False
+        return any(suspects.is_working(artifact, call.cell, now) for artifact in call.artifacts())
+
+    def note_silence(self, call: CellCall, now: float) -> None:
+        if call.has_begun:
+            self.attempts.breakers.answered(call.cell, now)
+            return
+        whole = now - call.started >= self.attempts.timeout
+        self.attempts.breakers.silent(call.cell, call.started, now, whole=whole)
+
+
+def _foreseen(error: Exception) -> CroupierError:
+    if isinstance(error, CroupierError):
+        return error.without_frames()
+    _log.error("a bug in a call to a cell", exc_info=error)
+    return InternalError("internal error")
