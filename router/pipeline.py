@@ -85,7 +85,7 @@ class Pipeline:
         self._attempts = attempts
         self._clock = attempts.clock
         self._suspects = attempts.suspects
-        self._routes = routes = Routes(self._decide, rng.random)
+        self._routes = routes = Routes(decide, rng.random)
         self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first)
         self._predict = _Method(
             lambda tenant, request: routes.items(tenant, request, max_items),
@@ -146,16 +146,6 @@ class Pipeline:
             outcome = InternalError("internal error")
         done(outcome)
 
-    def _decide(self, tenant: str, ask: Ask) -> Route:
-        """What all requests get that ask for this, in the view that the routes follow."""
-        view = self._view
-        check_claim(tenant, ask.tenant)
-        found = choices(view.catalog, tenant, ask)
-        order = route(view, tenant, ask.model)
-        cells = pick(order, view.cells, _NONE_OPEN, 0.0)
-        model = view.catalog.get(tenant, ask.model)
-        return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
-
     def _complete(self, units: list[Unit]) -> None:
         for unit in units:
             if unit.outcome is None:
@@ -201,6 +191,20 @@ class Pipeline:
             return False
         known = [view.cells[cell] for cell in hand if cell in view.cells]
         return any(is_reachable(cell, self._attempts.breakers, now) for cell in known)
+
+
+def decide(view: View, tenant: str, ask: Ask) -> Route:
+    """What all requests get that ask for this: resolve → route → pick while nothing is in trouble.
+
+    Raises:
+        CroupierError: there is nothing to be had, or it is another tenant's.
+    """
+    check_claim(tenant, ask.tenant)
+    found = choices(view.catalog, tenant, ask)
+    order = route(view, tenant, ask.model)
+    cells = pick(order, view.cells, _NONE_OPEN, 0.0)
+    model = view.catalog.get(tenant, ask.model)
+    return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
 
 
 def _first(view: View, units: list[Unit]) -> Outcome:

@@ -30,7 +30,7 @@ class Route:
 class Routes:
     def __init__(
         self,
-        decide: Callable[[str, Ask], Route],
+        decide: Callable[[View, str, Ask], Route],
         random: Callable[[], float],
         *,
         remembered: int = ...,

@@ -81,7 +81,7 @@ cdef class Route:
 cdef class Routes:
     """Finds the route of each request; `decide` makes those that are not known.
 
-    `decide(tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1, which
+    `decide(view, tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1, which
     place requests without a key on a traffic split. `remembered` routes are kept at most.
     """
 
@@ -205,7 +205,7 @@ cdef class Routes:
         return route
 
     cdef Route _decided(self, bytes key, str tenant, ask, suffix_of):
-        cdef Route route = self._decide(tenant, ask)
+        cdef Route route = self._decide(self.view, tenant, ask)
         route.suffixes = tuple([suffix_of(target) + route.owner for _, target in route.choices])
         if len(route.suffixes) == 1:
             route.suffix = route.suffixes[0]

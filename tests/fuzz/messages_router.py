@@ -134,7 +134,7 @@ class Router:
             return None
         return join_payloads([unit for unit in units if unit.outcome is None])
 
-    def _decide(self, tenant: str, ask: Ask) -> Route:
+    def _decide(self, _: object, tenant: str, ask: Ask) -> Route:
         if ask.tenant not in ("", tenant):
             raise PermissionDenied("another tenant")
         model = self._models.get(ask.model)
@@ -148,7 +148,7 @@ class Router:
         return Route(model, choices, ("a",), ("a",), owner_field(_OWNER))  # type: ignore[arg-type]
 
     def _target(self, ask: Ask) -> Target:
-        choices = self._decide(TENANT, ask).choices
+        choices = self._decide(None, TENANT, ask).choices
         point = split_point(TENANT, ask.model, ask.key) if ask.key else int(_PLACE * WHOLE)
         return next(target for end, target in choices if point < end)
 

@@ -45,10 +45,8 @@ class Desk:
         self.routes = Routes(self.decide, random, **settings)
         self.routes.follow(found)
 
-    def decide(self, tenant: str, ask: Ask) -> Route:
+    def decide(self, found: View, tenant: str, ask: Ask) -> Route:
         self.asked.append((tenant, ask))
-        found = self.routes.view
-        assert found is not None
         if ask.tenant not in ("", tenant):
             raise InvalidRequest("another tenant's")
         options = choices(found.catalog, tenant, ask)

@@ -172,7 +172,7 @@ def artifact(name: str) -> bytes:
 def routed(name: str) -> Unit:
     """A unit of the model `name`, whose artifact may be asked of the whole hand."""
     route = Route(Model("acme", name, {}), ((WHOLE, Target("acme", name, 1, artifact(name))),), HAND, HAND)
-    routes = Routes(lambda tenant, ask: route, lambda: 0.0)
+    routes = Routes(lambda view, tenant, ask: route, lambda: 0.0)
     routes.follow(EMPTY)
     [unit] = routes.infer("acme", inference_pb2.ModelInferRequest(model_name=name).SerializeToString())
     return unit
