@@ -5,10 +5,33 @@ from croupier.transport.http2.wire cimport Wire
 from croupier.weight cimport Scale, Weighing
 
 
+cdef enum Sending:
+    # No headers were sent.
+    UNSENT
+    # Headers were sent, and messages may follow; nghttp2 asks for them.
+    OPEN
+    # The same, but nghttp2 waits for `resume`: there was nothing to send.
+    IDLE
+    # No message follows those that are queued.
+    ENDING
+    # All of it is with nghttp2.
+    SENT
+
+cdef enum Receiving:
+    # The headers, or informational ones ahead of them, are still to come.
+    HEADERS
+    # The headers are here, and messages may follow.
+    MESSAGES
+    # The peer has ended the stream.
+    RECEIVED
+
+
 cdef class Call:
     cdef Wire wire
     cdef readonly int32_t stream_id
     cdef public object tag
+    cdef Sending sending
+    cdef Receiving receiving
     # Metadata as it came: the entries from `trailing_at` on are trailing.
     cdef char* block
     cdef uint32_t block_size
@@ -45,16 +68,12 @@ cdef class Call:
     cdef Wire lender
     cdef Py_ssize_t unconsumed
     # The message that is leaving, and those behind it.
-    cdef bytes sending
+    cdef bytes leaving
     cdef uint8_t send_prefix[5]
     cdef Py_ssize_t sent
     cdef object waiting
     cdef Py_ssize_t queued
-    cdef bint is_deferred
     cdef bint is_full
-    cdef bint is_ending
-    cdef bint is_remote_ended
-    cdef bint is_body_submitted
 
     cdef bint hold_own(self, Py_ssize_t size)
     cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1

@@ -16,6 +16,16 @@ is kept in full. A message that was handed over is held until whoever has it let
 knows the call any more: a peer that resets its calls while they are worked on has not got its room back.
 
 `Wire` is what a call knows of its connection; a call whose connection is gone has none.
+
+A stream has two halves (RFC 9113, 5.1), and so has the state of its call:
+
+    sending     UNSENT ──headers──▶ OPEN ──no more messages──▶ ENDING ──END_STREAM──▶ SENT
+                                    │  ▲
+                     nothing to send▼  │`resume`
+                                    IDLE
+    receiving   HEADERS ──headers──▶ MESSAGES ──END_STREAM──▶ RECEIVED
+
+What else there is to say of a call differs by role: `ServerCall` and `ClientCall`.
 """
 
 cimport cython
@@ -100,7 +110,7 @@ cdef class Call:
     @property
     def is_remote_ended(self):
         """Whether the peer has sent its last message."""
-        return self.is_remote_ended
+        return self.receiving == Receiving.RECEIVED
 
     def values(self, bytes name not None):
         """The raw values of the metadata key `name`, in the order that they came."""
@@ -375,7 +385,7 @@ cdef class Call:
         # Set until it is told: whoever waits has to hear of room that others use in between.
         if self.is_streaming and self.queued > self.wire.queue_room:
             self.is_full = True
-        if self.sending is None:
+        if self.leaving is None:
             self.load(message, compressed)
         else:
             if self.waiting is None:
@@ -385,7 +395,7 @@ cdef class Call:
 
     cdef void load(self, bytes message, bint compressed):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
-        self.sending = message
+        self.leaving = message
         self.sent = 0
         self.send_prefix[0] = compressed
         self.send_prefix[1] = (size >> 24) & 0xFF
@@ -396,15 +406,15 @@ cdef class Call:
     cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room):
         """Put as much as there is, and fits, into `buffer`; how many bytes that was."""
         cdef Py_ssize_t at = 0, freed = 0, part, size
-        while self.sending is not None and at < room:
+        while self.leaving is not None and at < room:
             if self.sent < _PREFIX:
                 part = min(room - at, _PREFIX - self.sent)
                 memcpy(buffer + at, self.send_prefix + self.sent, part)
                 at += part
                 self.sent += part
-            size = PyBytes_GET_SIZE(self.sending)
+            size = PyBytes_GET_SIZE(self.leaving)
             part = min(room - at, size + _PREFIX - self.sent)
-            memcpy(buffer + at, PyBytes_AS_STRING(self.sending) + self.sent - _PREFIX, part)
+            memcpy(buffer + at, PyBytes_AS_STRING(self.leaving) + self.sent - _PREFIX, part)
             at += part
             self.sent += part
             if self.sent == size + _PREFIX:
@@ -413,7 +423,7 @@ cdef class Call:
                     message, compressed = self.waiting.popleft()
                     self.load(message, compressed)
                 else:
-                    self.sending = None
+                    self.leaving = None
         if freed or at >= _WORTH_SENDING:
             self.wire.calm += _PER_DATA_FRAME + at * _PER_BYTE
         freed += at
@@ -425,15 +435,15 @@ cdef class Call:
         return at
 
     cdef void resume(self):
-        if self.is_deferred:
-            self.is_deferred = False
+        if self.sending == Sending.IDLE:
+            self.sending = Sending.OPEN
             nghttp2_session_resume_data(self.wire.handle, self.stream_id)
         self.wire.touch()
 
     cdef void forget(self):
         """The stream is gone: give back what it held, and know the connection no more."""
         self.drop_partial()
-        self.sending = None
+        self.leaving = None
         self.waiting = None
         if self.wire is not None:
             self.give_back(self.held - self.kept)

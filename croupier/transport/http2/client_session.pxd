@@ -4,12 +4,23 @@ from croupier.transport.http2.call cimport Call
 from croupier.transport.http2.session cimport Session
 
 
+cdef enum Ending:
+    UNDER_WAY
+    # As the peer said, in `code`.
+    SAID
+    # By whoever made the call, who hears no more of it.
+    DROPPED
+    # By the connection, by what the peer did, or by us.
+    BROKEN
+    # The same, and the peer cannot have seen the call.
+    UNSEEN
+
+
 cdef class ClientCall(Call):
     cdef public object done
     cdef readonly int code
-    cdef readonly bint is_broken
-    cdef readonly bint is_unprocessed
-    cdef readonly bint is_done
+    cdef Ending ending
+    # What the last headers said.
     cdef int http_status
     cdef int reported
     cdef bint is_grpc
@@ -17,12 +28,11 @@ cdef class ClientCall(Call):
     cdef readonly bytes request
     cdef readonly double timeout
     cdef bint is_renewed
-    cdef readonly bint has_headers
     cdef bytes raw_message
     cdef bytes raw_details
     cdef str own_message
 
-    cdef int settle(self, int code, str message, bint broken) except -1
+    cdef int settle(self, int code, str message, Ending ending) except -1
 
 
 cdef class ClientSession(Session):
@@ -33,6 +43,7 @@ cdef class ClientSession(Session):
     cdef bytes authority
     cdef bytes user_agent
 
+    cdef int report(self, ClientCall call) except -1
     cdef int _submit(self, ClientCall call, pairs, bytes encoding) except -1
     cdef int _not_grpc(self, ClientCall call) except -1
     cdef int read_status(self, ClientCall call, const uint8_t* value, size_t size) except -1

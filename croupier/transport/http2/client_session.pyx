@@ -17,7 +17,7 @@ from base64 import b64decode
 
 from croupier.codes cimport CANCELLED, INTERNAL, OK, RESOURCE_EXHAUSTED, UNAVAILABLE, UNKNOWN
 from croupier.transport.http2.allocator cimport memory
-from croupier.transport.http2.call cimport Call, set_header
+from croupier.transport.http2.call cimport Call, Receiving, Sending, set_header
 from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.session cimport MAX_PAIRS, Session, put_pairs
 from croupier.transport.http2.wire cimport Budget
@@ -45,12 +45,36 @@ cdef class ClientCall(Call):
 
     `timeout` in seconds is told to the peer, None for none; `request` is a unary call's one message, and
     `done` is for whoever takes the completed calls.
+
+        UNDER_WAY ──grpc-status──▶ SAID
+            ├──`cancel`──▶ DROPPED
+            ├──a reset, a lost connection, what is no gRPC, `abort`──▶ BROKEN
+            └──refused by the peer before it did anything──▶ UNSEEN ──`renew`, once──▶ UNDER_WAY
     """
 
     def __init__(self, bytes path not None, bytes request=None, timeout=None, done=None):
         self.path, self.request, self.done = path, request, done
         self.timeout = INFINITY if timeout is None else timeout
         self.reported = _NO_STATUS
+
+    @property
+    def is_done(self):
+        return self.ending != Ending.UNDER_WAY
+
+    @property
+    def is_broken(self):
+        """Whether it was not gRPC that said how the call ended."""
+        return self.ending >= Ending.BROKEN
+
+    @property
+    def is_unprocessed(self):
+        """Whether the peer cannot have seen the call."""
+        return self.ending == Ending.UNSEEN
+
+    @property
+    def has_headers(self):
+        """Whether the peer has begun to answer."""
+        return self.receiving != Receiving.HEADERS
 
     @property
     def message(self):
@@ -75,7 +99,7 @@ cdef class ClientCall(Call):
 
     def send(self, bytes message not None, bint compressed=False):
         """Queue a message of a streaming call; see `is_writable`."""
-        if self.wire is not None and not self.is_ending:
+        if self.wire is not None and self.sending < Sending.ENDING:
             if self.enqueue(message, compressed):
                 self.resume()
             else:
@@ -83,26 +107,23 @@ cdef class ClientCall(Call):
 
     def end(self):
         """Send no more messages."""
-        if self.wire is not None and not self.is_ending:
-            self.is_ending = True
+        if self.wire is not None and self.sending < Sending.ENDING:
             self.resume()
+            self.sending = Sending.ENDING
 
     def cancel(self):
         """Reset the call; nobody is told of its end."""
-        self.is_done, self.done = True, None
-        self.code, self.is_unprocessed = CANCELLED, False
+        self.ending, self.code, self.done = Ending.DROPPED, CANCELLED, None
         self._reset()
         self.drop_received()
 
     def abort(self, int code, str message):
         """Reset the call, which ends with a status of our own."""
-        if not self.is_done:
+        if self.ending == Ending.UNDER_WAY:
             self._reset()
-            self.settle(code, message, True)
+            self.settle(code, message, Ending.BROKEN)
             if self.wire is not None:
                 (<ClientSession>self.wire).report(self)
-            else:
-                self.is_done = True
 
     def _reset(self):
         if self.wire is not None and self.wire.handle != NULL:
@@ -111,16 +132,15 @@ cdef class ClientCall(Call):
 
     def renew(self):
         """Make an unprocessed unary call ready to be sent once more; False if it was before."""
-        if self.is_renewed or not self.is_unprocessed:
+        if self.is_renewed or self.ending != Ending.UNSEEN:
             return False
-        self.is_renewed = True
-        self.is_done = self.is_unprocessed = self.is_broken = self.is_ending = self.is_body_submitted = False
-        self.is_remote_ended = self.has_headers = self.is_deferred = self.is_crowded = False
+        self.is_renewed, self.is_crowded = True, False
+        self.ending, self.sending, self.receiving = Ending.UNDER_WAY, Sending.UNSENT, Receiving.HEADERS
         self.own_message, self.queued = None, 0
         return True
 
-    cdef int settle(self, int code, str message, bint broken) except -1:
-        self.code, self.own_message, self.is_broken = code, message, broken
+    cdef int settle(self, int code, str message, Ending ending) except -1:
+        self.code, self.own_message, self.ending = code, message, ending
         return 0
 
 
@@ -153,13 +173,13 @@ cdef Py_ssize_t _read_body(
 ) noexcept:
     cdef ClientCall call = <ClientCall>source.ptr
     cdef Py_ssize_t size = call.fill(buffer, room)
-    if call.sending is not None:
+    if call.leaving is not None:
         return size
-    if call.is_ending:
+    if call.sending == Sending.ENDING:
         flags[0] = NGHTTP2_DATA_FLAG_EOF
-        call.is_body_submitted = True
+        call.sending = Sending.SENT
     elif size == 0:
-        call.is_deferred = True
+        call.sending = Sending.IDLE
         return NGHTTP2_ERR_DEFERRED
     return size
 
@@ -199,7 +219,7 @@ cdef class ClientSession(Session):
             return ()
         self.begun = []
         for call in begun:
-            if not call.is_done:
+            if call.ending == Ending.UNDER_WAY:
                 found.append(call)
         return found
 
@@ -209,10 +229,10 @@ cdef class ClientSession(Session):
             return False
         call.wire, call.max_message = self, self.max_message
         if call.enqueue(call.request, False):
-            call.is_ending = True
             self._submit(call, (), None)
+            call.sending = Sending.ENDING
         else:
-            call.settle(RESOURCE_EXHAUSTED, too_much().message, True)
+            call.settle(RESOURCE_EXHAUSTED, too_much().message, Ending.BROKEN)
             self.report(call)
             # There is nothing to send, but an end to tell of.
             self.touch()
@@ -265,19 +285,18 @@ cdef class ClientSession(Session):
         call.stream_id = self.check(
             nghttp2_submit_request(self.handle, NULL, headers, count, &provider, <void*>call))
         self.calls[call.stream_id] = call
+        call.sending = Sending.OPEN
         self.calm += _PER_CALL
         self.touch()
         return 0
 
-    def report(self, ClientCall call):
-        """Tell of a call's end, once."""
-        if call.is_done:
-            return
-        call.is_done = True
+    cdef int report(self, ClientCall call) except -1:
+        """Tell of the end of a call that was settled."""
         if call.is_streaming:
             self.events.append((call, CLOSED))
         else:
             self.completed.append(call)
+        return 0
 
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
         # Until the peer says how many: grpcio resets calls above its limit with ENHANCE_YOUR_CALM, for good.
@@ -287,19 +306,21 @@ cdef class ClientSession(Session):
 
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
         cdef ClientCall call = <ClientCall>self.call_of(stream_id)
-        if call is not None:
-            if not call.has_headers:
+        if call is None:
+            return 0
+        call.header_bytes = 0
+        if call.ending == Ending.UNDER_WAY:
+            if call.receiving == Receiving.HEADERS:
                 # Informational headers came before, any number of them perhaps: they are nobody's metadata.
                 call.block_size = call.http_status = 0
                 call.reported, call.raw_message, call.raw_details, call.encoding = _NO_STATUS, None, None, None
             call.trailing_at = call.block_size
-            call.header_bytes = 0
         return 0
 
     cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
                        const uint8_t* value, size_t valuelen) except -1:
         cdef ClientCall it = <ClientCall>call
-        if it.is_done:
+        if it.ending != Ending.UNDER_WAY:
             return 0
         if name[0] == b":":
             if namelen == 7 and valuelen == 3 and not memcmp(name, b":status", 7):
@@ -330,14 +351,14 @@ cdef class ClientSession(Session):
 
     cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
         cdef ClientCall it = <ClientCall>call
-        if it.is_done:
+        if it.ending != Ending.UNDER_WAY:
             return 0
         if it.header_bytes > self.max_header_bytes:
             it.abort(RESOURCE_EXHAUSTED, f"the metadata are over the limit of {self.max_header_bytes} bytes")
         elif it.is_crowded:
             it.abort(RESOURCE_EXHAUSTED, too_much().message)
-        elif it.http_status >= 200 and not it.has_headers:
-            it.has_headers = True
+        elif it.http_status >= 200 and it.receiving == Receiving.HEADERS:
+            it.receiving = Receiving.MESSAGES
             # Trailers only: the headers are the trailers.
             if it.reported != _NO_STATUS:
                 it.trailing_at = 0
@@ -359,7 +380,7 @@ cdef class ClientSession(Session):
         return 0
 
     cdef bint is_wanted(self, Call call):
-        return not (<ClientCall>call).is_done
+        return (<ClientCall>call).ending == Ending.UNDER_WAY
 
     cdef int on_bad_message(self, Call call, object error) except -1:
         # Whatever is wrong with an answer but its size is the server's fault.
@@ -369,19 +390,19 @@ cdef class ClientSession(Session):
 
     cdef int on_remote_end(self, Call call) except -1:
         cdef ClientCall it = <ClientCall>call
-        if it.is_done:
+        if it.ending != Ending.UNDER_WAY:
             return 0
         if it.reported == _NO_STATUS:
             it.settle(UNKNOWN if it.http_status == 200 else http_status_code(it.http_status),
-                      "the answer has no grpc-status", True)
+                      "the answer has no grpc-status", Ending.BROKEN)
         elif it.reported == OK and it.prefix_size:
-            it.settle(INTERNAL, "the answer ends inside a message", True)
+            it.settle(INTERNAL, "the answer ends inside a message", Ending.BROKEN)
         elif it.reported == OK and not it.is_streaming and it.first is None:
-            it.settle(INTERNAL, "the answer has no message", True)
+            it.settle(INTERNAL, "the answer has no message", Ending.BROKEN)
         else:
-            it.code = it.reported
+            it.settle(it.reported, None, Ending.SAID)
         it.give_back(it.held - it.queued if not it.is_streaming else 0)
-        if not it.is_body_submitted:
+        if it.sending != Sending.SENT:
             # The peer has said its last word; what we would still send is wanted by nobody.
             nghttp2_submit_rst_stream(self.handle, NGHTTP2_FLAG_NONE, it.stream_id, NGHTTP2_CANCEL)
             self.touch()
@@ -390,14 +411,15 @@ cdef class ClientSession(Session):
 
     cdef int on_closed(self, Call call, uint32_t error_code) except -1:
         cdef ClientCall it = <ClientCall>call
-        if it.is_done:
+        if it.ending != Ending.UNDER_WAY:
             return 0
         if self.handle == NULL:
-            it.settle(UNAVAILABLE, "the connection was lost", True)
+            it.settle(UNAVAILABLE, "the connection was lost", Ending.BROKEN)
         else:
             # Who has begun to answer has seen the call, whatever it says now.
-            it.is_unprocessed = error_code == NGHTTP2_REFUSED_STREAM and not it.has_headers
-            it.settle(reset_code(error_code), f"the stream was reset with HTTP/2 error {error_code}", True)
+            is_unseen = error_code == NGHTTP2_REFUSED_STREAM and it.receiving == Receiving.HEADERS
+            it.settle(reset_code(error_code), f"the stream was reset with HTTP/2 error {error_code}",
+                      Ending.UNSEEN if is_unseen else Ending.BROKEN)
         self.report(it)
         return 0
 

@@ -16,15 +16,23 @@ cdef class Route:
     cdef readonly object refusal
 
 
+cdef enum Stage:
+    # Its headers, or a unary call's message, are still coming: nobody has heard of it.
+    ARRIVING
+    # Its handler has it.
+    AT_WORK
+    # It was answered, or ended without.
+    OVER
+
+
 cdef class ServerCall(Call):
     cdef readonly Route route
     cdef readonly double arrived
     cdef readonly double deadline
     cdef double ended_at
     cdef public object on_cancel
-    cdef bint is_answered
-    cdef bint is_begun
-    cdef bint is_delivered
+    cdef Stage stage
+    # Whether it stands in `ServerSession.open_of`.
     cdef bint is_counted
     cdef list trailers
     cdef uint8_t seen
@@ -32,6 +40,7 @@ cdef class ServerCall(Call):
     cdef void submit(self, object pairs, bint has_body)
     cdef int fail_full(self) except -1
     cdef bint end(self)
+    cdef void conclude(self, object pairs, bint has_body)
 
 
 cdef class ServerSession(Session):

@@ -19,7 +19,7 @@ from base64 import b64encode
 
 from croupier.codes cimport DEADLINE_EXCEEDED
 from croupier.transport.http2.allocator cimport memory
-from croupier.transport.http2.call cimport Call, set_header
+from croupier.transport.http2.call cimport Call, Receiving, Sending, set_header
 from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.session cimport MAX_PAIRS, Session, check_pairs, put_pairs
 from croupier.transport.http2.wire cimport Budget
@@ -82,6 +82,9 @@ cdef class ServerCall(Call):
     """A call to answer: `reply` or `fail` once, or `send` messages and then `finish`.
 
     On a call that was answered, or whose peer is gone, these do nothing.
+
+        ARRIVING ──a unary call's message, a stream's headers──▶ AT_WORK ──answered, reset, lost──▶ OVER
+            └───────────refused, reset, lost: no handler hears of it──────────────────────────────▶
     """
 
     @property
@@ -90,7 +93,7 @@ cdef class ServerCall(Call):
 
     @property
     def is_open(self):
-        return self.wire is not None and not self.is_answered
+        return self.wire is not None and self.stage != Stage.OVER
 
     @property
     def message(self):
@@ -99,20 +102,17 @@ cdef class ServerCall(Call):
 
     def reply(self, bytes message not None):
         """Answer with `message` and OK."""
-        if self.is_answered or self.wire is None:
+        if self.stage == Stage.OVER or self.wire is None:
             return
         if not self.enqueue(message, False):
             self.fail_full()
         elif self.end():
-            if self.is_begun:
-                self.resume()
-            else:
-                self.submit((), True)
+            self.conclude((), True)
 
     def fail(self, int code, str message, bytes details=b"", trailing=()):
         """Answer with a gRPC status; `details` is a serialized google.rpc.Status."""
         cdef list trailers = [(b"grpc-status", str(code).encode())]
-        if self.is_answered or self.wire is None:
+        if self.stage == Stage.OVER or self.wire is None:
             return
         if message:
             trailers.append((b"grpc-message", percent_encode(message)))
@@ -122,24 +122,21 @@ cdef class ServerCall(Call):
         check_pairs(trailers)
         self.end()
         self.trailers = trailers
-        if self.is_begun:
-            self.resume()
-        else:
-            self.submit(self.trailers, False)
+        self.conclude(trailers, False)
 
     def begin(self, pairs=()):
         """Send the initial metadata; (name, value) bytes."""
-        if self.is_open and not self.is_begun:
+        if self.is_open and self.sending == Sending.UNSENT:
             self.submit([*pairs], True)
 
     def send(self, bytes message not None, bint compressed=False):
         """Queue a message; see `is_writable`."""
-        if self.is_answered or self.wire is None:
+        if self.stage == Stage.OVER or self.wire is None:
             return
         if not self.enqueue(message, compressed):
             self.fail_full()
         else:
-            if not self.is_begun:
+            if self.sending == Sending.UNSENT:
                 self.submit((), True)
             self.resume()
 
@@ -151,10 +148,7 @@ cdef class ServerCall(Call):
         if not self.end():
             return
         self.trailers = trailers
-        if self.is_begun:
-            self.resume()
-        else:
-            self.submit((), True)
+        self.conclude((), True)
 
     def refuse_http(self, int status):
         """Answer what is not gRPC with an HTTP status."""
@@ -168,9 +162,9 @@ cdef class ServerCall(Call):
         return 0
 
     cdef bint end(self):
-        if self.wire is None or self.is_answered:
+        if self.wire is None or self.stage == Stage.OVER:
             return False
-        self.is_answered = self.is_ending = True
+        self.stage = Stage.OVER
         self.ended_at = (<ServerSession>self.wire).now
         self.on_cancel = None
         if not self.is_streaming:
@@ -178,6 +172,15 @@ cdef class ServerCall(Call):
             self.kept = 0
             self.drop_received()
         return True
+
+    cdef void conclude(self, object pairs, bint has_body):
+        """Send what is queued and the end of it, behind the headers of `submit` if these were not sent."""
+        if self.sending == Sending.UNSENT:
+            self.submit(pairs, has_body)
+        else:
+            self.resume()
+        if self.sending == Sending.OPEN:
+            self.sending = Sending.ENDING
 
     cdef void submit(self, object pairs, bint has_body):
         """Send the response's headers, with a body behind them or as the end of the stream."""
@@ -191,7 +194,7 @@ cdef class ServerCall(Call):
             if pairs[0][0] == b":status":
                 count = 0
             count = put_pairs(headers, count, pairs)
-        self.is_begun = True
+        self.sending = Sending.OPEN if has_body else Sending.SENT
         provider.source.ptr = <void*>self
         provider.read_callback = _read_body
         nghttp2_submit_response(self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL)
@@ -206,9 +209,10 @@ cdef Py_ssize_t _read_body(
     cdef nghttp2_nv headers[MAX_PAIRS]
     cdef int count = 1
     cdef Py_ssize_t size = call.fill(buffer, room)
-    if call.sending is not None:
+    if call.leaving is not None:
         return size
-    if call.is_ending:
+    if call.sending == Sending.ENDING:
+        call.sending = Sending.SENT
         flags[0] = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
         if call.trailers is None:
             set_header(&headers[0], b"grpc-status", 11, b"0", 1,
@@ -221,7 +225,7 @@ cdef Py_ssize_t _read_body(
         nghttp2_submit_trailer(handle, stream_id, headers, count)
         return size
     if size == 0:
-        call.is_deferred = True
+        call.sending = Sending.IDLE
         return NGHTTP2_ERR_DEFERRED
     return size
 
@@ -252,13 +256,13 @@ cdef class ServerSession(Session):
         """
         cdef ServerCall call
         for call in self.calls.values():
-            if call.is_answered:
+            if call.stage == Stage.OVER:
                 if call.ended_at < arrived:
                     self._reset(call, NGHTTP2_CANCEL)
                 # A reset would cut off what is still to be sent of the answer.
                 elif call.ended_at < answered and nghttp2_session_get_stream_local_close(self.handle, call.stream_id):
                     self._reset(call, NGHTTP2_NO_ERROR)
-            elif call.arrived < arrived and not call.is_remote_ended and not call.is_streaming:
+            elif call.arrived < arrived and call.receiving != Receiving.RECEIVED and not call.is_streaming:
                 call.fail(DEADLINE_EXCEEDED, "the request did not arrive in time")
 
     cdef int _reset(self, ServerCall call, uint32_t code) except -1:
@@ -341,6 +345,7 @@ cdef class ServerSession(Session):
         cdef ServerCall it = <ServerCall>call
         if category != NGHTTP2_HCAT_REQUEST:
             return 0
+        it.receiving = Receiving.MESSAGES
         it.trailing_at = it.block_size
         if it.header_bytes > self.max_header_bytes:
             # Storing ended at the limit, so nothing else can be said of this request.
@@ -362,6 +367,7 @@ cdef class ServerSession(Session):
             return 0
         it.is_streaming = it.route.is_streaming
         if it.is_streaming:
+            it.stage = Stage.AT_WORK
             self.events.append((it, OPENED))
         return 0
 
@@ -414,7 +420,7 @@ cdef class ServerSession(Session):
 
     cdef int on_reset(self, Call call) except -1:
         cdef ServerCall it = <ServerCall>call
-        if it.is_answered or self.now - it.arrived >= _YOUNG_SECONDS:
+        if it.stage == Stage.OVER or self.now - it.arrived >= _YOUNG_SECONDS:
             return 0
         return self.spend_reset()
 
@@ -422,13 +428,13 @@ cdef class ServerSession(Session):
         return self.spend_reset()
 
     cdef bint is_wanted(self, Call call):
-        return not (<ServerCall>call).is_answered
+        return (<ServerCall>call).stage != Stage.OVER
 
     cdef int on_bad_message(self, Call call, object error) except -1:
         cdef ServerCall it = <ServerCall>call
         # Whoever waits for the messages of this call is told, as when the peer had gone.
         on_cancel = it.on_cancel
-        is_known = it.is_streaming or it.is_delivered
+        is_known = it.stage == Stage.AT_WORK
         self._refuse(it, error)
         it.drop_received()
         if is_known:
@@ -437,7 +443,7 @@ cdef class ServerSession(Session):
 
     cdef int on_remote_end(self, Call call) except -1:
         cdef ServerCall it = <ServerCall>call
-        if it.is_answered:
+        if it.stage == Stage.OVER:
             return 0
         if it.prefix_size:
             self.on_bad_message(it, InternalError("the request ends inside a message"))
@@ -446,7 +452,7 @@ cdef class ServerSession(Session):
         elif it.first is None:
             self._refuse(it, InvalidRequest("the request has no message"))
         else:
-            it.is_delivered = True
+            it.stage = Stage.AT_WORK
             it.kept = it.held - it.queued
             if it.route.is_batch:
                 self.batch.append(it)
@@ -458,9 +464,9 @@ cdef class ServerSession(Session):
         cdef ServerCall it = <ServerCall>call
         if it.is_counted:
             self.open_of[it.route] -= 1
-        if not it.is_answered and (it.is_streaming or it.is_delivered):
+        stage, it.stage = it.stage, Stage.OVER
+        if stage == Stage.AT_WORK:
             on_cancel, it.on_cancel = it.on_cancel, None
-            it.is_answered = True
             self._tell_cancelled(it, on_cancel)
         return 0
 

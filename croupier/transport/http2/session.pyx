@@ -17,7 +17,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from croupier.transport.http2.call cimport Call, set_header
+from croupier.transport.http2.call cimport Call, Receiving, set_header
 from croupier.transport.http2.meter cimport Meter
 from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.wire cimport Budget
@@ -385,7 +385,7 @@ cdef int _on_frame_recv(nghttp2_session* handle, const nghttp2_frame* frame, voi
                 if call is not None:
                     session.on_headers_end(call, frame.headers.cat)
             if call is not None and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
-                call.is_remote_ended = True
+                call.receiving = Receiving.RECEIVED
                 session.on_remote_end(call)
         elif kind == NGHTTP2_RST_STREAM:
             call = session.call_of(frame.hd.stream_id)
