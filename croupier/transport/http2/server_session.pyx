@@ -346,6 +346,9 @@ cdef class ServerSession(Session):
         if category != NGHTTP2_HCAT_REQUEST:
             return 0
         it.receiving = Receiving.MESSAGES
+        if it.stage == Stage.OVER:
+            # `expire` was sooner.
+            return 0
         it.trailing_at = it.block_size
         if it.header_bytes > self.max_header_bytes:
             # Storing ended at the limit, so nothing else can be said of this request.

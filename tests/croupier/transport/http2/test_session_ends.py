@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from support import http2_peer as http2
 from support.pair import BATCH, STREAM, UNARY, WINDOW, Pair, events_of, taken
 
 from croupier.codes import Code
@@ -296,6 +297,16 @@ class TestSlowRequests:
         other.cancel()
         pair.pump()
         assert call.code == Code.OK
+
+    def test_headers_that_end_too_late_are_nobodys(self, pair: Pair) -> None:
+        fields = http2.block(http2.request_fields(STREAM))
+        head, rest = fields[:20], fields[20:]
+        pair.server.receive(http2.frame(http2.HEADERS, 1, head, flags=0), pair.now)
+        pair.server.expire(pair.now + 1, pair.now)
+        pair.server.receive(http2.frame(http2.CONTINUATION, 1, rest, http2.END_HEADERS), pair.now)
+        assert pair.server.take_events() == ()
+        pair.server.close()
+        assert pair.server.take_events() == ()
 
     def test_who_goes_on_sending_is_told_to_stop(self) -> None:
         # Our client resets a call by itself once it is answered: this one does not hear of it.
