@@ -44,6 +44,10 @@ class Environment:
         without = os.environ | {"CC": "/bin/false", "CXX": "/bin/false"}
         subprocess.run([*map(str, command), *map(str, arguments)], env=without, check=True)
 
+    def uninstall(self, package: str) -> None:
+        command = [*UV, "pip", "uninstall", "--quiet", "--python", str(self.python), package]
+        subprocess.run(command, check=True)
+
     def run(self, *arguments: str | Path) -> str:
         """What a program prints, with nothing of this checkout on its path."""
         command = [str(self.python), "-I", *map(str, arguments)]
