@@ -1,4 +1,4 @@
-"""`python -m bench policies`: hit rates of the cell's eviction policies on traces of requests.
+"""`python -m bench policies`: hit rates of eviction policies, the cell's among them, on traces of requests.
 
 The cell's own `Residency` is asked, with leases and reservations as for a real load; only the models
 are not there. The first third of a trace warms up and does not count.
@@ -26,8 +26,8 @@ from statistics import mean
 import numpy as np
 
 from bench import report, traces
+from bench.eviction import POLICIES
 from bench.traces import TRACES, Array
-from cell.residency.policies import POLICIES
 from cell.residency.residency import ModelTooLarge, Residency
 
 SHARES = (0.01, 0.05, 0.1, 0.2)

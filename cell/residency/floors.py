@@ -105,7 +105,7 @@ class Floors:
             self._settle(group)
 
     def went(self, entry: Entry) -> None:
-        """An entry has been evicted or dropped."""
+        """An entry has been evicted."""
         self._forget_pin(entry)
         group: Group | None = entry.group
         if group is not None:

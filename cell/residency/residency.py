@@ -22,15 +22,15 @@ who is live, and their first use makes them ordinary.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from cell.residency.entries import Entry, Queue, take_back, use
-from cell.residency.floors import Floors, Kept
-from cell.residency.policies import Lru, Policy
+from cell.residency.entries import Entry, take_back, use
+from cell.residency.floors import Floors
+from cell.residency.policies import Policy, S3Fifo
 from croupier.errors import FailedPrecondition, NotFound, Unavailable
 
 Model = TypeVar("Model")
@@ -62,12 +62,6 @@ class Churning(Unavailable):
     reason = "CHURNING"
 
 
-class _Leaving(Queue):
-    """Models that were dropped while in use: nobody finds them, and they are counted until let go."""
-
-    __slots__ = ()
-
-
 class Lease(Generic[Model]):
     """One caller's hold on a resident model; leaving its `with` block, or `release`, ends it."""
 
@@ -90,8 +84,6 @@ class Lease(Generic[Model]):
         entry, self._entry = self._entry, None
         if entry is not None:
             entry.leases -= 1
-            if not entry.leases and type(entry.queue) is _Leaving:
-                entry.queue.remove(entry)
 
     def __enter__(self) -> Self:
         return self
@@ -126,42 +118,25 @@ class Residency(Generic[Model]):
         kept_share: float = _KEPT_SHARE,
     ) -> None:
         self.capacity = capacity
-        # Bytes held for models that are loading.
+        # Bytes of the resident models, and those held for models that are loading.
+        self.used = 0
         self.reserved = 0
-        self._policy = policy or Lru()
+        self._policy = policy or S3Fifo()
         self._policy.resize(capacity)
         self._touch = self._policy.touch
         self._guard = guard
         self._floors = Floors(kept_share)
         self._entries: dict[bytes, Entry] = {}
-        self._used = 0
-        self._leaving = _Leaving()
         self._reservations: dict[bytes, int] = {}
         # What uses are dated with, and when the next stamp begins.
         self._stamp = 0.0
         self._next_stamp = float("-inf")
-
-    @property
-    def used(self) -> int:
-        """Bytes of the resident models, and of dropped ones that are in use still."""
-        return self._used + self._leaving.bytes
-
-    @property
-    def kept(self) -> Kept:
-        """Bytes that pins and floors keep."""
-        return self._floors.kept
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._entries
-
-    def digests(self) -> Iterator[bytes]:
-        """The resident models: who would go first in front, about, and parked ones last."""
-        for queue in self._policy.queues():
-            yield from [entry.digest for entry in queue]
-        yield from [entry.digest for entry in self._floors.parked()]
 
     def hottest(self, count: int) -> list[bytes]:
         """At most `count` of the resident models, about in the order in which they should be kept longest.
@@ -241,7 +216,7 @@ class Residency(Generic[Model]):
         return Plan(size, tuple(entry.digest for entry in victims))
 
     def reserve(self, digest: bytes, plan: Plan) -> list[Model]:
-        """Hold the planned room for `digest`; returns the models that went, for the caller to drop.
+        """Hold the planned room for `digest`; returns the models that went, for the caller to close.
 
         Raises:
             ValueError: `digest` is resident or loading already, or a victim has come into use.
@@ -278,7 +253,7 @@ class Residency(Generic[Model]):
             self._renew_stamp(now)
         entry = Entry(digest, model, size, self._stamp, None if group is None else self._floors.group(group))
         self._entries[digest] = entry
-        self._used += size
+        self.used += size
         self._floors.came(entry)
         if aged:
             self._set_aside(entry)
@@ -291,23 +266,6 @@ class Residency(Generic[Model]):
         if digest in self._reservations:
             self._unreserve(digest)
 
-    def drop(self, digest: bytes) -> Model | None:
-        """Take a model out, whatever keeps it; returns it for the caller to close.
-
-        None when it is not resident, or in use: then nobody finds it any more, its bytes are counted
-        until the last lease on it ends, and there is no more to do.
-        """
-        entry = self._entries.get(digest)
-        if entry is None:
-            return None
-        self._policy.remove(entry)
-        self._forget(entry)
-        if entry.leases:
-            self._leaving.push(entry)
-            return None
-        model: Model = entry.model
-        return model
-
     def resize(self, capacity: int) -> list[Model]:
         """Have another capacity from now on; returns the models that went for it.
 
@@ -319,7 +277,7 @@ class Residency(Generic[Model]):
         return self._go(victims)
 
     def pin(self, digest: bytes) -> None:
-        """Keep a resident model until `unpin` or `drop`.
+        """Keep a resident model until `unpin`.
 
         Raises:
             NotFound: it is not resident.
@@ -426,5 +384,5 @@ class Residency(Generic[Model]):
 
     def _forget(self, entry: Entry) -> None:
         del self._entries[entry.digest]
-        self._used -= entry.size
+        self.used -= entry.size
         self._floors.went(entry)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from bench import policies, traces
+from bench.eviction import POLICIES
 from bench.policies import SHARES
 from bench.traces import TRACES
-from cell.residency.policies import POLICIES
 
 
 def test_sizes_are_a_mix_of_small_and_large() -> None:

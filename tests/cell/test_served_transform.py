@@ -15,7 +15,7 @@ import pytest
 from fuzz.messages_cell import INFER, PREDICT, Call, Cell
 from fuzz.messages_seeds import Model
 from support.cells import resident
-from support.transforms import (
+from support.reference.transform import (
     COPY,
     INFINITE,
     KNOWN,

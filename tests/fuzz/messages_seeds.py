@@ -25,7 +25,7 @@ from fuzz.messages_mutator import (
     packed,
     text,
 )
-from support.transforms import COPY, KNOWN, MISSING, TEXT, Block, Step, identity_behind
+from support.reference.transform import COPY, KNOWN, MISSING, TEXT, Block, Step, identity_behind
 
 from croupier.artifacts.format import Tensor, digest_of, pack
 from croupier.artifacts.packers.forest.ensemble import Ensemble, Tree

@@ -23,7 +23,7 @@ if __name__ == "__main__":
 import numpy as np
 from fuzz.engine import fuzz
 from fuzz.packed_mutator import mutate
-from support.forest_twin import Twin
+from support.reference.forest import ForestReference
 
 from cell.codec.signature import Arrays
 from cell.engines import ArtifactRefused
@@ -113,7 +113,7 @@ def _inputs(model: Native, artifact: Artifact) -> Arrays:
 
 def _compare_with_the_twin(model: Native, section: bytes) -> None:
     """Float64 rows of a forest that gives its sums as they are, at its thresholds and beside them."""
-    twin = Twin(section)
+    twin = ForestReference(section)
     # A row of thousands takes the twin long and tries no more.
     if section[2] or twin.flags & ~_OF_THE_TWIN or twin.features > 64:
         return

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from support.forests import data
 from support.graphs import matmul
-from support.transforms import identity_behind, random_block, with_transform
+from support.reference.transform import identity_behind, random_block, with_transform
 
 from croupier.artifacts.packers.files import pack_file
 from croupier.artifacts.packers.forest import pack_forest

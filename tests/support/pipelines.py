@@ -21,7 +21,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from support.transforms import Block, read
+from support.reference.transform import Block, read
 
 from cell.engines.packed import PackedEngine
 from croupier.artifacts.format import view

@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.transforms import OVERFLOWS, TEXT, Block, Damaged, Step, random_block, random_raw, read
+from support.reference.transform import OVERFLOWS, TEXT, Block, Damaged, Step, random_block, random_raw, read
 
 from cell.engines import ArtifactRefused
 from cell.engines.transform_block import Transform

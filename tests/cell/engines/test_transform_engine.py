@@ -14,7 +14,16 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from support.forests import Array
-from support.transforms import KNOWN, MISSING, TEXT, Block, Step, random_block, random_raw, with_transform
+from support.reference.transform import (
+    KNOWN,
+    MISSING,
+    TEXT,
+    Block,
+    Step,
+    random_block,
+    random_raw,
+    with_transform,
+)
 
 from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.native import Native, score_joined

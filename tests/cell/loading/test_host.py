@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from support.cells import Clock, SumScorer, digest, ticks
+from support.residency import resident
 
 from cell.engines import ArtifactRefused
 from cell.loading.host import Host
 from cell.loading.singleflight import LoadQueueFull, LoadTooSlow
+from cell.residency.policies import Lru
 from cell.residency.residency import ModelTooLarge, NoRoom, Residency
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import DeadlineExceeded, NotFound, Unavailable
@@ -64,7 +66,7 @@ class Bench:
     def __init__(self, capacity: int = 100, **limits: Any) -> None:
         self.loads = Loads()
         self.clock = Clock()
-        self.residency: Residency[Any] = Residency(capacity)
+        self.residency: Residency[Any] = Residency(capacity, Lru())
         self.rng = random.Random(1)
         self.host = Host(self.residency, self.loads, clock=self.clock, rng=self.rng, **limits)
 
@@ -284,7 +286,7 @@ async def test_loading_evicts_the_least_recently_used() -> None:
     bench = Bench(capacity=25)
     for key in (A, B, C):
         await bench.make_resident(key)
-    assert list(bench.residency.digests()) == [B, C]
+    assert resident(bench.residency) == [B, C]
 
 
 async def test_no_room_while_everything_is_in_use() -> None:
@@ -440,7 +442,7 @@ async def test_warming_waits_behind_requests_and_leaves_them_slots() -> None:
     await bench.loads.end(B)
     for warm in warms:
         assert warm.result() is None
-    assert list(bench.residency.digests()) == [C, A, B]
+    assert resident(bench.residency) == [C, A, B]
     assert bench.residency.plan(100).victims == (C, A, B)
 
 

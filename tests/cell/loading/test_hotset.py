@@ -14,6 +14,7 @@ from support.cell_server import infer_request, open_cell
 from support.cells import Clock, MemoryStore, digest
 from support.irregular import KINDS, put
 from support.loading import open_loader
+from support.residency import resident
 
 from cell.engines import Engines
 from cell.engines.packed import LINEAR, PackedEngine
@@ -21,6 +22,7 @@ from cell.loading.diskcache import DiskCache
 from cell.loading.host import Host
 from cell.loading.hotset import NAME, HotSet, decode, encode
 from cell.loading.loader import Loader
+from cell.residency.policies import Lru
 from cell.residency.residency import Residency
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.deadline import NEVER
@@ -44,7 +46,7 @@ class Cell:
     ) -> None:
         self.disk = disk
         self.store = store
-        self.residency: Residency[Any] = Residency(capacity)
+        self.residency: Residency[Any] = Residency(capacity, Lru())
         self.refused: set[bytes] = set()
         self.host = Host(
             self.residency, loader, clock=Clock(), rng=random.Random(1), check_loadable=self._refuse
@@ -85,7 +87,7 @@ async def test_what_was_resident_at_the_stop_is_back_without_the_store(tmp_path:
     async with open_parts(tmp_path) as again:
         again.hot_set.start()
         await again.hot_set.restored()
-        assert set(again.residency.digests()) == set(keys)
+        assert set(resident(again.residency)) == set(keys)
         assert again.store.gets == []
         assert again.host.report().requests == 0
 
@@ -100,7 +102,7 @@ async def test_the_hottest_come_back_first_and_leave_room(tmp_path: Path) -> Non
     async with open_parts(tmp_path, capacity=5 * size) as again:
         again.hot_set.start()
         await again.hot_set.restored()
-        assert set(again.residency.digests()) == {keys[0], keys[2], keys[9], keys[8]}
+        assert set(resident(again.residency)) == {keys[0], keys[2], keys[9], keys[8]}
         # Until they are used they make room for whoever is.
         await again.ask(*await again.publish(3))
         assert len(again.residency) == 5
@@ -135,7 +137,7 @@ async def test_what_cannot_come_back_is_left_out(tmp_path: Path) -> None:
         again.refused.add(keys[2])
         again.hot_set.start()
         await again.hot_set.restored()
-        assert list(again.residency.digests()) == keys[3:]
+        assert resident(again.residency) == keys[3:]
 
 
 @pytest.mark.parametrize("content", [b"", b"croupier hot set 0\n" + bytes(64), bytes(100), encode([])])

@@ -2,7 +2,7 @@
 
 import pytest
 from support.cells import digest
-from support.residency import admit, filled
+from support.residency import admit, evict, filled, resident
 
 from cell.residency.floors import Kept, KeptTooMuch
 from cell.residency.policies import POLICIES
@@ -26,12 +26,12 @@ def test_a_pinned_model_is_passed_over_until_it_is_unpinned() -> None:
     residency.pin(A)
     residency.pin(A)
     assert residency.plan(40).victims == (B,)
-    assert residency.kept == Kept(pinned=30, floors=0)
+    assert residency._floors.kept == Kept(pinned=30, floors=0)
     residency.unpin(A)
     residency.unpin(A)
     # It was the next to go when it was passed over, and is again.
     assert residency.plan(40).victims == (A,)
-    assert residency.kept == Kept(0, 0)
+    assert residency._floors.kept == Kept(0, 0)
 
 
 def test_a_pinned_model_is_found_as_ever() -> None:
@@ -53,10 +53,11 @@ def test_pins_may_not_take_more_than_their_share() -> None:
     residency.pin(A)
     with pytest.raises(KeptTooMuch, match="60 bytes"):
         residency.pin(B)
-    assert residency.kept.pinned == 30
-    residency.drop(A)
+    assert residency._floors.kept.pinned == 30
+    residency.unpin(A)
+    evict(residency, A)
     residency.pin(B)
-    assert residency.kept.pinned == 30
+    assert residency._floors.kept.pinned == 30
 
 
 def test_floors_and_pins_share_the_share() -> None:
@@ -68,7 +69,7 @@ def test_floors_and_pins_share_the_share() -> None:
         residency.set_floor("h", 11)
     residency.set_floor("g", 20)
     residency.set_floor("h", 30)
-    assert residency.kept == Kept(0, 50)
+    assert residency._floors.kept == Kept(0, 50)
     with pytest.raises(ValueError, match="below 0"):
         residency.set_floor("h", -1)
 
@@ -89,7 +90,7 @@ def test_a_group_at_its_floor_is_not_met_again_and_again() -> None:
     assert residency.plan(20).victims == (E, digest("f"))
     # The oldest four were parked: the policy does not name them any more.
     assert next(residency._policy.victims()).digest == E
-    assert list(residency.digests())[-4:] == [A, B, C, D]
+    assert resident(residency)[-4:] == [A, B, C, D]
 
 
 def test_parked_models_go_first_once_their_group_has_grown() -> None:
@@ -131,10 +132,10 @@ def test_bulk_loads_below_a_floor_stand_in_no_searchs_way() -> None:
         residency.plan(80)
 
 
-def test_a_dropped_model_counts_for_its_group_no_more() -> None:
+def test_a_model_that_went_counts_for_its_group_no_more() -> None:
     residency = grouped(g=3, h=7)
     residency.set_floor("g", 20)
-    assert residency.drop(A) == A.hex()
+    assert evict(residency, A) == [A.hex()]
     assert residency.plan(20).victims == (D,)
 
 
@@ -142,7 +143,7 @@ def test_a_group_without_models_and_floor_is_forgotten() -> None:
     residency = grouped(g=2, h=1)
     residency.set_floor("h", 10)
     for key in (A, B, C):
-        residency.drop(key)
+        evict(residency, key)
     assert list(residency._floors._groups) == ["h"]
     residency.set_floor("h", 0)
     assert not residency._floors._groups

@@ -1,54 +1,26 @@
 """Each policy through the residency that asks it: sequences worked out by hand, and a plain model of each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import digest
-from support.policies import Naive, NaiveLru, NaiveS3Fifo, NaiveSieve, NaiveWTinyLfu
+from support.reference.policies import Naive, NaiveLru, NaiveS3Fifo
+from support.residency import Cell, resident
 
-from cell.residency.policies import POLICIES, Lru, Policy, S3Fifo, Sieve, WTinyLfu
+from cell.residency.policies import POLICIES, Lru, S3Fifo
 from cell.residency.residency import ModelTooLarge, Residency
 
 NAIVE: dict[str, Callable[[int], Naive]] = {
     "lru": NaiveLru,
-    "sieve": NaiveSieve,
     "s3-fifo": NaiveS3Fifo,
-    "w-tinylfu": NaiveWTinyLfu,
 }
 
 
-class Cell:
-    """A residency that loads what is missing, as models of one letter."""
-
-    def __init__(self, policy: Policy, capacity: int = 5) -> None:
-        self.residency: Residency[str] = Residency(capacity, policy)
-
-    def ask(self, name: str, size: int = 1) -> bool:
-        residency, key = self.residency, digest(name)
-        if residency.find(key, 0.0) is not None:
-            return True
-        residency.reserve(key, residency.plan(size))
-        residency.admit(key, name, size, 0.0)[0].release()
-        return False
-
-    def ask_all(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.ask(name)
-
-    @property
-    def resident(self) -> str:
-        return "".join(sorted(name for name in map(chr, range(33, 127)) if digest(name) in self.residency))
-
-    def would_go(self, size: int) -> str:
-        names = {digest(chr(code)): chr(code) for code in range(33, 127)}
-        return "".join(names[victim] for victim in self.residency.plan(size).victims)
-
-
 def test_every_policy_has_a_name() -> None:
-    assert list(POLICIES) == ["lru", "sieve", "s3-fifo", "w-tinylfu"]
-    assert [make().__class__ for make in POLICIES.values()] == [Lru, Sieve, S3Fifo, WTinyLfu]
+    assert list(POLICIES) == ["lru", "s3-fifo"]
+    assert [make().__class__ for make in POLICIES.values()] == [Lru, S3Fifo]
 
 
 def test_lru_by_hand() -> None:
@@ -58,30 +30,6 @@ def test_lru_by_hand() -> None:
     assert cell.would_go(5) == "cdeab"
     cell.ask_all("fe")
     assert cell.would_go(5) == "dabfe"
-
-
-def test_sieve_by_hand() -> None:
-    cell = Cell(Sieve())
-    cell.ask_all("abcde")
-    cell.ask_all("ac")
-    # The hand clears a, takes b and waits at c.
-    cell.ask("f")
-    assert cell.resident == "acdef"
-    # It clears c and takes d: a, which lies behind it, was spared and not moved.
-    cell.ask("g")
-    assert cell.resident == "acefg"
-    cell.ask("e")
-    # e is cleared, f goes; then g, and from the oldest on again: a, c, e.
-    assert cell.would_go(5) == "fgace"
-
-
-def test_sieve_gives_a_scan_one_place_while_the_others_are_used() -> None:
-    cell = Cell(Sieve())
-    cell.ask_all("abcd")
-    for scanned in "123456789":
-        cell.ask_all("abcd")
-        cell.ask(scanned)
-    assert cell.resident == "9abcd"
 
 
 def test_s3_fifo_by_hand() -> None:
@@ -108,34 +56,6 @@ def test_s3_fifo_starts_again_for_each_use_in_the_main_queue() -> None:
     assert cell.would_go(10) == "defghijbak"
 
 
-def test_w_tinylfu_by_hand() -> None:
-    # The window is too small for any, so each newcomer meets the oldest on probation at once.
-    cell = Cell(WTinyLfu(), 4)
-    cell.ask_all("abcd")
-    # a met nobody; the others were asked for no more often than it, and lost.
-    assert cell.would_go(4) == "bcda"
-    cell.ask_all("ba")
-    # b came to probation by its use, a from there to the protected.
-    assert cell.would_go(4) == "cdba"
-    # e loses to b, and so do c, d and e when they come back as often as b was asked for.
-    cell.ask("e")
-    assert cell.would_go(4) == "deba"
-    cell.ask_all("cde")
-    assert cell.would_go(4) == "deba"
-    # c comes for the third time, which is more than b: it stays on probation.
-    cell.ask("c")
-    assert cell.would_go(4) == "ebca"
-
-
-def test_w_tinylfu_keeps_who_is_wanted_from_a_scan() -> None:
-    cell = Cell(WTinyLfu(), 10)
-    cell.ask_all("abcdefghij")
-    for _ in range(3):
-        cell.ask_all("abcdefgh")
-    cell.ask_all("123456789")
-    assert set("abcdefgh") < set(cell.resident)
-
-
 @pytest.mark.parametrize("name", POLICIES)
 @settings(max_examples=150)
 @given(data=st.data())
@@ -154,7 +74,7 @@ def test_a_policy_keeps_the_same_models_as_a_plain_model_of_it(name: str, data: 
             except ModelTooLarge:
                 continue
             residency.admit(key, number, size, 0.0)[0].release()
-        assert set(residency.digests()) == set(naive.sizes)
+        assert set(resident(residency)) == set(naive.sizes)
         assert residency.used == sum(naive.sizes.values()) <= capacity
 
 
@@ -186,9 +106,8 @@ def test_who_is_used_often_outlives_who_is_not(name: str) -> None:
     assert set("abc") < set(cell.resident)
 
 
-@pytest.mark.parametrize("name", ["sieve", "s3-fifo"])
-def test_a_search_spares_so_many_and_no_more(name: str) -> None:
-    residency: Residency[int] = Residency(2_000, POLICIES[name]())
+def test_a_search_spares_so_many_and_no_more() -> None:
+    residency: Residency[int] = Residency(2_000, S3Fifo())
     keys = [digest(str(number)) for number in range(2_000)]
     for key in keys:
         residency.reserve(key, residency.plan(1))
@@ -200,15 +119,6 @@ def test_a_search_spares_so_many_and_no_more(name: str) -> None:
     residency.reserve(digest("new"), first)
     # The next search goes on where that one ended.
     assert residency.plan(1).victims == (keys[256 + 257],)
-
-
-def test_sieve_goes_on_behind_the_last_of_several_victims() -> None:
-    cell = Cell(Sieve(), 6)
-    cell.ask_all("abcdef")
-    cell.ask("b")
-    # a and c go for it, b between them is spared and not the next then.
-    cell.ask("g", 2)
-    assert cell.would_go(1) == "d"
 
 
 def test_s3_fifo_names_the_last_of_the_main_queue_however_used() -> None:

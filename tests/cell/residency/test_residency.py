@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.cells import digest
-from support.residency import admit, filled
+from support.residency import admit, filled, resident
 
 from cell.residency.floors import KeptTooMuch
 from cell.residency.policies import POLICIES, S3Fifo
@@ -29,14 +29,14 @@ def test_the_least_recently_used_goes_first() -> None:
 def test_planning_changes_nothing() -> None:
     residency = filled(40, 40)
     residency.plan(100)
-    assert list(residency.digests()) == [A, B]
+    assert resident(residency) == [A, B]
     assert residency.used == 80
 
 
 def test_reserving_evicts_who_was_planned_and_returns_them() -> None:
     residency = filled(40, 40)
     assert residency.reserve(C, residency.plan(60)) == [A.hex()]
-    assert list(residency.digests()) == [B]
+    assert resident(residency) == [B]
     assert (residency.used, residency.reserved) == (40, 60)
 
 
@@ -57,7 +57,7 @@ def test_no_room_when_everything_is_leased_and_nobody_goes() -> None:
     with pytest.raises(NoRoom) as caught:
         residency.plan(80)
     assert caught.value.retry_after > 0
-    assert list(residency.digests()) == [A, B]
+    assert resident(residency) == [A, B]
 
 
 def test_reserved_room_is_nobody_elses() -> None:
@@ -257,30 +257,6 @@ def test_what_is_in_use_outlives_a_smaller_capacity_and_blocks_loads() -> None:
     assert residency.plan(5).victims == (A,)
 
 
-def test_a_dropped_model_is_gone() -> None:
-    residency = filled(30, 30)
-    assert residency.drop(A) == A.hex()
-    assert residency.drop(A) is None
-    assert residency.find(A, 5.0) is None
-    assert residency.used == 30
-
-
-def test_a_model_that_is_dropped_in_use_is_counted_until_it_is_let_go() -> None:
-    residency = filled(60)
-    with residency.lease(A, 5.0) as lease:  # type: ignore[union-attr]
-        other = lease.share()
-        assert residency.drop(A) is None
-        assert A not in residency
-        assert lease.model == A.hex()
-    assert residency.used == 60
-    with pytest.raises(NoRoom):
-        residency.plan(50)
-    # It may be loaded anew meanwhile.
-    admit(residency, A, 40).release()
-    other.release()
-    assert residency.used == 40
-
-
 def test_a_model_costs_at_most_250_bytes() -> None:
     keys = [digest(str(number)) for number in range(10_000)]
     residency: Residency[None] = Residency(10**12, S3Fifo())
@@ -302,7 +278,7 @@ def test_a_model_costs_at_most_250_bytes() -> None:
 
 
 class Machine(RuleBasedStateMachine):
-    """Any order of asking, loading, keeping, dropping and releasing keeps the books right."""
+    """Any order of asking, loading, keeping and releasing keeps the books right."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -412,15 +388,6 @@ class Machine(RuleBasedStateMachine):
             return
         self.floors[group] = floor
 
-    @rule(key=keys)
-    def drop(self, key: bytes) -> None:
-        is_leased = any(lease.digest == key for lease in self.leases)
-        model = self.residency.drop(key)
-        if not is_leased:
-            assert model == (key if key in self.known else None)
-        self.known.pop(key, None)
-        self.pinned.discard(key)
-
     @rule(capacity=st.sampled_from([60, 100]))
     def resize(self, capacity: int) -> None:
         self.see_off(self.residency.resize(capacity))
@@ -451,7 +418,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_same_are_resident_as_told(self) -> None:
-        digests = list(self.residency.digests())
+        digests = resident(self.residency)
         assert sorted(digests) == sorted(self.known)
         assert len(self.residency) == len(self.known)
         if not self.leases:
@@ -459,7 +426,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def pins_are_counted(self) -> None:
-        kept = self.residency.kept
+        kept = self.residency._floors.kept
         assert kept.pinned == sum(self.known[key][0] for key in self.pinned)
         assert kept.floors == sum(self.floors.values())
 

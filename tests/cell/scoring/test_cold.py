@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.cells import Clock, SumScorer, digest, until
+from support.residency import resident
 
 from cell.engines import ArtifactRefused
 from cell.loading.host import Host
@@ -74,7 +75,7 @@ class Bench:
         taken = [*calls[: self.at_once]]
         self.again.append(taken)
         # What they wait for is here, and stays until they are answered.
-        assert all(self.residency._entries[key].leases for key in self.residency.digests())
+        assert all(self.residency._entries[key].leases for key in resident(self.residency))
         return len(taken)
 
     def wait(self, *keys: bytes, call: Call | None = None, owner: int = 0) -> Call:
@@ -98,7 +99,7 @@ class Bench:
             go_on()
 
     def leases(self) -> int:
-        return sum(self.residency._entries[key].leases for key in self.residency.digests())
+        return sum(self.residency._entries[key].leases for key in resident(self.residency))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from support.cell_server import infer_request, row_item
 from support.cells import digest
 from support.hot import INFER, PLAIN, PREDICT, Bench, Call, X, generally, load, packed
+from support.residency import evict
 
 from cell.engines import Scorer, ScoringFailed
 from protos.inference.v2 import inference_pb2 as oip
@@ -24,7 +25,7 @@ def fresh(name: str) -> Scorer:
 
 def test_a_cold_model_that_loads_at_once_is_no_reason_to_wait() -> None:
     bench = Bench()
-    bench.host._residency.drop(digest("pair"))
+    evict(bench.host._residency, digest("pair"))
     bench.loader.quick[digest("pair")] = fresh("pair")
     before = bench.host.report()
     request = infer_request(digest("pair"), X[:2])
@@ -41,7 +42,7 @@ def test_a_cold_model_that_loads_at_once_is_no_reason_to_wait() -> None:
 def test_the_hot_path_loads_only_so_many() -> None:
     bench = Bench(most_nanoseconds=200_000.0)
     for name in ("pair", "regression", "numbered"):
-        bench.host._residency.drop(digest(name))
+        evict(bench.host._residency, digest(name))
         bench.loader.quick[digest(name)] = fresh(name)
     names = ("pair", "regression", "numbered")
     items = [row_item(digest(name), X[0]) for name in names]
@@ -50,7 +51,7 @@ def test_the_hot_path_loads_only_so_many() -> None:
     assert bench.loader.asked == [digest("pair"), digest("regression")]
 
 
-def test_loads_within_hot_path_have_a_part_of_the_time_over_all_hot_path() -> None:
+def test_loads_on_the_hot_path_have_a_part_of_the_time() -> None:
     bench = Bench()
     began, cold = bench.clock.now, 0
     for number in range(200):
@@ -98,8 +99,8 @@ def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
     bench = Bench()
     residency = bench.host._residency
     first = fresh("pair")
-    residency.drop(digest("pair"))
-    residency.drop(digest("forest"))
+    evict(residency, digest("pair"))
+    evict(residency, digest("forest"))
     bench.loader.quick = {digest("pair"): first, digest("forest"): fresh("forest")}
     bench.infer(infer_request(digest("pair"), X[:1]))
     # Whatever is loaded next pushes out everything else.
@@ -107,7 +108,7 @@ def test_a_model_that_a_load_pushes_out_is_scored_all_the_same() -> None:
     calls = [Call(INFER, infer_request(digest(name), X[:2])) for name in ("pair", "forest")]
     for name in (*PLAIN, "texts", "sum"):
         if name not in ("pair", "forest"):
-            residency.drop(digest(name))
+            evict(residency, digest(name))
     residency.capacity = max(first.resident_bytes, bench.loader.quick[digest("forest")].resident_bytes)
     assert bench.answer(*calls) == []
     for name, call in zip(("pair", "forest"), calls, strict=True):

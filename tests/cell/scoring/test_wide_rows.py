@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.forest_twin import Twin
 from support.forests import Array
 from support.irregular_forests import FEATURES, irregular, value_near
+from support.reference.forest import ForestReference
 
 from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
@@ -34,7 +34,7 @@ def test_any_forest_compares_as_the_real_numbers_do(kind: int, other: int) -> No
     random = Random(kind + other)
     for _ in range(40):
         section = irregular(random, kind | other)
-        forest, twin = Forest(section), Twin(section)
+        forest, twin = Forest(section), ForestReference(section)
         rows = near(random, 12)
         with np.errstate(over="ignore"):
             expected = np.array([twin.sums_of(row) for row in rows]).astype(np.float32)

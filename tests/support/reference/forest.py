@@ -1,4 +1,4 @@
-"""A forest's section scored plainly: the twin of `cell.engines.forest` for float64 rows.
+"""A forest's section scored plainly: the reference of `cell.engines.forest` for float64 rows.
 
 It knows docs/artifacts.md and nothing of how the engine compares: a threshold is the real number that its
 node and its remainder stand for, and a value is compared with that. Sums only; what becomes of them is the
@@ -22,7 +22,7 @@ _ZERO_IS_MISSING, _WIDE, _REMAINDERS = 2, 8, 16
 _NEAR_ZERO = float(np.float32(1e-35))
 
 
-class Twin:
+class ForestReference:
     """A section that the engine took."""
 
     def __init__(self, section: bytes) -> None:

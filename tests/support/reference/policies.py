@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cell.residency.sketches import Sketch
+from bench.eviction import Sketch
 
 
 class Naive:

@@ -1,6 +1,6 @@
 """Blocks `transform` as docs/artifacts.md has them: written, read and used in plain Python.
 
-`read` is the twin of the cell's check, `Block.apply`, `code_of` and `refusal` those of its native calls.
+`read` is the reference of the cell's check, `Block.apply`, `code_of` and `refusal` those of its native calls.
 Nothing here is fast, and nothing is shared with them. `random_block` makes one that uses all of the layout.
 """
 

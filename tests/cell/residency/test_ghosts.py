@@ -1,9 +1,8 @@
-from collections import Counter
+"""What is remembered of models that went."""
 
-import numpy as np
 from support.cells import digest
 
-from cell.residency.sketches import Ghosts, Sketch
+from cell.residency.ghosts import Ghosts
 
 
 def test_a_ghost_is_taken_once() -> None:
@@ -49,34 +48,3 @@ def test_a_full_table_remembers_about_the_latest() -> None:
     assert sum(found) == 4096
     assert sum(found[-2048:]) > 2000
     assert sum(found[:10_000]) < 20
-
-
-def test_counts_are_never_too_low() -> None:
-    sketch = Sketch()
-    sketch.fit(100)
-    asked = Counter(np.random.default_rng(1).zipf(1.5, 800).clip(1, 100).tolist())
-    for number, count in asked.items():
-        for _ in range(count):
-            sketch.add(digest(str(number)))
-    counts = {number: sketch.count(digest(str(number))) for number in asked}
-    assert all(counts[number] >= min(15, count) for number, count in asked.items())
-    assert sum(counts[number] == min(15, count) for number, count in asked.items()) > 0.9 * len(asked)
-
-
-def test_growing_keeps_the_counts() -> None:
-    sketch = Sketch()
-    for _ in range(7):
-        sketch.add(digest("a"))
-    sketch.fit(1000)
-    assert len(sketch) == 8192
-    assert sketch.count(digest("a")) == 7
-
-
-def test_old_fame_fades() -> None:
-    sketch = Sketch()
-    sketch.fit(1000)
-    for _ in range(12):
-        sketch.add(digest("a"))
-    for number in range(10 * len(sketch) // 8 - 12):
-        sketch.add(digest(str(number % 1000)))
-    assert sketch.count(digest("a")) == 6
