@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from support.etcd import EtcdServer
+from support.etcd import EtcdServer, until
 
 from croupier.artifacts.format import Tensor, pack
 from croupier.grpcio.manager import VersionManagerClient
@@ -167,3 +167,15 @@ async def joined(client: VersionManagerClient, first: pb.JoinRequest) -> AsyncIt
         cell.hang_up()
         async for _ in cell.answers:
             pass
+
+
+async def listed(client: VersionManagerClient) -> dict[str, pb.Cell]:
+    """The cells that a manager lists, by id."""
+    return {cell.id: cell for cell in await client.list_cells()}
+
+
+async def until_listed(client: VersionManagerClient, *cells: str) -> None:
+    async def are_listed() -> bool:
+        return (await listed(client)).keys() == set(cells)
+
+    await until(are_listed)
