@@ -12,7 +12,8 @@ from bench.h2load import CLIENTS
 from croupier.codes import Code
 from croupier.settings import ClientTls
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import ClientSession
 
 # What a caller waits for an answer. Far beyond every latency that is worth measuring.
 TIMEOUT = 5.0

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 
 SERVICE = "bench.Echo"

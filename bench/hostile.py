@@ -40,7 +40,7 @@ from bench.catalog import Load
 from bench.openloop import Floats, open_loop
 from croupier.codes import Code
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupierctl.stack_process import Process
 
 # What the project promises: the neighbour's p99 within 20 %, and memory within 256 MiB.

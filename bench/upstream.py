@@ -17,7 +17,7 @@ from typing import Self
 
 from bench import catalog
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from protos.prediction.v1 import prediction_pb2
 

@@ -24,7 +24,7 @@ from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
 from croupier.weight import scale_of

@@ -15,7 +15,7 @@ from croupier import protocol
 from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import to_error
 from router.attempt import CellCall, CellLost, CellUnreachable
 from router.view import KnownCell

@@ -21,7 +21,7 @@ from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import Status, code_of, from_error
 from croupier.weight import scale_of

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from cell.codec.plain import owner_at_end
 from cell.scoring.fairness import Shares
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 
 
 class Backlog:

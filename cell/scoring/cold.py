@@ -22,7 +22,7 @@ from cell.loading.slices import Slices
 from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, to_keep
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.status import from_error
 
 # Models of one request that join their loads in one piece of work.

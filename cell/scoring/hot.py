@@ -32,7 +32,7 @@ from cell.scoring.score import Scoring
 from croupier.fields import join_first
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 
 _ANSWERED = LoopCounter("croupier_cell_hot_rows_total", "Requests and items answered by the hot path")
 

@@ -23,7 +23,8 @@ from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.roles import AltNames
 from croupier.settings import ClientTls
-from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.addresses import socket_path, split_address
 from croupier.transport.net.connection import Connection

@@ -19,7 +19,7 @@ from typing import Any
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
 from croupier.transport.compression import IDENTITY, compress
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.net.turns import next_turn
 from croupier.transport.status import RpcError, from_error

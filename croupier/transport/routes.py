@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeAlias
 
 from croupier.transport.context import Context, Messages
-from croupier.transport.http2.server_session import Route, ServerCall
+from croupier.transport.http2.server_call import Route, ServerCall
 from croupier.weight import Scale
 
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]

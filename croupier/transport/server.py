@@ -30,7 +30,8 @@ from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, ServerSession
 from croupier.transport.http2.wire import Budget
 from croupier.transport.net.connection import Connection
 from croupier.transport.net.http1 import ANSWER, is_http1

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 from croupier.codes import Code
 from croupier.transport.compression import IDENTITY, compress
-from croupier.transport.http2.client_session import ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.status import RpcError
 

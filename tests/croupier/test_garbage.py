@@ -14,7 +14,7 @@ from croupier.codes import Code
 from croupier.errors import InvalidRequest
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.services.health import SERVICE as HEALTH
 from croupier.transport.services.reflection import SERVICES as REFLECTION
 from croupier.transport.serving import Server

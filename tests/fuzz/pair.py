@@ -17,8 +17,10 @@ from typing import Any
 from fuzz.roles import BATCH, LIMITS, STREAM, TINY_LIMITS, UNARY
 
 from croupier.codes import Code
-from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
-from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, ClientSession
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, ServerSession
 from croupier.transport.http2.wire import Budget
 
 _SIZES = (0, 1, 10, 100, 100, 700, 20_000, 70_000)

@@ -13,17 +13,11 @@ from support.http2_peer import settings
 
 from croupier.codes import Code
 from croupier.transport.http2.call import MESSAGE_EVENT
-from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import (
-    CANCELLED,
-    ENDED,
-    OPENED,
-    READY,
-    Route,
-    ServerCall,
-    ServerSession,
-)
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import CANCELLED, ENDED, OPENED, READY, ServerSession
 from croupier.transport.http2.wire import Budget
 from croupier.transport.metadata import decode_pairs
 

@@ -13,7 +13,7 @@ from support.serving import LOOPS, calling, serving, start, turns
 
 from croupier.errors import FailedPrecondition, Unavailable
 from croupier.transport.client import Channel
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import RpcError, from_error
 from protos.inference.v2 import inference_pb2

@@ -19,7 +19,7 @@ from croupier.codes import Code
 from croupier.errors import Unavailable
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 
 SERVICE = "test.Echo"

@@ -27,7 +27,8 @@ from support.http2_peer import (
 
 from croupier.transport.http2.call import MESSAGE_EVENT
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, ServerSession
 from croupier.transport.http2.wire import Budget
 
 ENHANCE_YOUR_CALM = 11

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from croupier.transport.http2.client_session import ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import OPENED, READY, Route, ServerCall, ServerSession
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import OPENED, READY, ServerSession
 from croupier.transport.http2.session import Session
 from croupier.transport.http2.wire import Budget
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.serving import Server
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}

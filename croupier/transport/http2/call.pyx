@@ -1,14 +1,11 @@
 """One call on an HTTP/2 stream: what both sides share.
 
 A call takes in the bytes of a stream's DATA frames and cuts them into gRPC messages (a flag, a length of
-four bytes, the message), and it gives out the bytes of the messages that it was told to send.
+four bytes, the message). What it sends is `Outgoing`, its metadata are `Headers`.
 
-    receiving   A message that lies in one chunk is one copy. A longer one grows as its bytes arrive,
-                to twice of what has come, never to what its length claims. A stream's window opens again
-                only as messages are taken. Where messages are weighed, one that breaks protobuf's
-                form or has too many parts is refused by its first bytes.
-    sending     Messages wait in a queue that the peer's window empties; above `queue_room` bytes `is_full`
-                is set, and an event tells when it is worth writing again.
+A message that lies in one chunk is one copy. A longer one grows as its bytes arrive, to twice of what has come,
+never to what its length claims. A stream's window opens again only as messages are taken. Where messages are
+weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes.
 
 Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
 here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
@@ -17,13 +14,9 @@ knows the call any more: a peer that resets its calls while they are worked on h
 
 `Wire` is what a call knows of its connection; a call whose connection is gone has none.
 
-A stream has two halves (RFC 9113, 5.1), and so has the state of its call:
+A stream has two halves (RFC 9113, 5.1), and so has the state of its call. The other one is `Outgoing`'s:
 
-    sending     UNSENT ──headers──▶ OPEN ──no more messages──▶ ENDING ──END_STREAM──▶ SENT
-                                    │  ▲
-                     nothing to send▼  │`resume`
-                                    IDLE
-    receiving   HEADERS ──headers──▶ MESSAGES ──END_STREAM──▶ RECEIVED
+    HEADERS ──headers──▶ MESSAGES ──END_STREAM──▶ RECEIVED
 
 What else there is to say of a call differs by role: `ServerCall` and `ClientCall`.
 """
@@ -31,20 +24,14 @@ What else there is to say of a call differs by role: `ServerCall` and `ClientCal
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.ref cimport Py_XDECREF, PyObject
-from libc.stdint cimport int32_t, uint8_t, uint32_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
 
 from collections import deque
 
 from croupier.buffers cimport filled
-from croupier.transport.http2.nghttp2 cimport (
-    nghttp2_session,
-    nghttp2_session_consume_connection,
-    nghttp2_session_consume_stream,
-    nghttp2_session_resume_data,
-)
-
+from croupier.transport.http2.nghttp2 cimport nghttp2_session_consume_stream
+from croupier.transport.http2.outgoing cimport MESSAGE_BYTES, PREFIX, Outgoing
 from croupier.transport.http2.wire cimport Budget
 from croupier.weight cimport Scale, Weighing
 
@@ -55,53 +42,34 @@ cdef extern from "Python.h":
     PyObject* _new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t) except NULL
     int _resize_bytes "_PyBytes_Resize"(PyObject**, Py_ssize_t) except -1
 
-cdef struct _Entry:
-    uint32_t namelen
-    uint32_t valuelen
-
 cdef enum:
     # The least memory that a message is given ahead of its bytes.
     _FIRST_ROOM = 256
-    _PREFIX = 5
-    # What a message in a queue costs beside its bytes: two objects and their place.
-    _MESSAGE_BYTES = 96
     # A compressed message may grow so many times without a charge: at this
     # ratio inflating costs us no more for a byte received than the bytes of small requests do.
     _FREE_GROWTH = 16
     _MOST_GROWTH = 1_032
     # Compressed bytes at a time, so that a bomb is found out by few of them; small pieces cost a tenth more.
     _INFLATED_AT_ONCE = 2_048
-    # A DATA frame with so many bytes of a message, or with its end, was worth sending.
-    _WORTH_SENDING = 1_024
 
 # What `Wire.calm` gains: see `Meter`.
 cdef double _PER_MESSAGE = 2.0
-cdef double _PER_DATA_FRAME = 2.0
-# A peer with small buffers gives a large frame's room back in parts, for the call and the connection each.
-cdef double _PER_BYTE = 1 / 2048.0
 # And what it loses by a message that had to be refused for its growth: all that a new connection has.
 cdef double _PER_GROWTH = 100.0
 # Nanoseconds a byte.
 cdef double _INFLATING_WORK = 3.0
 
 MESSAGE_EVENT = 1
-WRITABLE_EVENT = 2
 
 
 # Otherwise the collector could take the lender before the call has given back.
 @cython.no_gc_clear
-cdef class Call:
+cdef class Call(Outgoing):
     """The base of `ServerCall` and `ClientCall`; `tag` is free for whoever uses the call."""
 
     def __dealloc__(self):
         self.release_kept(self.kept)
-        free(self.block)
         Py_XDECREF(<PyObject*>self.partial)
-
-    @property
-    def is_writable(self):
-        """Whether there is room in the queue of messages to send."""
-        return self.wire is not None and self.queued <= self.wire.queue_room
 
     @property
     def has_message(self):
@@ -111,35 +79,6 @@ cdef class Call:
     def is_remote_ended(self):
         """Whether the peer has sent its last message."""
         return self.receiving == Receiving.RECEIVED
-
-    def values(self, bytes name not None):
-        """The raw values of the metadata key `name`, in the order that they came."""
-        cdef uint32_t at = 0
-        cdef _Entry entry
-        cdef Py_ssize_t length = PyBytes_GET_SIZE(name)
-        cdef list found = []
-        while at < self.block_size:
-            memcpy(&entry, self.block + at, sizeof(_Entry))
-            at += sizeof(_Entry)
-            if entry.namelen == <uint32_t>length and not memcmp(self.block + at, PyBytes_AS_STRING(name), length):
-                found.append(PyBytes_FromStringAndSize(self.block + at + entry.namelen, entry.valuelen))
-            at += entry.namelen + entry.valuelen
-        return tuple(found)
-
-    def raw_metadata(self, bint trailing=False):
-        """The custom metadata as (name, value) bytes: the initial ones, or the trailing ones."""
-        cdef uint32_t at = self.trailing_at if trailing else 0
-        cdef uint32_t end = self.block_size if trailing else self.trailing_at
-        cdef _Entry entry
-        cdef list found = []
-        while at < end:
-            memcpy(&entry, self.block + at, sizeof(_Entry))
-            at += sizeof(_Entry)
-            name = PyBytes_FromStringAndSize(self.block + at, entry.namelen)
-            at += entry.namelen
-            found.append((name, PyBytes_FromStringAndSize(self.block + at, entry.valuelen)))
-            at += entry.valuelen
-        return found
 
     def take(self, bint keep=False):
         """The next message that has arrived, None when there is none; opens the window for more.
@@ -151,9 +90,9 @@ cdef class Call:
             return None
         self.first = self.others.popleft() if self.others else None
         if keep:
-            self.kept += PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
+            self.kept += PyBytes_GET_SIZE(message) + MESSAGE_BYTES
         elif self.is_streaming:
-            self.give_back(PyBytes_GET_SIZE(message) + _MESSAGE_BYTES)
+            self.give_back(PyBytes_GET_SIZE(message) + MESSAGE_BYTES)
         else:
             self.give_back(self.held - self.queued)
         if self.first is None:
@@ -162,56 +101,11 @@ cdef class Call:
 
     def let_go(self, Py_ssize_t size):
         """A message of `size` bytes that was taken to be kept is not used any more."""
-        self.release_kept(size + _MESSAGE_BYTES)
+        self.release_kept(size + MESSAGE_BYTES)
 
     def let_go_all(self):
         """No message of this call is used any more."""
         self.release_kept(self.kept)
-
-    cdef bint hold_own(self, Py_ssize_t size):
-        """Hold for as long as the call is known; without room it is crowded."""
-        if self.wire is None or not self.wire.hold(size):
-            self.is_crowded = True
-            return False
-        self.own += size
-        return True
-
-    cdef int keep(self, const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen) except -1:
-        """Keep a header, if there is room to."""
-        cdef uint32_t need = self.block_size + sizeof(_Entry) + namelen + valuelen
-        cdef _Entry entry
-        if need > self.block_room:
-            room = max(need, 2 * self.block_room, 192)
-            if not self.hold_own(room - self.block_room):
-                return 0
-            grown = <char*>realloc(self.block, room)
-            if grown == NULL:
-                raise MemoryError
-            self.block, self.block_room = grown, room
-        entry.namelen, entry.valuelen = namelen, valuelen
-        at = self.block + self.block_size
-        memcpy(at, &entry, sizeof(_Entry))
-        memcpy(at + sizeof(_Entry), name, namelen)
-        memcpy(at + sizeof(_Entry) + namelen, value, valuelen)
-        self.block_size = need
-        return 0
-
-    cdef bytes peek_kept(self, const char* name, Py_ssize_t namelen):
-        """The first value of a kept header; None without one."""
-        cdef uint32_t at = 0
-        cdef _Entry entry
-        while at < self.block_size:
-            memcpy(&entry, self.block + at, sizeof(_Entry))
-            at += sizeof(_Entry)
-            if entry.namelen == <uint32_t>namelen and not memcmp(self.block + at, name, namelen):
-                return PyBytes_FromStringAndSize(self.block + at + namelen, entry.valuelen)
-            at += entry.namelen + entry.valuelen
-        return None
-
-    cdef bint count_header(self, size_t namelen, size_t valuelen, uint32_t limit):
-        """Count a header as HTTP/2 does (RFC 9113, 10.5.1); False once the list is too large."""
-        self.header_bytes += namelen + valuelen + 32
-        return self.header_bytes <= limit
 
     # Receiving
 
@@ -220,13 +114,13 @@ cdef class Call:
         cdef Py_ssize_t part
         cdef char* into
         while size > 0:
-            if self.prefix_size < _PREFIX:
-                part = min(size, _PREFIX - self.prefix_size)
+            if self.prefix_size < PREFIX:
+                part = min(size, PREFIX - self.prefix_size)
                 memcpy(self.prefix + self.prefix_size, data, part)
                 self.prefix_size += part
                 data += part
                 size -= part
-                if self.prefix_size < _PREFIX:
+                if self.prefix_size < PREFIX:
                     return 0
                 self.begin_message()
                 if self.inflater is None:
@@ -288,9 +182,9 @@ cdef class Call:
 
     cdef int complete(self, object message) except -1:
         """A whole message is here. What was held for its bytes is now held for the message."""
-        if not self.wire.hold(_MESSAGE_BYTES - _PREFIX):
+        if not self.wire.hold(MESSAGE_BYTES - PREFIX):
             raise self.wire.full()
-        self.held += _MESSAGE_BYTES - _PREFIX
+        self.held += MESSAGE_BYTES - PREFIX
         self.wire.calm += _PER_MESSAGE
         if self.first is None:
             self.first = message
@@ -339,11 +233,6 @@ cdef class Call:
         self.held += size
         return 0
 
-    cdef void give_back(self, Py_ssize_t size):
-        if self.wire is not None and size > 0:
-            self.wire.release(size)
-            self.held -= size
-
     cdef void release_kept(self, Py_ssize_t size):
         size = min(size, self.kept)
         self.kept -= size
@@ -372,73 +261,6 @@ cdef class Call:
         self.first = None
         self.others = None
         self.give_back(self.held - self.queued - self.kept)
-
-    # Sending
-
-    cdef bint enqueue(self, bytes message, bint compressed):
-        """Queue a message; False, and nothing done, when there is no room to hold it."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + _MESSAGE_BYTES
-        if not self.wire.hold_part(size, 0):
-            return False
-        self.held += size
-        self.queued += size
-        # Set until it is told: whoever waits has to hear of room that others use in between.
-        if self.is_streaming and self.queued > self.wire.queue_room:
-            self.is_full = True
-        if self.leaving is None:
-            self.load(message, compressed)
-        else:
-            if self.waiting is None:
-                self.waiting = deque()
-            self.waiting.append((message, compressed))
-        return True
-
-    cdef void load(self, bytes message, bint compressed):
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
-        self.leaving = message
-        self.sent = 0
-        self.send_prefix[0] = compressed
-        self.send_prefix[1] = (size >> 24) & 0xFF
-        self.send_prefix[2] = (size >> 16) & 0xFF
-        self.send_prefix[3] = (size >> 8) & 0xFF
-        self.send_prefix[4] = size & 0xFF
-
-    cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room):
-        """Put as much as there is, and fits, into `buffer`; how many bytes that was."""
-        cdef Py_ssize_t at = 0, freed = 0, part, size
-        while self.leaving is not None and at < room:
-            if self.sent < _PREFIX:
-                part = min(room - at, _PREFIX - self.sent)
-                memcpy(buffer + at, self.send_prefix + self.sent, part)
-                at += part
-                self.sent += part
-            size = PyBytes_GET_SIZE(self.leaving)
-            part = min(room - at, size + _PREFIX - self.sent)
-            memcpy(buffer + at, PyBytes_AS_STRING(self.leaving) + self.sent - _PREFIX, part)
-            at += part
-            self.sent += part
-            if self.sent == size + _PREFIX:
-                freed += _MESSAGE_BYTES - _PREFIX
-                if self.waiting:
-                    message, compressed = self.waiting.popleft()
-                    self.load(message, compressed)
-                else:
-                    self.leaving = None
-        if freed or at >= _WORTH_SENDING:
-            self.wire.calm += _PER_DATA_FRAME + at * _PER_BYTE
-        freed += at
-        self.queued -= freed
-        self.give_back(freed)
-        if self.is_full and self.queued <= self.wire.queue_room // 2:
-            self.is_full = False
-            self.wire.events.append((self, WRITABLE_EVENT))
-        return at
-
-    cdef void resume(self):
-        if self.sending == Sending.IDLE:
-            self.sending = Sending.OPEN
-            nghttp2_session_resume_data(self.wire.handle, self.stream_id)
-        self.wire.touch()
 
     cdef void forget(self):
         """The stream is gone: give back what it held, and know the connection no more."""

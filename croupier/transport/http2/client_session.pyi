@@ -1,45 +1,12 @@
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from croupier.transport.http2.call import Call
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.session import Session
 from croupier.transport.http2.wire import Budget
 
 HEADERS: int
 CLOSED: int
-
-class ClientCall(Call):
-    path: bytes
-    request: bytes | None
-    timeout: float
-    done: Callable[[ClientCall], None] | None
-    code: int
-    def __init__(
-        self,
-        path: bytes,
-        request: bytes | None = None,
-        timeout: float | None = None,
-        done: Callable[[ClientCall], None] | None = None,
-    ) -> None: ...
-    @property
-    def is_done(self) -> bool: ...
-    @property
-    def is_broken(self) -> bool: ...
-    @property
-    def is_unprocessed(self) -> bool: ...
-    @property
-    def has_headers(self) -> bool: ...
-    @property
-    def message(self) -> bytes: ...
-    @property
-    def status_message(self) -> str: ...
-    @property
-    def details(self) -> bytes: ...
-    def send(self, message: bytes, compressed: bool = False) -> None: ...
-    def end(self) -> None: ...
-    def cancel(self) -> None: ...
-    def abort(self, code: int, message: str) -> None: ...
-    def renew(self) -> bool: ...
 
 class ClientSession(Session):
     def __init__(

@@ -1,46 +1,8 @@
 from libc.stdint cimport uint8_t, uint32_t
 
 from croupier.transport.http2.call cimport Call
+from croupier.transport.http2.server_call cimport Route, ServerCall
 from croupier.transport.http2.session cimport Session
-from croupier.weight cimport Scale
-
-
-cdef class Route:
-    cdef readonly str path
-    cdef readonly bint is_batch
-    cdef readonly bint is_streaming
-    cdef readonly Py_ssize_t max_message
-    cdef readonly Py_ssize_t max_open
-    cdef readonly Scale scale
-    cdef readonly object handler
-    cdef readonly object refusal
-
-
-cdef enum Stage:
-    # Its headers, or a unary call's message, are still coming: nobody has heard of it.
-    ARRIVING
-    # Its handler has it.
-    AT_WORK
-    # It was answered, or ended without.
-    OVER
-
-
-cdef class ServerCall(Call):
-    cdef readonly Route route
-    cdef readonly double arrived
-    cdef readonly double deadline
-    cdef double ended_at
-    cdef public object on_cancel
-    cdef Stage stage
-    # Whether it stands in `ServerSession.open_of`.
-    cdef bint is_counted
-    cdef list trailers
-    cdef uint8_t seen
-
-    cdef void submit(self, object pairs, bint has_body)
-    cdef int fail_full(self) except -1
-    cdef bint end(self)
-    cdef void conclude(self, object pairs, bint has_body)
 
 
 cdef class ServerSession(Session):

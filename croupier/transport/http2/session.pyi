@@ -3,18 +3,12 @@ from typing import Any
 
 from typing_extensions import Buffer
 
+from croupier.transport.http2.callbacks import Callbacks
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.wire import Budget, Wire
+from croupier.transport.http2.wire import Budget
 
-class Session(Wire):
+class Session(Callbacks):
     limits: Limits
-    now: float
-    ping_at: float
-    headers_since: float
-    is_settled: bool
-    is_going_away: bool
-    is_broken: bool
-    turn: float
     def __init__(self, limits: Limits, now: float, budget: Budget | None = None) -> None: ...
     @property
     def has_more(self) -> bool: ...
@@ -29,5 +23,4 @@ class Session(Wire):
     def ping(self, now: float) -> None: ...
     def announce_end(self) -> None: ...
     def go_away(self) -> None: ...
-    def terminate(self, error_code: int = 0) -> None: ...
     def close(self) -> None: ...

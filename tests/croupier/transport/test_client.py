@@ -23,7 +23,7 @@ from support.serving import LOOPS, calling, serving, start, turns
 from croupier.codes import Code
 from croupier.transport import client as module
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from croupier.transport.status import RpcError

@@ -24,7 +24,7 @@ from support.serving import LOOPS, calling, start, turns
 
 from croupier.codes import Code
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import RpcError
 
 LOOP_FACTORIES = LOOPS

@@ -43,7 +43,7 @@ from support.http2_peer import (
 )
 
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 
 UNKNOWN = 0xEE

@@ -37,7 +37,8 @@ from support.http2_peer import (
 
 from croupier.codes import Code
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.status import RpcError
 

@@ -30,7 +30,7 @@ from support.http2_peer import (
 
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.net.connection import HIGH_WATER, Connection
 from croupier.transport.serving import Server
 

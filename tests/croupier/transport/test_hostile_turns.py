@@ -16,7 +16,8 @@ from support.http2_peer import ACK, PREFACE, SETTINGS, RawPeer, data, frame, mes
 
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import Route, ServerCall, ServerSession
+from croupier.transport.http2.server_call import Route, ServerCall
+from croupier.transport.http2.server_session import ServerSession
 from croupier.transport.net.connection import Connection
 from croupier.transport.net.turns import Turns
 from croupier.transport.routes import StreamHandler

@@ -16,7 +16,7 @@ from croupier.codes import Code
 from croupier.errors import CroupierError, NotFound, QuotaExceeded
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 

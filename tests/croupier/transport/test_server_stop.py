@@ -17,7 +17,7 @@ from support.serving import LOOPS, calling, serving, start, turns
 from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.context import Context
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import RpcError
 

@@ -33,7 +33,7 @@ from support.http2_peer import (
 
 from croupier.codes import Code
 from croupier.transport.client import Channel
-from croupier.transport.http2.client_session import ClientCall
+from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.limits import Limits
 from croupier.transport.status import RpcError
 

@@ -32,7 +32,7 @@ from support.http2_peer import (
 
 from croupier.transport.context import Context
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ServerCall
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 
 INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = "3", "4", "8", "12", "13"

@@ -13,9 +13,11 @@ from support.pair import BATCH, CUTS, STREAM, UNARY, Pair, events_of, pieces, ta
 from croupier.codes import Code
 from croupier.transport.compression import compress
 from croupier.transport.http2.call import MESSAGE_EVENT
-from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientSession
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import ENDED, OPENED, READY, Route
+from croupier.transport.http2.server_call import Route
+from croupier.transport.http2.server_session import ENDED, OPENED, READY
 
 TEXTS = ["", "plain", "100 %", "%41", " spaces ", "line\nbreak", "Grüße", "☺", "\0\x7f"]
 

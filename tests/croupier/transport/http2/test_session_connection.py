@@ -12,9 +12,11 @@ from support.http2_peer import settings as settings_frame
 from support.pair import BATCH, STREAM, Pair, events_of
 
 from croupier.codes import Code
-from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, Route, ServerSession
+from croupier.transport.http2.server_call import Route
+from croupier.transport.http2.server_session import CANCELLED, ServerSession
 
 REFUSED_STREAM, CANCEL = 7, 8
 LAST_ID = 2**31 - 1

@@ -10,9 +10,11 @@ from support.pair import BATCH, STREAM, UNARY, WINDOW, Pair, events_of, taken
 
 from croupier.codes import Code
 from croupier.errors import InternalError
-from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientCall
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, HEADERS
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, OPENED, ServerCall
+from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.http2.server_session import CANCELLED, OPENED
 
 NARROW = Limits(stream_window=2**16, connection_window=2**16)
 

@@ -10,7 +10,8 @@ from support.pair import BATCH, STREAM, WINDOW, Pair, events_of, taken
 from croupier.codes import Code
 from croupier.fields import MAX_FIELDS
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, Route
+from croupier.transport.http2.server_call import Route
+from croupier.transport.http2.server_session import CANCELLED
 from croupier.weight import Scale
 from protos.inference.v2.inference_pb2 import ModelInferRequest
 

@@ -9,9 +9,11 @@ import pytest
 from support.pair import BATCH, UNARY, WINDOW, Pair, events_of, taken
 
 from croupier.codes import Code
-from croupier.transport.http2.call import MESSAGE_EVENT, WRITABLE_EVENT
-from croupier.transport.http2.client_session import CLOSED, ClientCall, ClientSession
+from croupier.transport.http2.call import MESSAGE_EVENT
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
+from croupier.transport.http2.outgoing import WRITABLE_EVENT
 from croupier.transport.http2.server_session import CANCELLED, ENDED
 from croupier.transport.http2.wire import Budget
 

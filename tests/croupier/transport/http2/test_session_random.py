@@ -12,9 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.pair import BATCH, UNARY, Pair, events_of, taken
 
 from croupier.codes import Code
-from croupier.transport.http2.client_session import CLOSED, ClientCall
+from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.http2.client_session import CLOSED
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import CANCELLED, ENDED, ServerCall
+from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.http2.server_session import CANCELLED, ENDED
 
 KNOWN_ENDS = {0, 1, 3, 4, 8, 12, Code.UNAVAILABLE}
 TINY = Limits(

@@ -1,0 +1,11 @@
+from croupier.transport.http2.wire import Wire
+
+class Callbacks(Wire):
+    now: float
+    ping_at: float
+    headers_since: float
+    is_settled: bool
+    is_going_away: bool
+    is_broken: bool
+    turn: float
+    def terminate(self, error_code: int = 0) -> None: ...

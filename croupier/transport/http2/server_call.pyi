@@ -1,0 +1,48 @@
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from croupier.errors import CroupierError
+from croupier.transport.http2.call import Call
+from croupier.weight import Scale
+
+class Route:
+    path: str
+    is_batch: bool
+    is_streaming: bool
+    handler: Any
+    refusal: CroupierError | None
+    max_message: int
+    max_open: int
+    scale: Scale | None
+    def __init__(
+        self,
+        path: str,
+        handler: Any = None,
+        *,
+        batch: bool = False,
+        streaming: bool = False,
+        refusal: CroupierError | None = None,
+        max_message: int = 0,
+        max_open: int = 0,
+        scale: Scale | None = None,
+    ) -> None: ...
+
+class ServerCall(Call):
+    route: Route
+    arrived: float
+    deadline: float
+    on_cancel: Callable[[], None] | None
+    @property
+    def path(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def message(self) -> bytes: ...
+    def reply(self, message: bytes) -> None: ...
+    def fail(
+        self, code: int, message: str, details: bytes = b"", trailing: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None: ...
+    def begin(self, pairs: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def send(self, message: bytes, compressed: bool = False) -> None: ...
+    def finish(self, trailing: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
+    def refuse_http(self, status: int) -> None: ...

@@ -1,0 +1,184 @@
+"""A call that a server answers, and the route that it came by."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+
+from base64 import b64encode
+
+from croupier.transport.http2.call cimport Call
+from croupier.transport.http2.callbacks cimport Callbacks
+from croupier.transport.http2.headers cimport MAX_PAIRS, check_pairs, put_pairs, set_header
+from croupier.transport.http2.nghttp2 cimport *
+from croupier.transport.http2.outgoing cimport Sending
+
+from croupier.transport.metadata import percent_encode
+from croupier.transport.status import DETAILS_KEY, from_error
+
+cdef bytes _DETAILS = DETAILS_KEY.encode()
+
+
+cdef class Route:
+    """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody.
+
+    `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open` the
+    calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and those that
+    are too heavy are refused as they arrive.
+    """
+
+    def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
+                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, Scale scale=None):
+        self.path, self.handler, self.refusal = path, handler, refusal
+        self.is_batch, self.is_streaming = batch, streaming
+        self.max_message, self.max_open, self.scale = max_message, max_open, scale
+
+
+cdef class ServerCall(Call):
+    """A call to answer: `reply` or `fail` once, or `send` messages and then `finish`.
+
+    On a call that was answered, or whose peer is gone, these do nothing.
+
+        ARRIVING ──a unary call's message, a stream's headers──▶ AT_WORK ──answered, reset, lost──▶ OVER
+            └───────────refused, reset, lost: no handler hears of it──────────────────────────────▶
+    """
+
+    @property
+    def path(self):
+        return self.route.path
+
+    @property
+    def is_open(self):
+        return self.wire is not None and self.stage != Stage.OVER
+
+    @property
+    def message(self):
+        """The one message of a unary call."""
+        return self.first
+
+    def reply(self, bytes message not None):
+        """Answer with `message` and OK."""
+        if self.stage == Stage.OVER or self.wire is None:
+            return
+        if not self.enqueue(message, False):
+            self.fail_full()
+        elif self.end():
+            self.conclude((), True)
+
+    def fail(self, int code, str message, bytes details=b"", trailing=()):
+        """Answer with a gRPC status; `details` is a serialized google.rpc.Status."""
+        cdef list trailers = [(b"grpc-status", str(code).encode())]
+        if self.stage == Stage.OVER or self.wire is None:
+            return
+        if message:
+            trailers.append((b"grpc-message", percent_encode(message)))
+        if details:
+            trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
+        trailers.extend(trailing)
+        check_pairs(trailers)
+        self.end()
+        self.trailers = trailers
+        self.conclude(trailers, False)
+
+    def begin(self, pairs=()):
+        """Send the initial metadata; (name, value) bytes."""
+        if self.is_open and self.sending == Sending.UNSENT:
+            self.submit([*pairs], True)
+
+    def send(self, bytes message not None, bint compressed=False):
+        """Queue a message; see `is_writable`."""
+        if self.stage == Stage.OVER or self.wire is None:
+            return
+        if not self.enqueue(message, compressed):
+            self.fail_full()
+        else:
+            if self.sending == Sending.UNSENT:
+                self.submit((), True)
+            self.resume()
+
+    def finish(self, trailing=()):
+        """End with OK, after what is queued."""
+        cdef list trailers = [(b"grpc-status", b"0"), *trailing] if trailing else None
+        if trailers is not None:
+            check_pairs(trailers)
+        if not self.end():
+            return
+        self.trailers = trailers
+        self.conclude((), True)
+
+    def refuse_http(self, int status):
+        """Answer what is not gRPC with an HTTP status."""
+        if self.end():
+            self.trailers = [(b":status", str(status).encode())]
+            self.submit(self.trailers, False)
+
+    cdef int fail_full(self) except -1:
+        status = from_error(self.wire.full())
+        self.fail(status.code, status.message, status.details)
+        return 0
+
+    cdef bint end(self):
+        if self.wire is None or self.stage == Stage.OVER:
+            return False
+        self.stage = Stage.OVER
+        self.ended_at = self.wire.now
+        self.on_cancel = None
+        if not self.is_streaming:
+            # Whoever answers is done with the request. Those who handle a stream say so themselves.
+            self.kept = 0
+            self.drop_received()
+        return True
+
+    cdef void conclude(self, object pairs, bint has_body):
+        """Send what is queued and the end of it, behind the headers of `submit` if these were not sent."""
+        if self.sending == Sending.UNSENT:
+            self.submit(pairs, has_body)
+        else:
+            self.resume()
+        if self.sending == Sending.OPEN:
+            self.sending = Sending.ENDING
+
+    cdef void submit(self, object pairs, bint has_body):
+        """Send the response's headers, with a body behind them or as the end of the stream."""
+        cdef nghttp2_nv headers[MAX_PAIRS]
+        cdef nghttp2_data_provider provider
+        cdef int count = 2
+        cdef uint8_t still = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+        set_header(&headers[0], b":status", 7, b"200", 3, still)
+        set_header(&headers[1], b"content-type", 12, b"application/grpc", 16, still)
+        if pairs:
+            if pairs[0][0] == b":status":
+                count = 0
+            count = put_pairs(headers, count, pairs)
+        self.sending = Sending.OPEN if has_body else Sending.SENT
+        provider.source.ptr = <void*>self
+        provider.read_callback = _read_body
+        nghttp2_submit_response(self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL)
+        self.wire.touch()
+
+
+cdef Py_ssize_t _read_body(
+    nghttp2_session* handle, int32_t stream_id, uint8_t* buffer, size_t room, uint32_t* flags,
+    nghttp2_data_source* source, void* user
+) noexcept:
+    cdef ServerCall call = <ServerCall>source.ptr
+    cdef nghttp2_nv headers[MAX_PAIRS]
+    cdef int count = 1
+    cdef Py_ssize_t size = call.fill(buffer, room)
+    if call.leaving is not None:
+        return size
+    if call.sending == Sending.ENDING:
+        call.sending = Sending.SENT
+        flags[0] = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
+        if call.trailers is None:
+            set_header(&headers[0], b"grpc-status", 11, b"0", 1,
+                       NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)
+        else:
+            try:
+                count = put_pairs(headers, 0, call.trailers)
+            except BaseException as error:
+                return (<Callbacks>user)._fail(error)
+        nghttp2_submit_trailer(handle, stream_id, headers, count)
+        return size
+    if size == 0:
+        call.sending = Sending.IDLE
+        return NGHTTP2_ERR_DEFERRED
+    return size
