@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from croupier.transport.http2.wire cimport Wire
 
@@ -18,10 +18,13 @@ cdef class Meter(Wire):
     cdef uint8_t head[9]
     cdef uint8_t head_size
     cdef Py_ssize_t payload_left
+    # The HTTP/2 error that nghttp2 does not see; 0 as long as there is none.
+    cdef int misstep
 
     cdef int set_tolls(self, limits, double now) except -1
     cdef int pass_time(self, double now) except -1
     cdef Py_ssize_t count_frames(self, const uint8_t* data, Py_ssize_t size)
+    cdef int find_misstep(self, int kind, uint32_t stream)
     cdef double _price(self, const uint8_t* head, Py_ssize_t length)
     cdef int spend(self, double tokens)
     cdef int spend_reset(self)

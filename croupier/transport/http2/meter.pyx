@@ -6,18 +6,21 @@
 2. Calls that are reset while they are young, and those that have to be reset for what the peer did, cost of
    a second kind of token.
 3. Work is estimated as it is done, and `turn` ends it for now: what a peer may do is not all done at once.
+4. What nghttp2 ignores and RFC 9113 calls an error of the connection is seen in the same heads (`misstep`).
 
 A new connection has few tokens and earns more: who connects again and again gains nothing by it.
 """
 
 from libc.math cimport INFINITY
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy
 
 from croupier.transport.http2.nghttp2 cimport (
     NGHTTP2_DATA,
     NGHTTP2_ERR_CALLBACK_FAILURE,
     NGHTTP2_HEADERS,
+    NGHTTP2_PRIORITY,
+    NGHTTP2_PROTOCOL_ERROR,
     NGHTTP2_SETTINGS,
 )
 from croupier.transport.http2.wire cimport Wire
@@ -70,7 +73,7 @@ cdef class Meter(Wire):
     cdef Py_ssize_t count_frames(self, const uint8_t* data, Py_ssize_t size):
         """Charge for some frames; returns where they end, or `size` when that is later.
 
-        The frame that cannot be paid any more is left out.
+        The frame that cannot be paid any more is left out, and so is one that is a `misstep`.
         """
         cdef Py_ssize_t at = self.payload_left, begin, part, length, weight = 0
         cdef const uint8_t* head
@@ -100,11 +103,18 @@ cdef class Meter(Wire):
             price = self._price(head, length)
             self.work += _FRAME_WORK + price * _TOKEN_WORK
             self.calm -= price
-            if self.calm < 0:
+            if head[3] == NGHTTP2_HEADERS or head[3] == NGHTTP2_PRIORITY:
+                self.misstep = self.find_misstep(head[3], _stream_of(head))
+            if self.calm < 0 or self.misstep:
                 return begin
             at += length
         self.payload_left = at - size
         return size
+
+    cdef int find_misstep(self, int kind, uint32_t stream):
+        """The error code of a HEADERS or PRIORITY that should not be on `stream`, or 0."""
+        # RFC 9113, 6.3. nghttp2 looks at no PRIORITY of a peer who was told that nobody goes by them.
+        return NGHTTP2_PROTOCOL_ERROR if kind == NGHTTP2_PRIORITY and stream == 0 else 0
 
     cdef double _price(self, const uint8_t* head, Py_ssize_t length):
         cdef int kind = head[3]
@@ -114,6 +124,10 @@ cdef class Meter(Wire):
         if kind == NGHTTP2_SETTINGS and length > 0 and self.is_settled:
             return _PER_SETTINGS + len(self.calls) / _PER_SETTINGS
         return 1.0
+
+
+cdef uint32_t _stream_of(const uint8_t* head):
+    return (<uint32_t>(head[5] & 0x7F) << 24) | (head[6] << 16) | (head[7] << 8) | head[8]
 
 
 cdef double _first_tokens(double most):

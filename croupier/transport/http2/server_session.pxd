@@ -5,6 +5,10 @@ from croupier.transport.http2.server_call cimport Route, ServerCall
 from croupier.transport.http2.session cimport Session
 
 
+cdef enum:
+    GAPS = 8
+
+
 cdef class ServerSession(Session):
     cdef public dict routes
     cdef list batch
@@ -12,6 +16,10 @@ cdef class ServerSession(Session):
     cdef dict open_of
     cdef bytes last_path
     cdef Route last_route
+    # The lowest stream that the client may open, and where it has left some out: from, and up to without.
+    cdef uint32_t next_stream
+    cdef uint32_t gaps[GAPS][2]
+    cdef int gaps_seen
 
     cdef int _reset(self, ServerCall call, uint32_t code) except -1
     cdef void read_timeout(self, ServerCall call, const uint8_t* value, size_t size)

@@ -68,6 +68,7 @@ cdef class ServerSession(Session):
         self.routes, self.batch, self.open_of = routes, [], {}
         # The client's preface comes ahead of all frames.
         self.payload_left = NGHTTP2_CLIENT_MAGIC_LEN
+        self.next_stream = 1
         Session.__init__(self, limits, now, budget)
 
     def take_batch(self):
@@ -103,6 +104,28 @@ cdef class ServerSession(Session):
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
         return self.check(
             nghttp2_session_server_new3(&self.handle, callbacks, <void*>self, option, &memory))
+
+    cdef int find_misstep(self, int kind, uint32_t stream):
+        """Streams are opened in order (RFC 9113, 5.1.1): those that were left out never come any more.
+
+        nghttp2 ignores HEADERS on them, as it has to on a stream that was reset here while they were on their
+        way, and the caller would wait for ever. What it opened it has closed, so it cannot tell the two. Of a
+        client that leaves out streams again and again the latest are known.
+        """
+        cdef int i
+        if kind != NGHTTP2_HEADERS or not stream & 1:
+            return Session.find_misstep(self, kind, stream)
+        if stream >= self.next_stream:
+            if stream > self.next_stream:
+                i = self.gaps_seen % GAPS
+                self.gaps[i][0], self.gaps[i][1] = self.next_stream, stream
+                self.gaps_seen += 1
+            self.next_stream = stream + 2
+            return 0
+        for i in range(min(self.gaps_seen, GAPS)):
+            if self.gaps[i][0] <= stream < self.gaps[i][1]:
+                return NGHTTP2_PROTOCOL_ERROR
+        return 0
 
     cdef Route find_route(self, const uint8_t* path, Py_ssize_t size):
         # Peers ask for the same method again and again: comparing is sooner than a dictionary's look-up.

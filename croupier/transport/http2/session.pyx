@@ -118,7 +118,7 @@ cdef class Session(Callbacks):
             taken = 0
             if upto > at:
                 taken = nghttp2_session_mem_recv(self.handle, &data[at], upto - at)
-            if taken < 0 or self.calm < 0:
+            if taken < 0 or self.calm < 0 or self.misstep:
                 self.is_broken = True
                 self.terminate(self._reason(taken))
             at = upto
@@ -129,6 +129,8 @@ cdef class Session(Callbacks):
     def _reason(self, int error):
         if self.calm < 0 or error == NGHTTP2_ERR_FLOODED or error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
             return NGHTTP2_ENHANCE_YOUR_CALM
+        if self.misstep:
+            return self.misstep
         if error == NGHTTP2_ERR_BAD_CLIENT_MAGIC:
             return NGHTTP2_PROTOCOL_ERROR
         return NGHTTP2_INTERNAL_ERROR

@@ -131,6 +131,8 @@ CONNECTION_ERRORS: dict[str, tuple[int, bytes]] = {
         FLOW_CONTROL_ERROR,
         window_update(0, 2**31 - 1),
     ),
+    "PRIORITY on stream 0": (PROTOCOL_ERROR, frame(PRIORITY, 0, bytes(5))),
+    "HEADERS on a stream that was left out": (PROTOCOL_ERROR, headers(5, FIELDS) + headers(3, FIELDS)),
     "PRIORITY too short": (FRAME_SIZE_ERROR, OPEN + frame(PRIORITY, 1, bytes(4))),
     "HEADERS for a stream that waits for itself": (
         PROTOCOL_ERROR,
@@ -191,11 +193,8 @@ STREAM_ERRORS: dict[str, tuple[int, bytes]] = {
     ),
 }
 
-# What is put up with: a call on stream 101 goes well after each. RFC 9113 has an error for the first two;
-# nghttp2 ignores them, since HEADERS may have crossed a reset, and nothing here goes by priorities.
+# What is put up with: a call on stream 101 goes well after each.
 TOLERATED: dict[str, bytes] = {
-    "HEADERS on a lower stream than before": headers(5, FIELDS) + headers(3, FIELDS),
-    "PRIORITY on stream 0": frame(PRIORITY, 0, bytes(5)),
     "an unknown frame": frame(0xEE, 0, b"whatever"),
     "an unknown frame on a stream that is idle": frame(0xEE, 77, b"whatever"),
     "unknown flags": frame(PING, 0, bytes(8), 0xFE),
@@ -204,6 +203,10 @@ TOLERATED: dict[str, bytes] = {
     "PRIORITY of an idle stream": frame(PRIORITY, 55, bytes(5)),
     "PRIORITY of a stream that waits for itself": frame(PRIORITY, 55, b"\0\0\0\x37\0"),
     "RST_STREAM of a stream that was reset": OPEN + reset(1) + reset(1),
+    "trailers of a stream that was reset": OPEN
+    + headers(9, FIELDS)
+    + reset(1)
+    + headers(1, [("a", "b")], END_HEADERS | END_STREAM),
     "WINDOW_UPDATE of a stream that was reset": OPEN + reset(1) + window_update(1, 5),
     "the reserved bit of a stream's id": frame(PING, 2**31, bytes(8)),
     "RST_STREAM with an unknown code": OPEN + reset(1, 0xABCD),
