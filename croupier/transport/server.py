@@ -29,6 +29,7 @@ from croupier.settings import ServerTls
 from croupier.telemetry.metrics import Counter
 from croupier.transport import context as contexts
 from croupier.transport.context import Context
+from croupier.transport.http2 import library
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_call import Route, ServerCall
 from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, ServerSession
@@ -94,6 +95,7 @@ class BareServer(RouteTable):
         Raises:
             InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
+        library.tell()
         loop = asyncio.get_running_loop()
         self._listener = Listener(
             listen,

@@ -1,4 +1,4 @@
-# The part of nghttp2's C API that the session uses (libnghttp2 1.52 and newer).
+# The part of nghttp2's C API that is used; `library.py` says since which version, and what is refused.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 
@@ -11,6 +11,11 @@ cdef extern from "nghttp2/nghttp2.h":
 
     ctypedef struct nghttp2_session_callbacks:
         pass
+
+    ctypedef struct nghttp2_info:
+        int version_num
+
+    nghttp2_info* nghttp2_version(int least)
 
     ctypedef struct nghttp2_mem:
         void* mem_user_data
@@ -117,6 +122,8 @@ cdef extern from "nghttp2/nghttp2.h":
 
     int nghttp2_session_callbacks_new(nghttp2_session_callbacks**)
     void nghttp2_session_callbacks_del(nghttp2_session_callbacks*)
+    void nghttp2_session_callbacks_set_on_begin_frame_callback(
+        nghttp2_session_callbacks*, int (*)(nghttp2_session*, const nghttp2_frame_hd*, void*) noexcept)
     void nghttp2_session_callbacks_set_on_begin_headers_callback(
         nghttp2_session_callbacks*, int (*)(nghttp2_session*, const nghttp2_frame*, void*) noexcept)
     void nghttp2_session_callbacks_set_on_header_callback(
