@@ -1,6 +1,6 @@
 """The check of what may lie behind an engine's arrays: a transform, which changes what the model takes."""
 
-from cell.engines.native cimport Shape
+from cell.engines.kinds cimport Shape
 from cell.engines.transform cimport check_block, row_cost
 from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, TransformView
 

@@ -1,5 +1,5 @@
 """Sections that native code has checked before their engine sees them; see checked.pyx."""
-from cell.engines.native cimport Kind, Shape
+from cell.engines.kinds cimport Kind, Shape
 
 cdef struct Checked:
     # What checked it, and what it says of it.

@@ -4,7 +4,8 @@
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_GET_SIZE
 
-from cell.engines.native cimport Native, kind_of
+from cell.engines.kinds cimport kind_of
+from cell.engines.native cimport Native
 
 
 cdef class CheckedFile:

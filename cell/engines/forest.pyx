@@ -40,7 +40,8 @@ from cell.engines.forest_layout cimport (
     lay,
     remainder_at,
 )
-from cell.engines.native cimport Kind, Native, Shape, know
+from cell.engines.kinds cimport Kind, Shape, know
+from cell.engines.native cimport Native
 from cell.engines.outcome cimport label_of, transform
 from cell.engines.rounding cimport residue_of, rounded_down, rounded_up
 

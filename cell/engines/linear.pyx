@@ -10,7 +10,8 @@ from cython cimport floating
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from cell.engines.behind cimport check_behind
-from cell.engines.native cimport Kind, Native, Shape, know
+from cell.engines.kinds cimport Kind, Shape, know
+from cell.engines.native cimport Native
 from cell.engines.outcome cimport TRANSFORMATIONS, label_of, transform
 
 cdef extern from *:

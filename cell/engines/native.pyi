@@ -4,7 +4,8 @@ from typing_extensions import Buffer
 
 from cell.codec.signature import Array, Arrays, Signature
 from cell.engines.stop import Stop
-from cell.memory.arena import Arena, Block
+from cell.memory.arena import Arena
+from cell.memory.block import Block
 
 class Native(Block):
     signature: Signature

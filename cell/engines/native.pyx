@@ -6,20 +6,20 @@ the arena moves them. So a call marks its models busy before it gives the interp
 not moved, and the memory of one that is closed meanwhile goes back when the call has ended.
 
 A read of a cell brings rows of many models, seldom two of one. `score_joined` takes them all, gives the
-interpreter lock up once, and while one model is scored has the next one's memory fetched.
+interpreter lock up once (`jobs.pyx` is what happens then).
 """
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint32_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, strlen
+from libc.string cimport memcpy
 
 from cell.memory.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
-from cell.crash.slots cimport LOADING, SCORING, Slot, croupier_coarse_ns, enter, enter_at, here, leave
+from cell.crash.slots cimport LOADING, Slot, enter, here, leave
+from cell.engines.jobs cimport LINE, MOST_LINES, PREFETCH, Job, run
 from cell.engines.raw_rows cimport check_rows, raw_rows
-from cell.engines.transform cimport apply
 from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
 
 import numpy as np
@@ -28,74 +28,16 @@ from cell.memory.arena import default_arena
 from cell.engines import ArtifactRefused, ScoringFailed
 from croupier.buffers import Unfilled
 
-cdef extern from *:
-    """
-    #define PREFETCH(address) __builtin_prefetch((const void*)(address), 0, 3)
-    """
-    void PREFETCH(const void* address) noexcept nogil
-
 cdef enum:
     # Of a SHA-256.
     _DIGEST = 32
     # Bytes that Python keeps: the object, 128 of these, the arena's note of it, and what residency keeps.
     _OBJECT = 480
-    _LINE = 64
-    # Of a transform, that are fetched before it is used: some ten features have as many.
-    _MOST_LINES = 48
-    # Jobs between two looks at the clock, a power of two.
-    _CLOCKED = 8
-
-cdef struct Job:
-    const unsigned char* data
-    const Kind* kind
-    # Of float64 if `is_wide`, else of float32.
-    const void* rows
-    bint is_wide
-    float* out
-    int64_t* labels
-    Py_ssize_t count
-    # As bytes in the model's object, which lives until the call has ended.
-    const unsigned char* digest
-    # Of a model with a transform, with lines of it to fetch ahead; else NULL, and the others unset. Then `rows`
-    # are raw ones, of so many values, and an answer has so many.
-    const unsigned char* transform
-    Py_ssize_t lines
-    uint32_t features
-    uint32_t columns
-
 
 cdef str _LABEL = "label"
 # Raw rows among the inputs of models with a transform, in the place of all others.
 cdef str _RAW = ""
 cdef tuple _IN_ORDER = ("C_CONTIGUOUS", "ALIGNED")
-
-cdef enum:
-    _MOST_KINDS = 8
-
-cdef struct Known:
-    const char* engine
-    const Kind* kind
-
-cdef Known _known[_MOST_KINDS]
-cdef int _kinds = 0
-
-
-cdef int know(const char* engine, const Kind* kind) except -1:
-    """Both outlive the process's threads."""
-    global _kinds
-    if _kinds == _MOST_KINDS:
-        raise RuntimeError("too many kinds of models")
-    _known[_kinds].engine, _known[_kinds].kind = engine, kind
-    _kinds += 1
-    return 0
-
-
-cdef const Kind* kind_of(const char* engine, Py_ssize_t size) noexcept nogil:
-    cdef int i
-    for i in range(_kinds):
-        if <Py_ssize_t>strlen(_known[i].engine) == size and memcmp(_known[i].engine, engine, size) == 0:
-            return _known[i].kind
-    return NULL
 
 
 @cython.no_gc
@@ -314,7 +256,7 @@ def score_joined(models, counts, rows, out, labels=None, wide=None):
         for i in range(count):
             (<Native>every[i]).place.busy += 1
         with nogil:
-            _run(work, count, scratch)
+            run(work, count, scratch)
         for i in range(count):
             (<Native>every[i]).leave()
         for i in range(1, held):
@@ -366,7 +308,7 @@ cdef Py_ssize_t _lay_out(
         job.transform = NULL
         if model.shape.transform:
             job.transform = job.data + <Py_ssize_t>model.shape.transform * BLOCK_ALIGNMENT
-            job.lines = min(_MOST_LINES, (model.place.size - (job.transform - job.data)) // _LINE)
+            job.lines = min(MOST_LINES, (model.place.size - (job.transform - job.data)) // LINE)
             job.features, job.columns = model.shape.features, model.shape.columns
         row += number
         row_at += number * model.shape.features * <Py_ssize_t>(sizeof(double) if job.is_wide else sizeof(float))
@@ -382,63 +324,3 @@ cdef Py_ssize_t _lay_out(
     if with_labels and buffers[2].len != row * <Py_ssize_t>sizeof(int64_t):
         raise ValueError(f"{row} rows have as many labels of 8 bytes")
     return scratch
-
-
-cdef void _prefetch(const Job* job) noexcept nogil:
-    """A model that is next, with the first lines of its transform."""
-    cdef Py_ssize_t line
-    job.kind.prefetch(job.data)
-    if job.transform != NULL:
-        for line in range(job.lines):
-            PREFETCH(job.transform + line * _LINE)
-
-
-cdef void _score_raw(const Job* job, double* scratch) noexcept nogil:
-    """Rows of a model with a transform, one by one: a raw row, the engine's columns of it, its answer."""
-    cdef TransformView view
-    cdef const double* row
-    cdef double* columns
-    cdef Py_ssize_t i
-    cdef uint32_t k
-    lay_transform(job.transform, &view)
-    columns = scratch + job.features
-    for i in range(job.count):
-        if job.is_wide:
-            row = <const double*>job.rows + i * job.features
-        else:
-            for k in range(job.features):
-                scratch[k] = (<const float*>job.rows)[i * job.features + k]
-            row = scratch
-        apply(&view, row, columns)
-        job.kind.score_wide_rows(
-            job.data,
-            columns,
-            1,
-            job.out + i * job.columns,
-            NULL if job.labels == NULL else job.labels + i,
-            columns + view.header.columns,
-        )
-
-
-cdef void _run(const Job* work, Py_ssize_t count, double* scratch) noexcept nogil:
-    cdef Py_ssize_t i
-    cdef int64_t now = 0
-    cdef Slot* slot = here()
-    for i in range(count):
-        if i + 1 < count:
-            _prefetch(work + i + 1)
-        if i & (_CLOCKED - 1) == 0:
-            now = croupier_coarse_ns()
-        # Should it end here, the next process knows by whom.
-        enter_at(slot, work[i].digest, SCORING, now + (i & (_CLOCKED - 1)))
-        if work[i].transform != NULL:
-            _score_raw(work + i, scratch)
-        elif work[i].is_wide:
-            work[i].kind.score_wide_rows(
-                work[i].data, <const double*>work[i].rows, work[i].count, work[i].out, work[i].labels, scratch
-            )
-        else:
-            work[i].kind.score_rows(
-                work[i].data, <const float*>work[i].rows, work[i].count, work[i].out, work[i].labels, scratch
-            )
-    leave(slot)

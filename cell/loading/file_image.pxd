@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 
 from cell.engines.checked cimport CheckedFile
-from cell.engines.native cimport Shape
+from cell.engines.kinds cimport Shape
 from cell.loading.gate cimport Permits
 from cell.loading.handover cimport Link
 from cell.loading.section cimport Found

@@ -1,7 +1,7 @@
 # cython: language_level=3
 from libc.stdint cimport int64_t
 
-from cell.engines.native cimport Kind
+from cell.engines.kinds cimport Kind
 
 cdef struct Found:
     # NULL if there is none.

@@ -8,7 +8,7 @@ what it refuses may be anything.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
-from cell.engines.native cimport Kind, kind_of
+from cell.engines.kinds cimport Kind, kind_of
 
 # For their kinds to be known.
 import cell.engines.forest

@@ -1,6 +1,8 @@
-"""The arena and its blocks, for native code; see arena.pyx."""
+"""The arena, for native code; see arena.pyx."""
 
 from libc.stdint cimport uint32_t, uintptr_t
+
+from cell.memory.ranges cimport Ranges
 
 # Where a block's bytes are, NULL before it has some and after they went; they stay there while `busy` counts
 # readers, who read without the interpreter lock or through a buffer.
@@ -34,15 +36,6 @@ cdef struct Class:
     uint32_t victim
     uint32_t cursor
 
-cdef struct Range:
-    # NULL before a place is needed.
-    char* base
-    # Freed places as a stack, and its room. Places from `fresh` on were never used.
-    uint32_t* freed
-    uint32_t count
-    uint32_t room
-    uint32_t fresh
-
 cdef class Arena:
     cdef readonly Py_ssize_t capacity
     cdef readonly Py_ssize_t segment_bytes
@@ -61,24 +54,16 @@ cdef class Arena:
     cdef uint32_t _ready
     cdef Class* _classes
     cdef uint32_t _class_count
-    # Places of 2**k bytes are in the range `k - _first_power`, of `_stride` bytes.
-    cdef Py_ssize_t _stride
-    cdef Range* _ranges
-    cdef int _range_count
-    cdef int _first_power
+    cdef Ranges _ranges
 
     cdef int take(self, Place* place) except -1
     cdef void give(self, Place* place) noexcept
     cdef int _map_segments(self, bint huge) except -1
-    cdef int _make_ranges(self) except -1
     cdef int _make_classes(self) except -1
     cdef int _class_of(self, Py_ssize_t size) noexcept
     cdef Py_ssize_t _room(self, Py_ssize_t size) noexcept
     cdef char* _take_slot(self, Class* of, const Place* owner) except NULL
     cdef void _give_slot(self, char* at) noexcept
-    cdef char* _take_pages(self, Py_ssize_t size) except NULL
-    cdef void _give_pages(self, char* at, Py_ssize_t size) noexcept
-    cdef Range* _range_of(self, Py_ssize_t size, int* power) except NULL
     cdef uint32_t _take_segment(self, Class* of) except? 0xFFFFFFFF
     cdef uint32_t _next_segment(self) except? 0xFFFFFFFF
     cdef void _give_segment(self, uint32_t number) noexcept
@@ -86,11 +71,3 @@ cdef class Arena:
     cdef void _shut(self, uint32_t number) noexcept
     cdef Py_ssize_t _compact(self, Class* of, Py_ssize_t budget) noexcept
     cdef Place* _next_to_move(self, Class* of) noexcept
-
-cdef class Block:
-    cdef Place place
-    cdef bint _is_leaving
-    cdef Arena _arena
-
-    cdef int take(self, Arena arena, Py_ssize_t size) except -1
-    cdef void leave(self) noexcept

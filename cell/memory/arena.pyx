@@ -6,8 +6,7 @@ which only what is touched costs anything:
 
     segments   one mapping, of segments of one power of two, each cut into equal slots of one of some 250
                sizes. A block takes the next larger slot
-    ranges     one mapping for each larger power of two, when it is first needed, cut into places of that
-               size. A block touches only the pages that it fills; they go back with it
+    ranges     for larger ones, in whole pages (`ranges.pyx`)
 
 An emptied segment goes back to the system at once. Segments do not stay half empty: when a class has more
 free slots than one segment has, the blocks of its emptiest segment move into the free slots of the others,
@@ -25,25 +24,18 @@ given back stays whole in memory.
 Everything here runs under the interpreter lock and calls nothing that might run Python code in between.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint32_t, uintptr_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
 cimport cython
+from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
 
+from cell.memory.ranges cimport MADV_DONTNEED, MADV_HUGEPAGE, PAGE, Ranges, in_pages, madvise, map_memory, munmap
 from croupier.buffers cimport poison
 
-cdef extern from "<sys/mman.h>" nogil:
-    void* mmap(void* address, size_t length, int protection, int flags, int file, long offset)
-    int munmap(void* address, size_t length)
-    int madvise(void* address, size_t length, int advice)
-    int PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
-    int MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP
-    void* MAP_FAILED
+from cell.memory.ranges import ArenaFull
 
 cdef enum:
     _NONE = 0xFFFFFFFF
-    _PAGE = 4096
     _HUGE = 2 * 1024 * 1024
     _LEAST_SEGMENT = 64 * 1024
     # A capacity has about so many segments: the free slots of 50 classes are 1 % of it.
@@ -58,10 +50,7 @@ cdef enum:
     _BUDGET = 64 * 1024
 
 
-class ArenaFull(MemoryError):
-    """More bytes than the arena was made for. Its caller keeps accounts, so this is a bug of ours."""
-
-
+@cython.no_gc
 cdef class Arena:
     """Room for blocks of `capacity` bytes together.
 
@@ -74,7 +63,7 @@ cdef class Arena:
     def __cinit__(self, Py_ssize_t capacity, *, Py_ssize_t segment_bytes=0, bint huge=True):
         if not 0 < capacity < 1 << 44 or segment_bytes & (segment_bytes - 1) or segment_bytes > _HUGE:
             raise ValueError("no capacity or segment of an arena")
-        if 0 < segment_bytes < _PAGE:
+        if 0 < segment_bytes < PAGE:
             raise ValueError("a segment has at least a page")
         self.capacity = capacity
         self.segment_bytes = segment_bytes
@@ -84,7 +73,7 @@ cdef class Arena:
                 self.segment_bytes *= 2
         self._spare = self._ready = _NONE
         self._make_classes()
-        self._make_ranges()
+        self._ranges = Ranges(self._classes[self._class_count - 1].slot, capacity)
         self._map_segments(huge)
 
     def __dealloc__(self):
@@ -94,13 +83,7 @@ cdef class Arena:
         if self._segments != NULL:
             for i in range(self._segment_count):
                 free(self._segments[i].owners)
-        if self._ranges != NULL:
-            for i in range(self._range_count):
-                free(self._ranges[i].freed)
-                if self._ranges[i].base != NULL:
-                    munmap(self._ranges[i].base, self._stride)
         free(self._segments)
-        free(self._ranges)
         free(self._classes)
 
     @property
@@ -111,12 +94,7 @@ cdef class Arena:
     @property
     def spans(self):
         """First address and end of each mapping."""
-        found = [(<uintptr_t>self._mapping, <uintptr_t>self._mapping + self._mapped)]
-        for i in range(self._range_count):
-            if self._ranges[i].base != NULL:
-                at = <uintptr_t>self._ranges[i].base
-                found.append((at, at + self._stride))
-        return found
+        return [(<uintptr_t>self._mapping, <uintptr_t>self._mapping + self._mapped), *self._ranges.spans]
 
     def room(self, Py_ssize_t size):
         """What a block of `size` bytes costs."""
@@ -154,7 +132,8 @@ cdef class Arena:
         """
         cdef int number = self._class_of(place.size)
         if number < 0:
-            place.at = self._take_pages(place.size)
+            place.at = self._ranges.take(place.size)
+            self.committed += in_pages(place.size)
         else:
             place.at = self._take_slot(self._classes + number, place)
             self._compact(self._classes + number, _BUDGET)
@@ -167,7 +146,8 @@ cdef class Arena:
         cdef int number = self._class_of(place.size)
         self.used -= self._room(place.size)
         if number < 0:
-            self._give_pages(place.at, place.size)
+            self._ranges.give(place.at, place.size)
+            self.committed -= in_pages(place.size)
         else:
             self._give_slot(place.at)
             self._compact(self._classes + number, _BUDGET)
@@ -199,24 +179,6 @@ cdef class Arena:
         self._class_count = len(slots)
         return 0
 
-    cdef int _make_ranges(self) except -1:
-        """From above the largest slot, and from a page, up to the capacity.
-
-        Blocks fill more than half of their places, so that no range runs out within the capacity.
-        """
-        cdef Py_ssize_t power = 1
-        while power < _PAGE or power <= <Py_ssize_t>self._classes[self._class_count - 1].slot:
-            power *= 2
-            self._first_power += 1
-        while power // 2 < self.capacity:
-            power *= 2
-            self._range_count += 1
-        self._stride = power
-        self._ranges = <Range*>calloc(self._range_count + 1, sizeof(Range))
-        if self._ranges == NULL:
-            raise MemoryError
-        return 0
-
     cdef int _map_segments(self, bint huge) except -1:
         """With the capacity free at every moment of a move, and one for each class."""
         cdef Py_ssize_t size
@@ -226,7 +188,7 @@ cdef class Arena:
             raise MemoryError
         size = self._segment_count * self.segment_bytes
         self._mapped = size + _HUGE
-        self._mapping = _map(self._mapped)
+        self._mapping = map_memory(self._mapped)
         self._base = <char*>((<uintptr_t>self._mapping + _HUGE - 1) & ~<uintptr_t>(_HUGE - 1))
         if huge and self.segment_bytes == _HUGE:
             madvise(self._base, size, MADV_HUGEPAGE)
@@ -247,7 +209,7 @@ cdef class Arena:
 
     cdef Py_ssize_t _room(self, Py_ssize_t size) noexcept:
         cdef int number = self._class_of(size)
-        return self._classes[number].cost if number >= 0 else (size + _PAGE - 1) & ~<Py_ssize_t>(_PAGE - 1)
+        return self._classes[number].cost if number >= 0 else in_pages(size)
 
     cdef char* _take_slot(self, Class* of, const Place* owner) except NULL:
         cdef uint32_t number = of.open, slot
@@ -403,59 +365,6 @@ cdef class Arena:
         of.victim = _NONE
         return NULL
 
-    cdef char* _take_pages(self, Py_ssize_t size) except NULL:
-        cdef int power = 0
-        cdef Range* found = self._range_of(size, &power)
-        cdef uint32_t* freed
-        cdef uint32_t place
-        if found.base == NULL:
-            found.base = _map(self._stride)
-        if found.count:
-            found.count -= 1
-            place = found.freed[found.count]
-        else:
-            place = found.fresh
-            if place == self._stride >> power:
-                raise ArenaFull(f"the arena has no place of {<Py_ssize_t>1 << power} bytes left")
-            # Every place that was ever used can be freed without asking for memory.
-            if found.room == place:
-                freed = <uint32_t*>realloc(found.freed, 2 * (place + 8) * sizeof(uint32_t))
-                if freed == NULL:
-                    raise MemoryError
-                found.freed = freed
-                found.room = 2 * (place + 8)
-            found.fresh += 1
-        self.committed += self._room(size)
-        return found.base + (<Py_ssize_t>place << power)
-
-    cdef void _give_pages(self, char* at, Py_ssize_t size) noexcept:
-        cdef int power = 0
-        cdef Range* found = self._range_of(size, &power)
-        madvise(at, self._room(size), MADV_DONTNEED)
-        found.freed[found.count] = (at - found.base) >> power
-        found.count += 1
-        self.committed -= self._room(size)
-
-    cdef Range* _range_of(self, Py_ssize_t size, int* power) except NULL:
-        power[0] = self._first_power
-        while (<Py_ssize_t>1 << power[0]) < size:
-            power[0] += 1
-        if power[0] - self._first_power >= self._range_count:
-            raise ArenaFull(f"{size} bytes do not fit into the arena")
-        return self._ranges + (power[0] - self._first_power)
-
-
-cdef char* _map(Py_ssize_t size) except NULL:
-    cdef void* found = mmap(
-        NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0
-    )
-    if found == MAP_FAILED:
-        raise MemoryError(f"there is no address space of {size} bytes")
-    # Customers' models do not belong into a core file.
-    madvise(found, size, MADV_DONTDUMP)
-    madvise(found, size, MADV_NOHUGEPAGE)
-    return <char*>found
-
 
 cdef Arena _default = None
 
@@ -466,75 +375,3 @@ def default_arena():
     if _default is None:
         _default = Arena(256 * 1024 * 1024)
     return _default
-
-
-@cython.no_gc
-cdef class Block:
-    """Bytes in an arena, readable through a buffer. `Block.of` makes one; models are a kind of them."""
-
-    def __dealloc__(self):
-        if self.place.at != NULL:
-            self._arena.give(&self.place)
-
-    def __getbuffer__(self, Py_buffer* buffer, int flags):
-        if self.place.at == NULL:
-            raise BufferError("this block was given back")
-        PyBuffer_FillInfo(buffer, self, self.place.at, self.place.size, True, flags)
-        self.place.busy += 1
-
-    def __releasebuffer__(self, Py_buffer* buffer):
-        self.leave()
-
-    @staticmethod
-    def of(Arena arena, data):
-        """A block with a copy of `data`.
-
-        Raises:
-            ArenaFull: there is no room.
-        """
-        cdef Block block = Block.__new__(Block)
-        cdef Py_buffer buffer
-        PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
-        try:
-            block.take(arena, buffer.len)
-            memcpy(block.place.at, buffer.buf, buffer.len)
-        finally:
-            PyBuffer_Release(&buffer)
-        return block
-
-    def close(self):
-        """Give the memory back: now, or when the last reader has left. Again does nothing."""
-        if self.place.busy:
-            self._is_leaving = True
-        elif self.place.at != NULL:
-            self._arena.give(&self.place)
-
-    @property
-    def is_closed(self):
-        """Whether `close` was called, even if somebody still reads."""
-        return self.place.at == NULL or self._is_leaving
-
-    @property
-    def size(self):
-        """Of its bytes."""
-        return self.place.size
-
-    @property
-    def address(self):
-        """Where the bytes are now; 0 after they were given back."""
-        return <uintptr_t>self.place.at
-
-    cdef int take(self, Arena arena, Py_ssize_t size) except -1:
-        """The block's memory, once."""
-        if self._arena is not None:
-            raise TypeError("a block is made once")
-        self._arena = arena
-        self.place.size = size
-        arena.take(&self.place)
-        return 0
-
-    cdef void leave(self) noexcept:
-        """The end of what `place.busy += 1` began."""
-        self.place.busy -= 1
-        if self.place.busy == 0 and self._is_leaving:
-            self.close()

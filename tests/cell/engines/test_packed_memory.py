@@ -119,7 +119,7 @@ def test_a_model_that_is_closed_while_threads_score_it_goes_when_they_have_ended
     assert (arena.used, arena.committed) == (0, 0)
 
 
-@pytest.mark.parametrize("policy", ["lru", "w-tinylfu"])
+@pytest.mark.parametrize("policy", ["lru", "s3-fifo"])
 def test_python_keeps_at_most_500_bytes_of_a_resident_model(policy: str) -> None:
     """With the residency's entry, its place there, and the digest."""
     artifact = view(artifacts()["classes"])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cell.memory.arena import Arena, ArenaFull, Block
+from cell.memory.arena import Arena, ArenaFull
+from cell.memory.block import Block
 
 KIB, MIB = 1024, 1024 * 1024
 

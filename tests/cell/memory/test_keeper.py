@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 from support.cell_server import infer_request, open_cell
 from support.cells import until
 
-from cell.memory.arena import Arena, Block
+from cell.memory.arena import Arena
+from cell.memory.block import Block
 from cell.memory.keeper import Measure, MemoryKeeper, MemoryShort, group_bytes, machine_bytes, resident_bytes
 from croupier.artifacts.format import Tensor, pack
 from croupier.errors import Unavailable
