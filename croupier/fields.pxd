@@ -61,7 +61,8 @@ cdef inline bint read_varint(Cursor* cursor, uint64_t* value, int most) noexcept
     return False
 
 
-# Read a field up to where its `size` bytes begin, which need not be there: 1, 0 at the end, -1 if it is not whole.
+# Read a field up to where its `size` bytes begin, which need not be there: 1, 0 at the end, -1 if it is not
+# whole.
 cdef inline int read_head(Cursor* cursor, Field* field) noexcept nogil:
     cdef uint64_t tag, size = 0
     if cursor.at == cursor.end:

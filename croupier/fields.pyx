@@ -75,7 +75,8 @@ cdef int next_of(Cursor* cursor, Field* field, int* left) except -1:
 
 
 cdef bint _pass_group(Cursor* cursor, Field* field, int* left) noexcept nogil:
-    """Move behind the group that `field` opens; False if it does not end, nests too deep, or has more than `left`.
+    """Move behind the group that `field` opens; False if it does not end, nests too deep, or has more than
+    `left`.
 
     A field number 0 in a group is passed over, as protobuf's library does.
     """

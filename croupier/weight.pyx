@@ -1,26 +1,26 @@
 """What a protobuf message takes in memory once it is parsed, told from its bytes.
 
 Two bytes of an empty submessage become 64, so a message of 16 MiB may become one of half a GiB.
-Whatever parses a caller's message weighs it before: it may take so many times its own size, and so much in all.
-The weights are those of protobuf's own parser (upb): a submessage takes its struct and a pointer to it, an element
-of a repeated text a view and the text, a number its width, packed or not; what is not known stays the bytes that
-it was.
+Whatever parses a caller's message weighs it before: it may take so many times its own size, and so much in
+all. The weights are those of protobuf's own parser (upb): a submessage takes its struct and a pointer to it,
+an element of a repeated text a view and the text, a number its width, packed or not; what is not known stays
+the bytes that it was.
 
-Parsing also takes time, for each field: an event loop does nothing else meanwhile. Those that have a weight are
-bounded by it. All others are counted: what is not known, and what an encoder writes once in a message, a text or a
-number or a run of packed numbers, but stands there over and over. A message may have `MOST_FIELDS` of these beside
-one of each kind that it knows.
+Parsing also takes time, for each field: an event loop does nothing else meanwhile. Those that have a weight
+are bounded by it. All others are counted: what is not known, and what an encoder writes once in a message, a
+text or a number or a run of packed numbers, but stands there over and over. A message may have `MOST_FIELDS`
+of these beside one of each kind that it knows.
 
-Bytes are weighed as they arrive, so that a message which is refused is not taken in for nothing: a `Weighing` goes
-down into submessages, remembers where they end, and goes on wherever the bytes broke off. Whatever it lets pass
-is parsed, so it need not see everything: where a group ends is not compared with where it began.
+Bytes are weighed as they arrive, so that a message which is refused is not taken in for nothing: a `Weighing`
+goes down into submessages, remembers where they end, and goes on wherever the bytes broke off. Whatever it
+lets pass is parsed, so it need not see everything: where a group ends is not compared with where it began.
 
 Small messages are safe without a look, whatever is in them. Weighing takes less than parsing does.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 
 from google.protobuf import descriptor_pool
@@ -51,7 +51,8 @@ cdef enum:
     _FREE = 262_144
     _TIMES = 16
     _MOST = 67_108_864
-    # No message of so many bytes takes more than is free: a submessage has two bytes, a map's entry another two.
+    # No message of so many bytes takes more than is free: a submessage has two bytes, a map's entry another
+    # two.
     _SAFE = 8_192
     _NO_BOUND = 0x7FFFFFFF
 
@@ -91,7 +92,7 @@ cdef class Scale:
         free(self.begins)
 
     def check(self, bytes data not None):
-        """Raises TooHeavy or TooManyFields for a message that would take too much, and MalformedMessage for what is none."""
+        """Raises TooHeavy or TooManyFields for what would take too much, MalformedMessage for no message."""
         cdef Weighing weighing
         if len(data) > _SAFE:
             weighing = self.begin(len(data))
@@ -99,7 +100,8 @@ cdef class Scale:
             weighing.look(<const uint8_t*>PyBytes_AS_STRING(data), len(data))
 
     def check_pieces(self, bytes data not None, ends, Py_ssize_t memory=0, int fields=0):
-        """As what arrives is checked, of any size and in pieces which end at `ends`: for tests, also of tight bounds.
+        """As what arrives is checked, of any size and in pieces which end at `ends`: for tests, also of tight
+        bounds.
 
         Returns what may still come.
         """
@@ -120,7 +122,8 @@ cdef class Scale:
         return 0
 
     cdef Weighing arriving(self, Py_ssize_t size):
-        """The weighing of a message of `size` bytes that arrives; None for one that may as well arrive before.
+        """The weighing of a message of `size` bytes that arrives; None for one that may as well arrive
+        before.
 
         No message of `MOST_FIELDS` bytes has more fields than that.
         """
@@ -233,10 +236,21 @@ cdef class Weighing:
         return count
 
 
-_WIDTHS = {FieldDescriptor.CPPTYPE_BOOL: 1, FieldDescriptor.CPPTYPE_INT32: 4, FieldDescriptor.CPPTYPE_UINT32: 4,
-           FieldDescriptor.CPPTYPE_FLOAT: 4, FieldDescriptor.CPPTYPE_ENUM: 4}
-_FIXED = {FieldDescriptor.TYPE_FLOAT: I32, FieldDescriptor.TYPE_FIXED32: I32, FieldDescriptor.TYPE_SFIXED32: I32,
-          FieldDescriptor.TYPE_DOUBLE: I64, FieldDescriptor.TYPE_FIXED64: I64, FieldDescriptor.TYPE_SFIXED64: I64}
+_WIDTHS = {
+    FieldDescriptor.CPPTYPE_BOOL: 1,
+    FieldDescriptor.CPPTYPE_ENUM: 4,
+    FieldDescriptor.CPPTYPE_FLOAT: 4,
+    FieldDescriptor.CPPTYPE_INT32: 4,
+    FieldDescriptor.CPPTYPE_UINT32: 4,
+}
+_FIXED = {
+    FieldDescriptor.TYPE_DOUBLE: I64,
+    FieldDescriptor.TYPE_FIXED32: I32,
+    FieldDescriptor.TYPE_FIXED64: I64,
+    FieldDescriptor.TYPE_FLOAT: I32,
+    FieldDescriptor.TYPE_SFIXED32: I32,
+    FieldDescriptor.TYPE_SFIXED64: I64,
+}
 
 
 def _kind(field, messages):
@@ -268,7 +282,7 @@ _scales = {}
 
 
 def check_weight(message_type, bytes data not None):
-    """Raises TooHeavy, TooManyFields or MalformedMessage for bytes that should not be parsed as a `message_type`."""
+    """Raises TooHeavy, TooManyFields or MalformedMessage unless it should be parsed as a `message_type`."""
     scale = _scales.get(message_type)
     if scale is None:
         scale = _scales[message_type] = Scale(message_type.DESCRIPTOR)

@@ -11,8 +11,8 @@ An appended field is only safe behind a message that is whole: behind a cut one,
 swallowed by the last field. So every length is checked up to the end, groups included, and
 anything malformed is refused here.
 
-Native, because it is done for every request. Nearly all of what it takes is the making of `Ask`, which remembered
-routes (`routes.pyx`) do without.
+Native, because it is done for every request. Nearly all of what it takes is the making of `Ask`, which
+remembered routes (`routes.pyx`) do without.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -258,7 +258,7 @@ cdef int fields_of(Py_ssize_t items) noexcept:
 
 
 cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int* left) except -1:
-    """What an Item names, which may have `left` fields; raises as `read_items`, but for texts, which stay bytes."""
+    """What an Item names, of at most `left` fields; raises as `read_items`, but texts stay bytes."""
     cdef Cursor cursor = Cursor(data, data + size)
     cdef Field field
     cdef Text entity = Text(NULL, 0)

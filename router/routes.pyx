@@ -54,8 +54,8 @@ cdef class Route:
     """What requests that name the same model get.
 
     `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
-    that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests these
-    are, as a field for the cell (`envelope.owner_field`).
+    that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests
+    these are, as a field for the cell (`envelope.owner_field`).
     """
 
     cdef readonly object model
@@ -71,7 +71,12 @@ cdef class Route:
     cdef uint64_t epoch
 
     def __init__(
-        self, model, tuple choices not None, tuple order not None, tuple cells not None, bytes owner not None=b""
+        self,
+        model,
+        tuple choices not None,
+        tuple order not None,
+        tuple cells not None,
+        bytes owner not None=b"",
     ):
         self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
         self.owner_size = PyBytes_GET_SIZE(owner)
@@ -81,8 +86,8 @@ cdef class Route:
 cdef class Routes:
     """Finds the route of each request; `decide` makes those that are not known.
 
-    `decide(view, tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1, which
-    place requests without a key on a traffic split. `remembered` routes are kept at most.
+    `decide(view, tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1,
+    which place requests without a key on a traffic split. `remembered` routes are kept at most.
     """
 
     cdef readonly object view

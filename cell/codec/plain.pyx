@@ -2,9 +2,10 @@
 
 A ModelInferRequest is plain when it has one FP32 or FP64 input of two dimensions, in either form, and names
 outputs without further wishes, or none; an Item when it has a dense row of floats or of doubles, or named
-numbers. All texts are ASCII, and the fields few. Whatever else a message holds, or holds in another way than an ordinary encoder
-writes it, makes it not plain: None. Then the general way decodes it with protobuf's own library, which also
-says what is wrong with it. So nothing is refused here, and no answer depends on which way a request goes.
+numbers. All texts are ASCII, and the fields few. Whatever else a message holds, or holds in another way than
+an ordinary encoder writes it, makes it not plain: None. Then the general way decodes it with protobuf's own
+library, which also says what is wrong with it. So nothing is refused here, and no answer depends on which way
+a request goes.
 
 What reading takes of a whole request stands in docs/benchmarks.md (`python -m bench cell`, decode).
 """
@@ -290,7 +291,9 @@ cdef int _check_parameter(Plain plain, Field* entry, int* left) except -1:
         if field.number == 1:
             name = _text(&field)
             # Values that lie elsewhere: the general way says that they are not read.
-            if name.size == len(_SHARED_MEMORY) and memcmp(name.data, <const char*>_SHARED_MEMORY, name.size) == 0:
+            if name.size == len(_SHARED_MEMORY) and not memcmp(
+                name.data, <const char*>_SHARED_MEMORY, name.size
+            ):
                 raise _NotPlain
             continue
         inner = Cursor(field.data, field.data + field.size)

@@ -39,7 +39,9 @@ cdef struct Slot:
 cdef Slot* here() noexcept nogil
 
 
-cdef inline void enter_at(Slot* slot, const unsigned char* digest, int32_t phase, int64_t since) noexcept nogil:
+cdef inline void enter_at(
+    Slot* slot, const unsigned char* digest, int32_t phase, int64_t since
+) noexcept nogil:
     """Name the artifact of `digest`, 32 bytes; no half of a name is ever in force.
 
     `since` is another one at each time, as `croupier_coarse_ns` says it or some nanoseconds later.

@@ -7,9 +7,9 @@
                a page that is shared with the journal's file, or with nothing
 
 The pages are mapped once, at an address that stays; `attach` lays the journal's file over them and `detach`
-takes it away, so that a slot may be written at any moment and costs nothing where no journal is kept. What was
-stored there survives every end of the process, because the pages are the kernel's (`cell/crash/journal.py` reads
-them afterwards).
+takes it away, so that a slot may be written at any moment and costs nothing where no journal is kept. What
+was stored there survives every end of the process, because the pages are the kernel's
+(`cell/crash/journal.py` reads them afterwards).
 
 A thread takes a slot when it first asks for one, and gives it back at its end. When all are taken, a thread
 writes where nobody reads.
@@ -22,13 +22,13 @@ process sent says nothing about what this thread was doing, and marks no slot.
 **The beat.** A native thread writes the time ten times a second: how long an artifact had been in native code
 when the process was killed is the last beat less its beginning, whoever held the interpreter's lock.
 
-**The watchdog.** The same thread ends the process (SIGKILL) when a slot has named one artifact for longer than
-`watch` allows, and marks that slot: native code that does not end cannot be ended in any other way, and keeps
-its thread, and whatever it holds, for ever. It counts beats and not time, so that a process which was stopped,
-or a machine which slept, is not taken for one that hangs.
+**The watchdog.** The same thread ends the process (SIGKILL) when a slot has named one artifact for longer
+than `watch` allows, and marks that slot: native code that does not end cannot be ended in any other way, and
+keeps its thread, and whatever it holds, for ever. It counts beats and not time, so that a process which was
+stopped, or a machine which slept, is not taken for one that hangs.
 
-`enter` costs little beside a row of any model, and most of that is the clock: where models are scored one after
-the other it is looked at for several of them (`enter_at`).
+`enter` costs little beside a row of any model, and most of that is the clock: where models are scored one
+after the other it is looked at for several of them (`enter_at`).
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -75,7 +75,9 @@ cdef extern from *:
         sigaltstack(&none, NULL);
     }
 
-    static void croupier_catch(int number, void (*handler)(int, siginfo_t *, void *), struct sigaction *before) {
+    static void croupier_catch(
+        int number, void (*handler)(int, siginfo_t *, void *), struct sigaction *before
+    ) {
         struct sigaction ours;
         memset(&ours, 0, sizeof ours);
         ours.sa_sigaction = handler;
@@ -117,7 +119,9 @@ cdef extern from *:
     void croupier_give(int* taken) noexcept nogil
     void croupier_set_stack() noexcept nogil
     void croupier_drop_stack() noexcept nogil
-    void croupier_catch(int number, void (*handler)(int, siginfo_t*, void*) noexcept nogil, sigaction_t* before) noexcept nogil
+    void croupier_catch(
+        int number, void (*handler)(int, siginfo_t*, void*) noexcept nogil, sigaction_t* before
+    ) noexcept nogil
     int croupier_start(void* (*work)(void*) noexcept nogil) noexcept nogil
     void croupier_nap() noexcept nogil
     int64_t croupier_now_ns() noexcept nogil
@@ -267,7 +271,7 @@ def catch_signals():
 
 
 def watch(double scoring, double loading):
-    """End this process when one artifact is scored, or loaded, for longer than so many seconds; 0 for never."""
+    """End this process when one artifact is scored or loaded for longer than so many seconds; 0 for never."""
     _most_beats[SCORING] = <int>(scoring * _BEATS_A_SECOND)
     _most_beats[LOADING] = <int>(loading * _BEATS_A_SECOND)
     _begin_beat()

@@ -1,4 +1,3 @@
-# cython: language_level=3
 """A model over a section that a thread has found and checked already, while it read the file."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer

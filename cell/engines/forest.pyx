@@ -109,7 +109,9 @@ cdef inline const Node* _step(
         right = (node.feature & MISSING_RIGHT) != 0
     elif node.value != node.value:
         split = view.splits + (bits_of(node.value) & SPLIT_BITS)
-        right = _is_member(view, split, row.exact[feature] if is_wide else value) == <bint>(split.extent >> 31)
+        right = _is_member(
+            view, split, row.exact[feature] if is_wide else value
+        ) == <bint>(split.extent >> 31)
     elif is_wide and value == node.value:
         right = _is_beyond(view, node, row, tree)
     else:
@@ -347,8 +349,8 @@ cdef const char* _check(const unsigned char* data, Py_ssize_t size, Shape* shape
         shape.columns = view.header.sums + (view.header.flags & PAIR)
         shape.scratch = view.header.sums * sizeof(double) + view.header.features * 2 * sizeof(float)
         shape.wide = (view.header.flags & WIDE) != 0
-        # Estimates in nanoseconds. A level counts 2 and a feature 1, an answer's value 1 and, where leaves are
-        # vectors, one of each tree's.
+        # Estimates in nanoseconds. A level counts 2 and a feature 1, an answer's value 1 and, where leaves
+        # are vectors, one of each tree's.
         shape.row_cost = view.header.features + 2 * view.header.trees * log2f(
             1 + <float>view.header.nodes / max(1, view.header.trees)
         ) + <float>view.header.sums * (1 + (view.header.trees if view.header.vectors else 0))

@@ -117,15 +117,15 @@ cdef inline uint32_t groups_of(const Header* header) noexcept nogil:
 
 
 cdef inline uint32_t remainders_of(const Header* header) noexcept nogil:
-    """One of each inner node, if there are any: of a tree's nodes the inner ones are one less than the leaves."""
+    """One of each inner node, if there are any: a tree has one inner node less than leaves."""
     return (header.nodes - header.trees) >> 1 if header.flags & REMAINDERS else 0
 
 
 cdef inline uint32_t remainder_at(uint32_t left, uint32_t tree) noexcept nogil:
     """Where the remainder lies of the node of a tree whose left child is `left`, counted over all trees.
 
-    Always one of `remainders_of`: the trees from this one on have a node each, so that after a right child there
-    are as many as trees, and left + 2 <= nodes - (trees - tree - 1).
+    Always one of `remainders_of`: the trees from this one on have a node each, so that after a right child
+    there are as many as trees, and left + 2 <= nodes - (trees - tree - 1).
     """
     return (left - 1 - tree) >> 1
 

@@ -16,7 +16,6 @@ from cell.engines.transform cimport NOT_REFUSED, code_of, refusal
 from cell.engines.transform_layout cimport IS_TEXT, TransformView
 from cell.codec.plain cimport Plain, Text
 from croupier.fields cimport I64, LEN, Cursor, Field, next_field
-from croupier.fields import MalformedMessage
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -56,9 +55,10 @@ cdef class Form:
     ) noexcept:
         """Write the rows of `plain`: `count` values, each of them, as float64 or as float32.
 
-        Of a model with a `transform`, which is NULL for others, they are float64, and what that says of its features
-        is looked at as well. False if they do not fit, or hold what may not be. This is the one place that fills what is scored, so
-        here it is compared, for every kind of request, that what is written is what was booked.
+        Of a model with a `transform`, which is NULL for others, they are float64, and what that says of its
+        features is looked at as well. False if they do not fit, or hold what may not be. This is the one
+        place that fills what is scored, so here it is compared, for every kind of request, that what is
+        written is what was booked.
         """
         if transform != NULL:
             if not as_double or transform.header.features != self.features:
@@ -74,7 +74,9 @@ cdef class Form:
         if count != plain.rows * self.features:
             return False
         if plain.features != NULL:
-            return plain.rows == 1 and bool(self._places) and self._fill_named(plain, rows, as_double, transform)
+            if plain.rows != 1 or not self._places:
+                return False
+            return self._fill_named(plain, rows, as_double, transform)
         if self._is_apart:
             return False
         if plain.is_tensor:
@@ -109,7 +111,7 @@ cdef class Form:
         return True
 
     cdef bint _put(self, double value, Py_ssize_t place, void* row, bint as_double) noexcept nogil:
-        """Write a float64, narrowed to the nearest float32 unless it is `as_double`; False if it may not be."""
+        """Write a float64, to the nearest float32 unless it is `as_double`; False if it may not be."""
         if value != value:
             if not self._accepts_missing:
                 return False
@@ -183,7 +185,9 @@ cdef class Form:
         return True
 
 
-cdef bint _find(const TransformView* transform, Py_ssize_t place, const Text* text, double* value) noexcept nogil:
+cdef bint _find(
+    const TransformView* transform, Py_ssize_t place, const Text* text, double* value
+) noexcept nogil:
     """Look up the text of a feature; False if it has none, or one that may not be valid UTF-8.
 
     What was found is, since all that is in dictionaries is; of others the general way looks.
@@ -207,8 +211,10 @@ cdef bint _takes(
 ) noexcept nogil:
     cdef Py_ssize_t i
     cdef uint32_t feature
+    cdef const double* row
     for i in range(count):
-        if refusal(transform, rows + i * <Py_ssize_t>transform.header.features, limit, &feature) != NOT_REFUSED:
+        row = rows + i * <Py_ssize_t>transform.header.features
+        if refusal(transform, row, limit, &feature) != NOT_REFUSED:
             return False
     return True
 
@@ -216,9 +222,9 @@ cdef bint _takes(
 def form_of(signature):
     """The form of a native model's signature, or None if its models are not asked plainly.
 
-    They are when they take one FP32 or FP64 input of shape (-1, n), or named features of which each is an input of
-    its own, FP64 or BYTES, and give FP32 outputs of shape (-1, m), all of them the same scores, and perhaps INT64
-    labels of shape (-1,).
+    They are when they take one FP32 or FP64 input of shape (-1, n), or named features of which each is an
+    input of its own, FP64 or BYTES, and give FP32 outputs of shape (-1, m), all of them the same scores, and
+    perhaps INT64 labels of shape (-1,).
     """
     cdef Form form = Form.__new__(Form)
     cdef Output output

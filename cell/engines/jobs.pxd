@@ -26,8 +26,8 @@ cdef struct Job:
     Py_ssize_t count
     # As bytes in the model's object, which lives until the call has ended.
     const unsigned char* digest
-    # Of a model with a transform, with lines of it to fetch ahead; else NULL, and the others unset. Then `rows`
-    # are raw ones, of so many values, and an answer has so many.
+    # Of a model with a transform, with lines of it to fetch ahead; else NULL, and the others unset. Then
+    # `rows` are raw ones, of so many values, and an answer has so many.
     const unsigned char* transform
     Py_ssize_t lines
     uint32_t features

@@ -1,6 +1,7 @@
 """What is scored without the interpreter: the rows of many models, one model after the other.
 
-While one is scored the next one's memory is fetched, and each is named before it is scored (`crash/slots.pyx`).
+While one is scored the next one's memory is fetched, and each is named before it is scored
+(`crash/slots.pyx`).
 """
 
 from libc.stdint cimport int64_t, uint32_t

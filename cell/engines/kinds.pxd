@@ -8,11 +8,11 @@ cdef struct Shape:
     uint32_t columns
     uint32_t scratch
     float row_cost
-    # Float64 rows are answered as such. Without it they are what is left of them as float32: whoever fills rows
-    # in may narrow them already.
+    # Float64 rows are answered as such. Without it they are what is left of them as float32: whoever fills
+    # rows in may narrow them already.
     bint wide
-    # Where the transform lies that makes the engine's rows of raw ones, in 64 bytes; 0 if there is none. With one,
-    # all that is said here is about raw rows, but `score_rows` and `score_wide_rows` take the engine's.
+    # Where the transform lies that makes the engine's rows of raw ones, in 64 bytes; 0 if there is none. With
+    # one, all that is said here is about raw rows, but `score_rows` and `score_wide_rows` take the engine's.
     uint32_t transform
 
 # Returns what is wrong with a model, or NULL and its shape.

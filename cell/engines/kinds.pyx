@@ -1,4 +1,5 @@
-"""The kinds of native models, by the engines that artifacts name: `forest` and `linear` add theirs when they are imported.
+"""The kinds of native models, by the engines that artifacts name: `forest` and `linear` add theirs when they
+are imported.
 
 Threads that read files look kinds up without the interpreter.
 """

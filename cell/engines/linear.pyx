@@ -93,19 +93,34 @@ cdef inline double _dot(const double* coefficients, const floating* row, uint32_
 
 
 cdef void _score_rows(
-    const unsigned char* data, const float* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+    const unsigned char* data,
+    const float* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch,
 ) noexcept nogil:
     _score(data, rows, count, out, labels, scratch)
 
 
 cdef void _score_wide_rows(
-    const unsigned char* data, const double* rows, Py_ssize_t count, float* out, int64_t* labels, double* scratch
+    const unsigned char* data,
+    const double* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* scratch,
 ) noexcept nogil:
     _score(data, rows, count, out, labels, scratch)
 
 
 cdef inline void _score(
-    const unsigned char* data, const floating* rows, Py_ssize_t count, float* out, int64_t* labels, double* sums
+    const unsigned char* data,
+    const floating* rows,
+    Py_ssize_t count,
+    float* out,
+    int64_t* labels,
+    double* sums,
 ) noexcept nogil:
     cdef View laid
     cdef const View* view = &laid

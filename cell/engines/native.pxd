@@ -14,7 +14,13 @@ cdef class Native(Block):
 
     cdef int load(self, const Kind* kind, section, arena, bytes digest) except -1
     cdef int adopt(
-        self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
+        self,
+        const Kind* kind,
+        const Shape* shape,
+        const unsigned char* data,
+        Py_ssize_t size,
+        arena,
+        bytes digest,
     ) except -1
     cdef int _name(self, bytes digest) except -1
     cdef int lay_transform(self, TransformView* view) except -1

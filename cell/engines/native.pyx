@@ -11,16 +11,16 @@ interpreter lock up once (`jobs.pyx` is what happens then).
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uint32_t, uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from cell.memory.arena cimport Arena
 from croupier.buffers cimport first_poison, poison
 from cell.crash.slots cimport LOADING, Slot, enter, here, leave
 from cell.engines.jobs cimport LINE, MOST_LINES, PREFETCH, Job, run
 from cell.engines.raw_rows cimport check_rows, raw_rows
-from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView, lay_transform
+from cell.engines.transform_layout cimport BLOCK_ALIGNMENT, IS_TEXT, TransformView
+from cell.engines.transform_layout cimport lay_transform as lay
 
 import numpy as np
 
@@ -69,7 +69,13 @@ cdef class Native(Block):
         return 0
 
     cdef int adopt(
-        self, const Kind* kind, const Shape* shape, const unsigned char* data, Py_ssize_t size, arena, bytes digest
+        self,
+        const Kind* kind,
+        const Shape* shape,
+        const unsigned char* data,
+        Py_ssize_t size,
+        arena,
+        bytes digest,
     ) except -1:
         """Copy a section into the arena that was checked where nobody else can change it; `shape` is its."""
         self._name(digest)
@@ -114,7 +120,7 @@ cdef class Native(Block):
         """Of a model that has one; what it points to stays until the interpreter lock is given up."""
         if self.place.at == NULL:
             raise ScoringFailed("the model was closed")
-        lay_transform(<const unsigned char*>self.place.at + self.shape.transform * BLOCK_ALIGNMENT, view)
+        lay(<const unsigned char*>self.place.at + self.shape.transform * BLOCK_ALIGNMENT, view)
         return 0
 
     @property
@@ -273,7 +279,7 @@ cdef Py_ssize_t _lay_out(
     Job* work, list models, list counts, list widths, const Py_buffer* buffers, bint with_labels
 ) except -1:
     """Fill `work` and return the scratch bytes that its models need."""
-    cdef Py_ssize_t row_at = 0, out_at = 0, row = 0, scratch = 1, number, i
+    cdef Py_ssize_t row_at = 0, out_at = 0, row = 0, scratch = 1, number, value_size, i
     cdef Native model
     cdef Job* job
     cdef object known = None
@@ -311,7 +317,8 @@ cdef Py_ssize_t _lay_out(
             job.lines = min(MOST_LINES, (model.place.size - (job.transform - job.data)) // LINE)
             job.features, job.columns = model.shape.features, model.shape.columns
         row += number
-        row_at += number * model.shape.features * <Py_ssize_t>(sizeof(double) if job.is_wide else sizeof(float))
+        value_size = <Py_ssize_t>(sizeof(double) if job.is_wide else sizeof(float))
+        row_at += number * model.shape.features * value_size
         out_at += number * model.shape.columns * <Py_ssize_t>sizeof(float)
         if row_at > buffers[0].len or out_at > buffers[1].len:
             raise ValueError("the buffers are too short")

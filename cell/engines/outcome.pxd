@@ -1,4 +1,3 @@
-# cython: cdivision=True
 """What becomes of a row's sums: the transformations that artifacts name by code, shared by the engines.
 
 The codes and formulas are treelite's post-processors and scikit-learn's; docs/artifacts.md lists them.

@@ -1,7 +1,7 @@
 """Raw rows of models with a transform, from arrays: the way of all requests that are not plain.
 
-`raw_rows` looks texts up, `check_rows` says what the model does not take. A plain request does the same as it is read
-(`cell/engines/form.pyx`).
+`raw_rows` looks texts up, `check_rows` says what the model does not take. A plain request does the same as it
+is read (`cell/engines/form.pyx`).
 """
 
 from libc.float cimport DBL_MAX, FLT_MAX
@@ -78,10 +78,12 @@ cdef int _look_up(const TransformView* view, uint32_t place, list texts, double[
 cdef int check_rows(
     const TransformView* view, tuple names, const double[:, ::1] rows, object inputs, str where, bint bounded
 ) except -1:
-    """Refuse what the model does not take: if it is `bounded`, also columns beyond float32, else beyond float64.
+    """Refuse what the model does not take: if it is `bounded`, also columns beyond float32, else beyond
+    float64.
 
     Raises:
-        InvalidRequest: naming the feature, and the row if there are several; `where` is where the caller wrote it.
+        InvalidRequest: naming the feature, and the row if there are several; `where` is where the caller
+        wrote it.
     """
     cdef Py_ssize_t i
     cdef uint32_t feature = 0

@@ -1,10 +1,11 @@
 """What a pipeline does before its estimator: raw features become the columns that the engine behind it sees.
 
 docs/artifacts.md has the layout of the block. It is used where it lies, like the engine's own arrays, and one
-check at the load has looked at every index (`transform_layout.pxd`). All is float64, in the library's order of operations.
+check at the load has looked at every index (`transform_layout.pxd`). All is float64, in the library's order
+of operations.
 
-A raw row has numbers only: a text is its place in the feature's dictionary, and whoever fills a row asks `code_of`
-for it. `refusal` says what a row may not have; rows that are scored were asked about before.
+A raw row has numbers only: a text is its place in the feature's dictionary, and whoever fills a row asks
+`code_of` for it. `refusal` says what a row may not have; rows that are scored were asked about before.
 """
 
 from libc.math cimport INFINITY, fabs, log2f
@@ -17,7 +18,6 @@ from cell.engines.transform_layout cimport (
     ACCEPTS_MISSING,
     CLIPPED,
     COPY,
-    INDICATOR,
     IS_TEXT,
     MAY_OVERFLOW,
     NO_COLUMN,
@@ -123,7 +123,9 @@ cdef void apply(const TransformView* view, const double* raw, double* columns) n
             columns[step.column] = raw[step.source] != raw[step.source]
 
 
-cdef double code_of(const TransformView* view, uint32_t feature, const char* text, Py_ssize_t size) noexcept nogil:
+cdef double code_of(
+    const TransformView* view, uint32_t feature, const char* text, Py_ssize_t size
+) noexcept nogil:
     cdef uint32_t low = 0, high = view.header.dictionaries, middle, first
     cdef const Entry* entry
     cdef int found
@@ -164,7 +166,9 @@ cdef inline bint _is_unknown(const TransformView* view, const Step* step, const 
     return _place_of(view.numbers + step.first, step.count, value) == step.count
 
 
-cdef int _overflow(const TransformView* view, const double* raw, double limit, uint32_t* feature) noexcept nogil:
+cdef int _overflow(
+    const TransformView* view, const double* raw, double limit, uint32_t* feature
+) noexcept nogil:
     """Whether steps make something above `limit` of a number: rare enough for memory of its own."""
     cdef double* columns = <double*>malloc(view.header.columns * sizeof(double))
     cdef const Step* step
@@ -186,7 +190,9 @@ cdef int _overflow(const TransformView* view, const double* raw, double limit, u
     return found
 
 
-cdef int refusal(const TransformView* view, const double* raw, double limit, uint32_t* feature) noexcept nogil:
+cdef int refusal(
+    const TransformView* view, const double* raw, double limit, uint32_t* feature
+) noexcept nogil:
     cdef uint32_t i
     cdef uint8_t bits, every = 0
     cdef bint is_large = False

@@ -8,6 +8,8 @@ from cell.engines.transform cimport NOT_REFUSED, apply, check_block, code_of, re
 from cell.engines.transform_layout cimport TransformView
 
 from cell.engines import ArtifactRefused
+
+
 @cython.final
 cdef class Transform:
     """A block by itself, for tools: copied from `block`, and checked.

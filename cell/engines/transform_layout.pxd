@@ -1,8 +1,8 @@
 """The block `transform` as it lies in memory, and the check that makes using it safe.
 
 docs/artifacts.md has the table. After `check` every index lies inside its array, and a step writes nothing
-but the columns that are its own. Steps, their numbers, entries and texts lie in turn and without gaps, so that the
-check is one pass over the bytes, whatever they say.
+but the columns that are its own. Steps, their numbers, entries and texts lie in turn and without gaps, so
+that the check is one pass over the bytes, whatever they say.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -162,7 +162,9 @@ cdef inline const char* _check_table(const TransformView* view, const Step* step
     """The categories of a ONE_HOT or ORDINAL, and where they lead."""
     cdef const double* table = view.numbers + step.first
     cdef uint32_t i
-    cdef bint with_missing = step.kind == ONE_HOT and step.count and table[step.count - 1] != table[step.count - 1]
+    cdef bint with_missing = (
+        step.kind == ONE_HOT and step.count and table[step.count - 1] != table[step.count - 1]
+    )
     for i in range(step.count):
         if table[i] != table[i] and not (with_missing and i + 1 == step.count):
             return "a category of its transform is not a number"
@@ -263,7 +265,7 @@ cdef inline const char* _check_order(const TransformView* view) noexcept nogil:
         for k in range(view.dictionaries[i].first + 1, view.dictionaries[i + 1].first):
             entry = view.entries + k
             if compare_texts(
-                view.texts + entry[-1].offset, entry[-1].size, view.texts + entry.offset, entry.size
+                view.texts + (entry - 1).offset, (entry - 1).size, view.texts + entry.offset, entry.size
             ) >= 0:
                 return "a dictionary of its transform is out of order"
     return NULL

@@ -1,9 +1,10 @@
 """A file's bytes, if they can be had without waiting for a disk.
 
 `openat2` with RESOLVE_CACHED opens only what the kernel's directory cache knows, and `preadv2` with
-RWF_NOWAIT reads only what lies in the page cache: both say EAGAIN where others would sleep. What is no regular
-file (a FIFO waits for its writer) is told by O_NONBLOCK and a look at it. So the event loop may ask. Where the kernel (below 5.12), the file system or a sandbox has neither, every file is one
-that has to be waited for.
+RWF_NOWAIT reads only what lies in the page cache: both say EAGAIN where others would sleep. What is no
+regular file (a FIFO waits for its writer) is told by O_NONBLOCK and a look at it. So the event loop may ask.
+Where the kernel (below 5.12), the file system or a sandbox has neither, every file is one that has to be
+waited for.
 
 The interpreter lock is kept: letting it go costs more than reading a small file.
 """

@@ -1,4 +1,3 @@
-# cython: language_level=3
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
 
 from cell.engines.checked cimport CheckedFile

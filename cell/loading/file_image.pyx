@@ -1,8 +1,8 @@
 """One artifact's file: read, compared with its digest, checked for its engine, and kept for the next time.
 
-`do_job` does it, in a thread of a reader's (`file_reader.pyx`) and without the interpreter. What comes of it is an
-`Image`: bytes that match their digest and that nobody else can change. If a native engine may have it, its
-section was found and checked here as well; `section.pyx` is a hint that the plain reader
+`do_job` does it, in a thread of a reader's (`file_reader.pyx`) and without the interpreter. What comes of it
+is an `Image`: bytes that match their digest and that nobody else can change. If a native engine may have it,
+its section was found and checked here as well; `section.pyx` is a hint that the plain reader
 (`croupier.artifacts.format.view`) has the last word on.
 """
 
@@ -25,14 +25,16 @@ import errno as errors
 import os
 from ctypes.util import find_library
 
-ctypedef unsigned char* (*Sha256)(const unsigned char* data, size_t size, unsigned char* digest) noexcept nogil
+ctypedef unsigned char* (*Sha256)(
+    const unsigned char* data, size_t size, unsigned char* digest
+) noexcept nogil
 
 
 def _sha256():
-    """Where libcrypto's function lies: with the processor's instructions for it, and nothing more to link with.
+    """Where libcrypto's function lies: with the processor's instructions for it, and nothing more to link.
 
-    It is of the library that Python's own hashlib has loaded; where that is linked into the interpreter, of the
-    system's.
+    It is of the library that Python's own hashlib has loaded; where that is linked into the interpreter, of
+    the system's.
     """
     for name in (getattr(_hashlib, "__file__", None), find_library("crypto")):
         if name is not None and (found := getattr(ctypes.CDLL(name), "SHA256", None)) is not None:

@@ -1,4 +1,3 @@
-# cython: language_level=3
 """Regular files, read and written whole by threads that run no Python; as `croupier/files.py` does it."""
 
 from libc.stdint cimport int64_t
@@ -43,7 +42,9 @@ cdef extern from *:
     }
 
     /* Whole or not at all, as croupier/files.py does it; 0, or errno. */
-    static int croupier_file_keep(const char *path, const char *part, const unsigned char *data, int64_t size) {
+    static int croupier_file_keep(
+        const char *path, const char *part, const unsigned char *data, int64_t size
+    ) {
         int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, error = 0;
         int file = open(part, flags, 0600);
         if (file < 0 && errno == ENOENT) {

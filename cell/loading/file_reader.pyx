@@ -2,12 +2,12 @@
 
     submit ──▶ given ──▶ a thread: `file_image.pyx`, without the interpreter
                                     │
-    take   ◀── done  ◀──────────────┘   one byte count in an eventfd wakes the event loop for all that are done
+    take   ◀── done  ◀──────────────┘   one count in an eventfd wakes the event loop for all that are done
 
 A Python thread that reads waits for the interpreter lock at each of its turns, and the event loop waits for
-it: a few of them raise the 99th percentile of hot models' calls many times over (decision 16). These are threads
-of the C library's that run no Python at all, so that the event loop meets their work only as something that
-is done. Nor does it ever wait for a lock that one of them has (`handover.pxd`).
+it: a few of them raise the 99th percentile of hot models' calls many times over (decision 16). These are
+threads of the C library's that run no Python at all, so that the event loop meets their work only as
+something that is done. Nor does it ever wait for a lock that one of them has (`handover.pxd`).
 
 The processor is the other thing to share. A thread runs at a lower priority than the event loop
 (`priority.pyx`), and what costs time beside the disk's passes a `Gate` (`gate.pyx`).
@@ -76,8 +76,16 @@ cdef extern from *:
     }
 
     static int reader_add(int *count, int more) { return __atomic_add_fetch(count, more, __ATOMIC_ACQ_REL); }
-    static void reader_wake(int event) { uint64_t one = 1; ssize_t done = write(event, &one, 8); (void) done; }
-    static void reader_woken(int event) { uint64_t count; ssize_t done = read(event, &count, 8); (void) done; }
+    static void reader_wake(int event) {
+        uint64_t one = 1;
+        ssize_t done = write(event, &one, 8);
+        (void) done;
+    }
+    static void reader_woken(int event) {
+        uint64_t count;
+        ssize_t done = read(event, &count, 8);
+        (void) done;
+    }
     """
     ctypedef struct pthread_mutex_t:
         pass
@@ -199,7 +207,7 @@ cdef class Reader:
     cdef readonly Gate gate
 
     def __cinit__(self, Gate gate not None, int threads, *, int nice=NICE):
-        cdef int i
+        cdef int _
         self.gate = gate
         self._shared = <Shared*>calloc(1, sizeof(Shared))
         if self._shared == NULL:
@@ -214,7 +222,7 @@ cdef class Reader:
         join(gate.permits)
         if self._shared.event < 0:
             raise OSError("no eventfd for a reader")
-        for i in range(threads):
+        for _ in range(threads):
             reader_add(&self._shared.users, 1)
             self._shared.threads += 1
             if reader_start(_work, self._shared):
@@ -264,7 +272,9 @@ cdef class Reader:
             job.path = strdup(path)
         if keep is not None and part is not None:
             job.keep, job.part = strdup(keep), strdup(part)
-        if (path is not None and job.path == NULL) or (keep is not None and (job.keep == NULL or job.part == NULL)):
+        if (path is not None and job.path == NULL) or (
+            keep is not None and (job.keep == NULL or job.part == NULL)
+        ):
             free_job(job)
             raise MemoryError
         self._add(job)
@@ -300,15 +310,15 @@ cdef class Reader:
     def close(self, double seconds=1.0):
         """Read nothing more; wait so long for what is being read. In a thread, if for longer than nothing."""
         cdef Shared* shared = self._shared
-        cdef int i, threads
+        cdef int _, threads
         if not reader_add(&shared.is_closed, 1) == 1:
             return
         with nogil:
             pthread_mutex_lock(&shared.lock)
             threads = shared.threads
-            for i in range(threads):
+            for _ in range(threads):
                 sem_post(&shared.some)
-            for i in range(threads if seconds > 0 else 0):
+            for _ in range(threads if seconds > 0 else 0):
                 if shared.threads:
                     reader_wait_until(&shared.gone, &shared.lock, seconds)
             pthread_mutex_unlock(&shared.lock)

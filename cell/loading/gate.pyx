@@ -1,7 +1,7 @@
 """How many of the threads that load may compute at a time: one less than there are cores.
 
-Whatever loads, one core is left for the event loop. Who waits for a disk or for a file server is not in the gate,
-so that one that hangs keeps nobody from another.
+Whatever loads, one core is left for the event loop. Who waits for a disk or for a file server is not in the
+gate, so that one that hangs keeps nobody from another.
 """
 
 from libc.stdlib cimport calloc, free
@@ -13,7 +13,10 @@ cdef extern from *:
     static int gate_add(int *count, int more) { return __atomic_add_fetch(count, more, __ATOMIC_ACQ_REL); }
     static void gate_peak(int *peak, int now) {
         int seen = __atomic_load_n(peak, __ATOMIC_RELAXED);
-        while (now > seen && !__atomic_compare_exchange_n(peak, &seen, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        while (
+            now > seen
+            && !__atomic_compare_exchange_n(peak, &seen, now, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
+        );
     }
     """
     int gate_add(int* count, int more) noexcept nogil

@@ -1,8 +1,7 @@
-# cython: language_level=3
 """What two kinds of threads hand each other, without a lock that one could wait for while the other has it.
 
-A thread of low priority that holds a lock may be kept from the processor, and whoever waits for the lock with it: the
-event loop waited long for readers that it had itself pushed aside. Here whoever gives adds to
+A thread of low priority that holds a lock may be kept from the processor, and whoever waits for the lock with
+it: the event loop waited long for readers that it had itself pushed aside. Here whoever gives adds to
 a chain in one atomic step, and whoever takes has the whole chain in one.
 """
 

@@ -1,8 +1,8 @@
 """Where an artifact's section lies, found without the interpreter.
 
-A hint: `croupier.artifacts.format.view` reads artifacts, and has the last word (`cell/loading/file_image.pyx`). What it
-accepts of a native engine is found here just so (`tests/cell/loading/test_section.py` compares them on mutated artifacts);
-what it refuses may be anything.
+A hint: `croupier.artifacts.format.view` reads artifacts, and has the last word
+(`cell/loading/file_image.pyx`). What it accepts of a native engine is found here just so
+(`tests/cell/loading/test_section.py` compares them on mutated artifacts); what it refuses may be anything.
 """
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t

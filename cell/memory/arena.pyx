@@ -18,8 +18,8 @@ has left.
 is `slack`, free slots of partly filled segments. The mappings' resident memory is at most `committed`.
 
 Segments of 2 MiB (capacities from 8 GiB on) are huge pages, which spare rows that rotate
-over many models some misses of the processor's address cache. Smaller segments cannot be, for a huge page of which a part is
-given back stays whole in memory.
+over many models some misses of the processor's address cache. Smaller segments cannot be, for a huge page of
+which a part is given back stays whole in memory.
 
 Everything here runs under the interpreter lock and calls nothing that might run Python code in between.
 """
@@ -29,7 +29,16 @@ from libc.stdint cimport uint32_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from cell.memory.ranges cimport MADV_DONTNEED, MADV_HUGEPAGE, PAGE, Ranges, in_pages, madvise, map_memory, munmap
+from cell.memory.ranges cimport (
+    MADV_DONTNEED,
+    MADV_HUGEPAGE,
+    PAGE,
+    Ranges,
+    in_pages,
+    madvise,
+    map_memory,
+    munmap,
+)
 from croupier.buffers cimport poison
 
 from cell.memory.ranges import ArenaFull

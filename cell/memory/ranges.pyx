@@ -1,4 +1,5 @@
-"""Room for blocks that are larger than any slot: one mapping for each power of two, cut into places of that size.
+"""Room for blocks that are larger than any slot: one mapping for each power of two, cut into places of that
+size.
 
 A block touches only the pages that it fills, and they go back to the system with it.
 """

@@ -37,7 +37,9 @@ def infer_answer(Scoring scoring not None, Py_ssize_t place):
     return filled(answer, at)
 
 
-cdef Py_ssize_t _tensor_size(Scoring scoring, Py_ssize_t place, Plain plain, Form form, Output output) noexcept:
+cdef Py_ssize_t _tensor_size(
+    Scoring scoring, Py_ssize_t place, Plain plain, Form form, Output output
+) noexcept:
     cdef Py_ssize_t size = PyBytes_GET_SIZE(output.infer) + record_size(_shape_size(plain, form, output))
     if plain.is_raw:
         return size
@@ -107,14 +109,17 @@ cdef Py_ssize_t _output_size(Scoring scoring, Py_ssize_t place, Form form, Outpu
 
 
 cdef uint8_t* _put_output(Scoring scoring, uint8_t* at, Py_ssize_t place, Form form, Output output) noexcept:
-    cdef Py_ssize_t values = _values_size(scoring, place, 1, form, output), head = PyBytes_GET_SIZE(output.item)
+    cdef Py_ssize_t values = _values_size(scoring, place, 1, form, output)
+    cdef Py_ssize_t head = PyBytes_GET_SIZE(output.item)
     at = put_head(at, _output_size(scoring, place, form, output), 1)
     memcpy(at, PyBytes_AS_STRING(output.item), head)
     at = put_head(at + head, record_size(values), 3 if output.is_label else 2)
     return _put_values(scoring, put_head(at, values, 1), place, 1, form, output)
 
 
-cdef Py_ssize_t _values_size(Scoring scoring, Py_ssize_t place, Py_ssize_t rows, Form form, Output output) noexcept:
+cdef Py_ssize_t _values_size(
+    Scoring scoring, Py_ssize_t place, Py_ssize_t rows, Form form, Output output
+) noexcept:
     """Bytes of an output's packed values."""
     cdef Py_ssize_t i, at, size = 0
     if not output.is_label:

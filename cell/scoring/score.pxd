@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 cdef class Scoring:
-    """One read's requests, each at its place. `cost` is an estimate of what `run` will take, in nanoseconds."""
+    """One read's requests, each at its place. `cost` is an estimate of what `run` takes, in nanoseconds."""
 
     cdef readonly double cost
     # Of all answers, about.

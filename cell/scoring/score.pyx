@@ -5,9 +5,10 @@
 
 `encode.pyx` makes the answers of what was scored.
 
-From `add` to `run` its models are busy (`memory/arena.pyx`): one that another load pushes out meanwhile stays where it
-is until then. A request keeps the pair that it came with: its rows lie behind one another and are scored by the model that
-was found for its artifact, whose digest is compared again, so no batch can mix two models.
+From `add` to `run` its models are busy (`memory/arena.pyx`): one that another load pushes out meanwhile stays
+where it is until then. A request keeps the pair that it came with: its rows lie behind one another and are
+scored by the model that was found for its artifact, whose digest is compared again, so no batch can mix two
+models.
 """
 
 from cpython.memoryview cimport PyMemoryView_FromMemory

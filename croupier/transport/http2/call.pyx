@@ -3,14 +3,15 @@
 A call takes in the bytes of a stream's DATA frames and cuts them into gRPC messages (a flag, a length of
 four bytes, the message). What it sends is `Outgoing`, its metadata are `Headers`.
 
-A message that lies in one chunk is one copy. A longer one grows as its bytes arrive, to twice of what has come,
-never to what its length claims. A stream's window opens again only as messages are taken. Where messages are
-weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes.
+A message that lies in one chunk is one copy. A longer one grows as its bytes arrive, to twice of what has
+come, never to what its length claims. A stream's window opens again only as messages are taken. Where
+messages are weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes.
 
 Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
 here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
-is kept in full. A message that was handed over is held until whoever has it lets it go, at the latest when nobody
-knows the call any more: a peer that resets its calls while they are worked on has not got its room back.
+is kept in full. A message that was handed over is held until whoever has it lets it go, at the latest when
+nobody knows the call any more: a peer that resets its calls while they are worked on has not got its room
+back.
 
 `Wire` is what a call knows of its connection; a call whose connection is gone has none.
 
@@ -33,7 +34,6 @@ from croupier.buffers cimport filled
 from croupier.transport.http2.nghttp2 cimport nghttp2_session_consume_stream
 from croupier.transport.http2.outgoing cimport MESSAGE_BYTES, PREFIX, Outgoing
 from croupier.transport.http2.wire cimport Budget
-from croupier.weight cimport Scale, Weighing
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge
 from croupier.transport.compression import Inflater
@@ -111,7 +111,7 @@ cdef class Call(Outgoing):
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Cut `data` into messages. Raises TooLarge, InvalidRequest, or what `Inflater` raises."""
-        cdef Py_ssize_t part
+        cdef Py_ssize_t part, room
         cdef char* into
         while size > 0:
             if self.prefix_size < PREFIX:
@@ -151,7 +151,8 @@ cdef class Call(Outgoing):
                     self.complete(message)
                 continue
             if self.partial_size + part > self.partial_room:
-                self.partial_room = min(self.declared, max(self.partial_room + self.partial_room // 2, self.partial_size + part))
+                room = max(self.partial_room + self.partial_room // 2, self.partial_size + part)
+                self.partial_room = min(self.declared, room)
                 _resize_bytes(<PyObject**>&self.partial, self.partial_room)
             into = PyBytes_AS_STRING(<object>self.partial)
             memcpy(into + self.partial_size, data, part)
@@ -200,14 +201,14 @@ cdef class Call(Outgoing):
         return 0
 
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Take in `size` bytes of a compressed message. What was held for them is then held for their meaning.
+        """Take in `size` bytes of a compressed message; what was held for them is held for their meaning.
 
         How long a message is shows as it grows, so it grows with its bytes, and no further than there is
         room for: one that does not keep the bounds is found out by its first bytes.
         """
         cdef Budget budget = self.wire.budget
-        cdef Py_ssize_t free = _FREE_GROWTH * (self.partial_size + size)
-        cdef Py_ssize_t room = free + self.grown + budget.room_to_grow(self.wire.now)
+        cdef Py_ssize_t unpaid = _FREE_GROWTH * (self.partial_size + size)
+        cdef Py_ssize_t room = unpaid + self.grown + budget.room_to_grow(self.wire.now)
         cdef Py_ssize_t most = min(self.max_message, room)
         cdef Py_ssize_t before = self.inflater.size
         # Without success nobody knows how far it got, but deflate cannot grow by more (RFC 1951).
@@ -221,8 +222,8 @@ cdef class Call(Outgoing):
                 raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
             raise
         finally:
-            budget.growth -= max(0, after - free) - self.grown
-            self.grown = max(0, after - free)
+            budget.growth -= max(0, after - unpaid) - self.grown
+            self.grown = max(0, after - unpaid)
             self.wire.work += (after - before) * _INFLATING_WORK
         self.partial_size += size
         size = after - before - size

@@ -24,8 +24,10 @@ cdef class Callbacks(Meter):
 
     cdef int report(self, Call call) except -1
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1
-    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
-                       const uint8_t* value, size_t valuelen) except -1
+    cdef int on_header(
+        self, Call call, nghttp2_headers_category category,
+        const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen
+    ) except -1
     cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1
     cdef int on_reset(self, Call call) except -1
     cdef int on_misuse(self) except -1

@@ -1,7 +1,7 @@
 """What nghttp2 tells of: which frame concerns which call, and what of it is the role's to decide.
 
-nghttp2 calls while it reads and writes (`Session.receive` and `drain`). These collect, and never call out; what
-one of them raises ends the session, and is raised once nghttp2 has returned.
+nghttp2 calls while it reads and writes (`Session.receive` and `drain`). These collect, and never call out;
+what one of them raises ends the session, and is raised once nghttp2 has returned.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t
@@ -49,8 +49,10 @@ cdef class Callbacks(Meter):
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
         return 0
 
-    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
-                       const uint8_t* value, size_t valuelen) except -1:
+    cdef int on_header(
+        self, Call call, nghttp2_headers_category category,
+        const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen
+    ) except -1:
         return 0
 
     cdef int on_headers_end(self, Call call, nghttp2_headers_category category) except -1:
@@ -109,7 +111,8 @@ cdef int _on_invalid_frame(
     nghttp2_session* handle, const nghttp2_frame* frame, int error, void* user
 ) noexcept:
     cdef Callbacks session = <Callbacks>user
-    # Refused streams are none that would be counted somewhere else. Other errors are seen as they are answered.
+    # Refused streams are none that would be counted somewhere else. Other errors are seen as they are
+    # answered.
     if error != NGHTTP2_ERR_REFUSED_STREAM:
         return 0
     try:
@@ -223,7 +226,9 @@ cdef int _on_data_chunk(
     return 0
 
 
-cdef int _on_stream_close(nghttp2_session* handle, int32_t stream_id, uint32_t error_code, void* user) noexcept:
+cdef int _on_stream_close(
+    nghttp2_session* handle, int32_t stream_id, uint32_t error_code, void* user
+) noexcept:
     cdef Callbacks session = <Callbacks>user
     cdef Call call
     if stream_id == session.headers_of:
@@ -250,7 +255,7 @@ cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, voi
             code = frame.rst_stream.error_code
             if code != NGHTTP2_NO_ERROR and code != NGHTTP2_CANCEL and code != NGHTTP2_REFUSED_STREAM:
                 session.on_misuse()
-        elif frame.goaway.error_code != NGHTTP2_NO_ERROR and frame.goaway.error_code != NGHTTP2_INTERNAL_ERROR:
+        elif frame.goaway.error_code not in (NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR):
             session.is_broken = True
         # nghttp2 has counted too many resets. It would go on to read until all calls have ended.
         if session.calm < 0 or (kind == NGHTTP2_GOAWAY and frame.goaway.error_code == NGHTTP2_INTERNAL_ERROR):
@@ -265,7 +270,6 @@ cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, voi
 cdef int _on_frame_not_send(
     nghttp2_session* handle, const nghttp2_frame* frame, int error_code, void* user
 ) noexcept:
-    cdef Callbacks session = <Callbacks>user
     if frame.hd.type != NGHTTP2_HEADERS:
         return 0
     nghttp2_session_set_stream_user_data(handle, frame.hd.stream_id, NULL)

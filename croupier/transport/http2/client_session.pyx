@@ -154,7 +154,9 @@ cdef class ClientSession(Session):
         cdef uint8_t still = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
         cdef uint8_t named = NGHTTP2_NV_FLAG_NO_COPY_NAME
         set_header(&headers[0], b":method", 7, b"POST", 4, still)
-        set_header(&headers[1], b":scheme", 7, PyBytes_AS_STRING(self.scheme), PyBytes_GET_SIZE(self.scheme), named)
+        set_header(
+            &headers[1], b":scheme", 7, PyBytes_AS_STRING(self.scheme), PyBytes_GET_SIZE(self.scheme), named
+        )
         set_header(&headers[2], b":path", 5, PyBytes_AS_STRING(path), PyBytes_GET_SIZE(path), named)
         set_header(&headers[3], b":authority", 10, PyBytes_AS_STRING(self.authority),
                    PyBytes_GET_SIZE(self.authority), named)
@@ -211,8 +213,10 @@ cdef class ClientSession(Session):
             call.trailing_at = call.block_size
         return 0
 
-    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
-                       const uint8_t* value, size_t valuelen) except -1:
+    cdef int on_header(
+        self, Call call, nghttp2_headers_category category,
+        const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen
+    ) except -1:
         cdef ClientCall it = <ClientCall>call
         if it.ending != Ending.UNDER_WAY:
             return 0
@@ -318,8 +322,8 @@ cdef class ClientSession(Session):
         return 0
 
     cdef int on_going_away(self) except -1:
-        """Calls that wait behind the peer's limit are not sent any more, whoever goes: they end now, and not when
-        nghttp2 comes to them, for which one that is under way has to end."""
+        """Calls that wait behind the peer's limit are not sent any more, whoever goes: they end now, and not
+        when nghttp2 comes to them, for which one that is under way has to end."""
         cdef Call call
         for call in [*self.calls.values()]:
             if self.call_of(call.stream_id) is None:

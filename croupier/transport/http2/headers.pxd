@@ -15,7 +15,8 @@ cdef class Headers:
     cdef uint32_t block_room
     cdef uint32_t trailing_at
     cdef uint32_t header_bytes
-    # Held for the call itself and its metadata, for as long as it is known; `is_crowded` without room for that.
+    # Held for the call itself and its metadata, for as long as it is known; `is_crowded` without room for
+    # that.
     cdef Py_ssize_t own
     cdef bint is_crowded
 

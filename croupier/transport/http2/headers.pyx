@@ -1,7 +1,7 @@
 """Header fields: those that came with a call, kept as its metadata, and those that are sent.
 
-Metadata are kept as they came, in one block: gRPC's own fields are read as they pass by, and most calls have no
-others. What is kept is held against the connection's budget.
+Metadata are kept as they came, in one block: gRPC's own fields are read as they pass by, and most calls have
+no others. What is kept is held against the connection's budget.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -33,7 +33,9 @@ cdef class Headers:
         while at < self.block_size:
             memcpy(&entry, self.block + at, sizeof(_Entry))
             at += sizeof(_Entry)
-            if entry.namelen == <uint32_t>length and not memcmp(self.block + at, PyBytes_AS_STRING(name), length):
+            if entry.namelen == <uint32_t>length and not memcmp(
+                self.block + at, PyBytes_AS_STRING(name), length
+            ):
                 found.append(PyBytes_FromStringAndSize(self.block + at + entry.namelen, entry.valuelen))
             at += entry.namelen + entry.valuelen
         return tuple(found)
@@ -88,7 +90,7 @@ cdef class Headers:
 
 
 cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
-    """Append (name, value) bytes to `headers`, which has room for MAX_PAIRS; `pairs` must outlive their use."""
+    """Append (name, value) bytes to `headers`, with room for MAX_PAIRS; `pairs` must outlive their use."""
     cdef bytes name, value
     for name, value in pairs:
         if at == MAX_PAIRS:
@@ -101,9 +103,9 @@ cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
 
 cdef int check_pairs(list pairs) except -1:
     """Raise now what `put_pairs` would raise when nobody can hear of it but the whole connection."""
-    cdef bytes name, value
+    cdef bytes _name, _value
     if len(pairs) > MAX_PAIRS - 2:
         raise InternalError("too many metadata")
-    for name, value in pairs:
+    for _name, _value in pairs:
         pass
     return 0

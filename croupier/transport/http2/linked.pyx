@@ -1,4 +1,5 @@
-"""The nghttp2 that this process runs with: its number, what it lacks, and how it behaves. `library.py` judges.
+"""The nghttp2 that this process runs with: its number, what it lacks, and how it behaves. `library.py`
+judges.
 
 Functions that came with a mend are looked for by weak references, which are NULL where the library has none:
 a distribution backports mends and leaves the number as it was.
@@ -44,7 +45,8 @@ def functions():
 def reads_on():
     """Whether a session that a callback ended amid a frame looks at the next one.
 
-    One that does ends the whole process when that has the wrong size (CVE-2026-27135); here it has the right one.
+    One that does ends the whole process when that has the wrong size (CVE-2026-27135); here it has the right
+    one.
     """
     cdef nghttp2_session_callbacks* callbacks
     cdef nghttp2_session* session = NULL
@@ -64,7 +66,12 @@ def reads_on():
 
 
 cdef int _end(
-    nghttp2_session* session, uint8_t flags, int32_t stream_id, const uint8_t* data, size_t size, void* went_on
+    nghttp2_session* session,
+    uint8_t flags,
+    int32_t stream_id,
+    const uint8_t* data,
+    size_t size,
+    void* went_on,
 ) noexcept:
     return nghttp2_session_terminate_session(session, NGHTTP2_NO_ERROR)
 

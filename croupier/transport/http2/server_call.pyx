@@ -1,6 +1,5 @@
 """A call that a server answers, and the route that it came by."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from base64 import b64encode
@@ -20,9 +19,9 @@ cdef bytes _DETAILS = DETAILS_KEY.encode()
 cdef class Route:
     """What serves a path: `handler` is for the session's owner; with `refusal`, an error, it serves nobody.
 
-    `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open` the
-    calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and those that
-    are too heavy are refused as they arrive.
+    `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open`
+    the calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and
+    those that are too heavy are refused as they arrive.
     """
 
     def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
@@ -151,7 +150,9 @@ cdef class ServerCall(Call):
         self.sending = Sending.OPEN if has_body else Sending.SENT
         provider.source.ptr = <void*>self
         provider.read_callback = _read_body
-        nghttp2_submit_response(self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL)
+        nghttp2_submit_response(
+            self.wire.handle, self.stream_id, headers, count, &provider if has_body else NULL
+        )
         self.wire.touch()
 
 

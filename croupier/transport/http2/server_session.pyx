@@ -22,7 +22,6 @@ from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.server_call cimport Route, ServerCall, Stage
 from croupier.transport.http2.session cimport Session
 from croupier.transport.http2.wire cimport Budget
-from croupier.weight cimport Scale
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge, Unavailable, Unimplemented
 from croupier.transport.compression import ACCEPTED
@@ -91,7 +90,9 @@ cdef class ServerSession(Session):
                 if call.ended_at < arrived:
                     self._reset(call, NGHTTP2_CANCEL)
                 # A reset would cut off what is still to be sent of the answer.
-                elif call.ended_at < answered and nghttp2_session_get_stream_local_close(self.handle, call.stream_id):
+                elif call.ended_at < answered and nghttp2_session_get_stream_local_close(
+                    self.handle, call.stream_id
+                ):
                     self._reset(call, NGHTTP2_NO_ERROR)
             elif call.arrived < arrived and call.receiving != Receiving.RECEIVED and not call.is_streaming:
                 call.fail(DEADLINE_EXCEEDED, "the request did not arrive in time")
@@ -151,8 +152,10 @@ cdef class ServerSession(Session):
         self.calm += _PER_REQUEST if call.hold_own(_CALL_BYTES) else _PER_REFUSAL
         return 0
 
-    cdef int on_header(self, Call call, nghttp2_headers_category category, const uint8_t* name, size_t namelen,
-                       const uint8_t* value, size_t valuelen) except -1:
+    cdef int on_header(
+        self, Call call, nghttp2_headers_category category,
+        const uint8_t* name, size_t namelen, const uint8_t* value, size_t valuelen
+    ) except -1:
         cdef ServerCall it = <ServerCall>call
         if category != NGHTTP2_HCAT_REQUEST:
             return 0
@@ -244,7 +247,7 @@ cdef class ServerSession(Session):
         return None
 
     cdef object full(self):
-        """What is full now will not be so later, and other servers may not be: unlike a message's own size."""
+        """What is full now will not be later, and other servers may not be: unlike a message's own size."""
         return Unavailable("too much is held for this connection already", reason="CONNECTION_FULL",
                            retry_after=_RETRY_AFTER)
 
@@ -264,7 +267,8 @@ cdef class ServerSession(Session):
         return 0
 
     cdef int _refuse(self, ServerCall call, error, trailing=()) except -1:
-        # Putting a status together takes ten times as long as a good request, and there are few different ones.
+        # Putting a status together takes ten times as long as a good request, and there are few different
+        # ones.
         key = (type(error), error.message)
         status = _refusals.get(key)
         if status is None:

@@ -1,14 +1,16 @@
 """A sans-I/O HTTP/2 session that carries gRPC: bytes in, events out; replies in, bytes out.
 
-    receive(data, now)  ──▶ nghttp2 ──▶ `Callbacks` ──▶ what `ServerSession` or `ClientSession` makes of them,
-                                                             collected in lists for whoever called `receive`
+    receive(data, now)  ──▶ nghttp2 ──▶ `Callbacks` ──▶ what a server's or client's session makes of
+                                                             them, in lists for whoever called `receive`
     calls' methods      ──▶ nghttp2 ──▶ drain() ──▶ bytes
 
-There is no asyncio here, and no clock: `now` is passed in, in seconds. nghttp2 keeps the protocol's rules (RFC 9113), HPACK and flow control, and
-sends RST_STREAM or GOAWAY with the right code where a peer breaks them. What is left to bound is here:
+There is no asyncio here, and no clock: `now` is passed in, in seconds. nghttp2 keeps the protocol's rules
+(RFC 9113), HPACK and flow control, and sends RST_STREAM or GOAWAY with the right code where a peer breaks
+them. What is left to bound is here:
 
 1. What a peer does that is of no use, and how long it may keep us at work: `Meter`.
-2. Acknowledgements, CONTINUATION and SETTINGS entries: nghttp2's own options, and resets of every kind once more.
+2. Acknowledgements, CONTINUATION and SETTINGS entries: nghttp2's own options, and resets of every kind once
+   more.
 3. What is kept: `Wire.hold`; a header list is not kept beyond its limit.
 """
 
@@ -35,7 +37,7 @@ cdef uint8_t _scratch[_SCRATCH]
 
 
 cdef class Session(Callbacks):
-    """The base of both roles. `budget` is what the sessions of one server share; None makes one of its own."""
+    """The base of both roles. The sessions of one server share a `budget`; None makes one of its own."""
 
     def __init__(self, limits, double now, Budget budget=None):
         self.limits = limits

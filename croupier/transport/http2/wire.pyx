@@ -61,8 +61,8 @@ cdef class Wire:
     cdef bint hold_part(self, Py_ssize_t size, Py_ssize_t before):
         """The same for `size` bytes of a message of which `before` are held.
 
-        Large ones leave a quarter of the room: many callers may share a connection, and who sends large messages
-        shall not be why the small ones of others are refused.
+        Large ones leave a quarter of the room: many callers may share a connection, and who sends large
+        messages shall not be why the small ones of others are refused.
         """
         cdef Py_ssize_t after = self.held + size
         cdef Budget budget = self.budget
