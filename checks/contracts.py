@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from grimp import ImportGraph
-from importlinter import Contract, ContractCheck, fields, output
-from importlinter.application.contract_utils import AlertLevel, remove_ignored_imports_and_report
+from importlinter import Contract, ContractCheck, output
 from importlinter.contracts.acyclic_siblings import AcyclicSiblingsContract
 from importlinter.contracts.forbidden import ForbiddenContract
 from importlinter.contracts.independence import IndependenceContract
@@ -64,11 +63,8 @@ class Acyclic(Contract):
 
     type_name = "acyclic"
 
-    ignore_imports: Any = fields.SetField(subfield=fields.ImportExpressionField(), required=False)
-
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         complete(graph, self.session_options["root_packages"])
-        remove_ignored_imports_and_report(graph, self.ignore_imports, AlertLevel.WARN)
         imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
         try:
             TopologicalSorter(imports).prepare()

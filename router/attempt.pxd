@@ -1,10 +1,12 @@
 """The types with which Cython compiles attempt.py."""
+
 cimport cython
 
 from router.units cimport Unit, by_next_cell, settle, unsettled, untried
 
 cdef class CellCall
 cdef class Run
+
 
 @cython.final
 cdef class Attempts:

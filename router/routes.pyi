@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import final
 
 from router.resolve import Ask, Target
 from router.units import Unit
@@ -7,6 +8,7 @@ from version_manager.model.release import Model
 
 REMEMBERED_ROUTES: int
 
+@final
 class Route:
     def __init__(
         self,
@@ -27,6 +29,7 @@ class Route:
     @property
     def cells(self) -> tuple[str, ...]: ...
 
+@final
 class Routes:
     def __init__(
         self,

@@ -1,6 +1,9 @@
+from typing import final
+
 from router.attempt import Outcome
 from router.resolve import Target
 
+@final
 class Unit:
     cells: tuple[str, ...]
     outcome: Outcome | None

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Self
 
 from typing_extensions import Buffer
 
@@ -10,7 +11,7 @@ from cell.memory.block import Block
 class Native(Block):
     signature: Signature
     labels: Array | None
-    def __init__(self, section: Buffer, arena: Arena | None = None, digest: bytes | None = None) -> None: ...
+    def __new__(cls, section: Buffer, arena: Arena | None = None, digest: bytes | None = None) -> Self: ...
     @property
     def features(self) -> int: ...
     @property

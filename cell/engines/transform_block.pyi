@@ -1,7 +1,10 @@
+from typing import final
+
 from typing_extensions import Buffer
 
 from cell.codec.signature import Array
 
+@final
 class Transform:
     def __init__(self, block: Buffer) -> None: ...
     @property

@@ -1,9 +1,11 @@
+from typing import Self
+
 from cell.loading.file_image import Image
 from cell.loading.gate import Gate
 
 class Reader:
     gate: Gate
-    def __init__(self, gate: Gate, threads: int, *, nice: int = 10) -> None: ...
+    def __new__(cls, gate: Gate, threads: int, *, nice: int = 10) -> Self: ...
     def fileno(self) -> int: ...
     def submit(
         self,

@@ -1,3 +1,5 @@
+from typing import Self
+
 from cell.memory.ranges import ArenaFull as ArenaFull
 
 class Arena:
@@ -6,7 +8,7 @@ class Arena:
     used: int
     committed: int
     moved: int
-    def __init__(self, capacity: int, *, segment_bytes: int = 0, huge: bool = True) -> None: ...
+    def __new__(cls, capacity: int, *, segment_bytes: int = 0, huge: bool = True) -> Self: ...
     @property
     def slack(self) -> int: ...
     @property

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 from croupier.errors import TooLarge
 
@@ -7,9 +7,9 @@ def too_much() -> TooLarge: ...
 class Budget:
     used: int
     limit: int
-    def __init__(
-        self, limit: int, *, growth_burst: float = 4_194_304, growth_rate: float = 4_194_304
-    ) -> None: ...
+    def __new__(
+        cls, limit: int, *, growth_burst: float = 4_194_304, growth_rate: float = 4_194_304
+    ) -> Self: ...
 
 class Wire:
     wake: Any
