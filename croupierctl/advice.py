@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from croupier import errors
 from croupier.settings import is_loopback
-from croupierctl.session import ServerUnavailable
+from croupierctl.servers import ServerUnavailable
 
 # The first class that fits wins: special ones stand before general ones.
 _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (

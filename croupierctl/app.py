@@ -16,7 +16,7 @@ from croupier.errors import CroupierError
 from croupierctl import output
 from croupierctl.advice import advice
 from croupierctl.lazy import LazyGroup, Verb
-from croupierctl.session import MANAGER, ROUTER, Session, begin
+from croupierctl.servers import MANAGER, ROUTER, Servers, begin
 
 
 class _Root(LazyGroup):
@@ -107,7 +107,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    begin(Session(manager, router, ca, certificate, key, as_json))
+    begin(Servers(manager, router, ca, certificate, key, as_json))
 
 
 def main() -> None:

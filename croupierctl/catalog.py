@@ -8,7 +8,7 @@ import typer
 
 from croupier.errors import FailedPrecondition
 from croupierctl import output
-from croupierctl.session import ask_manager, current
+from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 
 app = typer.Typer(help="The catalog as a whole, when etcd was damaged.", no_args_is_help=True)

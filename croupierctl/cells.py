@@ -11,7 +11,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import digest_of
 from croupierctl.lazy import LazyGroup, Verb
-from croupierctl.session import ask_manager
+from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
 

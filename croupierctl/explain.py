@@ -10,11 +10,11 @@ from croupier.names import check_name
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version
 from croupierctl.reasons import Decision, explain
-from croupierctl.session import ask_manager, current
-from router.resolve import Ask
+from croupierctl.servers import ask_manager, current
 from router.view import EMPTY, View, successor
 from sharding.generation import Generation
 from version_manager.model.catalog import Catalog
+from version_manager.model.resolve import Ask
 from version_manager.model.wire import cell_from_pb, generation_from_pb, model_from_pb
 
 

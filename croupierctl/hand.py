@@ -9,7 +9,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
 from croupierctl import output
 from croupierctl.arguments import Tenant
-from croupierctl.session import ask_manager, current
+from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding import overlap
 from sharding.dealer import Dealer, Explanation

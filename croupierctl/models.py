@@ -11,7 +11,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.lazy import LazyGroup, Verb
-from croupierctl.session import ask_manager, current
+from croupierctl.servers import ask_manager, current
 from croupierctl.usage import ask_usage, shown
 from protos.versions.v1 import versions_pb2 as pb
 

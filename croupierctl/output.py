@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from croupierctl.session import current
+from croupierctl.servers import current
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -13,7 +13,7 @@ from croupier_client import Client, PredictError, Prediction
 from croupier_client.encode import Features
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version
-from croupierctl.session import ServerUnavailable, current
+from croupierctl.servers import ServerUnavailable, current
 
 # A person who tries a model out sends ten rows, not ten thousand.
 _ENOUGH = 20
@@ -42,15 +42,15 @@ def predict(
 ) -> None:
     """Ask a model for one prediction."""
     asked = parse_features(features, row)
-    session = current()
+    servers = current()
     try:
         with Client(
-            session.router,
+            servers.router,
             tenant=tenant,
             token=_token(token),
-            ca=session.ca,
-            certificate=session.certificate,
-            key=session.key,
+            ca=servers.ca,
+            certificate=servers.certificate,
+            key=servers.key,
             timeout=timeout,
         ) as client:
             found = client.predict(
@@ -60,7 +60,7 @@ def predict(
         # A reason of its own means that the router answered: a hand that is down, say.
         if error.reason == errors.Unavailable.reason:
             raise ServerUnavailable(
-                f"the router at {session.router} is unavailable: {error}", target=session.router
+                f"the router at {servers.router} is unavailable: {error}", target=servers.router
             ) from error
         raise as_ours(error) from error
     _print(found)

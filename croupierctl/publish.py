@@ -18,7 +18,7 @@ from croupierctl import output
 from croupierctl.arguments import Model, Tenant
 from croupierctl.prepare import How, Prepared, prepare, read_sample
 from croupierctl.release import all_traffic
-from croupierctl.session import ask_manager
+from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
 _MIB = 1 << 20

@@ -1,7 +1,7 @@
 """Why a request goes where it goes: every decision of a route, in words and in facts.
 
-Pure, and made of the functions that route: `router.resolve`, `router.route` and `router.pick`. So an
-explanation cannot drift from what a router does. What it cannot know is what a router has seen
+Pure, and made of the functions that route: `version_manager.model.resolve`, `router.route` and `router.pick`.
+So an explanation cannot drift from what a router does. What it cannot know is what a router has seen
 itself: whose circuit breakers are open.
 """
 
@@ -14,11 +14,11 @@ from typing import Any
 from croupierctl.hand import rule
 from router.breakers import Breakers
 from router.pick import pick
-from router.resolve import Ask, Target, resolve
 from router.route import route
 from router.view import View
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import WHOLE, Model, Release, Split, split_point
+from version_manager.model.resolve import Ask, Target, resolve
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import MAX_VERSION
 from croupierctl import output
 from croupierctl.arguments import Model, Tenant
-from croupierctl.session import ask_manager
+from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.release import WHOLE
 

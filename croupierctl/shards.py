@@ -14,7 +14,7 @@ from croupier.errors import Conflict, FailedPrecondition, NotFound
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import generation_diff, generation_file, output
 from croupierctl.catalog import report_repair
-from croupierctl.session import ask_manager, current
+from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Seat, check_generation
 from version_manager.model.fleet import CellState

@@ -10,7 +10,7 @@ from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Tenant
-from croupierctl.session import ask_manager
+from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
 app = typer.Typer(help="What cells keep for a tenant.", no_args_is_help=True)

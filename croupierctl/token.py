@@ -12,7 +12,7 @@ import typer
 from croupier.names import check_name
 from croupierctl import output
 from croupierctl.arguments import Tenant
-from croupierctl.session import current
+from croupierctl.servers import current
 from croupierctl.signing import Signer, read_signer
 from router.tokens import AUDIENCE, DEFAULT_RULES, TokenRules, verify
 

@@ -14,7 +14,7 @@ from croupier.transport.client import Channel
 from croupier.transport.status import RpcError, to_error
 from croupierctl import output
 from croupierctl.arguments import digest_of
-from croupierctl.session import ask_manager, current
+from croupierctl.servers import ask_manager, current
 from protos.cell.v1 import cell_pb2
 
 _WARM = "/croupier.cell.v1.Cell/Warm"
@@ -51,8 +51,8 @@ def warm(
 
 
 async def _ask_cell(address: str, request: cell_pb2.WarmRequest, timeout: float) -> cell_pb2.WarmResponse:
-    session = current()
-    tls = ClientTls(session.ca, session.certificate, session.key) if session.ca else None
+    servers = current()
+    tls = ClientTls(servers.ca, servers.certificate, servers.key) if servers.ca else None
     channel = Channel(address, tls=tls)
     try:
         data = await channel.unary(_WARM, request.SerializeToString(), timeout=timeout)

@@ -38,7 +38,7 @@ from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
 from router.features import NoFeatures
-from router.feeds import Feed, Timing
+from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.pipeline import Pipeline
@@ -100,7 +100,7 @@ async def serve(
 
         timing = Timing(silence=settings.watch_silence)
         watch = partial(manager.watch, protocol=protocol.CURRENT)
-        feed = Feed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
+        feed = ViewFeed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
         _AGE.set_function(lambda: feed.age)
         await _load_snapshot(feed, settings.snapshot)
 
@@ -165,7 +165,7 @@ def _pipeline(
     )
 
 
-async def _load_snapshot(feed: Feed, path: Path | None) -> None:
+async def _load_snapshot(feed: ViewFeed, path: Path | None) -> None:
     view = await asyncio.to_thread(snapshot.read_if_good, path) if path else None
     if view is not None:
         await feed.load(view)

@@ -1,7 +1,7 @@
 from collections.abc import Iterable
 
 from croupier.fields import MalformedMessage as MalformedMessage
-from router.resolve import Ask, Target
+from version_manager.model.resolve import Ask, Target
 
 def scan(data: bytes) -> list[tuple[int, int, int, int]]: ...
 def read_infer(data: bytes) -> Ask: ...

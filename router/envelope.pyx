@@ -36,7 +36,7 @@ from croupier.fields cimport (
     repeated,
 )
 from croupier.fields import MalformedMessage
-from router.resolve import Ask
+from version_manager.model.resolve import Ask
 
 cdef enum:
     ARTIFACT_NUMBER = 1000

@@ -1,6 +1,6 @@
 """Watch events to a `View` and back: what the version manager sends and what the snapshot file holds.
 
-Begin, chunks and end are collected by an `Assembly`; a delta becomes a `Change`. A record that
+Begin, chunks and end are collected by an `Assembly`; a delta becomes a `ViewChange`. A record that
 cannot be used is counted and left out, and never replaces a good one: the version manager validated
 it, so this guards against its bugs and against versions of it that know more than we do.
 """
@@ -15,7 +15,7 @@ from typing import TypeVar
 from croupier.errors import InternalError, InvalidRequest
 from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
-from router.view import Change, View, successor
+from router.view import View, ViewChange, successor
 from sharding.generation import Generation, check_generation
 from version_manager.model.catalog import Catalog, Delta, UnknownModel
 from version_manager.model.fleet import Cell
@@ -82,13 +82,13 @@ class Assembly:
                 continue
 
 
-def change_of(message: pb.WatchEvent.Delta) -> Change:
+def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
     """The change that a delta stands for, without the records in it that cannot be used."""
     models = tuple(_usable(message.models, _model))
     removed = tuple((key.tenant, key.name) for key in message.removed_models)
     bad: list[pb.Generation] = []
     generations = tuple(_usable(message.generations, _generation, bad))
-    return Change(
+    return ViewChange(
         Delta(message.revision, models, removed),
         tuple(_usable(message.cells, cell_from_pb)),
         tuple(message.removed_cells),

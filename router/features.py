@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from router.resolve import Target
+from version_manager.model.resolve import Target
 
 
 class Features(Protocol):

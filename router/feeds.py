@@ -54,7 +54,7 @@ class Timing:
         return min(self.longest, self.first * 2.0 ** min(failures - 1, 32)) * rng.uniform(0.5, 1.0)
 
 
-class Feed:
+class ViewFeed:
     """Holds the view. `clock` is monotonic, in seconds.
 
     `view` is always whole. `on_swap` is called with every new one, before anybody else sees it.

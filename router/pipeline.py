@@ -25,11 +25,11 @@ from router.fanout import Fanout, Whole, stitch
 from router.features import Features
 from router.identity import check_claim
 from router.pick import is_reachable, pick
-from router.resolve import Ask, choices, resolve
 from router.route import owner_of, route
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import EMPTY, View
+from version_manager.model.resolve import Ask, choices, resolve
 
 if TYPE_CHECKING:
     from router.attempt import Exchange, Outcome, Run

@@ -1,10 +1,10 @@
 from collections.abc import Callable
 from typing import final
 
-from router.resolve import Ask, Target
 from router.units import Unit
 from router.view import View
 from version_manager.model.release import Model
+from version_manager.model.resolve import Ask, Target
 
 REMEMBERED_ROUTES: int
 

@@ -20,7 +20,7 @@ from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of, view_of
-from router.feeds import Feed
+from router.feeds import ViewFeed
 from router.view import View
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def read_if_good(path: Path) -> View | None:
         return None
 
 
-async def keep(feed: Feed, path: Path, *, clock: Callable[[], float], delay: float = 0.25) -> None:
+async def keep(feed: ViewFeed, path: Path, *, clock: Callable[[], float], delay: float = 0.25) -> None:
     """Write the feed's view to `path` whenever it has changed, for ever.
 
     Changes that come within `delay` seconds of each other share one write, which a thread makes.

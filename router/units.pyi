@@ -1,7 +1,7 @@
 from typing import final
 
 from router.attempt import Outcome
-from router.resolve import Target
+from version_manager.model.resolve import Target
 
 @final
 class Unit:

@@ -49,7 +49,7 @@ class KnownCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ViewChange:
     """What a delta of the watch brings; `generations` is active, then previous; empty: unchanged."""
 
     models: Delta
@@ -76,7 +76,7 @@ class View:
         """Active, then previous."""
         return tuple(dealer.generation for dealer in (self.current, self.previous) if dealer)
 
-    def after(self, change: Change) -> View:
+    def after(self, change: ViewChange) -> View:
         """The view that follows; itself if nothing changed that a route depends on."""
         catalog = self.catalog.apply(change.models)
         current, previous = self.current, self.previous

@@ -40,8 +40,10 @@ from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
+from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
 from version_manager.writes.shards import Shards
+from version_manager.writes.stored_models import StoredModels
 from version_manager.writes.tenants import Tenants
 from version_manager.writes.thawing import Thawing
 from version_manager.writes.writer import Writer
@@ -96,14 +98,16 @@ class VersionManager:
         self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
         shards = Shards(etcd, mirror, writer, keys, audit)
         self._spawn(shards.keep_seed(), "seed")
+        models = StoredModels(etcd, mirror, keys)
+        releases = Releases(models, writer, keys, audit, warm=warming.warm)
         parts = Parts(
             mirror=mirror,
             publisher=Publisher(
-                *(etcd, store, mirror, writer, keys, audit),
+                *(models, releases, store, mirror, writer, keys, audit),
                 clock=time.time_ns,
-                warm=warming.warm,
                 demands_comparison=settings.demand_comparison,
             ),
+            releases=releases,
             shards=shards,
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
             repairs=Repairs(mirror, writer, keys, audit),

@@ -11,7 +11,7 @@ from itertools import islice
 
 from sharding.generation import Generation
 from version_manager.map.image import Map
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 # Told at most: who has more has one cause.
 MOST = 20
@@ -22,9 +22,9 @@ def of_generation(generation: Generation, served: Map) -> list[str]:
     return list(islice(_of_generation(generation, served), MOST))
 
 
-def of_residency(tenant: str, residency: Residency, served: Map) -> list[str]:
+def of_residency(tenant: str, residency: ResidencyRule, served: Map) -> list[str]:
     """What to say about a tenant's `residency`."""
-    if residency == Residency() or _is_known(tenant, served):
+    if residency == ResidencyRule() or _is_known(tenant, served):
         return []
     return [f"there is no tenant {tenant}: none has a model here"]
 

@@ -26,9 +26,9 @@ from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import doubts
-from version_manager.cells.listener import Listener
+from version_manager.cells.joined import CellSilent
 from version_manager.cells.registry import Registry
-from version_manager.cells.session import CellSilent
+from version_manager.cells.reporting import ReportingCell
 from version_manager.cells.usage import CellUsage, Usage
 from version_manager.feed import Feed
 from version_manager.listing import page
@@ -38,9 +38,11 @@ from version_manager.map.mirror import Mirror
 from version_manager.model import wire
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
+from version_manager.model.resolve import Ask, select
 from version_manager.uploads import UploadLimits, Uploads
 from version_manager.writes.publisher import Publisher
+from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
 from version_manager.writes.shards import Shards
 from version_manager.writes.tenants import Tenants
@@ -60,6 +62,7 @@ class Parts:
 
     mirror: Mirror
     publisher: Publisher
+    releases: Releases
     shards: Shards
     repairs: Repairs
     thawing: Thawing
@@ -131,7 +134,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def SetRelease(self, request: pb.SetReleaseRequest, context: _Context) -> pb.Release:
         wanted = wire.release_from_pb(request, 0)
         with _own_faults():
-            release = await self._parts.publisher.set_release(
+            release = await self._parts.releases.set(
                 request.tenant,
                 request.name,
                 wanted,
@@ -145,12 +148,11 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def Resolve(self, request: pb.ResolveRequest, context: _Context) -> pb.ResolveResponse:
         _check_model(request)
-        if request.label:
-            check_name(request.label, "label")
         catalog = self._parts.mirror.map.catalog
-        model = catalog.get(request.tenant, request.name)
         point = split_point(request.tenant, request.name, request.routing_key)
-        version = model.select(version=request.version, label=request.label, point=point)
+        ask = Ask(request.name, request.version, request.label)
+        version = select(catalog, request.tenant, ask, point)
+        model = catalog.get(request.tenant, request.name)
         return pb.ResolveResponse(
             version=wire.version_to_pb(version),
             release=wire.release_to_pb(model.release) if model.release else None,
@@ -230,7 +232,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def _answers(
         self,
         requests: AsyncIterator[pb.JoinRequest],
-        begin: Callable[[Cell], AbstractAsyncContextManager[Listener]],
+        begin: Callable[[Cell], AbstractAsyncContextManager[ReportingCell]],
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         seconds = self._parts.registry.lease_seconds
         first = await _next_report(requests, None, seconds)
@@ -267,7 +269,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             )
         return self._kept(request.tenant, *made)
 
-    def _kept(self, tenant: str, residency: Residency, revision: int) -> pb.Residency:
+    def _kept(self, tenant: str, residency: ResidencyRule, revision: int) -> pb.Residency:
         message = wire.residency_to_pb(tenant, residency, revision)
         message.warnings.extend(doubts.of_residency(tenant, residency, self._parts.mirror.map))
         return message
@@ -338,7 +340,7 @@ def _joining_cell(request: pb.JoinRequest) -> Cell:
 
 
 async def _next_report(
-    requests: AsyncIterator[pb.JoinRequest], session: Listener | None, patience: float
+    requests: AsyncIterator[pb.JoinRequest], session: ReportingCell | None, patience: float
 ) -> pb.JoinRequest | None:
     """The next message; None once the cell has said all.
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from croupier import errors
 from croupierctl.advice import advice
 from croupierctl.app import app
-from croupierctl.session import ServerUnavailable
+from croupierctl.servers import ServerUnavailable
 
 VERBS = ["models", "release", "cells", "shards", "catalog", "hand", "explain", "predict", "token", "local"]
 

@@ -3,14 +3,14 @@ import json
 import pytest
 
 from croupierctl import output
-from croupierctl.session import Session, begin
+from croupierctl.servers import Servers, begin
 
 
 @pytest.fixture(params=[False, True], ids=["people", "programs"])
 def as_json(request):
-    begin(Session(as_json=request.param))
+    begin(Servers(as_json=request.param))
     yield request.param
-    begin(Session())
+    begin(Servers())
 
 
 def test_a_table(as_json, capsys):

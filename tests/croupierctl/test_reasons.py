@@ -8,13 +8,13 @@ from croupier.errors import InvalidRequest, NotFound
 from croupierctl.reasons import explain
 from router.breakers import Breakers
 from router.pick import pick
-from router.resolve import Ask, resolve
 from router.route import NoShardMap, route
 from router.view import EMPTY, successor
 from sharding.generation import Generation, Seat
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import Model, Release, Split, Version
+from version_manager.model.resolve import Ask, resolve
 
 VERSIONS = {number: Version(number, bytes([number]) * 32, 1000 * number, "onnx") for number in (1, 2)}
 RELEASE = Release(5, (Split(1, 9000), Split(2, 1000)), {"new": 2})

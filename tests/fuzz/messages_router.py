@@ -19,10 +19,10 @@ from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.envelope import owner_field
-from router.resolve import Ask, Target
 from router.routes import Route, Routes
 from router.units import Unit, join_payloads
 from version_manager.model.release import WHOLE, split_point
+from version_manager.model.resolve import Ask, Target
 
 _ALL_ITEMS = 2**31 - 1
 # Where requests without a key fall on a traffic split.

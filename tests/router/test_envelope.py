@@ -9,7 +9,7 @@ from croupier.fields import join_first
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.resolve import Ask, Target
+from version_manager.model.resolve import Ask, Target
 
 text = st.text(max_size=8)
 version_text = st.one_of(st.just(""), st.integers(1, 2**63 - 1).map(str))

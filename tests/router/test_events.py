@@ -5,7 +5,7 @@ from support.fakes import delta_event, generation, metric, model, no_change, vie
 
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import Assembly, BrokenWatch, change_of, events_of, view_of
-from router.view import EMPTY, Change, View
+from router.view import EMPTY, View, ViewChange
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
 
@@ -46,7 +46,7 @@ def test_models_come_in_chunks() -> None:
 
 
 def test_a_change_survives_its_event() -> None:
-    change = Change(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,))
+    change = ViewChange(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,))
     assert change_of(delta_event(change).delta) == change
 
 
@@ -89,7 +89,7 @@ def test_bad_records_never_replace_good_ones() -> None:
 def test_bad_records_of_a_delta_change_nothing() -> None:
     held = view([model()], (MAP,), FLEET)
     second = generation(["a"], number=2)
-    event = delta_event(Change(Delta(2, (model(versions=(2,)),)), FLEET, (), (second, MAP)))
+    event = delta_event(ViewChange(Delta(2, (model(versions=(2,)),)), FLEET, (), (second, MAP)))
     event.delta.models[0].release.splits[0].basis_points = 9
     event.delta.generations[0].seats[0].weight = -1
     after = held.after(change_of(event.delta))

@@ -1,5 +1,5 @@
 from router.features import NoFeatures
-from router.resolve import Target
+from version_manager.model.resolve import Target
 
 
 def test_nothing_is_added() -> None:

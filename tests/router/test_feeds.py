@@ -19,8 +19,8 @@ from support.fakes import (
 from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of
-from router.feeds import Feed, Timing
-from router.view import EMPTY, Change, View
+from router.feeds import Timing, ViewFeed
+from router.view import EMPTY, View, ViewChange
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
 
@@ -36,11 +36,13 @@ BROKEN = "croupier_router_watch_broken_total"
 @asynccontextmanager
 async def following(
     manager: FakeManager, *, held: View | None = None, timing: Timing = FAST
-) -> AsyncIterator[tuple[Feed, list[View]]]:
+) -> AsyncIterator[tuple[ViewFeed, list[View]]]:
     """A feed that follows `manager`, and every view that it swapped in."""
     swapped: list[View] = []
     async with VersionManagerClient(manager.address) as client:
-        feed = Feed(client.watch, on_swap=swapped.append, clock=time.monotonic, rng=Random(1), timing=timing)
+        feed = ViewFeed(
+            client.watch, on_swap=swapped.append, clock=time.monotonic, rng=Random(1), timing=timing
+        )
         if held is not None:
             await feed.load(held)
         running = asyncio.create_task(feed.run())
@@ -52,7 +54,7 @@ async def following(
                 await running
 
 
-async def reached(feed: Feed, revision: int) -> View:
+async def reached(feed: ViewFeed, revision: int) -> View:
     await eventually(lambda: feed.view.catalog.revision == revision, f"revision {revision}")
     return feed.view
 
@@ -66,7 +68,7 @@ async def test_a_snapshot_and_its_deltas_become_views() -> None:
         await feed.loaded()
         assert (feed.view.catalog, dict(feed.view.cells)) == (FIRST.catalog, dict(FIRST.cells))
         await connected(manager)
-        manager.send(delta_event(Change(Delta(11, (model(name="new"),)))))
+        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
         found = await reached(feed, 11)
         assert found.catalog.get("acme", "new").name == "new"
         assert [found.catalog.revision for found in swapped] == [10, 11]
@@ -76,7 +78,7 @@ async def test_a_snapshot_and_its_deltas_become_views() -> None:
 async def test_a_broken_watch_goes_on_where_it_was() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, swapped):
         await connected(manager)
-        manager.greeting = lambda request: [delta_event(Change(Delta(12, (model(name="new"),))))]
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta(12, (model(name="new"),))))]
         manager.hang_up()
         await reached(feed, 12)
         first, second = manager.asked
@@ -103,7 +105,7 @@ async def test_a_version_manager_that_is_gone_changes_nothing_and_is_found_again
         await eventually(lambda: metric(BROKEN) >= before + 3, "some attempts")
         assert feed.view is swapped[-1]
         assert len(swapped) == 1
-        manager.greeting = lambda request: [delta_event(Change(Delta(11, (model(name="new"),))))]
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta(11, (model(name="new"),))))]
         await manager.start()
         await reached(feed, 11)
 
@@ -170,7 +172,7 @@ async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
         assert feed.view.cells["b"].departed
         gone = tuple(("acme", f"m{n}") for n in range(30))
         came = (Cell("b", "zone-1", "b:2"),)
-        manager.send(delta_event(Change(Delta(12, (), gone), cells=came)))
+        manager.send(delta_event(ViewChange(Delta(12, (), gone), cells=came)))
         await eventually(lambda: not feed.view.cells["b"].departed, "the second cell")
         assert feed.view.cells["b"].cell.address == "b:2"
         assert feed.view.catalog == FIRST.catalog
@@ -184,7 +186,7 @@ async def test_cells_of_a_refused_delta_are_taken() -> None:
         await feed.loaded()
         await connected(manager)
         moved = (Cell("a", "zone-0", "a:2"),)
-        manager.send(delta_event(Change(Delta(11, (), gone), cells=moved)))
+        manager.send(delta_event(ViewChange(Delta(11, (), gone), cells=moved)))
         await eventually(lambda: feed.view.cells["a"].cell.address == "a:2", "the cell's new address")
         assert feed.view.catalog == FIRST.catalog
 
@@ -194,11 +196,11 @@ async def test_a_delta_that_removes_most_is_refused() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, _):
         await connected(manager)
         manager.greeting = lambda request: []
-        manager.send(delta_event(Change(Delta(11, (), removed))))
+        manager.send(delta_event(ViewChange(Delta(11, (), removed))))
         await eventually(lambda: metric(FROZEN) == 1, "the alarm")
         await connected(manager, 2)
         assert feed.view.catalog.size == 30
-        manager.send(delta_event(Change(Delta(12, (), removed[:3]))))
+        manager.send(delta_event(ViewChange(Delta(12, (), removed[:3]))))
         assert (await reached(feed, 12)).catalog.size == 27
 
 
@@ -251,7 +253,7 @@ async def test_whoever_waits_for_a_change_sees_the_latest_view() -> None:
         first = await feed.changed_from(None)
         waiting = asyncio.create_task(feed.changed_from(first))
         await connected(manager)
-        manager.send(delta_event(Change(Delta(11, (model(name="new"),)))))
+        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
         assert (await waiting).catalog.revision == 11
         cancelled = asyncio.create_task(feed.changed_from(feed.view))
         await eventually(lambda: len(feed._changed._waiters) == 1, "the waiter")  # type: ignore[attr-defined]

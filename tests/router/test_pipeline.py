@@ -28,14 +28,14 @@ from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.features import NoFeatures
 from router.pipeline import NoCatalog, Pipeline
-from router.resolve import Target
 from router.route import NoShardMap, route
-from router.view import EMPTY, Change, View
+from router.view import EMPTY, View, ViewChange
 from router.wheel import Wheel
 from sharding.dealer import Dealer
 from sharding.hashing import hash64
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState
+from version_manager.model.resolve import Target
 
 NAMES = ["a", "b", "c", "d"]
 VIEW = view(
@@ -315,7 +315,7 @@ def test_a_new_release_is_served_from_the_next_request_on() -> None:
     front = Front()
     front.infer()
     changed = model(versions=(1, 2), splits=((2, 10_000),))
-    front.pipeline.follow(VIEW.after(Change(Delta(2, (changed,)))))
+    front.pipeline.follow(VIEW.after(ViewChange(Delta(2, (changed,)))))
     assert inference_pb2.ModelInferRequest.FromString(front.infer()).model_version == "2"
 
 

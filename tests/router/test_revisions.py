@@ -24,7 +24,7 @@ from router.revisions import (
     Wanted,
     read_wanted,
 )
-from router.view import Change, View
+from router.view import View, ViewChange
 from router.wheel import Wheel
 from version_manager.model.catalog import Catalog, Delta
 
@@ -188,8 +188,8 @@ async def stage(made: list[Revisions]) -> Any:
         yield found
 
 
-def published(stage: World, name: str) -> Change:
-    return Change(Delta(0, (model(name=name),), ()))
+def published(stage: World, name: str) -> ViewChange:
+    return ViewChange(Delta(0, (model(name=name),), ()))
 
 
 def token(stage: World, ahead: int) -> tuple[tuple[str, str], ...]:

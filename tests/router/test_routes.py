@@ -16,14 +16,14 @@ from croupier.fields import MalformedMessage, join_first
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.resolve import Ask, Target, choices, resolve
 from router.route import route
 from router.routes import Route, Routes
 from router.units import Unit
-from router.view import Change, View
+from router.view import View, ViewChange
 from version_manager.model.catalog import Delta, UnknownModel
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import WHOLE
+from version_manager.model.resolve import Ask, Target, choices, resolve
 
 NAMES = ["a", "b", "c", "d"]
 SPLIT = model(versions=(1, 2, 3), splits=((1, 5_000), (2, 5_000)), labels={"next": 3})
@@ -234,7 +234,7 @@ def test_a_view_that_changes_another_model_changes_no_route() -> None:
     desk.infer("price")
     desk.infer("secret", tenant="globex")
     changed = model(name="price", versions=(1, 2), splits=((2, 10_000),))
-    desk.routes.follow(VIEW.after(Change(Delta(2, (changed,)))))
+    desk.routes.follow(VIEW.after(ViewChange(Delta(2, (changed,)))))
     assert desk.infer("secret", tenant="globex").target.version == 1
     assert len(desk.asked) == 2
     assert desk.infer("price").target.version == 2
@@ -244,7 +244,7 @@ def test_a_view_that_changes_another_model_changes_no_route() -> None:
 def test_a_model_that_is_removed_is_gone() -> None:
     desk = Desk()
     desk.infer("price")
-    desk.routes.follow(VIEW.after(Change(Delta(2, (), (("acme", "price"),)))))
+    desk.routes.follow(VIEW.after(ViewChange(Delta(2, (), (("acme", "price"),)))))
     with pytest.raises(UnknownModel):
         desk.infer("price")
 
@@ -270,7 +270,7 @@ def test_new_cells_or_shard_maps_make_new_routes(changed: View) -> None:
 def test_a_departed_cell_does_not_make_every_view_a_new_one() -> None:
     desk = Desk(after(removed_cells=("b",)))
     desk.infer("price")
-    desk.routes.follow(desk.routes.view.after(Change(Delta(2, (model(name="new"),)))))  # type: ignore[union-attr]
+    desk.routes.follow(desk.routes.view.after(ViewChange(Delta(2, (model(name="new"),)))))  # type: ignore[union-attr]
     desk.infer("price")
     assert len(desk.asked) == 1
 

@@ -10,7 +10,7 @@ from support.irregular import KINDS, put
 
 from croupier.sealed import CorruptFile, write_sealed
 from router import snapshot
-from router.feeds import Feed
+from router.feeds import ViewFeed
 from router.view import View
 from version_manager.model.fleet import Cell
 
@@ -26,12 +26,12 @@ def path(tmp_path: Path) -> Path:
     return snapshot_path(tmp_path)
 
 
-def feed() -> Feed:
+def feed() -> ViewFeed:
     async def silent(revision: int, catalog: str):
         await asyncio.Event().wait()
         yield
 
-    return Feed(silent, on_swap=lambda view: None, clock=time.monotonic, rng=Random(0))
+    return ViewFeed(silent, on_swap=lambda view: None, clock=time.monotonic, rng=Random(0))
 
 
 def facts(found: View) -> tuple[object, ...]:

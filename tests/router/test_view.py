@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from support.fakes import generation, model, no_change, view
 
-from router.view import EMPTY, Change, View, delta_refusal, refusal, successor
+from router.view import EMPTY, View, ViewChange, delta_refusal, refusal, successor
 from sharding.generation import Generation
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell, CellState, Load
@@ -18,7 +18,7 @@ def names(number: int) -> list[tuple[str, str]]:
 
 
 def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
-    change = Change(Delta(11, (model(name="new"),), (("acme", "m0"),)))
+    change = ViewChange(Delta(11, (model(name="new"),), (("acme", "m0"),)))
     after = HELD.after(change)
     assert (after.catalog.revision, after.catalog.size) == (11, 40)
     assert after.catalog.get("acme", "new").name == "new"
@@ -27,7 +27,7 @@ def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
 
 
 def test_a_delta_that_is_not_newer_changes_nothing() -> None:
-    assert HELD.after(Change(Delta(10, (model(name="new"),)))) is HELD
+    assert HELD.after(ViewChange(Delta(10, (model(name="new"),)))) is HELD
 
 
 def test_a_load_report_changes_nothing() -> None:
@@ -113,9 +113,9 @@ def test_the_last_few_models_may_go_only_in_the_same_catalog_further_on() -> Non
 
 def test_a_delta_may_remove_a_few_models_but_not_most() -> None:
     few = view([model()], (MAP,), revision=10)
-    assert delta_refusal(few, few.after(Change(Delta(11, (), (("acme", "churn"),))))) == ""
-    assert delta_refusal(HELD, HELD.after(Change(Delta(11, (), tuple(names(20)))))) == ""
-    gone = HELD.after(Change(Delta(11, (), tuple(names(21)))))
+    assert delta_refusal(few, few.after(ViewChange(Delta(11, (), (("acme", "churn"),))))) == ""
+    assert delta_refusal(HELD, HELD.after(ViewChange(Delta(11, (), tuple(names(20)))))) == ""
+    gone = HELD.after(ViewChange(Delta(11, (), tuple(names(21)))))
     assert delta_refusal(HELD, gone) == "it lost 21 of 40 models"
 
 

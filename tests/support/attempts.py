@@ -11,12 +11,12 @@ from protos.inference.v2 import inference_pb2
 from router.attempt import Attempts, CellCall, CellLost, CellUnreachable, Run
 from router.breakers import Breakers
 from router.budget import RetryBudget
-from router.resolve import Target
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import EMPTY
 from router.wheel import Wheel
 from version_manager.model.release import WHOLE, Model
+from version_manager.model.resolve import Target
 
 TIMEOUT = 1.0
 HAND = ("a", "b", "c")

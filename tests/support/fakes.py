@@ -19,7 +19,7 @@ from protos.prediction.v1 import prediction_pb2, prediction_pb2_grpc
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from router.events import events_of
-from router.view import EMPTY, Change, View, successor
+from router.view import EMPTY, View, ViewChange, successor
 from sharding.generation import Generation, Seat
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell
@@ -83,12 +83,12 @@ def view(
     return successor(held, Catalog.build(catalog, revision, models), generations, cells)
 
 
-def no_change(**parts: Any) -> Change:
+def no_change(**parts: Any) -> ViewChange:
     """A change that brings `parts` and no models."""
-    return Change(Delta(0), **parts)
+    return ViewChange(Delta(0), **parts)
 
 
-def delta_event(change: Change) -> pb.WatchEvent:
+def delta_event(change: ViewChange) -> pb.WatchEvent:
     delta = pb.WatchEvent.Delta(
         revision=change.models.revision,
         models=[model_to_pb(found) for found in change.models.models],

@@ -20,7 +20,7 @@ from protos.status.v1 import status_pb2
 from router.app import serve
 from router.route import route
 from router.settings import RouterSettings
-from router.view import Change, View
+from router.view import View, ViewChange
 from version_manager.model.release import Model
 
 # Two versions that share the traffic and a third under a label; one version; none released; another
@@ -98,7 +98,7 @@ class World:
         """The tenant's cells in the order in which the model asks them."""
         return [self.cells[cell] for cell in route(self.view, tenant, name)]
 
-    def change(self, change: Change) -> None:
+    def change(self, change: ViewChange) -> None:
         """Tell the router of a change, which gets the next revision."""
         revision = self.view.catalog.revision + 1
         change = replace(change, models=replace(change.models, revision=revision))

@@ -4,7 +4,7 @@ from version_manager.map.image import Map
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
 from version_manager.model.release import Model
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 SEATS = (Seat("a", "east"), Seat("b", "west"), Seat("c", "west", draining=True))
 
@@ -20,17 +20,17 @@ FLEET = served(*(Cell(seat.cell, seat.zone, "h:1") for seat in SEATS))
 def test_a_map_that_is_meant_is_not_doubted():
     sound = Generation(1, 7, 2, SEATS, {"acme": Override(pins=("a",), hand_size=2)})
     assert of_generation(sound, FLEET) == []
-    assert of_residency("acme", Residency(5, ("churn",)), FLEET) == []
+    assert of_residency("acme", ResidencyRule(5, ("churn",)), FLEET) == []
 
 
 def test_rules_for_a_tenant_that_is_not_there():
     rules = {"acne": Override(isolation_group="banks")}
     (said,) = of_generation(Generation(1, 7, 2, SEATS, rules), FLEET)
     assert said == "override acne: there is no such tenant, none has a model here"
-    (said,) = of_residency("acne", Residency(5), FLEET)
+    (said,) = of_residency("acne", ResidencyRule(5), FLEET)
     assert said == "there is no tenant acne: none has a model here"
     # Whoever only looks has done nothing that could be wrong.
-    assert of_residency("acne", Residency(), FLEET) == []
+    assert of_residency("acne", ResidencyRule(), FLEET) == []
 
 
 def test_hands_that_are_larger_than_the_fleet():

@@ -42,7 +42,7 @@ from version_manager.map.image import Map
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell, CellState
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ _NO_SHARES: Shares = {}
 
 
 @dataclass(slots=True)
-class _Told:
+class _Sent:
     """What a cell was told since its record has `revision`."""
 
     revision: int
@@ -106,7 +106,7 @@ class Pinning:
         self._keys = keys
         self._open = open_channel
         self._clock = clock
-        self._told: dict[str, _Told] = {}
+        self._sent: dict[str, _Sent] = {}
         self._dealer: Dealer | None = None
         # Artifacts that may have ended a cell, until when.
         self._suspects: dict[bytes, float] = {}
@@ -132,15 +132,15 @@ class Pinning:
         served = self._mirror.map
         plan = await self._plan(served)
         active = {cell.id: cell for cell in served.cells.values() if cell.state is CellState.ACTIVE}
-        for gone in self._told.keys() - active.keys():
-            del self._told[gone]
+        for gone in self._sent.keys() - active.keys():
+            del self._sent[gone]
         for cell in active.values():
-            told, shares = self._known(cell), plan.get(cell.id, _NO_SHARES)
-            if told.kept != shares and (told.retry_at <= self._clock() or told.tried != shares):
-                await self._see_to(cell, told, shares, served)
-        behind = [told for cell, told in self._told.items() if told.kept != plan.get(cell, _NO_SHARES)]
+            sent, shares = self._known(cell), plan.get(cell.id, _NO_SHARES)
+            if sent.kept != shares and (sent.retry_at <= self._clock() or sent.tried != shares):
+                await self._see_to(cell, sent, shares, served)
+        behind = [sent for cell, sent in self._sent.items() if sent.kept != plan.get(cell, _NO_SHARES)]
         _BEHIND.set(len(behind))
-        due = [told.retry_at for told in behind] + [told.repeat_at for told in self._told.values()]
+        due = [sent.retry_at for sent in behind] + [sent.repeat_at for sent in self._sent.values()]
         return max(0.0, min(due, default=self._clock() + _REPEAT_SECONDS) - self._clock())
 
     async def _plan(self, served: Map) -> dict[str, dict[str, Share]]:
@@ -158,49 +158,49 @@ class Pinning:
                 plan.setdefault(cell.id, {})[tenant] = share
         return plan
 
-    def _known(self, cell: Cell) -> _Told:
+    def _known(self, cell: Cell) -> _Sent:
         revision = self._mirror.mod_revision(self._keys.cell(cell.id))
-        told, now = self._told.get(cell.id), self._clock()
-        if told is None or told.revision != revision:
-            told = self._told[cell.id] = _Told(revision, now + _REPEAT_SECONDS)
-        elif told.repeat_at <= now:
-            told.repeat_at = now + _REPEAT_SECONDS
-            told.kept.clear()
-        return told
+        sent, now = self._sent.get(cell.id), self._clock()
+        if sent is None or sent.revision != revision:
+            sent = self._sent[cell.id] = _Sent(revision, now + _REPEAT_SECONDS)
+        elif sent.repeat_at <= now:
+            sent.repeat_at = now + _REPEAT_SECONDS
+            sent.kept.clear()
+        return sent
 
-    async def _see_to(self, cell: Cell, told: _Told, shares: Shares, served: Map) -> None:
-        told.tried = shares
+    async def _see_to(self, cell: Cell, sent: _Sent, shares: Shares, served: Map) -> None:
+        sent.tried = shares
         try:
             async with calling(self._open, cell) as calls:
-                failures = await self._tell(calls, told, shares, served)
+                failures = await self._tell(calls, sent, shares, served)
         except (CellAway, CellRefused) as error:
             failures = [error.message]
         if not failures:
-            told.failures = 0
+            sent.failures = 0
             pins = sum(len(share.artifacts) for share in shares.values())
             _log.info("cell %s keeps %d pinned artifacts for %d tenants", cell.id, pins, len(shares))
             return
-        told.retry_at = self._clock() + min(_MOST_BACK_OFF_SECONDS, 2.0 ** min(told.failures, 10))
-        told.failures += 1
+        sent.retry_at = self._clock() + min(_MOST_BACK_OFF_SECONDS, 2.0 ** min(sent.failures, 10))
+        sent.failures += 1
         _FAILURES.inc()
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         _log.warning("cell %s does not keep what it should: %s%s", cell.id, failures[0], more)
 
-    async def _tell(self, calls: CellCalls, told: _Told, shares: Shares, served: Map) -> list[str]:
+    async def _tell(self, calls: CellCalls, sent: _Sent, shares: Shares, served: Map) -> list[str]:
         """Tell a cell what differs, what goes first of all; returns what it does not keep.
 
         Raises:
             CellAway: there is no use in going on.
             CellRefused: it does not unpin.
         """
-        await _let_go(calls, told, shares, served)
+        await _let_go(calls, sent, shares, served)
         failures = []
         for tenant, share in shares.items():
-            if told.kept.get(tenant) == share:
+            if sent.kept.get(tenant) == share:
                 continue
-            told.kept.pop(tenant, None)
-            told.tenants.add(tenant)
-            told.pinned |= share.artifacts
+            sent.kept.pop(tenant, None)
+            sent.tenants.add(tenant)
+            sent.pinned |= share.artifacts
             try:
                 why = await self._keep(calls, tenant, share)
             except CellRefused as error:
@@ -208,7 +208,7 @@ class Pinning:
             if why:
                 failures.append(f"tenant {tenant}: {why}")
             else:
-                told.kept[tenant] = share
+                sent.kept[tenant] = share
         return failures
 
     async def _keep(self, calls: CellCalls, tenant: str, share: Share) -> str:
@@ -235,21 +235,21 @@ class Pinning:
         return why
 
 
-async def _let_go(calls: CellCalls, told: _Told, shares: Shares, served: Map) -> None:
+async def _let_go(calls: CellCalls, sent: _Sent, shares: Shares, served: Map) -> None:
     """Unpin what is in no share, and take away the floors of tenants without one."""
     keep = {artifact for share in shares.values() for artifact in share.artifacts}
-    fresh = shares.keys() - told.tenants
-    stale = (told.pinned | {artifact for tenant in fresh for artifact in _all(tenant, served)}) - keep
+    fresh = shares.keys() - sent.tenants
+    stale = (sent.pinned | {artifact for tenant in fresh for artifact in _all(tenant, served)}) - keep
     for some in _chunks(sorted(stale)):
         await calls.unpin(some, _CALL_SECONDS)
-    told.pinned -= stale
-    for tenant in sorted(told.tenants - shares.keys()):
+    sent.pinned -= stale
+    for tenant in sorted(sent.tenants - shares.keys()):
         await calls.warm(pb.WarmRequest(group=tenant, floor_bytes=0), _CALL_SECONDS)
-        told.tenants.discard(tenant)
-        told.kept.pop(tenant, None)
+        sent.tenants.discard(tenant)
+        sent.kept.pop(tenant, None)
 
 
-def _released(tenant: str, residency: Residency, served: Map) -> Iterator[bytes]:
+def _released(tenant: str, residency: ResidencyRule, served: Map) -> Iterator[bytes]:
     """The artifacts that releases of the pinned models name."""
     for name in residency.pinned:
         model = served.catalog.find(tenant, name)

@@ -1,4 +1,4 @@
-"""The cells that are joined to this manager, each with a `session` of its own.
+"""The cells that are joined to this manager, each with a session of its own (`joined`).
 
 Loads stay in the memory of the managers that the cell tells of them: the one that it joined, and those to
 which it only reports (`listen`), since two registrations of one cell would take its record from each other.
@@ -26,8 +26,8 @@ from dataclasses import replace
 from croupier.errors import NotFound, Unavailable
 from croupier.stores.etcd import Etcd
 from croupier.telemetry.metrics import Counter, Gauge
-from version_manager.cells.listener import Listener
-from version_manager.cells.session import Session, Sleep, Superseded
+from version_manager.cells.joined import JoinedCell, Sleep, Superseded
+from version_manager.cells.reporting import ReportingCell
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import check_cell
@@ -66,8 +66,8 @@ class Registry:
         self.lease_seconds = lease_seconds
         self._etcd = etcd
         self._keys = keys
-        self._sessions: dict[str, Session] = {}
-        self._listeners: dict[str, Listener] = {}
+        self._sessions: dict[str, JoinedCell] = {}
+        self._listeners: dict[str, ReportingCell] = {}
         # The last load of those whose stream ended, and until when it is believed, the earliest first.
         self._silent: dict[str, tuple[float, Load]] = {}
         self._sleep = sleep
@@ -83,7 +83,7 @@ class Registry:
             await moved.wait()
 
     @asynccontextmanager
-    async def join(self, cell: Cell) -> AsyncIterator[Session]:
+    async def join(self, cell: Cell) -> AsyncIterator[JoinedCell]:
         """The session of `cell` for the block: registered in it, gone after it.
 
         Raises:
@@ -93,7 +93,7 @@ class Registry:
         if self._is_stopping:
             raise Unavailable("the version manager is stopping")
         check_cell(cell)
-        session = Session(self._etcd, self._keys, cell, self.lease_seconds, self._sleep)
+        session = JoinedCell(self._etcd, self._keys, cell, self.lease_seconds, self._sleep)
         try:
             await self._registered(session)
             yield session
@@ -102,7 +102,7 @@ class Registry:
                 await self._leave(session)
 
     @asynccontextmanager
-    async def listen(self, cell: Cell) -> AsyncIterator[Listener]:
+    async def listen(self, cell: Cell) -> AsyncIterator[ReportingCell]:
         """What `cell` reports for the block, while another manager has it registered.
 
         Raises:
@@ -111,7 +111,7 @@ class Registry:
         """
         if self._is_stopping:
             raise Unavailable("the version manager is stopping")
-        listener = Listener(check_cell(cell))
+        listener = ReportingCell(check_cell(cell))
         before = self._listeners.get(cell.id)
         self._listeners[cell.id] = listener
         if before is not None:
@@ -155,7 +155,7 @@ class Registry:
     def stop(self) -> None:
         """End every stream and let the records stand: they go with their leases."""
         self._is_stopping = True
-        heard: list[Listener] = [*self._sessions.values(), *self._listeners.values()]
+        heard: list[ReportingCell] = [*self._sessions.values(), *self._listeners.values()]
         for session in heard:
             session.end(Unavailable("the version manager is stopping"))
 
@@ -165,10 +165,10 @@ class Registry:
         await asyncio.gather(*(session.close() for session in sessions.values()))
 
     @property
-    def _heard(self) -> dict[str, Listener]:
+    def _heard(self) -> dict[str, ReportingCell]:
         return {**self._listeners, **self._sessions}
 
-    async def _registered(self, session: Session) -> None:
+    async def _registered(self, session: JoinedCell) -> None:
         waits = [asyncio.create_task(event.wait()) for event in (session.joined, session.ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -193,10 +193,10 @@ class Registry:
         while (first := next(iter(self._silent))) != cell.id and self._silent[first][0] <= now:
             del self._silent[first]
 
-    def _is_left_to_its_lease(self, session: Session) -> bool:
+    def _is_left_to_its_lease(self, session: JoinedCell) -> bool:
         return self._is_stopping and self._sessions.get(session.cell.id) is session
 
-    async def _leave(self, session: Session) -> None:
+    async def _leave(self, session: JoinedCell) -> None:
         if self._sessions.get(session.cell.id) is session:
             del self._sessions[session.cell.id]
             self._fell_silent(session.cell)

@@ -49,7 +49,7 @@ from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
 from version_manager.model.release import InvalidRelease, Model, Release, Version, check_release
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 ModelId = tuple[str, str]
 
@@ -79,7 +79,7 @@ class Map:
     # Every generation of the deployment that etcd still has, by number.
     archive: Mapping[int, Generation]
     # By tenant.
-    residencies: Mapping[str, Residency] = field(default_factory=dict)
+    residencies: Mapping[str, ResidencyRule] = field(default_factory=dict)
     # None before the first generation.
     seed: Seed | None = None
     # The version managers that run.
@@ -336,12 +336,12 @@ class Image:
             del cells[cell]
         return cells
 
-    def _residencies_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Residency]:
+    def _residencies_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, ResidencyRule]:
         touched = {key.tenant: record for key, record in said.items() if isinstance(key, ResidencyKey)}
         if not touched:
             return self.map.residencies
         both = {**self.map.residencies, **touched}
-        return {tenant: record for tenant, record in both.items() if isinstance(record, Residency)}
+        return {tenant: record for tenant, record in both.items() if isinstance(record, ResidencyRule)}
 
     def _managers_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Announced]:
         touched = {key.id: record for key, record in said.items() if isinstance(key, ManagerKey)}

@@ -40,7 +40,7 @@ from version_manager.map.keys import (
 from version_manager.map.seed import Era, Seed
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import WHOLE, Release, Split, Version
-from version_manager.model.residency import Residency, check_residency
+from version_manager.model.residency import ResidencyRule, check_residency
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
@@ -111,7 +111,9 @@ class Spent:
     release: int = 0
 
 
-Record = Version | Release | Spent | Generation | Active | Seed | Thaw | Cell | Spoken | Announced | Residency
+Record = (
+    Version | Release | Spent | Generation | Active | Seed | Thaw | Cell | Spoken | Announced | ResidencyRule
+)
 
 
 class _Form(Struct, frozen=True, forbid_unknown_fields=True):
@@ -308,11 +310,11 @@ class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
     pinned: tuple[str, ...]
 
     @classmethod
-    def of(cls, record: Residency) -> Self:
+    def of(cls, record: ResidencyRule) -> Self:
         return cls(record.floor_bytes, record.pinned)
 
-    def record(self, key: ResidencyKey) -> Residency:
-        return check_residency(Residency(self.floor_bytes, self.pinned))
+    def record(self, key: ResidencyKey) -> ResidencyRule:
+        return check_residency(ResidencyRule(self.floor_bytes, self.pinned))
 
 
 _BY_KEY: dict[type[Key], type[_Form]] = {
@@ -339,7 +341,7 @@ _BY_RECORD: dict[type[Record], type[_Form]] = {
     Spoken: _Spoken,
     Thaw: _Thaw,
     Announced: _Announced,
-    Residency: _Residency,
+    ResidencyRule: _Residency,
 }
 
 

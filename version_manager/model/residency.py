@@ -11,14 +11,14 @@ MAX_PINNED = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Residency:
+class ResidencyRule:
     """Each of a tenant's cells keeps `floor_bytes` of its models, and all that is released of `pinned`."""
 
     floor_bytes: int = 0
     pinned: tuple[str, ...] = ()
 
 
-def check_residency(residency: Residency) -> Residency:
+def check_residency(residency: ResidencyRule) -> ResidencyRule:
     """Return `residency` if it can be kept.
 
     Raises:

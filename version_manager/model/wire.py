@@ -12,7 +12,7 @@ from sharding.generation import Generation, Override, Seat
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
 from version_manager.model.release import Model, Release, Split, Version
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 # What a manager keeps of a cell's report.
 _MOST_QUARANTINED = 64
@@ -181,14 +181,14 @@ def cell_from_pb(message: pb.Cell) -> Cell:
     )
 
 
-def residency_to_pb(tenant: str, residency: Residency, revision: int) -> pb.Residency:
+def residency_to_pb(tenant: str, residency: ResidencyRule, revision: int) -> pb.Residency:
     return pb.Residency(
         tenant=tenant, floor_bytes=residency.floor_bytes, pinned=residency.pinned, revision=revision
     )
 
 
-def residency_from_pb(message: pb.SetResidencyRequest) -> Residency:
-    return Residency(message.floor_bytes, tuple(message.pinned))
+def residency_from_pb(message: pb.SetResidencyRequest) -> ResidencyRule:
+    return ResidencyRule(message.floor_bytes, tuple(message.pinned))
 
 
 def delta_from_pb(message: pb.WatchEvent.Delta) -> Delta:

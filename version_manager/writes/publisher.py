@@ -1,4 +1,4 @@
-"""Changes models: publish, delete, release. Every write compares, and is tried again or refused.
+"""Publishes and deletes models. Every write compares, and is tried again or refused.
 
     read the model from etcd ──▶ decide (raises if it must not be) ──▶ one transaction:
             ▲                                                          compares · puts · audit entry
@@ -17,46 +17,33 @@ artifact that is not there. Deleting a version leaves its artifact, which others
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import msgspec
 
 from croupier.artifacts.checked import checked_of
 from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of, view
-from croupier.errors import AlreadyExists, Conflict, DataLoss, FailedPrecondition
-from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
-from croupier.stores.etcd import Compare, Delete, Etcd, KeyValue, Put
+from croupier.errors import AlreadyExists, DataLoss, FailedPrecondition
+from croupier.names import MAX_VERSION, InvalidName, check_digest
+from croupier.stores.etcd import Delete, Put
 from croupier.stores.objects import ObjectStore
-from version_manager.cells.warming import NotWarm
 from version_manager.map.audit import Actor, Audit
-from version_manager.map.keys import BadRecord, Keys, SpentKey
+from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
-from version_manager.map.records import Spent, check_labels, decode, encode
-from version_manager.map.stored import Stored, read_stored
+from version_manager.map.records import encode
+from version_manager.map.stored import Stored
 from version_manager.model.catalog import UnknownModel
 from version_manager.model.release import (
-    WHOLE,
-    InvalidRelease,
-    Release,
-    Split,
     UnknownVersion,
     Version,
-    check_release,
 )
+from version_manager.writes.releases import Releases
+from version_manager.writes.stored_models import StoredModels, check_names
 from version_manager.writes.writer import Writer
 
-# etcd takes 128 compares and 128 operations a transaction.
-MAX_NAMED_VERSIONS = 100
+# etcd takes 128 operations a transaction.
 _DELETES_A_TRANSACTION = 100
-
-
-class StaleRelease(Conflict):
-    """The release was changed since the caller read it. The operator's: read it again."""
-
-    reason = "STALE_RELEASE"
 
 
 class VersionInUse(FailedPrecondition):
@@ -98,14 +85,15 @@ class Upload:
 
 
 class Publisher:
-    """Writes models. `clock` gives nanoseconds since 1970; `warm` has a tenant's cells load versions.
+    """Writes models. `clock` gives nanoseconds since 1970.
 
     `demands_comparison`: an artifact is refused that does not say what it was compared with.
     """
 
     def __init__(
         self,
-        etcd: Etcd,
+        models: StoredModels,
+        releases: Releases,
         store: ObjectStore,
         mirror: Mirror,
         writer: Writer,
@@ -113,17 +101,16 @@ class Publisher:
         audit: Audit,
         *,
         clock: Callable[[], int],
-        warm: Callable[[str, Sequence[Version]], Awaitable[None]] | None = None,
         demands_comparison: bool = False,
     ) -> None:
-        self._etcd = etcd
+        self._models = models
+        self._releases = releases
         self._store = store
         self._mirror = mirror
         self._writer = writer
         self._keys = keys
         self._audit = audit
         self._clock = clock
-        self._warm = warm
         self._demands_comparison = demands_comparison
 
     async def publish(self, upload: Upload, actor: Actor) -> Version:
@@ -137,7 +124,7 @@ class Publisher:
             ComparisonDemanded: comparisons are demanded, and this artifact says nothing of one.
             NotWarm: it is published, and not released: cells have not loaded it.
         """
-        self._check_names(upload.tenant, upload.name)
+        check_names(upload.tenant, upload.name)
         if upload.version > MAX_VERSION:
             raise InvalidName("version is not a version number", field="version")
         check_digest(upload.digest)
@@ -156,7 +143,7 @@ class Publisher:
         await self._store.put(upload.data)
         version = await self._writer.settle(lambda: self._record(upload, artifact.engine, checked, actor))
         if upload.release_if_first:
-            await self._release_first(upload, version, actor)
+            await self._releases.set_first(upload.tenant, upload.name, version, actor)
         return version
 
     def revision(self, tenant: str, name: str, number: int = 0) -> str:
@@ -177,7 +164,7 @@ class Publisher:
             UnknownModel, UnknownVersion: there is no such thing.
             VersionInUse: the release names it.
         """
-        self._check_names(tenant, name)
+        check_names(tenant, name)
         await self._writer.settle(lambda: self._delete_version(tenant, name, number, actor))
 
     async def delete_model(self, tenant: str, name: str, actor: Actor) -> None:
@@ -186,52 +173,15 @@ class Publisher:
         Raises:
             UnknownModel: there is no such model.
         """
-        self._check_names(tenant, name)
+        check_names(tenant, name)
         remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
         with suppress(UnknownModel):
             while remaining:
                 remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
 
-    async def set_release(
-        self,
-        tenant: str,
-        name: str,
-        wanted: Release,
-        expected: int,
-        actor: Actor,
-        *,
-        skip_warming: bool = False,
-    ) -> Release:
-        """Serve `wanted`, whose number is replaced by the next one, instead of release `expected`.
-
-        `expected` 0 stands for whatever is served. The tenant's cells load what is new in it first.
-
-        Raises:
-            UnknownModel: there is no such model.
-            InvalidRequest: the release does not add up, or names versions that are not there.
-            StaleRelease: another release than `expected` is served.
-            NotWarm: cells have not loaded what is new.
-        """
-        self._check_names(tenant, name)
-        check_labels(wanted.labels)
-        if len(wanted.versions()) > MAX_NAMED_VERSIONS:
-            raise InvalidRelease(f"a release names at most {MAX_NAMED_VERSIONS} versions", field="splits")
-        if self._warm is not None and not skip_warming:
-            await self._warm(tenant, await self._new_versions(tenant, name, wanted, expected))
-        return await self._writer.settle(lambda: self._set_release(tenant, name, wanted, expected, actor))
-
-    async def _new_versions(self, tenant: str, name: str, wanted: Release, expected: int) -> list[Version]:
-        """What `wanted` names and the release that is served does not; nothing if it will be refused."""
-        stored = await self._read(tenant, name)
-        served = self._effective_release(tenant, name, stored)
-        if expected and expected != (served.number if served else 0):
-            return []
-        new = wanted.versions() - (served.versions() if served else set())
-        return [stored.versions[number] for number in sorted(new) if number in stored.versions]
-
     async def _record(self, upload: Upload, engine: str, checked: Comparison, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name
-        stored = await self._read(tenant, name)
+        stored = await self._models.read(tenant, name)
         if (known := _known(upload, stored)) is not None:
             return known
         number = _number_for(upload, stored)
@@ -250,35 +200,11 @@ class Publisher:
         committed = await self._writer.commit(stored.unchanged([key]), [Put(key, encode(version))], entry)
         return version if committed else None
 
-    async def _release_first(self, upload: Upload, version: Version, actor: Actor) -> None:
-        """Move all traffic to `version` if the model has no release, once its cells have loaded it."""
-        tenant, name = upload.tenant, upload.name
-        stored = await self._read(tenant, name)
-        if _has_release(stored):
-            return
-        if self._warm is not None:
-            try:
-                await self._warm(tenant, [version])
-            except NotWarm as error:
-                words = f"version {version.number} is published, but not released: {error.message}"
-                raise NotWarm(words, **error.metadata) from error
-        await self._writer.settle(lambda: self._set_first(tenant, name, version, actor))
-
-    async def _set_first(self, tenant: str, name: str, version: Version, actor: Actor) -> bool | None:
-        stored = await self._read(tenant, name)
-        if _has_release(stored):
-            # Somebody was faster, and knew better what to release.
-            return True
-        first = Release(stored.highest.release + 1, (Split(version.number, WHOLE),))
-        return await self._commit_release(tenant, name, stored, first, 0, actor) or None
-
     async def _delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> bool | None:
-        stored = await self._read(tenant, name)
-        if not stored.revisions:
-            raise _unknown_model(tenant, name)
+        stored = await self._models.read_known(tenant, name)
         if number not in stored.numbers:
             raise UnknownVersion(f"model {name} has no version {number}")
-        release = self._effective_release(tenant, name, stored)
+        release = self._models.effective_release(tenant, name, stored)
         if release is not None and number in release.versions():
             raise VersionInUse(
                 f"release {release.number} of model {name} names version {number}: release another one first"
@@ -286,95 +212,21 @@ class Publisher:
         key = self._keys.version(tenant, name, number)
         compares = stored.unchanged([key, self._keys.release(tenant, name)])
         entry = self._audit.entry(actor, "delete version", f"{tenant}/{name}/{number}")
-        ops: list[Put | Delete] = [Delete(key), self._spend(tenant, name, stored, release)]
+        ops: list[Put | Delete] = [Delete(key), self._models.spend(tenant, name, stored, release)]
         return await self._writer.commit(compares, ops, entry) or None
 
     async def _delete_some(self, tenant: str, name: str, actor: Actor) -> int | None:
         """How many keys of the model are left; None: try again."""
-        stored = await self._read(tenant, name)
-        if not stored.revisions:
-            raise _unknown_model(tenant, name)
+        stored = await self._models.read_known(tenant, name)
         release = self._keys.release(tenant, name)
         keys = sorted(stored.revisions, key=lambda key: key != release)
         going = keys[:_DELETES_A_TRANSACTION]
         entry = self._audit.entry(actor, "delete model", f"{tenant}/{name}", keys=len(going))
-        served = self._effective_release(tenant, name, stored)
-        ops: list[Put | Delete] = [*map(Delete, going), self._spend(tenant, name, stored, served)]
+        served = self._models.effective_release(tenant, name, stored)
+        ops: list[Put | Delete] = [*map(Delete, going), self._models.spend(tenant, name, stored, served)]
         if not await self._writer.commit(stored.unchanged(going), ops, entry):
             return None
         return len(keys) - len(going)
-
-    def _spend(self, tenant: str, name: str, stored: Stored, served: Release | None) -> Put:
-        """The operation that keeps the numbers of `stored` from being given out again."""
-        release = max(stored.highest.release, served.number if served else 0)
-        spent = Spent(stored.highest.version, release)
-        return Put(self._keys.spent(tenant, name), encode(spent))
-
-    async def _set_release(
-        self, tenant: str, name: str, wanted: Release, expected: int, actor: Actor
-    ) -> Release | None:
-        stored = await self._read(tenant, name)
-        if not stored.revisions:
-            raise _unknown_model(tenant, name)
-        current = self._effective_release(tenant, name, stored)
-        number = current.number if current else 0
-        if expected and expected != number:
-            stale = StaleRelease(
-                f"release {number} of model {name} is served, not {expected}", current=str(number)
-            )
-            key = self._keys.release(tenant, name)
-            raise await self._writer.refusal(key, stored.revisions.get(key, 0), stale)
-        following = max(number, stored.highest.release) + 1
-        release = Release(following, wanted.splits, wanted.labels)
-        return release if await self._commit_release(tenant, name, stored, release, number, actor) else None
-
-    async def _commit_release(
-        self, tenant: str, name: str, stored: Stored, release: Release, replaces: int, actor: Actor
-    ) -> bool:
-        check_release(release, stored.versions)
-        key = self._keys.release(tenant, name)
-        named = [self._keys.version(tenant, name, version) for version in sorted(release.versions())]
-        value = encode(release)
-        entry = self._audit.entry(
-            actor, "set release", f"{tenant}/{name}", release=msgspec.Raw(value), replaces=replaces
-        )
-        return await self._writer.commit(stored.unchanged([key, *named]), [Put(key, value)], entry)
-
-    async def _read(self, tenant: str, name: str) -> Stored:
-        listing = await self._etcd.range(self._keys.model(tenant, name))
-        spent = await self._etcd.get(self._keys.spent(tenant, name))
-        fence = Compare(self._keys.spent(tenant, name), spent.mod_revision if spent else 0)
-        return read_stored(self._keys, listing.items, self._spent(tenant, name, spent), fence)
-
-    def _spent(self, tenant: str, name: str, pair: KeyValue | None) -> Spent:
-        """What `pair` says or, where that is garbage, what it said before.
-
-        Raises:
-            BadRecord: it is garbage, and this manager never saw anything else there.
-        """
-        if pair is None:
-            return Spent()
-        try:
-            record = decode(SpentKey(tenant, name), pair.value)
-        except BadRecord as error:
-            known = self._mirror.spent(tenant, name)
-            if known is None:
-                raise BadRecord(f"{pair.key} in etcd does not tell which numbers were given out") from error
-            return known
-        assert isinstance(record, Spent)
-        return record
-
-    def _effective_release(self, tenant: str, name: str, stored: Stored) -> Release | None:
-        """The release in etcd or, where that makes no sense, the last good one, which is still served."""
-        if not stored.is_release_bad:
-            return stored.release
-        served = self._mirror.map.catalog.find(tenant, name)
-        return served.release if served else None
-
-    @staticmethod
-    def _check_names(tenant: str, name: str) -> None:
-        check_name(tenant, "tenant")
-        check_name(name, "name")
 
 
 def _known(upload: Upload, stored: Stored) -> Version | None:
@@ -394,11 +246,6 @@ def _known(upload: Upload, stored: Stored) -> Version | None:
     return known
 
 
-def _has_release(stored: Stored) -> bool:
-    """Whether something is released, or was: garbage may hide what is served."""
-    return stored.release is not None or stored.is_release_bad
-
-
 def _number_for(upload: Upload, stored: Stored) -> int:
     """The number of a new version. Raises VersionSpent and NoNumberLeft."""
     if not upload.version:
@@ -409,7 +256,3 @@ def _number_for(upload: Upload, stored: Stored) -> int:
             "no number up to it is given out again"
         )
     return upload.version
-
-
-def _unknown_model(tenant: str, name: str) -> UnknownModel:
-    return UnknownModel(f"tenant {tenant} has no model {name}")

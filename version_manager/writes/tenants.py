@@ -19,7 +19,7 @@ from version_manager.map.keys import BadRecord, Keys, ResidencyKey
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import decode, encode
 from version_manager.model.catalog import UnknownModel
-from version_manager.model.residency import Residency, check_residency
+from version_manager.model.residency import ResidencyRule, check_residency
 from version_manager.writes.writer import Writer
 
 
@@ -39,15 +39,15 @@ class Tenants:
         self._keys = keys
         self._audit = audit
 
-    def residency(self, tenant: str) -> tuple[Residency, int]:
+    def residency(self, tenant: str) -> tuple[ResidencyRule, int]:
         """What holds for `tenant`, and the revision of the record; 0: there is none."""
         check_name(tenant, "tenant")
-        found = self._mirror.map.residencies.get(tenant, Residency())
+        found = self._mirror.map.residencies.get(tenant, ResidencyRule())
         return found, self._mirror.mod_revision(self._keys.residency(tenant))
 
     async def set_residency(
-        self, tenant: str, wanted: Residency, expected: int | None, actor: Actor
-    ) -> tuple[Residency, int]:
+        self, tenant: str, wanted: ResidencyRule, expected: int | None, actor: Actor
+    ) -> tuple[ResidencyRule, int]:
         """Have `wanted` hold instead of the record of revision `expected` (0: none; None: whatever stands).
 
         Raises:
@@ -60,7 +60,9 @@ class Tenants:
         await self._writer.settle(lambda: self._set(tenant, wanted, expected, actor))
         return self.residency(tenant)
 
-    async def _set(self, tenant: str, wanted: Residency, expected: int | None, actor: Actor) -> bool | None:
+    async def _set(
+        self, tenant: str, wanted: ResidencyRule, expected: int | None, actor: Actor
+    ) -> bool | None:
         key = self._keys.residency(tenant)
         pair = await self._etcd.get(key)
         revision = pair.mod_revision if pair else 0
@@ -76,13 +78,13 @@ class Tenants:
         entry = self._audit.entry(actor, "set residency", tenant, residency=msgspec.Raw(value))
         return await self._writer.commit([Compare(key, revision)], [Put(key, value)], entry) or None
 
-    def _standing(self, tenant: str, pair: KeyValue | None) -> Residency:
+    def _standing(self, tenant: str, pair: KeyValue | None) -> ResidencyRule:
         if pair is not None:
             with suppress(BadRecord):
                 record = decode(ResidencyKey(tenant), pair.value)
-                assert isinstance(record, Residency)
+                assert isinstance(record, ResidencyRule)
                 return record
-        return self._mirror.map.residencies.get(tenant, Residency())
+        return self._mirror.map.residencies.get(tenant, ResidencyRule())
 
     def _check_models(self, tenant: str, names: Iterable[str]) -> None:
         unknown = sorted(name for name in names if self._mirror.map.catalog.find(tenant, name) is None)

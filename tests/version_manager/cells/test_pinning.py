@@ -22,7 +22,7 @@ from version_manager.map.image import Map
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import Model
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 A, B, C = (bytes([number]) * 32 for number in (1, 2, 3))
 
@@ -116,7 +116,7 @@ async def worlds():
 
 async def test_the_cells_of_the_hand_keep_what_the_record_says_and_are_told_once():
     async with worlds() as (world, a, b):
-        world.keep(acme=Residency(10, ("churn", "fraud")), beta=Residency(20))
+        world.keep(acme=ResidencyRule(10, ("churn", "fraud")), beta=ResidencyRule(20))
         await world.sweep()
         assert (a.pinned, a.floors) == ({A, B}, {"acme": 10, "beta": 20})
         assert (b.pinned, b.floors) == (set(), {"beta": 20})
@@ -128,7 +128,7 @@ async def test_the_cells_of_the_hand_keep_what_the_record_says_and_are_told_once
 async def test_nothing_is_told_without_records_or_without_a_generation():
     async with worlds() as (world, a, b):
         await world.sweep()
-        world.keep(acme=Residency(10, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn",)))
         world.map = replace(world.map, generations=())
         await world.sweep()
         assert a.calls == b.calls == 0
@@ -136,9 +136,9 @@ async def test_nothing_is_told_without_records_or_without_a_generation():
 
 async def test_what_is_no_longer_wanted_goes():
     async with worlds() as (world, a, _):
-        world.keep(acme=Residency(10, ("churn", "fraud")), beta=Residency(0, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn", "fraud")), beta=ResidencyRule(0, ("churn",)))
         await world.sweep()
-        world.keep(acme=Residency(0, ("fraud",)), beta=Residency(0, ("churn",)))
+        world.keep(acme=ResidencyRule(0, ("fraud",)), beta=ResidencyRule(0, ("churn",)))
         await world.sweep()
         # Beta's churn is the same artifact.
         assert (a.pinned, a.floors) == ({A, B}, {"acme": 0, "beta": 0})
@@ -149,7 +149,7 @@ async def test_what_is_no_longer_wanted_goes():
 
 async def test_a_release_moves_the_pin():
     async with worlds() as (world, a, _):
-        world.keep(acme=Residency(0, ("churn", "unknown")))
+        world.keep(acme=ResidencyRule(0, ("churn", "unknown")))
         await world.sweep()
         model = replace(world.map.catalog.get("acme", "churn"), release=whole(3, 2, canary=2))
         world.map = replace(world.map, catalog=Catalog.build("", 2, [model]))
@@ -159,7 +159,7 @@ async def test_a_release_moves_the_pin():
 
 async def test_another_generation_moves_pins_and_floors():
     async with worlds() as (world, a, b):
-        world.keep(acme=Residency(10, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn",)))
         await world.sweep()
         world.map = replace(world.map, generations=(dealt_to("b", 2),))
         await world.sweep()
@@ -169,7 +169,7 @@ async def test_another_generation_moves_pins_and_floors():
 
 async def test_a_cell_that_joins_again_is_told_again():
     async with worlds() as (world, a, _):
-        world.keep(acme=Residency(10, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn",)))
         await world.sweep()
         a.restart()
         world.revisions[KEYS.cell("a")] = 2
@@ -189,14 +189,14 @@ async def test_a_cell_that_joins_again_is_told_again():
 async def test_a_manager_that_starts_unpins_what_the_record_does_not_name():
     async with worlds() as (world, a, _):
         a.pinned = {A, C}
-        world.keep(acme=Residency(0, ("fraud",)))
+        world.keep(acme=ResidencyRule(0, ("fraud",)))
         await world.sweep()
         assert a.pinned == {B}
 
 
 async def test_what_a_cell_lost_is_told_again_in_time():
     async with worlds() as (world, a, _):
-        world.keep(acme=Residency(10, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn",)))
         await world.sweep()
         a.restart()
         world.now = 299.0
@@ -210,7 +210,7 @@ async def test_what_a_cell_lost_is_told_again_in_time():
 async def test_a_failure_is_tried_again_with_back_off_and_keeps_nobody_else_waiting(caplog):
     async with worlds() as (world, a, b):
         a.failing, b.refused = {A}, {"beta"}
-        world.keep(acme=Residency(10, ("churn", "fraud")), beta=Residency(20))
+        world.keep(acme=ResidencyRule(10, ("churn", "fraud")), beta=ResidencyRule(20))
         assert await world.sweep() == 1.0
         assert (a.pinned, a.floors) == ({B}, {"acme": 10, "beta": 20})
         assert "tenant acme: bad" in caplog.text
@@ -235,10 +235,10 @@ async def test_a_failure_is_tried_again_with_back_off_and_keeps_nobody_else_wait
 async def test_another_record_does_not_wait_for_the_back_off():
     async with worlds() as (world, a, _):
         a.refused = {"acme"}
-        world.keep(acme=Residency(10**18, ("churn",)))
+        world.keep(acme=ResidencyRule(10**18, ("churn",)))
         await world.sweep()
         a.refused = set()
-        world.keep(acme=Residency(10, ("churn",)))
+        world.keep(acme=ResidencyRule(10, ("churn",)))
         await world.sweep()
         assert (a.pinned, a.floors) == ({A}, {"acme": 10})
 
@@ -246,7 +246,7 @@ async def test_another_record_does_not_wait_for_the_back_off():
 async def test_a_cell_that_is_away_is_tried_again():
     async with worlds() as (world, a, b):
         await a.server.stop(0)
-        world.keep(acme=Residency(10, ("churn",)), beta=Residency(20))
+        world.keep(acme=ResidencyRule(10, ("churn",)), beta=ResidencyRule(20))
         assert await world.sweep() == 1.0
         assert b.floors == {"beta": 20}
 
@@ -260,7 +260,7 @@ async def test_what_may_have_ended_a_cell_is_asked_of_no_other_for_a_minute():
         address = "{}:{}".format(*dying.sockets[0].getsockname())
         ended = replace(world.map.cells["a"], address=address)
         world.map = replace(world.map, cells={"a": ended, "b": world.map.cells["b"]})
-        world.keep(beta=Residency(20, ("churn",)), gamma=Residency(30))
+        world.keep(beta=ResidencyRule(20, ("churn",)), gamma=ResidencyRule(30))
         await world.sweep()
         assert (b.pinned, b.floors) == (set(), {"beta": 20, "gamma": 30})
         world.map = replace(world.map, cells={"b": world.map.cells["b"]})

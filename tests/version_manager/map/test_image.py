@@ -5,7 +5,7 @@ from version_manager.map.image import Image
 from version_manager.map.records import Active, Spent, encode
 from version_manager.model.history import Change
 from version_manager.model.release import Model
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_spent_numbers_are_known_and_not_served(image, etcd):
 
 
 def test_what_tenants_keep_is_served_as_the_last_good_record_says(image, etcd):
-    key, wanted = KEYS.residency("acme"), Residency(10, ("churn",))
+    key, wanted = KEYS.residency("acme"), ResidencyRule(10, ("churn",))
     change, problems = take(image, etcd.put({key: encode(wanted)}))
     assert (change.size, problems) == (0, [])
     assert image.map.residencies == {"acme": wanted}

@@ -36,7 +36,7 @@ from version_manager.map.schema import CURRENT
 from version_manager.map.seed import Era, Seed
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import Release, Split, Version
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 VERSION = VersionKey("acme", "churn", 3)
 RELEASE = ReleaseKey("acme", "churn")
@@ -74,7 +74,7 @@ SOUND = [
     (CELL, Cell("cell-1", "a", "127.0.0.1:9000", 2.0, CellState.DRAINING)),
     (PROTOCOL, Spoken(2)),
     (MANAGER, Announced(2, 1)),
-    (RESIDENCY, Residency(2**30, ("churn", "fraud"))),
+    (RESIDENCY, ResidencyRule(2**30, ("churn", "fraud"))),
 ]
 
 

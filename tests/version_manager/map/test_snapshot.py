@@ -21,7 +21,7 @@ from version_manager.map.mirror import Mirror
 from version_manager.map.records import Active, Spent, encode
 from version_manager.map.seed import Era, Seed
 from version_manager.map.snapshot import Snapshot
-from version_manager.model.residency import Residency
+from version_manager.model.residency import ResidencyRule
 
 IGNORED = "croupier_version_manager_ignored_snapshots_total"
 
@@ -33,7 +33,7 @@ CONTENT = (
     | {
         KEYS.seed: encode(Seed((Era(7),))),
         KEYS.spent("acme", "fraud"): encode(Spent(5, 5)),
-        KEYS.residency("acme"): encode(Residency(10, ("churn",))),
+        KEYS.residency("acme"): encode(ResidencyRule(10, ("churn",))),
     }
 )
 

@@ -19,6 +19,8 @@ from version_manager.map.keys import Keys
 from version_manager.map.records import encode
 from version_manager.model.release import Release, Split, Version
 from version_manager.writes.publisher import ComparisonDemanded, DigestMismatch, Publisher, Upload
+from version_manager.writes.releases import Releases
+from version_manager.writes.stored_models import StoredModels
 from version_manager.writes.writer import TooManyWriters, Writer
 
 KEYS = Keys()
@@ -63,12 +65,23 @@ class OpenMirror:
         return True
 
 
-def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1, **options: Any) -> Publisher:
+def parts(etcd: Etcd, understood: int = 1) -> tuple[Any, ...]:
+    """The mirror, the writer and the audit."""
     mirror = OpenMirror()
     audit = Audit(KEYS, lambda: 1_700_000_000 * 10**9, random.Random(1))
-    writer = Writer(etcd, mirror, KEYS, lambda: understood)
-    now = 1_700_000_000 * 10**9
-    return Publisher(etcd, store, mirror, writer, KEYS, audit, clock=lambda: now, **options)
+    return mirror, Writer(etcd, mirror, KEYS, lambda: understood), audit
+
+
+def releases(etcd: Etcd, understood: int = 1) -> Releases:
+    mirror, writer, audit = parts(etcd, understood)
+    return Releases(StoredModels(etcd, mirror, KEYS), writer, KEYS, audit)
+
+
+def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1, **options: Any) -> Publisher:
+    mirror, writer, audit = parts(etcd, understood)
+    models, now = StoredModels(etcd, mirror, KEYS), 1_700_000_000 * 10**9
+    others = store, mirror, writer, KEYS, audit
+    return Publisher(models, releases(etcd, understood), *others, clock=lambda: now, **options)
 
 
 async def test_a_change_made_meanwhile_is_seen_and_the_write_tried_again(fleet):
@@ -76,7 +89,7 @@ async def test_a_change_made_meanwhile_is_seen_and_the_write_tried_again(fleet):
     async with Interfering(config, 2, KEYS.release("acme", "churn")) as etcd:
         await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
         wanted = Release(0, (Split(1, 10_000),), {"canary": 1})
-        made = await publisher(etcd, MemoryStore()).set_release("acme", "churn", wanted, 0, ACTOR)
+        made = await releases(etcd).set("acme", "churn", wanted, 0, ACTOR)
         assert made == Release(3, wanted.splits, wanted.labels)
 
 
@@ -85,9 +98,7 @@ async def test_a_change_that_never_gets_through_is_a_conflict(fleet):
     async with Interfering(config, 99, KEYS.release("acme", "churn")) as etcd:
         await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
         with pytest.raises(TooManyWriters):
-            await publisher(etcd, MemoryStore()).set_release(
-                "acme", "churn", Release(0, (Split(1, 10_000),)), 0, ACTOR
-            )
+            await releases(etcd).set("acme", "churn", Release(0, (Split(1, 10_000),)), 0, ACTOR)
 
 
 async def test_an_artifact_with_another_digest_never_reaches_the_store(fleet):

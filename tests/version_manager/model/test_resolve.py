@@ -7,9 +7,9 @@ from support.fakes import digest, model
 
 from croupier.errors import InvalidRequest
 from croupier.names import InvalidName
-from router.resolve import Ask, Target, resolve
 from version_manager.model.catalog import Catalog, UnknownModel
 from version_manager.model.release import UnknownVersion, split_point
+from version_manager.model.resolve import Ask, Target, resolve
 
 SPLIT = model(versions=(1, 2, 3), splits=((1, 9_000), (2, 1_000)), labels={"next": 3})
 CATALOG = Catalog.build(

@@ -24,7 +24,7 @@ class ServerUnavailable(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Servers:
     """`manager` and `router` are `host:port`; with `ca`, both are spoken to in TLS."""
 
     manager: str = MANAGER
@@ -35,16 +35,16 @@ class Session:
     as_json: bool = False
 
 
-_current: ContextVar[Session] = ContextVar("session")
+_current: ContextVar[Servers] = ContextVar("servers")
 
 
-def begin(session: Session) -> None:
-    """Make `session` the one that verbs see."""
-    _current.set(session)
+def begin(servers: Servers) -> None:
+    """Make `servers` the one that verbs see."""
+    _current.set(servers)
 
 
-def current() -> Session:
-    return _current.get(Session())
+def current() -> Servers:
+    return _current.get(Servers())
 
 
 def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
@@ -60,14 +60,14 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
     from croupier.grpcio.channels import credentials
     from croupier.grpcio.manager import VersionManagerClient
 
-    session = current()
+    servers = current()
     try:
-        tls = credentials(session.ca, session.certificate, session.key)
+        tls = credentials(servers.ca, servers.certificate, servers.key)
     except OSError as error:
         raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}") from error
 
     async def run() -> T:
-        async with VersionManagerClient(session.manager, tls) as manager:
+        async with VersionManagerClient(servers.manager, tls) as manager:
             return await work(manager)
 
     try:
@@ -77,5 +77,5 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
         if error.reason != Unavailable.reason:
             raise
         raise ServerUnavailable(
-            f"the version manager at {session.manager} is unavailable: {error}", target=session.manager
+            f"the version manager at {servers.manager} is unavailable: {error}", target=servers.manager
         ) from error

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from croupier.names import check_name
 from version_manager.model.catalog import Catalog
-from version_manager.model.release import WHOLE, split_point
+from version_manager.model.release import WHOLE, Version, split_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Target:
     artifact: bytes
 
 
-def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Target:
+def select(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Version:
     """The version of `tenant`'s model that `ask` gets.
 
     `random_point` (0 to 9,999) places a request without a key on the traffic split.
@@ -52,8 +52,17 @@ def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Targe
     if ask.label:
         check_name(ask.label, "label")
     point = split_point(tenant, name, ask.key) if ask.key else random_point
-    version = catalog.get(tenant, name).select(version=ask.version, label=ask.label, point=point)
-    return Target(tenant, name, version.number, version.artifact)
+    return catalog.get(tenant, name).select(version=ask.version, label=ask.label, point=point)
+
+
+def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Target:
+    """The same as a cell is asked for it.
+
+    Raises:
+        CroupierError: as `select`.
+    """
+    version = select(catalog, tenant, ask, random_point)
+    return Target(tenant, ask.model, version.number, version.artifact)
 
 
 def choices(catalog: Catalog, tenant: str, ask: Ask) -> tuple[tuple[int, Target], ...]:

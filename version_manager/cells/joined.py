@@ -25,7 +25,7 @@ from dataclasses import replace
 from croupier.errors import Cancelled, Conflict, DeadlineExceeded, NotFound, Unavailable
 from croupier.stores.etcd import Compare, Etcd, Lease, Put
 from croupier.telemetry.metrics import Counter
-from version_manager.cells.listener import Listener
+from version_manager.cells.reporting import ReportingCell
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Spoken, encode
@@ -61,7 +61,7 @@ class CellSilent(DeadlineExceeded):
     reason = "CELL_SILENT"
 
 
-class Session(Listener):
+class JoinedCell(ReportingCell):
     """`Registry.join` makes it, and has it look at the map whenever that moves."""
 
     def __init__(

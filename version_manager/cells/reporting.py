@@ -8,7 +8,7 @@ from dataclasses import replace
 from version_manager.model.fleet import Cell, CellState, Load
 
 
-class Listener:
+class ReportingCell:
     """A cell that reports here, and is registered by another manager unless this is a `Session`.
 
     `ended` is set once this is over without the cell's doing; `check` then says why.

@@ -1,0 +1,75 @@
+"""Models as etcd has them, read to be changed; and what counts where etcd says garbage."""
+
+from __future__ import annotations
+
+from croupier.names import check_name
+from croupier.stores.etcd import Compare, Etcd, KeyValue, Put
+from version_manager.map.keys import BadRecord, Keys, SpentKey
+from version_manager.map.mirror import Mirror
+from version_manager.map.records import Spent, decode, encode
+from version_manager.map.stored import Stored, read_stored
+from version_manager.model.catalog import UnknownModel
+from version_manager.model.release import Release
+
+
+class StoredModels:
+    """Reads from `etcd`; where that says garbage, the last good word of the `mirror` counts."""
+
+    def __init__(self, etcd: Etcd, mirror: Mirror, keys: Keys) -> None:
+        self._etcd = etcd
+        self._mirror = mirror
+        self._keys = keys
+
+    async def read(self, tenant: str, name: str) -> Stored:
+        listing = await self._etcd.range(self._keys.model(tenant, name))
+        spent = await self._etcd.get(self._keys.spent(tenant, name))
+        fence = Compare(self._keys.spent(tenant, name), spent.mod_revision if spent else 0)
+        return read_stored(self._keys, listing.items, self._spent(tenant, name, spent), fence)
+
+    async def read_known(self, tenant: str, name: str) -> Stored:
+        """The same of a model that exists.
+
+        Raises:
+            UnknownModel: there is no such model.
+        """
+        stored = await self.read(tenant, name)
+        if not stored.revisions:
+            raise UnknownModel(f"tenant {tenant} has no model {name}")
+        return stored
+
+    def effective_release(self, tenant: str, name: str, stored: Stored) -> Release | None:
+        """The release in etcd or, where that makes no sense, the last good one, which is still served."""
+        if not stored.is_release_bad:
+            return stored.release
+        served = self._mirror.map.catalog.find(tenant, name)
+        return served.release if served else None
+
+    def spend(self, tenant: str, name: str, stored: Stored, served: Release | None) -> Put:
+        """The operation that keeps the numbers of `stored` from being given out again."""
+        release = max(stored.highest.release, served.number if served else 0)
+        spent = Spent(stored.highest.version, release)
+        return Put(self._keys.spent(tenant, name), encode(spent))
+
+    def _spent(self, tenant: str, name: str, pair: KeyValue | None) -> Spent:
+        """What `pair` says or, where that is garbage, what it said before.
+
+        Raises:
+            BadRecord: it is garbage, and this manager never saw anything else there.
+        """
+        if pair is None:
+            return Spent()
+        try:
+            record = decode(SpentKey(tenant, name), pair.value)
+        except BadRecord as error:
+            known = self._mirror.spent(tenant, name)
+            if known is None:
+                raise BadRecord(f"{pair.key} in etcd does not tell which numbers were given out") from error
+            return known
+        assert isinstance(record, Spent)
+        return record
+
+
+def check_names(tenant: str, name: str) -> None:
+    """Raises InvalidRequest, saying which may not be one."""
+    check_name(tenant, "tenant")
+    check_name(name, "name")
