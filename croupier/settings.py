@@ -236,14 +236,14 @@ def _add_flag(
 ) -> None:
     flag = "--" + field.name.replace("_", "-")
     help_text = f"{field.metadata.get('help', '')} [${variable}]"
-    # argparse runs `type` over defaults that are strings, so the environment's text is parsed too.
-    default: Any = field.default if from_environ is None else from_environ
+    default: Any = field.default
+    if from_environ is not None:
+        try:
+            default = _parse_bool(from_environ) if hint is bool else _parser_of(hint)(from_environ)
+        except ValueError:
+            wanted = "neither true nor false" if hint is bool else f"no {_parser_of(hint).__name__}"
+            parser.error(f"{variable} is {wanted}: {from_environ!r}")
     if hint is bool:
-        if isinstance(default, str):
-            try:
-                default = _parse_bool(default)
-            except ValueError:
-                parser.error(f"{variable} is neither true nor false: {default!r}")
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=help_text, default=default)
         return
     choices = field.metadata.get("choices")

@@ -85,7 +85,7 @@ class TestLoad:
         [
             (["--hand-size=four"], {}, "invalid int value: 'four'"),
             (["--no-such-flag"], {}, "--no-such-flag"),
-            ([], {"CROUPIER_ROUTER_HAND_SIZE": "four"}, "invalid int value: 'four'"),
+            ([], {"CROUPIER_ROUTER_HAND_SIZE": "four"}, "CROUPIER_ROUTER_HAND_SIZE is no int: 'four'"),
             (
                 [],
                 {"CROUPIER_ROUTER_INSECURE": "perhaps"},
