@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +22,13 @@ from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
 from croupier_client import Client, PredictError
 from croupierctl.stack import Stack
+from croupierctl.stack_process import Process
 from sharding.dealer import Dealer
 from version_manager.model.wire import generation_from_pb
 
 MiB: TypeAlias = float
 T = TypeVar("T")
+_METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
 
 
 def resident_mib(pid: int) -> MiB:
@@ -179,6 +183,19 @@ def kind_of(error: PredictError) -> str:
 
 def log_bytes(stack: Stack) -> int:
     return sum(process.log.stat().st_size for process in stack.processes.values())
+
+
+def metrics_of(process: Process) -> list[tuple[str, int]]:
+    """Where a process serves its metrics, by its log."""
+    found = _METRICS.findall(process.log.read_text(errors="replace"))
+    return [(host, int(port)) for host, port in found[-1:]]
+
+
+def page_of(address: tuple[str, int]) -> str:
+    host, port = address
+    with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=2) as page:
+        text: str = page.read().decode()
+        return text
 
 
 class Memory:
