@@ -32,6 +32,27 @@ fuzz-memory: setup ## The same in a debug build and under valgrind, which sees w
 		| PYTHONPATH=build/debug/lib tests/fuzz/under_valgrind \
 		$(BIN)/python -P tests/fuzz/messages.py --read --count $(COUNT) --seed $(SEED)
 
+.PHONY: debug
+debug: setup ## Run the tests of native code in a debug build, which checks indices, None and C assertions
+	@CROUPIER_DEBUG=1 $(BIN)/python -P setup.py -q build
+	@PYTHONPATH=build/debug/lib $(BIN)/python -P -m pytest -q tests/cell tests/router tests/croupier \
+		--ignore tests/croupier/artifacts --ignore tests/croupier/stores
+
+.PHONY: debug-address
+debug-address: setup ## The same of codec, engines and HTTP/2 with AddressSanitizer
+	@CROUPIER_SANITIZE=address $(BIN)/python -P setup.py -q build
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+		PYTHONPATH=build/address/lib $(BIN)/python -P -m pytest -q \
+		tests/cell/codec tests/cell/engines tests/croupier/transport/http2
+
+.PHONY: pythons
+pythons: setup ## Run the tests on Python 3.12 and 3.13, where they are found
+	@$(BIN)/tox run --skip-missing-interpreters true -e py312,py313
+
+.PHONY: hooks
+hooks: setup ## Have git run the linters on what is committed, and mypy before a push
+	@$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
+
 .PHONY: faults
 faults: setup ## Harm a fleet under load in every way that docs/faults.md lists
 	@$(BIN)/python -m pytest -q tests/faults

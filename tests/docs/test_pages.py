@@ -82,7 +82,7 @@ def _loaded(command: Any) -> Any:
 
 
 # Of programs that are not ours, of examples and of tests.
-OTHERS = {"--go_opt", "--go-grpc_opt", "--help", "--prefix", "--tenant"}
+OTHERS = {"--go_opt", "--go-grpc_opt", "--help", "--inplace", "--prefix", "--tenant"}
 
 FOREIGN = set(grpc.StatusCode.__members__)
 

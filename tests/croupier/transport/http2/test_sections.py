@@ -10,7 +10,8 @@ from support.http2_peer import RawPeer, data, headers
 from support.http2_sections import BODY, CASES, ECHO, FIELDS, MOST_STREAMS, PROTOCOL_ERROR, USUAL, Case
 
 from croupier.transport.http2.limits import Limits
-from croupier.transport.http2.server_session import Route, ServerSession
+from croupier.transport.http2.server_call import Route
+from croupier.transport.http2.server_session import ServerSession
 
 LIMITS = Limits(max_concurrent_streams=MOST_STREAMS)
 
