@@ -11,19 +11,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from interop import languages
+from interop import http2, languages
 from interop.report import Report
 
 
 def _run(parts: list[str], folder: Path) -> bool:
     report = Report()
     languages.run([name for name in languages.LANGUAGES if name in parts], folder, report)
+    if "http2" in parts:
+        http2.run(folder, report)
     return report.close()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    choices = [*languages.LANGUAGES]
+    choices = [*languages.LANGUAGES, "http2"]
     parser.add_argument("part", nargs="*", default=choices, help=" ".join(choices))
     parts = parser.parse_args().part
     if unknown := set(parts) - set(choices):

@@ -18,14 +18,18 @@ BATCH, UNARY, STREAM = (f"/{SERVICE}/{name}" for name in ("Batch", "Unary", "Str
 async def serving(limits: Limits = Limits()) -> AsyncIterator[str]:
     """The address that it serves on."""
     server = Server(limits=limits)
-    server.add_batch([BATCH], _batch)
-    server.add_unary(UNARY, _unary)
-    server.add_stream(STREAM, _stream)
+    add_echo(server)
     address = await server.start("127.0.0.1:0", [SERVICE])
     try:
         yield address
     finally:
         await server.stop(0)
+
+
+def add_echo(server: Server) -> None:
+    server.add_batch([BATCH], _batch)
+    server.add_unary(UNARY, _unary)
+    server.add_stream(STREAM, _stream)
 
 
 def _batch(calls: list[ServerCall]) -> None:

@@ -8,6 +8,7 @@ back is read by hyperframe and hpack.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -137,10 +138,12 @@ class RawPeer:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, address: str, first: bytes = PREFACE + settings()) -> AsyncIterator[Self]:
+    async def connect(
+        cls, address: str, first: bytes = PREFACE + settings(), tls: ssl.SSLContext | None = None
+    ) -> AsyncIterator[Self]:
         """As a client."""
         host, _, port = address.rpartition(":")
-        peer = cls(*await asyncio.open_connection(host, int(port)))
+        peer = cls(*await asyncio.open_connection(host, int(port), ssl=tls))
         try:
             peer.send(first)
             yield peer
