@@ -1,0 +1,136 @@
+"""Loads under way, by themselves: whoever begins one here ends it by hand."""
+
+from collections.abc import Callable
+
+import pytest
+from support.cells import Clock, digest, ticks
+
+from cell.loading.singleflight import Load, LoadQueueFull, LoadTooSlow, Outcome, SingleFlight
+from croupier.deadline import NEVER, Deadline
+from croupier.errors import NotFound, Unavailable
+
+A, B, C = map(digest, "abc")
+
+
+class Bench:
+    def __init__(self, slots: int = 1, most: int = 10, seconds: float = 1.0) -> None:
+        self.clock = Clock()
+        self.begun: list[Load] = []
+        self.cancelled: list[bytes] = []
+        self.failed: list[Exception | None] = []
+        self.told: list[tuple[str, Outcome]] = []
+        self.loads = SingleFlight(
+            self._begin,
+            lambda digest: seconds,
+            lambda load, failure: self.failed.append(failure),
+            clock=self.clock,
+            slots=slots,
+            most=most,
+        )
+
+    def _begin(self, load: Load) -> Callable[[], None]:
+        self.begun.append(load)
+        return lambda: self.cancelled.append(load.digest)
+
+    def join(self, name: str, digest: bytes, deadline: Deadline = NEVER) -> object:
+        return self.loads.join(digest, deadline, 0, lambda outcome: self.told.append((name, outcome)))
+
+    @property
+    def digests(self) -> list[bytes]:
+        return [load.digest for load in self.begun]
+
+
+async def test_one_load_serves_all_who_join_it() -> None:
+    bench = Bench()
+    for name in ("first", "second"):
+        bench.join(name, A)
+    assert (bench.digests, len(bench.loads), A in bench.loads) == ([A], 1, True)
+    error = NotFound("gone")
+    bench.loads.end(bench.begun[0], error)
+    assert bench.told == [("first", error), ("second", error)]
+    assert (bench.failed, len(bench.loads)) == ([error], 0)
+
+
+async def test_an_end_is_told_once() -> None:
+    bench = Bench()
+    bench.join("first", A)
+    load = bench.begun[0]
+    bench.loads.end(load, NotFound("gone"))
+    bench.loads.end(load, NotFound("gone"))
+    assert len(bench.told) == len(bench.failed) == 1
+
+
+async def test_the_next_begins_when_a_slot_is_free() -> None:
+    bench = Bench(slots=2)
+    for name, wanted in (("a", A), ("b", B), ("c", C)):
+        bench.join(name, wanted)
+    assert bench.digests == [A, B]
+    bench.loads.end(bench.begun[1], NotFound("gone"))
+    assert bench.digests == [A, B, C]
+
+
+async def test_what_nobody_wants_any_more_is_given_up_if_it_has_not_begun() -> None:
+    bench = Bench()
+    begun, queued = bench.join("begun", A), bench.join("queued", B)
+    begun.cancel()
+    queued.cancel()
+    queued.cancel()
+    assert (A in bench.loads, B in bench.loads) == (True, False)
+    bench.loads.end(bench.begun[0], NotFound("gone"))
+    assert (bench.told, bench.digests) == ([], [A])
+
+
+async def test_only_so_many_wait() -> None:
+    bench = Bench(most=2)
+    waiter = bench.join("first", A)
+    bench.join("second", A)
+    with pytest.raises(LoadQueueFull) as caught:
+        bench.join("third", B)
+    assert 0.05 <= caught.value.retry_after <= 5.0
+    waiter.cancel()
+    bench.join("third", B)
+
+
+async def test_one_that_cannot_be_here_in_time_is_told_so_and_loads_all_the_same() -> None:
+    bench = Bench(seconds=2.0)
+    with pytest.raises(LoadTooSlow, match=r"2\.000 s"):
+        bench.join("first", A, Deadline(bench.clock() + 1.0))
+    assert bench.digests == [A]
+    bench.loads.end(bench.begun[0], NotFound("gone"))
+    assert bench.told == []
+
+
+async def test_what_is_ahead_counts() -> None:
+    bench = Bench(seconds=2.0)
+    bench.join("first", A)
+    with pytest.raises(LoadTooSlow, match=r"4\.000 s"):
+        bench.join("second", B, Deadline(bench.clock() + 3.0))
+
+
+async def test_one_that_fails_to_hear_of_it_is_nobody_elses_matter(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    def fails(outcome: Outcome) -> None:
+        raise ValueError("a bug")
+
+    bench.loads.join(A, NEVER, 0, fails)
+    bench.join("second", A)
+    bench.loads.end(bench.begun[0], NotFound("gone"))
+    assert [name for name, _ in bench.told] == ["second"]
+    assert "whoever waited for a model failed" in caplog.text
+
+
+async def test_closing_gives_all_up_and_begins_no_more() -> None:
+    bench = Bench()
+    bench.join("begun", A)
+    bench.join("queued", B)
+    bench.loads.close()
+    assert bench.cancelled == [A]
+    assert [(name, type(outcome)) for name, outcome in bench.told] == [
+        ("begun", Unavailable),
+        ("queued", Unavailable),
+    ]
+    with pytest.raises(Unavailable, match="stopping"):
+        bench.join("late", C)
+    await ticks()
+    assert bench.digests == [A]
