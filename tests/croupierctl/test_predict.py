@@ -6,8 +6,11 @@ from support.ports import free_port
 from support.prediction_server import PredictionServer
 from typer.testing import CliRunner
 
+from croupier import errors
 from croupier.errors import NotFound, Unavailable
+from croupier_client import InvalidFeatures
 from croupierctl.app import app
+from croupierctl.predict import as_ours
 
 
 @pytest.fixture
@@ -62,6 +65,13 @@ async def test_errors_of_the_model(predict, router):
     router.item_failures["churn"].append(NotFound("tenant acme has no model churn"))
     result = await predict("--row", "1", code=1)
     assert "error: tenant acme has no model churn" in result.stderr
+
+
+def test_an_error_of_the_sdk_is_one_of_ours():
+    found = as_ours(InvalidFeatures("2 dimensions", field="features", row="7"))
+    assert type(found) is errors.InvalidRequest
+    assert (found.message, found.reason, found.field) == ("2 dimensions", "INVALID_REQUEST", "features")
+    assert found.metadata == {"row": "7"}
 
 
 async def test_a_hand_that_is_down(predict, router):

@@ -6,13 +6,15 @@ Runs where nothing but the SDK is installed: `ask.py ROUTER ROWS`, rows as JSON.
 import asyncio
 import json
 import os
+import pickle
 import sys
+import typing
 from concurrent.futures import ThreadPoolExecutor
 
 import google.protobuf
 import grpc
 
-from croupier_client import AsyncClient, Client, Item, errors
+from croupier_client import AsyncClient, Client, Item, Prediction, errors
 
 
 def blocking(router, items):
@@ -25,6 +27,7 @@ def blocking(router, items):
         yield "forked", forked(client, items)
         *_, missing = client.predict_many([*items, Item("beer", [1.0])])
         assert isinstance(missing, errors.NotFound), missing
+        assert str(pickle.loads(pickle.dumps(missing))) == str(missing)
 
 
 def forked(client, items):
@@ -48,7 +51,17 @@ async def collected(router, items):
     return [pair async for pair in aio(router, items)]
 
 
+def check_signatures():
+    """What callers see can be read as the program runs, as by what injects clients into handlers."""
+    for public in (Client, AsyncClient, Item, Prediction):
+        typing.get_type_hints(public)
+        for name, member in vars(public).items():
+            if callable(member) and (name == "__init__" or not name.startswith("_")):
+                typing.get_type_hints(member)
+
+
 def main():
+    check_signatures()
     router, rows = sys.argv[1], json.loads(sys.argv[2])
     items = [Item("wine", row) for row in rows]
     # Without a loop first: grpcio's threads for one do not outlive a fork.
