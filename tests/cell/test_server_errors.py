@@ -12,6 +12,7 @@ import pytest
 from support.cell_server import CellServer, infer_request, open_cell, row_item
 from support.cells import digest
 from support.graphs import matmul, packed
+from support.http2_peer import RawPeer, data, headers, message, request_fields
 from support.models import FEATURES, train_small
 
 from croupier.errors import (
@@ -231,3 +232,15 @@ async def test_nor_is_one_of_a_great_many_fields_that_nobody_knows(server: CellS
     with pytest.raises(InvalidRequest) as refused:
         await server.send_bytes(method, part)
     assert refused.value.reason == "TOO_MANY_FIELDS"
+
+
+@pytest.mark.parametrize("method", [INFER, PREDICT])
+async def test_and_it_is_refused_before_it_is_there(server: CellServer, method: str) -> None:
+    part = bytes([0x2A if method == INFER else 0x0A]) + b"\x80\x80\x80\x02"
+    begun = message(bytes(8 * 2**20))[:5] + part + b"\x78\x01" * 65_537 + bytes(32)
+    async with RawPeer.connect(server.cell.address) as peer:
+        # The window is wider once its settings are acknowledged.
+        await peer.settled()
+        peer.send(headers(1, request_fields(method)))
+        peer.send(*(data(1, begun[at : at + 16_384], 0) for at in range(0, len(begun), 16_384)))
+        assert (await peer.heard(1)).status == ("200", "3")

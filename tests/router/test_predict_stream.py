@@ -87,12 +87,21 @@ async def test_a_frame_that_cannot_be_read_ends_the_stream(stage: World) -> None
         await stream.read()
 
 
+# Of 4 MiB each: an input, an item, and a request of a frame.
+PARTS = {INFER: b"\x2a\x80\x80\x80\x02", PREDICT: b"\x0a\x80\x80\x80\x02", STREAM: b"\x12\x80\x80\x80\x02"}
+
+
 @pytest.mark.parametrize("path", [STREAM, INFER, PREDICT])
-@pytest.mark.parametrize("first", [b"\x0a\xff\xff\xff\x7f", b"\x2a\x00" * 65_537], ids=["broken", "many"])
+@pytest.mark.parametrize("kind", ["broken", "many", "many inside"])
 async def test_a_message_that_cannot_be_read_is_refused_before_it_is_there(
-    stage: World, path: str, first: bytes
+    stage: World, path: str, kind: str
 ) -> None:
-    begun = message(bytes(8 * 2**20))[:5] + first + bytes(32)
+    first = {
+        "broken": b"\x0a\xff\xff\xff\x7f",
+        "many": b"\x2a\x00" * 65_537,
+        "many inside": PARTS[path] + b"\x78\x01" * 65_537,
+    }
+    begun = message(bytes(8 * 2**20))[:5] + first[kind] + bytes(32)
     async with RawPeer.connect(stage.router.address) as peer:
         # The window is wider once its settings are acknowledged.
         await peer.settled()
