@@ -35,12 +35,38 @@ from croupier.fields cimport (
     next_of,
     repeated,
 )
+from protos.numbers cimport (
+    InferParameter_bool_param,
+    InferParameter_double_param,
+    InferParameter_int64_param,
+    InferParameter_string_param,
+    InferParameter_uint64_param,
+    Item_entity_id,
+    Item_label,
+    Item_model,
+    Item_routing_key,
+    Item_version,
+    ModelInferRequest_artifact,
+    ModelInferRequest_model_name,
+    ModelInferRequest_model_version,
+    ModelInferRequest_owner,
+    ModelInferRequest_parameters,
+    ModelMetadataResponse_versions,
+    ModelReadyRequest_name,
+    ModelReadyRequest_version,
+    ParametersEntry_key,
+    ParametersEntry_value,
+    PredictStreamRequest_id,
+    PredictStreamRequest_request,
+    PredictStreamResponse_id,
+    Result_status,
+    Result_value,
+    Status_code,
+)
 from croupier.fields import MalformedMessage
 from version_manager.model.resolve import Ask
 
 cdef enum:
-    ARTIFACT_NUMBER = 1000
-    OWNER_NUMBER = 1001
     # The size of a parameter whose value is no string.
     NOT_TEXT = -1
     # Twice of what it has today.
@@ -89,9 +115,9 @@ def read_model(bytes data not None):
     cdef int left = MOST_FIELDS
     cdef Text name = Text(NULL, 0), version = Text(NULL, 0)
     while next_of(&cursor, &field, &left):
-        if field.kind == LEN and field.number == 1:
+        if field.kind == LEN and field.number == ModelReadyRequest_name:
             name = _text(&field)
-        elif field.kind == LEN and field.number == 2:
+        elif field.kind == LEN and field.number == ModelReadyRequest_version:
             version = _text(&field)
     return Ask(decoded(name), parse_version(decoded(version), "version"))
 
@@ -133,9 +159,9 @@ def read_frame(bytes data not None):
     cdef uint64_t name = 0
     cdef list parts = []
     while next_of(&cursor, &field, &left):
-        if field.number == 1 and field.kind == VARINT:
+        if field.number == PredictStreamRequest_id and field.kind == VARINT:
             name = field.number_value
-        elif field.number == 2 and field.kind == LEN:
+        elif field.number == PredictStreamRequest_request and field.kind == LEN:
             parts.append(bytes_of(&field))
     if len(parts) == 1:
         return name, parts[0]
@@ -178,12 +204,12 @@ cpdef uint64_t status_code(bytes result) except? 99:
         if field.kind != LEN:
             continue
         # Of a oneof, the last one stands; a status behind a status is merged into it.
-        if field.number == 1:
+        if field.number == Result_value:
             code = 0
-        elif field.number == 2:
+        elif field.number == Result_status:
             inner = Cursor(field.data, field.data + field.size)
             while next_field(&inner, &status):
-                if status.number == 1 and status.kind == VARINT:
+                if status.number == Status_code and status.kind == VARINT:
                     code = status.number_value
     return code
 
@@ -191,12 +217,12 @@ cpdef uint64_t status_code(bytes result) except? 99:
 def infer_suffix(target):
     """What makes a ModelInferRequest or ModelMetadataRequest one for an exact version and its artifact."""
     version = str(target.version).encode()
-    return b"".join((_record(b"\x12", version), _record(_ARTIFACT_TAG, target.artifact)))
+    return b"".join((_record(_VERSION_TAG, version), _record(_ARTIFACT_TAG, target.artifact)))
 
 
 def item_suffix(target):
     """The same for an Item."""
-    return b"".join((b"\x10", _encoded(target.version), _record(_ARTIFACT_TAG, target.artifact)))
+    return b"".join((_ITEM_VERSION_TAG, _encoded(target.version), _record(_ARTIFACT_TAG, target.artifact)))
 
 
 def owner_field(owner):
@@ -219,12 +245,12 @@ def append_item(bytes item not None, target):
 
 def append_versions(bytes response not None, versions):
     """A ModelMetadataResponse with the versions that can be asked for."""
-    return response + b"".join([_record(b"\x12", str(version).encode()) for version in versions])
+    return response + b"".join([_record(_VERSIONS_TAG, str(version).encode()) for version in versions])
 
 
 def frame(name, int field, bytes payload not None):
     """A PredictStreamResponse: `field` is 2 for a response, 3 for a status."""
-    return b"".join((b"\x08", _encoded(name), _record(_encoded(field << 3 | LEN), payload)))
+    return b"".join((_ID_TAG, _encoded(name), _record(_tag(field, LEN), payload)))
 
 
 # What a request names
@@ -240,11 +266,11 @@ cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) ex
     while next_of(&cursor, &field, &left):
         if field.kind != LEN:
             continue
-        if field.number == 1:
+        if field.number == ModelInferRequest_model_name:
             names.model = _text(&field)
-        elif field.number == 2:
+        elif field.number == ModelInferRequest_model_version:
             names.version = _text(&field)
-        elif field.number == 4:
+        elif field.number == ModelInferRequest_parameters:
             _read_parameter(&field, names, &left)
     _check_parameter(names.key, "routing_key")
     _check_parameter(names.label, "label")
@@ -265,15 +291,15 @@ cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int
     memset(names, 0, sizeof(Names))
     while next_of(&cursor, &field, left):
         if field.kind == LEN:
-            if field.number == 1:
+            if field.number == Item_model:
                 names.model = _text(&field)
-            elif field.number == 3:
+            elif field.number == Item_label:
                 names.label = _text(&field)
-            elif field.number == 4:
+            elif field.number == Item_entity_id:
                 entity = _text(&field)
-            elif field.number == 5:
+            elif field.number == Item_routing_key:
                 names.key = _text(&field)
-        elif field.kind == VARINT and field.number == 2:
+        elif field.kind == VARINT and field.number == Item_version:
             names.number = field.number_value
     if not names.key.size:
         names.key = entity
@@ -299,14 +325,14 @@ cdef int _read_parameter(Field* entry, Names* names, int* left) except -1:
     cdef Field field, choice
     cdef Text key = Text(NULL, 0), value = Text(NULL, NOT_TEXT)
     while next_of(&cursor, &field, left):
-        if field.kind != LEN or field.number > 2:
+        if field.kind != LEN or field.number > ParametersEntry_value:
             return 0
-        if field.number == 1:
+        if field.number == ParametersEntry_key:
             key = _text(&field)
         else:
             inner = Cursor(field.data, field.data + field.size)
             while next_of(&inner, &choice, left):
-                if choice.number == 3 and choice.kind == LEN:
+                if choice.number == InferParameter_string_param and choice.kind == LEN:
                     value = _text(&choice)
                 elif _is_other_choice(&choice):
                     value.size = NOT_TEXT
@@ -322,8 +348,12 @@ cdef int _read_parameter(Field* entry, Names* names, int* left) except -1:
 cdef bint _is_other_choice(Field* field) noexcept nogil:
     """Whether the field is one of InferParameter's oneof that is not a string."""
     if field.kind == VARINT:
-        return field.number == 1 or field.number == 2 or field.number == 5
-    return field.kind == I64 and field.number == 4
+        return (
+            field.number == InferParameter_bool_param
+            or field.number == InferParameter_int64_param
+            or field.number == InferParameter_uint64_param
+        )
+    return field.kind == I64 and field.number == InferParameter_double_param
 
 
 cdef int _check_parameter(Text value, str name) except -1:
@@ -373,5 +403,14 @@ def _record(bytes tag, bytes payload):
     return b"".join((tag, _encoded(len(payload)), payload))
 
 
-_ARTIFACT_TAG = _encoded(ARTIFACT_NUMBER << 3 | LEN)
-_OWNER_TAG = _encoded(OWNER_NUMBER << 3 | I64)
+def _tag(int number, int kind):
+    return _encoded(number << 3 | kind)
+
+
+# The numbers are the same in every message that a cell is sent.
+_ARTIFACT_TAG = _tag(ModelInferRequest_artifact, LEN)
+_OWNER_TAG = _tag(ModelInferRequest_owner, I64)
+_VERSION_TAG = _tag(ModelInferRequest_model_version, LEN)
+_ITEM_VERSION_TAG = _tag(Item_version, VARINT)
+_VERSIONS_TAG = _tag(ModelMetadataResponse_versions, LEN)
+_ID_TAG = _tag(PredictStreamResponse_id, VARINT)

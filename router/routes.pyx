@@ -32,6 +32,7 @@ from router.envelope cimport (
     read_item_names,
 )
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_field, next_of
+from protos.numbers cimport PredictRequest_items
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, infer_suffix, item_suffix, read_model
@@ -153,7 +154,7 @@ cdef class Routes:
         cdef int left = fields_of(count)
         check_items(count, most)
         while next_field(&cursor, &field):
-            if field.number == 1 and field.kind == LEN:
+            if field.number == PredictRequest_items and field.kind == LEN:
                 unit = new_unit(request, field.data - begin, field.size)
                 units.append(self._item(unit, &field, tenant, owner, &left))
         return units
@@ -262,5 +263,5 @@ cdef Py_ssize_t _count_items(Cursor cursor) except -1:
     cdef int left = MOST_FIELDS
     cdef Py_ssize_t count = 0
     while next_of(&cursor, &field, &left):
-        count += field.number == 1 and field.kind == LEN
+        count += field.number == PredictRequest_items and field.kind == LEN
     return count

@@ -16,20 +16,46 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy
 
 from croupier.fields cimport I64, LEN, VARINT, Cursor, Field, next_field, next_of
+from protos.numbers cimport (
+    InferInputTensor_contents,
+    InferInputTensor_datatype,
+    InferInputTensor_name,
+    InferInputTensor_parameters,
+    InferInputTensor_shape,
+    InferRequestedOutputTensor_name,
+    InferTensorContents_fp32_contents,
+    InferTensorContents_fp64_contents,
+    Item_artifact,
+    Item_features,
+    Item_label,
+    Item_model,
+    Item_owner,
+    Item_routing_key,
+    Item_row,
+    Item_version,
+    ModelInferRequest_artifact,
+    ModelInferRequest_id,
+    ModelInferRequest_inputs,
+    ModelInferRequest_model_name,
+    ModelInferRequest_model_version,
+    ModelInferRequest_outputs,
+    ModelInferRequest_owner,
+    ModelInferRequest_parameters,
+    ModelInferRequest_raw_input_contents,
+    ParametersEntry_key,
+    PredictRequest_items,
+    Row_doubles,
+    Row_values,
+)
 from croupier.fields import MalformedMessage, TooManyFields
 
 cdef enum:
-    _ARTIFACT = 1000
-    _OWNER = 1001
-    # With its tag.
+    # An owner with its tag.
     _OWNER_BYTES = 10
     _DIGEST_BYTES = 32
     _MOST_PARAMETERS = 64
     # Of one request or item, those of its parameters among them; values and features are one each.
     _MOST_FIELDS = 512
-    # Of `InferTensorContents`, for each datatype.
-    _FLOATS = 6
-    _DOUBLES = 7
 
 cdef bytes _SHARED_MEMORY = b"shared_memory_region"
 
@@ -65,7 +91,7 @@ def read_items(bytes message not None, Py_ssize_t most):
     cdef Plain plain
     try:
         while next_field(&cursor, &field):
-            if field.number != 1 or field.kind != LEN or len(items) == most:
+            if field.number != PredictRequest_items or field.kind != LEN or len(items) == most:
                 return None
             plain = Plain.__new__(Plain)
             plain.message = message
@@ -102,28 +128,28 @@ cdef int _read_infer(Plain plain) except -1:
     cdef int inputs = 0, raws = 0, left = _MOST_FIELDS
     plain.is_tensor = True
     while next_of(&cursor, &field, &left):
-        if field.number == _OWNER and field.kind == I64:
+        if field.number == ModelInferRequest_owner and field.kind == I64:
             memcpy(&plain.owner, field.data, sizeof(plain.owner))
             continue
         if field.kind != LEN:
             raise _NotPlain
-        if field.number == 1:
+        if field.number == ModelInferRequest_model_name:
             plain.name = _text(&field)
-        elif field.number == 2:
+        elif field.number == ModelInferRequest_model_version:
             plain.version = _text(&field)
-        elif field.number == 3:
+        elif field.number == ModelInferRequest_id:
             plain.id = _text(&field)
-        elif field.number == 4:
+        elif field.number == ModelInferRequest_parameters:
             _check_parameter(plain, &field, &left)
-        elif field.number == 5:
+        elif field.number == ModelInferRequest_inputs:
             inputs += 1
             _read_input(plain, &field, &contents, &left)
-        elif field.number == 6:
+        elif field.number == ModelInferRequest_outputs:
             _read_output(plain, &field)
-        elif field.number == 7:
+        elif field.number == ModelInferRequest_raw_input_contents:
             raws += 1
             raw = Text(field.data, field.size)
-        elif field.number == _ARTIFACT:
+        elif field.number == ModelInferRequest_artifact:
             _read_artifact(plain, &field)
         else:
             raise _NotPlain
@@ -150,26 +176,26 @@ cdef int _read_input(Plain plain, Field* whole, Text* contents, int* left) excep
     while next_of(&cursor, &field, left):
         if field.kind != LEN:
             raise _NotPlain
-        if field.number == 1:
+        if field.number == InferInputTensor_name:
             plain.input = _text(&field)
-        elif field.number == 2:
+        elif field.number == InferInputTensor_datatype:
             # The last one counts, but one before it that is no text is an error.
             datatype = _text(&field)
             is_known = datatype.size == 4 and memcmp(datatype.data, b"FP32", 4) == 0
             plain.is_double = not is_known and datatype.size == 4 and memcmp(datatype.data, b"FP64", 4) == 0
             is_known |= plain.is_double
-        elif field.number == 3 and not has_shape:
+        elif field.number == InferInputTensor_shape and not has_shape:
             has_shape = True
             _read_shape(plain, &field)
-        elif field.number == 4:
+        elif field.number == InferInputTensor_parameters:
             _check_parameter(plain, &field, left)
-        elif field.number == 5 and contents.data == NULL:
+        elif field.number == InferInputTensor_contents and contents.data == NULL:
             typed = _read_contents(&field, contents)
         else:
             raise _NotPlain
     if not is_known or not has_shape:
         raise _NotPlain
-    if typed and typed != (_DOUBLES if plain.is_double else _FLOATS):
+    if typed and plain.is_double != (typed == InferTensorContents_fp64_contents):
         raise _NotPlain
     return 0
 
@@ -180,7 +206,9 @@ cdef int _read_output(Plain plain, Field* whole) except -1:
     cdef Field field
     if plain.output_count == MOST_OUTPUTS:
         raise _NotPlain
-    if not next_field(&cursor, &field) or field.number != 1 or field.kind != LEN or cursor.at != cursor.end:
+    if not next_field(&cursor, &field) or field.kind != LEN or cursor.at != cursor.end:
+        raise _NotPlain
+    if field.number != InferRequestedOutputTensor_name:
         raise _NotPlain
     plain.outputs[plain.output_count] = _text(&field)
     plain.output_count += 1
@@ -220,7 +248,7 @@ cdef int _read_contents(Field* whole, Text* contents) except -1:
     cdef Field field
     if not next_field(&cursor, &field) or field.kind != LEN or cursor.at != cursor.end:
         raise _NotPlain
-    if field.number != _FLOATS and field.number != _DOUBLES:
+    if field.number not in (InferTensorContents_fp32_contents, InferTensorContents_fp64_contents):
         raise _NotPlain
     contents[0] = Text(field.data, field.size)
     return field.number
@@ -231,21 +259,21 @@ cdef int _read_item(Plain plain, Field* whole) except -1:
     cdef Field field
     cdef int left = _MOST_FIELDS
     while next_of(&cursor, &field, &left):
-        if field.number == 2 and field.kind == VARINT:
+        if field.number == Item_version and field.kind == VARINT:
             plain.number = field.number_value
             continue
-        if field.number == _OWNER and field.kind == I64:
+        if field.number == Item_owner and field.kind == I64:
             memcpy(&plain.owner, field.data, sizeof(plain.owner))
             continue
         if field.kind != LEN:
             raise _NotPlain
-        if field.number == 1 or 3 <= field.number <= 5:
+        if field.number == Item_model or Item_label <= field.number <= Item_routing_key:
             _text(&field)
-        elif field.number == 6 and plain.values == NULL and plain.features == NULL:
+        elif field.number == Item_features and plain.values == NULL and plain.features == NULL:
             plain.features, plain.size = field.data, field.size
-        elif field.number == 7 and plain.values == NULL and plain.features == NULL:
+        elif field.number == Item_row and plain.values == NULL and plain.features == NULL:
             _read_row(plain, &field)
-        elif field.number == _ARTIFACT:
+        elif field.number == Item_artifact:
             _read_artifact(plain, &field)
         else:
             raise _NotPlain
@@ -261,9 +289,9 @@ cdef int _read_row(Plain plain, Field* whole) except -1:
     cdef Field field
     if not next_field(&cursor, &field) or field.kind != LEN or cursor.at != cursor.end:
         raise _NotPlain
-    if field.number != 1 and field.number != 2:
+    if field.number != Row_values and field.number != Row_doubles:
         raise _NotPlain
-    plain.values, plain.size, plain.is_double = field.data, field.size, field.number == 2
+    plain.values, plain.size, plain.is_double = field.data, field.size, field.number == Row_doubles
     return 0
 
 
@@ -288,7 +316,7 @@ cdef int _check_parameter(Plain plain, Field* entry, int* left) except -1:
     while next_of(&cursor, &field, left):
         if field.kind != LEN:
             raise _NotPlain
-        if field.number == 1:
+        if field.number == ParametersEntry_key:
             name = _text(&field)
             # Values that lie elsewhere: the general way says that they are not read.
             if name.size == len(_SHARED_MEMORY) and not memcmp(

@@ -16,6 +16,12 @@ from cell.engines.transform cimport NOT_REFUSED, code_of, refusal
 from cell.engines.transform_layout cimport IS_TEXT, TransformView
 from cell.codec.plain cimport Plain, Text
 from croupier.fields cimport I64, LEN, Cursor, Field, next_field
+from protos.numbers cimport (
+    Feature_name,
+    Feature_number,
+    Feature_text,
+    Features_features,
+)
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -151,12 +157,12 @@ cdef class Form:
         cdef double value = 0.0
         cdef bint has_name, has_value, has_text
         while next_field(&cursor, &field):
-            if field.number != 1 or field.kind != LEN:
+            if field.number != Features_features or field.kind != LEN:
                 return False
             inner = Cursor(field.data, field.data + field.size)
             has_name = has_value = has_text = False
             while next_field(&inner, &part):
-                if part.number == 1 and part.kind == LEN and not has_name:
+                if part.number == Feature_name and part.kind == LEN and not has_name:
                     found = PyDict_GetItem(
                         self._places, PyBytes_FromStringAndSize(<const char*>part.data, part.size)
                     )
@@ -164,10 +170,10 @@ cdef class Form:
                         return False
                     place = <object>found
                     has_name = True
-                elif part.number == 2 and part.kind == I64 and not has_value and not has_text:
+                elif part.number == Feature_number and part.kind == I64 and not has_value and not has_text:
                     memcpy(&value, part.data, sizeof(double))
                     has_value = True
-                elif part.number == 3 and part.kind == LEN and not has_value and not has_text:
+                elif part.number == Feature_text and part.kind == LEN and not has_value and not has_text:
                     text = Text(part.data, part.size)
                     has_text = True
                 else:
