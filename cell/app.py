@@ -35,6 +35,7 @@ from cell.loading.loader import Loader, Readers
 from cell.loading.priority import step_back, take_short_slices
 from cell.loading.slices import Slices
 from cell.loading.sources import Folder, Source
+from cell.loading.warmer import Warmer
 from cell.memory.arena import Arena
 from cell.memory.capacity import FRACTION
 from cell.memory.keeper import Measure, MemoryKeeper, resident_bytes
@@ -46,7 +47,7 @@ from cell.scoring.hot import HotPath
 from cell.scoring.pipeline import Pipeline
 from cell.server import INFER_PATH, Handlers
 from cell.settings import CellSettings
-from cell.warm import Warmer, WarmHandlers
+from cell.warm import WarmHandlers
 from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.settings import load as load_settings

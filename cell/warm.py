@@ -1,19 +1,14 @@
-"""The service `croupier.cell.v1.Cell`: artifacts that are loaded before anybody asks for them, and who asks.
-
-A few loads of a call run at a time, in the background of the host; a caller that does not wait for all of
-them is told what is still loading, and the rest goes on. How much may wait so is bounded.
-"""
+"""The service `croupier.cell.v1.Cell`: what is loaded before anybody asks, what is kept, and who asks."""
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from cell.codec.messages import on_bytes
 from cell.loading.host import Host
-from croupier.errors import InvalidRequest, Unavailable
+from cell.loading.warmer import Warmer, WarmOptions
+from croupier.errors import InvalidRequest
 from croupier.items import item_status
 from croupier.names import check_digest, check_name
 from croupier.transport.context import Context
@@ -23,72 +18,6 @@ from protos.cell.v1 import cell_pb2 as pb
 SERVICE = pb.DESCRIPTOR.services_by_name["Cell"].full_name
 
 MOST_ARTIFACTS = 10_000
-_MOST_WAITING = 100_000
-_AT_A_TIME = 8
-_RETRY_AFTER = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How to load: `group` is whose floor it counts for, `aged` and `pin` as `Residency` has them."""
-
-    group: str | None = None
-    aged: bool = False
-    pin: bool = False
-
-
-class Warmer:
-    """Loads lists of artifacts in the background of `host`."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._workers: set[asyncio.Task[None]] = set()
-        # Artifacts whose loads have not ended.
-        self._waiting = 0
-
-    async def warm(
-        self, digests: Sequence[bytes], wish: Wish, seconds: float
-    ) -> dict[bytes, Exception | None]:
-        """Load `digests`; after `seconds`, or when all have ended, what came of each. What is absent goes on.
-
-        Raises:
-            Unavailable: too much is loading so.
-        """
-        wanted = list(dict.fromkeys(digests))
-        if self._waiting + len(wanted) > _MOST_WAITING:
-            raise Unavailable("too many artifacts are being warmed", retry_after=_RETRY_AFTER)
-        self._waiting += len(wanted)
-        results: dict[bytes, Exception | None] = {}
-        left = iter(wanted)
-        workers = [
-            asyncio.create_task(self._work(left, wish, results), name="warm")
-            for _ in range(min(_AT_A_TIME, len(wanted)))
-        ]
-        for worker in workers:
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
-        if workers:
-            await asyncio.wait(workers, timeout=seconds)
-        return dict(results)
-
-    async def close(self) -> None:
-        """Give up what is not loaded."""
-        workers = list(self._workers)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-
-    async def _work(self, left: Iterator[bytes], wish: Wish, results: dict[bytes, Exception | None]) -> None:
-        for digest in left:
-            try:
-                await self._host.warm(digest, group=wish.group, aged=wish.aged)
-                if wish.pin:
-                    self._host.pin(digest)
-                results[digest] = None
-            except Exception as error:  # noqa: BLE001 (it is this artifact's result)
-                results[digest] = error
-            finally:
-                self._waiting -= 1
 
 
 class WarmHandlers:
@@ -115,8 +44,8 @@ class WarmHandlers:
             if not request.group:
                 raise InvalidRequest("a floor is a group's", field="group")
             self._host.set_floor(request.group, request.floor_bytes)
-        wish = Wish(request.group or None, request.aged, request.pin)
-        results = await self._warmer.warm(digests, wish, request.wait_seconds)
+        options = WarmOptions(request.group or None, request.aged, request.pin)
+        results = await self._warmer.warm(digests, options, request.wait_seconds)
         return pb.WarmResponse(artifacts=[_warmed(digest, results) for digest in digests])
 
     async def unpin(self, request: pb.UnpinRequest, context: Context) -> pb.UnpinResponse:

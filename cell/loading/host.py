@@ -3,7 +3,7 @@
     find      a hit: one look-up, no lease, for whoever is done before the event loop goes on
     lease     for whoever has to wait: for a thread that scores, or for a load that all who want it share
     warm      loaded before anybody asks, behind every request
-    restore   the same, at once, if it waits for nothing
+    warm_now  the same, at once, if it waits for nothing: what was hot before a restart
 
 What loads, in which order and for how long anybody waits is in `singleflight.py`; who makes room for it is in
 `residency.py`. A digest whose load failed for good is refused at once for a while (`refusals.py`).
@@ -159,14 +159,16 @@ class Host:
         """Whether any model is loading or waits to."""
         return len(self._loads) > 0
 
-    async def warm(self, digest: bytes, *, group: str | None = None, aged: bool = False) -> None:
+    async def warm(
+        self, digest: bytes, *, group: str | None = None, aged: bool = False, pin: bool = False
+    ) -> None:
         """Have the model of `digest` resident, loaded when no request waits.
 
-        `group` is whose floor it counts for; `aged` ones go before all others until they are used. The
-        caller bounds how many it asks for at a time.
+        `group` is whose floor it counts for; `aged` ones go before all others until they are used; with `pin`
+        it stays until `unpin`. The caller bounds how many it asks for at a time.
 
         Raises:
-            What `Loader.load` and `Residency.plan` raise.
+            What `Loader.begin` says, and `Residency.plan` and `Residency.pin` raise.
         """
         if digest not in self._residency:
             self._check(digest)
@@ -174,6 +176,8 @@ class Host:
         if group is not None:
             # It came for a request, so for nobody's floor.
             self._residency.enlist(digest, group)
+        if pin:
+            self._residency.pin(digest)
 
     def load_now(self, digest: bytes) -> Scorer | None:
         """The model of `digest`, which is not resident, if loading it waits for nothing: a miss, counted.
@@ -192,7 +196,7 @@ class Host:
             _LOOKUPS.values[_MISS] += 1
         return scorer
 
-    def restore(self, digest: bytes) -> bool:
+    def warm_now(self, digest: bytes) -> bool:
         """Load the model of `digest`, aged, if that waits for nothing; whether it is resident.
 
         Raises:
@@ -224,10 +228,6 @@ class Host:
         """Which part of the capacity is taken, or held for what is loading."""
         residency = self._residency
         return (residency.used + residency.reserved) / max(1, residency.capacity)
-
-    def pin(self, digest: bytes) -> None:
-        """As `Residency.pin`."""
-        self._residency.pin(digest)
 
     def unpin(self, digest: bytes) -> None:
         """As `Residency.unpin`."""

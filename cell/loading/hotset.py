@@ -112,7 +112,7 @@ class HotSet:
         waiting: list[bytes] = []
         for digest in digests:
             try:
-                if not self._host.restore(digest):
+                if not self._host.warm_now(digest):
                     waiting.append(digest)
             except CroupierError as error:
                 failures.append(error)

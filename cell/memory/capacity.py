@@ -29,13 +29,8 @@ def read_file(path: str) -> str | None:
         return None
 
 
-def memory_limit(read: Read = read_file) -> int:
-    """Bytes that this process may use before the kernel ends it."""
-    return tightest_limit(read)[0]
-
-
 def tightest_limit(read: Read = read_file) -> tuple[int, str]:
-    """The same, and the folder of the control group that says so; "" for the machine."""
+    """Bytes that this process may use, and the folder of the group that says so; "" for the machine."""
     return min([(_machine(read), ""), *_group_limits(read)])
 
 

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cell.memory.capacity import memory_limit, tightest_limit
+from cell.memory.capacity import tightest_limit
 
 MEMINFO = "MemTotal:       16000000 kB\nMemFree:         1000 kB\n"
 MACHINE = 16_000_000 * 1024
@@ -10,7 +10,7 @@ V1 = "/sys/fs/cgroup/memory"
 
 
 def limit(files: Mapping[str, str]) -> int:
-    return memory_limit({"/proc/meminfo": MEMINFO, **files}.get)
+    return tightest_limit({"/proc/meminfo": MEMINFO, **files}.get)[0]
 
 
 def test_the_machine_when_no_group_says() -> None:
@@ -51,7 +51,7 @@ def test_no_limit_in_words(text: str) -> None:
 
 
 def test_a_machine_that_says_nothing() -> None:
-    assert memory_limit(lambda _: None) == 2**30
+    assert tightest_limit(lambda _: None)[0] == 2**30
 
 
 def test_the_group_that_limits_is_named() -> None:
@@ -66,4 +66,4 @@ def test_the_group_that_limits_is_named() -> None:
 
 
 def test_this_machine_has_memory() -> None:
-    assert memory_limit() > 2**20
+    assert tightest_limit()[0] > 2**20
