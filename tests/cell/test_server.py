@@ -181,7 +181,7 @@ async def test_a_caller_that_hangs_up_harms_nobody(tmp_path: Path, small: Small)
 
 
 class Takes:
-    """Ticks that take `seconds` each, of which `count` are left."""
+    """A hot path that takes `seconds` each time, of which `count` are left."""
 
     def __init__(self, clock: Clock, seconds: float, count: int) -> None:
         self.clock = clock
