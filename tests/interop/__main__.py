@@ -11,13 +11,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from interop import http2, languages
+from interop import http2, languages, programs
 from interop.report import Report
 
 
 def _run(parts: list[str], folder: Path) -> bool:
     report = Report()
     languages.run([name for name in languages.LANGUAGES if name in parts], folder, report)
+    if "programs" in parts:
+        programs.run(folder, report)
     if "http2" in parts:
         http2.run(folder, report)
     return report.close()
@@ -25,7 +27,7 @@ def _run(parts: list[str], folder: Path) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    choices = [*languages.LANGUAGES, "http2"]
+    choices = [*languages.LANGUAGES, "programs", "http2"]
     parser.add_argument("part", nargs="*", default=choices, help=" ".join(choices))
     parts = parser.parse_args().part
     if unknown := set(parts) - set(choices):
