@@ -84,7 +84,7 @@ class ServerSettings:
     )
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
     insecure_metrics: bool = option(False, "serve the Prometheus page, which is plain HTTP, beyond loopback")
-    log_level: str = option("info", "what to log", ("debug", "info", "warning", "error"))
+    log_level: str = option("info", "what to log", ("frames", "debug", "info", "warning", "error"))
 
     @property
     def server_tls(self) -> ServerTls | None:

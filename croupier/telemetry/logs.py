@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
 
+# Frames of HTTP/2 connections (`croupier/transport/http2/frame_log.py`), which nobody wants by mistake.
+FRAMES = "croupier.transport.frames"
 _BURST = 20
 _PER_SECOND = 1.0
 # Kinds that are told apart; beyond that the one that was seen longest ago begins anew.
@@ -76,6 +78,8 @@ class Limiter(logging.Filter):
         self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == FRAMES:
+            return True
         now, key = self._clock(), (record.name, str(record.msg))
         kind = self._kinds.pop(key, None) or _Kind(self._burst, now)
         self._kinds[key] = kind
@@ -94,7 +98,7 @@ class Limiter(logging.Filter):
 
 
 def configure(program: str, level: str = "info") -> None:
-    """Send this process's logs of `level` and above to standard error.
+    """Send this process's logs of `level` and above to standard error; "frames" is "debug" and every frame.
 
     Raises:
         ValueError: an unknown level.
@@ -106,4 +110,6 @@ def configure(program: str, level: str = "info") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     handler.addFilter(Limiter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    is_all = level == "frames"
+    logging.basicConfig(level="DEBUG" if is_all else level.upper(), handlers=[handler], force=True)
+    logging.getLogger(FRAMES).setLevel(logging.DEBUG if is_all else logging.WARNING)

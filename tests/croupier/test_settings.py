@@ -92,7 +92,7 @@ class TestLoad:
                 "CROUPIER_ROUTER_INSECURE is neither true nor false: 'perhaps'",
             ),
             (["--log-level=loud"], {}, "invalid choice: 'loud'"),
-            ([], {"CROUPIER_ROUTER_LOG_LEVEL": "loud"}, "CROUPIER_ROUTER_LOG_LEVEL is none of debug, info"),
+            ([], {"CROUPIER_ROUTER_LOG_LEVEL": "loud"}, "CROUPIER_ROUTER_LOG_LEVEL is none of frames, debug"),
         ],
     )
     def test_what_cannot_be_read_stops_the_program(

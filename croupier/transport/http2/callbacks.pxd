@@ -6,6 +6,8 @@ from croupier.transport.http2.nghttp2 cimport nghttp2_headers_category, nghttp2_
 
 
 cdef class Callbacks(Meter):
+    # What is called for each frame; None unless frames are logged.
+    cdef readonly object frame_log
     # What a callback raised.
     cdef object failure
     cdef uint32_t max_header_bytes
@@ -37,4 +39,4 @@ cdef class Callbacks(Meter):
     cdef int on_closed(self, Call call, uint32_t error_code) except -1
     cdef int on_going_away(self) except -1
 
-cdef int set_callbacks(nghttp2_session_callbacks* callbacks) except -1
+cdef int set_callbacks(nghttp2_session_callbacks* callbacks, bint with_log) except -1

@@ -1,6 +1,8 @@
+from croupier.transport.http2.frame_log import FrameLog
 from croupier.transport.http2.wire import Wire
 
 class Callbacks(Wire):
+    frame_log: FrameLog | None
     now: float
     ping_at: float
     headers_since: float

@@ -4,7 +4,7 @@ nghttp2 calls while it reads and writes (`Session.receive` and `drain`). These c
 what one of them raises ends the session, and is raised once nghttp2 has returned.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from croupier.transport.http2.call cimport Call, Receiving
 from croupier.transport.http2.meter cimport Meter
@@ -93,7 +93,7 @@ cdef class Callbacks(Meter):
         return NGHTTP2_ERR_CALLBACK_FAILURE
 
 
-cdef int set_callbacks(nghttp2_session_callbacks* callbacks) except -1:
+cdef int set_callbacks(nghttp2_session_callbacks* callbacks, bint with_log) except -1:
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, _on_begin_headers)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, _on_header)
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, _on_invalid_frame)
@@ -102,6 +102,11 @@ cdef int set_callbacks(nghttp2_session_callbacks* callbacks) except -1:
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, _on_stream_close)
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, _on_frame_send)
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, _on_frame_not_send)
+    if with_log:
+        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, _log_begin_frame)
+        nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, _log_frame_recv)
+        nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, _log_invalid_frame)
+        nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, _log_frame_send)
     return 0
 
 
@@ -274,3 +279,63 @@ cdef int _on_frame_not_send(
         return 0
     nghttp2_session_set_stream_user_data(handle, frame.hd.stream_id, NULL)
     return _on_stream_close(handle, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM, user)
+
+
+# The same, of a session whose frames are logged.
+
+cdef bint _says_number(int kind):
+    """Whether a line about the frame has to wait for what it says."""
+    return kind == NGHTTP2_RST_STREAM or kind == NGHTTP2_GOAWAY or kind == NGHTTP2_WINDOW_UPDATE
+
+
+cdef int _log(Callbacks session, str way, const nghttp2_frame* frame, str why) except -1:
+    cdef int64_t number = -1
+    cdef int kind = frame.hd.type
+    if kind == NGHTTP2_RST_STREAM:
+        number = frame.rst_stream.error_code
+    elif kind == NGHTTP2_GOAWAY:
+        number = frame.goaway.error_code
+    elif kind == NGHTTP2_WINDOW_UPDATE:
+        number = frame.window_update.window_size_increment
+    session.frame_log(way, kind, frame.hd.flags, frame.hd.stream_id, frame.hd.length, number, why)
+    return 0
+
+
+cdef int _log_begin_frame(nghttp2_session* handle, const nghttp2_frame_hd* head, void* user) noexcept:
+    cdef Callbacks session = <Callbacks>user
+    try:
+        if not _says_number(head.type):
+            session.frame_log("<", head.type, head.flags, head.stream_id, head.length)
+    except BaseException as error:
+        return session._fail(error)
+    return 0
+
+
+cdef int _log_frame_recv(nghttp2_session* handle, const nghttp2_frame* frame, void* user) noexcept:
+    cdef Callbacks session = <Callbacks>user
+    try:
+        if _says_number(frame.hd.type):
+            _log(session, "<", frame, "")
+    except BaseException as error:
+        return session._fail(error)
+    return _on_frame_recv(handle, frame, user)
+
+
+cdef int _log_invalid_frame(
+    nghttp2_session* handle, const nghttp2_frame* frame, int error_code, void* user
+) noexcept:
+    cdef Callbacks session = <Callbacks>user
+    try:
+        _log(session, "<", frame, nghttp2_strerror(error_code).decode())
+    except BaseException as error:
+        return session._fail(error)
+    return _on_invalid_frame(handle, frame, error_code, user)
+
+
+cdef int _log_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, void* user) noexcept:
+    cdef Callbacks session = <Callbacks>user
+    try:
+        _log(session, ">", frame, "")
+    except BaseException as error:
+        return session._fail(error)
+    return _on_frame_send(handle, frame, user)

@@ -87,6 +87,7 @@ cdef class ClientSession(Session):
         self.scheme = b"https" if secure else b"http"
         self.authority, self.user_agent = authority.encode(), user_agent.encode()
         self.completed, self.begun = [], []
+        self.role = "client"
         Session.__init__(self, limits, now, budget)
 
     @property

@@ -60,11 +60,16 @@ cdef extern from "nghttp2/nghttp2.h":
         int32_t last_stream_id
         uint32_t error_code
 
+    ctypedef struct nghttp2_window_update:
+        nghttp2_frame_hd hd
+        int32_t window_size_increment
+
     ctypedef union nghttp2_frame:
         nghttp2_frame_hd hd
         nghttp2_headers headers
         nghttp2_rst_stream rst_stream
         nghttp2_goaway goaway
+        nghttp2_window_update window_update
 
     ctypedef union nghttp2_data_source:
         int fd

@@ -68,6 +68,7 @@ cdef class ServerSession(Session):
         # The client's preface comes ahead of all frames.
         self.payload_left = NGHTTP2_CLIENT_MAGIC_LEN
         self.next_stream = 1
+        self.role = "server"
         Session.__init__(self, limits, now, budget)
 
     def take_batch(self):

@@ -4,6 +4,8 @@ from croupier.transport.http2.nghttp2 cimport nghttp2_option, nghttp2_session_ca
 
 cdef class Session(Callbacks):
     cdef readonly object limits
+    # What a session is called in the log.
+    cdef str role
     cdef Py_ssize_t unsent
 
     cdef int _open(self) except -1

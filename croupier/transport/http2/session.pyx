@@ -24,6 +24,7 @@ from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.wire cimport Budget
 
 from croupier.errors import InternalError
+from croupier.transport.http2.frame_log import frame_log
 
 cdef enum:
     _SCRATCH = 262_144
@@ -49,6 +50,7 @@ cdef class Session(Callbacks):
         self.lag = limits.stream_window // _LAG_SHARE // 4
         self.set_tolls(limits, now)
         self.calls, self.events = {}, []
+        self.frame_log = frame_log(self.role)
         self._open()
         self.budget.sessions += 1
 
@@ -63,7 +65,7 @@ cdef class Session(Callbacks):
         if nghttp2_session_callbacks_new(&callbacks) or nghttp2_option_new(&option):
             raise MemoryError
         try:
-            set_callbacks(callbacks)
+            set_callbacks(callbacks, self.frame_log is not None)
             nghttp2_option_set_no_auto_window_update(option, 1)
             nghttp2_option_set_no_closed_streams(option, 1)
             nghttp2_option_set_max_outbound_ack(option, limits.control_burst)

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
+from croupier.transport.http2 import frame_log
 from croupier.transport.http2.session import Session
 from croupier.transport.net.turns import turns_of
 
@@ -70,6 +71,8 @@ class Connection(asyncio.Protocol):
         # uvloop's transports are of no asyncio class.
         self.transport = cast(asyncio.Transport, transport)
         self.peer = _peer_of(self.transport)
+        if (log := self.session.frame_log) is not None:
+            frame_log.log.debug("%s is with %s", log.name, self.peer)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         self.session.wake = self._wake
         self.greet()

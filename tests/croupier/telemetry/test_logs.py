@@ -20,6 +20,8 @@ configure("croupier-test", *sys.argv[1:])
 logging.getLogger("part").debug("a detail")
 logging.getLogger("part").info("served %d", 3)
 logging.getLogger("part").error("failed")
+for number in range(25):
+    logging.getLogger("croupier.transport.frames").debug("frame %d", number)
 configure("croupier-test", *sys.argv[1:])
 logging.getLogger("part").critical("once")
 """
@@ -114,3 +116,10 @@ def test_kinds_are_bounded() -> None:
     limiter = Limiter(lambda: 0.0)
     told(*[record(f"kind {number}") for number in range(3_000)], limiter=limiter)
     assert len(limiter._kinds) == 1_000
+
+
+@pytest.mark.parametrize(("level", "frames"), [("debug", 0), ("frames", 25)])
+def test_frames_are_logged_by_a_level_of_their_own_and_all_of_them(level: str, frames: int) -> None:
+    said = lines(level)
+    assert sum("croupier.transport.frames: frame " in line for line in said) == frames
+    assert any(line.endswith("part: a detail") for line in said)
