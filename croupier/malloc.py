@@ -5,12 +5,12 @@ glibc's malloc keeps it, by two habits that make sense where memory is soon aske
 - Whenever a block is freed that was mapped on its own, blocks of up to its size (32 MiB at most) come from an
   arena from then on, and an arena gives nothing back before it has twice that at its end.
 - Threads have arenas of their own, and the end of each goes back only as far as the last block in use. A few
-  bytes of a connection that lives keep tens of megabytes below them, which were read from the socket, 64 KiB
-  at a time. `malloc_trim` does not even look at the ends of these arenas.
+  bytes of a connection that lives keep whatever was read from the socket below them. `malloc_trim` does not
+  even look at the ends of these arenas.
 
-After 500 uploads of 16 MiB that stopped half way, a version manager had 12 MiB of its heap in use and kept 40
-to 110 more, and 48 after uploads in messages of 1 to 30 kB. With one arena that has only small blocks: 4. A
-larger block costs a system call and its page faults, so this is not for the data plane.
+So a version manager kept several times the heap that it had in use, after uploads that stop half way; `make
+faults` does it, and sees that it does not. One arena that has only small blocks keeps a few megabytes. What
+is mapped costs a system call and its page faults, so this is not for the data plane.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import ctypes
 # Of malloc.h.
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
-# grpcio reads from sockets in pieces of 64 KiB, and of 8 for the rest.
+# Below the pieces of 64 KiB in which grpcio reads from sockets.
 _MAPPED_FROM = 32 * 2**10
 
 

@@ -232,7 +232,7 @@ async def _end(context: Context, error: Exception) -> None:
 
     grpcio keeps the error of an abort with the call, and raises it again when the handler has returned. That
     error's traceback has frames which hold the call, a cycle, and the handler's own error hangs on it with
-    the frames that it passed: an artifact of 200 MiB that was refused would stay until the collector runs.
+    the frames that it passed: every artifact that was refused would stay until the collector runs.
     """
     if not isinstance(error, grpc.aio.AbortError):
         if not isinstance(error, CroupierError) or isinstance(error, InternalError):
