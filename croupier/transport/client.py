@@ -9,6 +9,9 @@ the next one then tries again. A connection that was told to go away, or whose s
 new calls and is closed when those under way have ended; the next call makes a new one. A unary call that the
 peer refused unseen is sent once more, there. Connections that end one after the other without an answer to
 their calls are failures, too: a server that greets with GOAWAY would have one made for each call.
+
+It is long because whether a call waits, goes or fails is decided by what connecting came to, and both by the
+state of one connection.
 """
 
 from __future__ import annotations
