@@ -76,6 +76,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "docs/decisions/0022-a-request-may-name-the-catalog-it-wants.md": ("and 2 s at most",),
     "docs/decisions/0023-float64-rows-are-compared-exactly.md": ("4 bytes an inner node", "16 bytes a node"),
+    "docs/decisions/0034-deadlines-wait-in-a-wheel.md": (
+        "less than 2 % of what",
+        "| 712 ns | 1,535 ns | 823 ns (572",
+        "| 795 ns | 2,298 ns | 1,646 ns (1,090",
+        "about 7 µs",
+    ),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
     "docs/operating.md": (
         "--split 1=90% --split 2=10%",
