@@ -1,0 +1,13 @@
+"""The version manager: the only part that speaks to etcd. It follows what lies there, changes it, and tells routers.
+
+    app         builds the parts, serves, stops          settings   what it can be told
+    server      the API: checks, converts, delegates     uploads    how much may be on its way in
+    feed        what one watcher gets                    listing    models in pages
+    doubts      what is allowed and probably not meant
+    writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
+    cells/      who joined, and what they are told: to warm, to pin
+    map/        etcd in memory: keys, records, images, the guard, the mirror
+    model/      what a router may import: catalog, release, resolve, fleet, and their form on the wire
+
+Imports go down this list. Any number of managers may work at once: every write compares.
+"""
