@@ -1,14 +1,21 @@
 """The router: a request's way to a cell, one file a stage, in the order that `pipeline` calls them.
 
-    server      bytes in and out; errors become status, once      identity    whose request (tokens, keys, keyfile)
-    pipeline    the whole request on one screen                   admission   limits; sheds early
-    envelope    which model; the payload stays opaque             routes      what was decided for a model already
-    route       the tenant's hand, in this model's order          features    what the family adds
-    pick        which of the hand now (breakers, suspects)        attempt     deadline, retries, one call to a cell
-    fanout      many items: a call to each cell                   cells       one connection to each cell
+    server      bytes in and out; errors become status, once
+    identity    whose request (`tokens`, `keys`, `keyfile`)
+    pipeline    the whole request on one screen, the only file that knows the order
+    admission   limits of all and of a tenant; sheds early
+    envelope    which model; the payload stays opaque
+    routes      what was decided for a model already: `version_manager.model.resolve` and `route`
+    route       the tenant's hand, in this model's order
+    features    what the family adds
+    pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
+    attempt     deadline, retries inside the hand (`budget`), one call to a cell
+    fanout      many items: a call to each cell
+    cells       one connection to each cell
 
-All of it is synchronous: a request costs no task and no timer of its own (`wheel`), and `units` are made and joined
-natively. `feeds` keeps the router's picture of the world current: `events` decodes what a version manager says into
-`view`, which is immutable, `snapshot` keeps a checksummed copy on disk, and `revisions` has requests wait for a
-catalog that they name. `stream` bounds what one stream may have in work, `budget` how much is retried.
+All of it is synchronous: a request costs no task and no timer of its own (`wheel`), and `units` are made
+and joined natively. `feeds` keeps the router's picture of the world current: `events` decodes what a
+version manager says into `view`, which is immutable, `snapshot` keeps a checksummed copy on disk, and
+`revisions` has requests wait for a catalog that they name. `stream` bounds what one stream may have in
+work. `app` builds all of it from `settings`.
 """

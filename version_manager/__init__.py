@@ -1,4 +1,4 @@
-"""The version manager: the only part that speaks to etcd. It follows what lies there, changes it, and tells routers.
+"""The version manager: the only part that speaks to etcd. It follows, changes, and tells routers.
 
     app         builds the parts, serves, stops          settings   what it can be told
     server      the API: checks, converts, delegates     uploads    how much may be on its way in

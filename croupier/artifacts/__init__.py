@@ -1,5 +1,6 @@
 """The packed file (`format`; docs/artifacts.md tells every section), and what makes one of a trained model.
 
-`packers/` is the only home of training libraries, `packers/checks` compares each with its library, and `apart` runs
-what may crash in a process that is thrown away. Who serves a model imports `format` and what stands beside it alone.
+`packers/` is the only home of training libraries, `packers/checks` compares each with its library, and
+`apart` runs what may crash in a process that is thrown away. Who serves a model imports `format` and what
+stands beside it alone.
 """

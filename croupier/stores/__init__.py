@@ -1,1 +1,1 @@
-"""The only home of what keeps things: etcd (`etcd*`), and objects by digest in S3 or a folder (`objects*`)."""
+"""What keeps things: etcd (`etcd*`), and objects by digest in S3 or a folder (`objects*`)."""

@@ -1,7 +1,7 @@
 """Every change of what etcd says. None is made without its audit entry, in the same transaction.
 
-Each reads what it needs (`stored_models` for models), decides, and has `writer` commit compares, operations and the
-entry; if a compare fails, it reads again. `publisher` makes and deletes versions, `releases` moves traffic, `shards`
-makes generations, `tenants` says what cells keep, `repair` puts back what etcd lost, `thawing` has everybody accept a
-loss that is meant.
+Each reads what it needs (`stored_models` for models), decides, and has `writer` commit compares,
+operations and the entry; if a compare fails, it reads again. `publisher` makes and deletes versions,
+`releases` moves traffic, `shards` makes generations, `tenants` says what cells keep, `repair` puts back
+what etcd lost, `thawing` has everybody accept a loss that is meant.
 """
