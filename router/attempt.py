@@ -24,6 +24,8 @@ run waits in the wheel for the moment at which it has to look again.
 
 Cython compiles it with the types of `attempt.pxd`, since every request has a run, and its way in and out of
 the wheel; uncompiled it does the same.
+
+It is long because it is one state machine, and how long it may run is said in one place with it.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ anything malformed is refused here.
 
 Native, because it is done for every request. Nearly all of what it takes is the making of `Ask`, which
 remembered routes (`routes.pyx`) do without.
+
+It is long because every reading of a message stands beside what is appended behind it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

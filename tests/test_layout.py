@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path.parent for path in ROOT.glob("*/__init__.py"))
+TESTS = sorted(path.relative_to(ROOT) for path in ROOT.glob("tests/**/*.py"))
 
 
 def sources(*suffixes: str) -> list[Path]:
@@ -17,3 +18,48 @@ def sources(*suffixes: str) -> list[Path]:
 def test_how_cython_is_compiled_stands_in_setup_alone() -> None:
     header = re.compile(r"^# *cython:", re.MULTILINE)
     assert [path for path in sources(".pyx", ".pxd") if header.search((ROOT / path).read_text())] == []
+
+
+# Entries, and data: nothing in them could be tried that starting them does not.
+ENTRIES = {"croupierctl/__main__.py"}
+
+# Those that have none of their own yet; this list only gets shorter.
+WAITING = {line for line in (ROOT / "tests/waiting.txt").read_text().splitlines() if not line.startswith("#")}
+
+
+def own_tests(source: Path) -> list[Path]:
+    """Where a source's own tests may lie: by its name, and if they are many, by names that begin with it."""
+    folder, name = source.parent, source.stem
+    if name == "__init__":
+        folder, name = folder.parent, folder.name
+    return [
+        *(ROOT / "tests" / folder).glob(f"test_{name}.py"),
+        *(ROOT / "tests" / folder).glob(f"test_{name}_*.py"),
+    ]
+
+
+def has_code(source: Path) -> bool:
+    """A package's `__init__` is mostly words."""
+    return source.name != "__init__.py" or bool(
+        re.search(r"^(async )?def |^class ", (ROOT / source).read_text(), re.MULTILINE)
+    )
+
+
+def test_every_source_has_a_test_of_its_name() -> None:
+    without = {
+        str(source)
+        for source in sources(".py", ".pyx")
+        if source.parts[0] not in ("bench", "protos") and has_code(source) and not own_tests(source)
+    }
+    assert without == ENTRIES | WAITING
+
+
+def test_no_file_passes_400_lines_without_a_reason() -> None:
+    """Its docstring says why they stay together: "It is long because ..."."""
+    unexplained = []
+    for source in [*sources(".py", ".pyx", ".pxd"), *TESTS]:
+        text = (ROOT / source).read_text()
+        docstring = re.match(r'"""(.*?)"""', text, re.DOTALL)
+        if text.count("\n") > 400 and "It is long because" not in (docstring[1] if docstring else ""):
+            unexplained.append(str(source))
+    assert [name for name in unexplained if not name.endswith(("_pb2.py", "_pb2_grpc.py"))] == []

@@ -30,6 +30,8 @@ shape (-1, F), or F inputs of shape (-1, 1) that have the features' names in the
 `view` trusts nothing: every count, offset, code and name is checked before it is used, and the
 caller gets slices of its own buffer, so a corrupt or hostile file costs an error and never more
 memory than it has bytes. It is sooner done if its tables were seen lately.
+
+It is long because whoever changes how it is written changes how it is read.
 """
 
 from __future__ import annotations

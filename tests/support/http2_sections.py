@@ -3,6 +3,8 @@
 Each is a few frames and what has to come of them. They are told to a `RawPeer`, and so to a session in memory
 or to a server behind a socket. h2spec was written for RFC 7540; where RFC 9113 says something else, `wanted`
 is RFC 9113's.
+
+It is long because it is a table of cases.
 """
 
 from __future__ import annotations

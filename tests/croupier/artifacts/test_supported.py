@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import numpy as np
 import pytest
 import treelite
 import xgboost
-from artifacts import test_forest_lightgbm, test_forest_scikit, test_forest_xgboost, test_linear
 from sklearn.utils import all_estimators
 from support.forests import data, scored
 from treelite import model_builder as builder
@@ -20,6 +20,7 @@ from croupier.artifacts.packers.forest.layout import encode
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.transform.scikit import STEPS
 
+TESTS = Path(__file__).parent / "packers"
 PAGE = Path(__file__).parents[3] / "docs" / "artifacts.md"
 LINEAR = (
     linear_models._REGRESSORS
@@ -28,6 +29,11 @@ LINEAR = (
     | linear_models._DECIDING
     | {"OneVsRestClassifier", "SGDClassifier"}
 )
+
+
+def tried(path: str, name: str = "CASES") -> Any:
+    """What the tests in `path` go through."""
+    return run_path(str(TESTS / path))[name]
 
 
 def documented(row: str) -> set[str]:
@@ -45,26 +51,28 @@ def test_xgboosts_objectives() -> None:
         xgboost.train({"objective": "no:such"}, xgboost.DMatrix(np.zeros((2, 1)), np.zeros(2)), 1)
     offered = set(re.findall(r"Objective candidate: (\S+)", str(caught.value)))
     # multi:softmax has a test of its own.
-    tested = {objective for objective, _, _ in test_forest_xgboost.CASES} | {"multi:softmax"}
+    tested = {objective for objective, _, _ in tried("forest/test_xgboost_file.py")} | {"multi:softmax"}
     assert offered == tested == documented("XGBoost objectives")
 
 
 def test_lightgbms_objectives() -> None:
     # The aliases are in files of older versions.
     read = lightgbm_file._SUMS | set(lightgbm_file._TRANSFORMATIONS) - {"xentropy", "xentlambda"} - {"custom"}
-    tested = {objective for objective, _, _ in test_forest_lightgbm.CASES}
+    tested = {objective for objective, _, _ in tried("forest/test_lightgbm_file.py")}
     assert read - {"custom"} == tested == documented("LightGBM objectives")
-    boosting = {options.get("boosting", "gbdt") for _, _, options in test_forest_lightgbm.CASES}
+    boosting = {options.get("boosting", "gbdt") for _, _, options in tried("forest/test_lightgbm_file.py")}
     assert boosting == documented("LightGBM boosting")
 
 
 def test_scikit_learns_trees() -> None:
-    tested = trained(test_forest_scikit.FINITE) | trained(test_forest_scikit.HISTOGRAMS)
+    tested = trained(tried("forest/test_scikit.py", "FINITE")) | trained(
+        tried("forest/test_scikit.py", "HISTOGRAMS")
+    )
     assert scikit.SUPPORTED == tested == documented("scikit-learn's trees")
 
 
 def test_scikit_learns_linear_models() -> None:
-    assert trained(test_linear.CASES) == LINEAR == documented("scikit-learn's linear models")
+    assert trained(tried("test_linear.py")) == LINEAR == documented("scikit-learn's linear models")
 
 
 def test_steps_before_them() -> None:
