@@ -27,6 +27,7 @@ from typing import Protocol
 from cell.crash.quarantine import Quarantine
 from cell.loading.host import HostReport
 from croupier import protocol
+from croupier.backoff import Backoff
 from croupier.errors import Conflict, CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
@@ -89,11 +90,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between reports; the shortest and longest back-off; silence that ends a stream."""
+    """Seconds: between reports; until the next stream is tried; silence that ends a stream."""
 
     report: float = 1.0
-    least_backoff: float = 0.1
-    most_backoff: float = 5.0
+    backoff: Backoff = Backoff(first=0.1, longest=5.0)
     silence: float = 10.0
 
 
@@ -152,8 +152,8 @@ class Registration:
                     continue
             if end is _End.ANSWERED:
                 failures = 0
-            await self._sleep(self._backoff(failures))
             failures += 1
+            await self._sleep(self._pace.backoff.spread(failures, self._rng))
 
     async def _stay_joined(self, peer: _Peer) -> _End:
         """Be registered by `peer` until that fails; then another one has its turn."""
@@ -177,11 +177,6 @@ class Registration:
             reporting.cancel()
             turn.cancel()
             await asyncio.gather(reporting, turn, return_exceptions=True)
-
-    def _backoff(self, failures: int) -> float:
-        """Full jitter, so that the cells of a fleet do not come back in step."""
-        longest = min(self._pace.most_backoff, self._pace.least_backoff * 2.0 ** min(failures, 30))
-        return self._rng.uniform(self._pace.least_backoff / 2, longest)
 
     async def _stream(self, peer: _Peer, open_stream: _Open) -> _End:
         """One stream, until it breaks."""

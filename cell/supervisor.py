@@ -37,6 +37,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from croupier import settings
+from croupier.backoff import Backoff
 from croupier.settings import option
 
 PROGRAM = "croupier-cell"
@@ -56,21 +57,18 @@ class SupervisorSettings:
     supervise: bool = option(True, "")
 
 
-class Backoff:
-    """Pauses before a restart, in seconds: none after a life of `settled`, else doubling from `first`."""
+class Restarts:
+    """Seconds before a restart: none after a life of `settled` or a first failure, else more each time."""
 
-    def __init__(self, *, first: float = 0.1, longest: float = 5.0, settled: float = 10.0) -> None:
-        self._first = first
-        self._longest = longest
+    def __init__(self, backoff: Backoff = Backoff(first=0.1, longest=5.0), *, settled: float = 10.0) -> None:
+        self._backoff = backoff
         self._settled = settled
         self._failures = 0
 
     def after(self, lived: float) -> float:
         """The pause after a child that lived for so many seconds."""
         self._failures = 0 if lived >= self._settled else self._failures + 1
-        if self._failures <= 1:
-            return 0.0
-        return min(self._longest, self._first * 2.0 ** min(self._failures - 2, 30))
+        return self._backoff.after(self._failures - 1)
 
 
 class _Child:
@@ -100,9 +98,9 @@ class _Child:
 class Supervisor:
     """Keeps `main` of a module running; `command` is the module's name and the arguments."""
 
-    def __init__(self, command: Sequence[str], backoff: Backoff, *, spare_after: float) -> None:
+    def __init__(self, command: Sequence[str], restarts: Restarts, *, spare_after: float) -> None:
         self._command = command
-        self._backoff = backoff
+        self._restarts = restarts
         self._spare_after = spare_after
         self._spare: _Child | None = None
         self._stopping = False
@@ -120,7 +118,7 @@ class Supervisor:
                 if self._stopping or code >= 0:
                     _say(f"stopping: the cell ended {how_it_ended(code)}")
                     return code if code >= 0 else 128 - code
-                pause = self._backoff.after(time.monotonic() - began)
+                pause = self._restarts.after(time.monotonic() - began)
                 _say(f"the cell ended {how_it_ended(code)}; it starts again in {pause:g} s")
                 if self._is_stopped_within(pause):
                     return 0
@@ -224,7 +222,7 @@ def supervise(module: str, argv: Sequence[str], listen: str, *, spare_after: flo
         return 1
     command = [module, *argv, "--listen", address]
     try:
-        return Supervisor(command, Backoff(), spare_after=spare_after).run()
+        return Supervisor(command, Restarts(), spare_after=spare_after).run()
     finally:
         if held is not None:
             held.close()

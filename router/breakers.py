@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from croupier.backoff import Backoff
+
 
 @dataclass(slots=True)
 class _Breaker:
@@ -34,8 +36,7 @@ class Breakers:
         self, *, threshold: int = 5, first: float = 0.5, longest: float = 10.0, probe: float = 1.0
     ) -> None:
         self._threshold = threshold
-        self._first = first
-        self._longest = longest
+        self._backoff = Backoff(first, longest)
         self._probe = probe
         self._breakers: dict[str, _Breaker] = {}
         # Cells that failed and have not answered since: all others stand where the view puts them.
@@ -102,8 +103,8 @@ class Breakers:
         # Requests that were under way together fail together: they are one failure.
         if now < breaker.until and not breaker.probing:
             return
-        breaker.until = now + min(self._longest, self._first * 2.0 ** min(breaker.trips, 32))
         breaker.trips += 1
+        breaker.until = now + self._backoff.after(breaker.trips)
         breaker.refusals = 0
         breaker.probing = False
         self.troubled.add(cell)

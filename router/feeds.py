@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from croupier.backoff import Backoff
 from croupier.errors import CroupierError, Unavailable
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
@@ -41,17 +42,12 @@ OnSwap = Callable[[View], None]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds: of silence until a watch counts as broken; of the first and the longest wait before
-    the next one; until a catalog that was refused is asked for again."""
+    """Seconds: of silence until a watch counts as broken; until the next one is opened; until a catalog that
+    was refused is asked for again."""
 
     silence: float = 6.0
-    first: float = 0.05
-    longest: float = 1.0
+    backoff: Backoff = Backoff(first=0.05, longest=1.0)
     refused: float = 5.0
-
-    def wait(self, failures: int, rng: Random) -> float:
-        """The wait after so many failures in a row, from 1; between half of it and all of it."""
-        return min(self.longest, self.first * 2.0 ** min(failures - 1, 32)) * rng.uniform(0.5, 1.0)
 
 
 class ViewFeed:
@@ -115,7 +111,7 @@ class ViewFeed:
                 _log.warning("the watch broke: %s", error)
             _BROKEN.inc()
             self._failures += 1
-            await asyncio.sleep(self._timing.wait(self._failures, self._rng))
+            await asyncio.sleep(self._timing.backoff.spread(self._failures, self._rng))
 
     async def _follow(self) -> None:
         """One watch, until it breaks."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from croupier.backoff import Backoff
 from croupier.errors import FailedPrecondition
 
 _MOST_KNOWN = 4_096
@@ -38,8 +39,7 @@ class Overruns:
 
     def __init__(self, most: float, *, first: float = 30.0, longest: float = 900.0) -> None:
         self._most = most
-        self._first = first
-        self._longest = longest
+        self._backoff = Backoff(first, longest)
         # The one that was stopped last stands last; empty nearly always.
         self._records: OrderedDict[bytes, _Record] = OrderedDict()
 
@@ -55,8 +55,8 @@ class Overruns:
         self._records[digest] = record
         record.seconds += seconds
         if record.seconds >= self._most:
-            record.until = now + min(self._longest, self._first * 2.0 ** min(record.refusals, 30))
             record.refusals += 1
+            record.until = now + self._backoff.after(record.refusals)
             record.seconds = 0.0
         if len(self._records) > _MOST_KNOWN:
             self._records.popitem(last=False)

@@ -22,6 +22,7 @@ from typing import Any
 
 import grpc
 
+from croupier.backoff import Backoff, Pauses
 from croupier.errors import CroupierError, Unavailable
 from croupier.grpcio.channels import credentials, open_async
 from croupier.settings import InvalidSettings
@@ -30,6 +31,7 @@ from protos.etcd.v3 import rpc_pb2 as pb
 from protos.etcd.v3 import rpc_pb2_grpc
 
 _POLL = 0.01
+_BACKOFF = Backoff(first=0.05, longest=1.0)
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -64,23 +66,6 @@ class EtcdConfig:
             raise InvalidSettings("a password for etcd needs a user")
         if self.timeout <= 0 or self.silence <= 0:
             raise InvalidSettings("timeout and silence are above 0 seconds")
-
-
-class Backoff:
-    """Seconds to wait after each failure in a row: random below a bound that doubles."""
-
-    def __init__(self, rng: random.Random, *, first: float = 0.05, longest: float = 1.0) -> None:
-        self._rng = rng
-        self._first = first
-        self._longest = longest
-        self._bound = first
-
-    def reset(self) -> None:
-        self._bound = self._first
-
-    def next(self) -> float:
-        bound, self._bound = self._bound, min(self._longest, self._bound * 2)
-        return self._rng.uniform(bound / 2, bound)
 
 
 class Member:
@@ -136,8 +121,8 @@ class Connection:
         for member in members:
             await member.channel.close()
 
-    def backoff(self) -> Backoff:
-        return Backoff(self._rng)
+    def pauses(self) -> Pauses:
+        return Pauses(_BACKOFF, self._rng)
 
     async def call(
         self,
@@ -156,7 +141,7 @@ class Connection:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (self.config.timeout if timeout is None else timeout)
-        backoff = self.backoff()
+        pauses = self.pauses()
         renewed = False
         while True:
             member, metadata = await self._prepare(deadline)
@@ -169,7 +154,7 @@ class Connection:
                     # The token has expired, or etcd forgot it; nothing was done for it.
                     renewed = True
                     continue
-                wait = backoff.next()
+                wait = pauses.next()
                 if not (is_read and isinstance(error, Unavailable) and loop.time() + wait < deadline):
                     raise error from failure
             await asyncio.sleep(wait)

@@ -64,7 +64,7 @@ async def hold(connection: Connection, ttl: float) -> AsyncIterator[Lease]:
 
 async def _keep(connection: Connection, lease: Lease, expires_at: float) -> None:
     loop = asyncio.get_running_loop()
-    backoff = connection.backoff()
+    pauses = connection.pauses()
     wait = lease.ttl / 3
     try:
         while wait > 0:
@@ -74,9 +74,9 @@ async def _keep(connection: Connection, lease: Lease, expires_at: float) -> None
                 left = await _renew(connection, lease, timeout=min(lease.ttl / 3, expires_at - asked_at))
             except CroupierError as error:
                 _log.warning("lease %x: %s", lease.id, error)
-                wait = min(backoff.next(), expires_at - loop.time())
+                wait = min(pauses.next(), expires_at - loop.time())
             else:
-                backoff.reset()
+                pauses.reset()
                 expires_at = asked_at + left
                 wait = left / 3
         _log.warning("lease %x is lost", lease.id)

@@ -170,15 +170,15 @@ async def follow(
 ) -> AsyncGenerator[Listed | Changed, None]:
     """The events of `prefix`, a `Listed` first; `lister` lists it whole. Ends when closed only."""
     follower = Follower(prefix)
-    backoff = connection.backoff()
+    pauses = connection.pauses()
     while True:
         try:
             async with aclosing(_follow_once(connection, lister, prefix, follower)) as events:
                 async for event in events:
-                    backoff.reset()
+                    pauses.reset()
                     yield event
         except CroupierError as error:
-            wait = backoff.next()
+            wait = pauses.next()
             _RECONNECTS.inc()
             _log.warning("the watch of %s: %s; again in %.2f s", prefix, error, wait)
             await asyncio.sleep(wait)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable
 from random import Random
 
+from croupier.backoff import Backoff
 from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.roles import AltNames
@@ -38,10 +39,9 @@ from croupier.transport.stream import Stream
 _log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
-_FIRST_BACKOFF = 0.05
+_BACKOFF = Backoff(first=0.1, longest=5.0)
 # Connections in a row that may end without an answer before that counts as a failure.
 _MOST_USELESS = 2
-_LONGEST_BACKOFF = 5.0
 
 Done = Callable[[ClientCall], None]
 
@@ -277,8 +277,7 @@ class Channel:
 
     def _block(self, why: str) -> None:
         self._failures += 1
-        longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0 ** min(self._failures, 30))
-        self._blocked_until = time.monotonic() + self._rng.uniform(_FIRST_BACKOFF, longest)
+        self._blocked_until = time.monotonic() + _BACKOFF.spread(self._failures, self._rng)
         self._why = why
 
     def _give_up(self, why: str) -> None:

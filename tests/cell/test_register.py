@@ -8,6 +8,7 @@ from support.join_service import JoinService
 from cell.crash.quarantine import Death, Named, Phase, Quarantine
 from cell.loading.host import HostReport
 from cell.register import Endpoint, Pace, Registration
+from croupier.backoff import Backoff
 from croupier.errors import AlreadyExists, Conflict, Unavailable
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.protocol import CURRENT
@@ -15,7 +16,7 @@ from protos.versions.v1 import versions_pb2 as pb
 
 ENDPOINT = Endpoint("cell-1", "zone-a", "127.0.0.1:1234", 2.0)
 REPORT = HostReport(100, 60, 3, 1, 7.5, 20, 15)
-FAST = Pace(report=0.005, least_backoff=0.1, most_backoff=5.0, silence=5.0)
+FAST = Pace(report=0.005, backoff=Backoff(0.1, 5.0), silence=5.0)
 
 Join = Callable[[AsyncIterator[pb.JoinRequest]], AsyncIterator[pb.JoinResponse]]
 

@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from support.restless import supervised
 
-from cell.supervisor import Backoff, how_it_ended, reserve
+from cell.supervisor import Restarts, how_it_ended, reserve
+from croupier.backoff import Backoff
 
 
 def test_pauses_double_in_a_crash_loop_and_have_a_bound() -> None:
-    backoff = Backoff(first=0.1, longest=1.0, settled=10.0)
-    assert [backoff.after(0.5) for _ in range(8)] == [0.0, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
-    assert backoff.after(10.0) == 0.0
-    assert [backoff.after(9.9) for _ in range(2)] == [0.0, 0.1]
+    restarts = Restarts(Backoff(first=0.1, longest=1.0), settled=10.0)
+    assert [restarts.after(0.5) for _ in range(8)] == [0.0, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert restarts.after(10.0) == 0.0
+    assert [restarts.after(9.9) for _ in range(2)] == [0.0, 0.1]
     for _ in range(2000):
-        assert backoff.after(0.0) <= 1.0
+        assert restarts.after(0.0) <= 1.0
 
 
 def test_a_reserved_port_refuses_until_somebody_listens_there_again_and_again() -> None:

@@ -16,6 +16,7 @@ from support.fakes import (
     view,
 )
 
+from croupier.backoff import Backoff
 from croupier.grpcio.manager import VersionManagerClient
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of
@@ -28,7 +29,7 @@ MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
 MODELS = [model(name=f"m{n}") for n in range(30)]
 FIRST = view(MODELS, (MAP,), FLEET, revision=10)
-FAST = Timing(silence=5.0, first=0.001, longest=0.01, refused=0.01)
+FAST = Timing(silence=5.0, backoff=Backoff(0.001, 0.01), refused=0.01)
 FROZEN = "croupier_router_view_frozen"
 BROKEN = "croupier_router_watch_broken_total"
 
@@ -111,7 +112,7 @@ async def test_a_version_manager_that_is_gone_changes_nothing_and_is_found_again
 
 
 async def test_silence_is_a_broken_watch_and_heartbeats_are_not_silence() -> None:
-    timing = Timing(silence=0.5, first=0.001, longest=0.01)
+    timing = Timing(silence=0.5, backoff=Backoff(0.001, 0.01))
     async with FakeManager(FIRST) as manager, following(manager, timing=timing) as (feed, _):
         await connected(manager)
         began = heard = time.monotonic()
@@ -160,7 +161,7 @@ async def test_a_catalog_that_lost_too_much_is_refused_and_alarmed(lost: View) -
     ids=["wiped", "shrunken"],
 )
 async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
-    slow = Timing(silence=5.0, first=0.001, longest=0.01, refused=60.0)
+    slow = Timing(silence=5.0, backoff=Backoff(0.001, 0.01), refused=60.0)
     async with FakeManager(FIRST) as manager, following(manager, timing=slow) as (feed, _):
         await feed.loaded()
         await connected(manager)
@@ -267,11 +268,3 @@ async def test_a_cancelled_feed_hangs_up() -> None:
         async with following(manager):
             await connected(manager)
         await eventually(lambda: manager.watching == 0, "the end of the watch")
-
-
-def test_waits_double_up_to_the_longest_with_jitter() -> None:
-    timing, rng = Timing(first=0.1, longest=1.0), Random(3)
-    for failures, longest in enumerate([0.1, 0.2, 0.4, 0.8, 1.0, 1.0], start=1):
-        waits = [timing.wait(failures, rng) for _ in range(50)]
-        assert longest / 2 <= min(waits) < max(waits) <= longest
-    assert timing.wait(10_000, rng) <= 1.0

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from croupier.backoff import Backoff
 from croupier.telemetry.metrics import Counter, Gauge
 from croupier.transport.client import Channel
 from protos.cell.v1 import cell_pb2 as pb
@@ -57,7 +58,7 @@ _BEHIND = Gauge(
 # Sweeps are at least so far apart.
 _PACE_SECONDS = 0.5
 _REPEAT_SECONDS = 300.0
-_MOST_BACK_OFF_SECONDS = 60.0
+_BACKOFF = Backoff(first=1.0, longest=60.0)
 # How long a cell may take to load what is pinned in one call, and for the call itself.
 _WAIT_SECONDS = 5.0
 _CALL_SECONDS = 2.0
@@ -121,7 +122,7 @@ class Pinning:
                 # Whatever it is, it may not end the manager.
                 _log.exception("a sweep of the cells failed")
                 _FAILURES.inc()
-                pause = _MOST_BACK_OFF_SECONDS
+                pause = _BACKOFF.longest
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await moved.wait()
@@ -180,8 +181,8 @@ class Pinning:
             pins = sum(len(share.artifacts) for share in shares.values())
             _log.info("cell %s keeps %d pinned artifacts for %d tenants", cell.id, pins, len(shares))
             return
-        sent.retry_at = self._clock() + min(_MOST_BACK_OFF_SECONDS, 2.0 ** min(sent.failures, 10))
         sent.failures += 1
+        sent.retry_at = self._clock() + _BACKOFF.after(sent.failures)
         _FAILURES.inc()
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         _log.warning("cell %s does not keep what it should: %s%s", cell.id, failures[0], more)

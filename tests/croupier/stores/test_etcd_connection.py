@@ -1,4 +1,3 @@
-import random
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +5,7 @@ import pytest
 
 from croupier.settings import InvalidSettings
 from croupier.stores.etcd import Etcd
-from croupier.stores.etcd_connection import Backoff, EtcdConfig
+from croupier.stores.etcd_connection import EtcdConfig
 
 _HERE = "127.0.0.1:2379"
 
@@ -38,12 +37,3 @@ async def test_missing_file_of_the_authority(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"missing\.pem"):
         async with Etcd(EtcdConfig(endpoints=(_HERE,), ca=tmp_path / "missing.pem")):
             pass
-
-
-def test_backoff_doubles_up_to_its_longest_and_resets() -> None:
-    backoff = Backoff(random.Random(7), first=0.1, longest=0.5)
-    waits = [backoff.next() for _ in range(5)]
-    for wait, bound in zip(waits, [0.1, 0.2, 0.4, 0.5, 0.5], strict=True):
-        assert bound / 2 <= wait <= bound
-    backoff.reset()
-    assert backoff.next() <= 0.1
