@@ -66,7 +66,8 @@ def _extension(path: Path) -> Extension:
     flags, macros, links = ["-ffp-contract=off"], [], []
     if IS_DEBUG:
         flags += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"]
-        macros = [("CROUPIER_DEBUG", "1"), ("CYTHON_TRACE_NOGIL", "1")]
+        # Not without the interpreter's lock: a reader's threads are none of Python's.
+        macros = [("CROUPIER_DEBUG", "1"), ("CYTHON_TRACE", "1")]
     if SANITIZER:
         links = [f"-fsanitize={SANITIZER}"]
     return Extension(
