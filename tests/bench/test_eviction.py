@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.cells import digest
-from support.reference.policies import Naive, NaiveSieve, NaiveWTinyLfu
+from support.reference.eviction import NaiveSieve, NaiveWTinyLfu
+from support.reference.policies import Naive
 from support.residency import Cell, resident
 
 from bench.eviction import POLICIES, Sieve, Sketch, WTinyLfu
