@@ -8,9 +8,8 @@ prediction API the unary call; a stream is the router's to take apart.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -27,6 +26,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
+from croupier.version import version
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
@@ -178,7 +178,7 @@ class Handlers:
     async def server_metadata(
         self, request: inference_pb2.ServerMetadataRequest, context: Context
     ) -> inference_pb2.ServerMetadataResponse:
-        return inference_pb2.ServerMetadataResponse(name=NAME, version=_version())
+        return inference_pb2.ServerMetadataResponse(name=NAME, version=version())
 
     async def model_ready(
         self, request: inference_pb2.ModelReadyRequest, context: Context
@@ -203,11 +203,3 @@ class Handlers:
         async for _ in requests:
             raise Unimplemented("a cell serves no streams: ask a router")
         yield b""
-
-
-@cache
-def _version() -> str:
-    try:
-        return importlib.metadata.version("croupier")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

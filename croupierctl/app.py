@@ -80,9 +80,9 @@ app = typer.Typer(
 def _print_version(wanted: bool) -> None:
     if wanted:
         # Only those who ask wait for its import.
-        from importlib.metadata import version
+        from croupier.version import version
 
-        typer.echo(version("croupier"))
+        typer.echo(version())
         raise typer.Exit
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croupier.files import write_whole
 from croupierctl.stack_process import Process
 
 _FILE = "stack.json"
@@ -20,7 +21,7 @@ def write_state(folder: Path, processes: Iterable[Process]) -> None:
         {"name": p.name, "pid": p.pid, "started": started_at(p.pid), "address": p.address} for p in processes
     ]
     state = {"pid": os.getpid(), "started": started_at(os.getpid()), "processes": rows}
-    (folder / _FILE).write_text(json.dumps(state, indent=2))
+    write_whole(folder / _FILE, json.dumps(state, indent=2).encode())
 
 
 def forget_state(folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.metadata
 import logging
 import math
 import sys
@@ -31,6 +30,7 @@ from croupier.telemetry import logs, metrics
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
+from croupier.version import version
 from router import snapshot
 from router.admission import Admission
 from router.attempt import Attempts
@@ -109,7 +109,7 @@ async def serve(
             identity,
             lambda: feed.is_loaded,
             clock=clock,
-            version=_version(),
+            version=version(),
             default_timeout=settings.default_timeout,
             at_once=settings.stream_at_once,
             revisions=revisions,
@@ -196,13 +196,6 @@ def _identity(settings: RouterSettings) -> tuple[Identity, Callable[[], Coroutin
     files = KeyFiles(settings.token_key, settings.token_keys)
     tokens = TokenIdentity(files.read(), time.time, settings.token_rules)
     return tokens, partial(files.follow, tokens.use)
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("croupier")
-    except importlib.metadata.PackageNotFoundError:
-        return "0"
 
 
 if __name__ == "__main__":
