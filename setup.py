@@ -1,4 +1,4 @@
-"""Builds the extension modules: one for each .pyx, and for each .py that has a .pxd with its types beside it.
+"""Builds the extension modules: one for each .pyx, and for Python that has the types for it in a .pxd.
 
 How all of them are compiled stands here alone; no file has a header of its own. Two builds serve nobody, and
 have folders of their own (CONTRIBUTING.md says how to use them):
@@ -15,6 +15,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
+COMPILED = (Path("router/attempt.py"),)
 
 DIRECTIVES = {
     "language_level": 3,
@@ -44,20 +45,15 @@ FOLDER = f"build/{SANITIZER or 'debug'}"
 
 
 def extensions() -> list:
-    files = sorted(path for package in PACKAGES for path in Path(package).rglob("*.py*"))
-    sources = [path for path in files if path.suffix == ".pyx" or _is_augmented(path)]
+    sources = sorted(path for package in PACKAGES for path in Path(package).rglob("*.pyx"))
     if not sources:
         return []
     from Cython.Build import cythonize
 
-    modules = [_extension(path) for path in sources]
+    modules = [_extension(path) for path in [*sources, *COMPILED]]
     if IS_DEBUG:
         return cythonize(modules, compiler_directives=DEBUG_DIRECTIVES, build_dir=f"{FOLDER}/c")
     return cythonize(modules, compiler_directives=DIRECTIVES)
-
-
-def _is_augmented(path: Path) -> bool:
-    return path.suffix == ".py" and path.with_suffix(".pxd").exists()
 
 
 def _extension(path: Path) -> Extension:
