@@ -17,9 +17,9 @@ cdef class Attempts:
     cdef readonly double timeout
     cdef readonly object suspects
     cdef set troubled
-    cdef dict held
-    cdef dict missed
-    cdef dict working
+    cdef object held
+    cdef object missed
+    cdef object working
     cdef int apart
 
 

@@ -25,8 +25,8 @@ Pure: times are arguments, in seconds on a monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
+from croupier.bounded import Bounded
 from croupier.errors import CroupierError, FailedPrecondition
 
 QUARANTINED = "QUARANTINED"
@@ -34,8 +34,6 @@ _MOST = 10_000
 _REMEMBERED_SECONDS = 60.0
 # Between two long runs of an artifact, neither of which came to an end, its cell says nothing for a moment.
 _BETWEEN_SECONDS = 5.0
-
-T = TypeVar("T")
 
 
 class Suspected(FailedPrecondition):
@@ -75,12 +73,12 @@ class Suspects:
         self.hold_seconds = hold_seconds
         self._refusal = refusal
         # Empty nearly always, and then all that a request looks at.
-        self.held: dict[bytes, _Hold] = {}
-        self.refused: dict[bytes, _Refusal] = {}
+        self.held: Bounded[bytes, _Hold] = Bounded(_MOST)
+        self.refused: Bounded[bytes, _Refusal] = Bounded(_MOST)
         # Artifacts that cells run for long, by cell.
-        self.working: dict[bytes, dict[str, _Work]] = {}
+        self.working: Bounded[bytes, dict[str, _Work]] = Bounded(_MOST)
         # Artifacts that were lost and not answered since: the cell that died, and when.
-        self.missed: dict[bytes, tuple[str, float]] = {}
+        self.missed: Bounded[bytes, tuple[str, float]] = Bounded(_MOST)
 
     def lost(self, artifact: bytes, cell: str, now: float) -> None:
         """The cell's connection broke while a request for the artifact was in flight."""
@@ -88,9 +86,9 @@ class Suspects:
         if before != cell and now - since < _REMEMBERED_SECONDS:
             self.suspect(artifact, now)
             return
-        _put(self.missed, artifact, (cell, now))
+        self.missed[artifact] = (cell, now)
         if artifact not in self.held:
-            _put(self.held, artifact, _Hold(cell, now + self.hold_seconds))
+            self.held[artifact] = _Hold(cell, now + self.hold_seconds)
 
     def suspect(self, artifact: bytes, now: float) -> CroupierError:
         """Ask no cell for the artifact for a while; returns why."""
@@ -98,13 +96,13 @@ class Suspects:
         self.missed.pop(artifact, None)
         self.working.pop(artifact, None)
         error = Suspected("cells ended while they worked for this model, and none has answered since")
-        _put(self.refused, artifact, _Refusal(error, now + self._refusal))
+        self.refused[artifact] = _Refusal(error, now + self._refusal)
         return error
 
     def begins(self, artifact: bytes, cell: str) -> None:
         """The cell says of a call that it is at work on the artifact."""
         if artifact not in self.working:
-            _put(self.working, artifact, {})
+            self.working[artifact] = {}
         self.working[artifact].setdefault(cell, _Work()).calls += 1
 
     def works_long(self, artifact: bytes, cell: str) -> None:
@@ -149,7 +147,7 @@ class Suspects:
 
     def quarantined(self, artifact: bytes, error: CroupierError, now: float) -> None:
         """A cell refuses the artifact, since it ended one."""
-        _put(self.refused, artifact, _Refusal(error, now + self._refusal))
+        self.refused[artifact] = _Refusal(error, now + self._refusal)
 
     def holder(self, artifact: bytes, now: float) -> str:
         """The cell that alone may be asked for the artifact; empty if any may."""
@@ -170,9 +168,3 @@ class Suspects:
             del self.refused[artifact]
             return None
         return found.error
-
-
-def _put(table: dict[bytes, T], artifact: bytes, value: T) -> None:
-    table[artifact] = value
-    if len(table) > _MOST:
-        del table[next(iter(table))]

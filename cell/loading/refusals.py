@@ -14,9 +14,9 @@ together does not ask again together.
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Callable
 
+from croupier.bounded import Bounded
 from croupier.errors import CroupierError, FailedPrecondition, Unavailable
 
 _STORE_SECONDS = 5.0
@@ -30,9 +30,8 @@ class Refusals:
     def __init__(self, seconds: float, uniform: Callable[[float, float], float], most: int = _MOST) -> None:
         self._seconds = seconds
         self._uniform = uniform
-        self._most = most
-        # The oldest failure first: until when, and what to say.
-        self._kept: OrderedDict[bytes, tuple[float, CroupierError]] = OrderedDict()
+        # Until when, and what to say.
+        self._kept: Bounded[bytes, tuple[float, CroupierError]] = Bounded(most)
 
     def check(self, digest: bytes, now: float) -> None:
         """Raises what the load of `digest` raised, if that is still kept."""
@@ -51,8 +50,5 @@ class Refusals:
         if isinstance(error, FailedPrecondition):
             seconds = self._seconds / 2 if was_wanted else self._seconds
         seconds *= self._uniform(1 - _SPREAD, 1 + _SPREAD)
-        self._kept.pop(digest, None)
         # A copy has neither traceback nor cause, whose frames hold the artifact's bytes.
         self._kept[digest] = (now + seconds, copy.copy(error))
-        if len(self._kept) > self._most:
-            self._kept.popitem(last=False)

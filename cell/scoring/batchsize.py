@@ -10,7 +10,7 @@ Pure: who measures passes seconds in.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from croupier.bounded import Bounded
 
 _STEP = 2
 _BACK_OFF = 0.9
@@ -25,8 +25,8 @@ class BatchSizes:
         self._most = most
         self._target = target
         self._first = min(first, most)
-        # Rows of a call, and seconds of a row; the one that was asked for most recently last.
-        self._sizes: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        # Rows of a call, and seconds of a row.
+        self._sizes: Bounded[bytes, tuple[float, float]] = Bounded(_MOST_KNOWN)
 
     def of(self, digest: bytes, most: int = 0) -> int:
         """Rows of the next call; `most`, above 0, is the model's own bound."""
@@ -43,7 +43,7 @@ class BatchSizes:
 
     def seen(self, digest: bytes, rows: int, seconds: float) -> None:
         """A call of so many rows took so long."""
-        known = self._sizes.pop(digest, None)
+        known = self._sizes.get(digest)
         size, row_seconds = known or (float(self._first), seconds / rows)
         if seconds > self._target:
             # Of a small call that was slow: the size was not to blame further than that.
@@ -51,5 +51,3 @@ class BatchSizes:
         elif rows >= int(size):
             size = min(float(self._most), size + _STEP)
         self._sizes[digest] = size, (row_seconds + seconds / rows) / 2
-        if len(self._sizes) > _MOST_KNOWN:
-            self._sizes.popitem(last=False)

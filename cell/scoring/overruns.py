@@ -10,10 +10,10 @@ This is no quarantine: an honest model on a machine that is too busy comes back 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from croupier.backoff import Backoff
+from croupier.bounded import Bounded
 from croupier.errors import FailedPrecondition
 
 _MOST_KNOWN = 4_096
@@ -40,8 +40,8 @@ class Overruns:
     def __init__(self, most: float, *, first: float = 30.0, longest: float = 900.0) -> None:
         self._most = most
         self._backoff = Backoff(first, longest)
-        # The one that was stopped last stands last; empty nearly always.
-        self._records: OrderedDict[bytes, _Record] = OrderedDict()
+        # Empty nearly always.
+        self._records: Bounded[bytes, _Record] = Bounded(_MOST_KNOWN)
 
     def check(self, digest: bytes, now: float) -> None:
         """Raises Overran if the model is not to be tried now."""
@@ -51,15 +51,13 @@ class Overruns:
 
     def stopped(self, digest: bytes, seconds: float, now: float) -> None:
         """A run was stopped after so long."""
-        record = self._records.pop(digest, None) or _Record()
+        record = self._records.get(digest) or _Record()
         self._records[digest] = record
         record.seconds += seconds
         if record.seconds >= self._most:
             record.refusals += 1
             record.until = now + self._backoff.after(record.refusals)
             record.seconds = 0.0
-        if len(self._records) > _MOST_KNOWN:
-            self._records.popitem(last=False)
 
     def ended(self, digest: bytes) -> None:
         """A run came to its end."""

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
+
+from croupier.bounded import Bounded
 
 # Frames of HTTP/2 connections (`croupier/transport/http2/frame_log.py`), which nobody wants by mistake.
 FRAMES = "croupier.transport.frames"
@@ -75,16 +76,13 @@ class Limiter(logging.Filter):
         self._clock = clock
         self._burst = burst
         self._per_second = per_second
-        self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
+        self._kinds: Bounded[tuple[str, str], _Kind] = Bounded(_MOST_KINDS)
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name == FRAMES:
             return True
         now, key = self._clock(), (record.name, str(record.msg))
-        kind = self._kinds.pop(key, None) or _Kind(self._burst, now)
-        self._kinds[key] = kind
-        if len(self._kinds) > _MOST_KINDS:
-            self._kinds.popitem(last=False)
+        kind = self._kinds[key] = self._kinds.get(key) or _Kind(self._burst, now)
         kind.tokens = min(self._burst, kind.tokens + (now - kind.at) * self._per_second)
         kind.at = now
         if kind.tokens < 1.0:
