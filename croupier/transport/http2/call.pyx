@@ -52,7 +52,7 @@ cdef enum:
     # Compressed bytes at a time, so that a bomb is found out by few of them; small pieces cost a tenth more.
     _INFLATED_AT_ONCE = 2_048
 
-# What `Wire.calm` gains: see `Meter`.
+# What `Wire.tokens` gains: see `Meter`.
 cdef double _PER_MESSAGE = 2.0
 # And what it loses by a message that had to be refused for its growth: all that a new connection has.
 cdef double _PER_GROWTH = 100.0
@@ -186,7 +186,7 @@ cdef class Call(Outgoing):
         if not self.wire.hold(MESSAGE_BYTES - PREFIX):
             raise self.wire.full()
         self.held += MESSAGE_BYTES - PREFIX
-        self.wire.calm += _PER_MESSAGE
+        self.wire.tokens += _PER_MESSAGE
         if self.first is None:
             self.first = message
             # One event for a queue that was empty: whoever hears of it takes all there is.
@@ -218,7 +218,7 @@ cdef class Call(Outgoing):
             after = self.inflater.size
         except TooLarge:
             if most < self.max_message:
-                self.wire.calm -= _PER_GROWTH
+                self.wire.tokens -= _PER_GROWTH
                 raise TooLarge("the message grows too much when it is decompressed", reason="GROWTH")
             raise
         finally:

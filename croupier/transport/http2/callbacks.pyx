@@ -155,7 +155,7 @@ cdef int _on_header(
         return NGHTTP2_ERR_CALLBACK_FAILURE
     if not is_within:
         if call.header_bytes > _HEADER_EXCESS * session.max_header_bytes:
-            return session.spend(session.calm + 1.0)
+            return session.spend(session.tokens + 1.0)
         return session.spend(_PER_EXCESS if before <= session.max_header_bytes else 0.0)
     try:
         session.on_header(call, frame.headers.cat, name, namelen, value, valuelen)
@@ -253,6 +253,7 @@ cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, voi
     cdef Callbacks session = <Callbacks>user
     cdef int kind = frame.hd.type
     cdef uint32_t code
+    cdef bint is_ours
     if kind != NGHTTP2_RST_STREAM and kind != NGHTTP2_GOAWAY:
         return 0
     try:
@@ -263,7 +264,8 @@ cdef int _on_frame_send(nghttp2_session* handle, const nghttp2_frame* frame, voi
         elif frame.goaway.error_code not in (NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR):
             session.is_broken = True
         # nghttp2 has counted too many resets. It would go on to read until all calls have ended.
-        if session.calm < 0 or (kind == NGHTTP2_GOAWAY and frame.goaway.error_code == NGHTTP2_INTERNAL_ERROR):
+        is_ours = kind == NGHTTP2_GOAWAY and frame.goaway.error_code == NGHTTP2_INTERNAL_ERROR
+        if session.tokens < 0 or is_ours:
             if not session.is_broken:
                 session.is_broken = True
                 session.terminate(NGHTTP2_ENHANCE_YOUR_CALM)

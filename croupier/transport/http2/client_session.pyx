@@ -184,7 +184,7 @@ cdef class ClientSession(Session):
             nghttp2_submit_request(self.handle, NULL, headers, count, &provider, <void*>call))
         self.calls[call.stream_id] = call
         call.sending = Sending.OPEN
-        self.calm += _PER_CALL
+        self.tokens += _PER_CALL
         self.touch()
         return 0
 

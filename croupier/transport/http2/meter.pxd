@@ -7,8 +7,8 @@ cdef class Meter(Wire):
     cdef dict calls
     # Whether the peer has sent its first SETTINGS.
     cdef readonly bint is_settled
-    cdef double calm_most
-    cdef double calm_rate
+    cdef double tokens_most
+    cdef double tokens_rate
     cdef double resets
     cdef double resets_most
     cdef double resets_rate

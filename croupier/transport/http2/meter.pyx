@@ -47,9 +47,9 @@ cdef class Meter(Wire):
     """A connection whose peer has tokens."""
 
     cdef int set_tolls(self, limits, double now) except -1:
-        self.calm_most, self.calm_rate = limits.control_burst, limits.control_rate
+        self.tokens_most, self.tokens_rate = limits.control_burst, limits.control_rate
         self.resets_most, self.resets_rate = limits.reset_burst, limits.reset_rate
-        self.calm, self.resets = _first_tokens(self.calm_most), _first_tokens(self.resets_most)
+        self.tokens, self.resets = _first_tokens(self.tokens_most), _first_tokens(self.resets_most)
         self.turn = INFINITY
         self.now = now
         return 0
@@ -57,18 +57,18 @@ cdef class Meter(Wire):
     cdef int pass_time(self, double now) except -1:
         cdef double passed = now - self.now
         self.now = now
-        self.calm = min(self.calm_most, self.calm + passed * self.calm_rate)
+        self.tokens = min(self.tokens_most, self.tokens + passed * self.tokens_rate)
         self.resets = min(self.resets_most, self.resets + passed * self.resets_rate)
         return 0
 
     cdef int spend(self, double tokens):
         """Returns what a callback has to: without tokens nghttp2 reads no further."""
-        self.calm -= tokens
-        return NGHTTP2_ERR_CALLBACK_FAILURE if self.calm < 0 else 0
+        self.tokens -= tokens
+        return NGHTTP2_ERR_CALLBACK_FAILURE if self.tokens < 0 else 0
 
     cdef int spend_reset(self):
         self.resets -= 1.0
-        return self.spend(0.0 if self.resets >= 0 else self.calm + 1.0)
+        return self.spend(0.0 if self.resets >= 0 else self.tokens + 1.0)
 
     cdef Py_ssize_t count_frames(self, const uint8_t* data, Py_ssize_t size):
         """Charge for some frames; returns where they end, or `size` when that is later.
@@ -102,10 +102,10 @@ cdef class Meter(Wire):
                 return begin
             price = self._price(head, length)
             self.work += _FRAME_WORK + price * _TOKEN_WORK
-            self.calm -= price
+            self.tokens -= price
             if head[3] == NGHTTP2_HEADERS or head[3] == NGHTTP2_PRIORITY:
                 self.misstep = self.find_misstep(head[3], _stream_of(head))
-            if self.calm < 0 or self.misstep:
+            if self.tokens < 0 or self.misstep:
                 return begin
             at += length
         self.payload_left = at - size

@@ -22,7 +22,7 @@ cdef enum:
     # A DATA frame with so many bytes of a message, or with its end, was worth sending.
     _WORTH_SENDING = 1_024
 
-# What `Wire.calm` gains: see `Meter`.
+# What `Wire.tokens` gains: see `Meter`.
 cdef double _PER_DATA_FRAME = 2.0
 # A peer with small buffers gives a large frame's room back in parts, for the call and the connection each.
 cdef double _PER_BYTE = 1 / 2048.0
@@ -93,7 +93,7 @@ cdef class Outgoing(Headers):
                 else:
                     self.leaving = None
         if freed or at >= _WORTH_SENDING:
-            self.wire.calm += _PER_DATA_FRAME + at * _PER_BYTE
+            self.wire.tokens += _PER_DATA_FRAME + at * _PER_BYTE
         freed += at
         self.queued -= freed
         self.give_back(freed)

@@ -150,7 +150,7 @@ cdef class ServerSession(Session):
         nghttp2_session_set_stream_user_data(self.handle, stream_id, <void*>call)
         self.work += _CALL_WORK
         # Who is refused for want of room is not cut off for it: it would come again, and find a little.
-        self.calm += _PER_REQUEST if call.hold_own(_CALL_BYTES) else _PER_REFUSAL
+        self.tokens += _PER_REQUEST if call.hold_own(_CALL_BYTES) else _PER_REFUSAL
         return 0
 
     cdef int on_header(

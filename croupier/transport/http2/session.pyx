@@ -122,7 +122,7 @@ cdef class Session(Callbacks):
             taken = 0
             if upto > at:
                 taken = nghttp2_session_mem_recv(self.handle, &data[at], upto - at)
-            if taken < 0 or self.calm < 0 or self.misstep:
+            if taken < 0 or self.tokens < 0 or self.misstep:
                 self.is_broken = True
                 self.terminate(self._reason(taken))
             at = upto
@@ -131,7 +131,7 @@ cdef class Session(Callbacks):
         return at
 
     def _reason(self, int error):
-        if self.calm < 0 or error == NGHTTP2_ERR_FLOODED or error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+        if self.tokens < 0 or error == NGHTTP2_ERR_FLOODED or error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
             return NGHTTP2_ENHANCE_YOUR_CALM
         if self.misstep:
             return self.misstep

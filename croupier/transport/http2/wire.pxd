@@ -29,7 +29,7 @@ cdef class Wire:
     cdef list events
     cdef readonly double now
     # What the peer may still do that is of no use to anybody, and the work of this turn: see `Meter`.
-    cdef double calm
+    cdef double tokens
     cdef double work
 
     cdef void touch(self)
