@@ -86,15 +86,28 @@ _INSIDE = b"\x2a\x80\x80\xc0\x07" + b"\x78\x01" * (15 * 2**19)
 )
 def test_empty_parts_without_end(fleet: Stack, attacked, parts: bytes) -> None:
     publish(fleet, EVIL, MODEL, TENANTS[0].artifact)
+    attacked(lambda: send_parts(fleet.router, parts)).check()
+
+
+@pytest.mark.fault(
+    "The same, to a router that nobody else asks: what sharing the processors costs callers", "no error"
+)
+def test_fields_without_end_for_a_bystander(fleet: Stack, attacked, tmp_path) -> None:
+    publish(fleet, EVIL, MODEL, TENANTS[0].artifact)
+    bystander = fleet.start_router("bystander", tmp_path / "snapshot")
+    try:
+        attacked(lambda: send_parts(bystander.address, _INSIDE)).check()
+    finally:
+        bystander.stop()
+        del fleet.processes["bystander"]
+
+
+def send_parts(router: str, parts: bytes) -> None:
     name = MODEL.encode()
     body = b"\x0a" + bytes([len(name)]) + name + parts
-
-    def act() -> None:
-        statuses = attack(fleet.router, lambda channel: [unary(channel, INFER, body) for _ in range(4)])
-        # What is not looked at, since others of them are held, may come again.
-        assert statuses.keys() <= {"INVALID_ARGUMENT", "UNAVAILABLE"}, statuses
-
-    attacked(act).check()
+    statuses = attack(router, lambda channel: [unary(channel, INFER, body) for _ in range(4)])
+    # What is not looked at, since others of them are held, may come again.
+    assert statuses.keys() <= {"INVALID_ARGUMENT", "UNAVAILABLE"}, statuses
 
 
 @pytest.mark.fault("A model of 65,535 outputs is asked for 1,024 rows at a time", "no error; memory stays")
