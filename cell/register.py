@@ -268,8 +268,8 @@ class Registration:
                 requests=report.requests,
                 hits=report.hits,
                 quarantined=[
-                    pb.Quarantined(artifact=entry.digest, since=entry.when, why=entry.why, phase=entry.phase)
-                    for entry in self._quarantine.entries[-_MOST_QUARANTINED:]
+                    pb.Quarantined(artifact=each.digest, since=each.when, why=each.why, phase=each.phase)
+                    for each in self._quarantine.condemned[-_MOST_QUARANTINED:]
                 ],
                 quarantined_total=len(self._quarantine),
             ),

@@ -126,8 +126,8 @@ class Journal:
             death.signal or (_WATCHDOG if is_hung else "a signal from outside"),
             names or "nothing",
         )
-        for entry in self.quarantine.judge(death, now):
-            _log.error("%s is quarantined: %s (%s)", entry.digest.hex(), entry.why, entry.phase)
+        for condemned in self.quarantine.judge(death, now):
+            _log.error("%s is quarantined: %s (%s)", condemned.digest.hex(), condemned.why, condemned.phase)
         if death.named:
             self._save()
 

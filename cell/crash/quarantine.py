@@ -29,7 +29,7 @@ Two strikes within `WINDOW` are quarantine.
 - Several that hang at once, watchdog or not, may wait for one of them (for the interpreter's lock): none is
   condemned alone.
 
-An entry stays until it is lifted: an artifact never changes, and a mended model is another one.
+An artifact stays condemned until it is lifted: it never changes, and a mended model is another one.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ HANG = 5.0
 SLOW = 0.25
 WINDOW = 600.0
 
-CONDEMNED = 2.0
+_ENOUGH = 2.0
 _WHOLE = 1.0
 _HALF = 0.5
 
-_MOST_ENTRIES = 1000
+_MOST_CONDEMNED = 1000
 _MOST_SUSPECTS = 1000
 
 
@@ -92,7 +92,7 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Condemned:
     """A quarantined artifact: since when (seconds since 1970), for which signal or other reason."""
 
     digest: bytes
@@ -112,35 +112,35 @@ class Quarantine:
     """The quarantined artifacts, the latest last, and the strikes of suspects."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, Entry] = {}
+        self._condemned: dict[bytes, Condemned] = {}
         self._strikes: dict[bytes, tuple[_Strike, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._condemned)
 
     def __contains__(self, digest: bytes) -> bool:
-        return digest in self._entries
+        return digest in self._condemned
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
-        return tuple(self._entries.values())
+    def condemned(self) -> tuple[Condemned, ...]:
+        return tuple(self._condemned.values())
 
     def refuse(self, digest: bytes) -> None:
         """Raises Quarantined if `digest` is."""
-        entry = self._entries.get(digest)
-        if entry is not None:
+        found = self._condemned.get(digest)
+        if found is not None:
             raise Quarantined(
-                f"the model's artifact is quarantined here: {entry.why} ({entry.phase})",
-                why=entry.why,
-                phase=entry.phase.value,
+                f"the model's artifact is quarantined here: {found.why} ({found.phase})",
+                why=found.why,
+                phase=found.phase.value,
             )
 
     def lift(self, digest: bytes) -> bool:
         """Let the artifact in again, with a clean record; whether it was quarantined."""
         self._strikes.pop(digest, None)
-        return self._entries.pop(digest, None) is not None
+        return self._condemned.pop(digest, None) is not None
 
-    def judge(self, death: Death, now: float) -> list[Entry]:
+    def judge(self, death: Death, now: float) -> list[Condemned]:
         """Draw the consequences of a death; returns who is quarantined for it. `now`: seconds since 1970."""
         named = _merged(death.named)
         # A clock that was set back must not make strikes last for ever.
@@ -150,24 +150,24 @@ class Quarantine:
             if (recent := tuple(strike for strike in strikes if 0 <= now - strike.when < WINDOW))
         }
         condemned = [
-            entry
+            found
             for one, weight, why in _verdicts(named, death.signal)
-            if (entry := self._strike(one, weight, why, now))
+            if (found := self._strike(one, weight, why, now))
         ]
-        _shorten(self._entries, _MOST_ENTRIES)
+        _shorten(self._condemned, _MOST_CONDEMNED)
         _shorten(self._strikes, _MOST_SUSPECTS)
         return condemned
 
-    def _strike(self, one: Named, weight: float, why: str, now: float) -> Entry | None:
+    def _strike(self, one: Named, weight: float, why: str, now: float) -> Condemned | None:
         strikes = (*self._strikes.pop(one.digest, ()), _Strike(now, weight))
         total = sum(strike.weight for strike in strikes)
-        if total < CONDEMNED:
+        if total < _ENOUGH:
             self._strikes[one.digest] = strikes
             return None
         # Moved to the end if it is there already, which a slot that was judged twice may bring about.
-        self._entries.pop(one.digest, None)
-        entry = self._entries[one.digest] = Entry(one.digest, now, why, one.phase, total)
-        return entry
+        self._condemned.pop(one.digest, None)
+        found = self._condemned[one.digest] = Condemned(one.digest, now, why, one.phase, total)
+        return found
 
     # As plain values, for a file
 
@@ -175,13 +175,13 @@ class Quarantine:
         return {
             "entries": [
                 {
-                    "digest": entry.digest.hex(),
-                    "when": entry.when,
-                    "why": entry.why,
-                    "phase": entry.phase.value,
-                    "strikes": entry.strikes,
+                    "digest": found.digest.hex(),
+                    "when": found.when,
+                    "why": found.why,
+                    "phase": found.phase.value,
+                    "strikes": found.strikes,
                 }
-                for entry in self.entries
+                for found in self.condemned
             ],
             "strikes": {
                 digest.hex(): [[strike.when, strike.weight] for strike in strikes]
@@ -199,14 +199,14 @@ class Quarantine:
         quarantine = cls()
         try:
             for row in dumped["entries"]:
-                entry = Entry(
+                found = Condemned(
                     _digest(row["digest"]),
                     float(row["when"]),
                     str(row["why"]),
                     Phase(row["phase"]),
                     float(row["strikes"]),
                 )
-                quarantine._entries[entry.digest] = entry
+                quarantine._condemned[found.digest] = found
             for digest, strikes in dumped["strikes"].items():
                 quarantine._strikes[_digest(digest)] = tuple(
                     _Strike(float(when), float(weight)) for when, weight in strikes
@@ -222,12 +222,12 @@ def _verdicts(named: Sequence[Named], signal: str) -> Iterable[tuple[Named, floa
     if len(marked) > 1 and all(one.signal == HUNG for one in marked):
         return [(one, _WHOLE, HUNG) for one in marked]
     if marked:
-        return [(one, CONDEMNED, one.signal) for one in marked]
+        return [(one, _ENOUGH, one.signal) for one in marked]
     if signal:
         return [(one, _HALF, f"present at {signal}") for one in named]
     hung = [one for one in named if one.seconds >= HANG]
     if len(hung) == 1:
-        return [(hung[0], CONDEMNED, HUNG)]
+        return [(hung[0], _ENOUGH, HUNG)]
     return [(one, _WHOLE if one.seconds >= SLOW else _HALF, "killed") for one in named]
 
 

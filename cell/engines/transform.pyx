@@ -28,7 +28,7 @@ from cell.engines.transform_layout cimport (
     SCALE_SHIFT,
     SHIFT_SCALE,
     Dictionary,
-    Entry,
+    DictionaryEntry,
     Step,
     TransformView,
     check_transform,
@@ -127,7 +127,7 @@ cdef double code_of(
     const TransformView* view, uint32_t feature, const char* text, Py_ssize_t size
 ) noexcept nogil:
     cdef uint32_t low = 0, high = view.header.dictionaries, middle, first
-    cdef const Entry* entry
+    cdef const DictionaryEntry* entry
     cdef int found
     while low < high:
         middle = (low + high) >> 1

@@ -63,7 +63,7 @@ cdef packed struct Dictionary:
     # Its entries begin here and end where the next one's begin.
     uint32_t first
 
-cdef packed struct Entry:
+cdef packed struct DictionaryEntry:
     uint32_t offset
     uint32_t size
 
@@ -73,7 +73,7 @@ cdef struct TransformView:
     const Step* steps
     const double* numbers
     const Dictionary* dictionaries
-    const Entry* entries
+    const DictionaryEntry* entries
     const char* texts
 
 
@@ -90,8 +90,8 @@ cdef inline Py_ssize_t lay_transform(const unsigned char* data, TransformView* v
     at += <Py_ssize_t>header.numbers * sizeof(double)
     view.dictionaries = <const Dictionary*>(data + at)
     at += (<Py_ssize_t>header.dictionaries + 1) * sizeof(Dictionary)
-    view.entries = <const Entry*>(data + at)
-    at += <Py_ssize_t>header.entries * sizeof(Entry)
+    view.entries = <const DictionaryEntry*>(data + at)
+    at += <Py_ssize_t>header.entries * sizeof(DictionaryEntry)
     view.texts = <const char*>(data + at)
     return at + header.text_bytes
 
@@ -238,7 +238,7 @@ cdef inline const char* _check_features(const TransformView* view) noexcept nogi
 
 cdef inline const char* _check_dictionaries(const TransformView* view) noexcept nogil:
     cdef uint32_t i, k, offset = 0, count = view.header.dictionaries
-    cdef const Entry* entry
+    cdef const DictionaryEntry* entry
     if view.dictionaries[0].first != 0 or view.dictionaries[count].first != view.header.entries:
         return "the dictionaries of its transform do not fill its entries"
     for i in range(count):
@@ -260,7 +260,7 @@ cdef inline const char* _check_dictionaries(const TransformView* view) noexcept 
 cdef inline const char* _check_order(const TransformView* view) noexcept nogil:
     """The entries of each dictionary ascend."""
     cdef uint32_t i, k
-    cdef const Entry* entry
+    cdef const DictionaryEntry* entry
     for i in range(view.header.dictionaries):
         for k in range(view.dictionaries[i].first + 1, view.dictionaries[i + 1].first):
             entry = view.entries + k

@@ -15,7 +15,7 @@ from support.irregular import KINDS, put
 
 from cell.crash import slots
 from cell.crash.journal import JOURNAL, QUARANTINE, Journal, boot_id, constant, parse
-from cell.crash.quarantine import HUNG, Death, Entry, Named, Phase
+from cell.crash.quarantine import HUNG, Condemned, Death, Named, Phase
 
 BOOT = bytes(range(16))
 
@@ -24,10 +24,10 @@ def left_in(folder: Path) -> Death | None:
     return parse((folder / JOURNAL).read_bytes(), boot_id())
 
 
-def reopened(folder: Path) -> tuple[Entry, ...]:
+def reopened(folder: Path) -> tuple[Condemned, ...]:
     journal = Journal.open(folder, lambda: 1000.0)
     journal.close()
-    return journal.quarantine.entries
+    return journal.quarantine.condemned
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_thread_that_dies_of_a_signal_is_known_and_its_batch_mates_are_not_b
         named("a"): (Phase.LOAD, ""),
         named("b"): (Phase.LOAD, ""),
     }
-    assert reopened(tmp_path) == (Entry(named("culprit"), 1000.0, number.name, Phase.SCORE, 2.0),)
+    assert reopened(tmp_path) == (Condemned(named("culprit"), 1000.0, number.name, Phase.SCORE, 2.0),)
 
 
 def test_a_thread_that_names_nothing_condemns_nobody_at_once(tmp_path: Path) -> None:

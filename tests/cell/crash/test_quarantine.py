@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cell.crash.quarantine import HANG, SLOW, WINDOW, Death, Entry, Named, Phase, Quarantine, Quarantined
+from cell.crash.quarantine import HANG, SLOW, WINDOW, Condemned, Death, Named, Phase, Quarantine, Quarantined
 
 
 def digest(name: str) -> bytes:
@@ -91,7 +91,7 @@ def test_it_is_refused_saying_why_until_it_is_lifted() -> None:
         quarantine.refuse(digest("a"))
     assert caught.value.reason == "QUARANTINED"
     assert caught.value.metadata == {"why": "SIGSEGV", "phase": "score"}
-    assert quarantine.entries == (Entry(digest("a"), 7.0, "SIGSEGV", Phase.SCORE, 2.0),)
+    assert quarantine.condemned == (Condemned(digest("a"), 7.0, "SIGSEGV", Phase.SCORE, 2.0),)
     assert quarantine.lift(digest("a"))
     assert not quarantine.lift(digest("a"))
     quarantine.refuse(digest("a"))
@@ -137,12 +137,12 @@ def test_only_the_named_are_condemned_and_every_entry_is_remembered(
         entries = quarantine.judge(death, now)
         named = {found.digest for found in death.named}
         marked = {found.digest for found in death.named if found.signal}
-        condemned = {entry.digest for entry in entries}
+        condemned = {each.digest for each in entries}
         assert len(condemned) == len(entries)
         assert marked <= condemned <= named
         assert condemned == marked or not marked
         ever |= condemned
-        assert {entry.digest for entry in quarantine.entries} == ever
+        assert {each.digest for each in quarantine.condemned} == ever
         assert all(entry.strikes >= 2.0 for entry in entries)
 
 
