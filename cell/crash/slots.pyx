@@ -31,7 +31,6 @@ stopped, or a machine which slept, is not taken for one that hangs.
 after the other it is looked at for several of them (`enter_at`).
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.signal cimport SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
@@ -330,11 +329,6 @@ cdef bint _remap(int flags, int file) except -1:
         return False
     memcpy(_pages, &kept, _SIZE)
     return True
-
-
-def snapshot():
-    """The pages as they are now."""
-    return PyBytes_FromStringAndSize(<const char*>_pages, _SIZE)
 
 
 cdef class Naming:

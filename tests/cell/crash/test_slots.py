@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -27,17 +28,55 @@ from croupier.artifacts.packers.onnx import pack_onnx
 _SLOT = struct.Struct("<32sqiii12x")
 
 
-def names() -> dict[bytes, int]:
-    """What is named now, and as what."""
-    found = _SLOT.iter_unpack(slots.snapshot()[64:])
-    return {digest: phase for digest, _, _, phase, _ in found if phase}
+class Shared:
+    """The slots as whoever reads the file sees them, once it is attached."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._file.truncate(slots.SIZE)
+
+    def attach(self, constant: bytes = bytes(40)) -> None:
+        slots.attach(self._file.fileno(), constant)
+
+    def read(self) -> bytes:
+        return os.pread(self._file.fileno(), slots.SIZE, 0)
+
+    def slots(self) -> list[tuple[bytes, int, int, int, int]]:
+        return [*_SLOT.iter_unpack(self.read()[64:])]
+
+    def names(self) -> dict[bytes, int]:
+        """What is named now, and as what."""
+        return {digest: phase for digest, _, _, phase, _ in self.slots() if phase}
+
+    def threads(self) -> int:
+        return sum(thread != 0 for _, _, thread, _, _ in self.slots())
+
+    def last_named(self) -> tuple[bytes, int]:
+        """What this thread named last, and whether it still does."""
+        mine = threading.get_native_id()
+        ((digest, _, _, phase, _),) = [slot for slot in self.slots() if slot[2] == mine]
+        return digest, phase
+
+    def close(self) -> None:
+        slots.detach()
+        self._file.close()
 
 
-def threads() -> int:
-    return sum(thread != 0 for _, _, thread, _, _ in _SLOT.iter_unpack(slots.snapshot()[64:]))
+@pytest.fixture
+def loose(tmp_path: Path) -> Iterator[Shared]:
+    shared = Shared(tmp_path / "slots")
+    yield shared
+    shared.close()
 
 
-def test_a_block_names_its_artifact_and_then_none() -> None:
+@pytest.fixture
+def shared(loose: Shared) -> Shared:
+    loose.attach()
+    return loose
+
+
+def test_a_block_names_its_artifact_and_then_none(shared: Shared) -> None:
+    names = shared.names
     with slots.Naming(named("a"), slots.LOAD):
         assert names() == {named("a"): slots.LOAD}
     with suppress(ZeroDivisionError), slots.Naming(named("b"), slots.SCORE):
@@ -46,7 +85,8 @@ def test_a_block_names_its_artifact_and_then_none() -> None:
     assert names() == {}
 
 
-def test_each_thread_has_its_own_slot_and_gives_it_back() -> None:
+def test_each_thread_has_its_own_slot_and_gives_it_back(shared: Shared) -> None:
+    names, threads = shared.names, shared.threads
     before = threads()
     everybody, done = threading.Barrier(9), threading.Event()
 
@@ -70,7 +110,7 @@ def test_each_thread_has_its_own_slot_and_gives_it_back() -> None:
         assert time.monotonic() < give_up
 
 
-def test_more_threads_than_slots_go_unnamed() -> None:
+def test_more_threads_than_slots_go_unnamed(shared: Shared) -> None:
     count = slots.COUNT + 20
     everybody, done = threading.Barrier(count + 1), threading.Event()
 
@@ -83,7 +123,7 @@ def test_more_threads_than_slots_go_unnamed() -> None:
     for thread in working:
         thread.start()
     everybody.wait()
-    found = names()
+    found = shared.names()
     done.set()
     for thread in working:
         thread.join()
@@ -97,37 +137,33 @@ def test_a_digest_has_32_bytes() -> None:
         slots.Naming(b"short", slots.SCORE)
 
 
-@pytest.fixture
-def detached() -> Iterator[None]:
-    yield
+def test_a_file_is_attached_once(loose: Shared) -> None:
+    with pytest.raises(ValueError, match="40"):
+        loose.attach(b"")
+    loose.attach(bytes(range(40)))
+    with pytest.raises(ValueError, match="already"):
+        loose.attach()
+    with slots.Naming(named("a"), slots.LOAD):
+        assert loose.names() == {named("a"): slots.LOAD}
+        assert loose.read()[:40] == bytes(range(40))
     slots.detach()
+    with slots.Naming(named("b"), slots.LOAD):
+        assert named("b") not in loose.read()
 
 
-@pytest.mark.usefixtures("detached")
-def test_a_file_is_attached_once(tmp_path: Path) -> None:
-    path = tmp_path / "slots"
-    with path.open("w+b") as file:
-        file.truncate(slots.SIZE)
-        with pytest.raises(ValueError, match="40"):
-            slots.attach(file.fileno(), b"")
-        slots.attach(file.fileno(), bytes(range(40)))
-        with pytest.raises(ValueError, match="already"):
-            slots.attach(file.fileno(), bytes(40))
-    with slots.Naming(named("a"), slots.LOAD), path.open("rb") as file:
-        assert file.read() == slots.snapshot()
-        assert slots.snapshot()[:40] == bytes(range(40))
+def test_a_slot_is_kept_when_a_file_comes_and_goes(loose: Shared, tmp_path: Path) -> None:
+    with slots.Naming(named("before"), slots.LOAD):
+        pass
+    loose.attach()
+    before = loose.threads()
+    assert loose.last_named() == (bytes(32), 0)
     slots.detach()
-    with slots.Naming(named("b"), slots.LOAD), path.open("rb") as file:
-        assert named("b") in slots.snapshot()
-        assert named("b") not in file.read()
-
-
-def last_named() -> tuple[bytes, int]:
-    """What this thread named last, and whether it still does."""
-    mine = threading.get_native_id()
-    found = [slot for slot in _SLOT.iter_unpack(slots.snapshot()[64:]) if slot[2] == mine]
-    ((digest, _, _, phase, _),) = found
-    return digest, phase
+    other = Shared(tmp_path / "other")
+    other.attach()
+    assert other.threads() == before
+    with slots.Naming(named("b"), slots.SCORE):
+        assert other.last_named() == (named("b"), slots.SCORE)
+    other.close()
 
 
 def packed() -> Artifact:
@@ -135,7 +171,8 @@ def packed() -> Artifact:
     return view(pack_linear(Ridge().fit(rows, rows.sum(axis=1))))
 
 
-def test_native_engines_name_what_they_load_and_what_they_score() -> None:
+def test_native_engines_name_what_they_load_and_what_they_score(shared: Shared) -> None:
+    last_named = shared.last_named
     engine, artifact = PackedEngine(LINEAR, Arena(2**20)), packed()
     one, two = (engine.load(artifact, named(name)) for name in ("one", "two"))
     assert last_named() == (named("two"), 0)
@@ -146,7 +183,7 @@ def test_native_engines_name_what_they_load_and_what_they_score() -> None:
     assert last_named() == (named("two"), 0)
 
 
-def test_a_long_score_is_named_for_as_long_as_it_takes() -> None:
+def test_a_long_score_is_named_for_as_long_as_it_takes(shared: Shared) -> None:
     model = PackedEngine(LINEAR, Arena(2**20)).load(packed(), named("long"))
     rows, out = np.ones((200_000, 3), np.float32), np.empty((200_000, 1), np.float32)
     seen = False
@@ -158,12 +195,13 @@ def test_a_long_score_is_named_for_as_long_as_it_takes() -> None:
     thread = threading.Thread(target=work)
     thread.start()
     while not seen:
-        seen = names().get(named("long")) == slots.SCORE
+        seen = shared.names().get(named("long")) == slots.SCORE
     thread.join()
-    assert names() == {}
+    assert shared.names() == {}
 
 
-def test_the_onnx_engine_names_too() -> None:
+def test_the_onnx_engine_names_too(shared: Shared) -> None:
+    last_named = shared.last_named
     artifact = view(pack_onnx(matmul(), features=["x", "y"]))
     scorer = OnnxEngine().load(artifact, named("onnx"))
     assert last_named() == (named("onnx"), 0)
