@@ -43,12 +43,8 @@ cdef class Transform:
         """About what a row takes, in nanoseconds."""
         return row_cost(&self._view)
 
-    def code_of(self, uint32_t feature, bytes text not None):
-        """The place of a text in the dictionary of a feature; -1 if it is not there."""
-        return code_of(&self._view, feature, text, len(text))
-
     def codes_of(self, uint32_t feature, list texts, double[::1] codes):
-        """Fill `codes` with the same of as many texts."""
+        """Fill `codes` with the texts' places in a feature's dictionary; -1 for one that is not there."""
         cdef Py_ssize_t i
         cdef bytes text
         if codes.shape[0] != len(texts):

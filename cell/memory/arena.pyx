@@ -100,11 +100,6 @@ cdef class Arena:
         """Bytes taken beside what the blocks cost: free slots of partly filled segments."""
         return self.committed - self.used
 
-    @property
-    def spans(self):
-        """First address and end of each mapping."""
-        return [(<uintptr_t>self._mapping, <uintptr_t>self._mapping + self._mapped), *self._ranges.spans]
-
     def room(self, Py_ssize_t size):
         """What a block of `size` bytes costs."""
         if size < 0:

@@ -4,7 +4,7 @@ size.
 A block touches only the pages that it fills, and they go back to the system with it.
 """
 
-from libc.stdint cimport uint32_t, uintptr_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free, realloc
 
 cdef extern from "<sys/mman.h>" nogil:
@@ -46,16 +46,6 @@ cdef class Ranges:
                 if self._ranges[i].base != NULL:
                     munmap(self._ranges[i].base, self._stride)
         free(self._ranges)
-
-    @property
-    def spans(self):
-        """First address and end of each mapping."""
-        found = []
-        for i in range(self._count):
-            if self._ranges[i].base != NULL:
-                at = <uintptr_t>self._ranges[i].base
-                found.append((at, at + self._stride))
-        return found
 
     cdef char* take(self, Py_ssize_t size) except NULL:
         cdef int power = 0

@@ -1,14 +1,16 @@
 """The arena: blocks keep their bytes through moves, and memory goes back."""
 
+import gc
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.arenas import resident_bytes
 
 from cell.memory.arena import Arena, ArenaFull
 from cell.memory.block import Block
@@ -189,20 +191,6 @@ def test_more_than_the_arena_was_made_for() -> None:
     assert (arena.used, arena.committed) == (0, 0)
 
 
-def resident_bytes(arena: Arena) -> int:
-    """Resident memory of the arena's mappings, as the kernel counts it."""
-    found, inside = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        name, _, value = line.partition(" ")
-        if not name.endswith(":"):
-            begin, _, end = name.partition("-")
-            low, high = int(begin, 16), int(end, 16)
-            inside = any(low < last and first < high for first, last in arena.spans)
-        elif name == "Rss:" and inside:
-            found += int(value.split()[0]) * KIB
-    return found
-
-
 def churn() -> None:
     """Long churn with changing mixes of sizes, in a process of its own; writes the worst shares."""
     rng = random.Random(11)
@@ -220,18 +208,19 @@ def churn() -> None:
                 blocks.pop().close()
             blocks.append(Block.of(arena, memoryview(data)[: int(rng.uniform(low, high))]))
         if phase > 3:
-            resident = resident_bytes(arena)
+            resident = resident_bytes()
             worst = max(worst, abs(resident - arena.used) / arena.used)
             worst_slack = max(worst_slack, arena.slack / arena.used)
     for block in blocks:
         block.close()
-    found = (worst, worst_slack, resident_bytes(arena), arena.committed, arena.moved)
+    found = (worst, worst_slack, resident_bytes(), arena.committed, arena.moved)
     sys.stdout.write(" ".join(map(str, found)))
 
 
 def test_resident_memory_follows_the_books_over_long_churn() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['churn']()"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
         capture_output=True,
         text=True,
@@ -245,10 +234,13 @@ def test_resident_memory_follows_the_books_over_long_churn() -> None:
 
 
 def test_segments_of_a_large_arena_are_huge_pages_and_go_back_too() -> None:
+    # Others of this process's arenas may be garbage.
+    gc.collect()
+    before = resident_bytes()
     arena = Arena(8 << 30)
     assert arena.segment_bytes == 2 * MIB
     blocks = [Block.of(arena, bytes(20_000)) for _ in range(500)]
-    assert abs(resident_bytes(arena) - arena.committed) <= arena.segment_bytes
+    assert abs(resident_bytes() - before - arena.committed) <= arena.segment_bytes
     for block in blocks:
         block.close()
-    assert (arena.committed, resident_bytes(arena)) == (0, 0)
+    assert (arena.committed, resident_bytes()) == (0, before)

@@ -22,6 +22,13 @@ def _columns(block: Block, rows: list[list[float]]) -> np.ndarray:
     return columns
 
 
+def _codes(native: Transform, feature: int, texts: list[bytes]) -> list[float]:
+    codes = np.empty(len(texts))
+    native.codes_of(feature, texts, codes)
+    found: list[float] = codes.tolist()
+    return found
+
+
 def _mutated(random: Random, data: bytes) -> bytes:
     changed = bytearray(data)
     for _ in range(random.randrange(1, 4)):
@@ -72,10 +79,8 @@ def test_texts_are_found_where_they_stand(seed: int) -> None:
     known = [text for entries in block.dictionaries.values() for text in entries]
     for text in [*known, b"", b"a\0", b"zzz", b"\xff", b"x" * 299, b"x" * 301, "東".encode()]:
         for feature in range(len(block.bits) + 1):
-            assert native.code_of(feature, text) == block.code_of(feature, text)
-            codes = np.empty(2)
-            native.codes_of(feature, [text, b"a"], codes)
-            assert codes.tolist() == [block.code_of(feature, each) for each in (text, b"a")]
+            expected = [block.code_of(feature, each) for each in (text, b"a")]
+            assert _codes(native, feature, [text, b"a"]) == expected
 
 
 def test_a_written_block_is_read_as_it_was() -> None:
@@ -173,8 +178,8 @@ def test_a_large_dictionary_costs_its_search() -> None:
     few = Block([4], [Step(0)], [], {0: texts[:10]})
     many = Block([4], [Step(0)], [], {0: texts})
     native = Transform(many.pack())
-    assert [native.code_of(0, text) for text in (texts[0], texts[777], texts[-1])] == [0.0, 777.0, 19_999.0]
-    assert native.code_of(0, b"1" * (1 << 20)) == -1.0
+    asked = [texts[0], texts[777], texts[-1], b"1" * (1 << 20)]
+    assert _codes(native, 0, asked) == [0.0, 777.0, 19_999.0, -1.0]
     assert Transform(few.pack()).row_cost < native.row_cost < 5_000
 
 
