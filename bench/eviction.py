@@ -6,7 +6,7 @@ A cell has LRU and S3-FIFO; decision 9 says why, and `python -m bench policies` 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from cell.residency.entries import Entry, Queue, move
 from cell.residency.policies import MOST_SPARED, Policy
@@ -192,4 +192,4 @@ class WTinyLfu(Policy):
             move(self._protected.end.newer, self._probation)
 
 
-POLICIES: Mapping[str, Callable[[], Policy]] = {**_OURS, "sieve": Sieve, "w-tinylfu": WTinyLfu}
+POLICIES: Mapping[str, type[Policy]] = {**_OURS, "sieve": Sieve, "w-tinylfu": WTinyLfu}

@@ -16,7 +16,8 @@ room walks `victims()`, takes who may go, passes over who may not, and then tell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 
 from cell.residency.entries import Entry, Queue, count_use, move
 from cell.residency.ghosts import Ghosts
@@ -26,23 +27,23 @@ from cell.residency.ghosts import Ghosts
 MOST_SPARED = 256
 
 
-class Policy:
+class Policy(ABC):
     """What all of them have: the entries that go before any others."""
 
     def __init__(self) -> None:
         self.first = Queue()
 
-    def resize(self, capacity: int) -> None:
+    def resize(self, capacity: int) -> None:  # noqa: B027 (most have nothing to do)
         """The whole cell has `capacity` bytes."""
 
-    def add(self, entry: Entry) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def add(self, entry: Entry) -> None: ...
 
     def add_first(self, entry: Entry) -> None:
         self.first.push(entry)
 
-    def touch(self, entry: Entry) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def touch(self, entry: Entry) -> None: ...
 
     def remove(self, entry: Entry) -> None:
         entry.queue.remove(entry)
@@ -60,12 +61,13 @@ class Policy:
                 yield entry
         yield from self._victims()
 
+    @abstractmethod
     def queues(self) -> tuple[Queue, ...]:
         """All of them, those whose oldest go first in front."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _victims(self) -> Iterator[Entry]:
-        raise NotImplementedError
+        """Those behind `first`, as `victims` gives them."""
 
 
 class Lru(Policy):
@@ -178,4 +180,4 @@ class S3Fifo(Policy):
 
 
 # By the name that an operator chooses it by. `bench/eviction.py` has others, which are compared with these.
-POLICIES: Mapping[str, Callable[[], Policy]] = {"lru": Lru, "s3-fifo": S3Fifo}
+POLICIES: Mapping[str, type[Policy]] = {"lru": Lru, "s3-fifo": S3Fifo}

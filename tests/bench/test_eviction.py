@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import policies
 from support.cells import digest
 from support.reference.eviction import NaiveSieve, NaiveWTinyLfu
 from support.reference.policies import Naive
-from support.residency import Cell, resident
+from support.residency import Cell
 
 from bench.eviction import POLICIES, Sieve, Sketch, WTinyLfu
-from cell.residency.residency import ModelTooLarge, Residency
+from cell.residency.policies import Policy
 
 NAIVE: dict[str, Callable[[int], Naive]] = {"sieve": NaiveSieve, "w-tinylfu": NaiveWTinyLfu}
 
@@ -83,65 +84,17 @@ def test_sieve_goes_on_behind_the_last_of_several_victims() -> None:
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_policy_keeps_the_same_models_as_a_plain_model_of_it(name: str, data: st.DataObject) -> None:
-    capacity = data.draw(st.integers(10, 150))
-    sizes = data.draw(st.lists(st.integers(10, 70), min_size=12, max_size=12))
-    keys = [digest(str(number)) for number in range(12)]
-    naive, residency = NAIVE[name](capacity), Residency[int](capacity, POLICIES[name]())
-    for number in data.draw(st.lists(st.integers(0, 11), max_size=120)):
-        key, size = keys[number], sizes[number]
-        is_hit = residency.find(key, 0.0) is not None
-        assert naive.ask(key, size) == is_hit
-        if not is_hit:
-            try:
-                residency.reserve(key, residency.plan(size))
-            except ModelTooLarge:
-                continue
-            residency.admit(key, number, size, 0.0)[0].release()
-        assert set(resident(residency)) == set(naive.sizes)
-        assert residency.used == sum(naive.sizes.values()) <= capacity
+    policies.keeps_what_a_plain_model_keeps(POLICIES[name], NAIVE[name], data)
 
 
+@pytest.mark.parametrize("check", policies.CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", NAIVE)
-def test_a_plan_that_is_not_kept_is_made_again(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    cell.ask_all("aabbc")
-    first = cell.would_go(3)
-    assert cell.would_go(3) == first
-    assert cell.resident == "abcdefghij"
-
-
-@pytest.mark.parametrize("name", NAIVE)
-def test_a_plan_for_everything_names_everybody_once(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    cell.ask_all("aaabbcchij")
-    assert sorted(cell.would_go(10)) == list("abcdefghij")
-
-
-@pytest.mark.parametrize("name", NAIVE)
-def test_who_is_used_often_outlives_who_is_not(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    for number in range(200):
-        cell.ask_all("abcab")
-        cell.ask(chr(33 + number % 30))
-    assert set("abc") < set(cell.resident)
+def test_a_policy(name: str, check: Callable[[Callable[[], Policy]], None]) -> None:
+    check(POLICIES[name])
 
 
 def test_a_search_spares_so_many_and_no_more() -> None:
-    residency: Residency[int] = Residency(2_000, Sieve())
-    keys = [digest(str(number)) for number in range(2_000)]
-    for key in keys:
-        residency.reserve(key, residency.plan(1))
-        residency.admit(key, 0, 1, 0.0)[0].release()
-    for key in keys * 3:
-        residency.find(key, 0.0)
-    first = residency.plan(1)
-    assert first.victims == (keys[256],)
-    residency.reserve(digest("new"), first)
-    # The next search goes on where that one ended.
-    assert residency.plan(1).victims == (keys[256 + 257],)
+    policies.spares_so_many_and_no_more(Sieve)
 
 
 def test_counts_are_never_too_low() -> None:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.cells import digest
+from support import policies
 from support.reference.policies import Naive, NaiveLru, NaiveS3Fifo
-from support.residency import Cell, resident
+from support.residency import Cell
 
-from cell.residency.policies import POLICIES, Lru, S3Fifo
-from cell.residency.residency import ModelTooLarge, Residency
+from cell.residency.policies import POLICIES, Lru, Policy, S3Fifo
 
 NAIVE: dict[str, Callable[[int], Naive]] = {
     "lru": NaiveLru,
@@ -19,8 +18,16 @@ NAIVE: dict[str, Callable[[int], Naive]] = {
 
 
 def test_every_policy_has_a_name() -> None:
-    assert list(POLICIES) == ["lru", "s3-fifo"]
+    assert list(POLICIES) == list(NAIVE) == ["lru", "s3-fifo"]
     assert [make().__class__ for make in POLICIES.values()] == [Lru, S3Fifo]
+
+
+def test_one_without_all_its_methods_cannot_be_made() -> None:
+    class Forgetful(Lru):
+        queues = Policy.queues
+
+    with pytest.raises(TypeError, match="queues"):
+        Forgetful()  # type: ignore[abstract]
 
 
 def test_lru_by_hand() -> None:
@@ -56,69 +63,21 @@ def test_s3_fifo_starts_again_for_each_use_in_the_main_queue() -> None:
     assert cell.would_go(10) == "defghijbak"
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", NAIVE)
 @settings(max_examples=150)
 @given(data=st.data())
 def test_a_policy_keeps_the_same_models_as_a_plain_model_of_it(name: str, data: st.DataObject) -> None:
-    capacity = data.draw(st.integers(10, 150))
-    sizes = data.draw(st.lists(st.integers(10, 70), min_size=12, max_size=12))
-    keys = [digest(str(number)) for number in range(12)]
-    naive, residency = NAIVE[name](capacity), Residency[int](capacity, POLICIES[name]())
-    for number in data.draw(st.lists(st.integers(0, 11), max_size=120)):
-        key, size = keys[number], sizes[number]
-        is_hit = residency.find(key, 0.0) is not None
-        assert naive.ask(key, size) == is_hit
-        if not is_hit:
-            try:
-                residency.reserve(key, residency.plan(size))
-            except ModelTooLarge:
-                continue
-            residency.admit(key, number, size, 0.0)[0].release()
-        assert set(resident(residency)) == set(naive.sizes)
-        assert residency.used == sum(naive.sizes.values()) <= capacity
+    policies.keeps_what_a_plain_model_keeps(POLICIES[name], NAIVE[name], data)
 
 
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_plan_that_is_not_kept_is_made_again(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    cell.ask_all("aabbc")
-    first = cell.would_go(3)
-    assert cell.would_go(3) == first
-    assert cell.resident == "abcdefghij"
-
-
-@pytest.mark.parametrize("name", POLICIES)
-def test_a_plan_for_everything_names_everybody_once(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    cell.ask_all("aaabbcchij")
-    assert sorted(cell.would_go(10)) == list("abcdefghij")
-
-
-@pytest.mark.parametrize("name", POLICIES)
-def test_who_is_used_often_outlives_who_is_not(name: str) -> None:
-    cell = Cell(POLICIES[name](), 10)
-    cell.ask_all("abcdefghij")
-    for number in range(200):
-        cell.ask_all("abcab")
-        cell.ask(chr(33 + number % 30))
-    assert set("abc") < set(cell.resident)
+@pytest.mark.parametrize("check", policies.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", NAIVE)
+def test_a_policy(name: str, check: Callable[[Callable[[], Policy]], None]) -> None:
+    check(POLICIES[name])
 
 
 def test_a_search_spares_so_many_and_no_more() -> None:
-    residency: Residency[int] = Residency(2_000, S3Fifo())
-    keys = [digest(str(number)) for number in range(2_000)]
-    for key in keys:
-        residency.reserve(key, residency.plan(1))
-        residency.admit(key, 0, 1, 0.0)[0].release()
-    for key in keys * 3:
-        residency.find(key, 0.0)
-    first = residency.plan(1)
-    assert first.victims == (keys[256],)
-    residency.reserve(digest("new"), first)
-    # The next search goes on where that one ended.
-    assert residency.plan(1).victims == (keys[256 + 257],)
+    policies.spares_so_many_and_no_more(S3Fifo)
 
 
 def test_s3_fifo_names_the_last_of_the_main_queue_however_used() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 
-class Naive:
+
+class Naive(ABC):
     """`sizes` of who is resident; a subclass names the next victim."""
 
     def __init__(self, capacity: int) -> None:
@@ -26,15 +28,15 @@ class Naive:
     def total(self, keys: dict[bytes, int] | list[bytes]) -> int:
         return sum(self.sizes[key] for key in keys)
 
-    def hit(self, key: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def hit(self, key: bytes) -> None: ...
 
-    def enter(self, key: bytes) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def enter(self, key: bytes) -> None: ...
 
+    @abstractmethod
     def victim(self) -> bytes:
         """Leaves every list."""
-        raise NotImplementedError
 
 
 class NaiveLru(Naive):
