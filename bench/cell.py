@@ -30,10 +30,11 @@ from bench.engine_models import Array
 from bench.population import Population, answer, asking, rows
 from cell.codec.plain import read_infer
 from cell.engines.native import Native
-from cell.engines.packed import FOREST, PackedEngine
+from cell.engines.packed import PackedEngine
 from cell.residency.residency import Residency
 from cell.scoring.encode import infer_answer
 from cell.scoring.score import Scoring
+from croupier.artifacts.engines import FOREST
 from croupier.artifacts.format import digest_of, view
 from croupier.stores.objects import key_of
 from croupierctl.stack_process import Process

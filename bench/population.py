@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from bench.engine_models import SHAPES, Array, Shape, train_lightgbm
-from cell.engines.packed import FOREST, PackedEngine
+from cell.engines.packed import PackedEngine
+from croupier.artifacts.engines import FOREST
 from croupier.artifacts.format import view
 from protos.inference.v2 import inference_pb2 as pb
 

@@ -23,8 +23,8 @@ from types import MappingProxyType
 
 from cell.crash import slots
 from cell.crash.journal import Journal
-from cell.engines import Engine, Engines, packed
-from cell.engines.late import LateEngine
+from cell.engines import Engine
+from cell.engines.every import engines
 from cell.loading.diskcache import DiskCache
 from cell.loading.fetching import FetchProcess
 from cell.loading.file_reader import Reader
@@ -60,8 +60,6 @@ from croupier.transport.serving import Server
 PROGRAM = "croupier-cell"
 
 _log = logging.getLogger(__name__)
-
-_ONNX = "onnx"
 
 
 class Cell:
@@ -158,7 +156,7 @@ class Cell:
         loader = Loader(
             source,
             disk,
-            _engines(arena, self._engines),
+            engines(arena, self._engines),
             self._threads(threads, "build", initializer=step_back),
             Readers(Reader(gate, threads), Reader(gate, threads), slices),
             slices,
@@ -244,25 +242,6 @@ class Cell:
         if self._membership is not None:
             self._membership.cancel()
             await asyncio.wait([self._membership])
-
-
-def _engines(arena: Arena, further: Mapping[str, Engine]) -> Engines:
-    """Every engine of a cell; a new one gets its line here."""
-    return Engines(
-        {
-            _ONNX: LateEngine(_onnx),
-            packed.FOREST: packed.PackedEngine(packed.FOREST, arena),
-            packed.LINEAR: packed.PackedEngine(packed.LINEAR, arena),
-            **further,
-        }
-    )
-
-
-def _onnx() -> Engine:
-    # ONNX Runtime takes long to import.
-    from cell.engines.onnx import OnnxEngine
-
-    return OnnxEngine()
 
 
 def _spare_collections() -> None:

@@ -20,10 +20,11 @@ from typing import NoReturn
 import numpy as np
 
 from cell.codec.signature import Array, Arrays
-from cell.engines import Engine, Engines, Scorer, packed
-from cell.engines.late import LateEngine
+from cell.engines import Scorer
+from cell.engines.every import engines
 from cell.engines.native import Native
 from croupier.artifacts.apart import Task, serve
+from croupier.artifacts.engines import NATIVE
 from croupier.artifacts.format import InvalidArtifact, digest_of, view
 from croupier.artifacts.tables import dump, load
 from croupier.errors import CroupierError
@@ -45,11 +46,11 @@ def _tried(task: Task, parts: list[bytes]) -> bytes:
     artifact = view(parts[0])
     tables = load(parts[1])
     try:
-        scorer = _engines().get(artifact.engine).load(artifact, digest_of(parts[0]))
+        scorer = engines().get(artifact.engine).load(artifact, digest_of(parts[0]))
     except CroupierError as error:
         raise InvalidArtifact(error.message) from error
     names = [tensor.name for tensor in artifact.outputs]
-    exact = artifact.engine in {packed.FOREST, packed.LINEAR}
+    exact = artifact.engine in NATIVE
     answers: list[Arrays] = []
     failures: list[str | None] = []
     independent = True
@@ -71,23 +72,6 @@ def _tried(task: Task, parts: list[bytes]) -> bytes:
         "rows_are_independent": independent,
     }
     return b"\n".join([json.dumps(report).encode(), dump(answers)])
-
-
-def _engines() -> Engines:
-    return Engines(
-        {
-            "onnx": LateEngine(_onnx),
-            packed.FOREST: packed.PackedEngine(packed.FOREST),
-            packed.LINEAR: packed.PackedEngine(packed.LINEAR),
-        }
-    )
-
-
-def _onnx() -> Engine:
-    # ONNX Runtime takes long to import, and much address space.
-    from cell.engines.onnx import OnnxEngine
-
-    return OnnxEngine()
 
 
 def _whole(rows: Arrays, answers: Arrays) -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from croupier.artifacts.apart import Limits
 from croupier.artifacts.batching import NO_DELAY, Batching, with_batching
+from croupier.artifacts.engines import ONNX
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.files import FileKind
 from croupier.artifacts.rowwise import is_rowwise
@@ -137,7 +138,7 @@ def publish(
 def _say_where_nothing_is_batched(prepared: Sequence[Prepared]) -> None:
     for one in prepared:
         artifact = view(one.artifact)
-        if artifact.engine != "onnx":
+        if artifact.engine != ONNX:
             why = f"rows of the engine {artifact.engine} wait for nobody"
         elif not is_rowwise(artifact):
             why = "its requests are scored one by one, for its rows are not known to be independent"

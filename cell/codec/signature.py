@@ -20,16 +20,13 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from croupier.artifacts.datatypes import DATATYPES
+from croupier.artifacts.engines import NATIVE
 from croupier.artifacts.format import MAX_FEATURES, Artifact, Tensor
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 # Tensors by name; the first dimension of each is the row.
 Arrays: TypeAlias = Mapping[str, Array]
 
-
-# Engines whose models are scored from packed bytes.
-_LINEAR = "linear"
-_PACKED = {"forest", _LINEAR}
 _FP32, _FP64 = "FP32", "FP64"
 
 
@@ -68,11 +65,12 @@ class Signature:
 
         `form` makes what is kept as the signature's form.
         """
+        native = NATIVE.get(artifact.engine)
         parts = (
             artifact.engine,
             artifact.features or _numbered(artifact.inputs),
             artifact.accepts_missing,
-            artifact.finite or artifact.engine == _LINEAR,
+            artifact.finite or (native is not None and native.finite),
             artifact.complete,
             artifact.inputs,
             artifact.outputs,
@@ -98,12 +96,13 @@ class Signature:
 
     @property
     def is_native(self) -> bool:
-        return self.engine in _PACKED
+        return self.engine in NATIVE
 
     @property
     def bounded(self) -> bool:
         """Whether finite values beyond float32's range are refused, in whatever datatype they come."""
-        return self.is_native and not (self.wide and self.engine == _LINEAR)
+        native = NATIVE.get(self.engine)
+        return native is not None and not (self.wide and native.far)
 
     def datatypes(self, tensor: Tensor) -> tuple[str, ...]:
         """What values of an input may come as; float32 where the input is float64, for that loses nothing."""

@@ -33,7 +33,6 @@ from croupier.names import DIGEST_BYTES
 
 T = TypeVar("T")
 
-NAME = "onnx"
 SECTION = "model"
 
 # Resident bytes by the size of the model: between a dense network's, whose weights are kept as they

@@ -1,4 +1,4 @@
-"""The engines `forest` and `linear`: artifacts that native code scores from their packed bytes.
+"""The native engines, `forest` and `linear`: artifacts that native code scores from their packed bytes.
 
 A resident model is the artifact's section as it was packed, in the arena, and one small object that scores
 (`native.pyx`). Signatures, and the labels of classifiers, are shared among models that have the same.
@@ -9,7 +9,7 @@ second class if that is above 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -22,10 +22,12 @@ from cell.engines.form import form_of
 from cell.engines.linear import Linear
 from cell.engines.native import Native
 from cell.memory.arena import Arena, default_arena
+from croupier.artifacts.engines import FOREST, LINEAR, NATIVE
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 
-FOREST = "forest"
-LINEAR = "linear"
+# The class of each one's models, which makes its kind known (`kinds.pyx`) when it is imported.
+_MADE: Mapping[str, type[Forest | Linear]] = {FOREST: Forest, LINEAR: Linear}
+assert _MADE.keys() == NATIVE.keys(), "each native engine has a class"
 
 # What its one input may be declared as; rows of both are taken in any case.
 _NUMBERS = ("FP32", "FP64")
@@ -38,13 +40,13 @@ _PYTHON_BYTES = 480
 
 
 class PackedEngine:
-    """Loads artifacts whose section is named like their engine, `FOREST` or `LINEAR`, into `arena`."""
+    """Loads artifacts of the native engine `name` into `arena`, from the section that is called so too."""
 
     only_copies = True
 
     def __init__(self, name: str, arena: Arena | None = None) -> None:
         self._name = name
-        self._made: type[Forest | Linear] = Forest if name == FOREST else Linear
+        self._made = _MADE[name]
         self._arena = default_arena() if arena is None else arena
 
     def estimate(self, artifact: Artifact) -> int:

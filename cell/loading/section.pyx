@@ -10,9 +10,8 @@ from libc.string cimport memchr, memcmp, memcpy
 
 from cell.engines.kinds cimport Kind, kind_of
 
-# For their kinds to be known.
-import cell.engines.forest
-import cell.engines.linear  # noqa: F401
+# It imports all native engines, whose kinds become known so.
+import cell.engines.packed  # no-cython-lint
 
 cdef enum:
     _HEADER = 32

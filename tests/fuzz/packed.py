@@ -30,7 +30,8 @@ from cell.engines import ArtifactRefused
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
 from cell.engines.native import Native, score_joined
-from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from cell.engines.packed import PackedEngine
+from croupier.artifacts.engines import FOREST, LINEAR
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
 from croupier.errors import InvalidRequest
 

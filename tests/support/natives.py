@@ -12,8 +12,9 @@ from support.forests import data
 
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
-from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from cell.engines.packed import PackedEngine
 from cell.memory.arena import Arena
+from croupier.artifacts.engines import FOREST, LINEAR
 from croupier.artifacts.format import Artifact, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from croupier.artifacts.engines import LINEAR
 from croupier.artifacts.format import MAX_FEATURES, InvalidArtifact
 from croupier.artifacts.packers import outcome
 from croupier.artifacts.packers.linear_models import Final, read_final
 from croupier.artifacts.packers.transform import pipeline
 
-ENGINE = "linear"
 VERSION = 1
 _HEADER = struct.Struct("<HBB 5I d")
 _PAIR = 1
@@ -44,7 +44,7 @@ def pack_linear(model: Any, *, features: Sequence[str] = ()) -> bytes:
         raise InvalidArtifact(f"{final.coefficients.shape[1]} coefficients for {width} columns")
     outputs, sections = _outputs(final)
     return outcome.pack_numbers(
-        ENGINE,
+        LINEAR,
         _encode(final),
         features=width,
         names=[str(name) for name in features] or pipeline.names(model, steps),

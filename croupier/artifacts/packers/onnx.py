@@ -27,6 +27,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message
 
 from croupier.artifacts import rowwise
+from croupier.artifacts.engines import ONNX
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack
 from croupier.artifacts.packers import scikit_onnx
 from croupier.artifacts.packers.fitted import fitted_width
@@ -34,7 +35,6 @@ from croupier.artifacts.packers.rowwise import why_dependent
 
 _log = logging.getLogger(__name__)
 
-ENGINE = "onnx"
 SECTION = "model"
 
 _DATATYPES = {
@@ -79,7 +79,7 @@ def pack_onnx(
         names = [tensor.name for tensor in inputs]
     described = partial(
         pack,
-        engine=ENGINE,
+        engine=ONNX,
         features=names,
         inputs=_in_order(inputs, names),
         outputs=outputs,

@@ -11,6 +11,7 @@ import numpy as np
 
 from croupier.artifacts.apart import Limits
 from croupier.artifacts.checked import with_checked
+from croupier.artifacts.engines import FOREST, LINEAR
 from croupier.artifacts.format import InvalidArtifact, view
 from croupier.artifacts.packers.checks.check import Report, check_object
 
@@ -77,7 +78,7 @@ def _packed(model: Any, features: Sequence[str], complete: bool | None) -> tuple
     if library in _BOOSTERS:
         return forest(model, features=features), f"trees of {library} are scored natively"
     refusals = []
-    for engine, packer in (("forest", forest), ("linear", pack_linear)):
+    for engine, packer in ((FOREST, forest), (LINEAR, pack_linear)):
         try:
             artifact = packer(model, features=features)
         except InvalidArtifact as error:

@@ -12,10 +12,11 @@ from support.natives import ENGINES, FULL, artifacts, boosted, load, native_of
 from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.forest import Forest
 from cell.engines.native import Native, score_joined
-from cell.engines.packed import FOREST, LINEAR, PackedEngine
+from cell.engines.packed import PackedEngine
 from cell.memory.arena import Arena
 from cell.residency.policies import POLICIES
 from cell.residency.residency import Residency
+from croupier.artifacts.engines import FOREST, LINEAR
 from croupier.artifacts.format import view
 
 

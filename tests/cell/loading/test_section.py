@@ -12,11 +12,12 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 
 from cell.loading.section import section_of
+from croupier.artifacts.engines import NATIVE
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor, pack, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
 
-_NATIVE = ("forest", "linear")
+_NATIVE = tuple(NATIVE)
 _OTHERS = ("forests", "fores", "onnx", "checked", "a", "linearx", "x" * 30)
 
 

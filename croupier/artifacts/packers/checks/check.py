@@ -21,6 +21,7 @@ import numpy as np
 
 from croupier.artifacts.apart import Limits, Words, ask
 from croupier.artifacts.comparison import Comparison
+from croupier.artifacts.engines import FOREST, ONNX
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
 from croupier.artifacts.packers.checks.compare import DiffersFromLibrary, described, difference
 from croupier.artifacts.packers.checks.library import of_object
@@ -85,7 +86,7 @@ def check_object(model: Any, artifact: bytes, sample: Any = None, limits: Limits
             raise InvalidArtifact(f"{library.name} refuses rows that a cell would take: {said}") from error
 
     # Other engines' own thresholds and coefficients say it.
-    is_graph = found.engine == "onnx" and len(found.inputs) == 1 and len(found.inputs[0].shape) == 2
+    is_graph = found.engine == ONNX and len(found.inputs) == 1 and len(found.inputs[0].shape) == 2
     likely = (
         likely_rows(model, max(1, found.inputs[0].shape[1]), np.random.default_rng(1)) if is_graph else None
     )
@@ -123,7 +124,7 @@ def try_made(artifact: bytes, limits: Limits | None = None) -> Trial:
     found = view(artifact)
     trial = try_artifact(artifact, made_tables(found), limits)
     _check_independent(found, trial)
-    if found.engine != "onnx":
+    if found.engine != ONNX:
         _check_answered(trial.failures)
     return trial
 
@@ -141,7 +142,7 @@ def _check(
     tables = [*given, *made]
     trial = try_artifact(data, tables, limits)
     _check_independent(artifact, trial)
-    if artifact.engine == "onnx" and given and any(trial.failures[len(given) :]):
+    if artifact.engine == ONNX and given and any(trial.failures[len(given) :]):
         # What a graph takes cannot be known from it: the sample has to do.
         tables, made = given, []
     _check_answered(trial.failures[: len(tables)])
@@ -158,7 +159,7 @@ def _check(
                 f"the artifact does not answer as {answers.library} {answers.version} does: {told}"
             )
         largest = max(largest, outcome.largest)
-    if artifact.engine == "onnx" and answers.library != "onnxruntime" and not given:
+    if artifact.engine == ONNX and answers.library != "onnxruntime" and not given:
         _check_telling(answers.tables)
     checked = Comparison(
         answers.library, answers.version, _count(given), _count(made), float(f"{largest:.0e}")
@@ -168,13 +169,13 @@ def _check(
 
 def tolerance(artifact: Artifact, library: str, expected: Table) -> float:
     """How far an answer may be from the library's, relative."""
-    if artifact.engine == "onnx":
+    if artifact.engine == ONNX:
         # A file's own graph may take float64 and compute in float32.
         is_wide = library != "onnxruntime" and all(tensor.datatype == "FP64" for tensor in artifact.inputs)
         return CONTRACT if is_wide else CONVERTED
     if library != "xgboost":
         return CONTRACT
-    section = artifact.section("forest")
+    section = artifact.section(FOREST)
     trees = int(np.frombuffer(section, "<u4", 1, 16)[0])
     allowed = CONTRACT + 4 * math.sqrt(trees) * 2**-24
     if section[2] == Transformation.EXPONENTIAL:
@@ -186,7 +187,7 @@ def tolerance(artifact: Artifact, library: str, expected: Table) -> float:
 
 def _check_independent(artifact: Artifact, trial: Trial) -> None:
     """Models that a cell scores together with others' rows must not notice it."""
-    is_merged = artifact.engine != "onnx" or is_rowwise(artifact)
+    is_merged = artifact.engine != ONNX or is_rowwise(artifact)
     if is_merged and not trial.rows_are_independent:
         raise InvalidArtifact("a row's answer depends on the rows that come with it: this is a fault of ours")
 

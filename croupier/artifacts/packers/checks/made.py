@@ -13,12 +13,14 @@ artifact has one set of rows.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from croupier.artifacts.datatypes import DATATYPES
+from croupier.artifacts.engines import FOREST, LINEAR, NATIVE
 from croupier.artifacts.format import Artifact, InvalidArtifact, Tensor
 from croupier.artifacts.packers.checks.forest_rows import Forest, categories, path_rows, read_forest
 from croupier.artifacts.packers.checks.graph_rows import graph_tables
@@ -35,7 +37,6 @@ _ROWS = 300
 _BASE = 400
 # Zeros, and what is near them: LightGBM takes what is within 1e-35 for zero.
 _SPECIAL = [0.0, -0.0, 1e-35, -1e-35, 1.1e-35, 1e-36, 1e6, -1e6]
-_NATIVE = {"forest", "linear"}
 # Names that a library gives to columns without any.
 _NUMBERED = re.compile(r"Column_\d+")
 
@@ -48,7 +49,7 @@ def made_tables(artifact: Artifact, base: Array | None = None) -> list[Table]:
     """
     random = np.random.default_rng(1)
     try:
-        if artifact.engine in _NATIVE:
+        if artifact.engine in NATIVE:
             return _native(artifact, base, random)
     except (ValueError, IndexError) as error:
         raise InvalidArtifact(f"the {artifact.engine} is damaged: {error}") from error
@@ -120,32 +121,49 @@ def _tables(artifact: Artifact, rows: Array) -> list[Table]:
     """Rows as the artifact takes them; native engines take both kinds of floats."""
     tensor = artifact.inputs[0]
     dtypes = {DATATYPES[tensor.datatype]}
-    if artifact.engine in _NATIVE:
+    if artifact.engine in NATIVE:
         dtypes |= {DATATYPES["FP32"], DATATYPES["FP64"]}
     with np.errstate(over="ignore", invalid="ignore"):
         return [{tensor.name: rows.astype(dtype)} for dtype in sorted(dtypes, key=lambda each: each.itemsize)]
 
 
 def _native(artifact: Artifact, base: Array | None, random: Random) -> list[Table]:
-    section = artifact.section(artifact.engine)
     is_behind = has_transform(artifact)
-    categorical: set[int] = set()
-    if artifact.engine == "linear":
-        linear = read_linear(section)
-        rows, end = centred_rows(linear, random, _ROWS), linear.end
-        if base is not None and not is_behind:
-            rows = np.concatenate([rows, base[:_ROWS]])
-    else:
-        forest = read_forest(section)
-        rows, end = _forest(artifact, forest, None if is_behind else base, random), forest.end
-        categorical = set(categories(forest))
+    made = _MADE[artifact.engine](artifact, None if is_behind else base, random)
     if not is_behind:
-        return _tables(artifact, rows)
-    block = read_block(artifact, end)
-    return raw_table(artifact, block, raw_rows(block, rows, categorical, random), random)
+        return _tables(artifact, made.rows)
+    block = read_block(artifact, made.end)
+    return raw_table(artifact, block, raw_rows(block, made.rows, made.categorical, random), random)
 
 
-def _forest(artifact: Artifact, forest: Forest, base: Array | None, random: Random) -> Array:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Rows as a native engine takes them; `end` is where its section's own bytes end, and `categorical` the
+    features that are categories.
+    """
+
+    rows: Array
+    end: int
+    categorical: Collection[int] = ()
+
+
+def _linear(artifact: Artifact, base: Array | None, random: Random) -> _Made:
+    linear = read_linear(artifact.section(artifact.engine))
+    rows = centred_rows(linear, random, _ROWS)
+    return _Made(rows if base is None else np.concatenate([rows, base[:_ROWS]]), linear.end)
+
+
+def _forest(artifact: Artifact, base: Array | None, random: Random) -> _Made:
+    forest = read_forest(artifact.section(artifact.engine))
+    return _Made(_forest_rows(artifact, forest, base, random), forest.end, set(categories(forest)))
+
+
+# How rows are made for each native engine.
+_MADE: Mapping[str, Callable[[Artifact, Array | None, Random], _Made]] = {FOREST: _forest, LINEAR: _linear}
+assert _MADE.keys() == NATIVE.keys(), "each native engine has rows"
+
+
+def _forest_rows(artifact: Artifact, forest: Forest, base: Array | None, random: Random) -> Array:
     inner = forest.inner
     likely = _likely_values(forest.features, forest.feature[inner], forest.threshold[inner], random)
     for feature, values in categories(forest).items():

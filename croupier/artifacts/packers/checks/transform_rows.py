@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from croupier.artifacts.engines import NATIVE
 from croupier.artifacts.format import ALIGNMENT, Artifact
 from croupier.artifacts.packers.transform.description import Kind
 from croupier.artifacts.packers.transform.layout import STEP
@@ -30,7 +31,6 @@ _IRREGULAR = 300
 # What is nearly beyond float32 would be, rounded on its way back and forth, and is refused.
 _LARGE = 1e37
 _SCALES = {Kind.COPY, Kind.SHIFT_SCALE, Kind.SCALE_SHIFT}
-_FLAG = {"forest": 32, "linear": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Block:
 
 def has_transform(artifact: Artifact) -> bool:
     """Whether the artifact's engine stands behind a block `transform`."""
-    flag = _FLAG.get(artifact.engine)
-    return flag is not None and bool(
-        int(np.frombuffer(artifact.section(artifact.engine), "<u4", 1, 4)[0]) & flag
+    native = NATIVE.get(artifact.engine)
+    return native is not None and bool(
+        int(np.frombuffer(artifact.section(artifact.engine), "<u4", 1, 4)[0]) & native.transform
     )
 
 

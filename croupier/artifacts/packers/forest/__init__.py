@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from croupier.artifacts.engines import FOREST
 from croupier.artifacts.format import InvalidArtifact
 from croupier.artifacts.packers import outcome
 from croupier.artifacts.packers.forest import lightgbm_file, scikit, xgboost_file
@@ -34,8 +35,6 @@ from croupier.artifacts.packers.transform import pipeline
 from croupier.artifacts.packers.transform.assembly import Columns, raw
 from croupier.artifacts.packers.transform.encoders import Codes
 from croupier.artifacts.packers.transformation import Transformation
-
-ENGINE = "forest"
 
 _CLASSIFIES = {"binary", "multiclass", "multiclassova"}
 
@@ -183,7 +182,7 @@ def _pack(ensemble: Ensemble, taken: _Taken, classes: Any) -> bytes:
             columns = columns.encoded(place, codes)
         columns.policies.infinite.update(columns.columns[place].source for place in taken.bounded)
     return outcome.pack_numbers(
-        ENGINE,
+        FOREST,
         section,
         features=ensemble.features,
         names=taken.names,

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 
+from croupier.artifacts.engines import NATIVE
 from croupier.artifacts.format import ALIGNMENT, MAX_FEATURES, InvalidArtifact
 from croupier.artifacts.packers.transform.description import Feature, Kind, Step, Transform
 
@@ -29,16 +30,15 @@ _MISSING, _INFINITE, _TEXT, _REFUSES_UNKNOWN, _MAY_OVERFLOW = 1, 2, 4, 8, 16
 _CLIPS, _GOES_ON = 1, 2
 _NO_COLUMN = 0xFFFF_FFFF
 _MAXSTEPS = 65_536
-# Where both sections have their flags, and which one says that a transform follows.
+# Where every native section has its flags, one of which says that a transform follows.
 _FLAGS_AT = 4
-_FLAG = {"forest": 32, "linear": 4}
 
 
 def attach(engine: str, section: bytes, transform: Transform) -> bytes:
     """The engine's section with the block behind it."""
     joined = bytearray(section)
     (flags,) = struct.unpack_from("<I", joined, _FLAGS_AT)
-    struct.pack_into("<I", joined, _FLAGS_AT, flags | _FLAG[engine])
+    struct.pack_into("<I", joined, _FLAGS_AT, flags | NATIVE[engine].transform)
     joined += bytes(-len(joined) % ALIGNMENT)
     return bytes(joined + encode(transform))
 
