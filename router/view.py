@@ -29,7 +29,7 @@ one is served on, and a metric alarms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation
@@ -78,15 +78,19 @@ class View:
 
     def after(self, change: ViewChange) -> View:
         """The view that follows; itself if nothing changed that a route depends on."""
-        catalog = self.catalog.apply(change.models)
         current, previous = self.current, self.previous
         if change.generations:
             current, previous = _dealers(self, change.generations)
-        cells = _merge(self.cells, change.cells, change.removed_cells)
-        same = (self.catalog, self.current, self.previous, self.cells)
-        if all(new is old for new, old in zip((catalog, current, previous, cells), same, strict=True)):
+        after = replace(
+            self,
+            catalog=self.catalog.apply(change.models),
+            current=current,
+            previous=previous,
+            cells=_merge(self.cells, change.cells, change.removed_cells),
+        )
+        if all(getattr(after, field.name) is getattr(self, field.name) for field in fields(View)):
             return self
-        return View(catalog, current, previous, _prune(cells, current, previous), self.thaw)
+        return replace(after, cells=_prune(after.cells, current, previous))
 
     def with_cells_of(self, refused: View) -> View:
         """This view with the cells of one whose catalog is refused; itself if they are the same."""
@@ -113,8 +117,14 @@ def successor(
     lost = held.cells.keys() - {cell.id for cell in arrived}
     current, previous = _dealers(held, generations)
     merged = _merge(held.cells, arrived, sorted(lost))
-    after = held.thaw if thaw is None else thaw
-    return View(catalog, current, previous, _prune(merged, current, previous), after)
+    return replace(
+        held,
+        catalog=catalog,
+        current=current,
+        previous=previous,
+        cells=_prune(merged, current, previous),
+        thaw=held.thaw if thaw is None else thaw,
+    )
 
 
 def refusal(held: View, new: View) -> str:

@@ -1,5 +1,7 @@
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
+import pytest
 from support.fakes import generation, model, no_change, view
 
 from router.view import EMPTY, View, ViewChange, delta_refusal, refusal, successor
@@ -24,6 +26,33 @@ def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
     assert after.catalog.get("acme", "new").name == "new"
     assert HELD.catalog.get("acme", "m0").name == "m0"
     assert (after.current, after.cells) == (HELD.current, HELD.cells)
+
+
+# One of each thing that a delta may bring.
+BROUGHT: dict[str, Any] = {
+    "models": Delta(11, (model(name="new"),)),
+    "cells": (replace(FLEET[0], address="a:2"),),
+    "removed_cells": ("a",),
+    "generations": (generation(CELLS[1:], number=2), MAP),
+}
+
+
+def test_all_that_a_delta_may_bring_is_tried() -> None:
+    assert BROUGHT.keys() == {field.name for field in fields(ViewChange)}
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_whatever_a_delta_brings_makes_another_view(name: str) -> None:
+    change = replace(ViewChange(Delta(0)), **{name: BROUGHT[name]})
+    after = HELD.after(change)
+    assert after is not HELD
+    assert after.after(change) is after
+
+
+def test_a_delta_and_a_snapshot_leave_a_view_what_they_say_nothing_of() -> None:
+    thawed = replace(HELD, thaw=4)
+    assert thawed.after(ViewChange(BROUGHT["models"])).thaw == 4
+    assert successor(thawed, HELD.catalog, HELD.generations, FLEET).thaw == 4
 
 
 def test_a_delta_that_is_not_newer_changes_nothing() -> None:

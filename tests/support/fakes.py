@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from protos.versions.v1 import versions_pb2_grpc
 from router.events import events_of
 from router.view import EMPTY, View, ViewChange, successor
 from sharding.generation import Generation, Seat
+from version_manager.feed import delta_to_pb
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.history import Change
 from version_manager.model.release import Model, Release, Split, Version
-from version_manager.model.wire import cell_to_pb, generation_to_pb, model_to_pb
 
 CATALOG = "cluster-1"
 
@@ -89,15 +90,10 @@ def no_change(**parts: Any) -> ViewChange:
 
 
 def delta_event(change: ViewChange) -> pb.WatchEvent:
-    delta = pb.WatchEvent.Delta(
-        revision=change.models.revision,
-        models=[model_to_pb(found) for found in change.models.models],
-        removed_models=[pb.ModelKey(tenant=tenant, name=name) for tenant, name in change.models.removed],
-        cells=[cell_to_pb(cell) for cell in change.cells],
-        removed_cells=change.removed_cells,
-        generations=[generation_to_pb(found) for found in change.generations],
-    )
-    return pb.WatchEvent(delta=delta)
+    """As a version manager tells it: what is no model's has one name there and here."""
+    models, others = change.models, {field.name: getattr(change, field.name) for field in fields(change)[1:]}
+    told = Change(models.revision, models.models, models.removed, **others)
+    return pb.WatchEvent(delta=delta_to_pb(told))
 
 
 def heartbeat(revision: int = 1) -> pb.WatchEvent:

@@ -1,13 +1,15 @@
 import asyncio
 from contextlib import aclosing
+from dataclasses import fields
 
 import pytest
+from google.protobuf.message import Message
 from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_keys, version
 
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
 from version_manager.map.mirror import Mirror
-from version_manager.map.records import encode
+from version_manager.map.records import Thaw, encode
 from version_manager.model.history import Change
 from version_manager.model.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
 
@@ -159,3 +161,23 @@ def test_a_delta_carries_every_kind_of_change():
     assert [one.id for one in message.cells] == ["cell-1"]
     assert list(message.removed_cells) == ["cell-2"]
     assert [one.number for one in message.generations] == [2, 1]
+
+
+def filled(message: Message) -> set[str]:
+    return {field.name for field, _ in message.ListFields()}
+
+
+def test_every_field_of_a_change_is_told(mirror):
+    (model,) = mirror.map.catalog
+    change = Change(5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),))
+    assert [field.name for field in fields(Change) if not getattr(change, field.name)] == []
+    assert filled(delta_to_pb(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
+
+
+def test_every_field_of_a_snapshot_is_told(mirror, etcd):
+    mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11))}))
+    begin, *chunks, end = snapshot(mirror.map)
+    assert filled(begin.begin) == set(pb.WatchEvent.Begin.DESCRIPTOR.fields_by_name)
+    told = set().union(*(filled(chunk.chunk) for chunk in chunks))
+    assert told == set(pb.WatchEvent.Chunk.DESCRIPTOR.fields_by_name)
+    assert filled(end.end) == set(pb.WatchEvent.End.DESCRIPTOR.fields_by_name)

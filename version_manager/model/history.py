@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from operator import itemgetter
 
@@ -18,6 +18,7 @@ from version_manager.model.release import Model
 class Change:
     """Everything that one step of the map changed, up to `revision`."""
 
+    # First; whatever else is here are things, which `size` counts.
     revision: int
     models: tuple[Model, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
@@ -33,7 +34,7 @@ class Change:
     @property
     def size(self) -> int:
         """How many things changed."""
-        return sum(map(len, (self.models, self.removed, self.cells, self.removed_cells, self.generations)))
+        return sum(len(getattr(self, field.name)) for field in fields(self)[1:])
 
 
 class History:

@@ -1,3 +1,6 @@
+from dataclasses import fields, replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +21,13 @@ def test_a_change_counts_everything_in_it():
     assert change(1, 3).size == 3
     assert Change(1, removed_cells=("a", "b")).size == 2
     assert Change(1).size == 0
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Change) if field.name != "revision"])
+def test_a_change_of_one_thing_is_kept(name: str) -> None:
+    history, one = History(0, limit=1), replace(Change(1), **{name: (object(),)})
+    history.append(one)
+    assert since(history, 0) == (one,)
 
 
 def test_readers_get_what_they_missed():
