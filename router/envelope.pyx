@@ -71,7 +71,7 @@ from version_manager.model.resolve import Ask
 cdef enum:
     # The size of a parameter whose value is no string.
     NOT_TEXT = -1
-    # Twice of what it has today.
+    # More than it has, nine, for those to come and for some that are written twice.
     FIELDS_AN_ITEM = 16
 
 
@@ -230,7 +230,9 @@ def item_suffix(target):
 def owner_field(owner):
     """Whose a request is, an unsigned number of 64 bits, for any message that has an artifact.
 
-    Behind what the caller sent: of several the last one stands, so that no caller can say it.
+    Behind what the caller sent: of several the last one stands, so that no caller can say it. And behind
+    everything else of ours: a cell looks at a message's last bytes for it (`owner_at_end` in
+    cell/codec/plain.pyx), and for one that does not know it these are cut off.
     """
     return _OWNER_TAG + owner.to_bytes(8, "little")
 

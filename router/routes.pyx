@@ -212,6 +212,7 @@ cdef class Routes:
 
     cdef Route _decided(self, bytes key, str tenant, ask, suffix_of):
         cdef Route route = self._decide(self.view, tenant, ask)
+        # The owner last (`envelope.owner_field`): what is new goes before it.
         route.suffixes = tuple([suffix_of(target) + route.owner for _, target in route.choices])
         if len(route.suffixes) == 1:
             route.suffix = route.suffixes[0]

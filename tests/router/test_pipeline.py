@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.fakes import digest, generation, metric, model, no_change, view
 
+from cell.codec.plain import owner_at_end
 from croupier.errors import (
     Cancelled,
     CroupierError,
@@ -175,6 +176,16 @@ def test_a_cell_is_told_whose_a_request_is_whatever_the_caller_says(method: str,
     assert owner(1, claimed=5) == tagged
     assert owner(2) not in (0, tagged)
     assert owner(1, known=False) == 0
+
+
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_whose_a_request_is_stands_last_where_a_cell_looks_first(method: str, request_: bytes) -> None:
+    """What stands behind it makes everybody one owner to the cell, which then is fair to nobody."""
+    front = Front(features=Upper())
+    front.cells.know_owners = True
+    front.ask(method, request_)
+    [arrived] = front.cells.requests
+    assert owner_at_end(arrived) == hash64("owner", "acme", seed=generation(NAMES).seed)
 
 
 @pytest.mark.parametrize("method", ["infer", "predict"])

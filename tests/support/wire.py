@@ -1,7 +1,7 @@
 """What goes over the wire, as text: every field's number, label, type and oneof, every enum and method.
 
-`python tests/support/wire.py > tests/protos/wire.json`, run from the repository's root, records an
-intended addition. A line that changes or goes away breaks peers of another version.
+`python tests/support/wire.py`, run from the repository's root, records an intended addition in
+tests/protos/wire.json. A line that changes or goes away breaks peers of another version.
 """
 
 from __future__ import annotations
@@ -88,4 +88,4 @@ def _field(field: FieldDescriptor) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    sys.stdout.write(json.dumps(describe(), indent=2) + "\n")
+    (ROOT / "tests/protos/wire.json").write_text(json.dumps(describe(), indent=2) + "\n")
