@@ -85,10 +85,10 @@ cdef class Form:
             return self._fill_named(plain, rows, as_double, transform)
         if self._is_apart:
             return False
-        if plain.is_tensor:
-            if plain.columns != self.features or not _is(plain.input.data, plain.input.size, self._input):
-                return False
-        elif not self._places:
+        # A row by itself is in the order of the features, which every model of one wide input has.
+        if plain.is_tensor and (
+            plain.columns != self.features or not _is(plain.input.data, plain.input.size, self._input)
+        ):
             return False
         if plain.size != count * <Py_ssize_t>(sizeof(double) if plain.is_double else sizeof(float)):
             return False

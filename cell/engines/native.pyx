@@ -136,6 +136,8 @@ cdef class Native(Block):
     @property
     def resident_bytes(self):
         """Its room in the arena, its object, and its labels."""
+        if self._arena is None:
+            return _OBJECT
         labels = 0 if self.labels is None else self.labels.nbytes
         return self._arena._room(self.place.size) + _OBJECT + labels
 

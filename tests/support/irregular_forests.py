@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -112,3 +113,10 @@ def value_near(random: Random) -> float:
             case 3:
                 value *= random.random() * 2.0 ** -random.randrange(300)
     return value if not np.isfinite(value) else float(np.clip(value, -_LARGEST, _LARGEST))
+
+
+def rows_near(random: Random, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Rows of such values."""
+    return np.array([[value_near(random) for _ in range(FEATURES)] for _ in range(count)]).reshape(
+        count, FEATURES
+    )

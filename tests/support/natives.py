@@ -8,10 +8,11 @@ import lightgbm
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from support.forests import data
+from support.forests import Array, data
 
 from cell.engines.forest import Forest
 from cell.engines.linear import Linear
+from cell.engines.native import Native
 from cell.engines.packed import PackedEngine
 from cell.memory.arena import Arena
 from croupier.artifacts.engines import FOREST, LINEAR
@@ -71,3 +72,10 @@ def load(artifact: Artifact) -> Any:
 def native_of(name: str, arena: Arena | None = None) -> Any:
     found = view(artifacts()[name])
     return NATIVES[found.engine](found.section(found.engine), arena)
+
+
+def scored_by(model: Native, rows: Array) -> Array:
+    """Its scores, (n, columns), for float32 or float64 rows."""
+    out = np.empty((len(rows), model.columns), np.float32)
+    model.score_into(np.ascontiguousarray(rows), out)
+    return out

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import AttributeProto, SparseTensorProto, TensorProto, helper
-from support.graphs import FLOAT, INPUT, OUTPUT, artifact, graph, looping, matmul, weights
+from onnx import TensorProto, helper
+from support.graphs import FLOAT, INPUT, OUTPUT, artifact, looping, matmul, weights
 
-from cell.engines import ArtifactRefused, Engines, ScoringFailed, UnknownEngine
-from cell.engines.heap import heap_bytes
+from cell.engines import ArtifactRefused, ScoringFailed
 from cell.engines.onnx import OnnxEngine
-from cell.engines.onnx_graph import DecodeError, reads_other_files
 from cell.engines.stop import Stop, Stopped
 from croupier.artifacts.format import Artifact, Tensor
 from croupier.artifacts.rowwise import INDEPENDENT
@@ -129,16 +127,6 @@ def test_resident_bytes_are_estimated_where_nobody_counts() -> None:
     assert engine.load(packed).resident_bytes == engine.estimate(packed) + 5 * 1024
 
 
-def test_the_heap_grows_with_what_is_kept() -> None:
-    before = heap_bytes()
-    if before is None:
-        pytest.skip("this C library does not count")
-    kept = np.ones(1_000_000)
-    after = heap_bytes()
-    assert after is not None
-    assert after - before >= kept.nbytes
-
-
 def test_bytes_that_are_no_model() -> None:
     assert refused(b"\x00rubbish" * 10).startswith("ONNX Runtime cannot load the model")
     assert refused(b"location \xff") == "the ONNX model cannot be decoded"
@@ -197,51 +185,3 @@ def test_external_data_is_refused(
     monkeypatch.chdir(tmp_path)
     assert refused(matmul([weights(**external)])) == "the ONNX model keeps data in other files"
     assert os.listdir(tmp_path) == ["w.bin"]
-
-
-def constant(**attribute: Any) -> bytes:
-    node = helper.make_node("Constant", [], ["y"])
-    node.attribute.append(AttributeProto(name="value", **attribute))
-    return graph([node])
-
-
-OUTSIDE = weights(location="w.bin")
-SPARSE = SparseTensorProto(values=OUTSIDE)
-
-
-def test_external_data_is_found_wherever_it_hides() -> None:
-    inner = helper.make_graph([], "inner", [], [], [OUTSIDE])
-    function = helper.make_function(
-        "f", "F", ["a"], ["b"], [helper.make_node("Constant", [], ["b"], value=OUTSIDE)], []
-    )
-    for model in (
-        constant(t=OUTSIDE, type=AttributeProto.TENSOR),
-        constant(tensors=[weights(), OUTSIDE], type=AttributeProto.TENSORS),
-        constant(sparse_tensor=SPARSE, type=AttributeProto.SPARSE_TENSOR),
-        constant(sparse_tensors=[SPARSE], type=AttributeProto.SPARSE_TENSORS),
-        constant(g=inner, type=AttributeProto.GRAPH),
-        constant(graphs=[inner], type=AttributeProto.GRAPHS),
-        matmul(functions=[function]),
-        # Without a word of where: refused by the runtime itself, found here all the same.
-        matmul([TensorProto(name="location", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)]),
-    ):
-        assert reads_other_files(model)
-
-
-def test_a_graph_sent_in_pieces_hides_nothing() -> None:
-    assert reads_other_files(matmul() + matmul([OUTSIDE]))
-
-
-def test_the_word_alone_is_no_fault() -> None:
-    model = matmul(producer_name="location", doc_string="external_data location")
-    assert not reads_other_files(model)
-    ENGINE.load(artifact(model))
-    with pytest.raises(DecodeError):
-        reads_other_files(b"location \xff")
-
-
-def test_engines_by_name() -> None:
-    engines = Engines({"onnx": ENGINE})
-    assert engines.get("onnx") is ENGINE
-    with pytest.raises(UnknownEngine, match="'forest'"):
-        engines.get("forest")

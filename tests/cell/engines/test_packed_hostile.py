@@ -1,7 +1,5 @@
 """Hostile bytes: refused, or scored with some answer, and never a crash."""
 
-import struct
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -9,7 +7,6 @@ from hypothesis import strategies as st
 from support.natives import NATIVES, X, artifacts
 
 from cell.engines import ArtifactRefused
-from cell.engines.forest import Forest
 from cell.engines.native import Native
 from croupier.artifacts.format import view
 
@@ -70,38 +67,3 @@ def test_truncated_sections(which: int) -> None:
             NATIVES[engine](section[:size])
     with pytest.raises(ArtifactRefused):
         NATIVES[engine](section + bytes(8))
-
-
-def forest(nodes: list[tuple[float, int, int]], roots: tuple[int, ...] = (), features: int = 2) -> bytes:
-    """A section by hand, of one group of trees; `roots` without the first and the last."""
-    bounds = [0, *roots, len(nodes)]
-    header = struct.pack(
-        "<HBB9I2dQ", 1, 0, 0, 0, features, 1, len(bounds) - 1, len(nodes), 0, 0, 0, 0, 1.0, 1.0, 0
-    )
-    parts = [struct.pack(f"<{len(bounds)}I", *bounds), struct.pack("<2I", 0, len(bounds) - 1)]
-    body = struct.pack("<d", 0.5) + b"".join(part + bytes(-len(part) % 8) for part in parts)
-    return header + body + b"".join(struct.pack("<fHH", *node) for node in nodes)
-
-
-def test_a_section_written_by_hand_from_the_documentation() -> None:
-    native = Forest(forest([(1.0, 1 | 0x8000, 1), (10.0, 0, 0), (20.0, 0, 0), (3.0, 0, 0)], roots=(3,)))
-    rows = np.array([[0, 1], [0, 1.5], [0, np.nan]], np.float32)
-    out = np.empty((3, 1), np.float32)
-    native.score_into(rows, out)
-    assert out[:, 0].tolist() == [13.5, 23.5, 23.5]
-
-
-@pytest.mark.parametrize(
-    ("section", "says"),
-    [
-        (forest([(1.0, 0, 1), (1.0, 0, 0)]), "child outside"),
-        (forest([(1.0, 0, 2), (1.0, 0, 0), (1.0, 0, 0)], roots=(1,)), "child outside"),
-        (forest([(1.0, 2, 0)]), "feature that is none"),
-        (forest([(float("nan"), 0, 1), (1.0, 0, 0), (1.0, 0, 0)]), "not a number"),
-        (forest([(1.0, 0, 0)], roots=(1,)), "out of order"),
-        (forest([(1.0, 0, 0)], features=0), "impossible number"),
-    ],
-)
-def test_a_forest_that_would_read_elsewhere(section: bytes, says: str) -> None:
-    with pytest.raises(ArtifactRefused, match=says):
-        Forest(section)

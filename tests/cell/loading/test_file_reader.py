@@ -7,21 +7,14 @@ import select
 from pathlib import Path
 
 import pytest
-from sklearn.linear_model import LinearRegression
 from support.irregular import KINDS, put
 from support.loading import read
 
-from cell.engines.checked import adopt
-from cell.engines.linear import Linear
-from cell.engines.packed import LINEAR, PackedEngine
-from cell.loading.file_image import ABSENT, CORRUPT, FAILED, READ, TOO_LARGE, Image
+from cell.loading.file_image import ABSENT, CORRUPT, FAILED, READ, TOO_LARGE
 from cell.loading.file_reader import Reader
 from cell.loading.gate import Gate
 from cell.loading.priority import NICE
 from cell.loading.sources import in_memory
-from cell.memory.arena import Arena
-from croupier.artifacts.format import view
-from croupier.artifacts.packers.linear import pack_linear
 
 CONTENT = b"content" * 1000
 
@@ -173,44 +166,3 @@ def test_closing_with_work_under_way_leaves_nothing_open(tmp_path: Path, file: P
 def test_a_digest_has_32_bytes(reader: Reader) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         reader.submit(b"short", 1, path=b"x")
-
-
-# What an engine takes over
-
-
-def artifact(value: float = 1.5) -> bytes:
-    model = LinearRegression()
-    model.coef_, model.intercept_, model.n_features_in_ = [value] * 3, 0.0, 3
-    return pack_linear(model, features=["a", "b", "c"])
-
-
-def image_of(reader: Reader, content: bytes) -> Image:
-    return read(reader, key(content), file=in_memory(content))
-
-
-def test_a_model_of_what_a_thread_checked_is_the_one_that_the_engine_makes(reader: Reader) -> None:
-    content, arena = artifact(), Arena(2**20)
-    image = image_of(reader, content)
-    found = view(memoryview(image))
-    model = adopt(image, found.section(LINEAR), LINEAR, Linear, arena, key(content))
-    assert model is not None
-    plain = Linear(view(content).section(LINEAR), arena, key(content))
-    assert bytes(memoryview(model)) == bytes(memoryview(plain))
-    assert (model.features, model.columns, model.digest) == (plain.features, plain.columns, plain.digest)
-    assert model.row_cost == plain.row_cost
-    loaded = PackedEngine(LINEAR, arena).load(found, key(content))
-    assert bytes(memoryview(loaded)) == bytes(memoryview(plain))
-
-
-def test_what_it_did_not_check_is_not_taken_over(reader: Reader) -> None:
-    content, arena = artifact(), Arena(2**20)
-    image = image_of(reader, content)
-    section = view(memoryview(image)).section(LINEAR)
-    for other, engine in ((section[:-1], LINEAR), (section, "forest"), (bytes(section), LINEAR)):
-        assert adopt(image, other, engine, Linear, arena, key(content)) is None
-    damaged = bytearray(content)
-    damaged[content.index(bytes(section))] = 9
-    image = image_of(reader, bytes(damaged))
-    section = view(memoryview(image)).section(LINEAR)
-    assert adopt(image, section, LINEAR, Linear, arena, image.digest) is None
-    assert arena.used == 0
