@@ -16,7 +16,7 @@ No I/O and no clock: `mirror` feeds it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -52,6 +52,9 @@ from version_manager.model.release import InvalidRelease, Model, Release, Versio
 from version_manager.model.residency import ResidencyRule
 
 ModelId = tuple[str, str]
+
+# What is kept of the words about a bad record.
+_MOST_WORDS = 300
 
 _KINDS: dict[type[Key], str] = {
     VersionKey: "version",
@@ -108,15 +111,20 @@ class Image:
         # Not served, and so no part of the map: for the publisher, should etcd's own word be garbage.
         self.spent: dict[ModelId, Spent] = {}
         self.key_counts: Counter[ModelId] = Counter()
-        # Keys whose value does not decode, and keys whose value decodes and does not fit the others.
-        self._garbage: set[str] = set()
+        # What is wrong with values that do not decode, and with those that decode and do not fit the others.
+        self._garbage: dict[str, Problem] = {}
         self._misfits = Misfits()
         self._shards = ShardImage(keys, self._misfits)
 
     @property
     def bad(self) -> frozenset[str]:
         """The keys that are passed over now."""
-        return frozenset(self._garbage | self._misfits.keys)
+        return frozenset(self._garbage.keys() | self._misfits.by_key)
+
+    @property
+    def problems(self) -> Mapping[str, Problem]:
+        """What is wrong with each of those keys."""
+        return ChainMap(self._garbage, self._misfits.by_key)
 
     def begin(self, name: str) -> None:
         """Count revisions anew from here, for the catalog `name`; the content stays."""
@@ -245,15 +253,17 @@ class Image:
                 kind = _KINDS[type(key)]
                 said[key] = record = decode(key, pair.value)
             except BadRecord as error:
-                self._garbage.add(pair.key)
-                problems.append(Problem(pair.key, kind, error.message))
+                # What is wrong may quote the value, of which etcd takes more than a megabyte.
+                words, field_name = error.message[:_MOST_WORDS], error.field[:_MOST_WORDS]
+                self._garbage[pair.key] = problem = Problem(pair.key, kind, words, field_name)
+                problems.append(problem)
             else:
-                self._garbage.discard(pair.key)
+                self._garbage.pop(pair.key, None)
                 if isinstance(key, RegistrationKey):
                     self._registrations.take(key, record, pair.lease)
         for text in deletes:
             self._count(text, None)
-            self._garbage.discard(text)
+            self._garbage.pop(text, None)
             with suppress(BadRecord):
                 key = self._keys.parse(text)
                 said[key] = None
@@ -302,7 +312,7 @@ class Image:
             if release is not None:
                 check_release(release, versions)
         except InvalidRelease as error:
-            self._misfits.blame(Problem(key, "release", error.message), problems)
+            self._misfits.blame(Problem(key, "release", error.message, error.field), problems)
             release = served.release if served else None
             if served is not None and release is not None:
                 versions = {number: served.versions[number] for number in release.versions()} | versions

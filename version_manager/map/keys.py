@@ -28,9 +28,16 @@ from croupier.settings import InvalidSettings
 
 
 class BadRecord(FailedPrecondition):
-    """A key or a value in etcd that is not one of ours. The operator's."""
+    """A key or a value in etcd that is not one of ours. The operator's.
+
+    `field` is what is wrong within the value: `splits[0].version`; empty: all of it.
+    """
 
     reason = "BAD_RECORD"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,14 @@ class Keys:
 
     def residency(self, tenant: str) -> str:
         return f"{self.prefix}tenants/{tenant}/residency"
+
+    def tenant_of(self, key: str) -> str:
+        """Whose `key` is, whether or not anything else about it is right; empty: nobody's."""
+        match key.removeprefix(self.prefix).split("/"):
+            case ["models" | "spent" | "tenants", tenant, _, *_]:
+                return tenant
+            case _:
+                return ""
 
     def audit(self, nanoseconds: int, suffix: str) -> str:
         """Sorts by time: 20 digits of nanoseconds since 1970."""

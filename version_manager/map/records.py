@@ -248,9 +248,9 @@ class _Seed(_Form, frozen=True, forbid_unknown_fields=True):
     def record(self, key: SeedKey) -> Seed:
         eras = (*(Era(one.seed, one.since) for one in self.former), Era(self.seed, self.since))
         if any(era.seed >= 2**64 for era in eras):
-            raise BadRecord("the seed is not an unsigned 64-bit number")
+            raise BadRecord("the seed is not an unsigned 64-bit number", field="seed")
         if any(before.since >= after.since for before, after in pairwise(eras)):
-            raise BadRecord("the seeds do not follow each other")
+            raise BadRecord("the seeds do not follow each other", field="former")
         return Seed(eras)
 
 
@@ -359,7 +359,7 @@ def decode(key: Key, value: bytes) -> Record:
     try:
         return schema.read(value, _BY_KEY[type(key)]).record(key)
     except (InvalidRequest, TooLarge) as error:
-        raise BadRecord(error.message) from error
+        raise BadRecord(error.message, field=getattr(error, "field", "")) from error
 
 
 def carry_over(key: Key, before: bytes, after: bytes) -> bytes:

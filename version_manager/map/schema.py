@@ -17,6 +17,7 @@ Pure.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Mapping
 from functools import cache
@@ -37,6 +38,10 @@ PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3}
 _T = TypeVar("_T", bound=Struct)
 _Number = Annotated[int, Meta(ge=FIRST, lt=2**31)]
 _Fields = dict[str, Raw]
+
+# Where msgspec says that something is wrong: "… - at `$.splits[0]`", "… - at `key` in `$.labels`".
+_AT = re.compile(r"- at `(?:key` in `)?\$\.?([^`]*)`$")
+_FIELD = re.compile(r"field `([^`]*)`")
 
 
 class NewerRecord(BadRecord):
@@ -234,12 +239,21 @@ def _number(raw: Raw) -> int:
     try:
         number: int = msgspec.json.decode(raw, type=_Number)
     except ValueError as error:
-        raise BadRecord(f"not a record: `schema`: {error}") from error
+        raise BadRecord(f"not a record: `schema`: {error}", field=SINCE) from error
     return number
 
 
 def _bad(kind: type[Struct], error: Exception) -> BadRecord:
-    return BadRecord(f"not a {_name(kind)}: {error}")
+    return BadRecord(f"not a {_name(kind)}: {error}", field=field_of(str(error)))
+
+
+def field_of(words: str) -> str:
+    """The field that msgspec complains of in `words`: "splits[0].version"; empty if it names none."""
+    where, what = _AT.search(words), _FIELD.search(words)
+    path = where[1] if where else ""
+    if what is None:
+        return path
+    return f"{path}.{what[1]}" if path else what[1]
 
 
 def _name(kind: type[Struct]) -> str:

@@ -17,27 +17,31 @@ from version_manager.map.seed import Era, Seed
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: version, release, spent, generation, active, seed, cell, manager, residency or unknown."""
+    """`kind`: version, release, spent, generation, active, seed, cell, manager, residency or unknown.
+
+    `field` is what is wrong within the record; empty: all of it, or that is not known.
+    """
 
     key: str
     kind: str
     message: str
+    field: str = ""
 
 
 class Misfits:
-    """The keys whose records decode and do not fit the others."""
+    """What is wrong with the records that decode and do not fit the others, by key."""
 
     def __init__(self) -> None:
-        self.keys: set[str] = set()
+        self.by_key: dict[str, Problem] = {}
 
     def blame(self, problem: Problem, problems: list[Problem]) -> None:
         """Report it, once for as long as it does not fit."""
-        if problem.key not in self.keys:
-            self.keys.add(problem.key)
+        if problem.key not in self.by_key:
             problems.append(problem)
+        self.by_key[problem.key] = problem
 
     def clear(self, key: str) -> None:
-        self.keys.discard(key)
+        self.by_key.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,25 @@ def test_no_value_raises_anything_else(value) -> None:
         assert msgspec.json.decode(carry_over(value, write(TODAY), _Map))["seed"] == 7
 
 
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({"seed": "7"}, "seed"),
+        ({"seed": 7, "sead": 1}, "sead"),
+        ({"seed": 7, "seats": [{"cell": "a", "wait": 1}]}, "seats[0].wait"),
+        ({"seed": 7, "seats": [{"weight": 1.0}]}, "seats[0].cell"),
+        ({"seed": 7, "pins": {"acme": {"size": "x"}}}, "pins[...].size"),
+        ({"schema": "2", "seed": 7}, "schema"),
+        ([], ""),
+        ({"schema": 9, "seed": 7}, ""),
+    ],
+)
+def test_what_is_wrong_is_told_by_its_field(value, field) -> None:
+    with pytest.raises(BadRecord) as refused:
+        read(json.dumps(value).encode(), _Map)
+    assert refused.value.field == field
+
+
 def test_a_record_that_begins_with_its_schema_is_held_to_the_same_rules() -> None:
     """What a release writes begins with its schema, and takes a shorter way."""
     for value in (b'{"schema":2,"seed":7}', b'{"seed":7,"schema":2}', b'{ "schema":2,"seed":7}'):
