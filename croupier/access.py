@@ -106,6 +106,9 @@ VERSION_MANAGER = OPEN | _of(
     Repair=_for(Role.OPERATOR),
     GetFreeze=_for(*_READERS),
     Thaw=_for(Role.OPERATOR),
+    # What of it is some tenant's is told to those alone who may see it: see version_manager/status.py.
+    GetStatus=_for(*_READERS, common=True),
+    ReportRouter=_for(Role.ROUTER),
     GetGeneration=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
     Report=_for(Role.CELL, own="cell.id"),

@@ -16,6 +16,7 @@ from typing import Any
 
 from croupier import malloc
 from croupier.access import VERSION_MANAGER, Access
+from croupier.grpcio.part import OwnPart
 from croupier.grpcio.server import Server
 from croupier.lifecycle import Lifecycle, run
 from croupier.roles import Role
@@ -36,8 +37,10 @@ from version_manager.map.audit import Audit
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell
+from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
+from version_manager.status import Probe, Statuses
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -100,6 +103,10 @@ class VersionManager:
         self._spawn(shards.keep_seed(), "seed")
         models = StoredModels(etcd, mirror, keys)
         releases = Releases(models, writer, keys, audit, warm=warming.warm)
+        routers = Routers(mirror)
+        probe = Probe(etcd)
+        self._stack.push_async_callback(probe.close)
+        part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
         parts = Parts(
             mirror=mirror,
             publisher=Publisher(
@@ -116,6 +123,8 @@ class VersionManager:
             feed=Feed(mirror),
             announcements=announcements,
             usage=Usage(mirror, open_channel),
+            routers=routers,
+            statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
         )
         await self._serve(parts)
         self._stack.callback(registry.stop)

@@ -40,6 +40,8 @@ from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
+from version_manager.routers import Routers, kept_part
+from version_manager.status import Statuses
 from version_manager.uploads import UploadLimits, Uploads
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -71,6 +73,8 @@ class Parts:
     feed: Feed
     announcements: Announcements
     usage: Usage
+    routers: Routers
+    statuses: Statuses
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -203,6 +207,16 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             left = await self._parts.thawing.thaw(request.reason, cluster_id, request.revision, actor)
         return _freeze_to_pb(left)
 
+    async def GetStatus(self, request: pb.GetStatusRequest, context: _Context) -> pb.Status:
+        caller = self._caller(context)
+        return await self._parts.statuses.get(frozenset() if caller is None else caller.tenants)
+
+    async def ReportRouter(
+        self, request: pb.ReportRouterRequest, context: _Context
+    ) -> pb.ReportRouterResponse:
+        self._parts.routers.report(request.report)
+        return pb.ReportRouterResponse()
+
     def _actor(self, context: _Context) -> Actor:
         caller = self._caller(context)
         return Actor("" if caller is None else str(caller), context.peer())
@@ -240,8 +254,10 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             raise InvalidRequest("the first message says who joins", field="cell")
         with _own_faults():
             async with begin(_joining_cell(first)) as session:
+                _take_part(session, first)
                 yield pb.JoinResponse(lease_seconds=seconds)
                 while (report := await _next_report(requests, session, seconds)) is not None:
+                    _take_part(session, report)
                     await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
                     yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
 
@@ -331,6 +347,11 @@ def _state(cell: pb.Cell) -> CellState:
         return CellState(cell.state or CellState.ACTIVE)
     except ValueError as error:
         raise InvalidRequest("a cell is active, draining or drained", field="state") from error
+
+
+def _take_part(session: ReportingCell, report: pb.JoinRequest) -> None:
+    if report.HasField("part"):
+        session.part = kept_part(report.part)
 
 
 def _joining_cell(request: pb.JoinRequest) -> Cell:

@@ -122,6 +122,15 @@ class VersionManagerClient:
         request = pb.ThawRequest(reason=reason, cluster=seen.cluster, revision=seen.revision)
         return await self._call(pb.Freeze, "Thaw", request)
 
+    async def get_status(self, timeout: float = 10.0) -> pb.Status:
+        """What the manager holds and has heard of everybody."""
+        return await self._call(pb.Status, "GetStatus", pb.GetStatusRequest(), timeout)
+
+    async def report_router(self, report: pb.RouterReport, timeout: float = 10.0) -> None:
+        """What the router that calls says of itself."""
+        request = pb.ReportRouterRequest(report=report)
+        await self._call(pb.ReportRouterResponse, "ReportRouter", request, timeout)
+
     async def list_cells(self) -> list[pb.Cell]:
         response = await self._call(pb.ListCellsResponse, "ListCells", pb.ListCellsRequest())
         return list(response.cells)

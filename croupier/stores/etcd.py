@@ -24,10 +24,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from croupier.errors import InvalidRequest, Unavailable
-from croupier.stores import etcd_lease, etcd_watch
+from croupier.stores import etcd_lease, etcd_status, etcd_watch
 from croupier.stores.etcd_connection import Connection, EtcdConfig
 from croupier.stores.etcd_errors import Compacted
 from croupier.stores.etcd_lease import Lease
+from croupier.stores.etcd_status import MemberStatus
 from croupier.stores.etcd_types import (
     Changed,
     Compare,
@@ -89,9 +90,24 @@ class Etcd:
     ) -> None:
         await self._connection.close()
 
-    async def get(self, key: str) -> KeyValue | None:
-        """The key as it stands now, by the word of the cluster's majority; None without it."""
-        response = await self._connection.call(_RANGE, pb.RangeRequest(key=encode_key(key)), is_read=True)
+    async def status(self, timeout: float) -> list[MemberStatus]:
+        """How each endpoint is, known in `timeout` seconds; raises nothing."""
+        return await etcd_status.ask(self._connection, timeout)
+
+    def watched(self) -> tuple[int, float] | None:
+        """Etcd's revision when what follows a prefix last had a sign of life, and seconds since; None before.
+
+        A quiet watch has one every half of the config's `silence`, unless it hangs.
+        """
+        return self._connection.watched()
+
+    async def get(self, key: str, *, revision: int = 0) -> KeyValue | None:
+        """The key as it stands now, by the word of the cluster's majority; None without it.
+
+        With `revision`, as it stood then. Raises Compacted if etcd has forgotten that.
+        """
+        request = pb.RangeRequest(key=encode_key(key), revision=revision)
+        response = await self._connection.call(_RANGE, request, is_read=True)
         return decode_pair(response.kvs[0]) if response.kvs else None
 
     async def range(self, prefix: str, *, page: int = 1000) -> Listing:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,7 @@ class Member:
         self.watch: Any = rpc_pb2_grpc.WatchStub(self.channel)  # type: ignore[no-untyped-call]
         self.lease: Any = rpc_pb2_grpc.LeaseStub(self.channel)  # type: ignore[no-untyped-call]
         self.auth: Any = rpc_pb2_grpc.AuthStub(self.channel)  # type: ignore[no-untyped-call]
+        self.maintenance: Any = rpc_pb2_grpc.MaintenanceStub(self.channel)  # type: ignore[no-untyped-call]
 
     async def connect(self, until: float) -> bool:
         """Whether the channel is connected, or gets so before `until` on the loop's clock."""
@@ -105,6 +106,9 @@ class Connection:
         # None: ask for one. Empty: etcd has authentication switched off.
         self._token: str | None = None
         self._authenticating = asyncio.Lock()
+        # etcd's revision as a watch last heard of it, and when; 0: none has.
+        self._watched_revision = 0
+        self._watched_at = 0.0
 
     def open(self) -> None:
         """Raises InvalidSettings if a PEM file cannot be read."""
@@ -120,6 +124,21 @@ class Connection:
         members, self._members = self._members, []
         for member in members:
             await member.channel.close()
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """One for each endpoint; none before `open` and after `close`."""
+        return self._members
+
+    def watch_heard(self, revision: int) -> None:
+        """A watch had a sign of life, at etcd's `revision`."""
+        self._watched_revision, self._watched_at = revision, asyncio.get_running_loop().time()
+
+    def watched(self) -> tuple[int, float] | None:
+        """Etcd's revision when a watch last had a sign of life, and seconds since; None before the first."""
+        if not self._watched_at:
+            return None
+        return self._watched_revision, asyncio.get_running_loop().time() - self._watched_at
 
     def pauses(self) -> Pauses:
         return Pauses(_BACKOFF, self._rng)

@@ -194,7 +194,9 @@ async def _follow_once(
     async with connection.stream(_WATCH) as stream:
         await stream.write(follower.watch())
         while True:
-            change = follower.receive(await _heard(stream, connection.config.silence))
+            response = await _heard(stream, connection.config.silence)
+            change = follower.receive(response)
+            connection.watch_heard(response.header.revision)
             if change is not None:
                 yield change
 

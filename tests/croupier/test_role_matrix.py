@@ -59,6 +59,8 @@ ReseedShards    ---- --- +- -- ??
 Repair          ---- --- +- -- ??
 GetFreeze       ---- +-- +- +- ??
 Thaw            ---- --- +- -- ??
+GetStatus       ---- +++ ++ ++ ??
+ReportRouter    --+- --- -- -- ??
 GetGeneration   ---- +-- +- +- ??
 Join            +--- --- -- -- ??
 Report          +--- --- -- -- ??

@@ -20,7 +20,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from croupier.errors import Cancelled, Conflict, DeadlineExceeded, NotFound, Unavailable
 from croupier.stores.etcd import Compare, Etcd, Lease, Put
@@ -67,15 +66,13 @@ class JoinedCell(ReportingCell):
     def __init__(
         self, etcd: Etcd, keys: Keys, cell: Cell, lease_seconds: float, sleep: Sleep = asyncio.sleep
     ) -> None:
-        super().__init__(cell)
+        super().__init__(cell, asyncio.get_running_loop().time)
         self.joined = asyncio.Event()
         self._etcd = etcd
         self._key = keys.cell(cell.id)
         self._protocol_key = keys.protocol(cell.id)
         self._lease_seconds = lease_seconds
         self._sleep = sleep
-        self._clock = asyncio.get_running_loop().time
-        self._heard_at = self._clock()
         # The lease that holds the record, None while it is being renewed; and all there were, by
         # which a record is known as this session's even if the answer to its writing was lost.
         self._lease: Lease | None = None
@@ -95,9 +92,8 @@ class JoinedCell(ReportingCell):
             Superseded: the cell has joined again.
             Unavailable: etcd does not take the new state.
         """
-        self.check()
-        self._heard_at = self._clock()
-        before, self.cell = self.cell, replace(self.cell, state=state, load=load)
+        before = self.cell
+        await super().report(state, load)
         if state is not before.state and self._lease is not None:
             # A lease that has just ended is renewed with the new state.
             with suppress(NotFound):

@@ -111,7 +111,7 @@ class Registry:
         """
         if self._is_stopping:
             raise Unavailable("the version manager is stopping")
-        listener = ReportingCell(check_cell(cell))
+        listener = ReportingCell(check_cell(cell), self._clock)
         before = self._listeners.get(cell.id)
         self._listeners[cell.id] = listener
         if before is not None:
@@ -125,10 +125,14 @@ class Registry:
 
     def with_load(self, cell: Cell) -> Cell:
         """`cell` with its latest load report, if it joined or reports here, or did so a moment ago."""
-        if session := self._heard.get(cell.id):
+        if session := self.find(cell.id):
             return replace(cell, load=session.cell.load)
         until, load = self._silent.get(cell.id, (0.0, cell.load))
         return replace(cell, load=load) if self._clock() < until else cell
+
+    def find(self, cell: str) -> ReportingCell | None:
+        """What is heard of a cell that joined here or reports here."""
+        return self._sessions.get(cell) or self._listeners.get(cell)
 
     def lift(self, artifact: bytes, cell: str = "") -> list[str]:
         """Have `cell`, or every cell that reports it, take the artifact out of quarantine; returns who will.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
+from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.fleet import Cell, CellState, Load
 
 
@@ -14,8 +17,12 @@ class ReportingCell:
     `ended` is set once this is over without the cell's doing; `check` then says why.
     """
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: Cell, clock: Callable[[], float] = time.monotonic) -> None:
         self.cell = cell
+        # What runs it, as it says; None of one of a release that does not tell.
+        self.part: pb.Part | None = None
+        self._clock = clock
+        self._heard_at = clock()
         self.ended = asyncio.Event()
         self._error: BaseException | None = None
         # Artifacts that the cell is to serve again, and has not been told of.
@@ -29,7 +36,13 @@ class ReportingCell:
     async def report(self, state: CellState, load: Load) -> None:
         """Take what the cell says of itself."""
         self.check()
+        self._heard_at = self._clock()
         self.cell = replace(self.cell, state=state, load=load)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the cell was heard."""
+        return self._clock() - self._heard_at
 
     def lift(self, artifact: bytes) -> None:
         """Tell the cell, with the next answer, to serve a quarantined artifact again."""

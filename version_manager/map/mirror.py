@@ -28,8 +28,9 @@ import asyncio
 import hashlib
 import logging
 import re
+import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -89,8 +90,11 @@ class Place:
 class Mirror:
     """One etcd prefix, served. `run` feeds it; `history` is how many changed things are kept."""
 
-    def __init__(self, etcd: Etcd, keys: Keys, *, history: int = 20_000) -> None:
+    def __init__(
+        self, etcd: Etcd, keys: Keys, *, history: int = 20_000, clock: Callable[[], float] = time.time
+    ) -> None:
         self._etcd = etcd
+        self._clock = clock
         self._keys = keys
         self._history_limit = history
         self._image = Image(keys)
@@ -108,6 +112,8 @@ class Mirror:
         self._held: Batch | None = None
         # How a watcher proves that etcd went back, to before what it has.
         self._disproof = ""
+        # Seconds since 1970; 0 while the map moves.
+        self.frozen_since = 0.0
         self._moved = asyncio.Event()
         self.is_loaded = False
 
@@ -128,6 +134,11 @@ class Mirror:
     def bad_keys(self) -> frozenset[str]:
         """The keys whose value is passed over."""
         return self._image.bad
+
+    @property
+    def problems(self) -> Mapping[str, Problem]:
+        """What is wrong with each of them."""
+        return self._image.problems
 
     def mod_revision(self, key: str) -> int:
         """The revision of `key` that the map has taken; 0: etcd does not have it."""
@@ -160,6 +171,11 @@ class Mirror:
     def after(self, place: Place) -> tuple[Change, ...] | None:
         """The changes behind `place`; None if only a snapshot will do."""
         return self._history.after(place.position) if place.history is self._history else None
+
+    @property
+    def told_revision(self) -> int:
+        """What a watcher has that has everything: later revisions changed nothing for it."""
+        return self._history.told
 
     def next_move(self) -> asyncio.Event:
         """An event that is set when the map moves next: take it before looking at the map."""
@@ -201,6 +217,7 @@ class Mirror:
     def _disprove(self, how: str) -> None:
         if not self.is_frozen:
             self._disproof = f"etcd went back in time: {how}"
+            self.frozen_since = self._clock()
             _FROZEN.set(1)
             _log.error("FROZEN: %s", self._disproof)
 
@@ -271,6 +288,7 @@ class Mirror:
     def _hold(self, batch: Batch) -> None:
         if self._held is None:
             _log.error("FROZEN: %s; the map stands until the content is back", batch.describe())
+            self.frozen_since = self.frozen_since or self._clock()
         self._held = batch
         _FROZEN.set(1)
         if not self.is_loaded:
@@ -294,6 +312,7 @@ class Mirror:
         if batch.is_strict or thaw is not None or not self._knows:
             self._rename(thaw, is_rewound=batch.is_strict)
         _FROZEN.set(self.is_frozen)
+        self.frozen_since = self.frozen_since if self.is_frozen else 0.0
         leased = batch.take_leased()
         puts = [*batch.puts.values(), *leased.puts.values()]
         change, problems = self._image.apply(puts, [*batch.deletes, *leased.deletes], revision)

@@ -62,6 +62,11 @@ class History:
         """Behind the latest change."""
         return self._dropped + len(self._changes)
 
+    @property
+    def told(self) -> int:
+        """The revision of the latest change that is kept or was: what a reader has that has all."""
+        return self._changes[-1][0][0] if self._changes else self._begin[0]
+
     def append(self, change: Change) -> None:
         """`change` led to its revision."""
         self.revision = change.revision

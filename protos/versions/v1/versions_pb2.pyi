@@ -429,10 +429,12 @@ class Quarantined(_message.Message):
     def __init__(self, artifact: _Optional[bytes] = ..., since: _Optional[float] = ..., why: _Optional[str] = ..., phase: _Optional[str] = ...) -> None: ...
 
 class JoinRequest(_message.Message):
-    __slots__ = ("cell",)
+    __slots__ = ("cell", "part")
     CELL_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
     cell: Cell
-    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ...) -> None: ...
+    part: Part
+    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ...) -> None: ...
 
 class JoinResponse(_message.Message):
     __slots__ = ("lease_seconds", "lift")
@@ -557,3 +559,183 @@ class ThawRequest(_message.Message):
     cluster: str
     revision: int
     def __init__(self, reason: _Optional[str] = ..., cluster: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Part(_message.Message):
+    __slots__ = ("release", "protocol", "certificates")
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    release: str
+    protocol: int
+    certificates: _containers.RepeatedCompositeFieldContainer[Certificate]
+    def __init__(self, release: _Optional[str] = ..., protocol: _Optional[int] = ..., certificates: _Optional[_Iterable[_Union[Certificate, _Mapping]]] = ...) -> None: ...
+
+class Certificate(_message.Message):
+    __slots__ = ("setting", "ends")
+    SETTING_FIELD_NUMBER: _ClassVar[int]
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    setting: str
+    ends: float
+    def __init__(self, setting: _Optional[str] = ..., ends: _Optional[float] = ...) -> None: ...
+
+class RouterReport(_message.Message):
+    __slots__ = ("id", "address", "part", "serving", "catalog", "revision", "generation", "view_age", "refuses", "leaving")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    VIEW_AGE_FIELD_NUMBER: _ClassVar[int]
+    REFUSES_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    address: str
+    part: Part
+    serving: bool
+    catalog: str
+    revision: int
+    generation: int
+    view_age: float
+    refuses: str
+    leaving: bool
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ...) -> None: ...
+
+class ReportRouterRequest(_message.Message):
+    __slots__ = ("report",)
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report: RouterReport
+    def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ...) -> None: ...
+
+class ReportRouterResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Status(_message.Message):
+    __slots__ = ("part", "now", "etcd", "catalog", "revision", "models", "generation", "previous", "frozen", "frozen_since", "bad_records", "bad_records_total", "cells", "cells_total", "routers", "routers_total", "managers", "managers_total")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    NOW_FIELD_NUMBER: _ClassVar[int]
+    ETCD_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_SINCE_FIELD_NUMBER: _ClassVar[int]
+    BAD_RECORDS_FIELD_NUMBER: _ClassVar[int]
+    BAD_RECORDS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_FIELD_NUMBER: _ClassVar[int]
+    MANAGERS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    part: Part
+    now: float
+    etcd: EtcdStatus
+    catalog: str
+    revision: int
+    models: int
+    generation: int
+    previous: int
+    frozen: str
+    frozen_since: float
+    bad_records: _containers.RepeatedCompositeFieldContainer[BadRecord]
+    bad_records_total: int
+    cells: _containers.RepeatedCompositeFieldContainer[CellStatus]
+    cells_total: int
+    routers: _containers.RepeatedCompositeFieldContainer[RouterStatus]
+    routers_total: int
+    managers: _containers.RepeatedCompositeFieldContainer[ManagerStatus]
+    managers_total: int
+    def __init__(self, part: _Optional[_Union[Part, _Mapping]] = ..., now: _Optional[float] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., models: _Optional[int] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., frozen: _Optional[str] = ..., frozen_since: _Optional[float] = ..., bad_records: _Optional[_Iterable[_Union[BadRecord, _Mapping]]] = ..., bad_records_total: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellStatus, _Mapping]]] = ..., cells_total: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterStatus, _Mapping]]] = ..., routers_total: _Optional[int] = ..., managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., managers_total: _Optional[int] = ...) -> None: ...
+
+class EtcdStatus(_message.Message):
+    __slots__ = ("members", "watched_revision", "watched")
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    members: _containers.RepeatedCompositeFieldContainer[EtcdMember]
+    watched_revision: int
+    watched: float
+    def __init__(self, members: _Optional[_Iterable[_Union[EtcdMember, _Mapping]]] = ..., watched_revision: _Optional[int] = ..., watched: _Optional[float] = ...) -> None: ...
+
+class EtcdMember(_message.Message):
+    __slots__ = ("endpoint", "failure", "version", "revision", "size_bytes", "used_bytes", "quota_bytes", "has_leader", "errors")
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HAS_LEADER_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    endpoint: str
+    failure: str
+    version: str
+    revision: int
+    size_bytes: int
+    used_bytes: int
+    quota_bytes: int
+    has_leader: bool
+    errors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, endpoint: _Optional[str] = ..., failure: _Optional[str] = ..., version: _Optional[str] = ..., revision: _Optional[int] = ..., size_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., quota_bytes: _Optional[int] = ..., has_leader: bool = ..., errors: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BadRecord(_message.Message):
+    __slots__ = ("key", "kind", "field", "message", "revision")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    kind: str
+    field: str
+    message: str
+    revision: int
+    def __init__(self, key: _Optional[str] = ..., kind: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class CellStatus(_message.Message):
+    __slots__ = ("cell", "part", "registered", "seated", "seat_zone", "seat_draining", "heard")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    SEATED_FIELD_NUMBER: _ClassVar[int]
+    SEAT_ZONE_FIELD_NUMBER: _ClassVar[int]
+    SEAT_DRAINING_FIELD_NUMBER: _ClassVar[int]
+    HEARD_FIELD_NUMBER: _ClassVar[int]
+    cell: Cell
+    part: Part
+    registered: bool
+    seated: bool
+    seat_zone: str
+    seat_draining: bool
+    heard: float
+    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., registered: bool = ..., seated: bool = ..., seat_zone: _Optional[str] = ..., seat_draining: bool = ..., heard: _Optional[float] = ...) -> None: ...
+
+class RouterStatus(_message.Message):
+    __slots__ = ("report", "heard", "behind")
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    HEARD_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_FIELD_NUMBER: _ClassVar[int]
+    report: RouterReport
+    heard: float
+    behind: bool
+    def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ..., heard: _Optional[float] = ..., behind: bool = ...) -> None: ...
+
+class ManagerStatus(_message.Message):
+    __slots__ = ("id", "protocol", "watchers")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    WATCHERS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    protocol: int
+    watchers: int
+    def __init__(self, id: _Optional[str] = ..., protocol: _Optional[int] = ..., watchers: _Optional[int] = ...) -> None: ...

@@ -139,6 +139,16 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
                 _registered_method=True)
+        self.GetStatus = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetStatus',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Status.FromString,
+                _registered_method=True)
+        self.ReportRouter = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/ReportRouter',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -273,6 +283,20 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatus(self, request, context):
+        """What this manager holds and has heard, of everybody: is everything all right?
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportRouter(self, request, context):
+        """What a router says of itself, to each manager, once a second.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -380,6 +404,16 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.Thaw,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.SerializeToString,
+            ),
+            'GetStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatus,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Status.SerializeToString,
+            ),
+            'ReportRouter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportRouter,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -949,6 +983,60 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/Thaw',
             protos_dot_versions_dot_v1_dot_versions__pb2.ThawRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Freeze.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetStatus',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Status.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportRouter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/ReportRouter',
+            protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,109 @@
+"""The routers that report here, each once a second: how current is what they serve?
+
+A router reports to every manager and watches one of them, so each manager knows of all. One that falls silent
+is told of for a while, for its process may hang, and then forgotten; one that ends says so.
+
+**Behind** is who lacks a change that this manager told its watchers of some seconds before: less than that
+is on its way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from croupier.bounded import Bounded
+from croupier.errors import InvalidRequest
+from protos.versions.v1 import versions_pb2 as pb
+from version_manager.map.mirror import Mirror
+
+MOST = 1000
+_MOST_WORDS = 300
+_MOST_CERTIFICATES = 16
+# Seconds that a change may be on its way.
+_ON_ITS_WAY = 2.0
+# Seconds of silence after which a router is forgotten.
+_FORGOTTEN = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeardRouter:
+    """`heard_at` is on the clock of `Routers`."""
+
+    report: pb.RouterReport
+    heard_at: float
+    is_behind: bool
+
+
+class Routers:
+    """`clock` is monotonic, in seconds."""
+
+    def __init__(self, mirror: Mirror, clock: Callable[[], float] = time.monotonic) -> None:
+        self._mirror = mirror
+        self._clock = clock
+        # The one that was heard longest ago first.
+        self._heard: Bounded[str, HeardRouter] = Bounded(MOST)
+        # When watchers had what to take: catalog and revision, oldest first.
+        self._told: deque[tuple[float, str, int]] = deque()
+
+    def report(self, report: pb.RouterReport) -> None:
+        """Take what a router says of itself. Raises InvalidRequest."""
+        if not report.id:
+            raise InvalidRequest("a router that reports says which it is", field="id")
+        if max(map(len, (report.id, report.address, report.catalog))) > _MOST_WORDS:
+            raise InvalidRequest(f"a name has at most {_MOST_WORDS} characters", field="id")
+        if report.leaving:
+            self._heard.pop(report.id, None)
+            return
+        now = self._clock()
+        self._heard[report.id] = HeardRouter(_kept(report), now, self._is_behind(report, now))
+
+    def all(self) -> list[tuple[HeardRouter, float]]:
+        """Each router, and seconds since it was heard."""
+        now = self._clock()
+        while self._heard and now - next(iter(self._heard.values())).heard_at > _FORGOTTEN:
+            self._heard.popitem(last=False)
+        return [(router, now - router.heard_at) for router in self._heard.values()]
+
+    def _is_behind(self, report: pb.RouterReport, now: float) -> bool:
+        catalog, revision = self._mirror.map.catalog.name, self._mirror.told_revision
+        if not self._told or self._told[-1][1:] != (catalog, revision):
+            self._told.append((now, catalog, revision))
+        # The last that was told long enough ago stands first.
+        while len(self._told) > 1 and now - self._told[1][0] > _ON_ITS_WAY:
+            self._told.popleft()
+        told_at, catalog, revision = self._told[0]
+        if now - told_at <= _ON_ITS_WAY:
+            return False
+        later = {name for _, name, _ in self._told}
+        if report.catalog not in later:
+            return True
+        return report.catalog == catalog and report.revision < revision
+
+
+def _kept(report: pb.RouterReport) -> pb.RouterReport:
+    return pb.RouterReport(
+        id=report.id,
+        address=report.address,
+        part=kept_part(report.part),
+        serving=report.serving,
+        catalog=report.catalog,
+        revision=report.revision,
+        generation=report.generation,
+        view_age=report.view_age if report.HasField("view_age") else None,
+        refuses=report.refuses[:_MOST_WORDS],
+    )
+
+
+def kept_part(part: pb.Part) -> pb.Part:
+    """As much of `part` as is kept: who reports may say what it likes, but not without end."""
+    return pb.Part(
+        release=part.release[:64],
+        protocol=part.protocol,
+        certificates=[
+            pb.Certificate(setting=one.setting[:64], ends=one.ends)
+            for one in part.certificates[:_MOST_CERTIFICATES]
+        ],
+    )
