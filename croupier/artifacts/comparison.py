@@ -12,7 +12,7 @@ It knows nothing of the artifact's format, for the version manager's catalog has
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -46,7 +46,8 @@ class Comparison:
         for rows in (self.sample, self.made):
             if type(rows) is not int or not 0 <= rows <= _MOST_ROWS:
                 raise InvalidComparison("the rows of a comparison are no count")
-        if type(self.difference) not in (int, float) or not 0 <= self.difference < math.inf:
+        # JSON has whole numbers that no float can hold.
+        if type(self.difference) not in (int, float) or not 0 <= self.difference <= sys.float_info.max:
             raise InvalidComparison("the difference of a comparison is no number from 0 on")
 
     @property

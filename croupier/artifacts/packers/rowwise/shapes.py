@@ -109,7 +109,8 @@ def _others(dims: Dims, place: int) -> Dims:
 
 def squeeze(node: Node) -> Outputs:
     value = node.value(0)
-    axes = node.numbers("axes", 1)
+    # To ONNX Runtime no axes are as if nothing was said: it drops all dimensions of 1.
+    axes = node.numbers("axes", 1) or None
     if isinstance(value, Sizes):
         return [Sizes(np.squeeze(value.entries, None if axes is None else tuple(axes)))]
     if isinstance(value, Fixed):
@@ -369,11 +370,10 @@ def space_and_depth(node: Node) -> Outputs:
 def shape(node: Node) -> Outputs:
     """The one place where the number of rows becomes a number."""
     value = node.value(0)
-    if isinstance(value, Sizes):
-        return [Fixed.of(np.array(value.entries.shape, np.int64))]
-    if value.dims is None:
+    dims = value.entries.shape if isinstance(value, Sizes) else value.dims
+    if dims is None:
         return [Fixed(None)]
-    sizes: list[Any] = list(value.dims)
+    sizes: list[Any] = list(dims)
     if isinstance(value, Rows):
         sizes[value.axis] = BATCH
     return [sizes_of(np.array(sizes[node.number("start", 0) : node.number("end")], object))]
