@@ -220,6 +220,7 @@ class Cell:
         await asyncio.to_thread(importlib.import_module, "croupier.grpcio.manager")
         from croupier.grpcio.channels import credentials
         from croupier.grpcio.manager import VersionManagerClient
+        from croupier.grpcio.part import OwnPart
 
         tls = settings.peer_tls
         channel = credentials(tls.ca, tls.certificate, tls.key) if tls else None
@@ -235,6 +236,7 @@ class Cell:
                 quarantine=journal.quarantine,
                 lift=journal.lift,
                 rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)
+                part=OwnPart(settings, read_once=("peer_ca", "peer_certificate")).told,
             )
             await self._registration.run()
 

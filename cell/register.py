@@ -98,7 +98,10 @@ class Pace:
 
 
 class Registration:
-    """Registers one cell for as long as `run` runs; `lift` is told what a manager wants served again."""
+    """Registers one cell for as long as `run` runs; `lift` is told what a manager wants served again.
+
+    `part` tells what runs the cell.
+    """
 
     def __init__(
         self,
@@ -111,7 +114,9 @@ class Registration:
         lift: Callable[[bytes], object] = lambda digest: None,
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        part: Callable[[], pb.Part | None] = lambda: None,
     ) -> None:
+        self._part = part
         self._peers = [_Peer(manager) for manager in managers]
         self._endpoint = endpoint
         self._report = report
@@ -238,7 +243,7 @@ class Registration:
         while unanswered is peer.unanswered:
             peer.hurry.clear()
             unanswered.append(self._state)
-            yield pb.JoinRequest(cell=self._cell())
+            yield pb.JoinRequest(cell=self._cell(), part=self._part())
             with suppress(TimeoutError):
                 await asyncio.wait_for(peer.hurry.wait(), self._pace.report)
 

@@ -10,6 +10,8 @@ import asyncio
 import gc
 import logging
 import math
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -23,6 +25,7 @@ from croupier import lifecycle, protocol
 from croupier.access import ROUTER, Access
 from croupier.grpcio.channels import credentials
 from croupier.grpcio.manager import VersionManagerClient
+from croupier.grpcio.part import OwnPart
 from croupier.lifecycle import Lifecycle
 from croupier.roles import Role
 from croupier.settings import load
@@ -42,6 +45,7 @@ from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.pipeline import Pipeline
+from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
 from router.settings import RouterSettings
@@ -87,6 +91,7 @@ async def serve(
         cells = Cells(open_channel)
         stack.push_async_callback(cells.close)
         manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
+        each = [await stack.enter_async_context(VersionManagerClient(one, peer)) for one in manager.targets]
 
         wheel = Wheel()
         drive(wheel, asyncio.get_running_loop())
@@ -121,6 +126,10 @@ async def serve(
         access = Access(ROUTER, roles)
         server = Server(limits=limits, tls=settings.server_tls, access=access, reuse_port=settings.reuse_port)
         services = handlers.add_to(server)
+        name, address = f"{socket.gethostname()}:{os.getpid()}", ""
+        part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
+        reports = Reports(each, lambda: report_of(feed, name, address, part.told()))
+        stack.push_async_callback(reports.leave)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)
         stack.push_async_callback(server.stop)
@@ -129,6 +138,7 @@ async def serve(
         metrics.serve(settings.metrics_listen)
 
         life.spawn(feed.run(), "the feed")
+        life.spawn(reports.run(), "the reports")
         if follow_keys is not None:
             life.spawn(follow_keys(), "the token keys")
         if settings.snapshot is not None:

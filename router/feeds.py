@@ -53,7 +53,8 @@ class Timing:
 class ViewFeed:
     """Holds the view. `clock` is monotonic, in seconds.
 
-    `view` is always whole. `on_swap` is called with every new one, before anybody else sees it.
+    `view` is always whole. `on_swap` is called with every new one, before anybody else sees it. `has_heard`
+    tells whether a version manager was heard at all: before, the view is that of the disk.
     """
 
     def __init__(
@@ -72,6 +73,9 @@ class ViewFeed:
         self._rng = rng
         self._timing = timing
         self._heard = clock()
+        self.has_heard = False
+        # Why the catalog that was offered last is not taken; empty when it was.
+        self.refuses = ""
         self._failures = 0
         # When to ask again for a catalog that this watch brought and that was refused.
         self._refused_until = math.inf
@@ -122,7 +126,7 @@ class ViewFeed:
         stream: Any = self._watch(catalog.revision, catalog.name)
         async with aclosing(stream):
             while (event := await self._next(stream)) is not None:
-                self._heard = self._clock()
+                self._heard, self.has_heard = self._clock(), True
                 await self._take(event)
                 if self._assembly is None:
                     self._failures = 0
@@ -162,6 +166,7 @@ class ViewFeed:
         """What to hold from now on: `new`, or of it only the cells, for as long as this watch lasts."""
         if self._is_refusing:
             return self.view.with_cells_of(new)
+        self.refuses = problem
         _FROZEN.set(bool(problem))
         if not problem:
             return new

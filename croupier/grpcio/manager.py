@@ -27,6 +27,11 @@ class VersionManagerClient:
     def __init__(self, targets: str, tls: grpc.ChannelCredentials | None = None) -> None:
         self._managers = Managers(targets, tls)
 
+    @property
+    def targets(self) -> list[str]:
+        """Each version manager by itself."""
+        return self._managers.targets
+
     async def __aenter__(self) -> Self:
         return self
 

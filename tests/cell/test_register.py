@@ -367,3 +367,27 @@ async def test_of_several_managers_a_silent_one_is_left_before_the_lease_ends() 
 
     assert [patience(1, lease) for lease in (10.0, 1.5)] == [10.0, 1.5]
     assert [patience(2, lease) for lease in (10.0, 4.0, 3.0, 1.5)] == [5.0, 2.0, 2.0, 1.5]
+
+
+async def test_each_report_says_what_runs_the_cell() -> None:
+    parts: list[pb.Part] = []
+
+    async def note(reports: AsyncIterator[pb.JoinRequest]) -> AsyncIterator[pb.JoinResponse]:
+        async for report in reports:
+            parts.append(report.part)
+            yield pb.JoinResponse(lease_seconds=5)
+
+    told = iter([pb.Part(release="1"), pb.Part(release="2")])
+    registration = Registration(
+        [FakeManager(note)],
+        ENDPOINT,
+        lambda: REPORT,
+        pace=FAST,
+        rng=random.Random(1),
+        part=lambda: next(told, pb.Part(release="3")),
+    )
+    running = asyncio.create_task(registration.run())
+    await until(lambda: len(parts) > 2, "three reports")
+    running.cancel()
+    await asyncio.wait([running])
+    assert [part.release for part in parts[:3]] == ["1", "2", "3"]

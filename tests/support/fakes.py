@@ -103,12 +103,14 @@ def heartbeat(revision: int = 1) -> pb.WatchEvent:
 class FakeManager(versions_pb2_grpc.VersionManagerServicer):
     """Plays watch events. Each new watch gets `greeting` first, then whatever is `send` to all.
 
-    `asked` has the requests of all watches so far. `greeting` may be a function of the request.
+    `asked` has the requests of all watches so far, `reports` what routers said of themselves. `greeting` may
+    be a function of the request.
     """
 
     def __init__(self, greeting: View | Callable[[pb.WatchRequest], Iterable[pb.WatchEvent]] = EMPTY) -> None:
         self.greeting = greeting
         self.asked: list[pb.WatchRequest] = []
+        self.reports: list[pb.RouterReport] = []
         self.address = "127.0.0.1:0"
         self._watches: set[asyncio.Queue[pb.WatchEvent | None]] = set()
         self._server: Server | None = None
@@ -144,6 +146,10 @@ class FakeManager(versions_pb2_grpc.VersionManagerServicer):
         """End every watch, without an error."""
         for queue in self._watches:
             queue.put_nowait(None)
+
+    async def ReportRouter(self, request: pb.ReportRouterRequest, context: Any) -> pb.ReportRouterResponse:
+        self.reports.append(request.report)
+        return pb.ReportRouterResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchEvent]:
         self.asked.append(request)
