@@ -23,6 +23,18 @@ from sklearn.linear_model import LinearRegression
 from support.attacks import EVIL, INFER, attack, drained, unary
 from support.fleet import eventually, publish
 from support.harm import hand_of, metrics_of, page_of, with_manager
+from support.hostile import call_on, streams
+from support.http2_peer import (
+    CONTINUATION,
+    GOAWAY,
+    PING,
+    PREFACE,
+    frame,
+    headers,
+    request_fields,
+    reset,
+    settings,
+)
 from support.load import MODEL, TENANTS, Tenant
 
 from croupier.artifacts.packers.linear import pack_linear
@@ -70,6 +82,51 @@ def test_malformed_streams(fleet: Stack, attacked) -> None:
         assert "OK" not in statuses
 
     attacked(act).check()
+
+
+_RESETS = b"".join(call_on(stream, INFER) + reset(stream) for stream in streams(5_000))
+_CONTINUATIONS = headers(1, request_fields(INFER), 0) + frame(CONTINUATION, 1) * 5_000
+
+
+@pytest.mark.fault(
+    "5,000 requests that are reset as they begin, or headers without end (CONTINUATION), on 32 connections",
+    "no error; memory stays",
+)
+@pytest.mark.parametrize("flood", [_RESETS, _CONTINUATIONS], ids=["resets", "continuations"])
+def test_floods_of_frames(fleet: Stack, attacked, flood: bytes) -> None:
+    # Routers call a cell, and reset what they have hedged: it bears as many.
+    at_cell = {PING} if flood is _RESETS else {GOAWAY, None}
+
+    def act() -> None:
+        for _ in range(16):
+            assert answer_to(fleet.router, flood) in {GOAWAY, None}
+            assert answer_to(cell_address(fleet), flood) in at_cell
+
+    attacked(act).check()
+
+
+def answer_to(address: str, flood: bytes) -> int | None:
+    """What frames and a PING behind them have come to: PING if that was answered, or GOAWAY.
+
+    None is an end without a word: that of a connection which still brings something may overtake the GOAWAY.
+    """
+    host, _, port = address.rpartition(":")
+    heard = b""
+    with socket.create_connection((host, int(port)), timeout=60) as peer, suppress(ConnectionError):
+        with suppress(ConnectionError):
+            peer.sendall(PREFACE + settings() + flood + frame(PING, 0, bytes(8)))
+        while not (kinds := kinds_of(heard)) & {PING, GOAWAY} and (data := peer.recv(65536)):
+            heard += data
+    return next(iter(kinds & {PING, GOAWAY}), None)
+
+
+def kinds_of(frames: bytes) -> set[int]:
+    """Of every frame that is whole."""
+    kinds, at = set(), 0
+    while at + 9 <= len(frames) and (end := at + 9 + int.from_bytes(frames[at : at + 3])) <= len(frames):
+        kinds.add(frames[at + 3])
+        at = end
+    return kinds
 
 
 _EMPTY = [bytes([field << 3 | 2, 0]) * (15 * 2**19) for field in (5, 6, 7, 4)]
