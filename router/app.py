@@ -44,6 +44,7 @@ from router.features import NoFeatures
 from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
+from router.latency import CellSeconds
 from router.pipeline import Pipeline
 from router.reports import Reports, report_of
 from router.revisions import Revisions
@@ -82,11 +83,13 @@ async def serve(
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
     breakers = Breakers(probe=settings.attempt_timeout)
     async with AsyncExitStack() as stack:
-        roles = settings.roles
+        roles, seconds = settings.roles, CellSeconds()
 
         def open_channel(cell: str, address: str) -> Channel:
             check = roles.expect(Role.CELL, cell)
-            return Channel(address, tls=tls, check_peer=check, limits=_CELL_LIMITS)
+            return Channel(
+                address, tls=tls, check_peer=check, limits=_CELL_LIMITS, durations=seconds.of(cell)
+            )
 
         cells = Cells(open_channel)
         stack.push_async_callback(cells.close)
@@ -99,6 +102,7 @@ async def serve(
         revisions = Revisions(wheel, clock=clock)
 
         def follow(view: View) -> None:
+            seconds.follow(view.cells)
             breakers.forget(cells.update(view.cells))
             pipeline.follow(view)
             revisions.follow(view)

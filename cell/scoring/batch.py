@@ -44,7 +44,7 @@ _RETRIED = Counter("croupier_cell_split_batches_total", "Batches that failed and
 class Job:
     """One request: `rows` rows of `inputs`, scored while `lease` holds the model; whose it is says `owner`.
 
-    `at_work` is called when a run of it has become a long one.
+    `at_work` is called when a run of it has become a long one; it waits `since` that moment.
     """
 
     lease: Lease[Scorer]
@@ -57,6 +57,7 @@ class Job:
     # Of its inputs and its answer.
     size: int = 0
     at_work: Callable[[], None] | None = None
+    since: float = 0.0
     # Rows that went to threads; pieces that are there now; outputs of those that are back, by their first
     # row.
     given: int = 0

@@ -47,6 +47,7 @@ from cell.residency.residency import Lease
 from cell.scoring.batch import Batch, Job, Piece, Scored, Turn, expired
 from cell.scoring.batchsize import BatchSizes
 from cell.scoring.jobqueue import JobQueue, Sizes
+from cell.scoring.latency import BATCH_QUEUE, BATCH_SCORE
 from cell.scoring.overruns import Overruns
 from cell.scoring.queuebounds import QueueBounds
 from croupier.deadline import Deadline
@@ -162,12 +163,13 @@ class Batcher:
         """
         if self._is_closed:
             raise _stopping()
-        self._overruns.check(lease.digest, self._clock())
+        now = self._clock()
+        self._overruns.check(lease.digest, now)
         loop = asyncio.get_running_loop()
         size = sum(array.nbytes for array in inputs.values()) + rows * lease.model.signature.row_bytes
         self._bounds.enter(owner, rows, size)
         answer: asyncio.Future[Arrays] = loop.create_future()
-        job = Job(lease.share(), inputs, rows, tuple(outputs), deadline, answer, owner, size, at_work)
+        job = Job(lease.share(), inputs, rows, tuple(outputs), deadline, answer, owner, size, at_work, now)
         self._join(job)
         self._schedule(loop)
         return await answer
@@ -245,6 +247,9 @@ class Batcher:
         for job in taken.dropped:
             _DROPPED.labels("cancelled" if job.answer.done() else "expired").inc()
             self._resolve(job, expired())
+        for piece in (piece for batch in taken.batches for piece in batch.pieces):
+            if not piece.begin:
+                BATCH_QUEUE.observe(now - piece.job.since)
         return taken.batches
 
     def _may_have(self, owner: int) -> bool:
@@ -317,6 +322,7 @@ class Batcher:
         for scored in results:
             digest = scored.batch.digest
             self._queue.settle(scored.batch, scored.seconds)
+            BATCH_SCORE.observe(scored.seconds)
             if scored.is_stopped:
                 _STOPPED.inc()
                 self._overruns.stopped(digest, scored.seconds, self._clock())

@@ -28,6 +28,7 @@ from cell.engines import Scorer
 from cell.loading.host import Host
 from cell.scoring.backlog import Backlog
 from cell.scoring.encode import infer_answer, item_answer
+from cell.scoring.latency import COLD_QUEUE, HOT_QUEUE, HOT_SCORE
 from cell.scoring.score import Scoring
 from croupier.fields import join_first
 from croupier.telemetry.metrics import LoopCounter
@@ -151,7 +152,7 @@ class HotPath:
                 self._take_turns(read)
             else:
                 self._take_all(calls, read)
-            read.scoring.run()
+            self._run(read)
         finally:
             read.scoring.let_go()
         self._reply(read)
@@ -168,11 +169,24 @@ class HotPath:
             while taken < len(calls) and not self._is_full(read.scoring):
                 self._take_in(calls[taken], read)
                 taken += 1
-            read.scoring.run()
+            self._run(read)
         finally:
             read.scoring.let_go()
         self._reply(read)
         return read.left, taken
+
+    def _run(self, read: _Read) -> None:
+        """Score what was taken in."""
+        if not len(read.scoring):
+            return
+        began = self._clock()
+        read.scoring.run()
+        HOT_SCORE.observe(self._clock() - began)
+        observe = (COLD_QUEUE if read.is_again else HOT_QUEUE).observe
+        for call, _ in read.inferring:
+            observe(began - call.arrived)
+        for call, _ in read.predicting:
+            observe(began - call.arrived)
 
     def put_off(self, calls: Sequence[ServerCall]) -> None:
         """Have calls wait for the turns to come."""

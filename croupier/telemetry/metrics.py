@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import socket
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -24,10 +23,24 @@ from prometheus_client.utils import floatToGoString
 
 from croupier.settings import InvalidSettings
 from croupier.telemetry import page
+from croupier.telemetry.durations import Durations, Series
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Counter", "Gauge", "Histogram", "LoopCounter", "LoopGauge", "LoopHistogram", "serve"]
+__all__ = [
+    "Counter",
+    "Durations",
+    "Gauge",
+    "Histogram",
+    "LoopCounter",
+    "LoopGauge",
+    "LoopHistogram",
+    "Series",
+    "serve",
+]
+
+# Seconds, for what takes a fraction of a millisecond and may take a deadline.
+SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class LoopCounter(Collector):
@@ -85,7 +98,19 @@ class LoopHistogram(Collector):
 
     def labels(self, *values: str) -> Series:
         """The values seen where the labels are these, to be kept by whoever observes often."""
-        return self._series.setdefault(values, Series(self._bounds))
+        series = self._series.get(values)
+        if series is None:
+            series = self._series[values] = Series(self._bounds)
+        return series
+
+    def durations(self, *values: str) -> Durations:
+        """By gRPC code, which is the last label, where the others are these."""
+        return Durations(lambda code: self.labels(*values, code))
+
+    def forget(self, *values: str) -> None:
+        """Drop the series whose first labels are these: what they were of is gone."""
+        for known in [known for known in self._series if known[: len(values)] == values]:
+            del self._series[known]
 
     def collect(self) -> Iterable[Metric]:
         family = HistogramMetricFamily(*self._about)
@@ -94,24 +119,9 @@ class LoopHistogram(Collector):
             for bound in (*self._bounds, float("inf"))
         ]
         for values, series in self._series.copy().items():
-            counts = accumulate(series.counts.copy())
+            counts = accumulate(series.counts)
             family.add_metric(values, list(zip(names, counts, strict=True)), series.sum)
         yield family
-
-
-class Series:
-    """How many values were seen up to each of `bounds` and beyond, and their sum."""
-
-    __slots__ = ("_bounds", "counts", "sum")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.sum += value
 
 
 def serve(listen: str) -> int:

@@ -27,6 +27,7 @@ from croupier.codes import Code
 from croupier.errors import CroupierError
 from croupier.roles import AltNames
 from croupier.settings import ClientTls
+from croupier.telemetry.durations import Durations
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
@@ -50,7 +51,7 @@ class Channel:
     """Calls a server at `target`, host:port or unix:path; made in a running loop, no I/O until first used.
 
     With `tls`, the server's certificate has the name of the host, and `check_peer` raises a CroupierError for
-    one whose other names are not those of whom is to be called.
+    one whose other names are not those of whom is to be called. `durations` count the calls of `start`.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Channel:
         authority: str = "",
         user_agent: str = "croupier",
         rng: Random | None = None,
+        durations: Durations | None = None,
     ) -> None:
         self.target = target
         self.limits = limits
@@ -73,6 +75,7 @@ class Channel:
         self._authority = authority or ("localhost" if target.startswith("unix:") else target)
         self._user_agent = user_agent
         self._rng = rng or Random()  # noqa: S311 - jitter, keeps no secret
+        self._durations = durations
         self._loop = asyncio.get_running_loop()
         # The connection that takes new calls, and its session.
         self._connection: _ClientConnection | None = None
@@ -96,7 +99,7 @@ class Channel:
         `timeout` in seconds is told to the peer and not kept here: who has a deadline cancels the call.
         `done` is called once when the call has ended, never from inside here, and not after `cancel`.
         """
-        call = ClientCall(path, message, timeout, done)
+        call = ClientCall(path, message, timeout, done, self._durations)
         session = self._session
         if session is None or not session.start(call):
             self._start_later(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeAlias
 
+from croupier.telemetry.metrics import SECONDS, Durations, LoopHistogram
 from croupier.transport.context import Context, Messages
 from croupier.transport.http2.server_call import Route, ServerCall
 from croupier.weight import Scale
@@ -12,6 +13,14 @@ from croupier.weight import Scale
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
 UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler: TypeAlias = Callable[[Messages, Context], AsyncIterator[bytes]]
+
+# OpenTelemetry's `rpc.server.call.duration`, by the name that it has in Prometheus.
+_SECONDS = LoopHistogram(
+    "rpc_server_call_duration_seconds",
+    "From a call's headers to its end",
+    SECONDS,
+    ["rpc_method", "rpc_response_status_code"],
+)
 
 
 class RouteTable:
@@ -36,7 +45,7 @@ class RouteTable:
         self._batch = handler
         for path in paths:
             scale = scale_of(path) if scale_of else None
-            self._routes[path.encode()] = Route(path, handler, batch=True, scale=scale)
+            self._routes[path.encode()] = Route(path, handler, batch=True, scale=scale, durations=_of(path))
 
     def add_unary(
         self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0
@@ -46,7 +55,9 @@ class RouteTable:
         A request over `max_message_bytes` is refused by its first bytes, and so is a call when its connection
         has `max_open` of them; 0 is no bound but the connection's.
         """
-        self._routes[path.encode()] = Route(path, handler, max_message=max_message_bytes, max_open=max_open)
+        self._routes[path.encode()] = Route(
+            path, handler, max_message=max_message_bytes, max_open=max_open, durations=_of(path)
+        )
 
     def add_stream(
         self,
@@ -68,4 +79,9 @@ class RouteTable:
             max_message=max_message_bytes,
             max_open=max_open,
             scale=scale,
+            durations=_of(path),
         )
+
+
+def _of(path: str) -> Durations:
+    return _SECONDS.durations(path.removeprefix("/"))

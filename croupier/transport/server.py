@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 
 from croupier.access import Access
-from croupier.errors import InternalError
+from croupier.errors import CroupierError, InternalError
 from croupier.roles import UnknownCaller
 from croupier.settings import ServerTls
 from croupier.telemetry.metrics import Counter
@@ -183,7 +183,7 @@ class BareServer(RouteTable):
         routes = {}
         for path, route in self._routes.items():
             why = self._access.rule(route.path).refusal(peer)
-            routes[path] = route if why is None else Route(route.path, streaming=True, refusal=why)
+            routes[path] = route if why is None else _refusing(route, why)
         return routes
 
     def serve_batch(self, calls: list[ServerCall]) -> None:
@@ -216,6 +216,10 @@ class BareServer(RouteTable):
             call.tag = None
 
         task.add_done_callback(ended)
+
+
+def _refusing(route: Route, why: CroupierError) -> Route:
+    return Route(route.path, streaming=True, refusal=why, durations=route.durations)
 
 
 class _ServerConnection(Connection):

@@ -84,6 +84,7 @@ class Call:
     deadline: float = math.inf
     replies: list[bytes] = field(default_factory=list)
     is_open: bool = True
+    arrived: float = 0.0
 
     @property
     def message(self) -> bytes:

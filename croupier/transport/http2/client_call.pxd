@@ -1,3 +1,4 @@
+from croupier.telemetry.durations cimport Durations
 from croupier.transport.http2.call cimport Call
 
 
@@ -27,6 +28,8 @@ cdef class ClientCall(Call):
     cdef readonly bytes path
     cdef readonly bytes request
     cdef readonly double timeout
+    cdef Durations durations
+    cdef double began
     cdef bint is_renewed
     cdef bytes raw_message
     cdef bytes raw_details

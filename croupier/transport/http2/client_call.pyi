@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from croupier.telemetry.durations import Durations
 from croupier.transport.http2.call import Call
 
 class ClientCall(Call):
@@ -14,6 +15,7 @@ class ClientCall(Call):
         request: bytes | None = None,
         timeout: float | None = None,
         done: Callable[[ClientCall], None] | None = None,
+        durations: Durations | None = None,
     ) -> None: ...
     @property
     def is_done(self) -> bool: ...

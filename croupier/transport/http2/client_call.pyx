@@ -5,6 +5,7 @@ from libc.math cimport INFINITY
 from base64 import b64decode
 
 from croupier.codes cimport CANCELLED, RESOURCE_EXHAUSTED
+from croupier.telemetry.durations cimport Durations, monotonic
 from croupier.transport.http2.call cimport Call, Receiving
 from croupier.transport.http2.callbacks cimport Callbacks
 from croupier.transport.http2.nghttp2 cimport *
@@ -18,7 +19,7 @@ cdef class ClientCall(Call):
     """A call that a session sends. What it came to is known once it is done.
 
     `timeout` in seconds is told to the peer, None for none; `request` is a unary call's one message, and
-    `done` is for whoever takes the completed calls.
+    `done` is for whoever takes the completed calls. `durations` are told how long it took.
 
         UNDER_WAY ──grpc-status──▶ SAID
             ├──`cancel`──▶ DROPPED
@@ -26,10 +27,14 @@ cdef class ClientCall(Call):
             └──refused by the peer before it did anything──▶ UNSEEN ──`renew`, once──▶ UNDER_WAY
     """
 
-    def __init__(self, bytes path not None, bytes request=None, timeout=None, done=None):
+    def __init__(self, bytes path not None, bytes request=None, timeout=None, done=None,
+                 Durations durations=None):
         self.path, self.request, self.done = path, request, done
         self.timeout = INFINITY if timeout is None else timeout
         self.reported = NO_STATUS
+        self.durations = durations
+        if durations is not None:
+            self.began = monotonic()
 
     @property
     def is_done(self):
@@ -87,6 +92,8 @@ cdef class ClientCall(Call):
 
     def cancel(self):
         """Reset the call; nobody is told of its end."""
+        if self.ending == Ending.UNDER_WAY and self.durations is not None:
+            self.durations.ended(CANCELLED, self.began)
         self.ending, self.code, self.done = Ending.DROPPED, CANCELLED, None
         self._reset()
         self.drop_received()
@@ -115,4 +122,7 @@ cdef class ClientCall(Call):
 
     cdef int settle(self, int code, str message, Ending ending) except -1:
         self.code, self.own_message, self.ending = code, message, ending
+        # What the peer cannot have seen is sent once more.
+        if self.durations is not None and (ending != Ending.UNSEEN or self.is_renewed):
+            self.durations.ended(code, self.began)
         return 0

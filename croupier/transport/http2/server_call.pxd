@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t
 
+from croupier.telemetry.durations cimport Durations
 from croupier.transport.http2.call cimport Call
 from croupier.weight cimport Scale
 
@@ -13,6 +14,7 @@ cdef class Route:
     cdef readonly Scale scale
     cdef readonly object handler
     cdef readonly object refusal
+    cdef readonly Durations durations
 
 
 cdef enum Stage:
@@ -38,5 +40,5 @@ cdef class ServerCall(Call):
 
     cdef void submit(self, object pairs, bint has_body)
     cdef int fail_full(self) except -1
-    cdef bint end(self)
+    cdef bint end(self, int code)
     cdef void conclude(self, object pairs, bint has_body)

@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from croupier.errors import CroupierError
+from croupier.telemetry.durations import Durations
 from croupier.transport.http2.call import Call
 from croupier.weight import Scale
 
@@ -14,6 +15,7 @@ class Route:
     max_message: int
     max_open: int
     scale: Scale | None
+    durations: Durations | None
     def __init__(
         self,
         path: str,
@@ -25,6 +27,7 @@ class Route:
         max_message: int = 0,
         max_open: int = 0,
         scale: Scale | None = None,
+        durations: Durations | None = None,
     ) -> None: ...
 
 class ServerCall(Call):

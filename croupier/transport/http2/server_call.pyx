@@ -4,6 +4,8 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 from base64 import b64encode
 
+from croupier.codes cimport OK, UNKNOWN
+from croupier.telemetry.durations cimport Durations
 from croupier.transport.http2.call cimport Call
 from croupier.transport.http2.callbacks cimport Callbacks
 from croupier.transport.http2.headers cimport MAX_PAIRS, check_pairs, put_pairs, set_header
@@ -21,14 +23,17 @@ cdef class Route:
 
     `max_message` bounds one message in bytes, where the session's limit does not do that sooner; `max_open`
     the calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and
-    those that are too heavy are refused as they arrive.
+    those that are too heavy are refused as they arrive. `durations` are told how long each call took, if its
+    session's clock is `time.monotonic`.
     """
 
     def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
-                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, Scale scale=None):
+                 Py_ssize_t max_message=0, Py_ssize_t max_open=0, Scale scale=None,
+                 Durations durations=None):
         self.path, self.handler, self.refusal = path, handler, refusal
         self.is_batch, self.is_streaming = batch, streaming
         self.max_message, self.max_open, self.scale = max_message, max_open, scale
+        self.durations = durations
 
 
 cdef class ServerCall(Call):
@@ -59,7 +64,7 @@ cdef class ServerCall(Call):
             return
         if not self.enqueue(message, False):
             self.fail_full()
-        elif self.end():
+        elif self.end(OK):
             self.conclude((), True)
 
     def fail(self, int code, str message, bytes details=b"", trailing=()):
@@ -73,7 +78,7 @@ cdef class ServerCall(Call):
             trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
         trailers.extend(trailing)
         check_pairs(trailers)
-        self.end()
+        self.end(code)
         self.trailers = trailers
         self.conclude(trailers, False)
 
@@ -98,14 +103,14 @@ cdef class ServerCall(Call):
         cdef list trailers = [(b"grpc-status", b"0"), *trailing] if trailing else None
         if trailers is not None:
             check_pairs(trailers)
-        if not self.end():
+        if not self.end(OK):
             return
         self.trailers = trailers
         self.conclude((), True)
 
     def refuse_http(self, int status):
         """Answer what is not gRPC with an HTTP status."""
-        if self.end():
+        if self.end(UNKNOWN):
             self.trailers = [(b":status", str(status).encode())]
             self.submit(self.trailers, False)
 
@@ -114,10 +119,12 @@ cdef class ServerCall(Call):
         self.fail(status.code, status.message, status.details)
         return 0
 
-    cdef bint end(self):
+    cdef bint end(self, int code):
         if self.wire is None or self.stage == Stage.OVER:
             return False
         self.stage = Stage.OVER
+        if self.route is not None and self.route.durations is not None:
+            self.route.durations.ended(code, self.arrived)
         self.ended_at = self.wire.now
         self.on_cancel = None
         if not self.is_streaming:

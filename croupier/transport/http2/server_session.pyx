@@ -15,6 +15,7 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.string cimport memcmp
 
+from croupier cimport codes
 from croupier.codes cimport DEADLINE_EXCEEDED
 from croupier.transport.http2.allocator cimport memory
 from croupier.transport.http2.call cimport Call, Receiving
@@ -327,6 +328,8 @@ cdef class ServerSession(Session):
             self.open_of[it.route] -= 1
         stage, it.stage = it.stage, Stage.OVER
         if stage == Stage.AT_WORK:
+            if it.route.durations is not None:
+                it.route.durations.ended(codes.CANCELLED, it.arrived)
             on_cancel, it.on_cancel = it.on_cancel, None
             self._tell_cancelled(it, on_cancel)
         return 0
