@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
 
 from croupier.errors import InvalidRequest
@@ -10,6 +12,11 @@ from sharding.generation import Generation, Override, Seat
 
 class InvalidFile(InvalidRequest):
     """A file that is no shard map. The operator's."""
+
+
+# As far as they go on the wire; what deals no hand is refused by who deals.
+_Size: TypeAlias = Annotated[int, msgspec.Meta(le=2**32 - 1)]
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class _Seat(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,17 +29,17 @@ class _Seat(msgspec.Struct, forbid_unknown_fields=True):
 class _Override(msgspec.Struct, forbid_unknown_fields=True):
     pins: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
-    hand_size: int = 0
+    hand_size: _Size = 0
     isolation_group: str = ""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     seats: tuple[_Seat, ...]
-    hand_size: int | None = None
+    hand_size: _Size | None = None
     seed: int | None = None
     overrides: dict[str, _Override] | None = None
     # The generation that the file was made from, and so the one that it changes.
-    number: int = 0
+    number: _Number = 0
 
 
 def parse(data: bytes, active: Generation) -> Generation:
@@ -45,7 +52,7 @@ def parse(data: bytes, active: Generation) -> Generation:
     """
     try:
         file = msgspec.json.decode(data, type=_File)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidFile(f"the file is not a shard map: {error}") from error
     return Generation(
         number=file.number,
