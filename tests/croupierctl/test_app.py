@@ -7,9 +7,7 @@ from support.ports import free_port
 from typer.testing import CliRunner
 
 from croupier import errors
-from croupierctl.advice import advice
 from croupierctl.app import app
-from croupierctl.servers import ServerUnavailable
 
 VERBS = ["models", "release", "cells", "shards", "catalog", "hand", "explain", "predict", "token", "local"]
 
@@ -45,23 +43,6 @@ def test_a_server_that_is_not_there_is_exit_code_1_with_advice():
     assert f"error: the version manager at {target} is unavailable" in result.stderr
     assert "hint: start the local stack with `make up`" in result.stderr
     assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("target", "hint"),
-    [("127.0.0.1:8400", "make up"), ("manager.internal:8400", "runs at manager.internal:8400")],
-)
-def test_a_server_elsewhere_is_no_local_stack(target, hint):
-    said = advice(ServerUnavailable("down", target=target))
-    assert hint in said
-    assert ("make up" in said) == target.startswith("127")
-
-
-def test_a_manager_that_answers_is_not_unavailable(manager, run):
-    """What it cannot do now is told as that."""
-    manager.failures.append(errors.Unavailable("etcd: no connection", reason="ETCD_UNAVAILABLE"))
-    said = run("cells", "ls", code=1).err
-    assert said.startswith("error: etcd: no connection\nhint: see to etcd")
 
 
 def test_errors_are_json_for_programs(manager, run):
@@ -107,9 +88,3 @@ def test_the_manager_may_come_from_the_environment(manager):
     result = invoke("cells", "ls", env={"CROUPIERCTL_MANAGER": manager.target})
     assert result.exit_code == 0
     assert "no cell is registered" in result.stderr
-
-
-def test_an_authority_that_cannot_be_read(tmp_path):
-    result = invoke("--ca", str(tmp_path / "missing.pem"), "cells", "ls")
-    assert result.exit_code == 1
-    assert "missing.pem" in result.stderr
