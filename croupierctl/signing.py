@@ -112,10 +112,10 @@ def _find(keys: list[Jwk], key_id: str) -> Jwk:
 
 def _read(path: Path, data: bytes) -> list[Jwk]:
     try:
-        keys: list[Jwk] = json.loads(data)["keys"]
-        if all(isinstance(jwk["kid"], str) for jwk in keys):
+        keys = json.loads(data)["keys"]
+        if isinstance(keys, list) and all(isinstance(jwk["kid"], str) for jwk in keys):
             return keys
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BadKeys(f"{path} is no set of keys with ids") from error
     raise BadKeys(f"{path} is no set of keys with ids")
 
