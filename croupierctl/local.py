@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _watch(stack: Stack) -> None:
+def _watch(stack: Stack, sleep: Callable[[float], None] = time.sleep) -> None:
     """Say so when a process ends; the rest goes on."""
     running = dict(stack.processes)
     while running:
@@ -67,7 +68,7 @@ def _watch(stack: Stack) -> None:
             if not process.is_running:
                 output.note(f"{name} ended {how_it_ended(process.exit_code)}; its log is {process.log}")
                 del running[name]
-        time.sleep(0.5)
+        sleep(0.5)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from croupier.artifacts.packers.checks.check import Report
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.trial import Trial
 from croupierctl.app import app
+from croupierctl.stack_process import Process
 
 
 @pytest.fixture
@@ -68,3 +69,19 @@ def other(tmp_path):
     path = tmp_path / "other.artifact"
     path.write_bytes(with_checked(pack_onnx(matmul(), features=["a", "b"]), COMPARED))
     return path
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Starts a shell's script, by default one that runs on, as a process of a stack; kills it at the end."""
+    made = []
+
+    def start(script="exec sleep 60", name="cell-1"):
+        process = Process(name, ["sh", "-c", script], tmp_path / f"{name}.log")
+        process.start()
+        made.append(process)
+        return process
+
+    yield start
+    for process in made:
+        process.kill()

@@ -1,4 +1,3 @@
-from support.ports import free_port
 from support.version_manager_fake import cell
 
 from protos.versions.v1 import versions_pb2 as pb
@@ -44,14 +43,6 @@ def test_what_is_not_quarantined_cannot_be_lifted(run, manager):
     assert "64 digits" in run("cells", "lift", "digest", code=2).err
     assert "no cell x" in run("cells", "quarantine", "x", code=1).err
     assert "nothing is quarantined" in run("cells", "quarantine").err
-
-
-def test_what_cannot_be_warmed(run, manager):
-    manager.cells = [cell(1, "zone-a")]
-    manager.cells[0].address = f"127.0.0.1:{free_port()}"
-    assert "no cell x" in run("cells", "warm", "x", "01" * 32, code=1).err
-    assert "64 digits" in run("cells", "warm", "cell-1", "0102", code=2).err
-    assert "cannot connect" in run("cells", "warm", "cell-1", "01" * 32, code=1).err
 
 
 def test_people_read_units(run, manager):

@@ -1,4 +1,3 @@
-import pytest
 from support.version_manager_fake import cell
 
 from protos.versions.v1 import versions_pb2 as pb
@@ -87,50 +86,6 @@ def test_who_removes_a_model_is_told_what_traffic_it_gets(manager, run, other, p
         "removed version 2 of acme's model churn: release 2 gives it no request without a version; "
         "no cell of its tenant is active\n"
     )
-
-
-def _usage(**cells):
-    """By cell: why it does not say, or versions with their requests and seconds since the last."""
-    told = pb.Usage()
-    for name, found in cells.items():
-        cell = told.cells.add(cell=name, failure=found if isinstance(found, str) else "")
-        for number, requests, idle in () if isinstance(found, str) else found:
-            cell.versions.add(version=number, requests=requests, idle_seconds=idle)
-    return told
-
-
-@pytest.mark.parametrize(
-    ("usage", "words"),
-    [
-        (_usage(a=[], b=[]), "no cell has it in memory"),
-        (
-            _usage(a=[(1, 1_200, 3.2)], b=[(1, 34, 200.0), (2, 0, 1.0)]),
-            "cells a, b used it about 1,234 times since",
-        ),
-        (_usage(a=[(1, 1_200, 3.2)], b=[(2, 0, 1.0)]), "loaded, last 3 s ago"),
-        (_usage(a=[(1, 1, 600.0)], b=[]), "cell a used it once since it was loaded, last 10 min ago"),
-        (_usage(a=[(1, 0, 9_000.0)]), "cell a did not use it since it was loaded 2 h ago"),
-        (_usage(a="gone", b=[]), "no cell that answers has it in memory; cell a does not say (gone)"),
-        (_usage(a="gone"), "exact versions only; cell a does not say (gone)"),
-        (None, "this version manager cannot say how often it is asked for"),
-    ],
-)
-def test_who_removes_a_model_is_told_how_often_it_was_asked_for(manager, run, packed, usage, words):
-    run("models", "publish", "acme", "churn", packed)
-    manager.usage = usage
-    assert words in run("models", "rm", "acme", "churn", code=1, input="n\n").err
-    assert words in run("models", "rm", "acme", "churn", "--yes").err
-
-
-def test_programs_are_told_by_cell(manager, run, ask, packed):
-    run("models", "publish", "acme", "churn", packed)
-    manager.usage = _usage(a=[(1, 5, 2.5)], b="gone")
-    told = ask("models", "rm", "acme", "churn", "--yes")
-    assert (told["tenant"], told["model"], told["version"]) == ("acme", "churn", None)
-    assert told["usage"] == [
-        {"cell": "a", "failure": "", "versions": [{"version": 1, "requests": 5, "idle_seconds": 2.5}]},
-        {"cell": "b", "failure": "gone", "versions": []},
-    ]
 
 
 def test_one_version_is_removed(manager, run, other, packed):
