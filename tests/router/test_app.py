@@ -14,10 +14,9 @@ from support.worlds import Router, failing, router, world
 
 from croupier.grpcio.channels import open_async
 from croupier.protocol import CURRENT
-from croupier.settings import InvalidSettings, load
+from croupier.settings import InvalidSettings
 from protos.inference.v2 import inference_pb2
 from router import snapshot
-from router.settings import RouterSettings
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 
@@ -170,23 +169,6 @@ async def test_an_address_in_use_is_an_error_in_words() -> None:
                 pass
 
 
-def test_a_router_beyond_loopback_needs_tls_and_tokens(tmp_path: Path) -> None:
-    tls = {"tls_certificate": tmp_path / "c", "tls_key": tmp_path / "k"}
-    wide = "0.0.0.0:8500"
-    for bad in (
-        RouterSettings(listen=wide),
-        RouterSettings(listen=wide, token_key=tmp_path / "t"),
-        RouterSettings(listen=wide, **tls),
-        # Certificates name no tenant: whoever has one could fill in any header.
-        RouterSettings(listen=wide, **tls, tls_client_ca=tmp_path / "ca"),
-    ):
-        with pytest.raises(InvalidSettings):
-            bad.check()
-    RouterSettings(listen=wide, **tls, token_key=tmp_path / "t").check()
-    RouterSettings(listen=wide, insecure=True).check()
-    RouterSettings(listen="127.0.0.1:1").check()
-
-
 async def test_a_token_key_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
     short = tmp_path / "short.key"
     short.write_bytes(b"short")
@@ -194,18 +176,6 @@ async def test_a_token_key_that_cannot_be_used_is_an_error_in_words(tmp_path: Pa
         with pytest.raises(InvalidSettings, match=problem):
             async with router(nowhere(), token_key=key):
                 pass
-
-
-def test_every_setting_is_a_flag_and_a_variable() -> None:
-    settings = load(
-        RouterSettings,
-        "croupier-router",
-        ["--max-in-flight", "7", "--snapshot", "s", "--attempt-timeout", "0.5"],
-        {"CROUPIER_ROUTER_MAX_ITEMS": "9", "CROUPIER_ROUTER_INSECURE": "yes"},
-    )
-    assert (settings.max_in_flight, settings.max_items, settings.insecure) == (7, 9, True)
-    assert (settings.snapshot, settings.attempt_timeout) == (Path("s"), 0.5)
-    assert (settings.listen, settings.manager) == ("127.0.0.1:8500", "127.0.0.1:8400")
 
 
 @pytest.mark.system

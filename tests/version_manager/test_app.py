@@ -23,27 +23,6 @@ def told(*argv: str) -> ManagerSettings:
     return load(ManagerSettings, app.PROGRAM, argv, {})
 
 
-def test_the_defaults_are_the_local_stack(monkeypatch, tmp_path):
-    monkeypatch.setenv("CROUPIER_HOME", str(tmp_path))
-    settings = told()
-    settings.check()
-    assert settings.listen == "127.0.0.1:8400"
-    assert settings.etcd_config.endpoints == ("127.0.0.1:2379",)
-    assert settings.prefix == "croupier/"
-    assert settings.store_url == f"file://{tmp_path}/objects"
-    assert settings.snapshot_path == tmp_path / "version-manager.snapshot"
-
-
-def test_etcd_is_told_by_flags(tmp_path):
-    (tmp_path / "password").write_text("secret\n")
-    files = ["--etcd-ca", "/ca", "--etcd-certificate", "/crt", "--etcd-key", "/key"]
-    user = ["--etcd-user", "me", "--etcd-password-file", str(tmp_path / "password")]
-    config = told("--etcd", "a:1,b:2", *files, *user).etcd_config
-    assert config.endpoints == ("a:1", "b:2")
-    assert [str(path) for path in (config.ca, config.certificate, config.key)] == ["/ca", "/crt", "/key"]
-    assert (config.user, config.password) == ("me", "secret")
-
-
 @pytest.mark.parametrize(
     "argv",
     [
