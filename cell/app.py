@@ -52,7 +52,8 @@ from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
-from croupier.telemetry import logs, metrics
+from croupier.telemetry import logs, page
+from croupier.telemetry.admin import Admin
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
@@ -262,11 +263,13 @@ async def serve(
 ) -> None:
     """Run one cell, with further `engines`, until the process is to stop."""
     take_short_slices()
-    metrics.serve(settings.metrics_listen)
+    admin = Admin()
+    page.serve(settings.metrics_listen, admin)
     cell = Cell(settings, life, engines)
     try:
         await cell.start()
         _spare_collections()
+        admin.ready = lambda: "it is stopping" if life.stopping else ""
         life.ready(f"{PROGRAM} {settings.id} on {cell.address}")
         await life.stopped()
     finally:

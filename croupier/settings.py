@@ -75,7 +75,9 @@ class ServerSettings:
     """What every server process can be told."""
 
     listen: str = option("127.0.0.1:0", "host:port to serve on; port 0 picks a free one")
-    metrics_listen: str = option("127.0.0.1:0", "host:port of the Prometheus page; empty for none")
+    metrics_listen: str = option(
+        "127.0.0.1:0", "host:port of the admin port: metrics, health, /debug; empty for none"
+    )
     tls_certificate: Path | None = option(None, "PEM file of this server's certificate chain")
     tls_key: Path | None = option(None, "PEM file of its private key")
     tls_client_ca: Path | None = option(None, "PEM file of the authority that signs callers' certificates")
@@ -83,7 +85,9 @@ class ServerSettings:
         DEFAULT_PATTERNS, "how the certificates of callers and peers name their roles: URIs and DNS names"
     )
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
-    insecure_metrics: bool = option(False, "serve the Prometheus page, which is plain HTTP, beyond loopback")
+    insecure_metrics: bool = option(
+        False, "serve the admin port, which is plain HTTP and tells what it knows, beyond loopback"
+    )
     log_level: str = option("info", "what to log", ("frames", "debug", "info", "warning", "error"))
 
     @property
@@ -125,12 +129,12 @@ class ServerSettings:
         _log.warning("INSECURE: serving %s to anyone who can reach it", self.listen)
 
     def _check_metrics(self) -> None:
-        """A flag of its own: whoever opens the page of numbers does not open the port behind it as well."""
+        """A flag of its own: whoever opens the admin port does not open the one that serves as well."""
         if not self.metrics_listen or is_loopback(self.metrics_listen):
             return
         if not self.insecure_metrics:
             raise InvalidSettings(
-                f"{self.metrics_listen} is not loopback, and metrics are plain HTTP: "
+                f"{self.metrics_listen} is not loopback, and the admin port is plain HTTP: "
                 "it needs --insecure-metrics"
             )
         _log.warning("INSECURE METRICS: anyone who can reach %s may read them", self.metrics_listen)

@@ -29,7 +29,8 @@ from croupier.grpcio.part import OwnPart
 from croupier.lifecycle import Lifecycle
 from croupier.roles import Role
 from croupier.settings import load
-from croupier.telemetry import logs, metrics
+from croupier.telemetry import logs, metrics, page
+from croupier.telemetry.admin import Admin
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
@@ -40,6 +41,7 @@ from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
+from router.debug import Beliefs
 from router.features import NoFeatures
 from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
@@ -82,7 +84,9 @@ async def serve(
     peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
     breakers = Breakers(probe=settings.attempt_timeout)
+    admin = Admin()
     async with AsyncExitStack() as stack:
+        page.serve(settings.metrics_listen, admin)
         roles, seconds = settings.roles, CellSeconds()
 
         def open_channel(cell: str, address: str) -> Channel:
@@ -98,7 +102,11 @@ async def serve(
 
         wheel = Wheel()
         drive(wheel, asyncio.get_running_loop())
-        pipeline = _pipeline(settings, cells, breakers, wheel, clock, rng)
+        budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
+        attempts = Attempts(breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
+        admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
+        _IN_FLIGHT.set_function(lambda: admission.in_flight)
+        pipeline = Pipeline(admission, NoFeatures(), attempts, cells, rng=rng, max_items=settings.max_items)
         revisions = Revisions(wheel, clock=clock)
 
         def follow(view: View) -> None:
@@ -111,6 +119,9 @@ async def serve(
         watch = partial(manager.watch, protocol=protocol.CURRENT)
         feed = ViewFeed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
         _AGE.set_function(lambda: feed.age)
+        beliefs = Beliefs(feed, cells, attempts, admission)
+        admin.debug |= beliefs.views
+        admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
         await _load_snapshot(feed, settings.snapshot)
 
         handlers = Handlers(
@@ -139,7 +150,6 @@ async def serve(
         stack.push_async_callback(server.stop)
         address = await server.start(settings.listen, services)
         _say(server, services, serving=feed.is_loaded)
-        metrics.serve(settings.metrics_listen)
 
         life.spawn(feed.run(), "the feed")
         life.spawn(reports.run(), "the reports")
@@ -156,27 +166,6 @@ async def serve(
 
         life.spawn(announce(), "the announcement")
         await life.stopped()
-
-
-def _pipeline(
-    settings: RouterSettings,
-    cells: Cells,
-    breakers: Breakers,
-    wheel: Wheel,
-    clock: Callable[[], float],
-    rng: Random,
-) -> Pipeline:
-    budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
-    admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
-    _IN_FLIGHT.set_function(lambda: admission.in_flight)
-    return Pipeline(
-        admission,
-        NoFeatures(),
-        Attempts(breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout),
-        cells,
-        rng=rng,
-        max_items=settings.max_items,
-    )
 
 
 async def _load_snapshot(feed: ViewFeed, path: Path | None) -> None:

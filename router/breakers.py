@@ -46,6 +46,15 @@ class Breakers:
         breaker = self._breakers.get(cell)
         return breaker is not None and now < breaker.until
 
+    def state(self, cell: str, now: float) -> str:
+        """`closed`, `open`, `half-open` (its probe is under way) or `overdue` (the next request is one)."""
+        breaker = self._breakers.get(cell)
+        if breaker is None or cell not in self.troubled:
+            return "closed"
+        if now >= breaker.until:
+            return "overdue"
+        return "half-open" if breaker.probing else "open"
+
     def started(self, cell: str, now: float) -> None:
         """A request goes to the cell; after a breaker was open it is the probe."""
         if cell not in self.troubled:

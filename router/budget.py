@@ -23,13 +23,17 @@ class RetryBudget:
         self._tokens = min(most, 10 * per_second)
         self._at = now
 
+    def tokens(self, now: float) -> float:
+        """How many retries it would pay for now."""
+        return min(self._most, self._tokens + (now - self._at) * self._per_second)
+
     def deposit(self) -> None:
         """A request came."""
         self._tokens = min(self._most, self._tokens + self._share)
 
     def take(self, now: float) -> bool:
         """Whether one retry may be made now; it is paid for if so."""
-        self._tokens = min(self._most, self._tokens + (now - self._at) * self._per_second)
+        self._tokens = self.tokens(now)
         self._at = now
         if self._tokens < 1.0:
             return False

@@ -62,6 +62,11 @@ class Cells:
         """Whether the cell may be told whose a request is."""
         return cell in self._owner
 
+    def connection(self, cell: str) -> tuple[str, int]:
+        """How the channel to a cell stands, in words, and how many calls are under way on it."""
+        held = self._connections.get(cell)
+        return ("none", 0) if held is None else (held.channel.state, held.channel.calls)
+
     def start(self, path: bytes, call: CellCall, request: bytes, timeout: float | None) -> ClientCall:
         """Call the method at `path` for `call`, which is told how it ends.
 

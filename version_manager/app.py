@@ -23,7 +23,8 @@ from croupier.roles import Role
 from croupier.settings import load
 from croupier.stores.etcd import Etcd
 from croupier.stores.objects import open_store
-from croupier.telemetry import logs, metrics
+from croupier.telemetry import logs, page
+from croupier.telemetry.admin import Admin
 from croupier.transport.client import Channel
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager.cells.pinning import Pinning
@@ -178,10 +179,12 @@ class VersionManager:
 
 async def serve(life: Lifecycle, settings: ManagerSettings) -> None:
     """Run a version manager until `life` is settings to stop."""
+    admin = Admin()
     manager = VersionManager(settings, life)
     try:
-        metrics.serve(settings.metrics_listen)
+        page.serve(settings.metrics_listen, admin)
         if await manager.start():
+            admin.ready = lambda: "it is stopping" if life.stopping else ""
             life.ready(f"{PROGRAM} on {manager.address}")
             await life.stopped()
     finally:

@@ -1,4 +1,4 @@
-"""Prometheus metrics: declared beside the code that counts, served here.
+"""Prometheus metrics: declared beside the code that counts, served by `page.py`.
 
 A metric's name begins with `croupier_`; labels are of bounded cardinality (never a tenant, a
 model or a digest).
@@ -10,8 +10,6 @@ take several times longer for the lock that lets any thread write.
 
 from __future__ import annotations
 
-import logging
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -21,11 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from croupier.settings import InvalidSettings
-from croupier.telemetry import page
 from croupier.telemetry.durations import Durations, Series
-
-_log = logging.getLogger(__name__)
 
 __all__ = [
     "Counter",
@@ -36,7 +30,6 @@ __all__ = [
     "LoopGauge",
     "LoopHistogram",
     "Series",
-    "serve",
 ]
 
 # Seconds, for what takes a fraction of a millisecond and may take a deadline.
@@ -122,25 +115,3 @@ class LoopHistogram(Collector):
             counts = accumulate(series.counts)
             family.add_metric(values, list(zip(names, counts, strict=True)), series.sum)
         yield family
-
-
-def serve(listen: str) -> int:
-    """Serve `/metrics` on `host:port` from a thread of its own; returns the port, 0 for none.
-
-    Raises:
-        InvalidSettings: the address cannot be bound.
-    """
-    if not listen:
-        return 0
-    host, _, port = listen.rpartition(":")
-    try:
-        if not 0 <= int(port) < 2**16:
-            raise ValueError("there is no such port")
-        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-        listening = socket.create_server((host.strip("[]"), int(port)), family=family)
-    except (OSError, ValueError) as error:
-        raise InvalidSettings(f"cannot serve metrics on {listen}: {error}") from error
-    page.serve(listening)
-    bound = int(listening.getsockname()[1])
-    _log.info("metrics on http://%s:%d/metrics", host, bound)
-    return bound

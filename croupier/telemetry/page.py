@@ -1,8 +1,8 @@
-"""The page of metrics over HTTP/1.1, from an event loop in a thread of its own.
+"""The admin port: metrics, health and what a process believes, over HTTP/1.1, from a thread of its own.
 
 Whoever reaches the port may ask, so a connection gets one answer within its time, or none: a request has a
 bounded head, and of too many connections the oldest gives way. One that is slow, or says nothing, holds up
-nobody, and a scrape takes milliseconds.
+nobody, and a scrape takes milliseconds. It answers, too, where the loop that serves does not (`admin.py`).
 """
 
 from __future__ import annotations
@@ -15,22 +15,45 @@ import threading
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 
+from croupier.settings import InvalidSettings
+from croupier.telemetry.admin import Admin
+
 _log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 8 * 2**10
 SECONDS = 5.0
-_PATHS = ("/", "/metrics")
+_METRICS = ("/", "/metrics")
 
 
-def serve(listening: socket.socket, *, seconds: float = SECONDS) -> None:
-    """Serve what is registered on `listening`, which is bound, for as long as the process lives."""
-    page = _Page(seconds)
+def serve(listen: str, admin: Admin | None = None, *, seconds: float = SECONDS) -> int:
+    """Serve metrics, and what `admin` says, on `host:port` for as long as the process lives.
+
+    Returns the port, 0 for none. A connection has `seconds`.
+
+    Raises:
+        InvalidSettings: the address cannot be bound.
+    """
+    if not listen:
+        return 0
+    host, _, port = listen.rpartition(":")
+    try:
+        if not 0 <= int(port) < 2**16:
+            raise ValueError("there is no such port")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        listening = socket.create_server((host.strip("[]"), int(port)), family=family)
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"cannot serve metrics on {listen}: {error}") from error
+    page = _Page(admin, seconds)
     threading.Thread(target=lambda: asyncio.run(page.run(listening)), name="metrics", daemon=True).start()
+    bound = int(listening.getsockname()[1])
+    _log.info("metrics on http://%s:%d/metrics", host, bound)
+    return bound
 
 
 class _Page:
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, admin: Admin | None, seconds: float) -> None:
+        self._admin = admin
         self._seconds = seconds
         # In the order that they came.
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -62,7 +85,7 @@ class _Page:
                 except asyncio.LimitOverrunError:
                     writer.write(_response("431 Request Header Fields Too Large"))
                 else:
-                    writer.write(_response_to(head.decode("latin-1")))
+                    writer.write(await self._response_to(head.decode("latin-1")))
                 await writer.drain()
                 writer.write_eof()
                 # Until the peer has it all: closing at once could drop it.
@@ -70,17 +93,23 @@ class _Page:
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass
         except Exception:  # noqa: BLE001 - it ends this connection alone
-            _log.exception("the metrics could not be told")
+            _log.exception("a page of the admin port could not be told")
+
+    async def _response_to(self, head: str) -> bytes:
+        request, *lines = head.split("\r\n")
+        method, _, rest = request.partition(" ")
+        path, _, query = rest.partition(" ")[0].partition("?")
+        if method != "GET":
+            return _response("405 Method Not Allowed")
+        if path in _METRICS:
+            return _metrics(lines)
+        answer = await self._admin.answer(path, query) if self._admin is not None else None
+        if answer is None:
+            return _response("404 Not Found", b"see /metrics, /healthz, /readyz, /debug/\n")
+        return _response(answer.status, answer.body, answer.content_type)
 
 
-def _response_to(head: str) -> bytes:
-    request, *lines = head.split("\r\n")
-    method, _, rest = request.partition(" ")
-    path = rest.partition(" ")[0].partition("?")[0]
-    if method != "GET":
-        return _response("405 Method Not Allowed")
-    if path not in _PATHS:
-        return _response("404 Not Found", b"see /metrics\n")
+def _metrics(lines: list[str]) -> bytes:
     headers = {
         name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
@@ -90,4 +119,4 @@ def _response_to(head: str) -> bytes:
 
 def _response(status: str, body: bytes = b"", content_type: str = "text/plain") -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}Connection: close\r\n\r\n".encode() + body
+    return f"{head}X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode() + body

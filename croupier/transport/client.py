@@ -93,6 +93,19 @@ class Channel:
         self._is_closed = False
         self._is_empty = asyncio.Event()
 
+    @property
+    def state(self) -> str:
+        """How it stands, in words: connected, connecting, idle, or why no connection may be made now."""
+        if self._session is not None:
+            return "connected"
+        return "connecting" if self._connecting is not None else self._why_not() or "idle"
+
+    @property
+    def calls(self) -> int:
+        """How many calls are under way, or wait for a connection."""
+        waiting = len(self._waiting) + len(self._opening)
+        return waiting + sum(connection.session.open_calls for connection in self._connections)
+
     def start(self, path: bytes, message: bytes, timeout: float | None, done: Done) -> ClientCall:
         """One unary call, on the hot path.
 

@@ -92,3 +92,15 @@ def test_a_forgotten_cell_is_a_new_one(breakers: Breakers) -> None:
     breakers.unreachable("a", 0.0)
     breakers.forget(["a", "never heard of"])
     assert not breakers.is_open("a", 0.0)
+
+
+def test_its_state_in_a_word(breakers: Breakers) -> None:
+    assert breakers.state("a", 0.0) == "closed"
+    breakers.refused("a", 0.0)
+    assert breakers.state("a", 0.0) == "closed"
+    breakers.unreachable("a", 0.0)
+    assert [breakers.state("a", now) for now in (0.0, 0.9, 1.0)] == ["open", "open", "overdue"]
+    breakers.started("a", 1.0)
+    assert [breakers.state("a", now) for now in (1.0, 2.9, 3.0)] == ["half-open", "half-open", "overdue"]
+    breakers.answered("a", 3.0)
+    assert breakers.state("a", 3.0) == "closed"

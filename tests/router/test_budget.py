@@ -42,3 +42,10 @@ def test_retries_never_exceed_the_share_and_the_rate(steps: list[tuple[int, floa
             requests += 1
             retries += budget.take(now)
     assert retries <= 100 + 0.2 * requests + 10 * now + 1e-6
+
+
+def test_asking_what_it_would_pay_for_costs_nothing() -> None:
+    budget = drained(per_second=1.0, most=3.0)
+    assert [budget.tokens(now) for now in (0.0, 2.5, 2.5, 9.0)] == [0.0, 2.5, 2.5, 3.0]
+    assert budget.take(1.0)
+    assert not budget.take(1.0)

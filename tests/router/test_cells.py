@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -179,6 +180,27 @@ async def test_a_cancelled_call_is_cancelled_at_the_cell(cell: FakeCell, cells: 
     with pytest.raises(asyncio.CancelledError):
         await asking
     await eventually(lambda: cell.calls[0].cancelled, "the cell hears of it")
+
+
+async def test_how_a_connection_stands_and_what_is_under_way_on_it(cell: FakeCell, cells: Cells) -> None:
+    assert (cells.connection("a"), cells.connection("b")) == (("idle", 0), ("none", 0))
+    cell.before = hang
+    waiting = asyncio.create_task(call(cells, "a", None))
+    await asyncio.sleep(0)
+    assert cells.connection("a") == ("connecting", 1)
+    await eventually(lambda: cell.calls, "the call")
+    assert cells.connection("a") == ("connected", 1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert cells.connection("a") == ("connected", 0)
+    await cell.kill()
+
+    async def refused() -> bool:
+        with suppress(CellUnreachable):
+            await ask(cells)
+        return cells.connection("a")[0].startswith("cannot connect to 127.0.0.1:")
+
+    await eventually(refused, "a refusal to connect")
 
 
 async def test_a_new_address_is_a_new_channel_and_running_calls_end_in_peace(

@@ -1,9 +1,7 @@
 import urllib.request
 
-import pytest
-
-from croupier.settings import InvalidSettings
-from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopGauge, LoopHistogram, serve
+from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopGauge, LoopHistogram
+from croupier.telemetry.page import serve
 
 COUNTED = Counter("croupier_test_things", "Things", ["kind"])
 HELD = Gauge("croupier_test_held", "Held now")
@@ -59,23 +57,3 @@ def test_what_one_thread_counts_looks_the_same() -> None:
         'croupier_test_by_kind_seconds_sum{kind="b"} 2.0',
     ):
         assert line in page
-
-
-def test_no_page() -> None:
-    assert serve("") == 0
-
-
-def test_ipv6() -> None:
-    assert "croupier_test_held" in read(serve("[::1]:0"), "[::1]")
-
-
-@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "256.1.1.1:0"])
-def test_no_address(listen: str) -> None:
-    with pytest.raises(InvalidSettings, match=f"cannot serve metrics on {listen}"):
-        serve(listen)
-
-
-def test_an_address_in_use() -> None:
-    port = serve("127.0.0.1:0")
-    with pytest.raises(InvalidSettings, match="cannot serve metrics"):
-        serve(f"127.0.0.1:{port}")

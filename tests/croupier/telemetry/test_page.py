@@ -1,21 +1,21 @@
-"""The page of metrics, and callers who would keep it from others."""
+"""The admin port, and callers who would keep it from others."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 from contextlib import ExitStack
 
 import pytest
 
-from croupier.telemetry import page
-from croupier.telemetry.page import MAX_CONNECTIONS, MAX_HEAD_BYTES
+from croupier.settings import InvalidSettings
+from croupier.telemetry.admin import Admin
+from croupier.telemetry.page import MAX_CONNECTIONS, MAX_HEAD_BYTES, serve
 
 
-def _served(**options: float) -> tuple[str, int]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    page.serve(listening, **options)
-    address: tuple[str, int] = listening.getsockname()
-    return address
+def _served(admin: Admin | None = None, **options: float) -> tuple[str, int]:
+    return "127.0.0.1", serve("127.0.0.1:0", admin, **options)
 
 
 def _asked(address: tuple[str, int], request: bytes) -> bytes:
@@ -82,3 +82,52 @@ def test_many_that_are_slow_keep_nobody_out() -> None:
         assert _asked(address, b"GET /metrics HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
         # The oldest have given way.
         assert _rest(slow[0]) == b""
+
+
+def test_no_page() -> None:
+    assert serve("") == 0
+
+
+def test_ipv6() -> None:
+    assert _asked(("::1", serve("[::1]:0")), b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:", "127.0.0.1:99999", "256.1.1.1:0"])
+def test_no_address(listen: str) -> None:
+    with pytest.raises(InvalidSettings, match=f"cannot serve metrics on {listen}"):
+        serve(listen)
+
+
+def test_an_address_in_use() -> None:
+    port = serve("127.0.0.1:0")
+    with pytest.raises(InvalidSettings, match="cannot serve metrics"):
+        serve(f"127.0.0.1:{port}")
+
+
+async def test_what_the_process_says_of_itself() -> None:
+    admin = Admin()
+    admin.debug["view"] = dict
+    address = _served(admin)
+
+    async def asked(target: bytes) -> tuple[bytes, bytes]:
+        answer = await asyncio.to_thread(_asked, address, b"GET " + target + b" HTTP/1.1\r\n\r\n")
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return head.split(b" ")[1], body
+
+    assert await asked(b"/healthz") == (b"200", b"ok\n")
+    assert await asked(b"/readyz") == (b"503", b"it is starting\n")
+    status, body = await asked(b"/debug/view?name=" + b"%1b[2J%0d%0a%00%ff" + b"x" * (MAX_HEAD_BYTES - 60))
+    assert status == b"200"
+    # In one line that no terminal obeys.
+    assert body.decode("ascii").rstrip("\n").isprintable()
+    assert json.loads(body)["name"].startswith("\x1b[2J\r\n\0\ufffdx")
+    assert (await asked(b"/debug/other"))[0] == b"404"
+    assert (await asked(b"/other"))[0] == b"404"
+
+
+async def test_metrics_come_while_the_loop_hangs() -> None:
+    # This test's thread is the loop that serves, and waits here.
+    address = _served(Admin(seconds=0.01))
+    assert _asked(address, b"GET /healthz HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+    assert _asked(address, b"GET /debug/ HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+    assert _asked(address, b"GET /metrics HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 ")
