@@ -11,7 +11,7 @@ from croupierctl import output
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 
-app = typer.Typer(help="The catalog as a whole, when etcd was damaged.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

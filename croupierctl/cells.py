@@ -21,7 +21,7 @@ class _Cells(LazyGroup):
     )
 
 
-app = typer.Typer(cls=_Cells, help="The cells that are registered.", no_args_is_help=True)
+app = typer.Typer(cls=_Cells, no_args_is_help=True)
 
 _COLUMNS = (
     *("cell", "zone", "address", "state", "weight"),

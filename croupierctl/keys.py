@@ -11,7 +11,7 @@ import typer
 from croupier.errors import AlreadyExists
 from croupierctl import output, signing
 
-app = typer.Typer(help="The keys that sign tokens: make, rotate, give to routers.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 class Algorithm(StrEnum):

@@ -29,7 +29,7 @@ class Verb(TyperCommand):
         # As a part of another app, so that it is made as one: rich would take long to print a help.
         app = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=self.name)
+            app.add_typer(found, name=self.name, help=self.help)
         else:
             app.command(self.name)(found)
         (command,) = typer.main.get_group(app).commands.values()

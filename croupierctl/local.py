@@ -18,7 +18,7 @@ from croupierctl import output
 from croupierctl.stack import Stack
 from croupierctl.stack_state import is_alive, read_state
 
-app = typer.Typer(help="Run the whole fleet on this machine.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[
     Path,

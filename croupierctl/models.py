@@ -28,7 +28,7 @@ class _Models(LazyGroup):
     )
 
 
-app = typer.Typer(cls=_Models, help="Models and their versions.", no_args_is_help=True)
+app = typer.Typer(cls=_Models, no_args_is_help=True)
 
 
 @app.command()

@@ -17,7 +17,7 @@ from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.release import WHOLE
 
-app = typer.Typer(help="What is served for a model now.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from sharding.generation import Generation, Seat, check_generation
 from version_manager.model.fleet import CellState
 from version_manager.model.wire import generation_from_pb, generation_to_pb
 
-app = typer.Typer(help="The shard map: which cells are dealt to whom.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _DEFAULT_HAND_SIZE = 4
 

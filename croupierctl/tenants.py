@@ -13,7 +13,7 @@ from croupierctl.arguments import Tenant
 from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
-app = typer.Typer(help="What cells keep for a tenant.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 _MIB = 2**20
 
