@@ -1,0 +1,17 @@
+"""What is measured, and how: `python -m bench --help` lists the benches, `results/` has what pages quote.
+
+    route       the router beside proxies: `catalog` and `upstream` are what it is between, `measuring` takes
+                one of the `peers`, `rows` reports; `checking` looks at answers, `h2load` loads
+    cell, residency, storm      one cell: of `population`, many models
+    engines     beside other engines (`engine_models`, `engine_peer`, `engine_peers`, `engine_compilers`), and
+                `transforms`, the steps before them
+    policies    who stays: `eviction` has policies to compare with, `traces` the requests
+    placement   what dealing costs
+    fleet, outage, many, minutes      a whole stack of processes
+    hostile     `attacks`, and the `attacker` that makes them
+    demo        `make demo`
+
+`load`, `openloop`, `streams` and `calling` ask, `training` has real models with their answers, `processes`
+pins and measures, `echo` and `certificate` are to measure against. `report`, `series` and `about` write
+results, `pictures` draws.
+"""

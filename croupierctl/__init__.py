@@ -1,0 +1,16 @@
+"""`croupierctl`: the command line, one file a verb or a group of verbs.
+
+app, lazy           the verbs by name, imported when they are used
+servers             whom to talk to: `ask_manager`
+output, advice      what is printed: tables or JSON, and what to do about an error
+arguments           what several verbs take
+
+models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
+release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
+cells               with `warm` (`cells warm`)
+generation_file, generation_diff      what `shards` reads, and shows before it is done
+reasons, usage      what `explain` and `models` say
+signing             what `keys` and `token` sign with
+stack               the fleet of `local`: `stack_process` is one of its processes, `stack_state` what is
+                    written down about it
+"""

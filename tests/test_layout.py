@@ -1,6 +1,8 @@
 """How the tree is laid out."""
 
+import ast
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +62,32 @@ def test_every_source_has_a_test_of_its_name() -> None:
         and not own_tests(source)
     }
     assert without == ENTRIES | WAITING
+
+
+def test_each_package_says_what_its_modules_are_for() -> None:
+    """Its `__init__` is the map of a room; a name with `*` stands for several."""
+    unnamed = []
+    for room, modules in rooms().items():
+        tree = ast.parse((ROOT / room / "__init__.py").read_text())
+        words = re.findall(r"\w+\*?", ast.get_docstring(tree) or "")
+        unnamed += [
+            str(room / name) for name in modules if not any(fnmatchcase(name, word) for word in words)
+        ]
+    assert sorted(unnamed) == []
+
+
+def rooms() -> dict[Path, set[str]]:
+    """The modules and rooms of each package, but generated ones; `__main__` needs no words."""
+    found: dict[Path, set[str]] = {}
+    for source in sources(".py", ".pyx", ".pxd"):
+        if source.parts[0] == "protos":
+            continue
+        if source.name == "__init__.py":
+            found.setdefault(source.parent, set())
+            found.setdefault(source.parent.parent, set()).add(source.parent.name)
+        elif not source.stem.startswith("__"):
+            found.setdefault(source.parent, set()).add(source.stem)
+    return {room: modules for room, modules in found.items() if room.parts}
 
 
 def test_no_file_passes_400_lines_without_a_reason() -> None:

@@ -4,6 +4,7 @@
     server      the API: checks, converts, delegates     uploads    how much may be on its way in
     feed        what one watcher gets                    listing    models in pages
     doubts      what is allowed and probably not meant
+    routers     those that watch                         status     what is held and heard of everybody
     writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
     cells/      who joined, and what they are told: to warm, to pin
     map/        etcd in memory: keys, records, images, the guard, the mirror

@@ -6,4 +6,8 @@
                should, by the dealer
 
 Every answer is compared with the training library's own. What decides is printed beside what was seen.
+
+`play` plays both (`act_one`, `act_two`) on a `stage`. `loading` asks, in a process of its own, what `asking`
+has encoded; `poison` hurts, by cells (`poison_cell`) that have one engine more (`poison_engine`). `sharing`
+says who shares how much of a hand, `judging` what follows; `page` and `plot` show it.
 """

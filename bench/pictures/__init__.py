@@ -2,7 +2,8 @@
 
 Hands come from the real dealer and chances from the real formula, so a picture says what the code does;
 `tests/bench/test_pictures.py` holds the files to what is drawn here. Each picture is drawn for a light
-and for a dark page, on a ground of its own, so that it can be read wherever it is shown.
+and for a dark page, on a ground of its own, so that it can be read wherever it is shown: the
+`fleet`, and a `hand`, in as much of `svg` as they need.
 """
 
 from __future__ import annotations

@@ -2,15 +2,20 @@
 
 An engine turns a checked artifact into a scorer. Both of its calls run in threads, several at a
 time, so engines and scorers share no mutable state; native code lets the interpreter lock go.
-A new kind of model is a new file beside this one and a line in `cell.app._engines`.
-Imports `crash`, `codec` and `memory`.
+`every` has them all; how to add one stands in CONTRIBUTING.md. Imports `crash`, `codec` and `memory`.
 
-`packed` has the native ones, `onnx` ONNX Runtime (`late` imports it, `heap` measures it), `stop` ends a run.
+`packed` has the native ones, `onnx` ONNX Runtime (`late` imports it, `heap` measures it, `onnx_graph` looks
+for files that a model would read), `stop` ends a run.
 `native` is a native model and its scorer, one object of 128 bytes and its bytes in the arena; what scores it,
 `forest` and `linear` (their `kinds`), computes its pointers on each call, and `jobs` scores many models in
 one. Of a pipeline `transform` makes their columns from what callers send (docs/decisions/0025), which
 `raw_rows` looks up and checks for requests that are not plain; `form` fills plain ones in. `checked` takes
 what a reader's thread has checked.
+
+What they share is included where it is used: `forest_layout` and `transform_layout` are sections as they lie,
+with their checks (`behind` that of what follows an engine's arrays), `rounding` keeps comparisons of float64
+exact (docs/decisions/0023), `outcome` makes answers of sums. `transform_block` is a transform by itself, for
+tools.
 
 To read it: this file, `packed`, `native`, `jobs`, then `linear` and `forest`.
 """

@@ -12,7 +12,7 @@ there are two.
 
 Owners, numbers that routers make of tenants, share both ways (docs/decisions/0017): `jobqueue` and
 `backlog` hold what waits, `fairness` says whose turn it is, `queuebounds` how much may wait, `overruns`
-what does not come to an end.
+what does not come to an end. `latency` is what it all takes.
 
 To read it: `hot`, `score`, `encode`, `cold`; then `pipeline`, `batcher`, `jobqueue`, `batch`.
 """

@@ -1,1 +1,4 @@
-"""What keeps things: etcd (`etcd*`), and objects by digest in S3 or a folder (`objects*`)."""
+"""What keeps things: etcd (`etcd*`), and objects by digest in S3 or a folder (`objects*`).
+
+`refused` is the error of either that answers and will not serve us.
+"""

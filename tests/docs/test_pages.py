@@ -2,8 +2,10 @@
 
 import ast
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,47 @@ def _is_verb(line: str) -> bool:
 def _loaded(command: Any) -> Any:
     return command.load() if isinstance(command, Verb) else command
 
+
+# Keys in etcd, one that a tool for Go reads otherwise, and what is built.
+NO_PATHS = {
+    *("croupier/audit", "croupier/managers", "croupier/shards/seed", "croupier/thaw"),
+    *("Mprotos/prediction/v1/prediction.proto", "build"),
+}
+
+
+@PAGES
+def test_the_files_and_folders_that_pages_name_are_there(page: Path) -> None:
+    assert sorted({path for path in paths(page) if not is_there(path)} - NO_PATHS) == []
+
+
+def paths(page: Path) -> Iterator[str]:
+    """Words in code that are of our folders, end with a slash or are called like a source."""
+    tops = {name.partition("/")[0] for name in tree()}
+    for line in commands(page):
+        for word in re.findall(r"(?<![\w./<:@$-])[\w.*-]+(?:/[\w.*-]+)*/?(?![\w/<…{$])", line):
+            path = word.rstrip("/.")
+            is_ours = "/" in path and path.partition("/")[0] in tops
+            if is_ours or word.endswith("/") or re.search(r"\w\.(?:py|pyx|pyi|pxd|proto|md)$", path):
+                yield path
+
+
+def is_there(path: str) -> bool:
+    """From the root, or below some folder; `*` stands for any part of a name."""
+    return any(fnmatchcase(name, path) or fnmatchcase(name, f"*/{path}") for name in tree())
+
+
+@cache
+def tree() -> frozenset[str]:
+    """All files and folders, by their names from the root."""
+    found = set()
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name in KEPT or not name.startswith((".", "build", "__"))]
+        found |= {str(Path(folder, name).relative_to(ROOT)) for name in (*folders, *files)}
+    return frozenset(found)
+
+
+# Hidden folders that are ours.
+KEPT = {".ci", ".github"}
 
 # Of programs that are not ours, of examples and of tests.
 OTHERS = {"--go_opt", "--go-grpc_opt", "--help", "--inplace", "--prefix", "--tenant"}

@@ -5,6 +5,7 @@ counts the parts of a message. What nghttp2 there is, `library` and `linked` loo
 could harm is refused. A connection is built up in this order, which is a good one to read, too:
 
     limits      every bound, with what is allowed unless it is said otherwise
+    allocator   nghttp2's memory, from Python's
     wire        what is held for a connection, and for all of a server
     meter       what a peer may do that is of no use, and how long it may keep us at work
     headers, outgoing, call     one call: its metadata, what it sends, what it receives

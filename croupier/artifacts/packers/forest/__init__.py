@@ -4,6 +4,11 @@
     pack_xgboost(data)      XGBoost's JSON or UBJSON
     pack_lightgbm(text)     LightGBM's model file
 
+    scikit                    scikit-learn's objects
+    lightgbm_file, xgboost_file     files, with `lightgbm_text`, `lightgbm_categories`, `xgboost_document`,
+                              `xgboost_categories` and `ubjson`
+    ensemble, layout          what all become, and its bytes
+
 Before an estimator there may be the steps of a scikit-learn pipeline, and in place of a model's codes there
 may be the categories of the frame that it was trained on: both become a transform.
 

@@ -4,6 +4,7 @@
     scikit          scikit-learn's steps, followed column by column
     encoders        its encoders of categories
     assembly        columns and policies to a description of the block
+    intake          what the artifact takes then: features, inputs, and what it refuses
     description     the block: features, steps
     layout          its bytes
 
