@@ -2,6 +2,9 @@
 
     admission → (resolve → route, once for each model and view) → features → pick → attempt
 
+`attempt` asks `budget` and `suspects` whether to go on. `app` makes the stages; whether a model is ready
+(`model_ready`) is asked past them.
+
 Everything is synchronous: a call that ends calls back. Stages do not call each other. What is refused
 before any call is raised; from then on, the end of a request comes to `done`, once, whatever happens.
 """

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -88,6 +89,13 @@ def rooms() -> dict[Path, set[str]]:
         elif not source.stem.startswith("__"):
             found.setdefault(source.parent, set()).add(source.stem)
     return {room: modules for room, modules in found.items() if room.parts}
+
+
+def test_each_package_is_installed() -> None:
+    """But what measures: packages are listed, for nothing finds them by itself."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {source.parent for source in sources(".py") if source.parts[0] != "bench"}
+    assert sorted(".".join(folder.parts) for folder in found) == sorted(listed)
 
 
 def test_no_file_passes_400_lines_without_a_reason() -> None:

@@ -70,7 +70,7 @@ class VersionManager:
         self.address = ""
 
     async def start(self) -> bool:
-        """Build everything, wait for the map, serve; False if settings to stop before there is a map.
+        """Build everything, wait for the map, serve; False if told to stop before there is a map.
 
         Raises:
             CroupierError, OSError: a setting that cannot be used.
@@ -178,7 +178,7 @@ class VersionManager:
 
 
 async def serve(life: Lifecycle, settings: ManagerSettings) -> None:
-    """Run a version manager until `life` is settings to stop."""
+    """Run a version manager until `life` is told to stop."""
     admin = Admin()
     manager = VersionManager(settings, life)
     try:

@@ -1,6 +1,6 @@
 """The versions.v1 service: a thin edge that checks, converts and delegates.
 
-Reads are answered from the served map, in memory. Writes go through `publisher`, `shards` and `tenants`.
+Reads are answered from the served map, in memory. Writes go through `writes/`.
 Errors become gRPC status in `croupier.grpcio.server`, once.
 """
 

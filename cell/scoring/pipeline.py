@@ -1,4 +1,6 @@
-"""The way of one request through a cell. The only file that knows the order of the stages.
+"""The general way of a request through a cell, the only file that knows the order of its stages.
+
+Plain requests go by `hot.py`: what must hold for every request stands in both, or in `server.Handlers.take`.
 
     check     a digest, a deadline in the future
     host      a lease on the model, loaded on a miss
@@ -27,15 +29,18 @@ from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.items import item_status
 from croupier.names import check_digest
-from croupier.telemetry.metrics import Counter
+from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
 _log = logging.getLogger(__name__)
 
-_REQUESTS = Counter("croupier_cell_requests_total", "Requests by method", ["method"])
-_INFER, _PREDICT = _REQUESTS.labels("infer"), _REQUESTS.labels("predict")
+_INFER, _PREDICT = ("infer",), ("predict",)
+_REQUESTS = LoopCounter(
+    *("croupier_cell_requests_total", "Requests that went the general way, by method", ["method"]),
+    known=(_INFER, _PREDICT),
+)
 
 
 class Pipeline:
@@ -70,7 +75,7 @@ class Pipeline:
             InvalidRequest: the request does not fit the model, or its answer no message.
             And what `Host.lease` and `Batcher.score` raise.
         """
-        _INFER.inc()
+        _REQUESTS.values[_INFER] += 1
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
         with await self._host.lease(digest, deadline, request.owner) as lease:
@@ -116,7 +121,7 @@ class Pipeline:
             InvalidRequest: no items, or too many.
             DeadlineExceeded: the deadline has passed already.
         """
-        _PREDICT.inc()
+        _REQUESTS.values[_PREDICT] += 1
         deadline.check(self._clock())
         if not request.items:
             raise InvalidRequest("the request has no items", field="items")

@@ -86,7 +86,7 @@ def _loaded(command: Any) -> Any:
 # Keys in etcd, one that a tool for Go reads otherwise, and what is built.
 NO_PATHS = {
     *("croupier/audit", "croupier/managers", "croupier/shards/seed", "croupier/thaw"),
-    *("Mprotos/prediction/v1/prediction.proto", "build"),
+    *("Mprotos/prediction/v1/prediction.proto", "build", "spent"),
 }
 
 

@@ -1,6 +1,6 @@
 """What etcd says, decoded, with the last good word of every key that says nonsense now.
 
-Anybody with etcd's password can write anything under any key. There are three cases:
+Anybody with etcd's password can write anything under any key. There are four cases:
 
 1. A value that does not decode is passed over: what stood there before goes on being served.
 2. A value that decodes but does not fit the others (a release that names a version which is not

@@ -1,4 +1,4 @@
-"""What the throwaway process of `process.py` runs: one file is packed, or answered by its own library."""
+"""What the throwaway process of `process.py` runs: one file is packed."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.cells import Clock, HeldThreads, SumScorer, digest, signature_of, ticks
+from support.fakes import metric
 
 from cell.codec.answers import AnswerTooLarge
 from cell.loading.host import Host
@@ -14,7 +15,7 @@ from cell.scoring.batcher import Batcher
 from cell.scoring.pipeline import Pipeline
 from croupier.artifacts.format import Tensor
 from croupier.deadline import NEVER, Deadline
-from croupier.errors import DeadlineExceeded, InvalidRequest
+from croupier.errors import CroupierError, DeadlineExceeded, InvalidRequest
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 
@@ -86,6 +87,19 @@ async def test_items_of_one_request_are_one_call(bench: Bench) -> None:
     assert sums == [3, 7, 11]
     assert len(bench.scorer.calls) == 1
     assert not bench.is_in_use()
+
+
+async def test_requests_that_go_this_way_are_counted_by_method(bench: Bench) -> None:
+    def counted() -> list[float]:
+        return [metric("croupier_cell_requests_total", method=method) for method in ("infer", "predict")]
+
+    infers, predicts = counted()
+    with pytest.raises(InvalidRequest):
+        await bench.pipeline.predict(pb.PredictRequest(), NEVER)
+    assert counted() == [infers, predicts + 1]
+    with pytest.raises(CroupierError):
+        await bench.pipeline.infer(inference_pb2.ModelInferRequest(), NEVER)
+    assert counted() == [infers + 1, predicts + 1]
 
 
 async def test_the_culprit_among_items(bench: Bench) -> None:
