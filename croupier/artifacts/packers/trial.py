@@ -38,6 +38,20 @@ def try_artifact(artifact: bytes, rows: Sequence[Table], limits: Limits | None =
     answer = ask(_PROGRAM, {}, [artifact, dump(rows)], limits or Limits(), _TRYING)
     line, _, rest = answer.partition(b"\n")
     try:
-        return Trial(load(rest), **json.loads(line))
-    except (TypeError, ValueError) as error:
+        found = Trial(load(rest), **json.loads(line))
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArtifact(f"the trial answered with nonsense: {error}") from error
+    if not _is_report(found):
+        raise InvalidArtifact("the trial answered with nonsense: a value of another kind")
+    return found
+
+
+def _is_report(found: Trial) -> bool:
+    """Whether it has what is declared: the artifact's own code may have answered."""
+    return (
+        isinstance(found.failures, list)
+        and all(isinstance(each, str | None) for each in found.failures)
+        and type(found.resident_bytes) is int
+        and type(found.row_microseconds) in (int, float)
+        and type(found.rows_are_independent) is bool
+    )

@@ -1,26 +1,15 @@
 """Packing in a throwaway process: the same artifacts, and no harm from a file or its reader."""
 
-import json
 import os
 import resource
 import signal
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import xgboost
-from support.forests import data
-from support.graphs import matmul
+from support.apart import XGBOOST, refusal
 
-from croupier.artifacts.format import InvalidArtifact, view
-from croupier.artifacts.packers.files import FileKind, pack_file
-from croupier.artifacts.packers.onnx import pack_onnx
-from croupier.artifacts.packers.process import Limits, PackerIncomplete, pack_file_apart
-
-X = data(1, rows=60)
-BOOSTER = xgboost.train({"nthread": 1}, xgboost.DMatrix(X, X[:, 0].copy()), 1)
-XGBOOST = bytes(BOOSTER.save_raw("json"))
+from croupier.artifacts.packers.process import PackerIncomplete, pack_file_apart
 
 # One leaf, as LightGBM writes it.
 LIGHTGBM = b"""tree
@@ -49,57 +38,6 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
         monkeypatch.syspath_prepend(tmp_path)
 
     return write
-
-
-def refusal(content: bytes, **limits: float) -> str:
-    with pytest.raises(InvalidArtifact) as caught:
-        pack_file_apart(content, limits=Limits(**limits))  # type: ignore[arg-type]
-    return caught.value.message
-
-
-@pytest.mark.parametrize("content", [XGBOOST, LIGHTGBM, matmul()])
-def test_the_artifact_is_the_one_that_is_packed_here(content: bytes) -> None:
-    options = {"features": list("abcdef")} if content is XGBOOST else {}
-    assert pack_file_apart(content, **options) == pack_file(content, **options)
-
-
-def test_options_reach_the_packer() -> None:
-    found = view(pack_file_apart(matmul(), FileKind.ONNX, features=["ä", "b"], accepts_missing=True))
-    assert found.features == ("ä", "b")
-    assert found.accepts_missing
-
-
-def test_a_packed_artifact_is_checked_and_stays_as_it_is() -> None:
-    packed = pack_onnx(matmul())
-    assert pack_file_apart(packed) == packed
-    assert "should have" in refusal(packed + b"x")
-
-
-def test_what_the_packer_refuses_comes_through_with_its_words() -> None:
-    learner = json.loads(XGBOOST)
-    learner["learner"]["objective"]["name"] = "reg:mine"
-    assert "reg:mine" in refusal(json.dumps(learner).encode())
-    assert "pickle" in refusal(b"\x80\x05")
-    with pytest.raises(InvalidArtifact, match="2 names for a model of 6"):
-        pack_file_apart(XGBOOST, features=["a", "b"])
-
-
-def test_a_model_that_crashes_the_real_treelite() -> None:
-    model = json.loads(XGBOOST)
-    tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
-    tree["split_type"] = [1] + [0] * (len(tree["left_children"]) - 1)
-    # A list of categories that would begin far behind the last one.
-    tree |= {"categories": [1], "categories_nodes": [0], "categories_sizes": [10**6]}
-    tree["categories_segments"] = [10**9]
-    assert "SIGSEGV" in refusal(json.dumps(model).encode())
-
-
-def test_a_model_for_which_the_real_treelite_asks_for_too_much_memory() -> None:
-    model = json.loads(XGBOOST)
-    model["learner"]["learner_model_param"]["num_class"] = "2000000000"
-    assert "memory than the limit of 536870912 bytes" in refusal(
-        json.dumps(model).encode(), memory_bytes=512 << 20
-    )
 
 
 def test_python_that_asks_for_too_much_memory(reader: Reader) -> None:
@@ -160,10 +98,6 @@ def test_a_reader_that_leaves_without_an_answer(reader: Reader) -> None:
     assert "status 3" in refusal(XGBOOST)
 
 
-def test_a_file_beyond_the_limit_is_not_even_read() -> None:
-    assert "larger than the limit of 10 bytes" in refusal(XGBOOST, file_bytes=10)
-
-
 def test_a_missing_library_is_not_the_files_fault(reader: Reader) -> None:
     reader("raise ImportError('No module named treelite')")
     with pytest.raises(PackerIncomplete, match="No module named treelite"):
@@ -206,9 +140,3 @@ def test_interrupted_it_ends_the_process(reader: Reader) -> None:
     finally:
         signal.signal(signal.SIGUSR1, handler)
     assert children.read_text() == before
-
-
-def test_files_are_packed_in_many_threads_at_once() -> None:
-    files = [LIGHTGBM.replace(b"leaf_value=3", b"leaf_value=%d" % number) for number in range(4)]
-    with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(pack_file_apart, files)) == [pack_file(file) for file in files]
