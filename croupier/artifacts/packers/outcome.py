@@ -16,6 +16,7 @@ from croupier.artifacts.packers.transform.assembly import Columns
 from croupier.artifacts.packers.transform.intake import transformed
 
 CLASSES = "classes"
+_MOST = np.uint64(2**63)
 
 
 def pack_numbers(
@@ -103,6 +104,10 @@ def _labels(classes: np.ndarray[Any, np.dtype[Any]]) -> tuple[str, bytes]:
         return "BYTES", "\0".join(texts).encode()
     if classes.dtype.kind not in "biuf" or (classes != np.floor(classes.astype(np.float64))).any():
         raise InvalidArtifact("a class is neither a whole number nor a text")
+    if (classes.dtype.kind == "u" and (classes >= _MOST).any()) or (
+        classes.dtype.kind == "f" and not (np.abs(classes) < float(_MOST)).all()
+    ):
+        raise InvalidArtifact("a class is a whole number of more than 64 bits, of which one is its sign")
     numbers = classes.astype("<i8")
     if np.array_equal(numbers, np.arange(len(numbers))):
         return "INT64", b""

@@ -222,9 +222,19 @@ def _shaped(tensor: Tensor, found: Any) -> Array:
     if tensor.datatype == "BYTES":
         return np.array([str(text) for text in array.ravel().tolist()], np.object_)
     if tensor.name == "label" or tensor.datatype == "INT64":
-        return array.astype(np.int64)
+        return _whole(array)
     width = math.prod(tensor.shape[1:]) if all(size > 0 for size in tensor.shape) else -1
     return array.astype(np.float64).reshape(len(array), width) if len(tensor.shape) > 1 else array
+
+
+def _whole(array: Array) -> Array:
+    """Raises InvalidArtifact: what int64 cannot hold, and would make another number of without a word."""
+    with np.errstate(invalid="ignore"):
+        found = array.astype(np.int64)
+    is_lost = found < 0 if array.dtype.kind == "u" else found != array
+    if is_lost.any():
+        raise InvalidArtifact(f"the library's answer {array[is_lost][0]} is no whole number of 64 bits")
+    return found
 
 
 def _softmax(margins: Array) -> Array:
