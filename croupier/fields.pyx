@@ -145,6 +145,9 @@ def join_first(parts):
     cdef Py_ssize_t size = 0
     cdef bytes part
     for part in all_parts:
+        if part is None:
+            # Which Cython takes for any type, and whose size lies beyond its end.
+            raise TypeError("a part is None")
         size += record_size(PyBytes_GET_SIZE(part))
     cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)

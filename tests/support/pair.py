@@ -9,12 +9,17 @@ from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_call import Route, ServerCall
-from croupier.transport.http2.server_session import OPENED, READY, ServerSession
+from croupier.transport.http2.server_session import CANCELLED, OPENED, READY, ServerSession
 from croupier.transport.http2.session import Session
 from croupier.transport.http2.wire import Budget
 
 BATCH, UNARY, STREAM = "/test.Pair/Batch", "/test.Pair/Unary", "/test.Pair/Stream"
-WINDOW = 2**16
+WINDOW = QUEUE = 2**16
+MIB = 2**20
+# Both windows at once, since the connection's is consumed as bytes come.
+NARROW = Limits(stream_window=WINDOW, connection_window=WINDOW, stream_queue=QUEUE)
+# How an answer begins.
+HEAD = [(":status", "200"), ("content-type", "application/grpc")]
 # No test needs so many; a pair that does not settle is a failure, and not a test that hangs.
 _MOST_TURNS = 10_000
 
@@ -164,3 +169,13 @@ def taken(call: Any) -> list[bytes]:
     while (message := call.take()) is not None:
         messages.append(message)
     return messages
+
+
+def cancellations(pair: Pair, served: ServerCall) -> int:
+    """How often whoever serves a call heard that it was cancelled."""
+    return events_of(pair.server_events, served).count(CANCELLED)
+
+
+def pattern(size: int) -> bytes:
+    """No part of it is like another."""
+    return b"".join(number.to_bytes(4) for number in range(size // 4 + 1))[:size]

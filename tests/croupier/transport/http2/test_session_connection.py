@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from hyperframe.frame import Frame, GoAwayFrame
-from support.http2_peer import END_STREAM, data, frame, go_away, headers, message, request_fields, reset
-from support.http2_peer import settings as settings_frame
 from support.pair import BATCH, STREAM, Pair, events_of
 
 from croupier.codes import Code
@@ -16,12 +12,7 @@ from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import CLOSED, ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_call import Route
-from croupier.transport.http2.server_session import CANCELLED, ServerSession
-
-REFUSED_STREAM, CANCEL = 7, 8
-LAST_ID = 2**31 - 1
-HEAD = [(":status", "200"), ("content-type", "application/grpc")]
-CONTINUATION, END_HEADERS = 9, 0x4
+from croupier.transport.http2.server_session import ServerSession
 
 
 class TestSettled:
@@ -207,68 +198,6 @@ class TestGoingAway:
         pair.check_nothing_left()
 
 
-class TestRenew:
-    def refused(self, stream: bool = False) -> tuple[Pair, ClientCall]:
-        """A call that went to a server which takes no more."""
-        pair = Pair()
-        pair.server.go_away()
-        goodbye = pair.server.drain()
-        call = pair.open() if stream else pair.start(request=bytes(100_000), timeout=3.0)
-        pair.to_server()
-        pair.deliver(pair.client, goodbye)
-        assert call.is_unprocessed
-        return pair, call
-
-    def test_it_may_be_sent_once_more(self) -> None:
-        _, call = self.refused()
-        assert call.renew()
-        assert (call.is_done, call.is_broken, call.is_unprocessed) == (False, False, False)
-        other = Pair()
-        assert other.client.start(call)
-        other.pump()
-        [served] = other.calls
-        assert (bytes(100_000), 3.0) == (served.message, served.deadline - other.now)
-        served.reply(b"answer")
-        other.check_nothing_left()
-        assert (call.code, call.message, call.status_message, call.is_broken) == (
-            Code.OK,
-            b"answer",
-            "",
-            False,
-        )
-        assert not call.renew()
-
-    def test_and_not_twice(self) -> None:
-        _, call = self.refused()
-        assert call.renew()
-        other = Pair()
-        other.server.go_away()
-        goodbye = other.server.drain()
-        assert other.client.start(call)
-        other.deliver(other.client, goodbye)
-        assert (call.is_unprocessed, call.renew()) == (True, False)
-
-    def test_a_cancelled_one_is_not(self) -> None:
-        _, call = self.refused()
-        call.cancel()
-        assert (call.is_unprocessed, call.renew()) == (False, False)
-
-    @pytest.mark.parametrize("begun", [True, False])
-    def test_a_peer_that_has_begun_to_answer_has_processed_it(self, begun: bool) -> None:
-        pair = Pair()
-        call, _ = pair.unary()
-        answer = headers(1, HEAD) + data(1, message(b"answer"), 0) if begun else b""
-        pair.client.receive(answer + reset(1, REFUSED_STREAM), pair.now)
-        assert (Code.UNAVAILABLE, not begun) == (call.code, call.is_unprocessed)
-        assert call.renew() == (not begun)
-
-    def test_other_ends_are_final(self) -> None:
-        pair = Pair()
-        call, _ = pair.unary()
-        pair.client.receive(reset(1, CANCEL), pair.now)
-        assert (call.is_unprocessed, call.renew()) == (False, False)
-
-
 class TestIds:
     def test_they_run_out_long_before_they_end(self) -> None:
         pair = Pair()
@@ -281,72 +210,6 @@ class TestIds:
         assert (pair.client.is_usable, pair.client.is_going_away) == (False, False)
         pair.check_nothing_left()
         assert [first.message, second.message] == [b"answer"] * 2
-
-
-class TestHeadersSince:
-    """For the owner, who gives a peer some time for a header block."""
-
-    OPEN = headers(1, request_fields(BATCH), 0)
-
-    def test_until_they_end(self) -> None:
-        pair = Pair()
-        assert pair.server.headers_since == 0.0
-        pair.server.receive(self.OPEN[:20], pair.now)
-        assert pair.now == pair.server.headers_since
-        pair.server.receive(self.OPEN[20:], pair.now + 1)
-        assert pair.now == pair.server.headers_since
-        pair.server.receive(frame(CONTINUATION, 1, b"", END_HEADERS), pair.now + 2)
-        assert pair.server.headers_since == 0.0
-
-    @pytest.mark.parametrize("whose", ["server", "client"])
-    def test_bad_ones_end_too(self, whose: str) -> None:
-        # What is wrong with one call is no reason to end its connection some seconds later.
-        pair = Pair()
-        session = pair.server
-        bad = headers(1, [*request_fields(BATCH), ("X-Upper", "1")])
-        if whose == "client":
-            pair.unary()
-            session, bad = pair.client, headers(1, [*HEAD, ("X-Upper", "1")])  # type: ignore[assignment]
-        session.receive(bad, pair.now)
-        pair.pump()
-        assert (session.headers_since, session.is_broken, session.open_calls) == (0.0, False, 0)
-
-
-@pytest.mark.parametrize(
-    ("garbage", "code"),
-    [
-        (b"\xff" * 100, 6),
-        (headers(0, HEAD), 1),
-        (data(99, b"x"), 1),
-        (settings_frame((4, 2**31)), 3),
-    ],
-    ids=["no frame", "HEADERS on stream 0", "DATA on an idle stream", "settings that are wrong"],
-)
-@pytest.mark.parametrize("whose", ["server", "client"])
-def test_a_peer_that_breaks_the_protocol_is_told_and_left(whose: str, garbage: bytes, code: int) -> None:
-    pair = Pair()
-    call, served = pair.stream()
-    session = pair.server if whose == "server" else pair.client
-    session.receive(garbage, pair.now)
-    goodbye = last_frame(session.drain())
-    assert session.is_finished
-    assert (GoAwayFrame, code) == (type(goodbye), goodbye.error_code)
-    session.close()
-    pair.collect()
-    if whose == "server":
-        assert events_of(pair.server_events, served)[1:] == [CANCELLED]
-        call.cancel()
-    else:
-        assert (call.code, call.is_broken) == (Code.UNAVAILABLE, True)
-    assert (session.held, session.open_calls) == (0, 0)
-
-
-def last_frame(sent: bytes) -> Any:
-    while sent:
-        last, length = Frame.parse_frame_header(memoryview(sent[:9]))
-        last.parse_body(memoryview(sent[9 : 9 + length]))
-        sent = sent[9 + length :]
-    return last
 
 
 CLOSED_CALLS: dict[str, Callable[[Pair], object]] = {
@@ -372,15 +235,3 @@ def test_nothing_can_be_done_with_a_connection_that_is_gone(name: str) -> None:
     for session in (pair.client, pair.server):
         assert (session.drain(), session.is_finished, session.is_broken) == (b"", True, True)
     assert (pair.client.ping_at, pair.client.is_usable, pair.open_calls) == (0.0, False, (0, 0))
-
-
-def test_a_reset_of_a_stream_that_has_ended_is_ignored() -> None:
-    pair = Pair()
-    call, served = pair.unary()
-    served.reply(b"answer")
-    pair.pump()
-    pair.client.receive(reset(1, CANCEL) + data(1, b"late", END_STREAM), pair.now)
-    pair.server.receive(reset(1, CANCEL), pair.now)
-    assert (call.code, call.message) == (Code.OK, b"answer")
-    pair.client.receive(go_away(LAST_ID), pair.now)
-    assert not pair.client.is_usable

@@ -6,21 +6,14 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from grpc_health.v1 import health_pb2
-from support.echo import BATCH, STREAM, UNARY, serving
+from support.echo import BATCH, STREAM, UNARY
 from support.hostile import SMALL, SMALL_BYTES, SMALL_OPEN, Victim, call_on, streams
 from support.http2_peer import data, headers, message, request_fields, reset
-from support.serving import calling
 
-from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.wire import Budget
-from croupier.transport.services.health import MAX_REQUEST_BYTES, MAX_WATCHES
-from croupier.transport.services.health import SERVICE as HEALTH
-from croupier.transport.services.reflection import SERVICES as REFLECTION
-from croupier.transport.status import RpcError
 
-OK, RESOURCE_EXHAUSTED, UNAVAILABLE = "0", "8", "14"
+RESOURCE_EXHAUSTED, UNAVAILABLE = "8", "14"
 
 MIB = 2**20
 BODY = bytes(200_000)
@@ -145,39 +138,3 @@ class TestMethodsThatNeedLittle:
         other = Victim(budget=victim.budget)
         other.send(call_on(1, SMALL))
         assert len(other.calls) == 1
-
-
-async def _status_of(channel: Channel, path: str, request: bytes) -> int:
-    async with channel.stream(path) as stream:
-        await stream.send(request)
-        try:
-            await stream.receive()
-        except RpcError as error:
-            return error.code
-        return 0
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *(f"/{HEALTH}/{method}" for method in ("Check", "Watch", "List")),
-        *(f"/{service}/ServerReflectionInfo" for service in REFLECTION),
-    ],
-)
-async def test_health_and_reflection_take_small_requests_only(path: str) -> None:
-    async with serving() as address, calling(address) as channel:
-        assert await _status_of(channel, path, bytes(20_000)) == int(RESOURCE_EXHAUSTED)
-
-
-async def test_a_connection_may_watch_so_often() -> None:
-    service = health_pb2.HealthCheckRequest(service="s" * (MAX_REQUEST_BYTES - 10)).SerializeToString()
-    async with serving() as address, calling(address) as channel:
-        watching = [channel.stream(f"/{HEALTH}/Watch") for _ in range(MAX_WATCHES)]
-        for stream in watching:
-            await stream.send(service)
-            assert await stream.receive()
-        assert await _status_of(channel, f"/{HEALTH}/Watch", service) == int(RESOURCE_EXHAUSTED)
-        watching.pop().cancel()
-        assert await _status_of(channel, f"/{HEALTH}/Watch", service) == int(OK)
-        for stream in watching:
-            stream.cancel()

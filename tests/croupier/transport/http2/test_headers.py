@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import pytest
@@ -129,32 +128,3 @@ class TestHeadersOverTheLimit:
             served.finish()
             pair.pump()
             assert code == call.code
-
-
-class TestTimeout:
-    @pytest.mark.parametrize(
-        "seconds",
-        [0.0, 1e-6, 0.25, 1.0, 99.999999, 100.0, 3600.0, 99_999.999, 100_000.0, 86_400 * 365.0, 99_999_999.0],
-    )
-    def test_it_is_told_and_never_shortened(self, seconds: float) -> None:
-        pair = Pair()
-        pair.start(timeout=seconds)
-        pair.pump()
-        left = pair.calls[-1].deadline - pair.now
-        assert seconds <= left + 1e-9
-        assert left <= seconds * 1.000_01 + 1e-6
-
-    @pytest.mark.parametrize(("seconds", "told"), [(-1.0, 0.0), (1e12, 99_999_999.0), (math.inf, math.inf)])
-    def test_at_the_ends(self, seconds: float, told: float) -> None:
-        pair = Pair()
-        pair.open(timeout=seconds)
-        pair.pump()
-        assert pair.calls[-1].deadline - pair.now == told
-
-    def test_it_counts_from_the_arrival(self) -> None:
-        pair = Pair()
-        pair.start(timeout=2.0)
-        pair.now += 5
-        pair.pump()
-        [served] = pair.calls
-        assert (served.arrived, served.deadline) == (1005.0, 1007.0)
