@@ -8,6 +8,7 @@ only what stands behind it:
     app          builds every part, from `settings`
     server       messages in, messages out
     warm         the service that loads in advance; `register` keeps the cell known
+    debug        what the cell believes, for operators
     scoring      from a request to an answer
     loading      from a digest to a resident model
     engines      what scores models

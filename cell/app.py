@@ -23,6 +23,7 @@ from types import MappingProxyType
 
 from cell.crash import slots
 from cell.crash.journal import Journal
+from cell.debug import Beliefs
 from cell.engines import Engine
 from cell.engines.every import engines
 from cell.loading.diskcache import DiskCache
@@ -53,7 +54,7 @@ from croupier.lifecycle import Lifecycle, run
 from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, page
-from croupier.telemetry.admin import Admin
+from croupier.telemetry.admin import Admin, View
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
@@ -85,6 +86,18 @@ class Cell:
         limits = Limits(reset_burst=100_000, reset_rate=100_000)
         self._server = Server(limits=limits, tls=settings.server_tls, access=Access(CELL, settings.roles))
         self.address = ""
+        # Filled by `start`.
+        self.debug: dict[str, View] = {}
+
+    def why_not_ready(self) -> str:
+        """Why routers should not ask this cell; empty if they may."""
+        if self._is_draining:
+            return "it drains"
+        if not self.address:
+            return "it is starting"
+        if self._settings.manager and not (self._registration and self._registration.is_registered):
+            return "no version manager has it registered"
+        return ""
 
     async def start(self) -> None:
         """Build everything and serve.
@@ -100,10 +113,12 @@ class Cell:
         slices = Slices(time.perf_counter, turns_of(asyncio.get_running_loop()).wait)
         disk = await DiskCache.open(settings.folder, settings.cache_bytes)
         self._stack.push_async_callback(disk.close)
-        host = await self._build_host(journal, disk, slices)
+        host, keeper = await self._build_host(journal, disk, slices)
         self._hot_set = HotSet(settings.folder, host, disk)
         self._stack.push_async_callback(self._hot_set.close)
-        services = self._register_services(host, slices)
+        batcher = self._build_batcher()
+        self.debug |= Beliefs(host, journal.quarantine, batcher, keeper).views
+        services = self._register_services(host, batcher, slices)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         self._stack.push_async_callback(self._leave)
         self.address = await self._server.start(settings.listen, services)
@@ -123,7 +138,9 @@ class Cell:
             await asyncio.sleep(wait)
         await self._stack.aclose()
 
-    async def _build_host(self, journal: Journal, disk: DiskCache, slices: Slices) -> Host:
+    async def _build_host(
+        self, journal: Journal, disk: DiskCache, slices: Slices
+    ) -> tuple[Host, MemoryKeeper]:
         settings = self._settings
         measure = Measure.of(settings.memory_limit_bytes)
         capacity = settings.capacity_bytes or int(measure.limit * FRACTION)
@@ -147,7 +164,7 @@ class Cell:
         )
         self._stack.push_async_callback(host.close)
         self._life.spawn(keeper.run(host), "memory")
-        return host
+        return host, keeper
 
     async def _build_loader(self, disk: DiskCache, slices: Slices, arena: Arena, most: int) -> Loader:
         settings = self._settings
@@ -168,10 +185,10 @@ class Cell:
         self._stack.push_async_callback(loader.close)
         return loader
 
-    def _register_services(self, host: Host, slices: Slices) -> list[str]:
+    def _register_services(self, host: Host, batcher: Batcher, slices: Slices) -> list[str]:
         """Have the server serve; the names of what it serves."""
         settings = self._settings
-        pipeline = Pipeline(host, self._build_batcher(), max_rows=settings.max_rows, clock=time.monotonic)
+        pipeline = Pipeline(host, batcher, max_rows=settings.max_rows, clock=time.monotonic)
         hot_path = HotPath(host, infer_path=INFER_PATH, max_rows=settings.max_rows, clock=time.monotonic)
         handlers = Handlers(
             pipeline, hot_path, host, slices, lambda: not self._is_draining, clock=time.perf_counter
@@ -266,10 +283,10 @@ async def serve(
     admin = Admin()
     page.serve(settings.metrics_listen, admin)
     cell = Cell(settings, life, engines)
+    admin.debug, admin.ready = cell.debug, cell.why_not_ready
     try:
         await cell.start()
         _spare_collections()
-        admin.ready = lambda: "it is stopping" if life.stopping else ""
         life.ready(f"{PROGRAM} {settings.id} on {cell.address}")
         await life.stopped()
     finally:

@@ -135,6 +135,11 @@ class Registration:
             for peer in self._peers:
                 group.create_task(self._keep(peer))
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether the version manager that has the cell answers its reports."""
+        return any(peer.is_home.is_set() and peer.answers for peer in self._peers)
+
     async def drain(self, timeout: float) -> bool:
         """Report that this cell drains; whether the manager answered that within `timeout` seconds."""
         self._state = DRAINING

@@ -69,7 +69,7 @@ class Beliefs:
             "models": view.catalog.size,
             "cells": len(view.cells),
             "age_seconds": self.feed.age,
-            "frozen_for": self.feed.frozen_for,
+            "frozen_for": self.feed.refuses,
             "generations": [
                 {
                     "number": generation.number,

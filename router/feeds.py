@@ -79,8 +79,6 @@ class ViewFeed:
         self._failures = 0
         # When to ask again for a catalog that this watch brought and that was refused.
         self._refused_until = math.inf
-        # Why a catalog is refused and this one kept; empty if none is.
-        self.frozen_for = ""
         self._assembly: Assembly | None = None
         self._loaded = asyncio.Event()
         self._changed = asyncio.Condition()
@@ -170,7 +168,6 @@ class ViewFeed:
             return self.view.with_cells_of(new)
         self.refuses = problem
         _FROZEN.set(bool(problem))
-        self.frozen_for = problem
         if not problem:
             return new
         _log.error("the catalog is refused and the held one kept: %s", problem)

@@ -24,13 +24,14 @@ from croupier.settings import load
 from croupier.stores.etcd import Etcd
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, page
-from croupier.telemetry.admin import Admin
+from croupier.telemetry.admin import Admin, View
 from croupier.transport.client import Channel
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager.cells.pinning import Pinning
 from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
 from version_manager.cells.warming import Warming
+from version_manager.debug import Beliefs
 from version_manager.feed import Feed
 from version_manager.map import snapshot
 from version_manager.map.announcements import Announcements
@@ -68,6 +69,8 @@ class VersionManager:
         self._stack = AsyncExitStack()
         self._server = Server(access=Access(VERSION_MANAGER, settings.roles))
         self.address = ""
+        # Filled by `start`.
+        self.debug: dict[str, View] = {}
 
     async def start(self) -> bool:
         """Build everything, wait for the map, serve; False if told to stop before there is a map.
@@ -85,10 +88,11 @@ class VersionManager:
         self._stack.push_async_callback(registry.close)
         await self._stack.enter_async_context(etcd)
         mirror = Mirror(etcd, keys, history=settings.history)
+        announcements = Announcements(mirror)
+        self.debug |= Beliefs(mirror, announcements).views
         if not await self._follow(mirror, keys):
             return False
         self._spawn(registry.follow(mirror), "registry")
-        announcements = Announcements(mirror)
         self._spawn(announcements.keep(etcd, keys, settings.lease_seconds), "announcements")
         writer = Writer(etcd, mirror, keys, announcements.understood)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
@@ -180,7 +184,9 @@ class VersionManager:
 async def serve(life: Lifecycle, settings: ManagerSettings) -> None:
     """Run a version manager until `life` is told to stop."""
     admin = Admin()
+    admin.ready = lambda: "there is no map yet"
     manager = VersionManager(settings, life)
+    admin.debug = manager.debug
     try:
         page.serve(settings.metrics_listen, admin)
         if await manager.start():

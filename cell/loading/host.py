@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, ValuesView
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -158,6 +158,16 @@ class Host:
     def is_loading(self) -> bool:
         """Whether any model is loading or waits to."""
         return len(self._loads) > 0
+
+    @property
+    def loads(self) -> ValuesView[Load]:
+        """As `SingleFlight.all`."""
+        return self._loads.all
+
+    @property
+    def refused(self) -> Mapping[bytes, tuple[float, CroupierError]]:
+        """As `Refusals.kept`."""
+        return self._refusals.kept
 
     async def warm(
         self, digest: bytes, *, group: str | None = None, aged: bool = False, pin: bool = False

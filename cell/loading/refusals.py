@@ -14,7 +14,7 @@ together does not ask again together.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from croupier.bounded import Bounded
 from croupier.errors import CroupierError, FailedPrecondition, Unavailable
@@ -32,6 +32,11 @@ class Refusals:
         self._uniform = uniform
         # Until when, and what to say.
         self._kept: Bounded[bytes, tuple[float, CroupierError]] = Bounded(most)
+
+    @property
+    def kept(self) -> Mapping[bytes, tuple[float, CroupierError]]:
+        """By digest, until when and what is said; some may be over."""
+        return self._kept
 
     def check(self, digest: bytes, now: float) -> None:
         """Raises what the load of `digest` raised, if that is still kept."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, ValuesView
 from typing import TypeAlias
 
 from cell.engines import Scorer
@@ -147,6 +147,11 @@ class SingleFlight:
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._loads
+
+    @property
+    def all(self) -> ValuesView[Load]:
+        """Those that wait for a slot and those that have one, in the order of their coming."""
+        return self._loads.values()
 
     def join(self, digest: bytes, deadline: Deadline, owner: int, ended: Ended) -> Waiter:
         """Wait for the model of `digest`: `ended` is told, once, and never before this returns.

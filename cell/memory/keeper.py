@@ -126,6 +126,8 @@ class MemoryKeeper:
         self._trim = trim or _find_trim()
         self._pressure = Pressure(measure.limit, capacity, base)
         self._capacity = capacity
+        self._limit = measure.limit
+        self._measured = 0
         _LIMIT.set(measure.limit)
 
     def check(self) -> None:
@@ -138,10 +140,24 @@ class MemoryKeeper:
             _SHED.inc()
             raise MemoryShort("this cell has too little memory for another model", retry_after=_RETRY_AFTER)
 
+    def told(self) -> dict[str, int | bool]:
+        """What it measured last and what followed, with how the arena stands; in bytes."""
+        arena = self._arena
+        return {
+            "limit": self._limit,
+            "measured": self._measured,
+            "capacity": self._capacity,
+            "sheds": self._pressure.verdict.sheds,
+            "arena_capacity": arena.capacity,
+            "arena_used": arena.used,
+            "arena_committed": arena.committed,
+            "arena_slack": arena.slack,
+        }
+
     def look(self, models: Keeps) -> None:
         """Measure, and evict or allow what follows from it."""
         self._arena.tidy(_TIDY_BYTES)
-        measured = self._taken()
+        measured = self._measured = self._taken()
         verdict = self._pressure.reconcile(measured, models.used)
         evicted = 0
         if verdict.capacity != self._capacity:

@@ -174,6 +174,18 @@ class Batcher:
         self._schedule(loop)
         return await answer
 
+    def told(self) -> dict[str, int]:
+        """What waits here and what runs, in numbers."""
+        rows, size, owners = self._bounds.waiting
+        return {
+            "waiting_rows": rows,
+            "waiting_bytes": size,
+            "owners": owners,
+            "gathering": len(self._gathering),
+            "turns": len(self._calls),
+            "long_turns": self._long,
+        }
+
     async def close(self) -> None:
         """Refuse what waits and wait for what runs, which is told to stop if it can."""
         self._is_closed = True

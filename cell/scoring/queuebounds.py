@@ -30,6 +30,11 @@ class QueueBounds:
         self._all = _Waiting()
         self._owners: dict[int, _Waiting] = {}
 
+    @property
+    def waiting(self) -> tuple[int, int, int]:
+        """Rows and bytes that wait, and of how many owners."""
+        return self._all.rows, self._all.size, len(self._owners)
+
     def enter(self, owner: int, rows: int, size: int) -> None:
         """Count a request.
 

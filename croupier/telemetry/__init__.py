@@ -1,3 +1,3 @@
-"""What a process says of itself: `metrics` (`durations` among them), their `page` what is
-beside it on the `admin` port; and `logs`. Never a caller's values.
+"""What a process says of itself: `metrics` (`durations` among them), what it believes (`admin`), the `page`
+of both; and `logs`. Never a caller's values.
 """

@@ -9,6 +9,8 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlencode
 
+from croupier.telemetry.admin import Admin, View
+
 
 def ask(listen: str, path: str, /, **query: str) -> tuple[int, str]:
     """The status and the body of a page."""
@@ -19,6 +21,16 @@ def ask(listen: str, path: str, /, **query: str) -> tuple[int, str]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+async def told(debug: dict[str, View], view: str, /, **query: str) -> Any:
+    """What a view says, through JSON as it travels."""
+    admin = Admin()
+    admin.debug = debug
+    answer = await admin.answer(f"/debug/{view}", urlencode(query))
+    assert answer is not None
+    assert answer.status == "200 OK", answer.body
+    return json.loads(answer.body)
 
 
 class AdminPort:

@@ -97,6 +97,10 @@ class Fleet:
         return self._running[0][2]
 
     @property
+    def manager(self) -> VersionManager:
+        return self._running[0][0]
+
+    @property
     def address(self) -> str:
         return self._running[0][0].address
 

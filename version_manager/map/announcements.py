@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from croupier import protocol
@@ -53,6 +53,11 @@ class Announcements:
             if not self._watchers[number]:
                 del self._watchers[number]
             self._changed.set()
+
+    @property
+    def watchers(self) -> Mapping[int, int]:
+        """How many watch this manager, by the number that they announced."""
+        return self._watchers
 
     def lowest(self) -> int:
         """The least that any part understands."""
