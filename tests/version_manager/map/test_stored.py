@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.records import KEYS, version, whole
+from support.records import KEYS, FakeEtcd, model_keys, version, whole
 
 from croupier.names import MAX_VERSION
 from croupier.stores.etcd import Compare, KeyValue
@@ -65,3 +65,30 @@ def test_nothing_is_unchanged_but_what_stands_at_its_revision_behind_the_fence()
     here, absent = KEYS.version("acme", "wine", 2), KEYS.release("acme", "wine")
     assert model.unchanged([here, absent]) == [Compare(here, 2), Compare(absent, 0), FENCE]
     assert read_stored(KEYS, []).unchanged([absent]) == [Compare(absent, 0)]
+
+
+def content(pairs: dict[str, bytes]) -> Stored:
+    return read_stored(KEYS, FakeEtcd(pairs).listed().items)
+
+
+def test_a_model_is_read_with_its_revisions() -> None:
+    found = content(model_keys("acme", "churn"))
+    assert (found.versions, found.release) == ({1: version()}, whole(1))
+    keys = [KEYS.release("acme", "churn"), KEYS.version("acme", "churn", 2)]
+    assert found.unchanged(keys) == [Compare(keys[0], 10), Compare(keys[1], 0)]
+    assert found.next_number() == 2
+
+
+def test_garbage_is_there_and_is_nothing() -> None:
+    found = content({KEYS.version("acme", "churn", 4): b"?", KEYS.release("acme", "churn"): b"?"})
+    assert (found.versions, found.release, found.is_release_bad) == ({}, None, True)
+    assert found.next_number() == 5
+    assert len(found.revisions) == 2
+
+
+def test_what_was_spent_counts_and_is_compared() -> None:
+    fence = Compare(KEYS.spent("acme", "churn"), 3)
+    pairs = FakeEtcd(model_keys("acme", "churn")).listed().items
+    found = read_stored(KEYS, pairs, Spent(version=7, release=4), fence)
+    assert (found.next_number(), found.highest) == (8, Spent(7, 4))
+    assert found.unchanged([]) == [fence]

@@ -1,104 +1,24 @@
-"""Writers against each other and against what others left in etcd; the plain ways are in test_server."""
+"""Publishers against each other and what others left in etcd; the plain ways are in test_server."""
 
 import asyncio
-import random
-from typing import Any
 
 import pytest
 from support.manager import artifact, release
+from support.records import KEYS
+from support.writers import ACTOR, MemoryStore, publisher
 
 from croupier.artifacts.checked import with_checked
 from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of
 from croupier.artifacts.repack import with_section
-from croupier.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidRequest, NotFound
+from croupier.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from croupier.names import MAX_VERSION
-from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
-from version_manager.map.audit import Actor, Audit
-from version_manager.map.keys import Keys
+from croupier.stores.etcd import Delete, Put
 from version_manager.map.records import encode
-from version_manager.model.release import Release, Split, Version
-from version_manager.writes.publisher import ComparisonDemanded, DigestMismatch, Publisher, Upload
-from version_manager.writes.releases import Releases
-from version_manager.writes.stored_models import StoredModels
-from version_manager.writes.writer import TooManyWriters, Writer
+from version_manager.model.release import Version
+from version_manager.writes.publisher import ComparisonDemanded, DigestMismatch, Upload
 
-KEYS = Keys()
-ACTOR = Actor("tester", "here")
 COMPARED = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
-
-
-class Interfering(Etcd):
-    """etcd in which somebody else writes just before each of the first `times` transactions."""
-
-    def __init__(self, config: EtcdConfig, times: int, key: str) -> None:
-        super().__init__(config)
-        self.left = times
-        self.key = key
-        self.number = 0
-
-    async def transact(self, compares, ops):
-        if self.left:
-            self.left -= 1
-            self.number += 1
-            whole = Release(self.number, (Split(1, 10_000),))
-            await self.put(self.key, encode(whole))
-        return await super().transact(compares, ops)
-
-
-class MemoryStore:
-    def __init__(self):
-        self.kept = {}
-
-    async def put(self, data):
-        self.kept[digest_of(data)] = data
-        return digest_of(data)
-
-
-class OpenMirror:
-    """A mirror that is never frozen and sees everything at once."""
-
-    def check_writable(self):
-        pass
-
-    async def reached(self, revision, timeout):
-        return True
-
-
-def parts(etcd: Etcd, understood: int = 1) -> tuple[Any, ...]:
-    """The mirror, the writer and the audit."""
-    mirror = OpenMirror()
-    audit = Audit(KEYS, lambda: 1_700_000_000 * 10**9, random.Random(1))
-    return mirror, Writer(etcd, mirror, KEYS, lambda: understood), audit
-
-
-def releases(etcd: Etcd, understood: int = 1) -> Releases:
-    mirror, writer, audit = parts(etcd, understood)
-    return Releases(StoredModels(etcd, mirror, KEYS), writer, KEYS, audit)
-
-
-def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1, **options: Any) -> Publisher:
-    mirror, writer, audit = parts(etcd, understood)
-    models, now = StoredModels(etcd, mirror, KEYS), 1_700_000_000 * 10**9
-    others = store, mirror, writer, KEYS, audit
-    return Publisher(models, releases(etcd, understood), *others, clock=lambda: now, **options)
-
-
-async def test_a_change_made_meanwhile_is_seen_and_the_write_tried_again(fleet):
-    config = EtcdConfig((fleet.etcd.endpoint,))
-    async with Interfering(config, 2, KEYS.release("acme", "churn")) as etcd:
-        await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
-        wanted = Release(0, (Split(1, 10_000),), {"canary": 1})
-        made = await releases(etcd).set("acme", "churn", wanted, 0, ACTOR)
-        assert made == Release(3, wanted.splits, wanted.labels)
-
-
-async def test_a_change_that_never_gets_through_is_a_conflict(fleet):
-    config = EtcdConfig((fleet.etcd.endpoint,))
-    async with Interfering(config, 99, KEYS.release("acme", "churn")) as etcd:
-        await etcd.put(KEYS.version("acme", "churn", 1), encode(Version(1, bytes(32), 1, "onnx")))
-        with pytest.raises(TooManyWriters):
-            await releases(etcd).set("acme", "churn", Release(0, (Split(1, 10_000),)), 0, ACTOR)
 
 
 async def test_an_artifact_with_another_digest_never_reaches_the_store(fleet):
@@ -162,16 +82,6 @@ async def test_publishers_at_once_get_numbers_of_their_own(fleet, client):
     assert sorted(version.number for version in made) == [1, 2, 3, 4]
 
 
-async def test_one_of_two_releases_made_from_the_same_one_is_refused(client):
-    for text in "12":
-        await client.publish("acme", "churn", artifact(text), release_if_first=True)
-    results = await asyncio.gather(
-        *(client.set_release(release("acme", "churn", (n, 10_000), expected=1)) for n in (1, 2)),
-        return_exceptions=True,
-    )
-    assert sorted(isinstance(result, Conflict) for result in results) == [False, True]
-
-
 async def test_deleting_and_releasing_the_same_version_at_once_leaves_no_broken_release(fleet, client):
     for text in "12":
         await client.publish("acme", "churn", artifact(text), release_if_first=True)
@@ -229,47 +139,6 @@ async def test_deleting_and_publishing_at_once_never_gives_a_number_twice(fleet,
         )
         made.append(published.number)
     assert made == sorted(set(made))
-
-
-async def test_garbage_under_the_spent_numbers_frees_none(fleet, client):
-    for text in "12":
-        await client.publish("acme", "churn", artifact(text))
-    await client.delete_version("acme", "churn", 2)
-    await fleet.raw.put(KEYS.spent("acme", "churn"), b"?")
-    assert (await client.publish("acme", "churn", artifact("3"))).number == 3
-    # A manager that never saw a good value does not guess.
-    other = await fleet.start_manager()
-    with pytest.raises(FailedPrecondition) as garbage:
-        await other.publish("acme", "churn", artifact("4"))
-    assert garbage.value.reason == "BAD_RECORD"
-    # Whoever knows writes a good one with the next deletion.
-    await client.delete_version("acme", "churn", 3)
-    assert (await other.publish("acme", "churn", artifact("4"))).number == 4
-
-
-async def test_a_release_that_names_nothing_is_replaced_by_the_next_one(fleet, client):
-    await client.publish("acme", "churn", artifact(), release_if_first=True)
-    await fleet.raw.put(KEYS.release("acme", "churn"), encode(Release(9, (Split(5, 10_000),))))
-    # Release 1 is served, so it is what a change is made against and what version 1 is used by.
-    with pytest.raises(FailedPrecondition) as used:
-        await client.delete_version("acme", "churn", 1)
-    assert used.value.reason == "VERSION_IN_USE"
-    made = await client.set_release(release("acme", "churn", (1, 10_000), expected=1))
-    assert made.number == 2
-
-
-async def test_a_garbage_release_is_replaced_by_the_next_one(fleet, client):
-    for text in "12":
-        await client.publish("acme", "churn", artifact(text), release_if_first=True)
-    await client.set_release(release("acme", "churn", (2, 10_000)))
-    await fleet.raw.put(KEYS.release("acme", "churn"), b"?")
-    # What it says is gone, what is served is not: version 2 stays in use, the numbers go on.
-    await client.publish("acme", "churn", artifact("3"), release_if_first=True)
-    assert (await client.get_model("acme", "churn")).release.number == 2
-    with pytest.raises(Conflict):
-        await client.set_release(release("acme", "churn", (1, 10_000), expected=1))
-    made = await client.set_release(release("acme", "churn", (1, 10_000), expected=2))
-    assert made.number == 3
 
 
 async def test_an_artifact_whose_store_lost_it_is_mended_by_publishing_again(fleet, client):
