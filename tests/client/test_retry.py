@@ -19,11 +19,11 @@ def wait(error, failures=1, *, policy=TWICE, deadline=NEVER, now=0.0, seed=1):
 @pytest.mark.parametrize("error", [NotFound("no"), QuotaExceeded("slow down", retry_after=1.0)])
 def test_only_unavailable_is_tried_again(error):
     assert wait(error) is None
-    assert wait(GONE) is not None
+    assert 0 <= wait(GONE) <= 0.05
 
 
 def test_attempts_run_out():
-    assert wait(GONE, 2) is not None
+    assert 0 <= wait(GONE, 2) <= 0.1
     assert wait(GONE, 3) is None
     assert wait(GONE, 1, policy=RetryPolicy(0)) is None
 

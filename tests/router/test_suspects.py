@@ -63,7 +63,8 @@ def test_a_loss_of_long_ago_is_forgotten() -> None:
     suspects.lost(A, "two", 70.0)
     assert suspects.refusal(A, 70.0) is None
     suspects.lost(A, "one", 80.0)
-    assert suspects.refusal(A, 80.0) is not None
+    refused = suspects.refusal(A, 80.0)
+    assert isinstance(refused, Suspected)
 
 
 def test_what_a_cell_quarantined_is_refused_with_its_words() -> None:

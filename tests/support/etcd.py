@@ -22,6 +22,8 @@ from typing import Self
 
 from support.ports import free_port
 
+from croupier.stores.etcd import Etcd
+
 _START_ATTEMPTS = 5
 
 
@@ -242,6 +244,12 @@ async def until(
             if await answer if isinstance(answer, Awaitable) else answer:
                 return
             await asyncio.sleep(interval)
+
+
+async def value_of(etcd: Etcd, key: str) -> bytes | None:
+    """What lies under `key`; None if nothing does."""
+    found = await etcd.get(key)
+    return found.value if found else None
 
 
 async def _http_health(port: int) -> bool:

@@ -112,6 +112,7 @@ async def test_a_waiter_whose_load_ends_as_it_hangs_up_leaves_no_lease(bench: Be
 
 async def test_who_waits_without_a_task_is_told_once(bench: Bench) -> None:
     told: list[Any] = []
+    is_told = asyncio.Event()
     for key, error in ((A, None), (B, NotFound("gone"))):
         assert bench.host.wait(key, NEVER, 0, told.append) is not None
         assert told == []
@@ -122,12 +123,17 @@ async def test_who_waits_without_a_task_is_told_once(bench: Bench) -> None:
             outcome.release()
         else:
             assert outcome is error
-    late = bench.host.wait(C, Deadline.after(0.001, bench.clock.now), 0, told.append)
+
+    def tell(outcome: Any) -> None:
+        told.append(outcome)
+        is_told.set()
+
+    late = bench.host.wait(C, Deadline.after(0.001, bench.clock.now), 0, tell)
     gone = bench.host.wait(D, NEVER, 0, told.append)
     assert late is not None
     assert gone is not None
     gone.cancel()
-    await asyncio.sleep(0.01)
+    await is_told.wait()
     await bench.loads.end(C)
     await bench.loads.end(D)
     (outcome,) = told

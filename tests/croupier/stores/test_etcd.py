@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 import pytest
-from support.etcd import EtcdServer, until
+from support.etcd import EtcdServer, until, value_of
 from support.ports import free_port
 from support.proxy import TcpProxy
 
@@ -175,7 +175,7 @@ async def test_dead_endpoint_is_passed_over(server: EtcdServer) -> None:
     dead = f"127.0.0.1:{free_port()}"
     async with Etcd(EtcdConfig(endpoints=(dead, server.endpoint))) as etcd:
         await etcd.put("a", b"1")
-        assert await etcd.get("a") is not None
+        assert await value_of(etcd, "a") == b"1"
 
 
 async def test_moves_to_another_endpoint_and_back(server: EtcdServer) -> None:
@@ -185,11 +185,13 @@ async def test_moves_to_another_endpoint_and_back(server: EtcdServer) -> None:
         Etcd(EtcdConfig(endpoints=(left.endpoint, right.endpoint))) as etcd,
     ):
         await etcd.put("a", b"1")
+        expected = b"1"
         for dying, living in ((left, right), (right, left), (left, right)):
             await living.mend()
             await dying.cut()
-            assert await etcd.get("a") is not None
-            await etcd.put("a", b"2")
+            assert await value_of(etcd, "a") == expected
+            expected += b"2"
+            await etcd.put("a", expected)
 
 
 async def test_read_leaves_a_hanging_endpoint(server: EtcdServer) -> None:
@@ -198,7 +200,7 @@ async def test_read_leaves_a_hanging_endpoint(server: EtcdServer) -> None:
         async with Etcd(config) as etcd:
             await etcd.put("a", b"1")
             left.hang()
-            assert await etcd.get("a") is not None
+            assert await value_of(etcd, "a") == b"1"
 
 
 async def test_write_to_a_hanging_endpoint_is_not_sent_twice(server: EtcdServer) -> None:
@@ -238,4 +240,6 @@ async def test_cancelled_call_ends_at_once_and_harms_no_other(etcd: Etcd, server
         await cancelled
     assert not reading.done()
     server.sigcont()
-    assert await reading is not None
+    found = await reading
+    assert found is not None
+    assert found.value == b"1"

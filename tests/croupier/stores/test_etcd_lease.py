@@ -5,7 +5,7 @@ from support.etcd import EtcdServer, until
 from support.proxy import TcpProxy
 
 from croupier.errors import InvalidRequest, Unavailable
-from croupier.stores.etcd import Etcd, EtcdConfig
+from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
 
 pytestmark = pytest.mark.system
 
@@ -14,8 +14,7 @@ async def test_key_lives_as_long_as_its_lease(etcd: Etcd) -> None:
     async with etcd.lease(60) as lease:
         await etcd.put("cells/1", b"", lease=lease.id)
         pair = await etcd.get("cells/1")
-        assert pair is not None
-        assert lease.id == pair.lease
+        assert pair == KeyValue("cells/1", b"", 2, 2, lease.id)
         assert lease.ttl == 60
         assert not lease.lost.is_set()
     assert await etcd.get("cells/1") is None
@@ -29,7 +28,7 @@ async def test_is_kept_alive(etcd: Etcd) -> None:
         # etcd ends leases up to half a second late, so one life long is not enough to know.
         proven_at = loop.time() + 2 * lease.ttl + 0.5
         await until(lambda: loop.time() > proven_at)
-        assert await etcd.get("cells/1") is not None
+        assert [pair.lease for pair in (await etcd.range("cells/")).items] == [lease.id]
         assert not lease.lost.is_set()
 
 
@@ -87,7 +86,7 @@ async def test_outlives_a_restart(etcd: Etcd, server: EtcdServer) -> None:
         proven_at = loop.time() + lease.ttl + 0.5
         await until(lambda: loop.time() > proven_at)
         assert not lease.lost.is_set()
-        assert await etcd.get("cells/1") is not None
+        assert [pair.lease for pair in (await etcd.range("cells/")).items] == [lease.id]
 
 
 async def test_cancelled_holder_revokes(etcd: Etcd) -> None:

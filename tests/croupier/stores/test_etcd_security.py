@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Authority
-from support.etcd import EtcdServer, until
+from support.etcd import EtcdServer, until, value_of
 
 from croupier.errors import Unavailable
 from croupier.stores.etcd import Changed, Etcd, EtcdConfig, Listed
@@ -83,7 +83,7 @@ async def test_tls_of_an_unknown_authority(tls_server: EtcdServer, tmp_path: Pat
 async def test_user_and_password(server: EtcdServer) -> None:
     async with _as(server, "root") as root, _as(server, "reader") as reader:
         await root.put("a/1", b"1")
-        assert await reader.get("a/1") is not None
+        assert await value_of(reader, "a/1") == b"1"
         with pytest.raises(EtcdPermissionDenied):
             await reader.put("a/1", b"2")
         with pytest.raises(EtcdPermissionDenied):
@@ -132,7 +132,7 @@ async def test_follower_renews_its_token_after_a_restart(server: EtcdServer) -> 
 async def test_user_where_none_is_asked_for(tmp_path: Path) -> None:
     async with EtcdServer(tmp_path) as server, _as(server, "root") as etcd:
         await etcd.put("a", b"1")
-        assert await etcd.get("a") is not None
+        assert await value_of(etcd, "a") == b"1"
 
 
 async def test_authentication_switched_on_later(server: EtcdServer) -> None:

@@ -31,7 +31,7 @@ async def test_a_stopping_manager_leaves_its_cells_to_their_leases(fleet, client
     await fleet.stop_manager(0)
     with pytest.raises(CroupierError):
         await anext(cell.answers)
-    assert await fleet.raw.get(KEY) is not None
+    assert (await fleet.raw.get(KEY)).lease
     assert (await listed(other)).keys() == {"cell-1"}
     async with joined(other, cell_report("cell-1")) as back:
         await back.say(cell_report("cell-1", used=3))

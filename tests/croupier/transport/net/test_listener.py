@@ -17,6 +17,7 @@ import pytest
 import uvloop
 from support.certificates import Authority
 from support.fakes import eventually, metric
+from support.serving import turns
 
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.transport.net import listener as module
@@ -265,8 +266,7 @@ class TestTls:
         silent = [await house.connect() for _ in range(2)]
         await eventually(lambda: house.listener.connections == 2, "both are taken")
         waiting = asyncio.create_task(house.echo(ssl=client_context(authority)))
-        for _ in range(20):
-            await asyncio.sleep(0.001)
+        await turns()
         assert house.listener.connections == 2
         await hang_up(silent[0][1])
         assert await waiting == b"hello"

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.fakes import eventually
 
 from croupier.errors import InvalidRequest, NotFound
 from croupier.grpcio.channels import open_async
@@ -231,9 +232,7 @@ class TestWithGrpcio:
         house.server.health.set("a.A", False)
         assert (await watch.read()).status == NOT_SERVING
         watch.cancel()
-        async with asyncio.timeout(5):
-            while watchers(house.server.health):
-                await asyncio.sleep(0.005)
+        await eventually(lambda: not watchers(house.server.health), "nobody watches any more")
 
     async def test_watch_sees_the_stop(self, house: House) -> None:
         watch = house.stub.Watch(health_pb2.HealthCheckRequest(service="a.A"), timeout=10)
