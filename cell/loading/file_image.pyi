@@ -1,3 +1,5 @@
+from typing import NoReturn
+
 from cell.engines.checked import CheckedFile
 
 READ: int
@@ -7,6 +9,7 @@ TOO_LARGE: int
 FAILED: int
 
 class Image(CheckedFile):
+    def __init__(self, *args: object, **others: object) -> NoReturn: ...
     @property
     def number(self) -> int: ...
     @property

@@ -126,6 +126,9 @@ cdef void _check(Job* job) noexcept nogil:
 cdef class Image(CheckedFile):
     """The bytes of one file, readable through a buffer, and what came of reading them."""
 
+    def __init__(self):
+        raise TypeError("an image is made by a reader")
+
     cdef bint checked(self, Checked* found) noexcept:
         cdef Job* job = self._job
         if job.section.kind == NULL or job.problem != NULL:
