@@ -43,7 +43,7 @@ cdef class Transform:
         """About what a row takes, in nanoseconds."""
         return row_cost(&self._view)
 
-    def codes_of(self, uint32_t feature, list texts, double[::1] codes):
+    def codes_of(self, uint32_t feature, list texts not None, double[::1] codes):
         """Fill `codes` with the texts' places in a feature's dictionary; -1 for one that is not there."""
         cdef Py_ssize_t i
         cdef bytes text

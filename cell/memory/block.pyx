@@ -26,7 +26,7 @@ cdef class Block:
         self.leave()
 
     @staticmethod
-    def of(Arena arena, data):
+    def of(Arena arena not None, data):
         """A block with a copy of `data`.
 
         Raises:

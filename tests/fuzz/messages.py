@@ -2,8 +2,8 @@
 
 Mutants of requests (`messages_seeds.py` makes them, `messages_mutator.py` changes them) go through a router
 (`messages_router.py`), and what it lets through, or the mutant itself, through both ways of a cell
-(`messages_cell.py`), many in one read. `tests/cell/test_messages_fuzz.py` does it for some thousands. To
-search further:
+(`messages_cell.py`), many in one read. `tests/cell/codec/test_messages_fuzz.py` does it for some thousands.
+To search further:
 
     make fuzz COUNT=5000000 SEED=1          # some minutes
     make fuzz-memory COUNT=200000 SEED=1    # in a debug build (croupier/buffers.pyx), under valgrind

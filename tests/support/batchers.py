@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from support.cells import Clock, HeldThreads, SumScorer, ticks
 
+from cell.codec.signature import Arrays
 from cell.residency.residency import Lease
+from cell.scoring.batch import Job
 from cell.scoring.batcher import Batcher
 from croupier.deadline import NEVER, Deadline
 
@@ -45,6 +47,19 @@ class Bench:
         await ticks()
         while self.threads.run():
             await ticks()
+
+
+def job_of(
+    lease: Lease[Any],
+    *rows: float,
+    deadline: Deadline = NEVER,
+    outputs: tuple[str, ...] = ("sum",),
+    owner: int = 0,
+) -> Job:
+    """Rows (row, 0) for the model that `lease` holds."""
+    inputs = {"input": np.array([[row, 0] for row in rows], np.float32)}
+    answer: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
+    return Job(lease, inputs, len(rows), outputs, deadline, answer, owner)
 
 
 def sums(task: "asyncio.Task[Mapping[str, Any]]") -> list[float]:

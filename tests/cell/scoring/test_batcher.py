@@ -11,10 +11,9 @@ from sklearn.linear_model import LinearRegression
 from support.batchers import Bench, sums
 from support.cells import SUM, Clock, SumScorer, merged_requests, resident, signature_of, ticks
 
-from cell.engines import Mixed, ScoringFailed
+from cell.engines import ScoringFailed
 from cell.engines.packed import PackedEngine
 from cell.engines.stop import Stop
-from cell.scoring.batch import Batch, Job, Turn
 from cell.scoring.batcher import Batcher
 from croupier.artifacts.format import Tensor, view
 from croupier.artifacts.packers.linear import pack_linear
@@ -128,21 +127,6 @@ async def test_each_gets_the_outputs_it_asked_for(bench: Bench) -> None:
     await bench.run()
     assert list(one.result()) == ["sum"]
     assert list(both.result()) == ["other", "sum"]
-
-
-async def test_identity_is_asserted_at_execution() -> None:
-    loop = asyncio.get_running_loop()
-    leases = [resident(SumScorer(bias=bias), name) for bias, name in ((0.0, "a"), (9.0, "b"))]
-    inputs = {"input": np.ones((1, 2), np.float32)}
-    jobs = tuple(Job(lease, inputs, 1, ("sum",), NEVER, loop.create_future()) for lease in leases)
-    turn = Turn([Batch(leases[0].digest, tuple(job.give(1) for job in jobs))])
-    turn.run(Clock())
-    (scored,) = turn.take_done()
-    (right, answer), (wrong, error) = scored.outcomes
-    assert (right.job, wrong.job) == jobs
-    assert isinstance(answer, Mapping)
-    assert answer["sum"].tolist() == [2.0]
-    assert isinstance(error, Mixed)
 
 
 async def test_in_real_threads_everybody_gets_the_own_answer() -> None:
