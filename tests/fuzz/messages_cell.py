@@ -39,6 +39,7 @@ class Call:
     path: str
     message: bytes
     deadline: float = math.inf
+    arrived: float = 0.0
     replies: list[bytes] = field(default_factory=list)
 
     def reply(self, message: bytes) -> None:
