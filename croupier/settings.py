@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from croupier.errors import CroupierError
 from croupier.roles import DEFAULT_PATTERNS, RoleNames
@@ -157,6 +158,42 @@ class PeerSettings:
                 raise InvalidSettings("--peer-certificate and --peer-key need --peer-ca")
             return None
         return ClientTls(self.peer_ca, self.peer_certificate, self.peer_key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TelemetrySettings:
+    """Where a process sends its metrics and traces, beside the page that anybody may read."""
+
+    otlp_endpoint: str = option("", "collector of OTLP: http://host:port or https://host:port; empty for none")
+    otlp_protocol: str = option("grpc", "how the collector is spoken to", ("grpc", "http"))
+    otlp_ca: Path | None = option(None, "PEM file of the authority that signs the collector's certificate")
+    otlp_seconds: float = option(15.0, "time between two exports of metrics")
+    trace_ratio: float = option(0.0, "part of the requests without a trace of their own that begin one")
+
+    def check_telemetry(self, *, insecure: bool) -> None:
+        """Raises InvalidSettings for an endpoint that cannot be used, or is not safe to be told of callers."""
+        if not 0 <= self.trace_ratio <= 1:
+            raise InvalidSettings(f"--trace-ratio is a part, from 0 to 1, and not {self.trace_ratio}")
+        if not 0.1 <= self.otlp_seconds <= 3_600:
+            raise InvalidSettings(f"--otlp-seconds is from 0.1 to 3600, and not {self.otlp_seconds}")
+        if not self.otlp_endpoint:
+            if self.trace_ratio:
+                raise InvalidSettings("--trace-ratio needs --otlp-endpoint")
+            return
+        try:
+            url = urlsplit(self.otlp_endpoint)
+            is_url = url.scheme in ("http", "https") and bool(url.hostname) and bool(url.port)
+        except ValueError:
+            is_url = False
+        if not is_url or url.username is not None:
+            raise InvalidSettings(f"--otlp-endpoint is http://host:port or https://host:port: {self.otlp_endpoint}")
+        if url.scheme == "https" or is_loopback(url.netloc):
+            return
+        if not insecure:
+            raise InvalidSettings(
+                f"{self.otlp_endpoint} is neither loopback nor https, and traces name tenants: it needs --insecure"
+            )
+        _log.warning("INSECURE: metrics and traces go to %s as plaintext", self.otlp_endpoint)
 
 
 def is_loopback(listen: str) -> bool:

@@ -1,0 +1,201 @@
+"""Sends metrics and spans by OTLP, over gRPC or HTTP, from threads of its own.
+
+The SDK of OpenTelemetry has the exporters and the queue of spans. Metrics are those of the Prometheus page,
+read anew for each export: an instrument is declared once, and hot paths write none of the SDK's, which take
+microseconds. What cannot be sent is dropped, and nobody waits for it.
+
+Imported by whoever was told an endpoint: it brings grpcio with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
+from opentelemetry.sdk.metrics import export as sdk
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace.status import Status, StatusCode
+from prometheus_client import REGISTRY
+from prometheus_client.core import Metric
+
+from croupier.codes import Code
+from croupier.settings import TelemetrySettings
+from croupier.telemetry.traces import Kind, Span
+from croupier.version import version
+
+_log = logging.getLogger(__name__)
+
+_SCOPE = InstrumentationScope("croupier", version())
+_CUMULATIVE = sdk.AggregationTemporality.CUMULATIVE
+_KINDS = {Kind.INTERNAL: SpanKind.INTERNAL, Kind.SERVER: SpanKind.SERVER, Kind.CLIENT: SpanKind.CLIENT}
+# Spans that wait, and how many go at once.
+_MOST_SPANS = 2_048
+_AT_ONCE = 512
+_SPAN_MILLISECONDS = 1_000
+_EXPORT_SECONDS = 5.0
+# OpenTelemetry's own metric, whose name and labels Prometheus cannot have.
+_RPC = "rpc_server_call_duration_seconds"
+_RENAMED = {
+    "rpc_method": "rpc.method",
+    "rpc_response_status_code": "rpc.response.status_code",
+}
+
+
+class Otlp:
+    """Exports until `close`, which sends what there is. `program` is the name of the service."""
+
+    def __init__(self, settings: TelemetrySettings, program: str) -> None:
+        self._resource = Resource(
+            {
+                "service.name": program,
+                "service.version": version(),
+                "service.instance.id": str(uuid.uuid4()),
+            }
+        )
+        self._seconds = settings.otlp_seconds
+        self._metrics, spans = _exporters(settings)
+        self._spans = BatchSpanProcessor(
+            spans,
+            max_queue_size=_MOST_SPANS,
+            schedule_delay_millis=_SPAN_MILLISECONDS,
+            max_export_batch_size=_AT_ONCE,
+        )
+        self._began = time.time_ns()
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
+        self._thread.start()
+
+    def emit(self, span: Span) -> None:
+        """Queue a span that has ended."""
+        self._spans.on_end(readable(span, self._resource))
+
+    def close(self) -> None:
+        self._is_closed.set()
+        self._thread.join(2 * _EXPORT_SECONDS)
+        self._spans.shutdown()
+        self._metrics.shutdown(timeout_millis=_EXPORT_SECONDS * 1e3)
+
+    def _run(self) -> None:
+        while not self._is_closed.wait(self._seconds):
+            self._export()
+        self._export()
+
+    def _export(self) -> None:
+        try:
+            data = metrics_data(REGISTRY.collect(), self._resource, self._began, time.time_ns())
+            self._metrics.export(data, timeout_millis=_EXPORT_SECONDS * 1e3)
+        except Exception:  # noqa: BLE001 - the next one may do
+            _log.exception("metrics could not be exported")
+
+
+def _exporters(settings: TelemetrySettings) -> tuple[Any, Any]:
+    endpoint, ca = settings.otlp_endpoint, settings.otlp_ca
+    if settings.otlp_protocol == "http":
+        base = endpoint.rstrip("/")
+        file = str(ca) if ca else None
+        return (
+            HttpMetrics(f"{base}/v1/metrics", certificate_file=file, timeout=_EXPORT_SECONDS),
+            HttpSpans(f"{base}/v1/traces", certificate_file=file, timeout=_EXPORT_SECONDS),
+        )
+    is_plain = endpoint.startswith("http://")
+    credentials = None if is_plain else grpc.ssl_channel_credentials(ca.read_bytes() if ca else None)
+    return (
+        GrpcMetrics(endpoint, insecure=is_plain, credentials=credentials, timeout=_EXPORT_SECONDS),
+        GrpcSpans(endpoint, insecure=is_plain, credentials=credentials, timeout=_EXPORT_SECONDS),
+    )
+
+
+def readable(span: Span, resource: Resource) -> ReadableSpan:
+    """The span as exporters take it."""
+    state = TraceState.from_header([span.state.decode("latin-1")]) if span.state else None
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    parent = SpanContext(span.trace_id, span.parent_id, True, flags) if span.parent_id else None
+    is_good = span.code == Code.OK
+    return ReadableSpan(
+        span.name,
+        SpanContext(span.trace_id, span.span_id, False, flags, state),
+        parent,
+        resource,
+        span.attributes,
+        kind=_KINDS[span.kind],
+        instrumentation_scope=_SCOPE,
+        status=Status(StatusCode.UNSET) if is_good else Status(StatusCode.ERROR, Code(span.code).name),
+        start_time=span.began,
+        end_time=span.ended,
+    )
+
+
+def metrics_data(families: Iterable[Metric], resource: Resource, began: int, now: int) -> sdk.MetricsData:
+    """What the Prometheus page would show, as OTLP has it: cumulative since `began`, in nanoseconds."""
+    metrics = [one for family in families if (one := _metric(family, began, now)) is not None]
+    scope = sdk.ScopeMetrics(_SCOPE, metrics, "")
+    return sdk.MetricsData([sdk.ResourceMetrics(resource, [scope], "")])
+
+
+def _metric(family: Metric, began: int, now: int) -> sdk.Metric | None:
+    if family.type == "histogram":
+        points = _histogram_points(family, began, now)
+        name, unit = ("rpc.server.call.duration", "s") if family.name == _RPC else (family.name, "")
+        return sdk.Metric(name, family.documentation, unit, sdk.Histogram(points, _CUMULATIVE))
+    wanted = {"counter": f"{family.name}_total", "gauge": family.name}.get(family.type)
+    if wanted is None:
+        return None
+    numbers = [
+        sdk.NumberDataPoint(_attributes(one.labels), began if family.type == "counter" else 0, now, one.value)
+        for one in family.samples
+        if one.name == wanted
+    ]
+    if family.type == "counter":
+        return sdk.Metric(wanted, family.documentation, "", sdk.Sum(numbers, _CUMULATIVE, is_monotonic=True))
+    return sdk.Metric(family.name, family.documentation, "", sdk.Gauge(numbers))
+
+
+def _histogram_points(family: Metric, began: int, now: int) -> list[sdk.HistogramDataPoint]:
+    """One for each set of labels, whose samples stand together: buckets, count and sum."""
+    found: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
+    for sample in family.samples:
+        labels = {name: value for name, value in sample.labels.items() if name != "le"}
+        of = found.setdefault(
+            tuple(labels.items()), {"labels": labels, "bounds": [], "counts": [], "sum": 0.0}
+        )
+        if sample.name.endswith("_bucket"):
+            of["bounds"].append(float(sample.labels["le"]))
+            of["counts"].append(int(sample.value))
+        elif sample.name.endswith("_sum"):
+            of["sum"] = sample.value
+    return [_point(of, began, now) for of in found.values() if of["counts"]]
+
+
+def _point(of: dict[str, Any], began: int, now: int) -> sdk.HistogramDataPoint:
+    upto = of["counts"]
+    counts = [count - before for count, before in zip(upto, [0, *upto], strict=False)]
+    return sdk.HistogramDataPoint(
+        _attributes(of["labels"]),
+        began,
+        now,
+        upto[-1],
+        of["sum"],
+        counts,
+        of["bounds"][:-1],
+        # Not known, and OTLP does without.
+        min=None,  # type: ignore[arg-type]
+        max=None,  # type: ignore[arg-type]
+    )
+
+
+def _attributes(labels: dict[str, str]) -> dict[str, str]:
+    named = {_RENAMED.get(name, name): value for name, value in labels.items()}
+    return {"rpc.system.name": "grpc", **named} if "rpc.method" in named else named

@@ -1,0 +1,151 @@
+"""Spans of requests: W3C trace context in and out, and whether there is a span at all is decided first.
+
+    caller's `traceparent` ──sampled──▶ a span, whose own `traceparent` goes on with what is called
+                           ──not─────▶ none, and nothing is called on its behalf either
+    no `traceparent`       ──one in 1 / ratio──▶ a span that begins a trace
+
+A request that is not sampled costs a look at its metadata. One that fails, or takes long, gets a span made
+afterwards: of it alone, since what it called knew of no trace.
+
+Of a span go out: its name, its times, a code, and attributes of bounded size. No payload, no feature, no token.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from random import Random
+from typing import NamedTuple, TypeAlias
+
+from croupier.codes import Code
+
+TRACEPARENT = b"traceparent"
+TRACESTATE = b"tracestate"
+
+Value: TypeAlias = str | int | float | bool
+
+# https://www.w3.org/TR/trace-context/: a later version may have more behind the flags.
+_PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_SAMPLED = 1
+# Of what others want to have carried along.
+_MOST_STATE = 512
+# Of one text of an attribute.
+_MOST_TEXT = 256
+
+
+class Kind(IntEnum):
+    """Whose end of a call a span is; the numbers are those of OTLP."""
+
+    INTERNAL = 1
+    SERVER = 2
+    CLIENT = 3
+
+
+class Parent(NamedTuple):
+    """The span that the caller said this is part of."""
+
+    trace_id: int
+    span_id: int
+    is_sampled: bool
+    state: bytes = b""
+
+
+def parse(parents: Sequence[bytes], states: Sequence[bytes] = ()) -> Parent | None:
+    """What a caller's metadata say; None if that is nothing, or is not as the standard has it."""
+    if len(parents) != 1 or (found := _PARENT.fullmatch(parents[0])) is None:
+        return None
+    version, trace, span, flags, more = found.groups()
+    trace_id, span_id = int(trace, 16), int(span, 16)
+    if version == b"ff" or (version == b"00" and more) or not trace_id or not span_id:
+        return None
+    state = b",".join(states)
+    if len(state) > _MOST_STATE:
+        state = b""
+    return Parent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED), state)
+
+
+@dataclass(slots=True, eq=False)
+class Span:
+    """What one part did in a trace. Times are nanoseconds since 1970."""
+
+    name: str
+    kind: Kind
+    trace_id: int
+    span_id: int
+    parent_id: int
+    state: bytes
+    began: int
+    tracer: Tracer
+    ended: int = 0
+    code: int = Code.OK
+    attributes: dict[str, Value] = field(default_factory=dict)
+
+    def note(self, key: str, value: Value) -> None:
+        """Say something more of it."""
+        self.attributes[key] = value[:_MOST_TEXT] if isinstance(value, str) else value
+
+    def pairs(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The metadata of what is called on its behalf."""
+        parent = (TRACEPARENT, b"00-%032x-%016x-01" % (self.trace_id, self.span_id))
+        return (parent, (TRACESTATE, self.state)) if self.state else (parent,)
+
+    def child(self, name: str, kind: Kind = Kind.INTERNAL) -> Span:
+        return self.tracer.span(name, kind, Parent(self.trace_id, self.span_id, True, self.state))
+
+    def end(self, code: int = Code.OK) -> None:
+        """It is over; once."""
+        if not self.ended:
+            self.ended, self.code = self.tracer.now(), code
+            self.tracer.emit(self)
+
+
+class Tracer:
+    """Begins spans, and gives those that have ended to `emit`, which takes no time and raises nothing.
+
+    `ratio` of the requests that belong to no trace begin one. `now` is in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        ratio: float,
+        emit: Callable[[Span], None],
+        *,
+        rng: Random,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.ratio, self.emit, self.now = ratio, emit, now
+        self._random, self._bits = rng.random, rng.getrandbits
+
+    def begin(self, name: str, values: Callable[[bytes], tuple[bytes, ...]]) -> Span | None:
+        """The span of a call that is served; `values` looks up its metadata. None: it is not sampled."""
+        if parents := values(TRACEPARENT):
+            parent = parse(parents, values(TRACESTATE))
+            if parent is not None:
+                return self.span(name, Kind.SERVER, parent) if parent.is_sampled else None
+        return self.span(name, Kind.SERVER, None) if self._random() < self.ratio else None
+
+    def span(self, name: str, kind: Kind, parent: Parent | None) -> Span:
+        """A span, whether or not it would be sampled."""
+        if parent is None:
+            parent = Parent(self._bits(128) or 1, 0, True)
+        return Span(
+            name, kind, parent.trace_id, self._bits(64) or 1, parent.span_id, parent.state, self.now(), self
+        )
+
+    def afterwards(
+        self,
+        name: str,
+        values: Callable[[bytes], tuple[bytes, ...]],
+        seconds: float,
+        code: int,
+        attributes: Mapping[str, Value],
+    ) -> None:
+        """Make a span of a call that ends now and turned out to be worth one."""
+        span = self.span(name, Kind.SERVER, parse(values(TRACEPARENT), values(TRACESTATE)))
+        span.began -= int(seconds * 1e9)
+        for key, value in attributes.items():
+            span.note(key, value)
+        span.end(code)
