@@ -55,6 +55,8 @@ from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, page
 from croupier.telemetry.admin import Admin, View
+from croupier.telemetry.export import exporting
+from croupier.telemetry.traces import Tracer
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
@@ -107,6 +109,7 @@ class Cell:
         """
         settings = self._settings
         settings.check()
+        tracer = await exporting(settings, PROGRAM, self._stack)
         journal = Journal.open(settings.folder, time.time)
         self._stack.callback(journal.close)
         slots.watch(settings.run_seconds + settings.hang_seconds, settings.load_hang_seconds)
@@ -118,7 +121,7 @@ class Cell:
         self._stack.push_async_callback(self._hot_set.close)
         batcher = self._build_batcher()
         self.debug |= Beliefs(host, journal.quarantine, batcher, keeper).views
-        services = self._register_services(host, batcher, slices)
+        services = self._register_services(host, batcher, slices, tracer)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         self._stack.push_async_callback(self._leave)
         self.address = await self._server.start(settings.listen, services)
@@ -185,13 +188,21 @@ class Cell:
         self._stack.push_async_callback(loader.close)
         return loader
 
-    def _register_services(self, host: Host, batcher: Batcher, slices: Slices) -> list[str]:
+    def _register_services(
+        self, host: Host, batcher: Batcher, slices: Slices, tracer: Tracer | None
+    ) -> list[str]:
         """Have the server serve; the names of what it serves."""
         settings = self._settings
         pipeline = Pipeline(host, batcher, max_rows=settings.max_rows, clock=time.monotonic)
         hot_path = HotPath(host, infer_path=INFER_PATH, max_rows=settings.max_rows, clock=time.monotonic)
         handlers = Handlers(
-            pipeline, hot_path, host, slices, lambda: not self._is_draining, clock=time.perf_counter
+            pipeline,
+            hot_path,
+            host,
+            slices,
+            lambda: not self._is_draining,
+            clock=time.perf_counter,
+            tracer=tracer,
         )
         warmer = Warmer(host)
         self._stack.push_async_callback(warmer.close)

@@ -22,6 +22,7 @@ from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
+from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.net.turns import turns_of
@@ -50,7 +51,7 @@ _Request = TypeVar("_Request", bound=Message)
 
 
 class Handlers:
-    """The methods of both services; `is_ready` is what ServerReady answers."""
+    """The methods of both services; `is_ready` is what ServerReady answers, and `tracer` begins spans."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Handlers:
         is_ready: Callable[[], bool],
         *,
         clock: Callable[[], float],
+        tracer: Tracer | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._hot_path = hot_path
@@ -74,6 +76,7 @@ class Handlers:
         # Turns of the loop before what was put off goes on.
         self._owed = 0
         self._clock = clock
+        self._tracer = tracer
         self._server: Server
 
     def add_to(self, server: Server) -> list[str]:
@@ -104,6 +107,9 @@ class Handlers:
         While models load, of the reads with many that come in one turn of the loop one is answered in it, and
         the others wait: those with few are not kept waiting by a storm on other connections.
         """
+        if self._tracer is not None:
+            for call in calls:
+                call.span = self._tracer.begin(call.path, call.values)
         is_many = len(calls) > _FEW
         if is_many and self._had_many:
             self._hot_path.put_off(calls)

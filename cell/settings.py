@@ -8,7 +8,7 @@ from pathlib import Path
 from cell.residency.policies import POLICIES
 from croupier import settings
 from croupier.names import check_name
-from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, TelemetrySettings, option
 
 _MIB = 2**20
 _GIB = 2**30
@@ -37,7 +37,7 @@ _NOT_NEGATIVE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellSettings(ServerSettings, PeerSettings):
+class CellSettings(ServerSettings, PeerSettings, TelemetrySettings):
     """The settings of one cell."""
 
     id: str = option("cell-0", "this cell's name; it keeps its place in every hand by it")
@@ -118,3 +118,4 @@ class CellSettings(ServerSettings, PeerSettings):
             if not getattr(self, name) >= 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()
+        self.check_telemetry(insecure=self.insecure)

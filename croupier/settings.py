@@ -164,14 +164,16 @@ class PeerSettings:
 class TelemetrySettings:
     """Where a process sends its metrics and traces, beside the page that anybody may read."""
 
-    otlp_endpoint: str = option("", "collector of OTLP: http://host:port or https://host:port; empty for none")
+    otlp_endpoint: str = option(
+        "", "collector of OTLP: http://host:port or https://host:port; empty for none"
+    )
     otlp_protocol: str = option("grpc", "how the collector is spoken to", ("grpc", "http"))
     otlp_ca: Path | None = option(None, "PEM file of the authority that signs the collector's certificate")
     otlp_seconds: float = option(15.0, "time between two exports of metrics")
     trace_ratio: float = option(0.0, "part of the requests without a trace of their own that begin one")
 
     def check_telemetry(self, *, insecure: bool) -> None:
-        """Raises InvalidSettings for an endpoint that cannot be used, or is not safe to be told of callers."""
+        """Raises InvalidSettings for what cannot be used, or is not safe to be told of callers."""
         if not 0 <= self.trace_ratio <= 1:
             raise InvalidSettings(f"--trace-ratio is a part, from 0 to 1, and not {self.trace_ratio}")
         if not 0.1 <= self.otlp_seconds <= 3_600:
@@ -186,12 +188,13 @@ class TelemetrySettings:
         except ValueError:
             is_url = False
         if not is_url or url.username is not None:
-            raise InvalidSettings(f"--otlp-endpoint is http://host:port or https://host:port: {self.otlp_endpoint}")
+            raise InvalidSettings("--otlp-endpoint is http://host:port or https://host:port, without a user")
         if url.scheme == "https" or is_loopback(url.netloc):
             return
         if not insecure:
             raise InvalidSettings(
-                f"{self.otlp_endpoint} is neither loopback nor https, and traces name tenants: it needs --insecure"
+                f"{self.otlp_endpoint} is neither loopback nor https, and traces name tenants: "
+                "it needs --insecure"
             )
         _log.warning("INSECURE: metrics and traces go to %s as plaintext", self.otlp_endpoint)
 

@@ -7,7 +7,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, is_loopback, option
+from croupier.settings import (
+    InvalidSettings,
+    PeerSettings,
+    ServerSettings,
+    TelemetrySettings,
+    is_loopback,
+    option,
+)
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 
@@ -15,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RouterSettings(ServerSettings, PeerSettings):
+class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     """Times are in seconds."""
 
     listen: str = option("127.0.0.1:8500", "host:port to serve on; port 0 picks a free one")
@@ -44,6 +51,7 @@ class RouterSettings(ServerSettings, PeerSettings):
     def check(self) -> None:
         """Raises InvalidSettings for settings that are not safe to serve with."""
         self.check_exposure(knows_callers=self.takes_tokens)
+        self.check_telemetry(insecure=self.insecure)
         if not self.takes_tokens and not is_loopback(self.listen) and not self.insecure:
             raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
         if not self.takes_tokens and not is_loopback(self.listen):

@@ -25,6 +25,7 @@ from croupier.stores.etcd import Etcd
 from croupier.stores.objects import open_store
 from croupier.telemetry import logs, page
 from croupier.telemetry.admin import Admin, View
+from croupier.telemetry.export import exporting
 from croupier.transport.client import Channel
 from protos.versions.v1 import versions_pb2_grpc
 from version_manager.cells.pinning import Pinning
@@ -80,6 +81,7 @@ class VersionManager:
         """
         settings = self._settings
         settings.check()
+        await exporting(settings, PROGRAM, self._stack)
         keys = Keys(settings.prefix)
         store = await self._stack.enter_async_context(open_store(settings.store_url))
         etcd = Etcd(settings.etcd_config)

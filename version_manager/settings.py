@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from croupier import settings
-from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, option
+from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, TelemetrySettings, option
 from croupier.stores.etcd import EtcdConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManagerSettings(ServerSettings, PeerSettings):
+class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
     """What a version manager can be told."""
 
     listen: str = option("127.0.0.1:8400", "host:port to serve on; port 0 picks a free one")
@@ -68,6 +68,7 @@ class ManagerSettings(ServerSettings, PeerSettings):
         if not self.warm_seconds >= 0:
             raise InvalidSettings("--warm-seconds cannot be below 0")
         self.check_exposure()
+        self.check_telemetry(insecure=self.insecure)
 
 
 def _password(path: Path | None) -> str:

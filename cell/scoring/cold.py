@@ -23,7 +23,7 @@ from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, to_keep
 from croupier.transport.http2.server_call import ServerCall
-from croupier.transport.status import from_error
+from croupier.transport.status import code_of, from_error
 
 # Models of one request that join their loads in one piece of work.
 _AT_ONCE = 8
@@ -32,7 +32,7 @@ _AT_ONCE = 8
 class _Waiting:
     """One call: which models it wants, which it has, and what went wrong."""
 
-    __slots__ = ("call", "failure", "is_single", "leases", "left", "waiters", "wanted")
+    __slots__ = ("call", "failure", "is_single", "leases", "left", "span", "waiters", "wanted")
 
     def __init__(self, call: ServerCall, wanted: Mapping[bytes, int], is_single: bool) -> None:
         self.call = call
@@ -44,6 +44,7 @@ class _Waiting:
         self.waiters: list[Waiter] = []
         self.leases: list[Lease[Scorer]] = []
         self.failure: Exception | None = None
+        self.span = None if call.span is None else call.span.child("load")
 
     def let_go(self) -> None:
         for waiter in self.waiters:
@@ -107,12 +108,17 @@ class ColdCalls:
             waiting.leases.append(outcome)
             waiting.left -= 1
             if waiting.failure is None and not waiting.left:
+                if waiting.span is not None:
+                    waiting.span.note("models", len(waiting.leases))
+                    waiting.span.end()
                 self._complete.append(waiting)
                 if not len(self._slices):
                     # For the answer to come in the end of a slice, there has to be one.
                     self._slices.add(_nothing)
         elif waiting.failure is None:
             waiting.failure = to_keep(outcome)
+            if waiting.span is not None:
+                waiting.span.end(code_of(outcome))
             self._fail(waiting)
 
     def _fail(self, waiting: _Waiting) -> None:

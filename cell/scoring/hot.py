@@ -181,12 +181,13 @@ class HotPath:
             return
         began = self._clock()
         read.scoring.run()
-        HOT_SCORE.observe(self._clock() - began)
+        seconds = self._clock() - began
+        HOT_SCORE.observe(seconds)
         observe = (COLD_QUEUE if read.is_again else HOT_QUEUE).observe
-        for call, _ in read.inferring:
+        for call, _ in (*read.inferring, *read.predicting):
             observe(began - call.arrived)
-        for call, _ in read.predicting:
-            observe(began - call.arrived)
+            if call.span is not None:
+                call.span.past("score", seconds, rows=len(read.scoring))
 
     def put_off(self, calls: Sequence[ServerCall]) -> None:
         """Have calls wait for the turns to come."""

@@ -46,6 +46,7 @@ _MOST_SPANS = 2_048
 _AT_ONCE = 512
 _SPAN_MILLISECONDS = 1_000
 _EXPORT_SECONDS = 5.0
+_CLOSE_SECONDS = 3.0
 # OpenTelemetry's own metric, whose name and labels Prometheus cannot have.
 _RPC = "rpc_server_call_duration_seconds"
 _RENAMED = {
@@ -83,9 +84,15 @@ class Otlp:
         self._spans.on_end(readable(span, self._resource))
 
     def close(self) -> None:
+        """Send what there is, if that takes no longer than a process may take to end."""
+        closing = threading.Thread(target=self._close, name="otlp-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+
+    def _close(self) -> None:
         self._is_closed.set()
         self._thread.join(2 * _EXPORT_SECONDS)
-        self._spans.shutdown()
+        self._spans.shutdown()  # type: ignore[no-untyped-call]
         self._metrics.shutdown(timeout_millis=_EXPORT_SECONDS * 1e3)
 
     def _run(self) -> None:

@@ -7,7 +7,7 @@
 A request that is not sampled costs a look at its metadata. One that fails, or takes long, gets a span made
 afterwards: of it alone, since what it called knew of no trace.
 
-Of a span go out: its name, its times, a code, and attributes of bounded size. No payload, no feature, no token.
+Of a span go out its name, times, code, and attributes of bounded size: no payload, no feature, no token.
 """
 
 from __future__ import annotations
@@ -94,6 +94,14 @@ class Span:
 
     def child(self, name: str, kind: Kind = Kind.INTERNAL) -> Span:
         return self.tracer.span(name, kind, Parent(self.trace_id, self.span_id, True, self.state))
+
+    def past(self, name: str, seconds: float, **attributes: Value) -> None:
+        """Something took so long on its behalf, and has just ended."""
+        span = self.child(name)
+        span.began -= int(seconds * 1e9)
+        for key, value in attributes.items():
+            span.note(key, value)
+        span.end()
 
     def end(self, code: int = Code.OK) -> None:
         """It is over; once."""

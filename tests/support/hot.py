@@ -85,6 +85,7 @@ class Call:
     replies: list[bytes] = field(default_factory=list)
     is_open: bool = True
     arrived: float = 0.0
+    span: Any = None
 
     @property
     def message(self) -> bytes:

@@ -32,6 +32,8 @@ cdef class ServerCall(Call):
     cdef readonly double deadline
     cdef double ended_at
     cdef public object on_cancel
+    # What is told when it ends, if it is traced: `end` is called with the code, and raises nothing.
+    cdef public object span
     cdef Stage stage
     # Whether it stands in `ServerSession.open_of`.
     cdef bint is_counted

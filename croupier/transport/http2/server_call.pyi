@@ -3,6 +3,7 @@ from typing import Any
 
 from croupier.errors import CroupierError
 from croupier.telemetry.durations import Durations
+from croupier.telemetry.traces import Span
 from croupier.transport.http2.call import Call
 from croupier.weight import Scale
 
@@ -35,6 +36,7 @@ class ServerCall(Call):
     arrived: float
     deadline: float
     on_cancel: Callable[[], None] | None
+    span: Span | None
     @property
     def path(self) -> str: ...
     @property

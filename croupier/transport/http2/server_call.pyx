@@ -125,6 +125,8 @@ cdef class ServerCall(Call):
         self.stage = Stage.OVER
         if self.route is not None and self.route.durations is not None:
             self.route.durations.ended(code, self.arrived)
+        if self.span is not None:
+            self.span.end(code)
         self.ended_at = self.wire.now
         self.on_cancel = None
         if not self.is_streaming:

@@ -330,6 +330,8 @@ cdef class ServerSession(Session):
         if stage == Stage.AT_WORK:
             if it.route.durations is not None:
                 it.route.durations.ended(codes.CANCELLED, it.arrived)
+            if it.span is not None:
+                it.span.end(codes.CANCELLED)
             on_cancel, it.on_cancel = it.on_cancel, None
             self._tell_cancelled(it, on_cancel)
         return 0

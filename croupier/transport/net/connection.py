@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
         """TLS has no half of an end, and TCP below it has.
 
         `close` would read what a peer goes on to send, all of it and not in turns: one that filled a
-        connection kept others waiting for 14 ms (99th percentile), and keeps them for 1 ms now.
+        connection kept others waiting.
         """
         if not self._is_closed:
             with suppress(OSError), self.transport.get_extra_info("socket").dup() as below:

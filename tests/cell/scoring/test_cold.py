@@ -30,6 +30,7 @@ class Call:
     is_open: bool = True
     on_cancel: Callable[[], None] | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
+    span: Any = None
 
     def fail(self, code: int, message: str, details: bytes = b"") -> None:
         self.failures.append((code, message))
