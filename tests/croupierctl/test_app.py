@@ -1,15 +1,25 @@
 """The root: options, exit codes, errors."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from support.ports import free_port
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from croupier import errors
 from croupierctl.app import app
 
-VERBS = ["models", "release", "cells", "shards", "catalog", "hand", "explain", "predict", "token", "local"]
+FOLDER = Path(__file__).parents[2] / "croupierctl"
+VERBS = list(get_command(app).commands)
+# As each file calls the verbs that it has.
+TOLD = [
+    words[1].split()
+    for path in sorted(FOLDER.glob("*.py"))
+    if (words := re.match(r'"""`croupierctl ([^`]+)`', path.read_text()))
+]
 
 
 def invoke(*words, **options):
@@ -26,6 +36,11 @@ def test_help_lists_every_verb():
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb):
     assert invoke(verb, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("words", TOLD, ids=" ".join)
+def test_every_file_of_a_verb_is_reached(words):
+    assert invoke(*words, "--help").exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["nothing"], ["cells", "ls", "--wrong"], ["hand"], ["--manager"]])

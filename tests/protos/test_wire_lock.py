@@ -122,8 +122,8 @@ def test_generated_code_is_named_alike_in_every_language(path: Path) -> None:
     ids=lambda message: message.DESCRIPTOR.name,
 )
 def test_what_the_router_writes_has_the_same_numbers_everywhere(message: type) -> None:
-    fields = message.DESCRIPTOR.fields_by_name  # type: ignore[attr-defined]
-    assert {name: fields[name].number for name in OURS} == OURS
+    fields = message.DESCRIPTOR.fields  # type: ignore[attr-defined]
+    assert {field.name: field.number for field in fields if field.number >= 1000} == OURS
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
