@@ -26,6 +26,7 @@ _NODE = np.dtype([("value", "<f4"), ("feature", "<u2"), ("left", "<u2")])
 _SPLIT_NUMBER = 0x3F_FFFF
 _LISTED_RIGHT = 0x8000_0000
 _MOST_MEMBERS = 6
+_PART = 2.0**-29
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -102,16 +103,16 @@ def read_forest(section: memoryview) -> Forest:
 
 
 def _thresholds(values: Array, inner: Array, children: Array, remainders: Array) -> Array:
-    """As float64, with the low bits that lie apart: those of the value itself, which was rounded down."""
+    """As float64, with what was cut when they were rounded down: parts of a step to the next float32."""
     wide = values.astype(np.float64)
     if not len(remainders):
         return wide
     order = np.argsort(children)
-    low = np.zeros(len(inner), np.uint64)
-    low[order] = remainders
-    nearer = np.where(values[inner] < 0, np.nextafter(values[inner], np.float32(np.inf)), values[inner])
-    whole = (nearer.astype("<f8").view("<u8") | low).view("<f8")
-    wide[inner] = np.where(low > 0, whole, wide[inner])
+    parts = np.zeros(len(inner))
+    parts[order] = remainders
+    some = inner[parts > 0]
+    steps = np.nextafter(values[some], np.float32(np.inf)).astype(np.float64) - wide[some]
+    wide[some] += parts[parts > 0] * steps * _PART
     return wide
 
 

@@ -42,6 +42,9 @@ def frame_of(model: Any, artifact: Artifact, table: Table, names: Sequence[str] 
     except ImportError:
         return np.stack([columns[name] for name in known], axis=1)
     frame = pandas.DataFrame({name: columns.get(name, np.zeros(_count(table))) for name in known})
+    for name in objects:
+        # Of texts alone pandas would make a column of its own kind, without None.
+        frame[name] = pandas.Series(columns[name], dtype=object)
     own = dict(zip(coded, _lists(model), strict=False))
     for name in (*coded, *_categorical(model, known)):
         if name in objects:

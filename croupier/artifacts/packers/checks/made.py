@@ -98,6 +98,8 @@ def _column(tensor: Tensor, sample: Any) -> Array:
     if not hasattr(sample, "columns"):
         raise WrongSample("the sample of a model with several inputs is a data frame with their names")
     column = _named(sample, [tensor.name])[tensor.name]
+    if not len(column):
+        raise WrongSample("the sample has no rows")
     dtype = DATATYPES[tensor.datatype]
     if dtype.kind == "O":
         missing = column.isna().tolist()

@@ -22,8 +22,7 @@ from support.trials import compared
 from threadpoolctl import threadpool_limits
 
 from croupier.artifacts.format import InvalidArtifact, view
-from croupier.artifacts.packers.checks.compare import DiffersFromLibrary, difference
-from croupier.artifacts.packers.checks.forest_rows import neighbours, path_rows, read_forest
+from croupier.artifacts.packers.checks.compare import DiffersFromLibrary
 from croupier.artifacts.packers.forest import pack_forest, pack_lightgbm, pack_xgboost
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.artifacts.packers.onnx import pack_onnx, pack_sklearn
@@ -219,50 +218,3 @@ def test_the_sample_is_compared_too() -> None:
     assert compared(named, pack_forest(named), frame[frame.columns[::-1]]).checked.sample == 884
     with pytest.raises(InvalidArtifact, match="no column bmi"):
         compared(named, pack_forest(named), frame.drop(columns="bmi"))
-
-
-def test_every_node_is_reached_from_both_sides() -> None:
-    model = forest()
-    tree = read_forest(view(pack_forest(model)).section("forest"))
-    base = RANDOM.choice(DIABETES.data.ravel(), size=(50, 10))
-    rows = path_rows(tree, base, RANDOM, 10_000)
-    leaves = model.apply(rows.astype(np.float32))
-    total = sum(text.count("leaf=") for text in model.get_booster().get_dump())
-    assert sum(len(np.unique(column)) for column in leaves.T) == total
-
-
-@pytest.mark.parametrize(
-    "threshold", [0.0, -0.0, 0.1, -0.1, 1e-45, 1.7e9 + 1e-3, 3e38, float(np.float32(0.1))]
-)
-def test_neighbours_lie_on_both_sides(threshold: float) -> None:
-    found = neighbours(float(threshold))
-    assert {threshold, np.nextafter(threshold, np.inf), np.nextafter(threshold, -np.inf)} <= set(
-        found.tolist()
-    )
-    single = found.astype(np.float32)
-    assert (single < threshold).any()
-    assert (single > threshold).any()
-
-
-def test_answers_near_0_are_measured_by_the_others() -> None:
-    expected = {"value": np.array([[1e-9], [100.0], [-100.0]])}
-    near = {"value": np.array([[0.0], [100.00001], [-100.0]], np.float32)}
-    assert not len(difference(expected, near, 1e-6).wrong)
-    off = {"value": np.array([[1e-3], [100.0], [-100.0]], np.float32)}
-    assert difference(expected, off, 1e-6).wrong.tolist() == [0]
-
-
-@pytest.mark.parametrize(("found", "wrong"), [(np.nan, [0]), (np.inf, [0]), (1.0, [])])
-def test_answers_that_are_no_numbers(found: float, wrong: list[int]) -> None:
-    assert (
-        difference({"value": np.ones((1, 1))}, {"value": np.full((1, 1), found)}, 1e-6).wrong.tolist()
-        == wrong
-    )
-
-
-def test_labels_may_differ_where_the_library_cannot_tell_them_apart() -> None:
-    scores = np.array([[0.5, 0.5], [0.5, 0.5001]])
-    expected = {"label": np.array([0, 1]), "probabilities": scores}
-    found = {"label": np.array([1, 0]), "probabilities": scores.astype(np.float32)}
-    outcome = difference(expected, found, 1e-6)
-    assert (outcome.output, outcome.wrong.tolist()) == ("label", [1])
