@@ -24,6 +24,11 @@ cdef struct Field:
     const uint8_t* data  # where the value stands; behind its length for a LEN
     Py_ssize_t size
 
+# Bytes inside of a message that is kept elsewhere.
+cdef struct Text:
+    const uint8_t* data
+    Py_ssize_t size
+
 cdef struct Cursor:
     const uint8_t* at
     const uint8_t* end

@@ -1,8 +1,6 @@
 from libc.stdint cimport uint8_t, uint64_t
 
-cdef struct Text:
-    const uint8_t* data
-    Py_ssize_t size
+from croupier.fields cimport Text
 
 # What a request names, as the bytes in the message; absent and empty are the same.
 cdef struct Names:

@@ -1,12 +1,10 @@
 from libc.stdint cimport uint8_t
 
+from croupier.fields cimport Text
+
 cdef enum:
     # Native models have two.
     MOST_OUTPUTS = 2
-
-cdef struct Text:
-    const uint8_t* data
-    Py_ssize_t size
 
 cdef class Plain:
     """What a plain request, or a plain item of one, asks for. The pointers go into `message`."""

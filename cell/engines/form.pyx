@@ -14,8 +14,8 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cell.engines.transform cimport NOT_REFUSED, code_of, refusal
 from cell.engines.transform_layout cimport IS_TEXT, TransformView
-from cell.codec.plain cimport Plain, Text
-from croupier.fields cimport I64, LEN, Cursor, Field, next_field
+from cell.codec.plain cimport Plain
+from croupier.fields cimport I64, LEN, Cursor, Field, Text, next_field
 from protos.numbers cimport (
     Feature_name,
     Feature_number,

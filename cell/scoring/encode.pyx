@@ -4,11 +4,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from cell.codec.plain cimport Plain, Text
+from cell.codec.plain cimport Plain
 from cell.engines.form cimport Form, Output
 from cell.scoring.score cimport Scoring
 from croupier.buffers cimport filled, unfilled
-from croupier.fields cimport VARINT, put_head, put_varint, record_size, varint_size
+from croupier.fields cimport VARINT, Text, put_head, put_varint, record_size, varint_size
 
 
 def infer_answer(Scoring scoring not None, Py_ssize_t place):

@@ -5,7 +5,7 @@
                   └──no──▶ it waits for the connection that is being made, or fails with it
 
 A connection is made when a call needs one. When that fails, calls fail at once until the back-off is over;
-the next one then tries again. A connection that was told to go away, or whose stream ids run out, takes no
+the next one then tries again. A connection that got GOAWAY, or whose stream ids run out, takes no
 new calls and is closed when those under way have ended; the next call makes a new one. A unary call that the
 peer refused unseen is sent once more, there. Connections that end one after the other without an answer to
 their calls are failures, too: a server that greets with GOAWAY would have one made for each call.
@@ -68,7 +68,7 @@ class Channel:
     ) -> None:
         self.target = target
         self.limits = limits
-        # Told of unary calls whose answers begin long before they end.
+        # Called with unary calls whose answers begin long before they end.
         self.on_begun: Callable[[ClientCall], None] | None = None
         self._tls = ClientContext(tls) if tls else None
         self._check_peer = check_peer
@@ -109,7 +109,7 @@ class Channel:
     def start(self, path: bytes, message: bytes, timeout: float | None, done: Done) -> ClientCall:
         """One unary call, on the hot path.
 
-        `timeout` in seconds is told to the peer and not kept here: who has a deadline cancels the call.
+        `timeout` in seconds is sent to the peer and not kept here: who has a deadline cancels the call.
         `done` is called once when the call has ended, never from inside here, and not after `cancel`.
         """
         call = ClientCall(path, message, timeout, done, self._durations)

@@ -95,7 +95,7 @@ class BareServer(RouteTable):
         Raises:
             InvalidSettings: the address cannot be bound, or a PEM file cannot be used.
         """
-        library.tell()
+        library.warn()
         loop = asyncio.get_running_loop()
         self._listener = Listener(
             listen,

@@ -43,7 +43,7 @@ cdef class Callbacks(Meter):
         return <Call>found if found != NULL else None
 
     cdef int report(self, Call call) except -1:
-        """A client's call was settled: tell of it."""
+        """A client's call was settled: report it."""
         return 0
 
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:

@@ -18,7 +18,7 @@ from croupier.transport.metadata import percent_decode
 cdef class ClientCall(Call):
     """A call that a session sends. What it came to is known once it is done.
 
-    `timeout` in seconds is told to the peer, None for none; `request` is a unary call's one message, and
+    `timeout` in seconds is sent to the peer, None for none; `request` is a unary call's one message, and
     `done` is for whoever takes the completed calls. `durations` are told how long it took.
 
         UNDER_WAY ──grpc-status──▶ SAID
@@ -91,7 +91,7 @@ cdef class ClientCall(Call):
             self.sending = Sending.ENDING
 
     def cancel(self):
-        """Reset the call; nobody is told of its end."""
+        """Reset the call; its end is not reported."""
         if self.ending == Ending.UNDER_WAY and self.durations is not None:
             self.durations.ended(CANCELLED, self.began)
         self.ending, self.code, self.done = Ending.DROPPED, CANCELLED, None

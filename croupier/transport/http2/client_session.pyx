@@ -130,7 +130,7 @@ cdef class ClientSession(Session):
         else:
             call.settle(RESOURCE_EXHAUSTED, too_much().message, Ending.BROKEN)
             self.report(call)
-            # There is nothing to send, but an end to tell of.
+            # There is nothing to send, but an end to report.
             self.touch()
         return True
 

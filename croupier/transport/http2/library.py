@@ -1,4 +1,4 @@
-"""Which nghttp2 will do: judged when `http2` is imported, and told when a server starts.
+"""Which nghttp2 will do: judged when `http2` is imported, and warned of when a server starts.
 
 A library that lacks what bounds a peer is refused: any peer could take the process. One with a weakness that
 nothing of ours is known to reach is warned of. Numbers alone do not tell, since distributions backport mends:
@@ -65,7 +65,7 @@ def weaknesses(library: Library) -> list[str]:
 
 
 @cache
-def tell() -> None:
+def warn() -> None:
     """Log the weaknesses of the one that is installed, once for the process."""
     for words in weaknesses(installed()):
         _log.warning("%s", words)

@@ -31,7 +31,7 @@ WRITABLE_EVENT = 2
 
 
 cdef class Outgoing(Headers):
-    """What a call has to send; it is told of its connection by `wire`, and of its stream by `stream_id`."""
+    """What a call has to send; its connection is `wire`, its stream `stream_id`."""
 
     @property
     def is_writable(self):
@@ -50,7 +50,7 @@ cdef class Outgoing(Headers):
             return False
         self.held += size
         self.queued += size
-        # Set until it is told: whoever waits has to hear of room that others use in between.
+        # Set until it is reported: whoever waits has to hear of room that others use in between.
         if self.is_streaming and self.queued > self.wire.queue_room:
             self.is_full = True
         if self.leaving is None:

@@ -26,5 +26,5 @@ cdef class ServerSession(Session):
     cdef int _refuse_form(self, ServerCall call) except -1
     cdef int _refuse(self, ServerCall call, error, trailing=*) except -1
     cdef object _take_up(self, ServerCall call)
-    cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1
+    cdef int _report_cancelled(self, ServerCall call, on_cancel) except -1
     cdef Route find_route(self, const uint8_t* path, Py_ssize_t size)

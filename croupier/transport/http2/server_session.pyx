@@ -294,13 +294,13 @@ cdef class ServerSession(Session):
 
     cdef int on_bad_message(self, Call call, object error) except -1:
         cdef ServerCall it = <ServerCall>call
-        # Whoever waits for the messages of this call is told, as when the peer had gone.
+        # Whoever waits for the messages of this call is notified, as when the peer had gone.
         on_cancel = it.on_cancel
         is_known = it.stage == Stage.AT_WORK
         self._refuse(it, error)
         it.drop_received()
         if is_known:
-            self._tell_cancelled(it, on_cancel)
+            self._report_cancelled(it, on_cancel)
         return 0
 
     cdef int on_remote_end(self, Call call) except -1:
@@ -333,10 +333,10 @@ cdef class ServerSession(Session):
             if it.span is not None:
                 it.span.end(codes.CANCELLED)
             on_cancel, it.on_cancel = it.on_cancel, None
-            self._tell_cancelled(it, on_cancel)
+            self._report_cancelled(it, on_cancel)
         return 0
 
-    cdef int _tell_cancelled(self, ServerCall call, on_cancel) except -1:
+    cdef int _report_cancelled(self, ServerCall call, on_cancel) except -1:
         if on_cancel is not None or not call.route.is_batch:
             self.events.append((call if on_cancel is None else on_cancel, CANCELLED))
         return 0

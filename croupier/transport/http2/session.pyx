@@ -30,7 +30,7 @@ cdef enum:
     _SCRATCH = 262_144
     # No frame that is sent is larger: HTTP/2's least maximum of a frame, its head, and the client's preface.
     _LARGEST_FRAME = 16_384 + 9 + 24
-    # The share of a stream's window that may have been read before nghttp2 is told.
+    # The share of a stream's window that may have been read before nghttp2 counts it.
     _LAG_SHARE = 4
 
 # `drain` copies frames here: one buffer for the process, since only one thread at a time holds the GIL.

@@ -1,6 +1,6 @@
 """An answer for who speaks HTTP/1.1 to a port of ours, so that people at a terminal read what it is.
 
-On a port with TLS, who speaks HTTP in the clear is told by the first bytes, before the handshake.
+On a port with TLS, who speaks HTTP in the clear is known by the first bytes, before the handshake.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def is_plain(connection: socket.socket) -> bool:
         return False
 
 
-async def tell(connection: socket.socket) -> None:
+async def send_answer(connection: socket.socket) -> None:
     """Send `TLS_ANSWER`, and let the peer read it before the connection is closed."""
     with suppress(OSError):
         connection.send(TLS_ANSWER)

@@ -6,7 +6,7 @@ port 0 picks a free one) or `unix:path`.
     readable ──▶ accept ──┬─ too many connections   closed at once: a peer that waits would time out
                           ├─ no descriptor left     nothing is taken for a moment; peers wait in the backlog
                           └─ a task for each one    TLS handshake within its time, `h2` agreed by ALPN;
-                                 │                  who speaks HTTP in the clear is told
+                                 │                  who speaks HTTP in the clear is answered
                                  │
                                  └─ too many tasks  nothing is taken until one of them ends
 
@@ -28,7 +28,7 @@ from contextlib import suppress
 
 from croupier.telemetry.metrics import Counter
 from croupier.transport.net.addresses import bind
-from croupier.transport.net.http1 import is_plain, tell
+from croupier.transport.net.http1 import is_plain, send_answer
 from croupier.transport.net.tls import PROTOCOL, ServerContext
 
 _log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class Listener:
         until = self._loop.time() + self._handshake_timeout
         is_made = False
         try:
-            if context is not None and await self._is_told(connection, until):
+            if context is not None and await self._answered_plain(connection, until):
                 return
             seconds = {
                 "ssl_handshake_timeout": max(_LEAST_SECONDS, until - self._loop.time()),
@@ -198,8 +198,8 @@ class Listener:
                 with suppress(OSError):
                     connection.close()
 
-    async def _is_told(self, connection: socket.socket, until: float) -> bool:
-        """Whether the peer speaks HTTP in the clear, and was told that it should not.
+    async def _answered_plain(self, connection: socket.socket, until: float) -> bool:
+        """Whether the peer speaks HTTP in the clear, and got an answer that says so.
 
         Raises:
             TimeoutError: it said nothing in time, or did not go.
@@ -208,7 +208,7 @@ class Listener:
             if not await is_plain(connection):
                 return False
             _REFUSED.labels("plain").inc()
-            await tell(connection)
+            await send_answer(connection)
             return True
 
 

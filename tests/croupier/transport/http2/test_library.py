@@ -51,10 +51,10 @@ def test_one_that_reads_on_is_used_and_warned_of():
 
 def test_the_warning_is_logged_once(caplog, monkeypatch):
     monkeypatch.setattr(library, "installed", lambda: found(reads_on=True))
-    library.tell.cache_clear()
-    library.tell()
-    library.tell()
-    library.tell.cache_clear()
+    library.warn.cache_clear()
+    library.warn()
+    library.warn()
+    library.warn.cache_clear()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
@@ -66,10 +66,10 @@ def test_the_package_looks_before_anything_is_linked_with_it(monkeypatch):
 
 async def test_a_server_tells_when_it_opens(caplog, monkeypatch):
     monkeypatch.setattr(library, "installed", lambda: found(reads_on=True))
-    library.tell.cache_clear()
+    library.warn.cache_clear()
     server = BareServer()
     server.open("127.0.0.1:0")
     await server.drain()
     await server.close(0.0)
-    library.tell.cache_clear()
+    library.warn.cache_clear()
     assert "CVE-2026-27135" in caplog.text
