@@ -233,16 +233,11 @@ def form_of(signature):
     perhaps INT64 labels of shape (-1,).
     """
     cdef Form form = Form.__new__(Form)
-    cdef Output output
     inputs, outputs = signature.inputs, signature.outputs
     form._is_apart = len(inputs) > 1 or inputs[0].datatype == "BYTES"
-    if form._is_apart:
-        if any(tensor.shape != (-1, 1) or tensor.datatype not in ("FP64", "BYTES") for tensor in inputs):
-            return None
-    elif inputs[0].datatype not in ("FP32", "FP64") or len(inputs[0].shape) != 2:
-        return None
-    form.features = len(inputs) if form._is_apart else inputs[0].shape[1]
-    if form.features > _MOST_FEATURES:
+    form.features = _features_of(inputs, form._is_apart)
+    form.columns = _columns_of(outputs)
+    if not 0 <= form.features <= _MOST_FEATURES or form.columns == 0:
         return None
     form.is_wide = signature.wide
     form._input = inputs[0].name.encode()
@@ -252,25 +247,44 @@ def form_of(signature):
     form._is_bounded = signature.bounded
     # A name that is not ASCII has no place, and its requests go the general way, which checks their text.
     form._places = {name.encode(): place for name, place in signature.columns.items() if name.isascii()}
-    form.outputs = []
+    form.outputs = [_output_of(tensor) for tensor in outputs]
+    form.has_label = any(tensor.name == _LABEL for tensor in outputs)
+    return form
+
+
+cdef Py_ssize_t _features_of(inputs, bint is_apart) except -2:
+    """How many features a row has; -1 if rows are not given plainly."""
+    if not is_apart:
+        is_matrix = inputs[0].datatype in ("FP32", "FP64") and len(inputs[0].shape) == 2
+        return inputs[0].shape[1] if is_matrix else -1
+    if any(tensor.shape != (-1, 1) or tensor.datatype not in ("FP64", "BYTES") for tensor in inputs):
+        return -1
+    return len(inputs)
+
+
+cdef Py_ssize_t _columns_of(outputs) except -1:
+    """How many scores a row gets, the same of every output; 0 if answers are not plain."""
+    cdef Py_ssize_t columns = 0
     for tensor in outputs:
-        output = Output.__new__(Output)
-        output.is_label = tensor.name == _LABEL
-        if output.is_label:
+        if tensor.name == _LABEL:
             if tensor.datatype != "INT64" or tuple(tensor.shape) != (-1,):
-                return None
-            form.has_label = True
+                return 0
         elif tensor.datatype != "FP32" or len(tensor.shape) != 2 or tensor.shape[1] < 1:
-            return None
-        elif form.columns not in (0, tensor.shape[1]):
-            return None
+            return 0
+        elif columns not in (0, tensor.shape[1]):
+            return 0
         else:
-            form.columns = tensor.shape[1]
-        output.name = tensor.name.encode()
-        output.item = prediction_pb2.Output(name=tensor.name).SerializeToString()
-        output.infer = _InferOutput(name=tensor.name, datatype=tensor.datatype).SerializeToString()
-        form.outputs.append(output)
-    return form if form.columns else None
+            columns = tensor.shape[1]
+    return columns
+
+
+cdef Output _output_of(tensor):
+    cdef Output output = Output.__new__(Output)
+    output.is_label = tensor.name == _LABEL
+    output.name = tensor.name.encode()
+    output.item = prediction_pb2.Output(name=tensor.name).SerializeToString()
+    output.infer = _InferOutput(name=tensor.name, datatype=tensor.datatype).SerializeToString()
+    return output
 
 
 cdef bint _is(const uint8_t* data, Py_ssize_t size, bytes name) noexcept:
