@@ -1,10 +1,11 @@
 """`croupierctl`: the command line, one file a verb or a group of verbs.
 
 app, lazy           the verbs by name, imported when they are used
-servers             whom to talk to: `ask_manager`
+servers             whom to talk to: `ask_manager`, `ask_each`
 output, advice      what is printed: tables or JSON, and what to do about an error
 arguments           what several verbs take
 
+status              what of everything is wrong: `faults` judges what there is, `upkeep` what is due
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
 cells               with `warm` (`cells warm`)

@@ -23,6 +23,7 @@ class _Root(LazyGroup):
     """Knows --json in any place, and what to print when a verb fails."""
 
     verbs = (
+        Verb("status", "croupierctl.status", "status", "Say whether all is well, and if not, what is wrong."),
         Verb("models", "croupierctl.models", "app", "Models and their versions."),
         Verb("release", "croupierctl.release", "app", "What is served for a model now."),
         Verb("tenants", "croupierctl.tenants", "app", "What cells keep for a tenant."),

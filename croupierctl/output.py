@@ -44,7 +44,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str =
     columns_shown = []
     for at, name in enumerate(columns):
         found = [row[at] for row in rows]
-        columns_shown.append(_aligned([name, *map(_text, found)], to_right=all(map(_is_number, found))))
+        are_numbers = [_is_number(value) for value in found if value is not None]
+        to_right = bool(are_numbers) and all(are_numbers)
+        columns_shown.append(_aligned([name, *map(_text, found)], to_right=to_right))
     head, *lines = (_GAP.join(line).rstrip() for line in zip(*columns_shown, strict=True))
     print(_bold(head), *lines, sep="\n")
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from croupier.errors import InvalidRequest, Unavailable
+from croupier.errors import CroupierError, DeadlineExceeded, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
+    from grpc import ChannelCredentials
+
     from croupier.grpcio.manager import VersionManagerClient
 
 T = TypeVar("T")
@@ -57,14 +59,10 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
     # The root imports this module, and grpcio takes longer to import than all of `--help`.
     import asyncio
 
-    from croupier.grpcio.channels import credentials
     from croupier.grpcio.manager import VersionManagerClient
 
     servers = current()
-    try:
-        tls = credentials(servers.ca, servers.certificate, servers.key)
-    except OSError as error:
-        raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}") from error
+    tls = _credentials(servers)
 
     async def run() -> T:
         async with VersionManagerClient(servers.manager, tls) as manager:
@@ -79,3 +77,45 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
         raise ServerUnavailable(
             f"the version manager at {servers.manager} is unavailable: {error}", target=servers.manager
         ) from error
+
+
+def ask_each(
+    work: Callable[[VersionManagerClient], Awaitable[T]], patience: float
+) -> list[tuple[str, T | CroupierError]]:
+    """Run `work` with a client of each version manager, all at once: its name, and its answer or its error.
+
+    One that has not answered after `patience` seconds is not waited for.
+    """
+    import asyncio
+
+    from croupier.grpcio.manager import VersionManagerClient
+
+    servers = current()
+    tls = _credentials(servers)
+
+    async def ask(target: str) -> T | CroupierError:
+        try:
+            async with VersionManagerClient(target, tls) as manager, asyncio.timeout(patience):
+                return await work(manager)
+        except TimeoutError:
+            return DeadlineExceeded(f"it has not answered for {patience:g} s")
+        except CroupierError as error:
+            return error
+
+    async def run() -> list[tuple[str, T | CroupierError]]:
+        targets = [target.strip() for target in servers.manager.split(",") if target.strip()]
+        if not targets:
+            raise InvalidRequest("no version manager is named", field="manager")
+        targets = list(dict.fromkeys(targets))
+        return list(zip(targets, await asyncio.gather(*map(ask, targets)), strict=True))
+
+    return asyncio.run(run())
+
+
+def _credentials(servers: Servers) -> ChannelCredentials | None:
+    from croupier.grpcio.channels import credentials
+
+    try:
+        return credentials(servers.ca, servers.certificate, servers.key)
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}") from error

@@ -33,7 +33,7 @@ MOST = 1000
 _MOST_BAD = 200
 _MOST_KEY = 500
 _MOST_QUARANTINED = 3
-_ETCD_SECONDS = 1.0
+_ETCD_SECONDS = 0.75
 # So long after it was asked, etcd's answer is good for others.
 _FRESH_SECONDS = 1.5
 

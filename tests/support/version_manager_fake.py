@@ -61,6 +61,8 @@ class FakeManager(services.VersionManagerServicer):
         self.warnings: list[str] = []
         # What GetUsage answers; None for a manager that does not know it.
         self.usage: pb.Usage | None = pb.Usage()
+        # What GetStatus answers; None for a manager that does not know it.
+        self.status: pb.Status | None = pb.Status()
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -192,6 +194,12 @@ class FakeManager(services.VersionManagerServicer):
         self.thaws.append(request)
         self.freeze = self.still_frozen
         return self.freeze
+
+    @_mapped
+    def GetStatus(self, request: pb.GetStatusRequest) -> pb.Status:
+        if self.status is None:
+            raise Unimplemented("unknown method")
+        return self.status
 
     @_mapped
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:

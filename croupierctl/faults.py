@@ -1,0 +1,316 @@
+"""What is wrong with a deployment, from what its version managers tell: pure.
+
+Each fault is a sentence that names the thing, and one that says what to do about it. A note is worth knowing
+and asks for nothing. What several managers tell of one thing is one fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from protos.versions.v1 import versions_pb2 as pb
+
+# Cells and routers report once a second.
+CELL_SILENCE = 3.5
+ROUTER_SILENCE = 4.0
+# A watch says something every two seconds, and that of etcd every two and a half.
+VIEW_SILENCE = 6.0
+WATCH_SILENCE = 8.0
+# A cell that is so full, and whose oldest model was used so few seconds ago, gives up what is in use.
+_FULL = 0.9
+_YOUNG = 30.0
+# Of what etcd may take, when it says how much that is.
+_NEARLY_FULL = 0.8
+
+_THAW = (
+    "see what is lost: croupierctl catalog status; bring it back, or, if the loss is meant: "
+    "croupierctl catalog thaw --reason WHY"
+)
+_BAD_RECORD = (
+    "what was good there is served on: write it back with croupierctl catalog repair, or mend the value"
+)
+_BAD_KEY = "no part of this release reads it: delete it with etcdctl del, if no other release does"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`part`: etcd, manager, record, router, cell, map, certificate or release. A note has no `advice`."""
+
+    part: str
+    name: str
+    words: str
+    advice: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        return bool(self.advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the manager at `target` told, or why it did not."""
+
+    target: str
+    status: pb.Status | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that was told, each thing once: by the manager that heard it last."""
+
+    answers: Sequence[Answer]
+
+    @property
+    def told(self) -> list[tuple[str, pb.Status]]:
+        return [(answer.target, answer.status) for answer in self.answers if answer.status is not None]
+
+    @property
+    def cells(self) -> dict[str, pb.CellStatus]:
+        found: dict[str, pb.CellStatus] = {}
+        for _, status in self.told:
+            for cell in status.cells:
+                known = found.get(cell.cell.id)
+                if known is None or _freshness(cell) < _freshness(known):
+                    found[cell.cell.id] = cell
+        return found
+
+    @property
+    def routers(self) -> dict[str, pb.RouterStatus]:
+        found: dict[str, pb.RouterStatus] = {}
+        for _, status in self.told:
+            for router in status.routers:
+                known = found.get(router.report.id)
+                behind = router.behind or (known is not None and known.behind)
+                if known is None or router.heard < known.heard:
+                    known = found[router.report.id] = router
+                known.behind = behind
+        return found
+
+
+def _freshness(cell: pb.CellStatus) -> tuple[bool, bool, float]:
+    """What sorts the word of the manager that knows most first."""
+    return not cell.registered, not cell.HasField("heard"), cell.heard
+
+
+def faults(seen: Seen) -> Iterator[Fault]:
+    """Everything that is wrong now, and notes; what will be is the matter of `upkeep`."""
+    yield from _of_managers(seen)
+    yield from _of_etcd(seen)
+    yield from _of_records(seen)
+    yield from _of_the_map(seen)
+    for name, router in sorted(seen.routers.items()):
+        yield from _of_router(f"router {router.report.address or name} ({name})", name, router)
+    for name, cell in sorted(seen.cells.items()):
+        yield from _of_cell(name, cell)
+
+
+def _of_managers(seen: Seen) -> Iterator[Fault]:
+    for answer in seen.answers:
+        if answer.status is None:
+            yield Fault(
+                *("manager", answer.target),
+                f"version manager {answer.target} does not tell: {answer.failure}",
+                "see whether it runs and can be reached; others serve meanwhile, and its log says more",
+            )
+    for target, status in seen.told:
+        if status.frozen:
+            since = f" for {span(status.now - status.frozen_since)}" if status.frozen_since else ""
+            yield Fault(
+                *("manager", target),
+                f"version manager {target} lets the map stand{since}: {status.frozen}",
+                _THAW,
+            )
+        etcd = status.etcd
+        if not etcd.HasField("watched") or etcd.watched > WATCH_SILENCE:
+            heard = f"for {span(etcd.watched)}" if etcd.HasField("watched") else "at all"
+            yield Fault(
+                *("manager", target),
+                f"version manager {target} has not heard etcd {heard}: what it serves may be old",
+                "see to etcd and the way to it; if etcd is well, restart the version manager",
+            )
+    catalogs = {status.catalog: target for target, status in seen.told}
+    if len(catalogs) > 1:
+        which = ", ".join(f"{target} serves {name}" for name, target in sorted(catalogs.items()))
+        yield Fault(
+            *("manager", ""),
+            f"the version managers do not serve one catalog: {which}",
+            "see that each is told the same --etcd and --prefix; after a thaw, restart the one that lags",
+        )
+
+
+def _of_etcd(seen: Seen) -> Iterator[Fault]:
+    by_endpoint: dict[str, list[tuple[str, pb.EtcdMember]]] = {}
+    for target, status in seen.told:
+        for member in status.etcd.members:
+            by_endpoint.setdefault(member.endpoint, []).append((target, member))
+    for endpoint, told in sorted(by_endpoint.items()):
+        failed = [(target, member.failure) for target, member in told if member.failure]
+        if failed:
+            who = "any version manager" if len(failed) == len(told) else ", ".join(dict(failed))
+            yield Fault(
+                *("etcd", endpoint),
+                f"etcd {endpoint} does not answer {who}: {failed[0][1]}",
+                "see to that member, or to the way there; without a majority of them, everything is served "
+                "and nothing can be changed",
+            )
+        if well := [member for _, member in told if not member.failure]:
+            yield from _of_member(endpoint, well[0])
+
+
+def _of_member(endpoint: str, member: pb.EtcdMember) -> Iterator[Fault]:
+    for error in member.errors:
+        if "NOSPACE" in error:
+            advice = "give it room: etcdctl compact, etcdctl defrag, then etcdctl alarm disarm"
+        else:
+            advice = "see the alarms with etcdctl alarm list, and etcd's log"
+        yield Fault("etcd", endpoint, f"etcd {endpoint} complains: {error}", advice)
+    if not member.has_leader:
+        yield Fault(
+            *("etcd", endpoint),
+            f"etcd {endpoint} has no leader",
+            "bring the other members back: nothing can be changed until a majority of them is there",
+        )
+    if member.quota_bytes and member.size_bytes > _NEARLY_FULL * member.quota_bytes:
+        yield Fault(
+            *("etcd", endpoint),
+            f"etcd {endpoint} is {member.size_bytes / member.quota_bytes:.0%} full",
+            "delete audit entries that are too old, then etcdctl compact and etcdctl defrag",
+        )
+
+
+def _of_records(seen: Seen) -> Iterator[Fault]:
+    found = {record.key: record for _, status in seen.told for record in status.bad_records}
+    for key, record in sorted(found.items()):
+        where = f", field {record.field}" if record.field else ""
+        yield Fault(
+            *("record", key),
+            f"{key} in etcd is passed over{where}: {record.message}",
+            _BAD_KEY if record.kind == "unknown" else _BAD_RECORD,
+        )
+    more = max((status.bad_records_total for _, status in seen.told), default=0) - len(found)
+    if more > 0:
+        yield Fault(
+            *("record", ""),
+            f"{more:,} further keys in etcd are passed over",
+            "croupierctl catalog repair writes back what was good, and names what it cannot mend",
+        )
+
+
+def _of_the_map(seen: Seen) -> Iterator[Fault]:
+    if seen.told and not any(status.generation for _, status in seen.told):
+        yield Fault(
+            *("map", ""),
+            "no shard map deals: no tenant has cells",
+            "seat the cells that are registered: croupierctl shards set --from-cells; if a map was lost, "
+            "have it back first: croupierctl shards repair",
+        )
+    if seen.told and not seen.routers:
+        yield Fault("router", "", "no router reports here: none runs, or all are of the release before")
+    if more := max((status.cells_total - len(status.cells) for _, status in seen.told), default=0):
+        yield Fault("cell", "", f"{more:,} further cells are not looked at")
+
+
+def _of_router(who: str, name: str, router: pb.RouterStatus) -> Iterator[Fault]:
+    report = router.report
+    if router.heard > ROUTER_SILENCE:
+        yield Fault(
+            *("router", name),
+            f"{who} has not reported for {span(router.heard)}",
+            "it hangs, or was killed: look at its log, and start it again",
+        )
+        return
+    if not report.serving:
+        yield Fault(
+            *("router", name),
+            f"{who} serves nothing: it has no catalog yet",
+            "see that it is told the version managers and can reach them: --manager",
+        )
+        return
+    if not report.HasField("view_age"):
+        yield Fault(
+            *("router", name),
+            f"{who} serves from its snapshot: it has not heard a watch since it started",
+            "see that it can reach the version managers of --manager; its log says why it cannot",
+        )
+    elif report.view_age > VIEW_SILENCE:
+        yield Fault(
+            *("router", name),
+            f"{who} has heard no watch for {span(report.view_age)}: it serves what it had",
+            "see that it can reach the version managers of --manager; its log says why it cannot",
+        )
+    if report.refuses:
+        yield Fault(
+            *("router", name),
+            f"{who} keeps its catalog at revision {report.revision} and takes no other: {report.refuses}",
+            _THAW,
+        )
+    elif router.behind:
+        yield Fault(
+            *("router", name),
+            f"{who} is behind: it serves revision {report.revision} of {report.catalog or 'no catalog'}",
+            "if it does not pass in some seconds, look at its log, and restart it",
+        )
+
+
+def _of_cell(name: str, cell: pb.CellStatus) -> Iterator[Fault]:
+    load = cell.cell.load
+    if not cell.registered:
+        yield Fault(
+            *("cell", name),
+            f"cell {name} in {cell.seat_zone} has a seat and is not registered: the rest of each hand serves",
+            "start it again, or look at its log; if it is gone for good: "
+            f"croupierctl shards set --from-cells --unseat {name}",
+        )
+        return
+    if not cell.HasField("heard"):
+        yield Fault(
+            *("cell", name),
+            f"cell {name} is registered, and reports to no version manager that answers",
+            f"see whether it runs at {cell.cell.address}, and is told every version manager: --manager",
+        )
+    elif cell.heard > CELL_SILENCE:
+        yield Fault(
+            *("cell", name),
+            f"cell {name} hangs, or cannot be heard: its report is overdue by {span(cell.heard - 1)}",
+            f"look at it at {cell.cell.address}, and at its log; end its process if it does not come back",
+        )
+    if cell.seated and cell.cell.zone != cell.seat_zone:
+        yield Fault(
+            *("cell", name),
+            f"cell {name} is in {cell.cell.zone}, and the shard map has it in {cell.seat_zone}",
+            "have the map follow it: croupierctl shards set --from-cells; or start it in the other --zone",
+        )
+    if load.quarantined_total:
+        latest = load.quarantined[-1] if load.quarantined else pb.Quarantined()
+        which = f", last {latest.artifact.hex()[:12]} ({latest.why} at {latest.phase})" if latest.why else ""
+        count = "an artifact" if load.quarantined_total == 1 else f"{load.quarantined_total} artifacts"
+        yield Fault(
+            *("cell", name),
+            f"cell {name} refuses {count} that crashed or hung it{which}",
+            f"publish mended versions: croupierctl cells quarantine {name} lists them",
+        )
+    is_full = load.capacity_bytes and load.used_bytes >= _FULL * load.capacity_bytes
+    if is_full and load.resident and load.oldest_seconds < _YOUNG:
+        yield Fault(
+            *("cell", name),
+            f"cell {name} gives up models that are in use: it is {load.used_bytes / load.capacity_bytes:.0%} "
+            f"full, and the one that it used longest ago it used {span(load.oldest_seconds)} ago",
+            "give it more memory, or its tenants more cells: croupierctl shards set --hand-size N",
+        )
+    if cell.cell.state not in ("", "active"):
+        yield Fault("cell", name, f"cell {name} is {cell.cell.state}")
+    elif not cell.seated:
+        yield Fault(
+            "cell", name, f"cell {name} has no seat: croupierctl shards set --from-cells gives it one"
+        )
+
+
+def span(seconds: float) -> str:
+    """A duration in words that fit a sentence."""
+    seconds = max(0.0, seconds)
+    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

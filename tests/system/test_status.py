@@ -1,0 +1,114 @@
+"""What goes wrong in a deployment of real processes is named by `status`, and nothing else is."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import Authority
+from support.fleet import eventually
+from support.manager import Fleet
+from support.worlds import router
+from typer.testing import CliRunner
+
+from croupier.stores.etcd import Etcd, EtcdConfig
+from croupierctl.app import app
+from croupierctl.stack import Stack
+
+pytestmark = pytest.mark.system
+
+
+def look(manager: str, *words: str) -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(app, ["--manager", manager, *words, "status", "--json"])
+    return result.exit_code, json.loads(result.stdout or "{}")
+
+
+def wrong(stack: Stack) -> set[tuple[str, str]]:
+    """Part and name of each fault."""
+    return {(fault["part"], fault["name"]) for fault in look(stack.manager)[1]["faults"]}
+
+
+def in_etcd(stack: Stack, work: Callable[[Etcd], Awaitable[Any]]) -> None:
+    async def call() -> None:
+        async with Etcd(EtcdConfig((stack.process("etcd").address,))) as etcd:
+            await work(etcd)
+
+    asyncio.run(call())
+
+
+def test_what_goes_wrong_is_named_until_it_is_mended(stack: Stack) -> None:
+    told = look(stack.manager)[1]
+    assert [len(told[kind]) for kind in ("etcd", "managers", "routers", "cells")] == [1, 1, 1, 4]
+    # Others may have left a model in quarantine on this stack.
+    before = wrong(stack)
+
+    key = "croupier/models/acme/typo/release"
+    in_etcd(stack, lambda etcd: etcd.put(key, b'{"number":2,"splits":[],"lables":{}}'))
+    eventually(lambda: wrong(stack) - before == {("record", key)}, "the typing error")
+    assert look(stack.manager)[0] == 1
+    in_etcd(stack, lambda etcd: etcd.delete(key))
+    eventually(lambda: wrong(stack) == before, "the mending")
+
+    stopped = [stack.process(name) for name in ("cell-1", "router")]
+    for process in stopped:
+        process.signal(signal.SIGSTOP)
+
+    def are_named() -> bool:
+        found = {fault["part"]: fault["words"] for fault in look(stack.manager)[1]["faults"]}
+        return "cell cell-1 hangs" in found.get("cell", "") and stack.router in found.get("router", "")
+
+    try:
+        eventually(are_named, "what hangs")
+    finally:
+        for process in stopped:
+            process.signal(signal.SIGCONT)
+    eventually(lambda: wrong(stack) == before, "all is as before")
+
+
+async def test_certificates_that_end_soon_are_named_and_tenants_see_no_others(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    def issue(who: str, *further: str, hours: int) -> Any:
+        uris = [f"croupier://{one}" for one in (who, *further)]
+        return authority.issue(who.replace("/", "-"), uris=uris, ends=hours)
+
+    def told(who: str, hours: int) -> dict[str, Any]:
+        pair = issue(who, hours=hours)
+        return {
+            "tls_certificate": pair.certificate,
+            "tls_key": pair.key,
+            "tls_client_ca": authority.certificate,
+            "peer_ca": authority.certificate,
+            "peer_certificate": pair.certificate,
+            "peer_key": pair.key,
+        }
+
+    def show(who: str, *further: str) -> list[str]:
+        pair = issue(who, *further, hours=24)
+        shown = ("--ca", authority.certificate, "--certificate", pair.certificate, "--key", pair.key)
+        return [str(word) for word in shown]
+
+    async with Fleet(tmp_path, **told("version-manager/m-1", 3 * 24)) as fleet:
+        await fleet.raw.put("croupier/tenants/globex/residency", b"{}")
+        async with router(fleet.address, wait=False, listen="127.0.0.1:0", **told("router/r-1", 1000)):
+
+            async def words(*credentials: str) -> str:
+                _, found = await asyncio.to_thread(look, fleet.address, *credentials)
+                return " ".join(fault["words"] for fault in found["faults"])
+
+            viewer = show("viewer/dashboard")
+            while "router" not in await words(*viewer):
+                await asyncio.sleep(0.05)
+            everything = await words(*viewer)
+        own = await words(*show("viewer/me", "tenant/acme"))
+    assert "(--tls-certificate) ends in 3 days" in everything
+    assert "(--peer-certificate) ends in 3 days" in everything
+    # The authority of these tests ends tomorrow, which all of them say; the router's own ends late.
+    assert "router" in everything
+    assert everything.count("(--tls-certificate)") == 1
+    assert "croupier/tenants/globex/residency in etcd is passed over" in everything
+    assert "globex" not in own
+    assert "1 further keys in etcd are passed over" in own
