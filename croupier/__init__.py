@@ -6,6 +6,7 @@
     protocol    what parts of different releases may say to each other; `version` is this one's
     settings    flags and variables to a frozen dataclass
     lifecycle   how a process starts, runs and stops; `malloc` has it give memory back
+    request_ids what a request is called, in replies and in logs
     deadline    when a request is worth nothing any more
     backoff     how long to wait before the next try
     bounded     a dictionary that callers cannot make grow

@@ -30,6 +30,8 @@ class CroupierError(Exception):
     """Base of the tree. `reason` is a word for programs, the message a sentence for people."""
 
     reason = ""
+    # What the request was called by whoever answered it with this; "" where that is not known.
+    request_id = ""
 
     def __init__(self, message: str, *, reason: str = "", **metadata: str) -> None:
         super().__init__(message)

@@ -99,6 +99,7 @@ cdef enum:
     Status_message = 2
     Status_reason = 3
     Status_retry_after_ms = 4
+    Status_request_id = 5
     PredictStreamRequest_id = 1
     PredictStreamRequest_request = 2
     PredictStreamResponse_id = 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from croupier import protocol
 from croupier.codes import Code
@@ -25,6 +26,9 @@ MODEL_METADATA = b"/inference.GRPCInferenceService/ModelMetadata"
 PREDICT = b"/croupier.prediction.v1.PredictionService/Predict"
 
 _RETRY_AFTER = 0.25
+
+# As they go on the wire.
+Metadata: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,10 @@ class Cells:
         held = self._connections.get(cell)
         return ("none", 0) if held is None else (held.channel.state, held.channel.calls)
 
-    def start(self, path: bytes, call: CellCall, request: bytes, timeout: float | None) -> ClientCall:
-        """Call the method at `path` for `call`, which is told how it ends.
+    def start(
+        self, path: bytes, call: CellCall, request: bytes, timeout: float | None, metadata: Metadata = ()
+    ) -> ClientCall:
+        """Call the method at `path` for `call`, which is told how it ends; `metadata` go with it.
 
         `timeout` in seconds is for the cell to know; who keeps it cancels the call that is returned.
 
@@ -78,7 +84,7 @@ class Cells:
         connection = self._connections.get(call.cell)
         if connection is None:
             raise CellUnreachable("the cell is not connected", retry_after=_RETRY_AFTER)
-        wire = connection.channel.start(path, request, timeout, _end)
+        wire = connection.channel.start(path, request, timeout, _end, metadata)
         wire.tag = call
         return wire
 

@@ -13,10 +13,11 @@ from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
 from croupier.items import item_error, item_status
+from croupier.request_ids import Named
 from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.cells import PREDICT, Cells
+from router.cells import PREDICT, Cells, Metadata
 from router.units import Unit, join_answers, join_payloads
 
 if TYPE_CHECKING:
@@ -38,15 +39,23 @@ class ItemUnavailable(Unavailable):
 
 
 class Whole:
-    """The exchange for a single unit, whose payload is the request of the method at `path`."""
+    """The exchange for a single unit, whose payload is the request of the method at `path`.
 
-    def __init__(self, cells: Cells, path: bytes) -> None:
+    `metadata` go with every call of it, as they do with those of `Fanout`.
+    """
+
+    def __init__(self, cells: Cells, path: bytes, metadata: Metadata = ()) -> None:
         self._cells = cells
         self._path = path
+        self._metadata = metadata
+
+    def with_metadata(self, metadata: Metadata) -> Whole:
+        """The same for one request that has something to say to its cells."""
+        return Whole(self._cells, self._path, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
         payload = call.units[0].payload_for(self._cells.knows_owner(call.cell))
-        return self._cells.start(self._path, call, payload, timeout)
+        return self._cells.start(self._path, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         return [response]
@@ -58,12 +67,16 @@ class Whole:
 class Fanout:
     """The exchange for many units: a PredictRequest of which each is an item."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, metadata: Metadata = ()) -> None:
         self._cells = cells
+        self._metadata = metadata
+
+    def with_metadata(self, metadata: Metadata) -> Fanout:
+        return Fanout(self._cells, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
         payload = join_payloads(call.units, self._cells.knows_owner(call.cell))
-        return self._cells.start(PREDICT, call, payload, timeout)
+        return self._cells.start(PREDICT, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         try:
@@ -83,8 +96,8 @@ class Fanout:
         return item_error(status) if status.code else None
 
 
-def stitch(units: list[Unit]) -> Outcome:
-    """The PredictResponse for `units`.
+def stitch(units: list[Unit], caller: Named) -> Outcome:
+    """The PredictResponse for `units`; what failed here is called as the request of `caller`.
 
     An error, if no cell said anything about any item, and every item has this same error.
     """
@@ -96,12 +109,14 @@ def stitch(units: list[Unit]) -> Outcome:
     alike = len({(code_of(error), error.message) for error in errors}) == 1
     if len(errors) == len(units) and alike and not isinstance(errors[0], ItemUnavailable):
         return errors[0]
-    return join_first([_result(unit) for unit in units])
+    return join_first([_result(unit, caller) for unit in units])
 
 
-def _result(unit: Unit) -> bytes:
+def _result(unit: Unit, caller: Named) -> bytes:
     if isinstance(unit.outcome, ItemUnavailable):
         return unit.outcome.result
     if isinstance(unit.outcome, CroupierError):
-        return pb.Result(status=item_status(unit.outcome)).SerializeToString()
+        caller.request_id.adopt(unit.outcome.request_id)
+        status = item_status(unit.outcome, str(caller.request_id))
+        return pb.Result(status=status).SerializeToString()
     return unit.answer()

@@ -18,6 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
+from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
 from router import envelope
 from router.admission import Admission
@@ -35,7 +36,7 @@ from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
 
 if TYPE_CHECKING:
-    from router.attempt import Exchange, Outcome, Run
+    from router.attempt import Outcome, Run
 
 _log = logging.getLogger(__name__)
 _ADDED = LoopHistogram(
@@ -46,7 +47,8 @@ _ADDED = LoopHistogram(
 # Where no cell is in trouble, or where that is looked at later.
 _NONE_OPEN = Breakers()
 
-Done: TypeAlias = "Callable[[Outcome], None]"
+# Told of the end, and of what was tried for it: the units, or none where it did not come to that.
+Done: TypeAlias = "Callable[[Outcome, list[Unit]], None]"
 
 
 class NoCatalog(Unavailable):
@@ -60,8 +62,8 @@ class _Method:
     """What differs: how a tenant's request becomes units, how they travel, and what they answer."""
 
     units: Callable[[str, bytes], list[Unit]]
-    exchange: Exchange
-    answer: Callable[[View, list[Unit]], Outcome]
+    exchange: Whole | Fanout
+    answer: Callable[[View, list[Unit], Named], Outcome]
     takes_features: bool = True
 
 
@@ -69,7 +71,8 @@ class Pipeline:
     """Follows the view; `rng` places requests without a key.
 
     A method takes a tenant, a request, a deadline and the moment of its arrival, both on the clock of
-    `attempts`, and what to do with its outcome. It returns what to cancel when the caller goes.
+    `attempts`, what to do with its outcome, and who says what the request is called. It returns what to
+    cancel when the caller goes.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Pipeline:
         self._predict = _Method(
             lambda tenant, request: routes.items(tenant, request, max_items),
             Fanout(cells),
-            lambda view, units: stitch(units),
+            lambda view, units, caller: stitch(units, caller),
         )
         self._metadata = _Method(routes.model, Whole(cells, MODEL_METADATA), _with_versions, False)
 
@@ -102,20 +105,33 @@ class Pipeline:
         self._view = view
         self._routes.follow(view)
 
-    def infer(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
+    def infer(
+        self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
+    ) -> Run:
         """A ModelInferRequest to its response. Raises CroupierError."""
-        return self._run(self._infer, tenant, request, deadline, arrived, done)
+        return self._run(self._infer, tenant, request, deadline, arrived, done, caller)
 
-    def predict(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
+    def predict(
+        self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
+    ) -> Run:
         """A PredictRequest to its response. Raises CroupierError."""
-        return self._run(self._predict, tenant, request, deadline, arrived, done)
+        return self._run(self._predict, tenant, request, deadline, arrived, done, caller)
 
-    def model_metadata(self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done) -> Run:
+    def model_metadata(
+        self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
+    ) -> Run:
         """A ModelMetadataRequest to its response, all versions of the model in it. Raises CroupierError."""
-        return self._run(self._metadata, tenant, request, deadline, arrived, done)
+        return self._run(self._metadata, tenant, request, deadline, arrived, done, caller)
 
     def _run(
-        self, method: _Method, tenant: str, request: bytes, deadline: float, arrived: float, done: Done
+        self,
+        method: _Method,
+        tenant: str,
+        request: bytes,
+        deadline: float,
+        arrived: float,
+        done: Done,
+        caller: Named,
     ) -> Run:
         if self._clock() >= deadline:
             raise DeadlineExceeded("the deadline has passed")
@@ -137,17 +153,22 @@ class Pipeline:
 
         now = self._clock()
         _ADDED.observe(now - arrived)
-        args = method, view, tenant, units, done
-        return self._attempts.run(units, method.exchange, deadline, now, self._ended, *args)
+        exchange = method.exchange
+        if caller.is_named:
+            exchange = exchange.with_metadata(((REQUEST_ID_KEY, str(caller.request_id).encode()),))
+        args = method, view, tenant, units, done, caller
+        return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
 
-    def _ended(self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done) -> None:
+    def _ended(
+        self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done, caller: Named
+    ) -> None:
         self._admission.leave(tenant)
         try:
-            outcome = method.answer(view, units)
+            outcome = method.answer(view, units, caller)
         except Exception:  # noqa: BLE001 - whatever it is, the caller is told of an end
             _log.exception("a bug in an answer")
             outcome = InternalError("internal error")
-        done(outcome)
+        done(outcome, units)
 
     def _complete(self, units: list[Unit]) -> None:
         for unit in units:
@@ -210,13 +231,13 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
     return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
 
 
-def _first(view: View, units: list[Unit]) -> Outcome:
+def _first(view: View, units: list[Unit], caller: Named) -> Outcome:
     outcome = units[0].outcome
     return InternalError("a prediction was never tried") if outcome is None else outcome
 
 
-def _with_versions(view: View, units: list[Unit]) -> Outcome:
-    outcome, target = _first(view, units), units[0].target
+def _with_versions(view: View, units: list[Unit], caller: Named) -> Outcome:
+    outcome, target = _first(view, units, caller), units[0].target
     if isinstance(outcome, CroupierError):
         return outcome
     return envelope.append_versions(outcome, sorted(view.catalog.get(target.tenant, target.model).versions))

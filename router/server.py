@@ -19,6 +19,7 @@ from croupier.codes import Code
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
 from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
+from croupier.request_ids import Known, Named
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
@@ -35,6 +36,7 @@ from router.stream import Requests, answer_all
 
 if TYPE_CHECKING:
     from router.attempt import Outcome, Run
+    from router.units import Unit
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PREDICTION = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
@@ -46,7 +48,7 @@ _MOST_REFUSALS = 1024
 _refusals: dict[tuple[object, ...], Status] = {}
 
 # A method that the pipeline answers, and one that is answered at once.
-_Routed: TypeAlias = "Callable[[str, bytes, float, float, Done], Run]"
+_Routed: TypeAlias = "Callable[[str, bytes, float, float, Done, Named], Run]"
 _Quick: TypeAlias = Callable[[ServerCall], bytes]
 
 
@@ -143,7 +145,7 @@ class Handlers:
                 # One read brought the request and its end.
                 raise Cancelled("the caller hung up")
             tenant = self._identity.tenant(call.values)
-            run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call))
+            run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call), call)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             self._fail(counted, call, error)
         else:
@@ -151,11 +153,11 @@ class Handlers:
 
     def _answer(self, counted: tuple[str, str], answer: _Quick, call: ServerCall) -> None:
         try:
-            self._end(counted, call, answer(call))
+            self._end(counted, call, answer(call), [])
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             self._fail(counted, call, error)
 
-    def _end(self, counted: tuple[str, str], call: ServerCall, outcome: Outcome) -> None:
+    def _end(self, counted: tuple[str, str], call: ServerCall, outcome: Outcome, units: list[Unit]) -> None:
         if isinstance(outcome, bytes):
             call.reply(outcome)
             _REQUESTS.values[counted] += 1
@@ -164,8 +166,10 @@ class Handlers:
 
     def _fail(self, counted: tuple[str, str], call: ServerCall, error: Exception) -> None:
         _count(counted[0], error)
+        if isinstance(error, CroupierError) and error.request_id:
+            call.request_id.adopt(error.request_id)
         if not isinstance(error, CroupierError) or isinstance(error, InternalError):
-            _log.error("a request failed inside", exc_info=error)
+            _log.error("a request failed inside", exc_info=error, extra={"request_id": str(call.request_id)})
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
@@ -191,9 +195,11 @@ class Handlers:
         """One frame for each, as it gets ready; only a frame that cannot be read ends the stream."""
         with _counting("PredictStream"):
             tenant = self._identity.tenant(context.values)
+            # What fails in it is called as the stream, at the cells too, which nobody could find otherwise.
+            caller = Known(context.request_id)
             if asked := context.values(MIN_REVISION_KEY):
                 await self._known(read_wanted(asked), tenant, context.deadline.at)
-            answer = partial(self._answer_frame, context)
+            answer = partial(self._answer_frame, context, caller)
             async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
                 async for response in answers:
                     yield response
@@ -216,14 +222,14 @@ class Handlers:
         finally:
             waiter.cancel()
 
-    def _answer_frame(self, context: Context, request: bytes) -> asyncio.Future[bytes]:
+    def _answer_frame(self, context: Context, caller: Named, request: bytes) -> asyncio.Future[bytes]:
         """The frame that answers one; raises MalformedMessage."""
         name, payload = envelope.read_frame(request)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-        def done(outcome: Outcome) -> None:
+        def done(outcome: Outcome, units: list[Unit]) -> None:
             if not future.done():
-                future.set_result(_frame(name, outcome))
+                future.set_result(_frame(name, outcome, caller))
 
         now, deadline = self._clock(), context.deadline.at
         if deadline == inf:
@@ -231,9 +237,9 @@ class Handlers:
         try:
             # Asked for each request: a token may expire while its stream lives on.
             tenant = self._identity.tenant(context.values)
-            run = self._pipeline.predict(tenant, payload, deadline, now, done)
+            run = self._pipeline.predict(tenant, payload, deadline, now, done, caller)
         except CroupierError as error:
-            done(error)
+            done(error, [])
         else:
             future.add_done_callback(lambda _: run.cancel())
         return future
@@ -260,10 +266,11 @@ def _status_of(error: Exception) -> Status:
     return status
 
 
-def _frame(name: int, outcome: Outcome) -> bytes:
+def _frame(name: int, outcome: Outcome, caller: Named) -> bytes:
     if isinstance(outcome, bytes):
         return envelope.frame(name, _RESPONSE, outcome)
-    return envelope.frame(name, _STATUS, item_status(outcome).SerializeToString())
+    status = item_status(outcome, str(caller.request_id))
+    return envelope.frame(name, _STATUS, status.SerializeToString())
 
 
 def _counted(path: str) -> tuple[str, str]:

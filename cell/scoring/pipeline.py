@@ -29,6 +29,7 @@ from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.items import item_status
 from croupier.names import check_digest
+from croupier.request_ids import current_id
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from protos.inference.v2 import inference_pb2
@@ -150,7 +151,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
             if not isinstance(error, CroupierError) or isinstance(error, InternalError):
                 _log.error("an item failed inside", exc_info=error)
-            result = prediction_pb2.Result(status=item_status(error))
+            result = prediction_pb2.Result(status=item_status(error, current_id()))
         result.took_us = int((self._clock() - began) * 1e6)
         return result
 

@@ -106,13 +106,20 @@ class Channel:
         waiting = len(self._waiting) + len(self._opening)
         return waiting + sum(connection.session.open_calls for connection in self._connections)
 
-    def start(self, path: bytes, message: bytes, timeout: float | None, done: Done) -> ClientCall:
-        """One unary call, on the hot path.
+    def start(
+        self,
+        path: bytes,
+        message: bytes,
+        timeout: float | None,
+        done: Done,
+        pairs: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> ClientCall:
+        """One unary call, on the hot path; `pairs` are its metadata, encoded.
 
         `timeout` in seconds is sent to the peer and not kept here: who has a deadline cancels the call.
         `done` is called once when the call has ended, never from inside here, and not after `cancel`.
         """
-        call = ClientCall(path, message, timeout, done, self._durations)
+        call = ClientCall(path, message, timeout, done, self._durations, pairs)
         session = self._session
         if session is None or not session.start(call):
             self._start_later(call)

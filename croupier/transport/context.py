@@ -16,8 +16,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from croupier import request_ids
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
+from croupier.request_ids import RequestId
 from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
@@ -45,6 +47,16 @@ class Context:
         self._encoding = ""
         # A handler may read in one task and write in another.
         self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the caller gave an id, or wants to hear of one."""
+        return self._call.is_named
+
+    @property
+    def request_id(self) -> RequestId:
+        """What the request is called."""
+        return self._call.request_id
 
     @property
     def metadata(self) -> Pairs:
@@ -170,6 +182,7 @@ class Messages(AsyncIterator[bytes]):
 
 async def run(call: ServerCall, context: Context, handler: Any) -> None:
     """Run the handler for `call` to its end, within the call's deadline, and answer."""
+    request_ids.current.set(call.request_id)
     timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
     if timeout is not None and timeout <= 0:
         context.fail(DeadlineExceeded("the deadline has passed"))

@@ -17,7 +17,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
-from croupier import errors
+from croupier import errors, request_ids
 from croupier.codes import Code
 from protos.status.v1 import status_pb2
 
@@ -28,6 +28,16 @@ DOMAIN = "croupier"
 MAX_TEXT_BYTES = 512
 _LONGEST_RETRY_SECONDS = 86_400.0
 _TYPE_URL = "type.googleapis.com/google.rpc."
+
+
+def _field(tag: bytes, value: bytes) -> bytes:
+    """A field of bytes, of less than 16 KiB."""
+    size = len(value)
+    return tag + (bytes((size,)) if size < 128 else bytes((size & 127 | 128, size >> 7))) + value
+
+
+# google.protobuf.Any's type_url = 1; its value = 2 and google.rpc.Status's details = 3 are bytes too.
+_REQUEST_INFO_HEAD = _field(b"\x0a", (_TYPE_URL + "RequestInfo").encode())
 
 _CODES: dict[type[errors.CroupierError], Code] = {
     errors.Cancelled: Code.CANCELLED,
@@ -174,15 +184,27 @@ def cut_text(text: str) -> str:
 def to_error(code: int, message: str, details: bytes = b"") -> errors.CroupierError:
     """The error that a peer's status stands for; an unknown code becomes InternalError."""
     info, bad_request, retry = status_pb2.ErrorInfo(), status_pb2.BadRequest(), status_pb2.RetryInfo()
+    request = status_pb2.RequestInfo()
     for packed in _unpack(details):
-        for detail in (info, bad_request, retry):
+        for detail in (info, bad_request, retry, request):
             if packed.type_url == _TYPE_URL + detail.DESCRIPTOR.name:
                 _merge(detail, packed.value)
     field = bad_request.field_violations[0].field if bad_request.field_violations else ""
     retry_after = retry.retry_delay.ToNanoseconds() / 1e9
     error = error_of(code, message, reason=info.reason, field=field, retry_after=retry_after)
     error.metadata = dict(info.metadata)
+    if request_id := request_ids.read([request.request_id.encode()]):
+        error.request_id = request_id
     return error
+
+
+def request_info(request_id: str) -> bytes:
+    """A RequestInfo, to stand behind a serialized google.rpc.Status: its details may come in parts.
+
+    So a status that is remembered, since it takes long to make, goes to every request with its own id.
+    """
+    value = _field(b"\x0a", request_id.encode())
+    return _field(b"\x1a", _REQUEST_INFO_HEAD + _field(b"\x12", value))
 
 
 def error_of(

@@ -39,8 +39,9 @@ def test_a_status_of_elsewhere() -> None:
     ],
 )
 def test_there_and_back(error: CroupierError) -> None:
-    back = item_error(item_status(error))
+    back = item_error(item_status(error, "call-1"))
     assert type(back) is type(error)
+    assert back.request_id == "call-1"
     assert (back.message, back.reason) == (error.message, error.reason)
     assert getattr(back, "retry_after", None) == getattr(error, "retry_after", None)
 

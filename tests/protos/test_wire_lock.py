@@ -157,6 +157,7 @@ def test_inference_methods_are_the_published_ones() -> None:
         (own_status.QuotaFailure, error_details_pb2.QuotaFailure),
         (own_status.QuotaFailure.Violation, error_details_pb2.QuotaFailure.Violation),
         (own_status.RetryInfo, error_details_pb2.RetryInfo),
+        (own_status.RequestInfo, error_details_pb2.RequestInfo),
     ],
     ids=lambda message: message.DESCRIPTOR.full_name,
 )

@@ -3,11 +3,14 @@ from typing import Any
 import pytest
 
 from croupier.errors import CroupierError, NotFound, Unavailable
+from croupier.request_ids import Known, RequestId
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.attempt import CellUnreachable
-from router.cells import MODEL_INFER, PREDICT
+from router.cells import MODEL_INFER, PREDICT, Metadata
 from router.fanout import BadAnswer, Fanout, ItemUnavailable, Whole, stitch
 from router.units import Unit
+
+CALLER = Known(RequestId("call-1"))
 
 
 class Call:
@@ -26,8 +29,8 @@ class Cells:
     def knows_owner(self, cell: str) -> bool:
         return True
 
-    def start(self, path: bytes, call: Any, request: bytes, timeout: float | None) -> str:
-        self.started.append((path, call.cell, request, timeout))
+    def start(self, path: bytes, call: Any, request: bytes, timeout: float | None, metadata: Metadata) -> str:
+        self.started.append((path, call.cell, request, timeout, metadata))
         return "sent"
 
 
@@ -44,7 +47,7 @@ def units(*outcomes: object) -> list[Unit]:
 
 
 def stitched(*outcomes: object) -> pb.PredictResponse:
-    response = stitch(units(*outcomes))
+    response = stitch(units(*outcomes), CALLER)
     assert isinstance(response, bytes)
     return pb.PredictResponse.FromString(response)
 
@@ -63,8 +66,8 @@ def test_items_go_in_one_request() -> None:
     cells: Any = Cells()
     call: Any = Call("a", [Unit(pb.Item(model=f"m{n}").SerializeToString(), ()) for n in range(2)])
     assert Fanout(cells).start(call, 2.5) == "sent"
-    [(path, cell, request, timeout)] = cells.started
-    assert (path, cell, timeout) == (PREDICT, "a", 2.5)
+    [(path, cell, request, timeout, metadata)] = cells.started
+    assert (path, cell, timeout, metadata) == (PREDICT, "a", 2.5, ())
     assert pb.PredictRequest.FromString(request) == pb.PredictRequest(
         items=[pb.Item(model="m0"), pb.Item(model="m1")]
     )
@@ -75,7 +78,7 @@ def test_a_whole_request_goes_as_it_is_and_so_does_its_answer() -> None:
     call: Any = Call("a", [Unit(b"request", ())])
     exchange = Whole(cells, MODEL_INFER)
     assert exchange.start(call, None) == "sent"
-    assert cells.started == [(MODEL_INFER, "a", b"request", None)]
+    assert cells.started == [(MODEL_INFER, "a", b"request", None, ())]
     assert exchange.outcomes(call, b"anything") == [b"anything"]
 
 
@@ -109,7 +112,7 @@ def test_results_are_stitched_in_the_items_order() -> None:
 
 @pytest.mark.parametrize("errors", [(CellUnreachable("away"), CellUnreachable("away")), (NotFound("first"),)])
 def test_nothing_that_could_be_tried_is_the_requests_failure(errors: tuple[CroupierError, ...]) -> None:
-    assert stitch(units(*errors)) is errors[0]
+    assert stitch(units(*errors), CALLER) is errors[0]
 
 
 def test_items_that_failed_for_different_reasons_have_their_own_status() -> None:
@@ -121,4 +124,25 @@ def test_items_that_failed_for_different_reasons_have_their_own_status() -> None
 
 def test_a_status_tells_when_to_try_again() -> None:
     status = stitched(value(1), Unavailable("full", retry_after=0.25)).results[1].status
-    assert status == pb.Status(code=14, message="full", reason="UNAVAILABLE", retry_after_ms=250)
+    assert status == pb.Status(
+        code=14, message="full", reason="UNAVAILABLE", retry_after_ms=250, request_id="call-1"
+    )
+
+
+def test_metadata_of_one_request_go_with_its_calls_alone() -> None:
+    cells: Any = Cells()
+    call: Any = Call("a", [Unit(b"request", ())])
+    metadata = ((b"x-request-id", b"7"),)
+    for exchange in (Whole(cells, MODEL_INFER), Fanout(cells)):
+        exchange.with_metadata(metadata).start(call, None)
+        exchange.start(call, None)
+    assert [started[-1] for started in cells.started] == [metadata, (), metadata, ()]
+
+
+def test_an_item_that_fails_here_is_called_as_its_request_or_as_its_cell_did() -> None:
+    assert stitched(value(1), NotFound("gone")).results[1].status.request_id == "call-1"
+    error = NotFound("gone")
+    error.request_id = "the-cells"
+    response = stitch(units(value(1), error), Known(RequestId()))
+    assert isinstance(response, bytes)
+    assert pb.PredictResponse.FromString(response).results[1].status.request_id == "the-cells"

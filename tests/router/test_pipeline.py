@@ -20,6 +20,7 @@ from croupier.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
+from croupier.request_ids import Known, RequestId
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import cells, envelope
@@ -27,9 +28,11 @@ from router.admission import Admission
 from router.attempt import Attempts, CellUnreachable, NoCell
 from router.breakers import Breakers
 from router.budget import RetryBudget
+from router.cells import Metadata
 from router.features import NoFeatures
 from router.pipeline import NoCatalog, Pipeline
 from router.route import NoShardMap, route
+from router.units import Unit
 from router.view import EMPTY, View, ViewChange
 from router.wheel import Wheel
 from sharding.dealer import Dealer
@@ -73,7 +76,9 @@ class Cells:
     def knows_owner(self, cell: str) -> bool:
         return self.know_owners
 
-    def start(self, path: bytes, call: Any, request: bytes, timeout: float | None) -> Sent:
+    def start(
+        self, path: bytes, call: Any, request: bytes, timeout: float | None, metadata: Metadata
+    ) -> Sent:
         self.made.append((path, call.cell))
         self.requests.append(request)
         self._under_way.append((call, request))
@@ -122,10 +127,16 @@ class Front:
         if found is not EMPTY:
             self.pipeline.follow(found)
         self.outcomes: list[Any] = []
+        self.tried: list[Unit] = []
+        self.caller = Known(RequestId(), is_named=False)
 
     def start(self, method: str, request: bytes, deadline: float = inf, tenant: str = "acme") -> Any:
         ask = getattr(self.pipeline, method)
-        return ask(tenant, request, deadline, NOW - 0.001, self.outcomes.append)
+        return ask(tenant, request, deadline, NOW - 0.001, self._done, self.caller)
+
+    def _done(self, outcome: Any, units: list[Unit]) -> None:
+        self.outcomes.append(outcome)
+        self.tried = units
 
     def ask(self, method: str, request: bytes, **how: Any) -> Any:
         """The outcome, once everything has landed."""
@@ -366,3 +377,9 @@ def test_a_cell_that_drains_is_asked_last() -> None:
     front.breakers.unreachable(second, NOW)
     front.infer()
     assert [cell for _, cell in front.cells.made] == [second, first]
+
+
+def test_whoever_hears_the_outcome_hears_which_cells_were_tried() -> None:
+    front = Front(answer=lambda cell, request: CellUnreachable("away"))
+    front.infer()
+    assert [unit.cells[: unit.tried] for unit in front.tried] == [tuple(cell for _, cell in front.cells.made)]

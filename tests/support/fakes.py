@@ -172,6 +172,7 @@ class Call:
     method: str
     request: Any
     remaining: float | None
+    request_ids: tuple[str, ...] = ()
     cancelled: bool = False
 
     @property
@@ -219,7 +220,9 @@ class FakeCell:
         return Cell(self.id, self.zone, self.address)
 
     async def take(self, method: str, request: Any, context: Any) -> Call:
-        call = Call(method, request, context.time_remaining())
+        metadata = context.invocation_metadata() or ()
+        named = tuple(value for key, value in metadata if key == "x-request-id")
+        call = Call(method, request, context.time_remaining(), named)
         self.calls.append(call)
         try:
             if self.before is not None:

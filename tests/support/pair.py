@@ -110,10 +110,14 @@ class Pair:
     # Calls
 
     def start(
-        self, path: str = BATCH, request: bytes = b"request", timeout: float | None = None
+        self,
+        path: str = BATCH,
+        request: bytes = b"request",
+        timeout: float | None = None,
+        pairs: tuple[tuple[bytes, bytes], ...] = (),
     ) -> ClientCall:
         """A unary call, not on its way yet."""
-        call = ClientCall(path.encode(), request, timeout)
+        call = ClientCall(path.encode(), request, timeout, pairs=pairs)
         assert self.client.start(call)
         return call
 
@@ -128,9 +132,11 @@ class Pair:
         assert self.client.open(call, pairs, encoding)
         return call
 
-    def unary(self, path: str = BATCH, request: bytes = b"request") -> tuple[ClientCall, ServerCall]:
+    def unary(
+        self, path: str = BATCH, request: bytes = b"request", pairs: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> tuple[ClientCall, ServerCall]:
         """A unary call that has arrived, at both ends."""
-        call = self.start(path, request)
+        call = self.start(path, request, pairs=pairs)
         self.pump()
         return call, self.calls[-1]
 

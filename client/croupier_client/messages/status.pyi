@@ -65,3 +65,11 @@ class RetryInfo(_message.Message):
     RETRY_DELAY_FIELD_NUMBER: _ClassVar[int]
     retry_delay: _duration_pb2.Duration
     def __init__(self, retry_delay: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class RequestInfo(_message.Message):
+    __slots__ = ("request_id", "serving_data")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SERVING_DATA_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    serving_data: str
+    def __init__(self, request_id: _Optional[str] = ..., serving_data: _Optional[str] = ...) -> None: ...

@@ -30,6 +30,8 @@ cdef class ClientCall(Call):
     cdef readonly double timeout
     cdef Durations durations
     cdef double began
+    # A unary call's metadata, encoded.
+    cdef tuple pairs
     cdef bint is_renewed
     cdef bytes raw_message
     cdef bytes raw_details

@@ -16,6 +16,7 @@ class ClientCall(Call):
         timeout: float | None = None,
         done: Callable[[ClientCall], None] | None = None,
         durations: Durations | None = None,
+        pairs: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None: ...
     @property
     def is_done(self) -> bool: ...

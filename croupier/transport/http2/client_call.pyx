@@ -19,7 +19,8 @@ cdef class ClientCall(Call):
     """A call that a session sends. What it came to is known once it is done.
 
     `timeout` in seconds is sent to the peer, None for none; `request` is a unary call's one message, and
-    `done` is for whoever takes the completed calls. `durations` are told how long it took.
+    `done` is for whoever takes the completed calls. `durations` are told how long it took. `pairs` are a
+    unary call's metadata, encoded.
 
         UNDER_WAY ──grpc-status──▶ SAID
             ├──`cancel`──▶ DROPPED
@@ -28,8 +29,8 @@ cdef class ClientCall(Call):
     """
 
     def __init__(self, bytes path not None, bytes request=None, timeout=None, done=None,
-                 Durations durations=None):
-        self.path, self.request, self.done = path, request, done
+                 Durations durations=None, tuple pairs=()):
+        self.path, self.request, self.done, self.pairs = path, request, done, pairs
         self.timeout = INFINITY if timeout is None else timeout
         self.reported = NO_STATUS
         self.durations = durations

@@ -125,7 +125,7 @@ cdef class ClientSession(Session):
             return False
         call.wire, call.max_message = self, self.max_message
         if call.enqueue(call.request, False):
-            self._submit(call, (), None)
+            self._submit(call, call.pairs, None)
             call.sending = Sending.ENDING
         else:
             call.settle(RESOURCE_EXHAUSTED, too_much().message, Ending.BROKEN)

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
-from croupier.transport.http2.nghttp2 cimport NGHTTP2_NV_FLAG_NONE, nghttp2_nv
+from croupier.transport.http2.nghttp2 cimport NGHTTP2_NV_FLAG_NO_INDEX, NGHTTP2_NV_FLAG_NONE, nghttp2_nv
 
 from croupier.errors import InternalError
 
@@ -96,9 +96,16 @@ cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
         if at == MAX_PAIRS:
             raise InternalError("too many metadata")
         set_header(&headers[at], PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value),
-                   PyBytes_GET_SIZE(value), NGHTTP2_NV_FLAG_NONE)
+                   PyBytes_GET_SIZE(value), _flags_of(name))
         at += 1
     return at
+
+
+cdef uint8_t _flags_of(bytes name):
+    """An id differs every time, and would only push what is worth it out of HPACK's table."""
+    if PyBytes_GET_SIZE(name) == 12 and not memcmp(PyBytes_AS_STRING(name), b"x-request-id", 12):
+        return NGHTTP2_NV_FLAG_NO_INDEX
+    return NGHTTP2_NV_FLAG_NONE
 
 
 cdef int check_pairs(list pairs) except -1:

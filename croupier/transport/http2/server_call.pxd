@@ -39,8 +39,12 @@ cdef class ServerCall(Call):
     cdef bint is_counted
     cdef list trailers
     cdef uint8_t seen
+    # The caller gave an id, or wants to hear of one.
+    cdef readonly bint is_named
+    cdef object _request_id
 
     cdef void submit(self, object pairs, bint has_body)
+    cdef tuple named(self)
     cdef int fail_full(self) except -1
     cdef bint end(self, int code)
     cdef void conclude(self, object pairs, bint has_body)

@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from croupier.errors import CroupierError
+from croupier.request_ids import RequestId
 from croupier.telemetry.durations import Durations
 from croupier.telemetry.traces import Span
 from croupier.transport.http2.call import Call
@@ -37,12 +38,15 @@ class ServerCall(Call):
     deadline: float
     on_cancel: Callable[[], None] | None
     span: Span | None
+    is_named: bool
     @property
     def path(self) -> str: ...
     @property
     def is_open(self) -> bool: ...
     @property
     def message(self) -> bytes: ...
+    @property
+    def request_id(self) -> RequestId: ...
     def reply(self, message: bytes) -> None: ...
     def fail(
         self, code: int, message: str, details: bytes = b"", trailing: Iterable[tuple[bytes, bytes]] = ()

@@ -12,10 +12,12 @@ from croupier.transport.http2.headers cimport MAX_PAIRS, check_pairs, put_pairs,
 from croupier.transport.http2.nghttp2 cimport *
 from croupier.transport.http2.outgoing cimport Sending
 
+from croupier.request_ids import REQUEST_ID_KEY, RequestId, read
 from croupier.transport.metadata import percent_encode
-from croupier.transport.status import DETAILS_KEY, from_error
+from croupier.transport.status import DETAILS_KEY, from_error, request_info
 
 cdef bytes _DETAILS = DETAILS_KEY.encode()
+cdef bytes _REQUEST_ID = REQUEST_ID_KEY
 
 
 cdef class Route:
@@ -39,7 +41,8 @@ cdef class Route:
 cdef class ServerCall(Call):
     """A call to answer: `reply` or `fail` once, or `send` messages and then `finish`.
 
-    On a call that was answered, or whose peer is gone, these do nothing.
+    On a call that was answered, or whose peer is gone, these do nothing. The request's id goes with every
+    error, and with other answers where the caller gave it or asked for it.
 
         ARRIVING ──a unary call's message, a stream's headers──▶ AT_WORK ──answered, reset, lost──▶ OVER
             └───────────refused, reset, lost: no handler hears of it──────────────────────────────▶
@@ -58,6 +61,13 @@ cdef class ServerCall(Call):
         """The one message of a unary call."""
         return self.first
 
+    @property
+    def request_id(self):
+        """What the request is called, a `RequestId`."""
+        if self._request_id is None:
+            self._request_id = RequestId(read(self.values(_REQUEST_ID)) if self.is_named else "")
+        return self._request_id
+
     def reply(self, bytes message not None):
         """Answer with `message` and OK."""
         if self.stage == Stage.OVER or self.wire is None:
@@ -65,6 +75,8 @@ cdef class ServerCall(Call):
         if not self.enqueue(message, False):
             self.fail_full()
         elif self.end(OK):
+            if self.is_named:
+                self.trailers = [(b"grpc-status", b"0"), self.named()]
             self.conclude((), True)
 
     def fail(self, int code, str message, bytes details=b"", trailing=()):
@@ -75,7 +87,9 @@ cdef class ServerCall(Call):
         if message:
             trailers.append((b"grpc-message", percent_encode(message)))
         if details:
+            details += request_info(str(self.request_id))
             trailers.append((_DETAILS, b64encode(details).rstrip(b"=")))
+        trailers.append(self.named())
         trailers.extend(trailing)
         check_pairs(trailers)
         self.end(code)
@@ -100,8 +114,11 @@ cdef class ServerCall(Call):
 
     def finish(self, trailing=()):
         """End with OK, after what is queued."""
-        cdef list trailers = [(b"grpc-status", b"0"), *trailing] if trailing else None
-        if trailers is not None:
+        cdef list trailers = None
+        if trailing or self.is_named:
+            trailers = [(b"grpc-status", b"0"), *trailing]
+            if self.is_named:
+                trailers.append(self.named())
             check_pairs(trailers)
         if not self.end(OK):
             return
@@ -113,6 +130,10 @@ cdef class ServerCall(Call):
         if self.end(UNKNOWN):
             self.trailers = [(b":status", str(status).encode())]
             self.submit(self.trailers, False)
+
+    cdef tuple named(self):
+        """The id as metadata."""
+        return (_REQUEST_ID, str(self.request_id).encode())
 
     cdef int fail_full(self) except -1:
         status = from_error(self.wire.full())

@@ -171,6 +171,9 @@ cdef class ServerSession(Session):
             if valuelen >= 16 and not memcmp(value, b"application/grpc", 16):
                 if valuelen == 16 or value[16] == b"+" or value[16] == b";":
                     it.seen |= _CONTENT_TYPE
+        elif namelen == 12 and not memcmp(name, b"x-request-id", 12):
+            it.is_named = True
+            it.keep(name, namelen, value, valuelen)
         elif namelen == 2 and not memcmp(name, b"te", 2):
             if valuelen == 8 and not memcmp(value, b"trailers", 8):
                 it.seen |= _TE
@@ -182,6 +185,8 @@ cdef class ServerSession(Session):
                 it.encoding = _ENCODINGS.get(encoding, "")
             else:
                 it.keep(name, namelen, value, valuelen)
+        elif namelen == 14 and not memcmp(name, b"croupier-debug", 14):
+            it.is_named = it.is_named or (valuelen == 1 and value[0] == b"1")
         elif namelen != 14 or memcmp(name, b"content-length", 14):
             it.keep(name, namelen, value, valuelen)
         return 0

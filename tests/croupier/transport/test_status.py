@@ -23,6 +23,7 @@ from croupier.transport.status import (
     code_of,
     from_error,
     http_status_code,
+    request_info,
     reset_code,
     to_error,
 )
@@ -263,3 +264,21 @@ def test_a_reset_stream(http2_error: int) -> None:
         0xB: grpc.StatusCode.RESOURCE_EXHAUSTED,
         0xC: grpc.StatusCode.PERMISSION_DENIED,
     }.get(http2_error, grpc.StatusCode.INTERNAL)
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128))
+def test_a_request_info_may_be_added_to_a_status_that_is_known(request_id: str) -> None:
+    known = from_error(InvalidRequest("a is empty", field="a"))
+    read = status_pb2.Status.FromString(known.details + request_info(request_id))
+    info = detail(read, error_details_pb2.RequestInfo)
+    assert info == error_details_pb2.RequestInfo(request_id=request_id)
+    error = to_error(known.code, known.message, known.details + request_info(request_id))
+    assert (type(error), error.request_id) == (InvalidRequest, request_id)
+    assert to_error(known.code, known.message, known.details).request_id == ""
+
+
+@pytest.mark.parametrize("hostile", ["two words", "x\nERROR", "x" * 129, "é"])
+def test_a_hostile_request_info_is_as_none(hostile: str) -> None:
+    status = status_pb2.Status(code=5)
+    status.details.add().Pack(error_details_pb2.RequestInfo(request_id=hostile))
+    assert to_error(5, "gone", status.SerializeToString()).request_id == ""

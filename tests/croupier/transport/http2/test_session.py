@@ -18,6 +18,7 @@ from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientSessi
 from croupier.transport.http2.limits import Limits
 from croupier.transport.http2.server_call import Route
 from croupier.transport.http2.server_session import ENDED, OPENED, READY
+from croupier.transport.status import request_info
 
 TEXTS = ["", "plain", "100 %", "%41", " spaces ", "line\nbreak", "Grüße", "☺", "\0\x7f"]
 
@@ -115,7 +116,8 @@ class TestStatus:
         call, served = pair.unary()
         served.fail(Code.NOT_FOUND, message, b"\0details\xff")
         pair.pump()
-        assert (Code.NOT_FOUND, message, b"\0details\xff") == (call.code, call.status_message, call.details)
+        details = b"\0details\xff" + request_info(str(served.request_id))
+        assert (Code.NOT_FOUND, message, details) == (call.code, call.status_message, call.details)
         assert (call.message, call.is_broken) == (b"", False)
 
     @pytest.mark.parametrize("message", TEXTS)
@@ -126,7 +128,8 @@ class TestStatus:
         call.end()
         pair.pump()
         assert taken(call) == [b"one"]
-        assert (Code.NOT_FOUND, message, b"details") == (call.code, call.status_message, call.details)
+        details = b"details" + request_info(str(served.request_id))
+        assert (Code.NOT_FOUND, message, details) == (call.code, call.status_message, call.details)
         assert (b"x", b"y") in call.raw_metadata(True)
 
     @pytest.mark.parametrize("code", range(17))
@@ -144,7 +147,8 @@ class TestStatus:
         call, served = pair.unary()
         served.fail(Code.NOT_FOUND, "", bytes(range(length)))
         pair.pump()
-        assert bytes(range(length)) == call.details
+        own = request_info(str(served.request_id)) if length else b""
+        assert bytes(range(length)) + own == call.details
 
     def test_an_unknown_method(self, pair: Pair) -> None:
         call = pair.start("/test.Pair/Nothing")
@@ -158,7 +162,8 @@ class TestStatus:
         served.fail(Code.NOT_FOUND, "", trailing=[(b"x", b"1"), (b"x", b"2")])
         pair.pump()
         assert (call.raw_metadata(), call.has_headers and HEADERS in kinds(pair, call)) == ([], False)
-        assert call.raw_metadata(True) == [(b"x", b"1"), (b"x", b"2")]
+        own = (b"x-request-id", str(served.request_id).encode())
+        assert call.raw_metadata(True) == [own, (b"x", b"1"), (b"x", b"2")]
 
 
 def kinds(pair: Pair, call: ClientCall) -> list[int]:
