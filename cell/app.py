@@ -307,7 +307,7 @@ async def serve(
 def main() -> int:
     """The program `croupier-cell`."""
     settings = load_settings(CellSettings, PROGRAM)
-    logs.configure(PROGRAM, settings.log_level)
+    logs.configure(PROGRAM, settings.log_level, settings.log_format)
     return run(lambda life: serve(settings, life))
 
 

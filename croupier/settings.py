@@ -90,6 +90,7 @@ class ServerSettings:
         False, "serve the admin port, which is plain HTTP and tells what it knows, beyond loopback"
     )
     log_level: str = option("info", "what to log", ("frames", "debug", "info", "warning", "error"))
+    log_format: str = option("text", "a line for people, or a JSON object for programs", ("text", "json"))
 
     @property
     def server_tls(self) -> ServerTls | None:

@@ -66,7 +66,7 @@ _IN_FLIGHT = metrics.Gauge("croupier_router_in_flight", "Requests that are being
 
 def main() -> None:
     settings = load(RouterSettings, _PROGRAM)
-    logs.configure(_PROGRAM, settings.log_level)
+    logs.configure(_PROGRAM, settings.log_level, settings.log_format)
     sys.exit(lifecycle.run(lambda life: serve(settings, life, on_loaded=_spare_collections)))
 
 

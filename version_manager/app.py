@@ -203,7 +203,7 @@ def main() -> int:
     """The command `croupier-version-manager`."""
     malloc.give_back_what_is_freed()
     settings = load(ManagerSettings, PROGRAM)
-    logs.configure(PROGRAM, settings.log_level)
+    logs.configure(PROGRAM, settings.log_level, settings.log_format)
     return run(lambda life: serve(life, settings))
 
 

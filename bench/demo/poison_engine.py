@@ -92,5 +92,5 @@ class _Engine:
 
 def main() -> int:
     chosen = settings.load(CellSettings, PROGRAM)
-    logs.configure(PROGRAM, chosen.log_level)
+    logs.configure(PROGRAM, chosen.log_level, chosen.log_format)
     return run(lambda life: serve(chosen, life, {ENGINE: _Engine()}))

@@ -1,7 +1,11 @@
 """Logs: one line an event on standard error, with the time in UTC and the program's name.
 
+A line is words and fields: `extra={"fields": {"tenant": …}}` adds some, and the id of the request that it is
+about is one, wherever that is known. As text, fields stand behind the words; as JSON a line is one object.
+
 What callers and records say gets into messages, so every control character is escaped here, once: nobody
-forges a line. The lines of a traceback stand behind a bar, for the same reason.
+forges a line, or a field. The lines of a traceback stand behind a bar, for the same reason. What is of no use
+to whoever reads it, and to whoever should not, is left out here as well: the folders of a file.
 
 What repeats is left out: so many of one kind (a logger and its words, whatever is filled in) at once and a
 second, and the next one says how many there were. A model that fails on all its requests would else write
@@ -10,19 +14,27 @@ kilobytes for each.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from croupier.bounded import Bounded
+from croupier.request_ids import current_id
+from croupier.telemetry import failures
 
 # Frames of HTTP/2 connections (`croupier/transport/http2/frame_log.py`), which nobody wants by mistake.
 FRAMES = "croupier.transport.frames"
+# Requests that an operator wants to see, so many of them as `--access-log-ratio` says.
+ACCESS = "croupier.access"
 _BURST = 20
 _PER_SECOND = 1.0
+# More of those, and still no more than a disk takes.
+_MOST_ACCESSES = 100.0
 # Kinds that are told apart; beyond that the one that was seen longest ago begins anew.
 _MOST_KINDS = 1_000
 
@@ -31,6 +43,11 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _ESCAPES |= {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 _ESCAPES |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 _BAR = "  | "
+_TIMES = "%Y-%m-%dT%H:%M:%S"
+# What needs no quotes in a field: printable ASCII but spaces, quotes and `=`.
+_WORD = re.compile("[!#-<>-~]+")
+# The folders of an absolute path, of which there is at least one, up to the last name.
+_FOLDERS = re.compile(r"""(?:\bfile://|\bunix:|(?<![\w.:/@-]))(?:/[^/\s'"]+)+/(?=[^/\s'"])""")
 
 _Failure: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -42,17 +59,72 @@ def escaped(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+def without_folders(text: str) -> str:
+    """`text` with the names of files alone where it has their paths."""
+    return _FOLDERS.sub("…/", text)
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a record says besides its words."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    request_id = getattr(record, "request_id", "") or current_id()
+    return {"request_id": request_id, **fields} if request_id else fields
+
+
 class OneLine(logging.Formatter):
-    """A record in one line, and its traceback behind bars."""
+    """A record in one line, and its traceback behind bars; `with_words`: as in `failures`."""
+
+    def __init__(self, form: str, times: str | None = None, *, with_words: bool = False) -> None:
+        super().__init__(form, times)
+        self._with_words = with_words
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging names it)
-        return escaped(super().formatMessage(record))
+        fields = "".join(f" {name}={_value(value)}" for name, value in fields_of(record).items())
+        return escaped(without_folders(super().formatMessage(record))) + fields
 
     def formatException(self, ei: _Failure) -> str:  # noqa: N802 (logging names it)
-        return "\n".join(_BAR + escaped(line) for line in super().formatException(ei).splitlines())
+        lines = _lines(ei, with_words=self._with_words)
+        return "\n".join(_BAR + escaped(line) for line in lines)
 
     def formatStack(self, stack_info: str) -> str:  # noqa: N802 (logging names it)
-        return "\n".join(_BAR + escaped(line) for line in stack_info.splitlines())
+        return "\n".join(_BAR + escaped(without_folders(line)) for line in stack_info.splitlines())
+
+
+class JsonLine(logging.Formatter):
+    """A record as one JSON object on one line, all of it ASCII; `with_words`: as in `failures`."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, program: str, *, with_words: bool = False) -> None:
+        super().__init__()
+        self._program = program
+        self._with_words = with_words
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            **fields_of(record),
+            "time": f"{self.formatTime(record, _TIMES)}.{int(record.msecs):03d}Z",
+            "level": record.levelname,
+            "program": self._program,
+            "logger": record.name,
+            "message": without_folders(record.getMessage()),
+        }
+        if record.exc_info:
+            told["traceback"] = "\n".join(_lines(record.exc_info, with_words=self._with_words))
+        return json.dumps(told, default=str)
+
+
+def _value(value: object) -> str:
+    """A field's value as one word, in quotes where it is none."""
+    text = str(value)
+    return text if _WORD.fullmatch(text) else json.dumps(text)
+
+
+def _lines(failure: _Failure, *, with_words: bool) -> list[str]:
+    if failure[1] is None:
+        return []
+    found = failures.lines_of(failure[1], with_words=with_words)
+    return [without_folders(part) for line in found for part in line.splitlines()]
 
 
 @dataclass(slots=True)
@@ -82,8 +154,11 @@ class Limiter(logging.Filter):
         if record.name == FRAMES:
             return True
         now, key = self._clock(), (record.name, str(record.msg))
-        kind = self._kinds[key] = self._kinds.get(key) or _Kind(self._burst, now)
-        kind.tokens = min(self._burst, kind.tokens + (now - kind.at) * self._per_second)
+        burst, per_second = self._burst, self._per_second
+        if record.name == ACCESS:
+            burst = per_second = _MOST_ACCESSES
+        kind = self._kinds[key] = self._kinds.get(key) or _Kind(burst, now)
+        kind.tokens = min(burst, kind.tokens + (now - kind.at) * per_second)
         kind.at = now
         if kind.tokens < 1.0:
             kind.left_out += 1
@@ -95,19 +170,23 @@ class Limiter(logging.Filter):
         return True
 
 
-def configure(program: str, level: str = "info") -> None:
-    """Send this process's logs of `level` and above to standard error; "frames" is "debug" and every frame.
+def configure(program: str, level: str = "info", form: str = "text") -> None:
+    """Send this process's logs of `level` and above to standard error, as "text" or "json".
+
+    "frames" is "debug" and every frame. From "debug" on, exceptions of libraries are told with their words.
 
     Raises:
         ValueError: an unknown level.
     """
-    formatter = OneLine(
-        f"%(asctime)s.%(msecs)03dZ %(levelname)s {program} %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
+    is_all = level == "frames"
+    with_words = level in ("frames", "debug")
+    formatter: logging.Formatter = JsonLine(program, with_words=with_words)
+    if form == "text":
+        line = f"%(asctime)s.%(msecs)03dZ %(levelname)s {program} %(name)s: %(message)s"
+        formatter = OneLine(line, _TIMES, with_words=with_words)
+        formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     handler.addFilter(Limiter())
-    is_all = level == "frames"
     logging.basicConfig(level="DEBUG" if is_all else level.upper(), handlers=[handler], force=True)
     logging.getLogger(FRAMES).setLevel(logging.DEBUG if is_all else logging.WARNING)

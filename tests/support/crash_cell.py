@@ -93,7 +93,7 @@ class CrashEngine:
 
 def main() -> int:
     chosen = settings.load(CellSettings, PROGRAM)
-    logs.configure(PROGRAM, chosen.log_level)
+    logs.configure(PROGRAM, chosen.log_level, chosen.log_format)
     return run(lambda life: serve(chosen, life, {ENGINE: CrashEngine()}))
 
 

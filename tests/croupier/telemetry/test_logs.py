@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier.telemetry.logs import Limiter, OneLine, configure
+from croupier.errors import InternalError
+from croupier.request_ids import RequestId, current
+from croupier.telemetry.logs import ACCESS, JsonLine, Limiter, OneLine, configure, without_folders
 
 PROGRAM = """
 import logging, sys
@@ -123,3 +126,107 @@ def test_frames_are_logged_by_a_level_of_their_own_and_all_of_them(level: str, f
     said = lines(level)
     assert sum("croupier.transport.frames: frame " in line for line in said) == frames
     assert any(line.endswith("part: a detail") for line in said)
+
+
+# Fields, and lines for programs
+
+
+def about(words: str, *values: object, failure: Any = None, **extra: Any) -> logging.LogRecord:
+    found = record(words, *values, failure=failure)
+    found.__dict__.update(extra)
+    return found
+
+
+def parsed(made: logging.LogRecord) -> dict[str, Any]:
+    line = JsonLine("croupier-test").format(made)
+    assert line.isascii()
+    assert line.isprintable()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_fields_stand_behind_the_words() -> None:
+    made = about(
+        "slow", request_id="mine-7", fields={"ms": 12, "cells": "a,b", "name": "", "odd": 'x y="z"\n'}
+    )
+    assert told(made) == ['ERROR cell: slow request_id=mine-7 ms=12 cells=a,b name="" odd="x y=\\"z\\"\\n"']
+
+
+@given(st.text(), st.text())
+def test_no_value_forges_a_field_or_a_line(first: str, second: str) -> None:
+    (line,) = told(about("slow", fields={"first": first, "second": second}))
+    values = re.fullmatch(r'ERROR cell: slow first=("(?:[^"\\]|\\.)*"|[!#-<>-~]+) second=(.*)', line)
+    assert values
+    assert [json.loads(value) if value[0] == '"' else value for value in values.groups()] == [first, second]
+
+
+@given(st.text(), st.dictionaries(st.text(), st.text()))
+def test_a_json_line_is_one_object_whatever_is_in_it(text: str, fields: dict[str, str]) -> None:
+    found = parsed(about("passed over %s", text.replace("/", "|"), fields=fields))
+    assert found["message"] == f"passed over {text}".replace("/", "|")
+    assert (found["level"], found["program"], found["logger"]) == ("ERROR", "croupier-test", "cell")
+    assert {name: found[name] for name in fields if name not in FIXED} == {
+        name: value for name, value in fields.items() if name not in FIXED
+    }
+
+
+FIXED = {"time", "level", "program", "logger", "message", "traceback"}
+
+
+def test_a_traceback_is_a_field() -> None:
+    try:
+        raise InternalError("no luck")
+    except InternalError:
+        found = parsed(record("failed", failure=sys.exc_info()))
+    assert found["traceback"].endswith("\ncroupier.errors.InternalError: no luck")
+    assert re.fullmatch(STAMP, found["time"])
+    assert "traceback" not in parsed(record("failed", failure=(None, None, None)))["message"]
+
+
+def test_the_program_says_it_in_the_form_that_is_asked_for() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "info", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=10,
+    )
+    found = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(each["level"], each["message"]) for each in found] == [
+        ("INFO", "served 3"),
+        ("ERROR", "failed"),
+        ("CRITICAL", "once"),
+    ]
+    assert {tuple(each) for each in found} == {("time", "level", "program", "logger", "message")}
+
+
+def test_what_a_task_says_has_the_id_of_its_request() -> None:
+    token = current.set(RequestId("mine-7"))
+    try:
+        assert told(record("failed")) == ["ERROR cell: failed request_id=mine-7"]
+        assert parsed(record("failed"))["request_id"] == "mine-7"
+        assert told(about("failed", request_id="its-own")) == ["ERROR cell: failed request_id=its-own"]
+    finally:
+        current.reset(token)
+    assert told(record("failed")) == ["ERROR cell: failed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("cannot read '/etc/croupier/key.pem': no", "cannot read '…/key.pem': no"),
+        ("file:///srv/objects/ab and unix:/run/croupier/router.sock", "…/ab and …/router.sock"),
+        ("http://127.0.0.1:9100/metrics/all", "http://127.0.0.1:9100/metrics/all"),
+        ("croupier/models/acme/churn/release", "croupier/models/acme/churn/release"),
+        ("/metrics and and/or //", "/metrics and and/or //"),
+    ],
+)
+def test_folders_are_left_out(text: str, left: str) -> None:
+    assert without_folders(text) == left
+    assert told(record("%s", text)) == [f"ERROR cell: {left}"]
+    assert parsed(record("%s", text))["message"] == left
+
+
+def test_requests_that_are_to_be_seen_are_bounded_more_widely() -> None:
+    limiter = Limiter(lambda: 0.0)
+    assert len(told(*[record("request", name=ACCESS) for _ in range(1_000)], limiter=limiter)) == 100
