@@ -6,6 +6,7 @@ import asyncio
 import copy
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, Optional, TypeVar, Union
 
@@ -18,7 +19,7 @@ from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
-from croupier_client.options import Options, PathLike, Token
+from croupier_client.options import Metadata, Options, PathLike, Token
 from croupier_client.status import from_rpc_error
 from croupier_client.stub import Stub
 
@@ -89,26 +90,36 @@ class AsyncClient:
         key: str = "",
         timeout: Optional[float] = None,
         min_revision: str = "",
+        request_id: str = "",
     ) -> Prediction:
         """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
 
         `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
-        catalog that has it, for which it may wait a little, or with Unavailable.
+        catalog that has it, for which it may wait a little, or with Unavailable. `request_id` is what logs
+        call the request, one word of at most 128 bytes; without, an error says what they call it.
         """
         item = Item(model, features, version, label, entity_id, key)
-        (outcome,) = await self.predict_many([item], timeout=timeout, min_revision=min_revision)
+        (outcome,) = await self.predict_many(
+            [item], timeout=timeout, min_revision=min_revision, request_id=request_id
+        )
         if isinstance(outcome, CroupierError):
             raise outcome
         return outcome
 
     async def predict_many(
-        self, items: Iterable[Item], *, timeout: Optional[float] = None, min_revision: str = ""
+        self,
+        items: Iterable[Item],
+        *,
+        timeout: Optional[float] = None,
+        min_revision: str = "",
+        request_id: str = "",
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole. `min_revision` is as in
-        `predict`.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision` and
+        `request_id` are as in `predict`.
         """
+        metadata = partial(self._options.metadata, min_revision, request_id)
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
         while True:
@@ -121,7 +132,7 @@ class AsyncClient:
                 await asyncio.sleep(step.seconds)
                 answer = None
             else:
-                answer = await self._send(step.request, step.timeout, min_revision)
+                answer = await self._send(step.request, step.timeout, metadata)
 
     async def stream(
         self,
@@ -130,19 +141,20 @@ class AsyncClient:
         in_flight: int = 64,
         timeout: Optional[float] = None,
         min_revision: str = "",
+        request_id: str = "",
     ) -> AsyncIterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
         At most `in_flight` items are taken from `items` before their results are taken from here.
         A connection that breaks is replaced, and what it left unanswered is sent again; an item that
         the router could not serve is not. `timeout` is in seconds for the whole stream, None for none.
-        `min_revision` is as in `predict`.
+        `min_revision` and `request_id` are as in `predict`.
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
 
         def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata(min_revision)
+            metadata = self._options.metadata(min_revision, request_id)
             return self._stub().predict_stream(requests, timeout=seconds, metadata=metadata)
 
         exchange = AsyncExchange(connect, items, window)
@@ -153,12 +165,12 @@ class AsyncClient:
             await exchange.aclose()
 
     async def _send(
-        self, request: pb.PredictRequest, seconds: Optional[float], min_revision: str
+        self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata
     ) -> Union[pb.PredictResponse, CroupierError]:
-        metadata = self._options.metadata(min_revision)
+        shown = metadata()
         try:
             response: pb.PredictResponse = await self._stub().predict(
-                request, timeout=seconds, metadata=metadata
+                request, timeout=seconds, metadata=shown
             )
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error)

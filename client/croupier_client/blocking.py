@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from types import TracebackType
 from typing import Any, Optional, TypeVar, Union
 
@@ -19,7 +20,7 @@ from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
-from croupier_client.options import Options, PathLike, Token
+from croupier_client.options import Metadata, Options, PathLike, Token
 from croupier_client.status import from_rpc_error
 from croupier_client.stub import Stub
 
@@ -79,26 +80,36 @@ class Client:
         key: str = "",
         timeout: Optional[float] = None,
         min_revision: str = "",
+        request_id: str = "",
     ) -> Prediction:
         """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
 
         `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
-        catalog that has it, for which it may wait a little, or with Unavailable.
+        catalog that has it, for which it may wait a little, or with Unavailable. `request_id` is what logs
+        call the request, one word of at most 128 bytes; without, an error says what they call it.
         """
         item = Item(model, features, version, label, entity_id, key)
-        (outcome,) = self.predict_many([item], timeout=timeout, min_revision=min_revision)
+        (outcome,) = self.predict_many(
+            [item], timeout=timeout, min_revision=min_revision, request_id=request_id
+        )
         if isinstance(outcome, CroupierError):
             raise outcome
         return outcome
 
     def predict_many(
-        self, items: Iterable[Item], *, timeout: Optional[float] = None, min_revision: str = ""
+        self,
+        items: Iterable[Item],
+        *,
+        timeout: Optional[float] = None,
+        min_revision: str = "",
+        request_id: str = "",
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole. `min_revision` is as in
-        `predict`.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision` and
+        `request_id` are as in `predict`.
         """
+        metadata = partial(self._options.metadata, min_revision, request_id)
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
         while True:
@@ -111,7 +122,7 @@ class Client:
                 time.sleep(step.seconds)
                 answer = None
             else:
-                answer = self._send(step.request, step.timeout, min_revision)
+                answer = self._send(step.request, step.timeout, metadata)
 
     def stream(
         self,
@@ -120,6 +131,7 @@ class Client:
         in_flight: int = 64,
         timeout: Optional[float] = None,
         min_revision: str = "",
+        request_id: str = "",
     ) -> Iterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
@@ -130,7 +142,7 @@ class Client:
 
         def connect(requests: Iterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata(min_revision)
+            metadata = self._options.metadata(min_revision, request_id)
             return self._connection.call("predict_stream", requests, seconds, metadata)
 
         with closing(BlockingExchange(connect, items, window)) as exchange:
@@ -138,11 +150,11 @@ class Client:
                 yield answer
 
     def _send(
-        self, request: pb.PredictRequest, seconds: Optional[float], min_revision: str
+        self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata
     ) -> Union[pb.PredictResponse, CroupierError]:
-        metadata = self._options.metadata(min_revision)
+        shown = metadata()
         try:
-            response: pb.PredictResponse = self._connection.call("predict", request, seconds, metadata)
+            response: pb.PredictResponse = self._connection.call("predict", request, seconds, shown)
         except grpc.RpcError as error:
             return from_rpc_error(error)
         except Cancelled as error:

@@ -22,11 +22,13 @@ from __future__ import annotations
 class CroupierError(Exception):
     """Base of the tree. `reason` is a word for programs, the message a sentence for people.
 
-    `code` is the gRPC status code that stands for the class, for services that pass an error on.
+    `code` is the gRPC status code that stands for the class, for services that pass an error on. `request_id`
+    is what the request is called in the server's logs; "" for an error that did not come from there.
     """
 
     code = 2
     reason = ""
+    request_id = ""
 
     def __init__(self, message: str, *, reason: str = "", **metadata: str) -> None:
         super().__init__(message)

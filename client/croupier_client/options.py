@@ -17,9 +17,13 @@ from croupier_client.errors import InvalidRequest
 from croupier_client.retry import RetryPolicy
 from croupier_client.window import Window
 
+_MOST_ID_BYTES = 128
+
 # `Token`: a token, or a function that returns the one to show now.
 PathLike = Union[Path, str]
 Token = Union[str, Callable[[], str]]
+# Made for each try: the token of the last one may have expired.
+Metadata = Callable[[], list[tuple[str, str]]]
 
 
 class Call(TypedDict):
@@ -82,13 +86,16 @@ class Options:
         deadline = Deadline.after(timeout, clock())
         return Window(in_flight, policy=self.policy, deadline=deadline, rng=self.rng)
 
-    def metadata(self, min_revision: str = "") -> list[tuple[str, str]]:
-        """Who calls, and from which revision of the catalog on they want to be answered, as request metadata.
+    def metadata(self, min_revision: str = "", request_id: str = "") -> list[tuple[str, str]]:
+        """Who calls, from which revision of the catalog on they want to be answered, and what they call their
+        request, as request metadata.
 
         Raises:
-            InvalidRequest: the token or the revision cannot be a header.
+            InvalidRequest: the token, the revision or the id cannot be a header.
         """
         found = []
+        if request_id:
+            found.append(("x-request-id", _checked_id(request_id)))
         if min_revision:
             found.append(("croupier-min-revision", _checked(min_revision, "min_revision")))
         if self.tenant:
@@ -97,6 +104,16 @@ class Options:
         if token:
             found.append(("authorization", f"Bearer {_checked(token, 'token')}"))
         return found
+
+
+def _checked_id(value: str) -> str:
+    """`value`, for which a router would else take an id of its own."""
+    if len(value) > _MOST_ID_BYTES or " " in _checked(value, "request_id"):
+        raise InvalidRequest(
+            f"the request_id is not a word of printable ASCII, of at most {_MOST_ID_BYTES} bytes",
+            field="request_id",
+        )
+    return value
 
 
 def _checked(value: str, field: str) -> str:

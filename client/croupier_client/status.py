@@ -17,6 +17,7 @@ from croupier_client.messages import prediction as pb
 from croupier_client.messages import status as status_pb
 
 _DETAILS_KEY = "grpc-status-details-bin"
+_REQUEST_ID_KEY = "x-request-id"
 _TYPE_URL = "type.googleapis.com/google.rpc."
 _CLASSES: dict[int, type[errors.CroupierError]] = {
     cls.code: cls
@@ -41,25 +42,36 @@ _CLASSES: dict[int, type[errors.CroupierError]] = {
 
 def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> errors.CroupierError:
     """The error that a failed call's status stands for, with the call as its cause."""
-    details = b""
+    details, request_id = b"", ""
     metadata: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
     for key, value in metadata:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             details = value
+        elif key == _REQUEST_ID_KEY and isinstance(value, str):
+            request_id = value
     found = _with_details(error.code().value[0], error.details() or "", details)
+    _name(found, found.request_id or request_id)
     found.__cause__ = error
     return found
 
 
 def from_item(status: pb.Status) -> errors.CroupierError:
     """The error that the status of one item stands for."""
-    return _error(status.code, status.message, status.reason, retry_after=status.retry_after_ms / 1e3)
+    error = _error(status.code, status.message, status.reason, retry_after=status.retry_after_ms / 1e3)
+    _name(error, status.request_id)
+    return error
+
+
+def _name(error: errors.CroupierError, request_id: str) -> None:
+    if request_id:
+        error.request_id = request_id
 
 
 def _with_details(code: int, message: str, details: bytes) -> errors.CroupierError:
     info, bad_request, retry = status_pb.ErrorInfo(), status_pb.BadRequest(), status_pb.RetryInfo()
+    request = status_pb.RequestInfo()
     for packed in _unpack(details):
-        for detail in (info, bad_request, retry):
+        for detail in (info, bad_request, retry, request):
             if packed.type_url == _TYPE_URL + detail.DESCRIPTOR.name:
                 _merge(detail, packed.value)
     violations = bad_request.field_violations
@@ -71,6 +83,7 @@ def _with_details(code: int, message: str, details: bytes) -> errors.CroupierErr
         retry_after=retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9,
     )
     error.metadata = dict(info.metadata)
+    _name(error, request.request_id)
     return error
 
 

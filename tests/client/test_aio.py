@@ -43,6 +43,16 @@ async def test_every_call_may_say_which_catalog_it_wants(client, server):
     assert shown == ["c:1", "c:2", "c:3", None]
 
 
+async def test_every_call_may_be_called_as_its_caller_wants(client, server):
+    await client.predict("m", [], request_id="r-1")
+    await client.predict_many(items(1), request_id="r-2")
+    async with aclosing(client.stream(items(1), request_id="r-3")) as answers:
+        assert [index async for index, _ in answers] == [0]
+    await client.predict("m", [])
+    shown = [call.get("x-request-id") for call in server.metadata]
+    assert shown == ["r-1", "r-2", "r-3", None]
+
+
 async def test_the_token_is_read_for_every_call(server):
     tokens = iter(["first", "second"])
     async with AsyncClient(server.target, token=lambda: next(tokens)) as client:

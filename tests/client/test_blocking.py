@@ -43,6 +43,15 @@ async def test_every_call_may_say_which_catalog_it_wants(client, server):
     assert shown == ["c:1", "c:2", "c:3", None]
 
 
+async def test_every_call_may_be_called_as_its_caller_wants(client, server):
+    await asyncio.to_thread(client.predict, "m", [], request_id="r-1")
+    await asyncio.to_thread(client.predict_many, items(1), request_id="r-2")
+    await asyncio.to_thread(consume, client, items(1), request_id="r-3")
+    await asyncio.to_thread(client.predict, "m", [])
+    shown = [call.get("x-request-id") for call in server.metadata]
+    assert shown == ["r-1", "r-2", "r-3", None]
+
+
 async def test_threads_share_a_client(client):
     def work(number):
         return client.predict("m", [float(number)]).value

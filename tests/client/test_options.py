@@ -67,3 +67,15 @@ def test_a_stream_has_no_deadline_of_its_own():
 
 def test_clients_do_not_draw_alike():
     assert isinstance(build().rng, random.SystemRandom)
+
+
+def test_an_id_is_metadata():
+    assert build().metadata(request_id="mine-7") == [("x-request-id", "mine-7")]
+    assert build().metadata(request_id="x" * 128) == [("x-request-id", "x" * 128)]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "ü", "two words", "x" * 129, "x" * 2**20, "a\x00"])
+def test_an_id_that_a_router_would_not_take(name):
+    with pytest.raises(InvalidRequest) as caught:
+        build().metadata(request_id=name)
+    assert caught.value.field == "request_id"

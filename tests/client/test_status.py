@@ -105,3 +105,13 @@ def test_details_are_read_as_a_fleet_reads_them_however_they_are_garbled(code, d
 @given(st.binary(max_size=40))
 def test_garbage_for_details(data):
     assert facts(with_details(5, "no", data)) == facts(fleet.to_error(5, "no", data))
+
+
+def test_an_error_says_what_its_request_is_called():
+    sent = fleet.from_error(served.NotFound("no"))
+    assert with_details(sent.code, sent.message, sent.details).request_id == ""
+    named = sent.details + fleet.request_info("mine-7")
+    assert with_details(sent.code, sent.message, named).request_id == "mine-7"
+    assert from_rpc_error(failed(grpc.StatusCode.NOT_FOUND, "no", ("x-request-id", "r"))).request_id == "r"
+    item = pb.Status.FromString(item_status(served.NotFound("no"), "mine-7").SerializeToString())
+    assert from_item(item).request_id == "mine-7"
