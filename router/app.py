@@ -36,6 +36,7 @@ from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from croupier.version import version
 from router import snapshot
+from router.access_log import AccessLog
 from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
@@ -133,6 +134,9 @@ async def serve(
             default_timeout=settings.default_timeout,
             at_once=settings.stream_at_once,
             revisions=revisions,
+            access_log=AccessLog(
+                settings.slow_request_ms / 1e3, settings.access_log_ratio, random=rng.random
+            ),
         )
         limits = Limits(
             max_message_bytes=settings.max_message_bytes,

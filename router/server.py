@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from math import inf
@@ -29,7 +29,8 @@ from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
-from router.identity import Identity
+from router.access_log import AccessLog
+from router.identity import Identity, Values
 from router.pipeline import Done, Pipeline
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
@@ -70,6 +71,7 @@ class Handlers:
         default_timeout: float,
         at_once: int,
         revisions: Revisions,
+        access_log: AccessLog,
     ) -> None:
         self._pipeline = pipeline
         self._identity = identity
@@ -79,6 +81,8 @@ class Handlers:
         self._default_timeout = default_timeout
         self._at_once = at_once
         self._revisions = revisions
+        self._access_log = access_log
+        self._log_from = access_log.from_seconds
         quick: dict[str, _Quick] = {
             f"/{INFERENCE}/ServerLive": self.server_live,
             f"/{INFERENCE}/ServerReady": self.server_ready,
@@ -161,10 +165,14 @@ class Handlers:
         if isinstance(outcome, bytes):
             call.reply(outcome)
             _REQUESTS.values[counted] += 1
+            if call.took >= self._log_from:
+                self._note(call, *counted, call.took, units, call.values)
         else:
-            self._fail(counted, call, outcome)
+            self._fail(counted, call, outcome, units)
 
-    def _fail(self, counted: tuple[str, str], call: ServerCall, error: Exception) -> None:
+    def _fail(
+        self, counted: tuple[str, str], call: ServerCall, error: Exception, units: Sequence[Unit] = ()
+    ) -> None:
         _count(counted[0], error)
         if isinstance(error, CroupierError) and error.request_id:
             call.request_id.adopt(error.request_id)
@@ -173,6 +181,20 @@ class Handlers:
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
+        if call.took >= self._log_from:
+            self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values)
+
+    def _note(
+        self, caller: Named, method: str, code: str, seconds: float, units: Sequence[Unit], values: Values
+    ) -> None:
+        self._access_log.ended(caller, method, code, seconds, units, partial(self._tenant_of, values))
+
+    def _tenant_of(self, values: Values) -> str:
+        """Whose request it is; "" where that does not hold."""
+        try:
+            return self._identity.tenant(values)
+        except CroupierError:
+            return ""
 
     # Methods
 
@@ -230,6 +252,9 @@ class Handlers:
         def done(outcome: Outcome, units: list[Unit]) -> None:
             if not future.done():
                 future.set_result(_frame(name, outcome, caller))
+            if (seconds := self._clock() - now) >= self._log_from:
+                code = Code.OK if isinstance(outcome, bytes) else Code(code_of(outcome))
+                self._note(caller, "PredictStream", code.name, seconds, units, context.values)
 
         now, deadline = self._clock(), context.deadline.at
         if deadline == inf:

@@ -46,6 +46,10 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     attempt_timeout: float = option(1.0, "silence of a cell after which the next one is asked as well")
     retry_share: float = option(0.2, "retries that each request pays for")
     retries_per_second: float = option(10.0, "retries besides")
+    slow_request_ms: float = option(
+        1000.0, "milliseconds after which a request leaves a line in the log; 0 for never"
+    )
+    access_log_ratio: float = option(0.0, "share of all requests that leave one, however long they take")
     watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
 
     def check(self) -> None:
@@ -56,6 +60,8 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
             raise InvalidSettings("beyond loopback, tenants are known by tokens: --token-keys, or --insecure")
         if not self.takes_tokens and not is_loopback(self.listen):
             _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
+        if not 0 <= self.slow_request_ms < math.inf or not 0 <= self.access_log_ratio <= 1:
+            raise InvalidSettings("--slow-request-ms is 0 or more, --access-log-ratio from 0 to 1")
         if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
             raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
 

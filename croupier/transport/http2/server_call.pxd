@@ -30,6 +30,8 @@ cdef class ServerCall(Call):
     cdef readonly Route route
     cdef readonly double arrived
     cdef readonly double deadline
+    # Seconds from its arrival to its end, once there is one.
+    cdef readonly double took
     cdef double ended_at
     cdef public object on_cancel
     # What is told when it ends, if it is traced: `end` is called with the code, and raises nothing.

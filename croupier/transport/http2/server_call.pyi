@@ -36,6 +36,7 @@ class ServerCall(Call):
     route: Route
     arrived: float
     deadline: float
+    took: float
     on_cancel: Callable[[], None] | None
     span: Span | None
     is_named: bool

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t
 from base64 import b64encode
 
 from croupier.codes cimport OK, UNKNOWN
-from croupier.telemetry.durations cimport Durations
+from croupier.telemetry.durations cimport Durations, monotonic
 from croupier.transport.http2.call cimport Call
 from croupier.transport.http2.callbacks cimport Callbacks
 from croupier.transport.http2.headers cimport MAX_PAIRS, check_pairs, put_pairs, set_header
@@ -144,8 +144,9 @@ cdef class ServerCall(Call):
         if self.wire is None or self.stage == Stage.OVER:
             return False
         self.stage = Stage.OVER
+        self.took = monotonic() - self.arrived
         if self.route is not None and self.route.durations is not None:
-            self.route.durations.ended(code, self.arrived)
+            self.route.durations.took(code, self.took)
         if self.span is not None:
             self.span.end(code)
         self.ended_at = self.wire.now

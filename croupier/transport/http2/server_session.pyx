@@ -17,6 +17,7 @@ from libc.string cimport memcmp
 
 from croupier cimport codes
 from croupier.codes cimport DEADLINE_EXCEEDED
+from croupier.telemetry.durations cimport monotonic
 from croupier.transport.http2.allocator cimport memory
 from croupier.transport.http2.call cimport Call, Receiving
 from croupier.transport.http2.nghttp2 cimport *
@@ -333,8 +334,9 @@ cdef class ServerSession(Session):
             self.open_of[it.route] -= 1
         stage, it.stage = it.stage, Stage.OVER
         if stage == Stage.AT_WORK:
+            it.took = monotonic() - it.arrived
             if it.route.durations is not None:
-                it.route.durations.ended(codes.CANCELLED, it.arrived)
+                it.route.durations.took(codes.CANCELLED, it.took)
             if it.span is not None:
                 it.span.end(codes.CANCELLED)
             on_cancel, it.on_cancel = it.on_cancel, None
