@@ -53,7 +53,7 @@ from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
-from croupier.telemetry import logs, page
+from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin, View
 from croupier.telemetry.export import exporting
 from croupier.telemetry.traces import Tracer
@@ -64,6 +64,12 @@ from croupier.transport.serving import Server
 PROGRAM = "croupier-cell"
 
 _log = logging.getLogger(__name__)
+_STALLS = metrics.LoopHistogram(
+    "croupier_cell_loop_stall_seconds",
+    "Stalls of the event loop of a millisecond or more, by what they were",
+    stalls.BUCKETS,
+    ["kind"],
+)
 
 
 class Cell:
@@ -294,7 +300,10 @@ async def serve(
     admin = Admin()
     page.serve(settings.metrics_listen, admin)
     cell = Cell(settings, life, engines)
+    recorder = stalls.Stalls(_STALLS.labels)
+    cell.debug |= recorder.views
     admin.debug, admin.ready = cell.debug, cell.why_not_ready
+    recorder.start()
     try:
         await cell.start()
         _spare_collections()
@@ -302,6 +311,7 @@ async def serve(
         await life.stopped()
     finally:
         await cell.stop()
+        recorder.close()
 
 
 def main() -> int:

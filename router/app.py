@@ -29,7 +29,7 @@ from croupier.grpcio.part import OwnPart
 from croupier.lifecycle import Lifecycle
 from croupier.roles import Role
 from croupier.settings import load
-from croupier.telemetry import logs, metrics, page
+from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
@@ -62,6 +62,12 @@ _PROGRAM = "croupier-router"
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
 _AGE = metrics.Gauge("croupier_router_view_age_seconds", "Since the version manager was last heard")
+_STALLS = metrics.LoopHistogram(
+    "croupier_router_loop_stall_seconds",
+    "Stalls of the event loop of a millisecond or more, by what they were",
+    stalls.BUCKETS,
+    ["kind"],
+)
 _IN_FLIGHT = metrics.Gauge("croupier_router_in_flight", "Requests that are being answered now")
 
 
@@ -88,6 +94,9 @@ async def serve(
     admin = Admin()
     async with AsyncExitStack() as stack:
         page.serve(settings.metrics_listen, admin)
+        recorder = stalls.Stalls(_STALLS.labels)
+        stack.callback(recorder.close)
+        recorder.start()
         roles, seconds = settings.roles, CellSeconds()
 
         def open_channel(cell: str, address: str) -> Channel:
@@ -121,7 +130,7 @@ async def serve(
         feed = ViewFeed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
         _AGE.set_function(lambda: feed.age)
         beliefs = Beliefs(feed, cells, attempts, admission)
-        admin.debug |= beliefs.views
+        admin.debug |= beliefs.views | recorder.views
         admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
         await _load_snapshot(feed, settings.snapshot)
 

@@ -32,6 +32,7 @@ from version_manager.model.wire import (
 _log = logging.getLogger(__name__)
 _BAD = Counter("croupier_router_bad_records_total", "Records of the watch that could not be used")
 _CHUNK_MODELS = 500
+_PART_MODELS = 20
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -39,6 +40,13 @@ T = TypeVar("T")
 
 class BrokenWatch(InternalError):
     """Events in an order that makes no sense. The version manager's bug, or a damaged file."""
+
+
+def parts(chunk: pb.WatchEvent.Chunk) -> Iterator[pb.WatchEvent.Chunk]:
+    """`chunk` in pieces that stall no event loop: to convert all of its models at once takes milliseconds."""
+    for start in range(0, len(chunk.models), _PART_MODELS):
+        yield pb.WatchEvent.Chunk(models=chunk.models[start : start + _PART_MODELS])
+    yield pb.WatchEvent.Chunk(cells=chunk.cells, generations=chunk.generations)
 
 
 class Assembly:

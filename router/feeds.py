@@ -25,8 +25,10 @@ from typing import Any
 from croupier.backoff import Backoff
 from croupier.errors import CroupierError, Unavailable
 from croupier.telemetry.metrics import Counter, Gauge
+from croupier.telemetry.stalls import section
+from croupier.transport.net.turns import next_turn
 from protos.versions.v1 import versions_pb2 as pb
-from router.events import Assembly, BrokenWatch, change_of
+from router.events import Assembly, BrokenWatch, change_of, parts
 from router.view import EMPTY, View, delta_refusal, refusal
 
 _log = logging.getLogger(__name__)
@@ -147,15 +149,20 @@ class ViewFeed:
         if kind == "begin":
             self._assembly = Assembly(event.begin)
         elif kind == "chunk":
-            self._assembling().add(event.chunk)
+            for part in parts(event.chunk):
+                with section("chunk"):
+                    self._assembling().add(part)
+                await next_turn()
         elif kind == "end":
             # A large catalog takes long to index: not on the loop that answers requests.
             new = await asyncio.to_thread(self._assembling().finish, event.end, self.view)
             self._assembly = None
             await self._swap(self._judged(new, refusal(self.view, new)))
         elif kind == "delta":
-            new = self.view.after(change_of(event.delta))
-            await self._swap(self._judged(new, delta_refusal(self.view, new)))
+            with section("delta"):
+                new = self.view.after(change_of(event.delta))
+                judged = self._judged(new, delta_refusal(self.view, new))
+            await self._swap(judged)
 
     def _assembling(self) -> Assembly:
         if self._assembly is None:
@@ -181,7 +188,8 @@ class ViewFeed:
     async def _swap(self, view: View) -> None:
         if view is self.view and self.is_loaded:
             return
-        self._on_swap(view)
+        with section("swap"):
+            self._on_swap(view)
         async with self._changed:
             self.view = view
             self._loaded.set()

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from croupier.errors import InternalError
 from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.telemetry.metrics import Counter
+from croupier.telemetry.stalls import section
 from protos.versions.v1 import versions_pb2 as pb
 from router.events import events_of, view_of
 from router.feeds import ViewFeed
@@ -40,7 +41,8 @@ def write(path: Path, view: View) -> None:
         OSError: the disk would not take it.
     """
     encoded = (event.SerializeToString() for event in events_of(view))
-    write_sealed(path, _MAGIC, (_LENGTH.pack(len(event)) + event for event in encoded))
+    with section("snapshot"):
+        write_sealed(path, _MAGIC, (_LENGTH.pack(len(event)) + event for event in encoded))
 
 
 def read(path: Path) -> View:

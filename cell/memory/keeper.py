@@ -23,6 +23,7 @@ from cell.memory.capacity import Read, read_file, tightest_limit
 from cell.memory.pressure import Pressure
 from croupier.errors import Unavailable
 from croupier.telemetry.metrics import Counter, Gauge
+from croupier.telemetry.stalls import section
 
 _LIMIT = Gauge("croupier_cell_memory_limit_bytes", "What this process may take")
 _MEASURED = Gauge("croupier_cell_memory_measured_bytes", "What it takes")
@@ -175,7 +176,8 @@ class MemoryKeeper:
     async def run(self, models: Keeps) -> None:
         """Look for as long as the process lives."""
         while True:
-            self.look(models)
+            with section("memory"):
+                self.look(models)
             await asyncio.sleep(_SECONDS)
 
 

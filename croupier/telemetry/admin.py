@@ -19,10 +19,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sized
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
+from types import FrameType
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -34,6 +37,7 @@ SECONDS = 2.0
 # Entries that a view tells of one kind.
 MOST = 100
 _MOST_FIELDS = 8
+_FRAMES = 8
 _DEBUG = "/debug/"
 _BUG = "this view has a bug, which the log shows"
 _STATUSES = (
@@ -75,6 +79,7 @@ class Admin:
         self.debug: dict[str, View] = {}
         self.ready: Callable[[], str] = lambda: "it is starting"
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._seconds = seconds
         # Of the page's loop: the one that asks.
         self._asking = asyncio.Lock()
@@ -126,15 +131,20 @@ class Admin:
         try:
             async with asyncio.timeout(self._seconds), self._asking:
                 if self._owes_a_turn:
-                    raise Hangs("the event loop hangs")
+                    raise Hangs(f"the event loop hangs{self._where()}")
                 result: Future[T] = Future()
                 self._owes_a_turn = True
                 self._loop.call_soon_threadsafe(self._work, work, result)
                 return await asyncio.wrap_future(result)
         except TimeoutError:
-            raise Hangs(f"the event loop has not turned for {self._seconds:g} s") from None
+            raise Hangs(f"the event loop has not turned for {self._seconds:g} s{self._where()}") from None
         except RuntimeError as error:
             raise Hangs("the event loop has ended") from error
+
+    def _where(self) -> str:
+        """What the thread of the loop is at now, as far as Python knows."""
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - documented, and there is no other
+        return f", at {whereabouts(frame)}" if frame is not None else ""
 
     def _work(self, work: Callable[[], T], result: Future[T]) -> None:
         self._owes_a_turn = False
@@ -148,6 +158,17 @@ class Admin:
         except Exception:  # noqa: BLE001 - a bug in a view ends nothing but the view
             _log.exception("a view could not be told")
             result.set_exception(CroupierError(_BUG, reason="BUG"))
+
+
+def whereabouts(frame: FrameType | None) -> str:
+    """Where a thread is: its innermost lines, that one first."""
+    lines: list[str] = []
+    while frame is not None and len(lines) < _FRAMES:
+        code = frame.f_code
+        path = "/".join(code.co_filename.split("/")[-3:])
+        lines.append(f"{path}:{frame.f_lineno} {code.co_name}")
+        frame = frame.f_back
+    return " < ".join(lines)
 
 
 def some(things: SizedIterable[T], tell: Callable[[T], object], most: int = MOST) -> dict[str, object]:

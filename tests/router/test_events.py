@@ -6,7 +6,7 @@ import pytest
 from support.fakes import delta_event, generation, metric, model, no_change, view
 
 from protos.versions.v1 import versions_pb2 as pb
-from router.events import Assembly, BrokenWatch, change_of, events_of, view_of
+from router.events import Assembly, BrokenWatch, change_of, events_of, parts, view_of
 from router.view import EMPTY, View, ViewChange
 from sharding.dealer import Dealer
 from version_manager.model.catalog import Delta
@@ -59,6 +59,18 @@ def _names(one: type[Any]) -> list[str]:
 def test_models_come_in_chunks() -> None:
     sizes = [len(event.chunk.models) for event in events_of(VIEW) if event.HasField("chunk")]
     assert sizes == [0, 500, 500, 100]
+
+
+def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
+    for event in events_of(VIEW):
+        if event.HasField("chunk"):
+            pieces = list(parts(event.chunk))
+            whole = pb.WatchEvent.Chunk()
+            for piece in pieces:
+                assert len(piece.models) <= 20
+                whole.MergeFrom(piece)
+            assert whole == event.chunk
+    assert list(parts(pb.WatchEvent.Chunk())) == [pb.WatchEvent.Chunk()]
 
 
 def test_a_change_survives_its_event() -> None:

@@ -76,6 +76,28 @@ async def test_a_snapshot_and_its_deltas_become_views() -> None:
         assert (metric("croupier_router_view_revision"), metric("croupier_router_view_models")) == (11, 31)
 
 
+async def test_the_loop_turns_while_a_chunk_is_taken() -> None:
+    async def nothing(revision: int, catalog: str) -> AsyncIterator[pb.WatchEvent]:
+        raise AssertionError
+        yield
+
+    feed = ViewFeed(nothing, on_swap=lambda view: None, clock=time.monotonic, rng=Random(1))
+    loop, turns = asyncio.get_running_loop(), 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    loop.call_soon(turn)
+    for event in events_of(view([model(name=f"m{n}") for n in range(500)], (MAP,), FLEET)):
+        before = turns
+        await feed._take(event)
+        if event.HasField("chunk") and event.chunk.models:
+            assert turns - before >= 25
+    assert feed.view.catalog.size == 500
+
+
 async def test_a_broken_watch_goes_on_where_it_was() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, swapped):
         await connected(manager)

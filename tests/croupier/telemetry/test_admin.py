@@ -151,7 +151,11 @@ async def test_while_the_loop_hangs_it_says_so_and_leaves_one_thing_for_it_to_do
             *(admin.answer(path, "") for path in ("/healthz", "/readyz", "/debug/view") for _ in range(20))
         )
         assert {answer.status[:3] for answer in answers if answer} == {"503"}
-        assert await _said(admin.answer("/healthz", "")) == (503, "the event loop hangs")
+        status, words = await _said(admin.answer("/healthz", ""))
+        assert status == 503
+        # And at what.
+        assert words.startswith("the event loop hangs, at ")
+        assert "croupier/telemetry/test_admin.py:" in words
         ready = map(repr, serving.loop._ready)  # type: ignore[attr-defined]
         assert sum("Admin._work" in handle for handle in ready) == 1
     # Whoever asked for these has gone.
