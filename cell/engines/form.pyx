@@ -237,7 +237,7 @@ def form_of(signature):
     form._is_apart = len(inputs) > 1 or inputs[0].datatype == "BYTES"
     form.features = _features_of(inputs, form._is_apart)
     form.columns = _columns_of(outputs)
-    if not 0 <= form.features <= _MOST_FEATURES or form.columns == 0:
+    if not 1 <= form.features <= _MOST_FEATURES or form.columns == 0:
         return None
     form.is_wide = signature.wide
     form._input = inputs[0].name.encode()
@@ -253,12 +253,15 @@ def form_of(signature):
 
 
 cdef Py_ssize_t _features_of(inputs, bint is_apart) except -2:
-    """How many features a row has; -1 if rows are not given plainly."""
+    """How many features a row has; none if rows are not given plainly, or if their size is free, -1.
+
+    What is booked for a request is its rows times this number. No artifact leaves it free, nor may a form.
+    """
     if not is_apart:
         is_matrix = inputs[0].datatype in ("FP32", "FP64") and len(inputs[0].shape) == 2
-        return inputs[0].shape[1] if is_matrix else -1
+        return inputs[0].shape[1] if is_matrix else 0
     if any(tensor.shape != (-1, 1) or tensor.datatype not in ("FP64", "BYTES") for tensor in inputs):
-        return -1
+        return 0
     return len(inputs)
 
 

@@ -51,6 +51,9 @@ def test_native_models_are_asked_plainly(
     ("inputs", "outputs"),
     [
         ([wide(4097)], [SCORES]),
+        # No artifact says so; with a form, room for less than no values would be booked.
+        ([wide(-1)], [SCORES]),
+        ([wide(-1, "FP64")], [SCORES, LABEL]),
         ([wide(2, "INT64")], [SCORES]),
         ([Tensor("input", "FP32", (-1,))], [SCORES]),
         ([Tensor("input", "FP32", (-1, 2, 2))], [SCORES]),
