@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 REQUEST_ID = "x-request-id"
 REQUEST_ID_KEY = REQUEST_ID.encode()
@@ -61,6 +61,7 @@ class Named(Protocol):
     """A request that may be asked what it is called.
 
     `is_named`: its caller gave an id or wants to hear of one, so that it goes with the request everywhere.
+    `span` is what is traced of it, if it is.
     """
 
     @property
@@ -69,6 +70,9 @@ class Named(Protocol):
     @property
     def request_id(self) -> RequestId: ...
 
+    @property
+    def span(self) -> Any: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -76,6 +80,7 @@ class Known:
 
     request_id: RequestId
     is_named: bool = True
+    span: Any = None
 
 
 # The request for which this task works.

@@ -11,7 +11,7 @@
     pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
     attempt     deadline, retries inside the hand (`budget`), one call to a cell
     fanout      many items: a call to each cell
-    cells       one connection to each cell (`latency`: how long its calls take)
+    cells       one connection to each cell (`latency`: how long its calls take; `tracing`: their spans)
 
 All of it is synchronous: a request costs no task and no timer of its own (`wheel`), and `units` are made
 and joined natively. `feeds` keeps the router's picture of the world current: `events` decodes what a

@@ -31,6 +31,7 @@ from croupier.roles import Role
 from croupier.settings import load
 from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin
+from croupier.telemetry.export import exporting
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
@@ -53,6 +54,7 @@ from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
 from router.settings import RouterSettings
+from router.tracing import LateSpans
 from router.view import View
 from router.wheel import Wheel, drive
 
@@ -97,6 +99,7 @@ async def serve(
         recorder = stalls.Stalls(_STALLS.labels)
         stack.callback(recorder.close)
         recorder.start()
+        tracer = await exporting(settings, _PROGRAM, stack)
         roles, seconds = settings.roles, CellSeconds()
 
         def open_channel(cell: str, address: str) -> Channel:
@@ -134,6 +137,7 @@ async def serve(
         admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
         await _load_snapshot(feed, settings.snapshot)
 
+        slow_seconds = settings.slow_request_ms / 1e3
         handlers = Handlers(
             pipeline,
             identity,
@@ -143,9 +147,9 @@ async def serve(
             default_timeout=settings.default_timeout,
             at_once=settings.stream_at_once,
             revisions=revisions,
-            access_log=AccessLog(
-                settings.slow_request_ms / 1e3, settings.access_log_ratio, random=rng.random
-            ),
+            access_log=AccessLog(slow_seconds, settings.access_log_ratio, random=rng.random),
+            tracer=tracer,
+            late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
         )
         limits = Limits(
             max_message_bytes=settings.max_message_bytes,

@@ -86,7 +86,9 @@ class NoCell(Unavailable):
 
 
 class Started(Protocol):
-    """A call that is under way."""
+    """A call that is under way, and what is told of its end if it is traced."""
+
+    span: Any
 
     def cancel(self) -> None:
         """Give it up: its `CellCall` is told no end."""

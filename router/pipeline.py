@@ -31,12 +31,13 @@ from router.identity import check_claim
 from router.pick import is_reachable, pick
 from router.route import owner_of, route
 from router.routes import Route, Routes
+from router.tracing import Traced
 from router.units import Unit
 from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
 
 if TYPE_CHECKING:
-    from router.attempt import Outcome, Run
+    from router.attempt import Exchange, Outcome, Run
 
 _log = logging.getLogger(__name__)
 _ADDED = LoopHistogram(
@@ -153,9 +154,9 @@ class Pipeline:
 
         now = self._clock()
         _ADDED.observe(now - arrived)
-        exchange = method.exchange
-        if caller.is_named:
-            exchange = exchange.with_metadata(((REQUEST_ID_KEY, str(caller.request_id).encode()),))
+        exchange: Exchange = method.exchange
+        if caller.is_named or caller.span is not None:
+            exchange = _told(method.exchange, caller)
         args = method, view, tenant, units, done, caller
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
 
@@ -229,6 +230,14 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
     cells = pick(order, view.cells, _NONE_OPEN, 0.0)
     model = view.catalog.get(tenant, ask.model)
     return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
+
+
+def _told(exchange: Whole | Fanout, caller: Named) -> Exchange:
+    """The exchange of one request that has something to say to its cells: its id, the trace it is part of."""
+    metadata = ((REQUEST_ID_KEY, str(caller.request_id).encode()),) if caller.is_named else ()
+    if caller.span is not None:
+        return Traced(exchange, caller.span, metadata)
+    return exchange.with_metadata(metadata)
 
 
 def _first(view: View, units: list[Unit], caller: Named) -> Outcome:

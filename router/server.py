@@ -21,6 +21,7 @@ from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
 from croupier.request_ids import Known, Named
 from croupier.telemetry.metrics import LoopCounter
+from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
@@ -34,6 +35,7 @@ from router.identity import Identity, Values
 from router.pipeline import Done, Pipeline
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
+from router.tracing import LateSpans
 
 if TYPE_CHECKING:
     from router.attempt import Outcome, Run
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 PREDICTION = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
+_STREAM = f"/{PREDICTION}/PredictStream"
 
 _log = logging.getLogger(__name__)
 _REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
@@ -72,6 +75,8 @@ class Handlers:
         at_once: int,
         revisions: Revisions,
         access_log: AccessLog,
+        tracer: Tracer | None = None,
+        late_spans: LateSpans | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._identity = identity
@@ -83,6 +88,8 @@ class Handlers:
         self._revisions = revisions
         self._access_log = access_log
         self._log_from = access_log.from_seconds
+        self._tracer = tracer
+        self._late_spans = late_spans
         quick: dict[str, _Quick] = {
             f"/{INFERENCE}/ServerLive": self.server_live,
             f"/{INFERENCE}/ServerReady": self.server_ready,
@@ -99,17 +106,20 @@ class Handlers:
             **{path: partial(self._route, _counted(path), start) for path, start in routed.items()},
         }
 
+        self._paths = {path.rpartition("/")[2]: path for path in (*self._methods, _STREAM)}
+
     def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
         server.add_batch(self._methods, self.take, scale_of=_scale_of)
-        stream = f"/{PREDICTION}/PredictStream"
-        server.add_stream(stream, self.predict_stream, scale=_scale_of(stream))
+        server.add_stream(_STREAM, self.predict_stream, scale=_scale_of(_STREAM))
         return [INFERENCE, PREDICTION]
 
     def take(self, calls: list[ServerCall]) -> None:
         """Begin every one of `calls`; raises nothing."""
-        methods = self._methods
+        methods, tracer = self._methods, self._tracer
         for call in calls:
+            if tracer is not None:
+                call.span = tracer.begin(call.path, call.values)
             # A look-up is all that it costs those who do not ask for it.
             if asked := call.values(MIN_REVISION_KEY):
                 self._begin_when_known(asked, methods[call.path], call)
@@ -149,6 +159,9 @@ class Handlers:
                 # One read brought the request and its end.
                 raise Cancelled("the caller hung up")
             tenant = self._identity.tenant(call.values)
+            if call.span is not None:
+                call.span.note("croupier.tenant", tenant)
+                call.span.note("croupier.request_id", str(call.request_id))
             run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call), call)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             self._fail(counted, call, error)
@@ -181,13 +194,16 @@ class Handlers:
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
-        if call.took >= self._log_from:
+        if call.took >= self._log_from or self._late_spans is not None:
             self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values)
 
     def _note(
         self, caller: Named, method: str, code: str, seconds: float, units: Sequence[Unit], values: Values
     ) -> None:
-        self._access_log.ended(caller, method, code, seconds, units, partial(self._tenant_of, values))
+        tenant = partial(self._tenant_of, values)
+        self._access_log.ended(caller, method, code, seconds, units, tenant)
+        if self._late_spans is not None:
+            self._late_spans.ended(caller, self._paths[method], code, seconds, tenant, values)
 
     def _tenant_of(self, values: Values) -> str:
         """Whose request it is; "" where that does not hold."""
@@ -218,7 +234,9 @@ class Handlers:
         with _counting("PredictStream"):
             tenant = self._identity.tenant(context.values)
             # What fails in it is called as the stream, at the cells too, which nobody could find otherwise.
-            caller = Known(context.request_id)
+            if self._tracer is not None:
+                context.span = self._tracer.begin(_STREAM, context.values)
+            caller = Known(context.request_id, span=context.span)
             if asked := context.values(MIN_REVISION_KEY):
                 await self._known(read_wanted(asked), tenant, context.deadline.at)
             answer = partial(self._answer_frame, context, caller)

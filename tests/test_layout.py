@@ -26,9 +26,6 @@ def test_how_cython_is_compiled_stands_in_setup_alone() -> None:
 # Entries, and data: nothing in them could be tried that starting them does not.
 ENTRIES = {"croupierctl/__main__.py"}
 
-# Those that have none of their own yet; this list only gets shorter.
-WAITING = {line for line in (ROOT / "tests/waiting.txt").read_text().splitlines() if not line.startswith("#")}
-
 
 def own_tests(source: Path) -> list[Path]:
     """Where a source's own tests may lie: by its name, and if they are many, by names that begin with it."""
@@ -62,7 +59,7 @@ def test_every_source_has_a_test_of_its_name() -> None:
         and not offers_nothing_to_python(source)
         and not own_tests(source)
     }
-    assert without == ENTRIES | WAITING
+    assert without == ENTRIES
 
 
 def test_each_package_says_what_its_modules_are_for() -> None:

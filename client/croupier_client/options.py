@@ -15,6 +15,7 @@ from croupier_client.channels import credentials
 from croupier_client.deadline import Deadline
 from croupier_client.errors import InvalidRequest
 from croupier_client.retry import RetryPolicy
+from croupier_client.tracing import trace_pairs
 from croupier_client.window import Window
 
 _MOST_ID_BYTES = 128
@@ -87,13 +88,13 @@ class Options:
         return Window(in_flight, policy=self.policy, deadline=deadline, rng=self.rng)
 
     def metadata(self, min_revision: str = "", request_id: str = "") -> list[tuple[str, str]]:
-        """Who calls, from which revision of the catalog on they want to be answered, and what they call their
-        request, as request metadata.
+        """Who calls, in which trace, from which revision of the catalog on they want to be answered, and what
+        they call their request, as request metadata.
 
         Raises:
             InvalidRequest: the token, the revision or the id cannot be a header.
         """
-        found = []
+        found = trace_pairs()
         if request_id:
             found.append(("x-request-id", _checked_id(request_id)))
         if min_revision:

@@ -128,7 +128,10 @@ class Tracer:
         self._random, self._bits = rng.random, rng.getrandbits
 
     def begin(self, name: str, values: Callable[[bytes], tuple[bytes, ...]]) -> Span | None:
-        """The span of a call that is served; `values` looks up its metadata. None: it is not sampled."""
+        """The span of a call of the method at the path `name`; `values` looks up its metadata.
+
+        None: it is not sampled.
+        """
         if parents := values(TRACEPARENT):
             parent = parse(parents, values(TRACESTATE))
             if parent is not None:
@@ -139,9 +142,8 @@ class Tracer:
         """A span, whether or not it would be sampled."""
         if parent is None:
             parent = Parent(self._bits(128) or 1, 0, True)
-        return Span(
-            name, kind, parent.trace_id, self._bits(64) or 1, parent.span_id, parent.state, self.now(), self
-        )
+        name, span_id = name.removeprefix("/"), self._bits(64) or 1
+        return Span(name, kind, parent.trace_id, span_id, parent.span_id, parent.state, self.now(), self)
 
     def afterwards(
         self,

@@ -20,6 +20,7 @@ from croupier import request_ids
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
 from croupier.request_ids import RequestId
+from croupier.telemetry.traces import Span
 from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
@@ -69,6 +70,15 @@ class Context:
             return decode_pairs(self._call.raw_metadata())
         except ValueError as error:
             raise InvalidRequest(f"the metadata cannot be read: {error}", field="metadata") from error
+
+    @property
+    def span(self) -> Span | None:
+        """What is traced of the call; it ends with it."""
+        return self._call.span
+
+    @span.setter
+    def span(self, span: Span | None) -> None:
+        self._call.span = span
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """The raw values of one metadata key."""

@@ -18,6 +18,7 @@ from croupier.transport.serving import Server
 from croupier.transport.status import RpcError, from_error
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
+from router.access_log import AccessLog
 from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
@@ -91,6 +92,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
             default_timeout=10.0,
             at_once=32,
             revisions=Revisions(Wheel(), clock=time.monotonic),
+            access_log=AccessLog(0.0, 0.0, random=lambda: 0.0),
         )
         router = Server()
         handlers.add_to(router)

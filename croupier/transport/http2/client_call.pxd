@@ -19,6 +19,8 @@ cdef enum Ending:
 
 cdef class ClientCall(Call):
     cdef public object done
+    # What is told when it ends, if it is traced: `end` is called with the code, and raises nothing.
+    cdef public object span
     cdef readonly int code
     cdef Ending ending
     # What the last headers said.

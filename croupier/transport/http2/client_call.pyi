@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from croupier.telemetry.durations import Durations
+from croupier.telemetry.traces import Span
 from croupier.transport.http2.call import Call
 
 class ClientCall(Call):
@@ -8,6 +9,7 @@ class ClientCall(Call):
     request: bytes | None
     timeout: float
     done: Callable[[ClientCall], None] | None
+    span: Span | None
     code: int
     def __init__(
         self,

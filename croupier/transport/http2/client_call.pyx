@@ -95,6 +95,8 @@ cdef class ClientCall(Call):
         """Reset the call; its end is not reported."""
         if self.ending == Ending.UNDER_WAY and self.durations is not None:
             self.durations.ended(CANCELLED, self.began)
+        if self.ending == Ending.UNDER_WAY and self.span is not None:
+            self.span.end(CANCELLED)
         self.ending, self.code, self.done = Ending.DROPPED, CANCELLED, None
         self._reset()
         self.drop_received()
@@ -124,6 +126,9 @@ cdef class ClientCall(Call):
     cdef int settle(self, int code, str message, Ending ending) except -1:
         self.code, self.own_message, self.ending = code, message, ending
         # What the peer cannot have seen is sent once more.
-        if self.durations is not None and (ending != Ending.UNSEEN or self.is_renewed):
-            self.durations.ended(code, self.began)
+        if ending != Ending.UNSEEN or self.is_renewed:
+            if self.durations is not None:
+                self.durations.ended(code, self.began)
+            if self.span is not None:
+                self.span.end(code)
         return 0
