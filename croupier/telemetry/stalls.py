@@ -40,6 +40,8 @@ BEAT = 0.01
 IDLE_BEAT = 0.1
 _IDLE_SHARE = 0.02
 STALL = 0.001
+# A timer of uvloop's may come so much later by itself: it counts in whole milliseconds.
+TIMER = 0.001
 SAMPLE_AFTER = 0.02
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _KEPT = 50
@@ -208,10 +210,11 @@ class Stalls:
     def _turn(self) -> None:
         now = self._books()
         used = now.since(self._last)
-        late = used.clock - self._beat
+        due = self._beat + TIMER
+        late = used.clock - due
         if late >= STALL and self._explained < late / 2:
             beside = list(dict.fromkeys([*self._beside, *self._at_work.values()]))
-            kind = kind_of(late, used, beat=self._beat, is_beside=bool(beside))
+            kind = kind_of(late, used, beat=due, is_beside=bool(beside))
             where = ", ".join(beside) if kind == THREADS else self._sampled
             self._note(kind, late, used.thread, where)
         self._explained = 0.0

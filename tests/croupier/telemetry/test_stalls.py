@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from support.admin import told
 
 from croupier.telemetry import stalls
-from croupier.telemetry.stalls import BEAT, SAMPLE_AFTER, Books, Stalls, Used, kind_of, section
+from croupier.telemetry.stalls import BEAT, SAMPLE_AFTER, TIMER, Books, Stalls, Used, kind_of, section
+
+DUE = BEAT + TIMER
 
 
 class Ledger:
@@ -61,7 +63,7 @@ class Loop:
         self.stalls.start()
         self.stalls._beat = self.stalls._busy_beat = self.stalls._idle_beat = BEAT
 
-    def turn(self, clock: float = BEAT, **spent: float) -> list[tuple[str, float]]:
+    def turn(self, clock: float = DUE, **spent: float) -> list[tuple[str, float]]:
         """Beat, `clock` seconds later; the stalls that were counted since."""
         self.ledger.spend(clock, **spent)
         assert self.stalls._timer is not None
@@ -92,23 +94,23 @@ def free_signal() -> Iterator[None]:
 
 
 async def test_a_beat_in_time_is_no_stall(loop: Loop) -> None:
-    assert loop.turn() == loop.turn(BEAT + 0.0009, thread=0.0109) == []
+    assert loop.turn() == loop.turn(DUE + 0.0009, thread=0.0109) == []
 
 
 async def test_a_late_beat_is_told_by_what_became_of_the_time(loop: Loop) -> None:
-    assert loop.turn(BEAT + 0.004, thread=0.004) == [("loop", 0.004)]
-    assert loop.turn(BEAT + 0.004, thread=0.001, waited=0.003) == [("scheduler", 0.004)]
-    assert loop.turn(BEAT + 0.004, thread=0.001, others=0.012) == [("threads", 0.004)]
-    assert loop.turn(BEAT + 0.004, thread=0.001) == [("blocked", 0.004)]
+    assert loop.turn(DUE + 0.004, thread=0.004) == [("loop", 0.004)]
+    assert loop.turn(DUE + 0.004, thread=0.001, waited=0.003) == [("scheduler", 0.004)]
+    assert loop.turn(DUE + 0.004, thread=0.001, others=0.012) == [("threads", 0.004)]
+    assert loop.turn(DUE + 0.004, thread=0.001) == [("blocked", 0.004)]
     # One that had work all the time did not sleep too long, whatever others did beside it.
-    assert loop.turn(BEAT + 0.004, thread=0.0135, others=0.014) == [("loop", 0.004)]
+    assert loop.turn(DUE + 0.004, thread=0.0135, others=0.014) == [("loop", 0.004)]
 
 
 async def test_a_loop_without_work_beats_rarely(loop: Loop) -> None:
     loop.stalls._idle_beat = 10 * BEAT
-    assert loop.turn(BEAT) == loop.turn(10 * BEAT) == []
-    assert loop.turn(10 * BEAT + 0.05, thread=0.05) == [("loop", 0.05)]
-    assert loop.turn(BEAT, thread=0.01) == loop.turn(BEAT) == []
+    assert loop.turn(DUE) == loop.turn(10 * BEAT + TIMER) == []
+    assert loop.turn(10 * BEAT + TIMER + 0.05, thread=0.05) == [("loop", 0.05)]
+    assert loop.turn(DUE, thread=0.01) == loop.turn(DUE) == []
 
 
 async def test_a_section_is_told_whole_and_explains_the_beat(loop: Loop) -> None:
@@ -117,11 +119,11 @@ async def test_a_section_is_told_whole_and_explains_the_beat(loop: Loop) -> None
     assert loop.turn(0.008, thread=0.001) == [("swap", 0.005)]
     with section("swap"):
         loop.ledger.spend(0.005, thread=0.001, waited=0.004)
-    assert loop.turn(BEAT, waited=0.001) == [("scheduler", 0.005)]
+    assert loop.turn(DUE, waited=0.001) == [("scheduler", 0.005)]
     # Nor does it explain what is much longer than itself.
     with section("swap"):
         loop.ledger.spend(0.002, thread=0.002)
-    assert loop.turn(BEAT + 0.02, thread=0.02) == [("swap", 0.002), ("loop", 0.022)]
+    assert loop.turn(DUE + 0.02, thread=0.02) == [("swap", 0.002), ("loop", 0.022)]
     with section("short"):
         loop.ledger.spend(0.0009)
     assert loop.turn(0.009) == []
@@ -151,21 +153,21 @@ async def test_work_of_another_thread_is_no_stall_but_may_be_its_cause(loop: Loo
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert loop.turn(0.0) == [("threads", 0.01)]
+    assert loop.turn(0.0) == [("threads", 0.009)]
     assert loop.stalls.ours[0].where == "snapshot"
-    assert loop.turn(BEAT + 0.004, others=0.02) == [("threads", 0.004)]
+    assert loop.turn(DUE + 0.004, others=0.02) == [("threads", 0.004)]
     assert loop.stalls.ours[0].where == ""
     began, ends = threading.Event(), threading.Event()
     thread = threading.Thread(target=go_on)
     thread.start()
     began.wait()
     # It has the interpreter's lock, perhaps, and is not let run itself.
-    assert loop.turn(BEAT + 0.004) == [("threads", 0.004)]
+    assert loop.turn(DUE + 0.004) == [("threads", 0.004)]
     assert loop.stalls.ours[0].where == "page"
     ends.set()
     thread.join()
     loop.turn()
-    assert loop.turn(BEAT + 0.004) == [("blocked", 0.004)]
+    assert loop.turn(DUE + 0.004) == [("blocked", 0.004)]
 
 
 async def test_a_collection_tells_of_itself(loop: Loop) -> None:
@@ -184,8 +186,8 @@ async def test_a_collection_tells_of_itself(loop: Loop) -> None:
 
 async def test_the_last_ones_are_kept_and_all_are_counted(loop: Loop) -> None:
     for number in range(60):
-        loop.turn(BEAT + 0.001 * (number + 2), thread=1.0)
-        loop.turn(BEAT + 1.0, waited=1.0)
+        loop.turn(DUE + 0.001 * (number + 2), thread=1.0)
+        loop.turn(DUE + 1.0, waited=1.0)
     view = await told(loop.stalls.views, "stalls")
     assert (view["count"], len(view["ours"]["entries"]), len(view["scheduler"]["entries"])) == (120, 50, 50)
     assert view["ours"]["entries"][0]["seconds"] == pytest.approx(0.061)
