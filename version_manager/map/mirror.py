@@ -354,7 +354,8 @@ class Mirror:
 
     def _report(self, problems: Sequence[Problem]) -> None:
         for problem in problems[:_LOGGED_PROBLEMS]:
-            _log.error("passed over %s: %s", problem.key, problem.message)
+            fields = {"key": problem.key, "field": problem.field or "?"}
+            _log.error("passed over a record in etcd: %s", problem.message, extra={"fields": fields})
         if len(problems) > _LOGGED_PROBLEMS:
             _log.error("passed over %d more records", len(problems) - _LOGGED_PROBLEMS)
         for kind, count in Tally(problem.kind for problem in problems).items():

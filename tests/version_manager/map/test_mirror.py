@@ -84,6 +84,12 @@ def test_a_flood_of_garbage_is_logged_in_a_few_lines(loaded, etcd, caplog):
     assert "980 more" in caplog.text
 
 
+def test_a_line_about_a_record_says_which_and_what_of_it(loaded, etcd, caplog):
+    key = KEYS.release("acme", "model-1")
+    loaded.take(etcd.put({key: b'{"number": 1, "splits": [], "lables": {}}'}))
+    assert [record.fields for record in caplog.records] == [{"key": key, "field": "lables"}]
+
+
 def since(mirror: Mirror, catalog: str, revision: int):
     """What a watcher gets that comes with `revision` of `catalog`."""
     place = mirror.place_of(catalog, revision)
