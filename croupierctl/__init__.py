@@ -9,7 +9,7 @@ status              what of everything is wrong: `faults` judges what there is, 
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
 cells               with `warm` (`cells warm`)
-generation_file, generation_diff      what `shards` reads, and shows before it is done
+generation_file     what `shards` reads
 reasons, usage      what `explain` and `models` say
 signing             what `keys` and `token` sign with
 stack               the fleet of `local`: `stack_process` is one of its processes, `stack_state` what is

@@ -12,10 +12,11 @@ import typer
 
 from croupier.errors import Conflict, FailedPrecondition, NotFound
 from croupier.grpcio.manager import VersionManagerClient
-from croupierctl import generation_diff, generation_file, output
+from croupierctl import generation_file, output
 from croupierctl.catalog import report_repair
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
+from sharding.changes import changes
 from sharding.generation import Generation, Seat, check_generation
 from version_manager.model.fleet import CellState
 from version_manager.model.wire import generation_from_pb, generation_to_pb
@@ -102,7 +103,7 @@ def set_generation(
             new = generation_file.parse(data, active)
         expected = _base(active, base or new.number)
         new = check_generation(_sized(replace(new, number=0), hand_size))
-        if dry_run or not generation_diff.changes(active, new):
+        if dry_run or not changes(active, new):
             return active, replace(new, number=active.number), []
         made = await manager.set_generation(generation_to_pb(new), expected_number=expected)
         return active, generation_from_pb(made), list(made.warnings)
@@ -201,7 +202,7 @@ def _sized(generation: Generation, hand_size: int) -> Generation:
 def _report(before: Generation, after: Generation, doubts: list[str], *, is_dry: bool) -> None:
     old = {seat.cell for seat in before.seats}
     new = {seat.cell for seat in after.seats}
-    found = generation_diff.changes(before, after)
+    found = changes(before, after)
     output.record(
         {
             "generation": after.number,

@@ -1,6 +1,7 @@
 """Shuffle sharding: every tenant gets a hand of a few cells, and hardly two tenants the same one.
 
     generation.py   one immutable shard map: who may be dealt, in which zone, with what weight
+    changes.py      what one changes in the one before, in words
     hashing.py      the keyed hash and the score that everything below is decided by
     dealer.py       tenant → hand
     placement.py    (hand, model) → the order of its cells; the lookback to the previous generation

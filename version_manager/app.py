@@ -99,6 +99,7 @@ class VersionManager:
         writer = Writer(etcd, mirror, keys, announcements.understood)
         audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
         self._spawn(mirror.outside.keep(etcd, audit), "outside")
+        self._spawn(mirror.edits.keep(etcd, audit, time.time_ns), "edits")
         tls = settings.peer_tls
 
         def open_channel(cell: Cell) -> Channel:

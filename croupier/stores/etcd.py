@@ -110,6 +110,18 @@ class Etcd:
         response = await self._connection.call(_RANGE, request, is_read=True)
         return decode_pair(response.kvs[0]) if response.kvs else None
 
+    async def revisions(self, prefix: str, since: str, first: int, last: int) -> set[int]:
+        """Those of `first` to `last` at which a key below `prefix`, from `since` on, was last written."""
+        request = pb.RangeRequest(
+            key=encode_key(since),
+            range_end=prefix_range(encode_prefix(prefix))[1],
+            min_mod_revision=first,
+            max_mod_revision=last,
+            keys_only=True,
+        )
+        response = await self._connection.call(_RANGE, request, is_read=True)
+        return {pair.mod_revision for pair in response.kvs}
+
     async def range(self, prefix: str, *, page: int = 1000) -> Listing:
         """Every key that begins with `prefix`, at one revision, asked for `page` keys at a time."""
         for _ in range(_LISTING_ATTEMPTS - 1):

@@ -31,7 +31,7 @@ _TYPE_URL = "type.googleapis.com/google.rpc."
 
 
 def _field(tag: bytes, value: bytes) -> bytes:
-    """A field of bytes, whose length has two bytes at most."""
+    """A field of bytes, of less than 2**14."""
     size = len(value)
     return tag + (bytes((size,)) if size < 128 else bytes((size & 127 | 128, size >> 7))) + value
 

@@ -2,8 +2,9 @@
 
 In this order: `keys` (where a thing lies), `schema` and `records` (its JSON, to the last field), `seed`,
 `registrations` and `shard_image` (parts of the image), `image` (everything decoded, with the last good
-word of whatever says nonsense now), `guard` and `outside` (whether to believe that much is gone, and who
-deleted the rest), `snapshot` (what was good, on disk), `mirror` (follows etcd through all of these, and
-wakes whoever waits for a revision). `stored` is one model as etcd has it at one moment, `audit` the entry
-that a change writes, `announcements` what everybody understands, and so what may be written.
+word of whatever says nonsense now), `guard` (whether to believe that much is gone), `outside` and `edits`
+(what was deleted, and written, by nobody of ours), `snapshot` (what was good, on disk), `mirror` (follows
+etcd through all of these, and wakes whoever waits for a revision). `stored` is one model as etcd has it at
+one moment, `audit` the entry that a change writes, `announcements` what everybody understands, and so what
+may be written.
 """

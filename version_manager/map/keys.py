@@ -129,7 +129,7 @@ class Keys:
         self.shards = f"{self.prefix}shards/"
         self.active = f"{self.shards}active"
         self.seed = f"{self.shards}seed"
-        self._audit = f"{bare}-audit/"
+        self.audits = f"{bare}-audit/"
         self._leased = (f"{self.prefix}cells/", f"{self.prefix}managers/")
 
     def model(self, tenant: str, name: str) -> str:
@@ -175,11 +175,11 @@ class Keys:
 
     def audit(self, nanoseconds: int, suffix: str) -> str:
         """Sorts by time: 20 digits of nanoseconds since 1970."""
-        return f"{self._audit}{nanoseconds:020d}-{suffix}"
+        return f"{self.audits}{nanoseconds:020d}-{suffix}"
 
-    def audit_outside(self, revision: int) -> str:
+    def audit_outside(self, revision: int, what: str = "") -> str:
         """Of what nobody of ours did at `revision`; behind all that sort by time."""
-        return f"{self._audit}outside-{revision:020d}"
+        return f"{self.audits}outside-{revision:020d}{what and '-'}{what}"
 
     def parse(self, key: str) -> Key:
         """What `key` stands for.

@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from croupier.errors import CroupierError, FailedPrecondition
 from croupier.stores.etcd import Changed, Etcd, KeyValue, Listed
 from croupier.telemetry.metrics import Counter, Gauge
+from version_manager.map.edits import Edits
 from version_manager.map.guard import Batch, listing_batch
 from version_manager.map.image import Image, Map
 from version_manager.map.keys import Keys
@@ -100,6 +101,7 @@ class Mirror:
         self._image = Image(keys)
         self._history = History(-1, history)
         self.outside = Outside(keys)
+        self.edits = Edits(keys)
         # The cluster that the map comes from.
         self._cluster_id = 0
         # What was last heard of etcd, whether the map took it or not.
@@ -275,10 +277,13 @@ class Mirror:
         batch = listing_batch(self._image, event.items, event.revision, is_strict=rewound or was_strict)
         if self._held is not None:
             batch.is_listing = self._held.is_listing
+        if self._knows and not batch.is_strict:
+            self.edits.saw(batch.puts.values(), is_old=True)
         return batch
 
     def _change(self, event: Changed) -> Batch:
         batch = self._held or Batch(self._image)
+        self.edits.saw(event.puts)
         for pair in event.puts:
             batch.put(pair)
         for key, revision in event.deletes:

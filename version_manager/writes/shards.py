@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from croupier.errors import Conflict, CroupierError, FailedPrecondition, InvalidRequest, NotFound, TooLarge
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
+from sharding.changes import changes
 from sharding.generation import Generation, InvalidGeneration, check_generation
 from version_manager.map.audit import MANAGER, Actor, Audit
 from version_manager.map.keys import ActiveKey, BadRecord, GenerationKey, Keys
@@ -32,6 +33,9 @@ KEPT_GENERATIONS = 32
 _SEED_BITS = 53
 # A manager that could not write the seed tries again after so many seconds.
 _AGAIN_SECONDS = 5.0
+# Lines about a new generation that its entry of the audit has.
+_MOST_CHANGES = 100
+_MOST_OF_A_CHANGE = 200
 # etcd takes 1.5 MiB a request; the rest is for the keys and the audit.
 MAX_GENERATION_BYTES = 2**20
 
@@ -127,9 +131,18 @@ class Shards:
         # The first one since the seed was made may not know it.
         generation = replace(wanted, number=number, seed=seed.current.seed, seed_since=seed.current.since)
         entry = self._audit.entry(
-            actor, "set generation", str(number), replaces=pointer.active, seats=len(generation.seats)
+            *(actor, "set generation", str(number)),
+            replaces=pointer.active,
+            seats=len(generation.seats),
+            changes=self._changes(pointer.active, generation),
         )
         return await self._make(generation, seed, pointer, entry)
+
+    def _changes(self, active: int, generation: Generation) -> list[str]:
+        """What `generation` changes in that number `active`, for the audit."""
+        before = self._mirror.map.archive.get(active)
+        lines = changes(before, generation)[:_MOST_CHANGES] if before else []
+        return [line[:_MOST_OF_A_CHANGE] for line in lines]
 
     async def reseed(self, expected: int, reason: str, actor: Actor) -> Generation:
         """Deal every tenant a new hand: make the active generation, `expected`, active under a new seed.

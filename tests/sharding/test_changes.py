@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.generations import draining, generations, names, overriding, resized, with_seat, without
 
-from croupierctl.generation_diff import changes
+from sharding.changes import changes
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Override, Seat
 
