@@ -16,7 +16,7 @@ from croupier.grpcio.channels import open_async
 from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings
 from protos.inference.v2 import inference_pb2
-from router import snapshot
+from router import app, snapshot
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 
@@ -199,3 +199,15 @@ async def test_the_process_says_that_it_is_ready_serves_and_ends_well(tmp_path: 
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+
+def test_a_thread_keeps_the_lock_from_the_loop_for_less_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.getswitchinterval()
+    monkeypatch.setattr(sys, "argv", ["croupier-router", "--listen", "0.0.0.0:0"])
+    try:
+        # It refuses to serve strangers, after it has begun.
+        with pytest.raises(SystemExit):
+            app.main()
+        assert sys.getswitchinterval() == pytest.approx(app.LOCK_SECONDS) != before
+    finally:
+        sys.setswitchinterval(before)
