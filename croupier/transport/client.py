@@ -132,7 +132,6 @@ class Channel:
         *,
         timeout: float | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
-        compression: str = "",
     ) -> bytes:
         """One unary call. Raises RpcError for every end that is not OK."""
         pairs = tuple(metadata)
@@ -140,7 +139,7 @@ class Channel:
         is_second = False
         while True:
             left = None if until is None else until - self._loop.time()
-            async with self.stream(path, timeout=left, metadata=pairs, compression=compression) as stream:
+            async with self.stream(path, timeout=left, metadata=pairs) as stream:
                 await stream.send(message)
                 stream.end()
                 try:
@@ -156,10 +155,9 @@ class Channel:
         *,
         timeout: float | None = None,
         metadata: Iterable[tuple[str, str | bytes]] = (),
-        compression: str = "",
     ) -> Stream:
         """A call of any kind; raises ValueError for what cannot be metadata."""
-        return Stream(self._find_session, path, timeout=timeout, metadata=metadata, compression=compression)
+        return Stream(self._find_session, path, timeout=timeout, metadata=metadata)
 
     async def session(self) -> ClientSession:
         """A session that takes new calls.

@@ -1,4 +1,4 @@
-"""The message encodings of gRPC: identity, gzip and deflate.
+"""The message encodings of gRPC that are read here: identity, gzip and deflate. None is written.
 
 `deflate` is the zlib format (RFC 1950), as HTTP means it. Every message is a stream of its own. What
 a compressed message grows to is bounded while it is inflated: a kilobyte from a hostile peer can
@@ -12,22 +12,8 @@ import zlib
 
 from croupier.errors import InvalidRequest, TooLarge, Unimplemented
 
-IDENTITY = "identity"
 ACCEPTED = b"identity,deflate,gzip"
 _WINDOW_BITS = {"deflate": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
-
-
-def compress(encoding: str, data: bytes) -> bytes:
-    """`data` in `encoding`.
-
-    Raises:
-        ValueError: we cannot write that encoding.
-    """
-    if encoding == IDENTITY:
-        return data
-    if encoding not in _WINDOW_BITS:
-        raise ValueError(f"no such compression: {encoding!r}")
-    return zlib.compress(data, wbits=_WINDOW_BITS[encoding])
 
 
 class Inflater:
@@ -69,20 +55,3 @@ class Inflater:
         if not self._inflater.eof:
             raise InvalidRequest(f"the message is cut short: its {self._encoding} stream does not end")
         return b"".join(self._parts)
-
-
-def decompress(encoding: str, data: bytes, limit: int) -> bytes:
-    """What `data` stands for in `encoding`, of at most `limit` bytes.
-
-    Raises:
-        TooLarge: it is longer than `limit`.
-        InvalidRequest: it is not one whole stream of that encoding.
-        Unimplemented: we cannot read that encoding.
-    """
-    if encoding == IDENTITY:
-        if len(data) > limit:
-            raise TooLarge(f"the message is larger than {limit} bytes")
-        return data
-    inflater = Inflater(encoding)
-    inflater.feed(data, limit)
-    return inflater.finish()

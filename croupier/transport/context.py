@@ -21,7 +21,6 @@ from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
 from croupier.request_ids import RequestId
 from croupier.telemetry.traces import Span
-from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.net.turns import next_turn
@@ -39,13 +38,10 @@ class Context:
     def __init__(self, call: ServerCall, peer: str) -> None:
         self.peer = peer
         self.deadline = Deadline(call.deadline)
-        # Of the messages that are sent from now on; "" for none. Taken from the first message on.
-        self.compression = ""
         self._call = call
         self._initial: list[tuple[bytes, bytes]] = []
         self._trailing: list[tuple[bytes, bytes]] = []
         self._is_begun = False
-        self._encoding = ""
         # A handler may read in one task and write in another.
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -105,11 +101,7 @@ class Context:
     def put(self, message: bytes) -> None:
         """Queue a message."""
         self._begin()
-        # What is not compressed has no flag, whatever its encoding is called.
-        if self.compression not in ("", IDENTITY) and self.compression == self._encoding:
-            self._call.send(compress(self.compression, message), True)
-        else:
-            self._call.send(message)
+        self._call.send(message)
 
     async def send(self, message: bytes) -> None:
         """Send a message; waits while the peer does not read."""
@@ -145,13 +137,8 @@ class Context:
         if self._is_begun:
             return
         self._is_begun = True
-        pairs = self._initial
-        accepted = b",".join(self.values(b"grpc-accept-encoding")).decode("latin-1")
-        if self.compression and self.compression in accepted.replace(" ", "").split(","):
-            self._encoding = self.compression
-            pairs = [(b"grpc-encoding", self._encoding.encode()), *pairs]
-        if pairs:
-            self._call.begin(pairs)
+        if self._initial:
+            self._call.begin(self._initial)
 
     async def _wait(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

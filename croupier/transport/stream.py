@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from croupier.codes import Code
-from croupier.transport.compression import IDENTITY, compress
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
@@ -35,11 +34,9 @@ class Stream:
         *,
         timeout: float | None,
         metadata: Iterable[tuple[str, str | bytes]],
-        compression: str,
     ) -> None:
         self._find_session = find_session
         self._pairs = encode_pairs(metadata)
-        self._compression = compression
         self._call = ClientCall(path.encode(), None, timeout)
         self._is_open = False
         self._is_ended = False
@@ -66,17 +63,13 @@ class Stream:
             raise StopAsyncIteration
         return message
 
-    async def send(self, message: bytes, *, compress: bool = True) -> None:
-        """Send a message; waits while the peer does not read. `compress` matters with a compression only.
+    async def send(self, message: bytes) -> None:
+        """Send a message; waits while the peer does not read.
 
         A call that has ended takes no more: `receive` says how it ended.
         """
         await self._begin()
-        # What is not compressed has no flag, whatever its encoding is called.
-        if compress and self._compression not in ("", IDENTITY):
-            self._call.send(_compress(self._compression, message), True)
-        else:
-            self._call.send(message)
+        self._call.send(message)
         while not (self._call.is_done or self._call.is_writable):
             await self._wait()
 
@@ -150,9 +143,7 @@ class Stream:
                 session = await self._wait_for_session()
                 if session is not None:
                     self._call.tag = self._notify
-                    self._is_open = session.open(
-                        self._call, self._pairs, self._compression.encode() if self._compression else None
-                    )
+                    self._is_open = session.open(self._call, self._pairs)
         if self._is_ended:
             self._call.end()
 
@@ -196,7 +187,3 @@ class Stream:
             return decode_pairs(raw)
         except ValueError as error:
             raise RpcError(Code.INTERNAL, f"the metadata cannot be read: {error}") from error
-
-
-def _compress(encoding: str, message: bytes) -> bytes:
-    return compress(encoding, message)

@@ -180,7 +180,7 @@ class Client(Role):
         self.unary = [ClientCall(BATCH.encode(), b"request %d" % i, 0.5 * i or None) for i in range(3)]
         self.streams = [ClientCall(STREAM.encode(), None, 1.0) for _ in range(2)]
         for stream in self.streams:
-            assert self.session.open(stream, ((b"a", b"b"),), b"gzip")
+            assert self.session.open(stream, ((b"a", b"b"),))
             stream.send(b"first")
         for call in self.unary:
             assert self.session.start(call)

@@ -143,8 +143,8 @@ class _Conversation:
         self._call = call
         self._is_cancelled = False
 
-    async def send(self, request: Any, *, compress: bool = True) -> None:
-        """grpcio has no `compress` for one message: it compresses those that become smaller by it."""
+    async def send(self, request: Any) -> None:
+        """Of a call that compresses, grpcio compresses those messages that become smaller by it."""
         await self._guard(self._call.write(request))
 
     async def end(self) -> None:

@@ -40,12 +40,9 @@ Messages = AsyncIterator[bytes]
 
 
 class TestService:
-    """`compression` is what it compresses with when a request asks for that."""
+    """It takes requests that are compressed. What it answers never is, whatever a request asks for."""
 
     __test__ = False
-
-    def __init__(self, compression: str = "gzip") -> None:
-        self._compression = compression
 
     def add_to(self, server: Server) -> None:
         server.add_unary(EMPTY.path, self._empty)
@@ -61,14 +58,12 @@ class TestService:
         request = pb.SimpleRequest.FromString(message)
         _check_compressed(request.expect_compressed, context)
         _echo(request, context)
-        self._compress(request.response_compressed, context)
         return pb.SimpleResponse(payload=zeros(request.response_size)).SerializeToString()
 
     async def _stream_out(self, messages: Messages, context: Context) -> Messages:
         async for message in messages:
             request = pb.StreamingOutputCallRequest.FromString(message)
             for wanted in request.response_parameters:
-                self._compress(wanted.compressed, context)
                 yield pb.StreamingOutputCallResponse(payload=zeros(wanted.size)).SerializeToString()
 
     async def _stream_in(self, messages: Messages, context: Context) -> Messages:
@@ -89,9 +84,6 @@ class TestService:
             for wanted in request.response_parameters:
                 yield pb.StreamingOutputCallResponse(payload=zeros(wanted.size)).SerializeToString()
 
-    def _compress(self, wanted: pb.BoolValue, context: Context) -> None:
-        context.compression = self._compression if wanted.value else ""
-
 
 def _check_compressed(expected: pb.BoolValue, context: Context) -> None:
     """A handler is not told which messages were compressed, only whether the call's encoding allows it."""
@@ -110,10 +102,10 @@ def _echo(request: Any, context: Context) -> None:
 
 
 @asynccontextmanager
-async def serve(listen: str, tls: ServerTls | None = None, compression: str = "gzip") -> AsyncIterator[str]:
+async def serve(listen: str, tls: ServerTls | None = None) -> AsyncIterator[str]:
     """TestService on our server; gives the address with the port that was bound."""
     server = Server(tls=tls, limits=LIMITS)
-    TestService(compression).add_to(server)
+    TestService().add_to(server)
     address = await server.start(listen, [SERVICE])
     try:
         yield address

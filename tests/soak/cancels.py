@@ -101,7 +101,6 @@ class Soak:
             self._message(order),
             timeout=timeout,
             metadata=(("x-soak", "1"), ("x-soak-bin", b"\xff")),
-            compression=self.rng.choice(("", "gzip")),
         )
 
     async def _stream(self) -> None:
@@ -109,8 +108,7 @@ class Soak:
 
     async def _converse(self) -> None:
         timeout = self.rng.choice((None, 10.0, 0.001))
-        compression = self.rng.choice(("", "gzip"))
-        async with self.channel.stream(STREAM, timeout=timeout, compression=compression) as stream:
+        async with self.channel.stream(STREAM, timeout=timeout) as stream:
             for _ in range(self.rng.randrange(4)):
                 await stream.send(self._message(self.rng.choice((*ORDERS, MANY))))
                 if self.rng.random() < 0.5:

@@ -8,8 +8,10 @@ back is read by hyperframe and hpack.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
 import struct
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -80,6 +82,11 @@ def window_update(stream: int, increment: int) -> bytes:
 def message(body: bytes = b"", compressed: int = 0) -> bytes:
     """A gRPC message: a flag, its length, its bytes."""
     return struct.pack(">BI", compressed, len(body)) + body
+
+
+def packed(encoding: str, body: bytes) -> bytes:
+    """`body` in the `encoding` gzip or deflate, the same bytes at any time."""
+    return gzip.compress(body, mtime=0) if encoding == "gzip" else zlib.compress(body)
 
 
 def request_fields(path: str, /, *extra: tuple[str, str], **changed: str | None) -> Fields:

@@ -124,12 +124,11 @@ class Pair:
     def open(
         self,
         pairs: Iterable[tuple[bytes, bytes]] = (),
-        encoding: bytes | None = None,
         timeout: float | None = None,
     ) -> ClientCall:
         """A streaming call, not on its way yet."""
         call = ClientCall(STREAM.encode(), None, timeout)
-        assert self.client.open(call, pairs, encoding)
+        assert self.client.open(call, pairs)
         return call
 
     def unary(

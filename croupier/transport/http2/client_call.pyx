@@ -77,10 +77,10 @@ cdef class ClientCall(Call):
         except ValueError:
             return b""
 
-    def send(self, bytes message not None, bint compressed=False):
+    def send(self, bytes message not None):
         """Queue a message of a streaming call; see `is_writable`."""
         if self.wire is not None and self.sending < Sending.ENDING:
-            if self.enqueue(message, compressed):
+            if self.enqueue(message):
                 self.resume()
             else:
                 self.abort(RESOURCE_EXHAUSTED, too_much().message)

@@ -13,6 +13,6 @@ cdef class ClientSession(Session):
     cdef bytes authority
     cdef bytes user_agent
 
-    cdef int _submit(self, ClientCall call, pairs, bytes encoding) except -1
+    cdef int _submit(self, ClientCall call, pairs) except -1
     cdef int _not_grpc(self, ClientCall call) except -1
     cdef int read_status(self, ClientCall call, const uint8_t* value, size_t size) except -1

@@ -124,8 +124,8 @@ cdef class ClientSession(Session):
         if not self.is_usable:
             return False
         call.wire, call.max_message = self, self.max_message
-        if call.enqueue(call.request, False):
-            self._submit(call, call.pairs, None)
+        if call.enqueue(call.request):
+            self._submit(call, call.pairs)
             call.sending = Sending.ENDING
         else:
             call.settle(RESOURCE_EXHAUSTED, too_much().message, Ending.BROKEN)
@@ -134,8 +134,8 @@ cdef class ClientSession(Session):
             self.touch()
         return True
 
-    def open(self, ClientCall call not None, pairs=(), bytes encoding=None):
-        """Send a new streaming call; `pairs` are encoded metadata, `encoding` the compression of messages.
+    def open(self, ClientCall call not None, pairs=()):
+        """Send a new streaming call; `pairs` are encoded metadata.
 
         False, and nothing done, when no call can be started here.
         """
@@ -143,10 +143,10 @@ cdef class ClientSession(Session):
             return False
         call.wire, call.max_message = self, self.max_message
         call.is_streaming = True
-        self._submit(call, pairs, encoding)
+        self._submit(call, pairs)
         return True
 
-    cdef int _submit(self, ClientCall call, pairs, bytes encoding) except -1:
+    cdef int _submit(self, ClientCall call, pairs) except -1:
         cdef nghttp2_nv headers[MAX_PAIRS]
         cdef nghttp2_data_provider provider
         cdef int count = 7
@@ -175,8 +175,6 @@ cdef class ClientSession(Session):
             set_header(&headers[count], b"grpc-timeout", 12, timeout, _write_timeout(call.timeout, timeout),
                        named | NGHTTP2_NV_FLAG_NO_INDEX)
             count += 1
-        if encoding is not None:
-            pairs = [(b"grpc-encoding", encoding), *pairs]
         count = put_pairs(headers, count, pairs)
         provider.source.ptr = <void*>call
         provider.read_callback = _read_body

@@ -37,7 +37,7 @@ cdef class Outgoing(Headers):
     cdef bint is_full
 
     cdef void give_back(self, Py_ssize_t size)
-    cdef bint enqueue(self, bytes message, bint compressed)
-    cdef void load(self, bytes message, bint compressed)
+    cdef bint enqueue(self, bytes message)
+    cdef void load(self, bytes message)
     cdef Py_ssize_t fill(self, uint8_t* buffer, Py_ssize_t room)
     cdef void resume(self)

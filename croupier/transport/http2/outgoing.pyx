@@ -43,7 +43,7 @@ cdef class Outgoing(Headers):
             self.wire.release(size)
             self.held -= size
 
-    cdef bint enqueue(self, bytes message, bint compressed):
+    cdef bint enqueue(self, bytes message):
         """Queue a message; False, and nothing done, when there is no room to hold it."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(message) + MESSAGE_BYTES
         if not self.wire.hold_part(size, 0):
@@ -54,18 +54,18 @@ cdef class Outgoing(Headers):
         if self.is_streaming and self.queued > self.wire.queue_room:
             self.is_full = True
         if self.leaving is None:
-            self.load(message, compressed)
+            self.load(message)
         else:
             if self.waiting is None:
                 self.waiting = deque()
-            self.waiting.append((message, compressed))
+            self.waiting.append(message)
         return True
 
-    cdef void load(self, bytes message, bint compressed):
+    cdef void load(self, bytes message):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
         self.leaving = message
         self.sent = 0
-        self.send_prefix[0] = compressed
+        # The flag stays 0: nothing is compressed.
         self.send_prefix[1] = (size >> 24) & 0xFF
         self.send_prefix[2] = (size >> 16) & 0xFF
         self.send_prefix[3] = (size >> 8) & 0xFF
@@ -88,8 +88,7 @@ cdef class Outgoing(Headers):
             if self.sent == size + PREFIX:
                 freed += MESSAGE_BYTES - PREFIX
                 if self.waiting:
-                    message, compressed = self.waiting.popleft()
-                    self.load(message, compressed)
+                    self.load(self.waiting.popleft())
                 else:
                     self.leaving = None
         if freed or at >= _WORTH_SENDING:

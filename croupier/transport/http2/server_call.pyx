@@ -72,7 +72,7 @@ cdef class ServerCall(Call):
         """Answer with `message` and OK."""
         if self.stage == Stage.OVER or self.wire is None:
             return
-        if not self.enqueue(message, False):
+        if not self.enqueue(message):
             self.fail_full()
         elif self.end(OK):
             if self.is_named:
@@ -101,11 +101,11 @@ cdef class ServerCall(Call):
         if self.is_open and self.sending == Sending.UNSENT:
             self.submit([*pairs], True)
 
-    def send(self, bytes message not None, bint compressed=False):
+    def send(self, bytes message not None):
         """Queue a message; see `is_writable`."""
         if self.stage == Stage.OVER or self.wire is None:
             return
-        if not self.enqueue(message, compressed):
+        if not self.enqueue(message):
             self.fail_full()
         else:
             if self.sending == Sending.UNSENT:

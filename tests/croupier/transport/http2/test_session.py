@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from support.pair import BATCH, CUTS, STREAM, UNARY, Pair, events_of, pieces, taken
 
 from croupier.codes import Code
-from croupier.transport.compression import compress
 from croupier.transport.http2.call import MESSAGE_EVENT
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import CLOSED, HEADERS, ClientSession
@@ -259,25 +258,6 @@ class TestStreaming:
         pair.pump()
         assert kinds(pair, call) == [HEADERS, CLOSED]
         assert (call.code, taken(call)) == (0, [])
-
-
-class TestCompression:
-    @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-    def test_both_ways(self, pair: Pair, encoding: str) -> None:
-        call = pair.open(encoding=encoding.encode())
-        pair.pump()
-        [served] = pair.calls
-        assert encoding == served.encoding
-        served.begin([(b"grpc-encoding", encoding.encode())])
-        for end in (call, served):
-            end.send(compress(encoding, b"squeezed" * 100), True)
-            end.send(b"plain")
-        pair.pump()
-        for end in (served, call):
-            assert taken(end) == [b"squeezed" * 100, b"plain"]
-        assert encoding == call.encoding
-        call.end()
-        served.finish()
 
 
 def test_a_route_is_what_it_was_made() -> None:

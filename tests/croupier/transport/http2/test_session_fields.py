@@ -5,6 +5,9 @@ from __future__ import annotations
 import zlib
 
 import pytest
+from support.hostile import Victim
+from support.http2_peer import data, headers, request_fields
+from support.http2_peer import message as framed
 from support.pair import BATCH, STREAM, WINDOW, Pair, events_of, taken
 
 from croupier.codes import Code
@@ -25,6 +28,7 @@ BAD = [
 ]
 # So many that all of `MAX_FIELDS` have to be seen.
 INSIDE = b"\x2a\x80\x80\x80\x02" + b"\x78\1" * (SIZE // 2)
+FRAME = 2**14
 GOOD = b"\x0a\x85\x80\x40" + bytes(MEGABYTE + 5) + b"\x10\x01"
 
 
@@ -80,15 +84,15 @@ def test_a_request_with_fields_inside_of_a_part() -> None:
 @pytest.mark.parametrize("message", [*BAD, INSIDE])
 def test_a_compressed_message(message: bytes) -> None:
     """It is weighed when it is inflated, before anybody has it."""
-    pair = pair_of(1000)
-    call = pair.open(encoding=b"gzip")
-    pair.pump()
+    victim = Victim(Limits(stream_window=2 * SIZE, connection_window=2 * SIZE))
+    victim.session.routes = pair_of(1000).server.routes
+    victim.send(headers(1, request_fields(STREAM, grpc_encoding="deflate")))
     # As long as it was: what grows much is refused for that.
-    call.send(zlib.compress(message, level=0, wbits=zlib.MAX_WBITS | 16), compressed=True)
-    pair.pump()
-    (served,) = pair.calls
-    assert (call.code, taken(served)) == (Code.INVALID_ARGUMENT, [])
-    pair.check_nothing_left()
+    sent = framed(zlib.compress(message, level=0), 1)
+    victim.send(*(data(1, sent[at : at + FRAME], 0) for at in range(0, len(sent), FRAME)))
+    (served,) = victim.calls
+    assert (victim.statuses(), taken(served)) == ([str(int(Code.INVALID_ARGUMENT))], [])
+    victim.close()
 
 
 def test_each_message_of_a_stream_may_have_so_many() -> None:

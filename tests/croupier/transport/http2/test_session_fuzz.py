@@ -19,8 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import http2_peer as http2
 
-from croupier.transport.compression import compress
-
 INPUTS = sorted(path.name for path in CORPUS.iterdir())
 OPTIONS = range(256)
 
@@ -150,7 +148,7 @@ def streams(draw: st.DrawFn, number: int) -> list[bytes]:
 @st.composite
 def as_message(draw: st.DrawFn, body: bytes, encoding: str | None) -> bytes:
     if encoding is not None and draw(st.booleans()):
-        return http2.message(compress(encoding, body), 1)
+        return http2.message(http2.packed(encoding, body), 1)
     return http2.message(body)
 
 

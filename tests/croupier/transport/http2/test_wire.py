@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-
 import pytest
+from support.hostile import STREAM, Victim
+from support.http2_peer import data, headers, message, packed, request_fields
 from support.pair import BATCH, MIB, NARROW, Pair, events_of, taken
 
 from croupier.codes import Code
@@ -108,18 +108,13 @@ class TestBudget:
         assert (budget.used, [session.held for session in sessions]) == (0, [0] * 4)
 
     def test_a_compressed_message_counts_as_what_it_stands_for(self) -> None:
-        pair = Pair(self.LIMITS, client_limits=Limits())
-        call = pair.open(encoding=b"gzip")
-        pair.pump()
-        packed = gzip.compress(bytes(self.MOST // 2))
-        call.send(packed, True)
-        pair.pump()
-        assert pair.server.held >= self.MOST // 2
-        call.send(packed, True)
-        call.send(packed, True)
-        pair.pump()
-        assert (call.code, pair.calls[0].is_open) == (Code.UNAVAILABLE, False)
-        pair.check_nothing_left()
+        victim = Victim(self.LIMITS)
+        squeezed = data(1, message(packed("gzip", bytes(self.MOST // 2)), 1), 0)
+        victim.send(headers(1, request_fields(STREAM, grpc_encoding="gzip")), squeezed)
+        assert victim.session.held >= self.MOST // 2
+        victim.send(squeezed, squeezed)
+        assert (victim.statuses(), victim.calls[0].is_open) == ([str(int(Code.UNAVAILABLE))], False)
+        victim.close()
 
     def test_messages_that_wait_are_held_and_taken_ones_are_not(self) -> None:
         pair = Pair(NARROW)
