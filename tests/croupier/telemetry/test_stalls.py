@@ -213,7 +213,7 @@ async def test_a_real_loop_that_is_held_shows_the_line_that_holds_it() -> None:
         recorder.close()
     # Of a busy machine's scheduler, too.
     stall = next(stall for stall in [*recorder.ours, *recorder.schedulers] if stall.where)
-    assert stall.seconds >= SAMPLE_AFTER
+    assert stall.seconds >= SAMPLE_AFTER - TIMER
     assert "croupier/telemetry/test_stalls.py:" in stall.where
     assert " _hold_until < " in stall.where
 
