@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, TypeAlias
 
 import typer
@@ -27,3 +28,10 @@ def digest_of(artifact: str) -> bytes:
         return check_digest(bytes.fromhex(artifact))
     except (ValueError, InvalidName) as error:
         raise typer.BadParameter("an artifact is named by the 64 digits of its SHA-256") from error
+
+
+def finite(seconds: float) -> float:
+    """What an option's callback may be: nan is below no bound, and infinity is no time to wait."""
+    if not math.isfinite(seconds):
+        raise typer.BadParameter("it must be a finite number")
+    return seconds

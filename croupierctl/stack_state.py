@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from croupier.errors import FailedPrecondition
 from croupier.files import write_whole
 from croupierctl.stack_process import Process
 
@@ -43,16 +44,22 @@ def read_state(folder: Path) -> tuple[int, list[RunningProcess]]:
 
     A file that a killed command left behind may name a pid that is another process's by now, which
     `local down` must not end: so a process is known by its start as well.
+
+    Raises:
+        FailedPrecondition: the file is not one that `write_state` wrote.
     """
+    path = folder / _FILE
     try:
-        state = json.loads((folder / _FILE).read_text())
+        state = json.loads(path.read_bytes())
+        processes = [
+            RunningProcess(row["name"], row["pid"], row["address"], _still_runs(row))
+            for row in state["processes"]
+        ]
+        return (state["pid"] if _still_runs(state) else 0), processes
     except FileNotFoundError:
         return 0, []
-    processes = [
-        RunningProcess(row["name"], row["pid"], row["address"], _still_runs(row))
-        for row in state["processes"]
-    ]
-    return (state["pid"] if _still_runs(state) else 0), processes
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FailedPrecondition(f"{path} does not say which stack runs: remove it if none does") from error
 
 
 def _still_runs(written: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from croupier.settings import ClientTls
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError, to_error
 from croupierctl import output
-from croupierctl.arguments import digest_of
+from croupierctl.arguments import digest_of, finite
 from croupierctl.servers import ask_manager, current
 from protos.cell.v1 import cell_pb2
 
@@ -28,7 +28,7 @@ def warm(
         list[str], typer.Argument(metavar="ARTIFACT…", help="Each one's SHA-256, 64 digits.")
     ],
     pin: Annotated[bool, typer.Option(help="Keep them in memory until the cell ends.")] = False,
-    seconds: Annotated[float, typer.Option(min=0, help="How long to wait for them.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0, callback=finite, help="How long to wait for them.")] = 10.0,
 ) -> None:
     """Have a cell load artifacts before anybody asks for them."""
     digests = [digest_of(artifact) for artifact in artifacts]

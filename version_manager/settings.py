@@ -76,5 +76,8 @@ def _password(path: Path | None) -> str:
         return ""
     try:
         return path.read_text().strip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InvalidSettings(f"etcd's password cannot be read: {error}") from error
+    except UnicodeDecodeError:
+        # The error quotes what it met, and a log is no place for a byte of a password.
+        raise InvalidSettings(f"etcd's password cannot be read: {path} is not UTF-8") from None

@@ -4,6 +4,9 @@ import json
 import os
 import signal
 
+import pytest
+
+from croupier.errors import FailedPrecondition
 from croupierctl.stack_process import Process
 from croupierctl.stack_state import (
     RunningProcess,
@@ -57,6 +60,16 @@ def test_what_is_written_is_read_until_it_is_forgotten(tmp_path, shell):
 def test_a_file_of_a_release_before_names_nobody_who_runs(tmp_path):
     (tmp_path / "stack.json").write_text(json.dumps({"pid": os.getpid(), "processes": []}))
     assert read_state(tmp_path) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"7", b"\xff", b'{"pid": 1}', b'{"pid": 1, "processes": [7]}', b"[" * 10_000],
+)
+def test_a_file_that_is_none_of_ours_is_an_error_in_words(tmp_path, content):
+    (tmp_path / "stack.json").write_bytes(content)
+    with pytest.raises(FailedPrecondition, match=r"stack\.json does not say which stack runs"):
+        read_state(tmp_path)
 
 
 def test_who_has_ended_and_was_not_waited_for_is_not_alive(shell):

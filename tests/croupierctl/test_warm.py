@@ -122,3 +122,9 @@ def test_what_cannot_be_warmed(run, manager):
     assert "no cell x" in run("cells", "warm", "x", "01" * 32, code=1).err
     assert "64 digits" in run("cells", "warm", "cell-1", "0102", code=2).err
     assert "cannot connect" in run("cells", "warm", "cell-1", "01" * 32, code=1).err
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_a_time_that_is_none_is_a_wrong_call(seconds):
+    asked = CliRunner().invoke(app, ["cells", "warm", "cell-1", FIRST.hex(), "--seconds", seconds])
+    assert (asked.exit_code, "seconds" in asked.output) == (2, True)

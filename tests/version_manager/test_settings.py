@@ -55,6 +55,15 @@ def test_a_password_that_cannot_be_read_is_an_error_in_words(tmp_path, content):
         _ = told("--etcd-password-file", str(path)).etcd_config
 
 
+def test_no_byte_of_a_password_is_quoted(tmp_path):
+    path = tmp_path / "password"
+    path.write_bytes(b"se\xe9cret")
+    with pytest.raises(InvalidSettings, match="is not UTF-8") as error:
+        _ = told("--etcd-password-file", str(path)).etcd_config
+    assert "e9" not in str(error.value).replace(str(path), "")
+    assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
+
+
 @pytest.mark.parametrize("name", ["lease_seconds", "history", "max_artifact_bytes"])
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_what_must_be_above_0_is_named_as_its_flag(name, value):
