@@ -1,5 +1,6 @@
 """What the wheel contains: the packages that pyproject.toml lists, whole, and nothing else."""
 
+import configparser
 import re
 import tomllib
 import zipfile
@@ -56,3 +57,12 @@ def test_both_are_of_one_release() -> None:
         tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"] for name in (".", "client")
     ]
     assert projects[0]["version"] == projects[1]["version"]
+
+
+def test_a_python_has_its_own_wheel() -> None:
+    """One builder for all would give each what the Python of tox alone can load; tox makes one for each."""
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    sections = [name for name in tox.sections() if {"wheel_build_env", "package_env"} & set(tox[name])]
+    assert tox["testenv"]["package"] == "wheel"
+    assert sections == []
