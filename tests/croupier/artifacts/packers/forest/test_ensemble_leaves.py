@@ -26,8 +26,9 @@ from support.datasets import rows_of, sets
 from support.forests import Array, scored
 from threadpoolctl import threadpool_limits
 
+from croupier.artifacts.engines import FOREST
 from croupier.artifacts.packers import outcome
-from croupier.artifacts.packers.forest import ENGINE, lightgbm_file, scikit, xgboost_file
+from croupier.artifacts.packers.forest import lightgbm_file, scikit, xgboost_file
 from croupier.artifacts.packers.forest.ensemble import Ensemble, Tree
 from croupier.artifacts.packers.forest.layout import encode
 from croupier.artifacts.packers.transformation import Transformation
@@ -76,7 +77,7 @@ def leaves(ensemble: Ensemble, trees: Sequence[Tree], rows: Array) -> Array:
     )
     outputs, sections = outcome.value(len(trees))
     artifact = outcome.pack_numbers(
-        ENGINE,
+        FOREST,
         encode(apart),
         features=ensemble.features,
         names=(),
