@@ -40,6 +40,7 @@ class Call:
     message: bytes
     deadline: float = math.inf
     arrived: float = 0.0
+    span: None = None
     replies: list[bytes] = field(default_factory=list)
 
     def reply(self, message: bytes) -> None:
