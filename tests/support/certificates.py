@@ -13,6 +13,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -32,6 +44,8 @@ class Authority:
         signed = (
             _builder(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.certificate = folder / f"{name}.pem"
@@ -60,9 +74,12 @@ class Authority:
             *map(x509.DNSName, dns),
             *map(x509.RFC822Name, emails),
         ]
+        # From Python 3.13 on, the usual client believes no certificate that does not say whose key signed it.
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         signed = (
             _builder(_name(name), self._name, key.public_key(), starts, ends)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(signer, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")

@@ -66,7 +66,10 @@ async def test_a_server_that_does_not_speak_http2(authority: Authority, protocol
     context.load_cert_chain(pair.certificate, pair.key)
     if protocols:
         context.set_alpn_protocols(protocols)
-    listening = await asyncio.start_server(lambda reader, writer: None, "localhost", 0, ssl=context)
+    writers: list[asyncio.StreamWriter] = []
+    listening = await asyncio.start_server(
+        lambda _, writer: writers.append(writer), "localhost", 0, ssl=context
+    )
     port = listening.sockets[0].getsockname()[1]
     async with calling(f"localhost:{port}", tls=ClientTls(authority.certificate)) as channel:
         ended = await start(channel, PATH)
@@ -74,6 +77,8 @@ async def test_a_server_that_does_not_speak_http2(authority: Authority, protocol
         assert "does not speak HTTP/2" in ended.status_message
         assert channel._failures == 1
     listening.close()
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def test_a_server_that_does_not_read_does_not_hold_up_a_close(authority: Authority) -> None:
