@@ -82,7 +82,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "| 795 ns | 2,298 ns | 1,646 ns (1,090",
         "about 7 µs",
     ),
-    "docs/decisions/0036-request-ids.md": ("takes some 13,000 instructions",),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
     "docs/operating.md": (
         "and code 100 a second at most",
