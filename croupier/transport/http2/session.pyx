@@ -57,6 +57,9 @@ cdef class Session(Callbacks):
     def __dealloc__(self):
         if self.handle != NULL:
             nghttp2_session_del(self.handle)
+            # Nobody has closed it, and no call is left that would give back what it holds.
+            self.budget.sessions -= 1
+            self.budget.used -= self.held
 
     cdef int _open(self) except -1:
         cdef nghttp2_session_callbacks* callbacks

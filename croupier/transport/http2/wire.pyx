@@ -3,6 +3,8 @@
 Whatever a peer makes us keep is held, by its connection and by the budget of all connections together.
 """
 
+cimport cython
+
 from croupier.errors import TooLarge
 
 cdef enum:
@@ -38,6 +40,8 @@ cdef class Budget:
         return <Py_ssize_t>self.growth
 
 
+# Otherwise the collector could take the budget before the calls have given back.
+@cython.no_gc_clear
 cdef class Wire:
     """A connection as its calls see it: `wake` is called once when there is something to send."""
 

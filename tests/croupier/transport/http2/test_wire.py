@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
-from support.hostile import STREAM, Victim
+from support.hostile import STREAM, Victim, call_on
 from support.http2_peer import data, headers, message, packed, request_fields
 from support.pair import BATCH, MIB, NARROW, Pair, events_of, taken
 
@@ -144,3 +146,35 @@ class TestBudget:
         pair.client.close()
         pair.server.close()
         pair.check_nothing_left()
+
+
+class TestTheCollector:
+    """A connection that nobody closed: whatever is collected first, all that it held goes back."""
+
+    @staticmethod
+    def used_once_collected(*frames: bytes, is_known: bool) -> int:
+        budget = Budget(Limits().total_bytes)
+        victim = Victim(budget=budget)
+        victim.send(*frames)
+        assert budget.used
+        cycle: list[object] = [victim, *victim.calls]
+        if is_known:
+            # A handler that is at work, and knows its call.
+            victim.calls[0].on_cancel = cycle.clear
+        cycle.append(cycle)
+        del cycle, victim
+        gc.collect()
+        return budget.used
+
+    def test_a_message_that_has_not_come_whole(self) -> None:
+        half = message(bytes(50_000))[:20_000]
+        frames = (headers(1, request_fields(STREAM)), data(1, half[:16_000], 0))
+        assert self.used_once_collected(*frames, is_known=False) == 0
+
+    def test_a_message_that_is_in_use(self) -> None:
+        frames = (call_on(1), data(1, message(bytes(10_000))))
+        assert self.used_once_collected(*frames, is_known=True) == 0
+
+    def test_messages_that_nobody_has_taken(self) -> None:
+        frames = (headers(1, request_fields(STREAM)), data(1, message(bytes(10_000)), 0))
+        assert self.used_once_collected(*frames, is_known=False) == 0
