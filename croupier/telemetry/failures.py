@@ -34,19 +34,20 @@ def lines_of(error: BaseException, *, with_words: bool = False) -> list[str]:
 def _chain(error: BaseException) -> list[BaseException]:
     """What led to `error`, the first one first, and those that it is a group of."""
     found: list[BaseException] = []
-    seen: set[int] = set()
-
-    def visit(each: BaseException | None) -> None:
-        if each is None or id(each) in seen or len(seen) >= _MOST_ERRORS:
-            return
-        seen.add(id(each))
-        visit(each.__cause__ if each.__cause__ or each.__suppress_context__ else each.__context__)
-        for part in each.exceptions if isinstance(each, BaseExceptionGroup) else ():
-            visit(part)
-        found.append(each)
-
-    visit(error)
+    _visit(error, set(), found)
     return found
+
+
+def _visit(each: BaseException | None, seen: set[int], found: list[BaseException]) -> None:
+    # No function within `_chain`: that would know itself, and keep the errors until the collector came.
+    if each is None or id(each) in seen or len(seen) >= _MOST_ERRORS:
+        return
+    seen.add(id(each))
+    cause = each.__cause__ if each.__cause__ or each.__suppress_context__ else each.__context__
+    _visit(cause, seen, found)
+    for part in each.exceptions if isinstance(each, BaseExceptionGroup) else ():
+        _visit(part, seen, found)
+    found.append(each)
 
 
 def _frames(trace: TracebackType | None) -> Iterator[str]:

@@ -179,6 +179,10 @@ def configure(program: str, level: str = "info", form: str = "text") -> None:
         ValueError: an unknown level.
     """
     is_all = level == "frames"
+    named = "DEBUG" if is_all else level.upper()
+    if named not in logging.getLevelNamesMapping():
+        # Before anything has changed.
+        raise ValueError(f"there is no level {named}")
     with_words = level in ("frames", "debug")
     formatter: logging.Formatter = JsonLine(program, with_words=with_words)
     if form == "text":
@@ -188,5 +192,5 @@ def configure(program: str, level: str = "info", form: str = "text") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     handler.addFilter(Limiter())
-    logging.basicConfig(level="DEBUG" if is_all else level.upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=named, handlers=[handler], force=True)
     logging.getLogger(FRAMES).setLevel(logging.DEBUG if is_all else logging.WARNING)

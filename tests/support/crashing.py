@@ -80,13 +80,14 @@ def _overflow() -> None:
 
 
 def main(folder: str, how: str, mine: str, *others: str) -> None:
+    # Of the thread that dies alone: the stacks of others move while they are read, which may end it anew.
     if how.startswith("faulthandler-"):
-        faulthandler.enable()
+        faulthandler.enable(all_threads=False)
     journal = Journal.open(Path(folder), time.time)
     if how == "hang":
         slots.watch(scoring=0.3, loading=0.0)
     if how.endswith("-faulthandler"):
-        faulthandler.enable()
+        faulthandler.enable(all_threads=False)
     # In the thread of the event loop, where small models are scored.
     is_main = how.startswith("main-")
     threading.stack_size(2**20)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 
 import pytest
 
@@ -80,3 +82,22 @@ def test_errors_that_cause_each_other() -> None:
     one, two = InternalError("one"), InternalError("two")
     one.__cause__, two.__cause__ = two, one
     assert lines_of(one) == ["croupier.errors.InternalError: two", "croupier.errors.InternalError: one"]
+
+
+class Effect(RuntimeError):
+    """One that a weak reference can be made to."""
+
+
+def test_what_is_told_is_kept_by_nobody() -> None:
+    """Errors hold the frames that they came through, and those a request's values."""
+    gc.collect()
+    gc.disable()
+    try:
+        error = Effect("effect")
+        error.__cause__ = ValueError("cause")
+        assert lines_of(error)
+        gone = weakref.ref(error)
+        del error
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -59,9 +59,11 @@ def test_levels(level: str, count: int) -> None:
     assert len(lines(level)) == count
 
 
-def test_an_unknown_level() -> None:
+def test_an_unknown_level_changes_nothing() -> None:
+    before = logging.getLogger().handlers.copy()
     with pytest.raises(ValueError, match="CHATTY"):
         configure("croupier-test", "chatty")
+    assert logging.getLogger().handlers == before
 
 
 def told(*records: logging.LogRecord, limiter: Limiter | None = None) -> list[str]:
