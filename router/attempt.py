@@ -250,7 +250,8 @@ class Run:
         try:
             outcomes = self.exchange.outcomes(call, response)
             if len(outcomes) != len(call.units):
-                raise ValueError(f"{len(outcomes)} outcomes for {len(call.units)} units")
+                _log.error("a bug: %d outcomes for %d units", len(outcomes), len(call.units))
+                raise InternalError("internal error")
         except Exception as error:  # noqa: BLE001 - a bug is an outcome too
             outcomes = [_foreseen(error)] * len(call.units)
         if self.attempts.held or self.attempts.missed:
