@@ -30,6 +30,8 @@ Value: TypeAlias = str | int | float | bool
 # https://www.w3.org/TR/trace-context/: a later version may have more behind the flags.
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED = 1
+# Of the calls that a process serves, those that may have a span of their own in a second, and at once.
+MOST_PER_SECOND = 500.0
 # Of what others want to have carried along.
 _MOST_STATE = 512
 # Of one text of an attribute.
@@ -113,7 +115,9 @@ class Span:
 class Tracer:
     """Begins spans, and gives those that have ended to `emit`, which takes no time and raises nothing.
 
-    `ratio` of the requests that belong to no trace begin one. `now` is in nanoseconds since 1970.
+    `ratio` of the requests that belong to no trace begin one. A caller says itself that it is sampled, and
+    could take everybody's place at the collector: so many a second have a span, and no more. `now` is in
+    nanoseconds since 1970.
     """
 
     def __init__(
@@ -126,6 +130,7 @@ class Tracer:
     ) -> None:
         self.ratio, self.emit, self.now = ratio, emit, now
         self._random, self._bits = rng.random, rng.getrandbits
+        self._left, self._since = MOST_PER_SECOND, 0
 
     def begin(self, name: str, values: Callable[[bytes], tuple[bytes, ...]]) -> Span | None:
         """The span of a call of the method at the path `name`; `values` looks up its metadata.
@@ -135,8 +140,18 @@ class Tracer:
         if parents := values(TRACEPARENT):
             parent = parse(parents, values(TRACESTATE))
             if parent is not None:
-                return self.span(name, Kind.SERVER, parent) if parent.is_sampled else None
-        return self.span(name, Kind.SERVER, None) if self._random() < self.ratio else None
+                return self.span(name, Kind.SERVER, parent) if parent.is_sampled and self._may() else None
+        is_sampled = self._random() < self.ratio and self._may()
+        return self.span(name, Kind.SERVER, None) if is_sampled else None
+
+    def _may(self) -> bool:
+        now = self.now()
+        self._left = min(MOST_PER_SECOND, self._left + max(0, now - self._since) * 1e-9 * MOST_PER_SECOND)
+        self._since = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
 
     def span(self, name: str, kind: Kind, parent: Parent | None) -> Span:
         """A span, whether or not it would be sampled."""

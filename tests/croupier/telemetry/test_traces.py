@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from croupier.codes import Code
-from croupier.telemetry.traces import Kind, Parent, Span, Tracer, parse
+from croupier.telemetry.traces import MOST_PER_SECOND, Kind, Parent, Span, Tracer, parse
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01".encode()
@@ -19,13 +19,14 @@ def values(**metadata: bytes) -> Callable[[bytes], tuple[bytes, ...]]:
 class Traces:
     """A tracer with a clock that goes on by a microsecond, and the spans that have ended."""
 
-    def __init__(self, ratio: float = 0.0) -> None:
+    def __init__(self, ratio: float = 0.0, step: int = 1_000) -> None:
+        self.step = step
         self.spans: list[Span] = []
         self.clock = 1_000_000
         self.tracer = Tracer(ratio, self.spans.append, rng=Random(1), now=self.now)
 
     def now(self) -> int:
-        self.clock += 1_000
+        self.clock += self.step
         return self.clock
 
 
@@ -94,7 +95,7 @@ def test_a_caller_that_is_not_sampled_has_none_whatever_the_ratio() -> None:
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(0.0, 0, 0), (0.1, 60, 140), (1.0, 1_000, 1_000)])
 def test_of_those_without_a_trace_a_part_begins_one(ratio: float, least: int, most: int) -> None:
-    tracer = Traces(ratio).tracer
+    tracer = Traces(ratio, step=10_000_000).tracer
     begun = [tracer.begin("Infer", values()) for _ in range(1_000)]
     spans = [span for span in begun if span is not None]
     assert least <= len(spans) <= most
@@ -124,3 +125,13 @@ def test_what_has_just_ended_is_a_span_within() -> None:
     (child,) = traces.spans
     assert (child.name, child.parent_id, child.attributes) == ("score", span.span_id, {"rows": 3})
     assert child.ended - child.began == 1_000_000 + 1_000
+
+
+def test_callers_who_all_say_that_they_are_sampled_get_so_many_spans_a_second() -> None:
+    traces = Traces()
+    for expected in (MOST_PER_SECOND, MOST_PER_SECOND / 2):
+        begun = [traces.tracer.begin("Infer", values(traceparent=PARENT)) for _ in range(5_000)]
+        spans = len([span for span in begun if span is not None])
+        # Some come while they are counted.
+        assert expected <= spans <= expected + 10
+        traces.clock += 500_000_000
