@@ -32,6 +32,7 @@ from croupier.settings import load
 from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin
 from croupier.telemetry.export import exporting
+from croupier.telemetry.traces import Tracer
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
@@ -83,6 +84,35 @@ def main() -> None:
     sys.exit(lifecycle.run(lambda life: serve(settings, life, on_loaded=_spare_collections)))
 
 
+class _Stages:
+    """What a request passes through on its way to a cell, wired; `follow` gives all of it a new view."""
+
+    def __init__(self, settings: RouterSettings, clock: Callable[[], float], rng: Random) -> None:
+        self._seconds = CellSeconds()
+        self._tls, self._roles = settings.peer_tls, settings.roles
+        self._breakers = Breakers(probe=settings.attempt_timeout)
+        wheel = Wheel()
+        drive(wheel, asyncio.get_running_loop())
+        budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
+        self.cells = Cells(self._open_channel)
+        self.attempts = Attempts(self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
+        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
+        self.pipeline = Pipeline(
+            self.admission, NoFeatures(), self.attempts, self.cells, rng=rng, max_items=settings.max_items
+        )
+        self.revisions = Revisions(wheel, clock=clock)
+
+    def follow(self, view: View) -> None:
+        self._seconds.follow(view.cells)
+        self._breakers.forget(self.cells.update(view.cells))
+        self.pipeline.follow(view)
+        self.revisions.follow(view)
+
+    def _open_channel(self, cell: str, address: str) -> Channel:
+        check, durations = self._roles.expect(Role.CELL, cell), self._seconds.of(cell)
+        return Channel(address, tls=self._tls, check_peer=check, limits=_CELL_LIMITS, durations=durations)
+
+
 async def serve(
     settings: RouterSettings, life: Lifecycle, *, on_loaded: Callable[[], None] = lambda: None
 ) -> None:
@@ -93,10 +123,7 @@ async def serve(
     """
     settings.check()
     identity, follow_keys = _identity(settings)
-    tls = settings.peer_tls
-    peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
     clock, rng = time.monotonic, Random()  # noqa: S311 - spreads load, keeps no secret
-    breakers = Breakers(probe=settings.attempt_timeout)
     admin = Admin()
     async with AsyncExitStack() as stack:
         page.serve(settings.metrics_listen, admin)
@@ -104,63 +131,24 @@ async def serve(
         stack.callback(recorder.close)
         recorder.start()
         tracer = await exporting(settings, _PROGRAM, stack)
-        roles, seconds = settings.roles, CellSeconds()
 
-        def open_channel(cell: str, address: str) -> Channel:
-            check = roles.expect(Role.CELL, cell)
-            return Channel(
-                address, tls=tls, check_peer=check, limits=_CELL_LIMITS, durations=seconds.of(cell)
-            )
-
-        cells = Cells(open_channel)
-        stack.push_async_callback(cells.close)
-        manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
-        each = [await stack.enter_async_context(VersionManagerClient(one, peer)) for one in manager.targets]
-
-        wheel = Wheel()
-        drive(wheel, asyncio.get_running_loop())
-        budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
-        attempts = Attempts(breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
-        admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
-        _IN_FLIGHT.set_function(lambda: admission.in_flight)
-        pipeline = Pipeline(admission, NoFeatures(), attempts, cells, rng=rng, max_items=settings.max_items)
-        revisions = Revisions(wheel, clock=clock)
-
-        def follow(view: View) -> None:
-            seconds.follow(view.cells)
-            breakers.forget(cells.update(view.cells))
-            pipeline.follow(view)
-            revisions.follow(view)
-
-        timing = Timing(silence=settings.watch_silence)
-        watch = partial(manager.watch, protocol=protocol.CURRENT)
-        feed = ViewFeed(watch, on_swap=follow, clock=clock, rng=rng, timing=timing)
+        stages = _Stages(settings, clock, rng)
+        stack.push_async_callback(stages.cells.close)
+        manager, each = await _managers(settings, stack)
+        watch, timing = (
+            partial(manager.watch, protocol=protocol.CURRENT),
+            Timing(silence=settings.watch_silence),
+        )
+        feed = ViewFeed(watch, on_swap=stages.follow, clock=clock, rng=rng, timing=timing)
+        beliefs = Beliefs(feed, stages.cells, stages.attempts, stages.admission)
+        _IN_FLIGHT.set_function(lambda: stages.admission.in_flight)
         _AGE.set_function(lambda: feed.age)
-        beliefs = Beliefs(feed, cells, attempts, admission)
         admin.debug |= beliefs.views | recorder.views
         admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
         await _load_snapshot(feed, settings.snapshot)
 
-        slow_seconds = settings.slow_request_ms / 1e3
-        handlers = Handlers(
-            pipeline,
-            identity,
-            lambda: feed.is_loaded,
-            clock=clock,
-            version=version(),
-            default_timeout=settings.default_timeout,
-            at_once=settings.stream_at_once,
-            revisions=revisions,
-            access_log=AccessLog(slow_seconds, settings.access_log_ratio, random=rng.random),
-            tracer=tracer,
-            late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
-        )
-        limits = Limits(
-            max_message_bytes=settings.max_message_bytes,
-            max_age_seconds=settings.max_connection_age or math.inf,
-        )
-        access = Access(ROUTER, roles)
-        server = Server(limits=limits, tls=settings.server_tls, access=access, reuse_port=settings.reuse_port)
+        server = _server(settings)
+        handlers = _handlers(settings, stages, identity, feed, tracer, clock, rng)
         services = handlers.add_to(server)
         name, address = f"{socket.gethostname()}:{os.getpid()}", ""
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
@@ -187,6 +175,51 @@ async def serve(
 
         life.spawn(announce(), "the announcement")
         await life.stopped()
+
+
+async def _managers(
+    settings: RouterSettings, stack: AsyncExitStack
+) -> tuple[VersionManagerClient, list[VersionManagerClient]]:
+    """Whichever version manager answers, and each of them."""
+    tls = settings.peer_tls
+    peer = credentials(tls.ca, tls.certificate, tls.key) if tls else None
+    manager = await stack.enter_async_context(VersionManagerClient(settings.manager, peer))
+    each = [await stack.enter_async_context(VersionManagerClient(one, peer)) for one in manager.targets]
+    return manager, each
+
+
+def _handlers(
+    settings: RouterSettings,
+    stages: _Stages,
+    identity: Identity,
+    feed: ViewFeed,
+    tracer: Tracer | None,
+    clock: Callable[[], float],
+    rng: Random,
+) -> Handlers:
+    slow_seconds = settings.slow_request_ms / 1e3
+    return Handlers(
+        stages.pipeline,
+        identity,
+        lambda: feed.is_loaded,
+        clock=clock,
+        version=version(),
+        default_timeout=settings.default_timeout,
+        at_once=settings.stream_at_once,
+        revisions=stages.revisions,
+        access_log=AccessLog(slow_seconds, settings.access_log_ratio, random=rng.random),
+        tracer=tracer,
+        late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
+    )
+
+
+def _server(settings: RouterSettings) -> Server:
+    limits = Limits(
+        max_message_bytes=settings.max_message_bytes,
+        max_age_seconds=settings.max_connection_age or math.inf,
+    )
+    access = Access(ROUTER, settings.roles)
+    return Server(limits=limits, tls=settings.server_tls, access=access, reuse_port=settings.reuse_port)
 
 
 async def _load_snapshot(feed: ViewFeed, path: Path | None) -> None:
