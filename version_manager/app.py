@@ -22,7 +22,7 @@ from croupier.lifecycle import Lifecycle, run
 from croupier.roles import Role
 from croupier.settings import load
 from croupier.stores.etcd import Etcd
-from croupier.stores.objects import open_store
+from croupier.stores.objects import ObjectStore, open_store
 from croupier.telemetry import logs, page
 from croupier.telemetry.admin import Admin, View
 from croupier.telemetry.export import exporting
@@ -96,15 +96,30 @@ class VersionManager:
             return False
         self._spawn(registry.follow(mirror), "registry")
         self._spawn(announcements.keep(etcd, keys, settings.lease_seconds), "announcements")
-        writer = Writer(etcd, mirror, keys, announcements.understood)
-        audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
-        self._spawn(mirror.outside.keep(etcd, audit), "outside")
-        self._spawn(mirror.edits.keep(etcd, audit, time.time_ns), "edits")
+        await self._serve(self._parts(etcd, store, keys, mirror, registry, announcements))
+        self._stack.callback(registry.stop)
+        return True
+
+    def _parts(
+        self,
+        etcd: Etcd,
+        store: ObjectStore,
+        keys: Keys,
+        mirror: Mirror,
+        registry: Registry,
+        announcements: Announcements,
+    ) -> Parts:
+        """What the service delegates to; what it does unasked is spawned."""
+        settings = self._settings
         tls = settings.peer_tls
 
         def open_channel(cell: Cell) -> Channel:
             return Channel(cell.address, tls=tls, check_peer=settings.roles.expect(Role.CELL, cell.id))
 
+        writer = Writer(etcd, mirror, keys, announcements.understood)
+        audit = Audit(keys, time.time_ns, random.Random())  # noqa: S311
+        self._spawn(mirror.outside.keep(etcd, audit), "outside")
+        self._spawn(mirror.edits.keep(etcd, audit, time.time_ns), "edits")
         warming = Warming(mirror, open_channel, settings.warm_seconds)
         self._spawn(Pinning(mirror, keys, open_channel, time.monotonic).run(), "pinning")
         shards = Shards(etcd, mirror, writer, keys, audit)
@@ -115,7 +130,7 @@ class VersionManager:
         probe = Probe(etcd)
         self._stack.push_async_callback(probe.close)
         part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
-        parts = Parts(
+        return Parts(
             mirror=mirror,
             publisher=Publisher(
                 *(models, releases, store, mirror, writer, keys, audit),
@@ -134,9 +149,6 @@ class VersionManager:
             routers=routers,
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
         )
-        await self._serve(parts)
-        self._stack.callback(registry.stop)
-        return True
 
     async def stop(self) -> None:
         """End the streams, let running requests end, close."""
