@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 from support.fleet import eventually, publish
-from support.harm import Memory, MiB, resident_mib
+from support.harm import Memory, MiB, resident_mib, stalls_of
 from support.load import MODEL, TENANTS, Load, Seen, Tenant
 
+from croupier.telemetry.stalls import SCHEDULER
 from croupier_client import Client
 from croupierctl.stack import Stack
 
@@ -86,21 +87,23 @@ def load(fleet: Stack, request: pytest.FixtureRequest) -> Loading:
         with Load(router or fleet.router, of, rate=rate) as seen:
             yield seen
         rows.append(_row(request.node.name, seen, _grown(before, fleet)))
-        if "attack 0" in seen.phases:
-            rows[-1]["p99_ratio"] = round(_ratio(seen), 2)
 
     return loading
 
 
 @pytest.fixture
-def attacked(fleet: Stack, load: Loading) -> Callable[[Callable[[], object]], Seen]:
+def attacked(
+    fleet: Stack, load: Loading, request: pytest.FixtureRequest
+) -> Callable[[Callable[[], object]], Seen]:
     """Do something hostile in five rounds, with a quiet moment before each, and watch memory.
 
     It is done again until a round has as many answers as the quiet moment, and at a lower priority: attackers
     have machines of their own, and here they would take the fleet's processors.
     """
+    rows = request.config.stash[_rows]
 
     def play(act: Callable[[], object]) -> Seen:
+        stalled = stalls_of(fleet.process("router"))
         with (
             load() as seen,
             Memory(fleet) as memory,
@@ -112,6 +115,8 @@ def attacked(fleet: Stack, load: Loading) -> Callable[[Callable[[], object]], Se
                 seen.phase = f"attack {number}"
                 while seen.phases[seen.phase].answered < _ANSWERS:
                     attacker.submit(act).result()
+        rows[-1]["p99_ratio"] = round(_ratio(seen), 2)
+        rows[-1]["stalled_ms"] = _more(stalled, stalls_of(fleet.process("router")))
         memory.check()
         return seen
 
@@ -121,6 +126,13 @@ def attacked(fleet: Stack, load: Loading) -> Callable[[Callable[[], object]], Se
 def _step_back() -> None:
     """This thread, and those that it starts."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def _more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """How much longer a loop has stood still, in milliseconds: by itself, and for want of a processor."""
+    more = {kind: (seconds - before.get(kind, 0.0)) * 1e3 for kind, seconds in after.items()}
+    waited = more.pop(SCHEDULER, 0.0)
+    return {"itself": round(sum(more.values()), 1), "scheduler": round(waited, 1)}
 
 
 def _ratio(seen: Seen) -> float:
@@ -152,7 +164,8 @@ def _row(name: str, seen: Seen, grown: MiB) -> dict[str, Any]:
 
 def _told(row: dict[str, Any]) -> str:
     if "p99_ratio" in row:
-        return f"× {row['p99_ratio']}"
+        stalled = row["stalled_ms"]
+        return f"× {row['p99_ratio']} (stalls {stalled['itself']} + {stalled['scheduler']} ms)"
     return f"{row['p99_ms_before']:>7.1f} → {row['p99_ms_during']:>8.1f} ms"
 
 

@@ -28,6 +28,7 @@ from version_manager.model.wire import generation_from_pb
 
 MiB: TypeAlias = float
 T = TypeVar("T")
+_STALLED = re.compile(r'_loop_stall_seconds_sum\{kind="(\w+)"\} (\S+)')
 _METRICS = re.compile(r"metrics on http://([\d.]+):(\d+)/")
 
 
@@ -196,6 +197,12 @@ def page_of(address: tuple[str, int]) -> str:
     with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=2) as page:
         text: str = page.read().decode()
         return text
+
+
+def stalls_of(process: Process) -> dict[str, float]:
+    """For how many seconds the process's event loop has stood still so far, by what kept it."""
+    (address,) = metrics_of(process)
+    return {kind: float(seconds) for kind, seconds in _STALLED.findall(page_of(address))}
 
 
 class Memory:
