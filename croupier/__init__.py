@@ -10,6 +10,7 @@
     deadline    when a request is worth nothing any more
     backoff     how long to wait before the next try
     bounded     a dictionary that callers cannot make grow
+    latencies   buckets of seconds that add up over processes
     files       files that are written whole or not at all; `sealed` ones have a checksum
     fields      protobuf's wire format, natively; `weight` is what a message takes once it is parsed
     buffers     proof that what native code fills is filled

@@ -109,6 +109,8 @@ VERSION_MANAGER = OPEN | _of(
     # What of it is some tenant's is told to those alone who may see it: see version_manager/status.py.
     GetStatus=_for(*_READERS, common=True),
     ReportRouter=_for(Role.ROUTER),
+    # As GetStatus: version_manager/server.py.
+    GetRates=_for(*_READERS, common=True),
     GetGeneration=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
     Report=_for(Role.CELL, own="cell.id"),

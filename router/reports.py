@@ -26,7 +26,7 @@ _LAST_PATIENCE = 0.5
 class Manager(Protocol):
     """The part of `VersionManagerClient` that a router reports by."""
 
-    async def report_router(self, report: pb.RouterReport, timeout: float) -> None: ...
+    async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None: ...
 
 
 def report_of(feed: ViewFeed, name: str, address: str, part: pb.Part) -> pb.RouterReport:

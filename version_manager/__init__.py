@@ -5,6 +5,7 @@
     feed        what one watcher gets                    listing    models in pages
     doubts      what is allowed and probably not meant   debug      what this manager believes, for operators
     routers     those that watch                         status     what is held and heard of everybody
+    rates       what routers count, added up             rate_table counts, and what they were seconds ago
     writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
     cells/      who joined, and what they are told: to warm, to pin
     map/        etcd in memory: keys, records, images, the guard, the mirror

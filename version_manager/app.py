@@ -40,6 +40,7 @@ from version_manager.map.audit import Audit
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell
+from version_manager.rates import Rates
 from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
@@ -147,6 +148,7 @@ class VersionManager:
             announcements=announcements,
             usage=Usage(mirror, open_channel),
             routers=routers,
+            rates=Rates(),
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
         )
 

@@ -40,6 +40,7 @@ from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
+from version_manager.rates import Rates
 from version_manager.routers import Routers, kept_part
 from version_manager.status import Statuses
 from version_manager.uploads import UploadLimits, Uploads
@@ -74,6 +75,7 @@ class Parts:
     announcements: Announcements
     usage: Usage
     routers: Routers
+    rates: Rates
     statuses: Statuses
 
 
@@ -215,7 +217,13 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
         self._parts.routers.report(request.report)
+        if request.HasField("rates"):
+            self._parts.rates.take(request.report.id, request.rates)
         return pb.ReportRouterResponse()
+
+    async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:
+        caller = self._caller(context)
+        return self._parts.rates.get(request, frozenset() if caller is None else caller.tenants)
 
     def _actor(self, context: _Context) -> Actor:
         caller = self._caller(context)

@@ -131,10 +131,16 @@ class VersionManagerClient:
         """What the manager holds and has heard of everybody."""
         return await self._call(pb.Status, "GetStatus", pb.GetStatusRequest(), timeout)
 
-    async def report_router(self, report: pb.RouterReport, timeout: float = 10.0) -> None:
-        """What the router that calls says of itself."""
-        request = pb.ReportRouterRequest(report=report)
+    async def report_router(
+        self, report: pb.RouterReport, rates: pb.Rates | None = None, *, timeout: float = 10.0
+    ) -> None:
+        """What the router that calls says of itself, and what it has counted."""
+        request = pb.ReportRouterRequest(report=report, rates=rates)
         await self._call(pb.ReportRouterResponse, "ReportRouter", request, timeout)
+
+    async def get_rates(self, request: pb.GetRatesRequest, timeout: float = 10.0) -> pb.GetRatesResponse:
+        """What the busiest tenants or models ask for, and get."""
+        return await self._call(pb.GetRatesResponse, "GetRates", request, timeout)
 
     async def list_cells(self) -> list[pb.Cell]:
         response = await self._call(pb.ListCellsResponse, "ListCells", pb.ListCellsRequest())

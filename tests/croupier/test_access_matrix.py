@@ -61,6 +61,7 @@ GetFreeze       ---- +-- +- +- ??
 Thaw            ---- --- +- -- ??
 GetStatus       ---- +++ ++ ++ ??
 ReportRouter    --+- --- -- -- ??
+GetRates        ---- +++ ++ ++ ??
 GetGeneration   ---- +-- +- +- ??
 Join            +--- --- -- -- ??
 Report          +--- --- -- -- ??

@@ -28,7 +28,7 @@ class Listener:
         self.heard: list[pb.RouterReport] = []
         self.asked = 0
 
-    async def report_router(self, report: pb.RouterReport, timeout: float) -> None:
+    async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None:
         self.asked += 1
         if self.failures:
             raise self.failures.pop(0)

@@ -111,6 +111,7 @@ class FakeManager(versions_pb2_grpc.VersionManagerServicer):
         self.greeting = greeting
         self.asked: list[pb.WatchRequest] = []
         self.reports: list[pb.RouterReport] = []
+        self.rates: list[pb.Rates] = []
         self.address = "127.0.0.1:0"
         self._watches: set[asyncio.Queue[pb.WatchEvent | None]] = set()
         self._server: Server | None = None
@@ -149,6 +150,8 @@ class FakeManager(versions_pb2_grpc.VersionManagerServicer):
 
     async def ReportRouter(self, request: pb.ReportRouterRequest, context: Any) -> pb.ReportRouterResponse:
         self.reports.append(request.report)
+        if request.HasField("rates"):
+            self.rates.append(request.rates)
         return pb.ReportRouterResponse()
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchEvent]:

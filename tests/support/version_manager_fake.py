@@ -63,6 +63,9 @@ class FakeManager(services.VersionManagerServicer):
         self.usage: pb.Usage | None = pb.Usage()
         # What GetStatus answers; None for a manager that does not know it.
         self.status: pb.Status | None = pb.Status()
+        # What GetRates was asked, and answers; None for a manager that does not know it.
+        self.asked_rates: list[pb.GetRatesRequest] = []
+        self.rates: pb.GetRatesResponse | None = pb.GetRatesResponse()
         self.target = ""
 
     def __enter__(self) -> Self:
@@ -200,6 +203,13 @@ class FakeManager(services.VersionManagerServicer):
         if self.status is None:
             raise Unimplemented("unknown method")
         return self.status
+
+    @_mapped
+    def GetRates(self, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
+        self.asked_rates.append(request)
+        if self.rates is None:
+            raise Unimplemented("unknown method")
+        return self.rates
 
     @_mapped
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:

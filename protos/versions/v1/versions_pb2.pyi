@@ -1,4 +1,5 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
@@ -603,10 +604,12 @@ class RouterReport(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ...) -> None: ...
 
 class ReportRouterRequest(_message.Message):
-    __slots__ = ("report",)
+    __slots__ = ("report", "rates")
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    RATES_FIELD_NUMBER: _ClassVar[int]
     report: RouterReport
-    def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ...) -> None: ...
+    rates: Rates
+    def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ...) -> None: ...
 
 class ReportRouterResponse(_message.Message):
     __slots__ = ()
@@ -739,3 +742,111 @@ class ManagerStatus(_message.Message):
     protocol: int
     watchers: int
     def __init__(self, id: _Optional[str] = ..., protocol: _Optional[int] = ..., watchers: _Optional[int] = ...) -> None: ...
+
+class Rates(_message.Message):
+    __slots__ = ("incarnation", "age", "total", "keys")
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    incarnation: int
+    age: float
+    total: Counts
+    keys: _containers.RepeatedCompositeFieldContainer[KeyCounts]
+    def __init__(self, incarnation: _Optional[int] = ..., age: _Optional[float] = ..., total: _Optional[_Union[Counts, _Mapping]] = ..., keys: _Optional[_Iterable[_Union[KeyCounts, _Mapping]]] = ...) -> None: ...
+
+class KeyCounts(_message.Message):
+    __slots__ = ("tenant", "model", "version", "admission", "age", "counts")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ADMISSION_FIELD_NUMBER: _ClassVar[int]
+    AGE_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    model: str
+    version: int
+    admission: int
+    age: float
+    counts: Counts
+    def __init__(self, tenant: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., admission: _Optional[int] = ..., age: _Optional[float] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ...) -> None: ...
+
+class Counts(_message.Message):
+    __slots__ = ("requests", "refused", "failed", "cold", "retried", "slow", "first_bucket", "buckets")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    COLD_FIELD_NUMBER: _ClassVar[int]
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    SLOW_FIELD_NUMBER: _ClassVar[int]
+    FIRST_BUCKET_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    requests: int
+    refused: int
+    failed: int
+    cold: int
+    retried: int
+    slow: int
+    first_bucket: int
+    buckets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, requests: _Optional[int] = ..., refused: _Optional[int] = ..., failed: _Optional[int] = ..., cold: _Optional[int] = ..., retried: _Optional[int] = ..., slow: _Optional[int] = ..., first_bucket: _Optional[int] = ..., buckets: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class GetRatesRequest(_message.Message):
+    __slots__ = ("tenant", "models", "order", "top")
+    class Order(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        REQUESTS: _ClassVar[GetRatesRequest.Order]
+        ERRORS: _ClassVar[GetRatesRequest.Order]
+        COLD: _ClassVar[GetRatesRequest.Order]
+        LATENCY: _ClassVar[GetRatesRequest.Order]
+    REQUESTS: GetRatesRequest.Order
+    ERRORS: GetRatesRequest.Order
+    COLD: GetRatesRequest.Order
+    LATENCY: GetRatesRequest.Order
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    models: bool
+    order: GetRatesRequest.Order
+    top: int
+    def __init__(self, tenant: _Optional[str] = ..., models: bool = ..., order: _Optional[_Union[GetRatesRequest.Order, str]] = ..., top: _Optional[int] = ...) -> None: ...
+
+class GetRatesResponse(_message.Message):
+    __slots__ = ("rows", "rows_total", "all", "routers")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[RateRow]
+    rows_total: int
+    all: RateRow
+    routers: int
+    def __init__(self, rows: _Optional[_Iterable[_Union[RateRow, _Mapping]]] = ..., rows_total: _Optional[int] = ..., all: _Optional[_Union[RateRow, _Mapping]] = ..., routers: _Optional[int] = ...) -> None: ...
+
+class RateRow(_message.Message):
+    __slots__ = ("tenant", "model", "version", "windows", "total")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    model: str
+    version: int
+    windows: _containers.RepeatedCompositeFieldContainer[RateWindow]
+    total: RateWindow
+    def __init__(self, tenant: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., windows: _Optional[_Iterable[_Union[RateWindow, _Mapping]]] = ..., total: _Optional[_Union[RateWindow, _Mapping]] = ...) -> None: ...
+
+class RateWindow(_message.Message):
+    __slots__ = ("seconds", "counts", "p50", "p99")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P99_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    counts: Counts
+    p50: float
+    p99: float
+    def __init__(self, seconds: _Optional[float] = ..., counts: _Optional[_Union[Counts, _Mapping]] = ..., p50: _Optional[float] = ..., p99: _Optional[float] = ...) -> None: ...

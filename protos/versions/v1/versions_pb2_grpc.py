@@ -149,6 +149,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.FromString,
                 _registered_method=True)
+        self.GetRates = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetRates',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -297,6 +302,13 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRates(self, request, context):
+        """What routers told of their busiest tenants and models, added up. A caller for some tenants sees those alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -414,6 +426,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.ReportRouter,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.SerializeToString,
+            ),
+            'GetRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRates,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1037,6 +1054,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/ReportRouter',
             protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetRates',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.FromString,
             options,
             channel_credentials,
             insecure,
