@@ -31,6 +31,7 @@ from version_manager.cells.registry import Registry
 from version_manager.cells.reporting import ReportingCell
 from version_manager.cells.usage import CellUsage, Usage
 from version_manager.feed import Feed
+from version_manager.kept import kept
 from version_manager.listing import page
 from version_manager.map.announcements import Announcements
 from version_manager.map.audit import Actor
@@ -41,8 +42,9 @@ from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
 from version_manager.rates import Rates
-from version_manager.routers import Routers, kept_part
+from version_manager.routers import Routers
 from version_manager.status import Statuses
+from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -77,6 +79,7 @@ class Parts:
     routers: Routers
     rates: Rates
     statuses: Statuses
+    tenant_statuses: TenantStatuses
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -213,6 +216,11 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         caller = self._caller(context)
         return await self._parts.statuses.get(frozenset() if caller is None else caller.tenants)
 
+    async def GetTenant(self, request: pb.GetTenantRequest, context: _Context) -> pb.TenantStatus:
+        caller = self._caller(context)
+        is_for_all = caller is None or not caller.tenants
+        return await self._parts.tenant_statuses.get(request.tenant, with_alike=is_for_all)
+
     async def ReportRouter(
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
@@ -262,10 +270,10 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             raise InvalidRequest("the first message says who joins", field="cell")
         with _own_faults():
             async with begin(_joining_cell(first)) as session:
-                _take_part(session, first)
+                _take_further(session, first)
                 yield pb.JoinResponse(lease_seconds=seconds)
                 while (report := await _next_report(requests, session, seconds)) is not None:
-                    _take_part(session, report)
+                    _take_further(session, report)
                     await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
                     yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
 
@@ -357,9 +365,11 @@ def _state(cell: pb.Cell) -> CellState:
         raise InvalidRequest("a cell is active, draining or drained", field="state") from error
 
 
-def _take_part(session: ReportingCell, report: pb.JoinRequest) -> None:
+def _take_further(session: ReportingCell, report: pb.JoinRequest) -> None:
     if report.HasField("part"):
-        session.part = kept_part(report.part)
+        session.part = kept(report.part)
+    if report.cell.load.HasField("work"):
+        session.work = kept(report.cell.load.work)
 
 
 def _joining_cell(request: pb.JoinRequest) -> Cell:
