@@ -4,6 +4,7 @@ app, lazy           the verbs by name, imported when they are used
 servers             whom to talk to: `ask_manager`, `ask_each`
 output, advice      what is printed: tables or JSON, and what to do about an error
 arguments           what several verbs take
+tracing             a command as part of a trace
 
 status              what of everything is wrong: `faults` judges what there is, `upkeep` what is due
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it

@@ -17,6 +17,9 @@ from croupierctl import output
 from croupierctl.advice import advice
 from croupierctl.lazy import LazyGroup, Verb
 from croupierctl.servers import MANAGER, ROUTER, Servers, begin
+from croupierctl.tracing import traced
+
+_WORDS = "croupierctl.words"
 
 
 class _Root(LazyGroup):
@@ -58,11 +61,19 @@ class _Root(LazyGroup):
             options, separator = args[:at], args[at:]
         if "--json" in options:
             args = ["--json", *[word for word in options if word != "--json"], *separator]
+        ctx.meta[_WORDS] = self._words(args)
         return super().parse_args(ctx, args)
+
+    def _words(self, args: list[str]) -> str:
+        """What the command is called: its verb, of a group two words."""
+        at = next((at for at, word in enumerate(args) if word in self.commands), len(args))
+        verb = self.commands.get(args[at]) if at < len(args) else None
+        return " ".join(args[at : at + 2] if isinstance(verb, Verb) and verb.is_group else args[at : at + 1])
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with traced(ctx.meta[_WORDS], ctx.params["traceparent"], ctx.params["otlp_endpoint"]):
+                return super().invoke(ctx)
         except CroupierError as error:
             output.problem(error, advice(error))
             raise typer.Exit(1) from error
@@ -104,6 +115,15 @@ def _root(
         Path | None, typer.Option(envvar="CROUPIERCTL_KEY", help="PEM file of its private key.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    traceparent: Annotated[
+        str, typer.Option(envvar="TRACEPARENT", help="The span that this is part of, as W3C has it.")
+    ] = "",
+    otlp_endpoint: Annotated[
+        str,
+        typer.Option(
+            envvar="CROUPIERCTL_OTLP_ENDPOINT", help="Trace this for the collector at http[s]://host:port."
+        ),
+    ] = "",
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,

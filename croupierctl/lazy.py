@@ -23,6 +23,10 @@ class Verb(TyperCommand):
         self._module = module
         self._attribute = attribute
 
+    @property
+    def is_group(self) -> bool:
+        return self._attribute == "app"
+
     def load(self) -> Any:
         """The command itself."""
         found = getattr(import_module(self._module), self._attribute)

@@ -91,11 +91,15 @@ def problem(error: CroupierError, hint: str) -> None:
     """Tell what is wrong and what to do about it, on standard error: in words, or as an object."""
     if current().as_json:
         told = {"error": str(error), "reason": error.reason, "hint": hint, "metadata": error.metadata}
+        if error.request_id:
+            told["request_id"] = error.request_id
         print(json.dumps(told, indent=2, ensure_ascii=False), file=sys.stderr)
         return
     note(f"error: {error}")
     if hint:
         note(f"hint: {hint}")
+    if error.request_id:
+        note(f"request id: {error.request_id}")
 
 
 def progress() -> Progress:

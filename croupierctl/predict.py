@@ -13,7 +13,7 @@ from croupier_client import Client, PredictError, Prediction
 from croupier_client.encode import Features
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version
-from croupierctl.servers import ServerUnavailable, current
+from croupierctl.servers import ServerUnavailable, current, request_id
 
 # A person who tries a model out sends ten rows, not ten thousand.
 _ENOUGH = 20
@@ -54,7 +54,13 @@ def predict(
             timeout=timeout,
         ) as client:
             found = client.predict(
-                model, asked, version=version, label=label, key=key, min_revision=min_revision
+                model,
+                asked,
+                version=version,
+                label=label,
+                key=key,
+                min_revision=min_revision,
+                request_id=request_id(),
             )
     except PredictError as error:
         # A reason of its own means that the router answered: a hand that is down, say.

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from croupier import request_ids
 from croupier.errors import CroupierError, DeadlineExceeded, InvalidRequest, Unavailable
+from croupier.request_ids import RequestId
 
 if TYPE_CHECKING:
     from grpc import ChannelCredentials
@@ -38,15 +40,23 @@ class Servers:
 
 
 _current: ContextVar[Servers] = ContextVar("servers")
+# What all requests of this command are called.
+_called: ContextVar[RequestId] = ContextVar("called")
 
 
 def begin(servers: Servers) -> None:
-    """Make `servers` the one that verbs see."""
+    """Make `servers` the one that verbs see, for a command whose requests have a new name."""
     _current.set(servers)
+    _called.set(RequestId())
 
 
 def current() -> Servers:
     return _current.get(Servers())
+
+
+def request_id() -> str:
+    """What this command is called in the logs and the audit of those whom it asks."""
+    return str(_called.get(RequestId()))
 
 
 def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
@@ -65,6 +75,7 @@ def ask_manager(work: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
     tls = _credentials(servers)
 
     async def run() -> T:
+        request_ids.current.set(RequestId(request_id()))
         async with VersionManagerClient(servers.manager, tls) as manager:
             return await work(manager)
 
@@ -103,6 +114,7 @@ def ask_each(
             return error
 
     async def run() -> list[tuple[str, T | CroupierError]]:
+        request_ids.current.set(RequestId(request_id()))
         targets = [target.strip() for target in servers.manager.split(",") if target.strip()]
         if not targets:
             raise InvalidRequest("no version manager is named", field="manager")

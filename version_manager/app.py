@@ -45,7 +45,6 @@ from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
 from version_manager.status import Probe, Statuses
-from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -83,7 +82,7 @@ class VersionManager:
         """
         settings = self._settings
         settings.check()
-        await exporting(settings, PROGRAM, self._stack)
+        self._server.tracer = await exporting(settings, PROGRAM, self._stack)
         keys = Keys(settings.prefix)
         store = await self._stack.enter_async_context(open_store(settings.store_url))
         etcd = Etcd(settings.etcd_config)
@@ -151,7 +150,6 @@ class VersionManager:
             routers=routers,
             rates=Rates(),
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
-            tenant_statuses=TenantStatuses(mirror, keys, registry, routers),
         )
 
     async def stop(self) -> None:

@@ -11,7 +11,9 @@ import grpc
 
 from croupier.grpcio.ending import Ending
 from croupier.grpcio.failover import Managers
+from croupier.grpcio.outgoing import outgoing
 from croupier.grpcio.rpc_errors import from_rpc_error
+from croupier.request_ids import current_id
 from protos.versions.v1 import versions_pb2 as pb
 
 _T = TypeVar("_T")
@@ -22,6 +24,7 @@ class VersionManagerClient:
     """One method for each of the API's; each raises the `croupier.errors` class of its status.
 
     `targets` may name several version managers of one deployment, `host:port,host:port`: see `failover`.
+    What a call is called and traced as goes with it (`outgoing`).
     """
 
     def __init__(self, targets: str, tls: grpc.ChannelCredentials | None = None) -> None:
@@ -131,10 +134,6 @@ class VersionManagerClient:
         """What the manager holds and has heard of everybody."""
         return await self._call(pb.Status, "GetStatus", pb.GetStatusRequest(), timeout)
 
-    async def get_tenant(self, tenant: str, timeout: float = 10.0) -> pb.TenantStatus:
-        """What of it bears on one tenant."""
-        return await self._call(pb.TenantStatus, "GetTenant", pb.GetTenantRequest(tenant=tenant), timeout)
-
     async def report_router(
         self, report: pb.RouterReport, rates: pb.Rates | None = None, *, timeout: float = 10.0
     ) -> None:
@@ -206,10 +205,14 @@ class VersionManagerClient:
 
     async def _call(self, _answers: type[_T], method: str, request: object, timeout: float = 10.0) -> _T:
         stub = await self._managers.answering()
-        call = getattr(stub, method)(request, timeout=timeout)
+        call = getattr(stub, method)(request, timeout=timeout, metadata=outgoing())
         ending = Ending(call)
         try:
             response: _T = await call
             return response
         except grpc.aio.AioRpcError as error:
-            raise await ending.error(error) from error
+            found = await ending.error(error)
+            if not found.request_id and (request_id := current_id()):
+                # Nobody answered, and whoever did get it knows it by this.
+                found.request_id = request_id
+            raise found from error

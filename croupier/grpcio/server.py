@@ -3,6 +3,10 @@
 Handlers raise `croupier.errors`; the interceptor here turns them into gRPC status once. Requests
 are decoded inside it as well, because grpcio reports an undecodable message as UNKNOWN, and so that who may
 not ask for what a request is about is refused before its handler.
+
+Every call has an id, the caller's or one of ours: in its answer, in each line of the log that comes of it,
+and in `request_ids.current` for its handler. One that is traced has a span, in `traces.current`, unless its
+answer is a stream, which goes on for days.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
@@ -19,13 +24,19 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from croupier import request_ids
 from croupier.access import Access, Peer, Rule
+from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, InvalidRequest, TooLarge
 from croupier.grpcio.certificate import alt_names
 from croupier.grpcio.tls import server_credentials
+from croupier.request_ids import REQUEST_ID, RequestId
 from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
-from croupier.transport.status import DETAILS_KEY, from_error
+from croupier.telemetry import traces
+from croupier.telemetry.traces import Span, Tracer
+from croupier.transport.status import DETAILS_KEY, from_error, request_info
+from croupier.transport.steps import ending_of
 from croupier.weight import check_weight
 
 _log = logging.getLogger(__name__)
@@ -53,13 +64,16 @@ class Server:
     """A grpc.aio server with health, reflection and status mapping.
 
     `access` says who may call what, where a certificate is asked for. Register servicers on `grpc_server`,
-    then `await start(...)`; `await stop(grace)` says NOT_SERVING first and lets running calls end.
+    then `await start(...)`; `await stop(grace)` says NOT_SERVING first and lets running calls end. `tracer`
+    begins spans, once it is set.
     """
 
     def __init__(self, *, access: Access | None = None, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         options = [*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)]
         self._callers = _Callers(access)
-        self.grpc_server = grpc.aio.server(interceptors=[_Interceptor(self._callers)], options=options)
+        self.tracer: Tracer | None = None
+        interceptor = _Interceptor(self._callers, lambda: self.tracer)
+        self.grpc_server = grpc.aio.server(interceptors=[interceptor], options=options)
         self.health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.grpc_server)
 
@@ -125,8 +139,9 @@ class _Callers:
 class _Interceptor(grpc.aio.ServerInterceptor):
     """Lets in who may come, decodes, and turns errors into status."""
 
-    def __init__(self, callers: _Callers) -> None:
+    def __init__(self, callers: _Callers, tracer: Callable[[], Tracer | None]) -> None:
         self._callers = callers
+        self._tracer = tracer
 
     async def intercept_service(
         self,
@@ -136,7 +151,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        gate = _Gate(self._callers, handler_call_details.method, handler)
+        gate = _Gate(self._callers, handler_call_details, handler, self._tracer())
         if handler.response_streaming:
             wrapped = _wrap_stream(handler.unary_stream or handler.stream_stream, gate)
         else:
@@ -155,15 +170,46 @@ _METHOD_HANDLERS = {
 
 
 class _Gate:
-    """What a call of one method passes before its handler: may its peer call it, and with this request?"""
+    """What a call passes before its handler: its name; may its peer call it, and with this request?"""
 
-    def __init__(self, callers: _Callers, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> None:
+    def __init__(
+        self,
+        callers: _Callers,
+        details: grpc.HandlerCallDetails,
+        handler: grpc.RpcMethodHandler[Any, Any],
+        tracer: Tracer | None,
+    ) -> None:
+        method = details.method
         self._callers = callers
+        self._method = method
+        self._metadata = details.invocation_metadata or ()
         self._rule = callers.rule(method)
         self._is_streaming = handler.request_streaming
         self._deserialize = handler.request_deserializer or bytes
         is_for_anybody = method.startswith(_FOR_ANYBODY)
         self._most: float = MAX_SMALL_BYTES if is_for_anybody else math.inf
+        self._tracer = None if is_for_anybody or handler.response_streaming else tracer
+
+    def name(self, context: Context) -> _Served:
+        """Begin the call: what it is called holds in its task from now on."""
+        request_id = RequestId(request_ids.read(self._values(request_ids.REQUEST_ID_KEY)))
+        request_ids.current.set(request_id)
+        context.set_trailing_metadata(((REQUEST_ID, str(request_id)),))
+        span = None if self._tracer is None else self._tracer.begin(self._method, self._values)
+        if span is not None:
+            span.note("croupier.request_id", str(request_id))
+            if (peer := self._callers.peer(context)) is not None:
+                span.note("croupier.caller", str(peer))
+        traces.current.set(span)
+        return _Served(self._method.rpartition("/")[2], request_id, span)
+
+    def _values(self, name: bytes) -> tuple[bytes, ...]:
+        wanted = name.decode()
+        return tuple(
+            value if isinstance(value, bytes) else value.encode()
+            for key, value in self._metadata
+            if key == wanted
+        )
 
     def take(self, request: Any, context: Context) -> Any:
         """The request decoded, or the iterator of them. Raises CroupierError."""
@@ -198,18 +244,39 @@ class _Gate:
             raise InvalidRequest("the request is not a valid protobuf message") from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One call: the last part of its method, its id, and what is traced of it."""
+
+    method: str
+    request_id: RequestId
+    span: Span | None
+
+    def ended(self, code: int) -> None:
+        if self.span is not None:
+            self.span.end(code)
+
+
 def _wrap_unary(behavior: Any, gate: _Gate) -> Any:
     async def call(request: Any, context: Context) -> Any:
+        served = gate.name(context)
         try:
-            return await behavior(gate.take(request, context), context)
+            response = await behavior(gate.take(request, context), context)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _end(context, error)
+            await _end(context, error, served)
+        except BaseException as error:
+            served.ended(ending_of(error))
+            raise
+        else:
+            served.ended(Code.OK)
+            return response
 
     return call
 
 
 def _wrap_stream(behavior: Any, gate: _Gate) -> Any:
     async def call(request: Any, context: Context) -> Any:
+        served = gate.name(context)
         try:
             responses = behavior(gate.take(request, context), context)
             # It may be a long answer.
@@ -222,12 +289,12 @@ def _wrap_stream(behavior: Any, gate: _Gate) -> Any:
                 async for response in responses:
                     yield response
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            await _end(context, error)
+            await _end(context, error, served)
 
     return call
 
 
-async def _end(context: Context, error: Exception) -> None:
+async def _end(context: Context, error: Exception, served: _Served) -> None:
     """End the call with the status of `error`, and let go of what its handler held.
 
     grpcio keeps the error of an abort with the call, and raises it again when the handler has returned. That
@@ -237,11 +304,18 @@ async def _end(context: Context, error: Exception) -> None:
     if not isinstance(error, grpc.aio.AbortError):
         if not isinstance(error, CroupierError) or isinstance(error, InternalError):
             _log.error("a request failed inside", exc_info=error)
-        status = from_error(error)
+        status, request_id = from_error(error), str(served.request_id)
+        code = _CODES[status.code]
+        # Whoever has the id of what failed finds it.
+        _log.info(f"{served.method} {code.name}", extra={"fields": {"reason": status.reason}})
+        served.ended(status.code)
+        details = status.details and status.details + request_info(request_id)
         try:
-            await context.abort(_CODES[status.code], status.message, ((DETAILS_KEY, status.details),))
+            await context.abort(code, status.message, ((DETAILS_KEY, details), (REQUEST_ID, request_id)))
         except grpc.aio.AbortError as abort:
             _let_go(abort)
+    else:
+        served.ended(Code.UNKNOWN)
     _let_go(error)
 
 

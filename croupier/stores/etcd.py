@@ -47,6 +47,8 @@ from croupier.stores.etcd_types import (
     encode_put,
     prefix_range,
 )
+from croupier.telemetry.traces import Kind
+from croupier.transport.steps import step
 from protos.etcd.v3 import rpc_pb2 as pb
 
 __all__ = [
@@ -107,7 +109,7 @@ class Etcd:
         With `revision`, as it stood then. Raises Compacted if etcd has forgotten that.
         """
         request = pb.RangeRequest(key=encode_key(key), revision=revision)
-        response = await self._connection.call(_RANGE, request, is_read=True)
+        response = await self._call("Range", _RANGE, request, is_read=True)
         return decode_pair(response.kvs[0]) if response.kvs else None
 
     async def revisions(self, prefix: str, since: str, first: int, last: int) -> set[int]:
@@ -119,7 +121,7 @@ class Etcd:
             max_mod_revision=last,
             keys_only=True,
         )
-        response = await self._connection.call(_RANGE, request, is_read=True)
+        response = await self._call("Range", _RANGE, request, is_read=True)
         return {pair.mod_revision for pair in response.kvs}
 
     async def range(self, prefix: str, *, page: int = 1000) -> Listing:
@@ -134,12 +136,12 @@ class Etcd:
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         """Write a key; returns the revision. Raises NotFound if there is no such lease."""
-        response = await self._connection.call(_PUT, encode_put(Put(key, value, lease)))
+        response = await self._call("Put", _PUT, encode_put(Put(key, value, lease)))
         return int(response.header.revision)
 
     async def delete(self, key: str, *, prefix: bool = False) -> int:
         """Delete a key, if it exists, or with `prefix` all that begin with it; returns the revision."""
-        response = await self._connection.call(_DELETE, encode_delete(Delete(key, prefix)))
+        response = await self._call("DeleteRange", _DELETE, encode_delete(Delete(key, prefix)))
         return int(response.header.revision)
 
     async def transact(self, compares: Sequence[Compare], ops: Sequence[Put | Delete]) -> Outcome:
@@ -153,7 +155,7 @@ class Etcd:
                 f"a transaction has at most {MAX_TRANSACTION} compares and operations", field="ops"
             )
         request = pb.TxnRequest(compare=map(encode_compare, compares), success=map(encode_op, ops))
-        response = await self._connection.call(_TXN, request)
+        response = await self._call("Txn", _TXN, request)
         return Outcome(response.succeeded, response.header.revision)
 
     def lease(self, ttl: float) -> AbstractAsyncContextManager[Lease]:
@@ -168,6 +170,12 @@ class Etcd:
         """
         return etcd_watch.follow(self._connection, self.range, prefix)
 
+    async def _call(
+        self, name: str, method: Callable[..., Any], request: Any, *, is_read: bool = False
+    ) -> Any:
+        with step(f"etcd {name}", kind=Kind.CLIENT):
+            return await self._connection.call(method, request, is_read=is_read)
+
     async def _list(self, prefix: str, page: int) -> Listing:
         key, end = prefix_range(encode_prefix(prefix))
         items: list[KeyValue] = []
@@ -176,7 +184,7 @@ class Etcd:
             request = pb.RangeRequest(
                 key=key, range_end=end, limit=page, revision=header.revision if header else 0
             )
-            response = await self._connection.call(_RANGE, request, is_read=True)
+            response = await self._call("Range", _RANGE, request, is_read=True)
             header = header or response.header
             if response.header.cluster_id != header.cluster_id:
                 raise Unavailable("etcd: another cluster answers than the one that began the listing")

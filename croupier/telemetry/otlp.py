@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -55,44 +55,55 @@ _RENAMED = {
 }
 
 
-class Otlp:
-    """Exports until `close`, which sends what there is. `program` is the name of the service."""
+class Spans:
+    """Exports spans until `close`, which sends what there is. `program` is the name of the service."""
 
     def __init__(self, settings: TelemetrySettings, program: str) -> None:
-        self._resource = Resource(
+        self.resource = Resource(
             {
                 "service.name": program,
                 "service.version": version(),
                 "service.instance.id": str(uuid.uuid4()),
             }
         )
-        self._seconds = settings.otlp_seconds
-        self._metrics, spans = _exporters(settings)
-        self._spans = BatchSpanProcessor(
-            spans,
+        self._queue = BatchSpanProcessor(
+            _span_exporter(settings),
             max_queue_size=_MOST_SPANS,
             schedule_delay_millis=_SPAN_MILLISECONDS,
             max_export_batch_size=_AT_ONCE,
         )
+
+    def emit(self, span: Span) -> None:
+        """Queue a span that has ended."""
+        self._queue.on_end(readable(span, self.resource))
+
+    def close(self) -> None:
+        """Send what there is, if that takes no longer than a process may take to end."""
+        _for_a_while(self._queue.shutdown)
+
+
+class Otlp:
+    """Exports spans and metrics, as `Spans`."""
+
+    def __init__(self, settings: TelemetrySettings, program: str) -> None:
+        self._spans = Spans(settings, program)
+        self._resource = self._spans.resource
+        self.emit = self._spans.emit
+        self._seconds = settings.otlp_seconds
+        self._metrics = _metric_exporter(settings)
         self._began = time.time_ns()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
-    def emit(self, span: Span) -> None:
-        """Queue a span that has ended."""
-        self._spans.on_end(readable(span, self._resource))
-
     def close(self) -> None:
-        """Send what there is, if that takes no longer than a process may take to end."""
-        closing = threading.Thread(target=self._close, name="otlp-close", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_SECONDS)
+        """As `Spans.close`."""
+        _for_a_while(self._close)
 
     def _close(self) -> None:
         self._is_closed.set()
         self._thread.join(2 * _EXPORT_SECONDS)
-        self._spans.shutdown()  # type: ignore[no-untyped-call]
+        self._spans.close()
         self._metrics.shutdown(timeout_millis=_EXPORT_SECONDS * 1e3)
 
     def _run(self) -> None:
@@ -108,21 +119,42 @@ class Otlp:
             _log.exception("metrics could not be exported")
 
 
-def _exporters(settings: TelemetrySettings) -> tuple[Any, Any]:
-    endpoint, ca = settings.otlp_endpoint, settings.otlp_ca
+def _for_a_while(close: Callable[[], None]) -> None:
+    closing = threading.Thread(target=close, name="otlp-close", daemon=True)
+    closing.start()
+    closing.join(_CLOSE_SECONDS)
+
+
+def _metric_exporter(settings: TelemetrySettings) -> Any:
     if settings.otlp_protocol == "http":
-        base = endpoint.rstrip("/")
-        file = str(ca) if ca else None
-        return (
-            HttpMetrics(f"{base}/v1/metrics", certificate_file=file, timeout=_EXPORT_SECONDS),
-            HttpSpans(f"{base}/v1/traces", certificate_file=file, timeout=_EXPORT_SECONDS),
-        )
+        return HttpMetrics(**_by_http(settings, "metrics"))
+    return GrpcMetrics(**_by_grpc(settings))
+
+
+def _span_exporter(settings: TelemetrySettings) -> Any:
+    if settings.otlp_protocol == "http":
+        return HttpSpans(**_by_http(settings, "traces"))
+    return GrpcSpans(**_by_grpc(settings))
+
+
+def _by_http(settings: TelemetrySettings, what: str) -> dict[str, Any]:
+    return {
+        "endpoint": f"{settings.otlp_endpoint.rstrip('/')}/v1/{what}",
+        "certificate_file": str(settings.otlp_ca) if settings.otlp_ca else None,
+        "timeout": _EXPORT_SECONDS,
+    }
+
+
+def _by_grpc(settings: TelemetrySettings) -> dict[str, Any]:
+    endpoint, ca = settings.otlp_endpoint, settings.otlp_ca
     is_plain = endpoint.startswith("http://")
     credentials = None if is_plain else grpc.ssl_channel_credentials(ca.read_bytes() if ca else None)
-    return (
-        GrpcMetrics(endpoint, insecure=is_plain, credentials=credentials, timeout=_EXPORT_SECONDS),
-        GrpcSpans(endpoint, insecure=is_plain, credentials=credentials, timeout=_EXPORT_SECONDS),
-    )
+    return {
+        "endpoint": endpoint,
+        "insecure": is_plain,
+        "credentials": credentials,
+        "timeout": _EXPORT_SECONDS,
+    }
 
 
 def readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
 from random import Random
@@ -32,8 +33,8 @@ _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}
 _SAMPLED = 1
 # Of the calls that a process serves, those that may have a span of their own in a second, and at once.
 MOST_PER_SECOND = 500.0
-# Of what others want to have carried along.
-_MOST_STATE = 512
+# Of what others want to have carried along, where it can be a header again.
+_STATE = re.compile(rb"[ -~]{0,512}")
 # Of one text of an attribute.
 _MOST_TEXT = 256
 
@@ -64,7 +65,7 @@ def parse(parents: Sequence[bytes], states: Sequence[bytes] = ()) -> Parent | No
     if version == b"ff" or (version == b"00" and more) or not trace_id or not span_id:
         return None
     state = b",".join(states)
-    if len(state) > _MOST_STATE:
+    if _STATE.fullmatch(state) is None:
         state = b""
     return Parent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED), state)
 
@@ -99,17 +100,26 @@ class Span:
 
     def past(self, name: str, seconds: float, **attributes: Value) -> None:
         """Something took so long on its behalf, and has just ended."""
+        now = self.tracer.now()
+        self.between(name, now - int(seconds * 1e9), now, **attributes)
+
+    def between(self, name: str, began: int, ended: int, **attributes: Value) -> None:
+        """Something was done on its behalf in that time."""
         span = self.child(name)
-        span.began -= int(seconds * 1e9)
+        span.began, span.ended = began, ended
         for key, value in attributes.items():
             span.note(key, value)
-        span.end()
+        self.tracer.emit(span)
 
     def end(self, code: int = Code.OK) -> None:
         """It is over; once."""
         if not self.ended:
             self.ended, self.code = self.tracer.now(), code
             self.tracer.emit(self)
+
+
+# The span that a task works for, where a call is served in one (`croupier/transport/steps.py`).
+current: ContextVar[Span | None] = ContextVar("span", default=None)
 
 
 class Tracer:

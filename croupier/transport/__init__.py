@@ -11,4 +11,5 @@ Read `http2/` first, without I/O; then `net/`, which puts it on sockets; then wh
     client.py       one multiplexed connection to a peer; `stream.py` a call of it with many messages
     status.py       errors to gRPC status and back, once
     metadata.py, compression.py   gRPC's rules for what travels
+    steps.py        what is done for a call, as spans of its trace
 """

@@ -20,6 +20,7 @@ from croupier import request_ids
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, InvalidRequest, Unavailable
 from croupier.request_ids import RequestId
+from croupier.telemetry import traces
 from croupier.telemetry.traces import Span
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
@@ -69,12 +70,13 @@ class Context:
 
     @property
     def span(self) -> Span | None:
-        """What is traced of the call; it ends with it."""
+        """What is traced of the call; it ends with it, and what its task does is below it."""
         return self._call.span
 
     @span.setter
     def span(self, span: Span | None) -> None:
         self._call.span = span
+        traces.current.set(span)
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """The raw values of one metadata key."""
@@ -180,6 +182,8 @@ class Messages(AsyncIterator[bytes]):
 async def run(call: ServerCall, context: Context, handler: Any) -> None:
     """Run the handler for `call` to its end, within the call's deadline, and answer."""
     request_ids.current.set(call.request_id)
+    if call.span is not None:
+        traces.current.set(call.span)
     timeout = None if call.deadline == math.inf else call.deadline - time.monotonic()
     if timeout is not None and timeout <= 0:
         context.fail(DeadlineExceeded("the deadline has passed"))

@@ -60,7 +60,6 @@ Repair          ---- --- +- -- ??
 GetFreeze       ---- +-- +- +- ??
 Thaw            ---- --- +- -- ??
 GetStatus       ---- +++ ++ ++ ??
-GetTenant       ---- ++- ++ +- ??
 ReportRouter    --+- --- -- -- ??
 GetRates        ---- +++ ++ ++ ??
 GetGeneration   ---- +-- +- +- ??

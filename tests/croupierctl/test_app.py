@@ -60,6 +60,37 @@ def test_a_server_that_is_not_there_is_exit_code_1_with_advice():
     assert "Traceback" not in result.stderr
 
 
+def test_an_error_says_what_the_request_was_called(manager, run):
+    manager.failures.append(errors.Conflict("stale"))
+    *_, last = run("cells", "ls", code=1).err.splitlines()
+    called = manager.metadata["x-request-id"]
+    assert last == f"request id: {called}"
+    manager.failures.append(errors.Conflict("stale"))
+    told = json.loads(run("cells", "ls", "--json", code=1).err)
+    assert told["request_id"] == manager.metadata["x-request-id"] not in (called, "")
+
+
+def test_a_command_in_a_trace_says_so(manager, run):
+    parent = f"00-{10:032x}-{11:016x}-01"
+    run("cells", "ls", env={"TRACEPARENT": parent})
+    assert manager.metadata["traceparent"] == parent
+    assert "is no traceparent" in run("--traceparent", "mine", "cells", "ls", code=1).err
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("models ls acme", "models ls"),
+        ("--json --manager m:1 status", "status"),
+        ("status --json", "status"),
+        ("--help", ""),
+        ("models", "models"),
+    ],
+)
+def test_what_a_command_is_called_in_a_trace(words, name):
+    assert get_command(app)._words(words.split()) == name
+
+
 def test_errors_are_json_for_programs(manager, run):
     manager.failures.append(errors.FailedPrecondition("the map is frozen", reason="MAP_FROZEN"))
     said = run("cells", "ls", "--json", code=1)

@@ -23,6 +23,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 def _mapped(method: Any) -> Any:
     @functools.wraps(method)
     def call(self: "FakeManager", request: Any, context: Any) -> Any:
+        self.metadata = dict(context.invocation_metadata())
         try:
             if self.failures:
                 raise self.failures.pop(0)
@@ -66,6 +67,8 @@ class FakeManager(services.VersionManagerServicer):
         # What GetRates was asked, and answers; None for a manager that does not know it.
         self.asked_rates: list[pb.GetRatesRequest] = []
         self.rates: pb.GetRatesResponse | None = pb.GetRatesResponse()
+        # Of the last call.
+        self.metadata: dict[str, Any] = {}
         self.target = ""
 
     def __enter__(self) -> Self:

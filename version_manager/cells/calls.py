@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from croupier.codes import Code
 from croupier.errors import CroupierError, FailedPrecondition, Unavailable
+from croupier.grpcio.outgoing import outgoing
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2 as pb
@@ -67,7 +68,7 @@ class CellCalls:
             async with asyncio.timeout(timeout):
                 # A cell that cannot be reached, or is another one, ends in no call: that says why.
                 await self._channel.session()
-                return await self._channel.unary(path, data, timeout=timeout)
+                return await self._channel.unary(path, data, timeout=timeout, metadata=outgoing())
         except TimeoutError as error:
             raise CellAway("it does not answer") from error
         except RpcError as error:

@@ -18,7 +18,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from croupier.errors import FailedPrecondition
+from croupier.telemetry.traces import Kind
 from croupier.transport.client import Channel
+from croupier.transport.steps import step
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
 from version_manager.cells.calls import BROKEN, CellAway, CellRefused, calling, hand_of, why_not_resident
@@ -60,13 +62,14 @@ class Warming:
         cells, left = self._hand(tenant), self._seconds
         if not cells:
             return
-        while True:
-            await self._ask_all(asking, cells, left)
-            left = until - loop.time()
-            if asking.is_over or left <= 0:
-                break
-            await asyncio.sleep(min(left, _AGAIN_SECONDS))
-            cells = self._hand(tenant)
+        with step("warm", {"croupier.tenant": tenant, "croupier.cells": len(cells)}):
+            while True:
+                await self._ask_all(asking, cells, left)
+                left = until - loop.time()
+                if asking.is_over or left <= 0:
+                    break
+                await asyncio.sleep(min(left, _AGAIN_SECONDS))
+                cells = self._hand(tenant)
         if asking.cold:
             numbers = ", ".join(str(version.number) for version in versions)
             raise NotWarm(
@@ -93,8 +96,10 @@ class Warming:
     async def _ask(self, asking: _Asking, cell: Cell, seconds: float) -> None:
         request = pb.WarmRequest(artifacts=asking.artifacts, group=asking.tenant, wait_seconds=seconds)
         try:
-            async with calling(self._open, cell) as calls:
-                asking.said(cell.id, why_not_resident(await calls.warm(request, seconds + _CALL_SECONDS)))
+            with step("warm cell", {"croupier.cell": cell.id}, kind=Kind.CLIENT):
+                async with calling(self._open, cell) as calls:
+                    response = await calls.warm(request, seconds + _CALL_SECONDS)
+            asking.said(cell.id, why_not_resident(response))
         except CellAway as error:
             asking.is_away(cell.id, error.message)
         except CellRefused as error:

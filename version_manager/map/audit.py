@@ -21,10 +21,13 @@ from version_manager.map.keys import Keys
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever calls. `name` is role/id from the client certificate, empty without; `peer` is the address."""
+    """Whoever calls. `name` is role/id from the client certificate, empty without; `peer` is the address, and
+    `request_id` what the call is called.
+    """
 
     name: str
     peer: str
+    request_id: str = ""
 
 
 # For what a version manager does by itself, and what was done to etcd without one.
@@ -51,5 +54,7 @@ class Audit:
             "target": target,
             **details,
         }
+        if actor.request_id:
+            value["request_id"] = actor.request_id
         own = self._keys.audit(now, f"{self._rng.getrandbits(32):08x}")
         return Put(key or own, msgspec.json.encode(value))

@@ -28,6 +28,7 @@ from croupier.errors import AlreadyExists, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest
 from croupier.stores.etcd import Delete, Put
 from croupier.stores.objects import ObjectStore
+from croupier.transport.steps import step
 from version_manager.map.audit import Actor, Audit
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
@@ -128,20 +129,12 @@ class Publisher:
         if upload.version > MAX_VERSION:
             raise InvalidName("version is not a version number", field="version")
         check_digest(upload.digest)
-        # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
-        if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
-            raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
-        artifact = view(upload.data)
-        # Whoever says nothing has not compared.
-        checked = checked_of(artifact) or UNCHECKED
-        if self._demands_comparison and not checked.was_made:
-            raise ComparisonDemanded(
-                "this deployment takes no artifact that was not compared with its library: publish what "
-                "pack(model, sample) makes, or the model's file by croupierctl models publish"
-            )
+        with step("check", {"croupier.bytes": len(upload.data)}):
+            engine, checked = await self._check(upload)
         self._mirror.check_writable()
-        await self._store.put(upload.data)
-        version = await self._writer.settle(lambda: self._record(upload, artifact.engine, checked, actor))
+        with step("store", {"croupier.bytes": len(upload.data)}):
+            await self._store.put(upload.data)
+        version = await self._writer.settle(lambda: self._record(upload, engine, checked, actor))
         if upload.release_if_first:
             await self._releases.set_first(upload.tenant, upload.name, version, actor)
         return version
@@ -178,6 +171,21 @@ class Publisher:
         with suppress(UnknownModel):
             while remaining:
                 remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
+
+    async def _check(self, upload: Upload) -> tuple[str, Comparison]:
+        """The engine of what was uploaded, and what that was compared with. Raises as `publish`."""
+        # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
+        if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
+            raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
+        artifact = view(upload.data)
+        # Whoever says nothing has not compared.
+        checked = checked_of(artifact) or UNCHECKED
+        if self._demands_comparison and not checked.was_made:
+            raise ComparisonDemanded(
+                "this deployment takes no artifact that was not compared with its library: publish what "
+                "pack(model, sample) makes, or the model's file by croupierctl models publish"
+            )
+        return artifact.engine, checked
 
     async def _record(self, upload: Upload, engine: str, checked: Comparison, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from croupier.stores.etcd import Compare, KeyValue, Put
+from croupier.transport.steps import step
 from version_manager.map.audit import Actor, Audit
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
@@ -61,7 +62,8 @@ class Repairs:
     async def _damaged(self, prefix: str) -> list[KeyValue]:
         served = self._mirror.map
         # In a thread: where models are many, to find them takes long.
-        found = await asyncio.to_thread(list, self._mirror.damaged())
+        with step("find"):
+            found = await asyncio.to_thread(list, self._mirror.damaged())
         damaged = [pair for pair in found if pair.key.startswith(prefix)]
         if not served.generations and served.archive:
             # The newest was active: a generation and the pointer to it are written together.

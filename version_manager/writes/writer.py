@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from croupier.errors import Conflict, CroupierError, FailedPrecondition, Unavailable
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
+from croupier.transport.steps import step
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import carry_over
@@ -86,13 +87,30 @@ class Writer:
             NewerRecord: a record that would be replaced is of a release that is two ahead.
             Unavailable: etcd did not answer; it may have happened nevertheless.
         """
+        with step("commit", {"croupier.operations": len(ops)}) as span:
+            done = await self._commit(compares, ops, entry, follows)
+            if span is not None:
+                span.note("croupier.committed", done)
+            return done
+
+    async def _commit(
+        self,
+        compares: Sequence[Compare],
+        ops: Sequence[Put | Delete],
+        entry: Put,
+        follows: Mapping[str, str],
+    ) -> bool:
         self._mirror.check_writable()
         before = {compare.key: compare.key for compare in compares if compare.mod_revision} | {**follows}
         ready = [await self._kept(op, before.get(op.key)) if isinstance(op, Put) else op for op in ops]
         outcome = await self._etcd.transact(compares, [*ready, entry])
-        if outcome.succeeded and not await self._mirror.reached(outcome.revision, self._patience):
+        if outcome.succeeded and not await self._reached(outcome.revision):
             _log.warning("revision %d is written and not in the map yet", outcome.revision)
         return outcome.succeeded
+
+    async def _reached(self, revision: int) -> bool:
+        with step("follow"):
+            return await self._mirror.reached(revision, self._patience)
 
     def is_understood(self, value: bytes) -> bool:
         """Whether everybody who has joined understands a record's schema."""

@@ -4,8 +4,9 @@ import pytest
 from support.ports import free_port
 from support.version_manager_fake import FakeManager, cell
 
-from croupier import errors
+from croupier import errors, request_ids
 from croupier.grpcio.manager import VersionManagerClient
+from croupier.request_ids import RequestId
 from protos.versions.v1 import versions_pb2 as pb
 
 
@@ -45,6 +46,17 @@ async def test_what_is_published_can_be_read_released_and_removed(manager):
     await manager.delete_model("acme", "churn")
     with pytest.raises(errors.NotFound, match="no model churn"):
         await manager.get_model("acme", "churn")
+
+
+async def test_a_call_is_called_as_the_task_that_makes_it(fake, manager):
+    token = request_ids.current.set(RequestId("mine"))
+    fake.failures.append(errors.Conflict("stale"))
+    with pytest.raises(errors.Conflict) as refused:
+        await manager.list_cells()
+    request_ids.current.reset(token)
+    assert fake.metadata["x-request-id"] == "mine"
+    # Of a manager that does not say it.
+    assert refused.value.request_id == "mine"
 
 
 async def test_a_refused_upload_says_why(fake, manager):

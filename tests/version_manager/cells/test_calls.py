@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from support.records import cell
 
+from croupier import request_ids
 from croupier.codes import Code
+from croupier.request_ids import RequestId
 from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2 as pb
 from version_manager.cells.calls import (
@@ -34,8 +36,11 @@ class Channel:
         if self.without_session:
             raise self.without_session
 
-    async def unary(self, path: str, data: bytes, *, timeout: float) -> bytes:
+    async def unary(
+        self, path: str, data: bytes, *, timeout: float, metadata: list[tuple[str, str]]
+    ) -> bytes:
         self.asked.append((path, data, timeout))
+        self.metadata = metadata
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -50,6 +55,15 @@ async def test_what_is_asked_and_answered() -> None:
     response = await CellCalls(channel).warm(request, 2.0)
     assert why_not_resident(response) == ""
     assert channel.asked == [("/croupier.cell.v1.Cell/Warm", request.SerializeToString(), 2.0)]
+    assert channel.metadata == []
+
+
+async def test_a_cell_is_told_on_whose_behalf_it_is_asked() -> None:
+    channel = Channel(pb.UnpinResponse().SerializeToString())
+    token = request_ids.current.set(RequestId("mine"))
+    await CellCalls(channel).unpin([], 1.0)
+    request_ids.current.reset(token)
+    assert channel.metadata == [("x-request-id", "mine")]
 
 
 async def test_no_more_artifacts_are_asked_about_than_a_cell_takes() -> None:

@@ -62,6 +62,13 @@ def test_what_was_written_is_in_the_entry_as_it_was_written():
     assert (told["release"], told["replaces"], told["who"]) == ({"number": 7}, 6, "publisher/ci")
 
 
+def test_a_request_that_has_a_name_is_named_and_a_manager_has_none():
+    audit = Audit(KEYS, lambda: 5, random.Random(1))
+    assert "request_id" not in json.loads(audit.entry(MANAGER, "adopt seed", "1").value)
+    entry = audit.entry(Actor("operator/me", "peer", "mine"), "repair", "1 keys")
+    assert json.loads(entry.value)["request_id"] == "mine"
+
+
 def test_names_of_callers_cannot_end_an_entry():
     audit = Audit(KEYS, lambda: 5, random.Random(1))
     said = {"who": 'x","what":"thaw', "peer": 'a\n"', "target": 'acme/"}'}
