@@ -212,7 +212,7 @@ class Cell:
         )
         warmer = Warmer(host)
         self._stack.push_async_callback(warmer.close)
-        return [*handlers.add_to(self._server), *WarmHandlers(host, warmer).add_to(self._server)]
+        return [*handlers.add_to(self._server), *WarmHandlers(host, warmer, tracer).add_to(self._server)]
 
     def _build_batcher(self) -> Batcher:
         settings = self._settings

@@ -11,30 +11,35 @@ from cell.loading.warmer import Warmer, WarmOptions
 from croupier.errors import InvalidRequest
 from croupier.items import item_status
 from croupier.names import check_digest, check_name
+from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
 from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Cell"].full_name
 
+_WARM = f"/{SERVICE}/Warm"
 MOST_ARTIFACTS = 10_000
 
 
 class WarmHandlers:
-    """The methods of the service."""
+    """The methods of the service; `tracer` begins spans."""
 
-    def __init__(self, host: Host, warmer: Warmer) -> None:
+    def __init__(self, host: Host, warmer: Warmer, tracer: Tracer | None = None) -> None:
         self._host = host
         self._warmer = warmer
+        self._tracer = tracer
 
     def add_to(self, server: Server) -> list[str]:
         """Register the service; returns its name."""
-        server.add_unary(f"/{SERVICE}/Warm", on_bytes(pb.WarmRequest, self.warm))
+        server.add_unary(_WARM, on_bytes(pb.WarmRequest, self.warm))
         server.add_unary(f"/{SERVICE}/Unpin", on_bytes(pb.UnpinRequest, self.unpin))
         server.add_unary(f"/{SERVICE}/Usage", on_bytes(pb.UsageRequest, self.usage))
         return [SERVICE]
 
     async def warm(self, request: pb.WarmRequest, context: Context) -> pb.WarmResponse:
+        if self._tracer is not None:
+            context.span = self._tracer.begin(_WARM, context.values)
         digests = _digests(request.artifacts)
         if not 0 <= request.wait_seconds < math.inf:
             raise InvalidRequest("wait_seconds is a number of seconds", field="wait_seconds")

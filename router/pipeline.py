@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
 from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
+from croupier.transport.steps import step_of
 from router import envelope
 from router.admission import Admission
 from router.attempt import Attempts
@@ -143,7 +145,7 @@ class Pipeline:
         try:
             units = method.units(tenant, request)
             if method.takes_features and self._features.adds:
-                self._complete(units)
+                self._complete(units, caller)
             if self._attempts.breakers.troubled:
                 self._pick(view, units)
             if self._suspects.refused or self._suspects.held:
@@ -171,10 +173,11 @@ class Pipeline:
             outcome = InternalError("internal error")
         done(outcome, units)
 
-    def _complete(self, units: list[Unit]) -> None:
-        for unit in units:
-            if unit.outcome is None:
-                unit.complete(self._features.complete(unit.target, unit.request))
+    def _complete(self, units: list[Unit], caller: Named) -> None:
+        with nullcontext() if caller.span is None else step_of(caller.span, "features"):
+            for unit in units:
+                if unit.outcome is None:
+                    unit.complete(self._features.complete(unit.target, unit.request))
 
     def _pick(self, view: View, units: list[Unit]) -> None:
         """Put the cells of a hand that is in trouble into the order of this moment."""

@@ -29,9 +29,7 @@ class Manager(Protocol):
     async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None: ...
 
 
-def report_of(
-    feed: ViewFeed, name: str, address: str, part: pb.Part, troubles: pb.RouterTroubles | None = None
-) -> pb.RouterReport:
+def report_of(feed: ViewFeed, name: str, address: str, part: pb.Part) -> pb.RouterReport:
     """What to tell of the router `name` that serves the view of `feed`."""
     view = feed.view
     return pb.RouterReport(
@@ -44,7 +42,6 @@ def report_of(
         generation=view.current.generation.number if view.current else 0,
         view_age=feed.age if feed.has_heard else None,
         refuses=feed.refuses,
-        troubles=troubles,
     )
 
 

@@ -19,20 +19,20 @@ from croupier.codes import Code
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
 from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
-from croupier.request_ids import Known, Named
+from croupier.request_ids import Known, Named, RequestId
 from croupier.telemetry.metrics import LoopCounter
-from croupier.telemetry.traces import Tracer
+from croupier.telemetry.traces import Span, Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import Status, code_of, from_error
+from croupier.transport.steps import step_of
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
 from router.access_log import AccessLog
 from router.identity import Identity, Values
-from router.latest import Latest
 from router.pipeline import Done, Pipeline
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
@@ -76,7 +76,6 @@ class Handlers:
         at_once: int,
         revisions: Revisions,
         access_log: AccessLog,
-        latest: Latest,
         tracer: Tracer | None = None,
         late_spans: LateSpans | None = None,
     ) -> None:
@@ -89,8 +88,7 @@ class Handlers:
         self._at_once = at_once
         self._revisions = revisions
         self._access_log = access_log
-        self._log_from = min(access_log.from_seconds, latest.from_seconds)
-        self._latest = latest
+        self._log_from = access_log.from_seconds
         self._tracer = tracer
         self._late_spans = late_spans
         quick: dict[str, _Quick] = {
@@ -161,15 +159,23 @@ class Handlers:
             if not call.is_open:
                 # One read brought the request and its end.
                 raise Cancelled("the caller hung up")
-            tenant = self._identity.tenant(call.values)
-            if call.span is not None:
-                call.span.note("croupier.tenant", tenant)
-                call.span.note("croupier.request_id", str(call.request_id))
+            if call.span is None:
+                tenant = self._identity.tenant(call.values)
+            else:
+                tenant = self._traced_tenant(call.span, call.request_id, call.values)
             run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call), call)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             self._fail(counted, call, error)
         else:
             call.on_cancel = run.cancel
+
+    def _traced_tenant(self, span: Span, request_id: RequestId, values: Values) -> str:
+        """Whose request it is, and what the span says of it. Raises as `Identity.tenant`."""
+        span.note("croupier.request_id", str(request_id))
+        with step_of(span, "identity"):
+            tenant = self._identity.tenant(values)
+        span.note("croupier.tenant", tenant)
+        return tenant
 
     def _answer(self, counted: tuple[str, str], answer: _Quick, call: ServerCall) -> None:
         try:
@@ -197,23 +203,14 @@ class Handlers:
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
-        self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values, error)
+        if call.took >= self._log_from or self._late_spans is not None:
+            self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values)
 
     def _note(
-        self,
-        caller: Named,
-        method: str,
-        code: str,
-        seconds: float,
-        units: Sequence[Unit],
-        values: Values,
-        error: Exception | None = None,
+        self, caller: Named, method: str, code: str, seconds: float, units: Sequence[Unit], values: Values
     ) -> None:
         tenant = partial(self._tenant_of, values)
-        if seconds >= self._log_from:
-            self._access_log.ended(caller, method, code, seconds, units, tenant)
-        reason = error.reason if isinstance(error, CroupierError) else ""
-        self._latest.ended(caller, method, code, seconds, units, tenant, reason)
+        self._access_log.ended(caller, method, code, seconds, units, tenant)
         if self._late_spans is not None:
             self._late_spans.ended(caller, self._paths[method], code, seconds, tenant, values)
 
@@ -244,10 +241,13 @@ class Handlers:
     async def predict_stream(self, requests: Requests, context: Context) -> AsyncGenerator[bytes, None]:
         """One frame for each, as it gets ready; only a frame that cannot be read ends the stream."""
         with _counting("PredictStream"):
-            tenant = self._identity.tenant(context.values)
             # What fails in it is called as the stream, at the cells too, which nobody could find otherwise.
             if self._tracer is not None:
                 context.span = self._tracer.begin(_STREAM, context.values)
+            if context.span is None:
+                tenant = self._identity.tenant(context.values)
+            else:
+                tenant = self._traced_tenant(context.span, context.request_id, context.values)
             caller = Known(context.request_id, span=context.span)
             if asked := context.values(MIN_REVISION_KEY):
                 await self._known(read_wanted(asked), tenant, context.deadline.at)
@@ -282,12 +282,9 @@ class Handlers:
         def done(outcome: Outcome, units: list[Unit]) -> None:
             if not future.done():
                 future.set_result(_frame(name, outcome, caller))
-            seconds = self._clock() - now
-            if not isinstance(outcome, bytes):
-                code = Code(code_of(outcome)).name
-                self._note(caller, "PredictStream", code, seconds, units, context.values, outcome)
-            elif seconds >= self._log_from:
-                self._note(caller, "PredictStream", Code.OK.name, seconds, units, context.values)
+            if (seconds := self._clock() - now) >= self._log_from:
+                code = Code.OK if isinstance(outcome, bytes) else Code(code_of(outcome))
+                self._note(caller, "PredictStream", code.name, seconds, units, context.values)
 
         now, deadline = self._clock(), context.deadline.at
         if deadline == inf:

@@ -44,7 +44,9 @@ class Loads(Protocol):
 
     def expected_seconds(self, digest: bytes) -> float: ...
 
-    def begin(self, digest: bytes, make_room: MakeRoom, done: Done) -> Callable[[], None]: ...
+    def begin(
+        self, digest: bytes, make_room: MakeRoom, done: Done, mark: Callable[[str], None]
+    ) -> Callable[[], None]: ...
 
     def load_now(self, digest: bytes, make_room: MakeRoom) -> Scorer | None: ...
 
@@ -309,7 +311,7 @@ class Host:
                 self._residency.abandon(digest)
             self._loads.end(load, outcome)
 
-        cancel = self._loader.begin(digest, make_room, done)
+        cancel = self._loader.begin(digest, make_room, done, load.mark)
 
         def give_up() -> None:
             cancel()

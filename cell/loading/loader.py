@@ -132,10 +132,12 @@ class Loader:
         """How long a load of `digest` takes once it is begun; 0 when nothing was measured."""
         return self._times.expected(STORE if self.disk.holds(digest) is False else DISK)
 
-    def begin(self, digest: bytes, make_room: MakeRoom, done: Done) -> Callable[[], None]:
+    def begin(
+        self, digest: bytes, make_room: MakeRoom, done: Done, mark: Callable[[str], None]
+    ) -> Callable[[], None]:
         """Load the model of `digest`; returns how to cancel that.
 
-        `make_room` is called before memory is taken.
+        `make_room` is called before memory is taken, and `mark` at the end of each step (`marks.py`).
 
         `done` is told later, in a slice, the scorer or one of:
             NotFound: the object store has no such artifact.
@@ -144,7 +146,7 @@ class Loader:
             FailedPrecondition: the artifact is refused, or no engine here loads it.
             And what `make_room` raises.
         """
-        load = _Load(self, digest, make_room, done)
+        load = _Load(self, digest, make_room, done, mark)
         load.begin()
         return load.cancel
 
@@ -208,11 +210,14 @@ class Loader:
 class _Load:
     """One load on its way: the disk, then the store, then the engine."""
 
-    def __init__(self, loader: Loader, digest: bytes, make_room: MakeRoom, done: Done) -> None:
+    def __init__(
+        self, loader: Loader, digest: bytes, make_room: MakeRoom, done: Done, mark: Callable[[str], None]
+    ) -> None:
         self._loader = loader
         self._digest = digest
         self._make_room = make_room
         self._done = done
+        self._mark = mark
         self._began = time.perf_counter()
         self._source = DISK
         self._task: asyncio.Task[None] | None = None
@@ -258,6 +263,7 @@ class _Load:
 
     def _read_from_disk(self, image: Image) -> None:
         disk = self._loader.disk
+        self._mark("disk")
         if image.outcome == READ:
             disk.found(self._digest, image.size)
             self._build(image)
@@ -301,6 +307,7 @@ class _Load:
     def _read_from_store(self, image: Image) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._mark("store")
         _FETCH_SECONDS.observe(time.perf_counter() - self._began)
         name = self._digest.hex()
         if image.outcome == CORRUPT:
@@ -323,14 +330,17 @@ class _Load:
         if not engine.only_copies:
             self._task = self._loader.spawn(self, partial(self._build_in_thread, image))
             return
+        self._mark("check")
         began = time.perf_counter()
         self._make_room(engine.estimate(artifact))
         scorer = engine.load(artifact, self._digest)
         _BUILD_SECONDS.observe(time.perf_counter() - began)
+        self._mark("build")
         self._finish(scorer)
 
     async def _build_in_thread(self, image: Image) -> None:
         artifact, engine, room = await self._loader.in_thread(self._check, image)
+        self._mark("check")
         self._make_room(room)
         began = time.perf_counter()
         building = asyncio.ensure_future(self._loader.in_thread(engine.load, artifact, self._digest))
@@ -340,6 +350,7 @@ class _Load:
             building.add_done_callback(_close)
             raise
         _BUILD_SECONDS.observe(time.perf_counter() - began)
+        self._mark("build")
         self._loader.slices.add(partial(self._finish, scorer))
 
     def _check(self, image: Image) -> tuple[Artifact, Engine, int]:

@@ -26,10 +26,12 @@ from typing import TypeAlias
 
 from cell.engines import Scorer
 from cell.loading.loadqueue import LoadQueue
+from cell.loading.marks import Marks, tell
 from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
 from croupier.telemetry.metrics import LoopCounter
+from croupier.telemetry.traces import current
 
 _log = logging.getLogger(__name__)
 
@@ -70,10 +72,12 @@ class LoadTooSlow(Unavailable):
 class Load:
     """One load, queued or under way."""
 
-    __slots__ = ("cancel", "digest", "group", "is_aged", "is_begun", "seconds", "waiters", "warmers")
+    __slots__ = ("cancel", "digest", "group", "is_aged", "is_begun", "mark", "seconds", "waiters", "warmers")
 
     def __init__(self, digest: bytes, seconds: float) -> None:
         self.digest = digest
+        # At the end of each of its steps.
+        self.mark = Marks()
         # How long it will take, as far as is known.
         self.seconds = seconds
         # It has a slot: the object store or the engine is at work, until `cancel`.
@@ -191,6 +195,8 @@ class SingleFlight:
         waiter = self.join(digest, deadline, owner, ending.set_result)
         try:
             outcome = await ending
+            if (span := current.get()) is not None:
+                tell(span, waiter.load.mark)
         except asyncio.CancelledError:
             waiter.cancel()
             # It may have ended in the same turn.
@@ -222,6 +228,8 @@ class SingleFlight:
         load.warmers = [*(load.warmers or ()), ended]
         self._begin()
         outcome = await ending
+        if (span := current.get()) is not None:
+            tell(span, load.mark)
         if isinstance(outcome, Exception):
             try:
                 raise outcome
@@ -303,6 +311,7 @@ class SingleFlight:
                 return
             load = self._loads[digest]
             load.is_begun = True
+            load.mark("queue")
             self._begun.add(load)
             self._begun_seconds += load.seconds
             load.cancel = self._begin_load(load)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cell.loading.host import Host
 from croupier.errors import Unavailable
+from croupier.transport.steps import step
 
 _MOST_WAITING = 100_000
 _AT_A_TIME = 8
@@ -73,7 +74,8 @@ class Warmer:
     ) -> None:
         for digest in left:
             try:
-                await self._host.warm(digest, group=options.group, aged=options.aged, pin=options.pin)
+                with step("load"):
+                    await self._host.warm(digest, group=options.group, aged=options.aged, pin=options.pin)
                 results[digest] = None
             except Exception as error:  # noqa: BLE001 (it is this artifact's result)
                 results[digest] = error

@@ -30,6 +30,7 @@ from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, to_keep
 from croupier.telemetry.metrics import Counter, Histogram
+from croupier.telemetry.traces import Span
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class Job:
     size: int = 0
     at_work: Callable[[], None] | None = None
     since: float = 0.0
+    # What is traced of its wait and its run.
+    span: Span | None = None
     # Rows that went to threads; pieces that are there now; outputs of those that are back, by their first
     # row.
     given: int = 0

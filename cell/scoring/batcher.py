@@ -53,6 +53,7 @@ from cell.scoring.queuebounds import QueueBounds
 from croupier.deadline import Deadline
 from croupier.errors import Unavailable
 from croupier.telemetry.metrics import Counter
+from croupier.transport.steps import step
 
 _DROPPED = Counter("croupier_cell_dropped_total", "Requests dropped before they were scored", ["cause"])
 _STOPPED = Counter("croupier_cell_stopped_total", "Runs that were stopped before their end")
@@ -170,9 +171,10 @@ class Batcher:
         self._bounds.enter(owner, rows, size)
         answer: asyncio.Future[Arrays] = loop.create_future()
         job = Job(lease.share(), inputs, rows, tuple(outputs), deadline, answer, owner, size, at_work, now)
-        self._join(job)
-        self._schedule(loop)
-        return await answer
+        with step("batch", {"rows": rows}) as job.span:
+            self._join(job)
+            self._schedule(loop)
+            return await answer
 
     def told(self) -> dict[str, int]:
         """What waits here and what runs, in numbers."""
@@ -343,6 +345,8 @@ class Batcher:
                 if not isinstance(scored.batch.pieces[0].job.lease.model, Native):
                     self._sizes.seen(digest, scored.rows, scored.seconds)
             for piece, outcome in scored.outcomes:
+                if piece.job.span is not None:
+                    piece.job.span.past("score", scored.seconds, rows=scored.rows)
                 self._settle(piece, outcome)
 
     def _settle(self, piece: Piece, outcome: Arrays | Exception) -> None:

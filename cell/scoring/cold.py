@@ -17,6 +17,7 @@ from functools import partial
 
 from cell.engines import Scorer
 from cell.loading.host import Host
+from cell.loading.marks import tell
 from cell.loading.singleflight import Outcome, Waiter
 from cell.loading.slices import Slices
 from cell.residency.residency import Lease
@@ -27,6 +28,8 @@ from croupier.transport.status import code_of, from_error
 
 # Models of one request that join their loads in one piece of work.
 _AT_ONCE = 8
+# Loads of one request whose steps are traced.
+_MOST_TOLD = 4
 
 
 class _Waiting:
@@ -45,6 +48,12 @@ class _Waiting:
         self.leases: list[Lease[Scorer]] = []
         self.failure: Exception | None = None
         self.span = None if call.span is None else call.span.child("load")
+
+    def tell(self) -> None:
+        """Say what its loads did; of very many, some."""
+        if self.span is not None:
+            for waiter in self.waiters[-_MOST_TOLD:]:
+                tell(self.span, waiter.load.mark)
 
     def let_go(self) -> None:
         for waiter in self.waiters:
@@ -110,6 +119,7 @@ class ColdCalls:
             if waiting.failure is None and not waiting.left:
                 if waiting.span is not None:
                     waiting.span.note("models", len(waiting.leases))
+                    waiting.tell()
                     waiting.span.end()
                 self._complete.append(waiting)
                 if not len(self._slices):
@@ -118,6 +128,7 @@ class ColdCalls:
         elif waiting.failure is None:
             waiting.failure = to_keep(outcome)
             if waiting.span is not None:
+                waiting.tell()
                 waiting.span.end(code_of(outcome))
             self._fail(waiting)
 

@@ -254,7 +254,7 @@ class HotPath:
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
-                if not self._host.has(artifact) and not self._load(artifact, read, most):
+                if not self._host.has(artifact) and not self._load(call, artifact, read, most):
                     cold[artifact] = plain.owner
         if not cold:
             return False
@@ -288,7 +288,7 @@ class HotPath:
             read.hits += 1
         return place
 
-    def _load(self, artifact: bytes, read: _Read, most: float) -> bool:
+    def _load(self, call: ServerCall, artifact: bytes, read: _Read, most: float) -> bool:
         """Load a model at once, if there is time for that; whether it is here."""
         host, scoring = self._host, read.scoring
         if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > most:
@@ -296,8 +296,11 @@ class HotPath:
         if not self._spare.take(_LOAD_NANOSECONDS / 1e9, read.now):
             return False
         scoring.charge(_LOAD_NANOSECONDS)
+        began = self._clock()
         if host.load_now(artifact) is None:
             return False
+        if call.span is not None:
+            call.span.past("load", self._clock() - began)
         read.loaded.add(artifact)
         return True
 

@@ -22,7 +22,9 @@ from collections.abc import Callable, Sequence
 from cell.codec import rows, tensors
 from cell.codec.answers import Room
 from cell.codec.signature import Signature, answer_bytes
+from cell.engines import Scorer
 from cell.loading.host import Host
+from cell.residency.residency import Lease
 from cell.scoring.batcher import Batcher
 from croupier.artifacts.format import Tensor
 from croupier.deadline import Deadline
@@ -32,6 +34,7 @@ from croupier.names import check_digest
 from croupier.request_ids import current_id
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
+from croupier.transport.steps import step
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -79,7 +82,7 @@ class Pipeline:
         _REQUESTS.values[_INFER] += 1
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
-        with await self._host.lease(digest, deadline, request.owner) as lease:
+        with await self._lease(digest, deadline, request.owner) as lease:
             signature = lease.model.signature
             outputs = tensors.requested_outputs(request, signature)
             inputs = tensors.decode(request, signature, self._max_rows)
@@ -103,7 +106,7 @@ class Pipeline:
         """
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
-        with await self._host.lease(digest, deadline, request.owner) as lease:
+        with await self._lease(digest, deadline, request.owner) as lease:
             return _metadata(request, lease.model.signature)
 
     async def predict(
@@ -141,6 +144,13 @@ class Pipeline:
             for place, result in enumerate(found)
         ]
 
+    async def _lease(self, digest: bytes, deadline: Deadline, owner: int) -> Lease[Scorer]:
+        """As `Host.lease`; a wait for it is a step of its own."""
+        if self._host.has(digest):
+            return await self._host.lease(digest, deadline, owner)
+        with step("load"):
+            return await self._host.lease(digest, deadline, owner)
+
     async def _result(
         self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
     ) -> prediction_pb2.Result:
@@ -159,7 +169,7 @@ class Pipeline:
         self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
     ) -> prediction_pb2.Value:
         digest = check_digest(item.artifact)
-        with await self._host.lease(digest, deadline, item.owner) as lease:
+        with await self._lease(digest, deadline, item.owner) as lease:
             signature = lease.model.signature
             inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
             room.take(signature.row_bytes)

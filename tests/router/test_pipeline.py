@@ -21,6 +21,7 @@ from croupier.errors import (
     QuotaExceeded,
 )
 from croupier.request_ids import Known, RequestId
+from croupier.telemetry.traces import Kind, Tracer
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import cells, envelope
@@ -383,3 +384,13 @@ def test_whoever_hears_the_outcome_hears_which_cells_were_tried() -> None:
     front = Front(answer=lambda cell, request: CellUnreachable("away"))
     front.infer()
     assert [unit.cells[: unit.tried] for unit in front.tried] == [tuple(cell for _, cell in front.cells.made)]
+
+
+def test_fetching_features_is_a_span_of_a_request_that_is_traced() -> None:
+    front, spans = Front(features=Upper()), []
+    tracer = Tracer(1.0, spans.append, rng=Random(1))
+    front.infer()
+    assert spans == []
+    front.caller = Known(RequestId(), is_named=False, span=tracer.span("Infer", Kind.SERVER, None))
+    front.start("infer", INFER)
+    assert [(span.name, span.parent_id) for span in spans] == [("features", front.caller.span.span_id)]

@@ -1,17 +1,21 @@
 """What a client of the router gets, through real gRPC: answers, from inside the hand alone."""
 
 import asyncio
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
 import grpc
+import pytest
 from support.fakes import FakeCell, digest, eventually, hang, metric, no_change, told
 from support.worlds import MODELS, World, failing, parameters, world
 
+from croupier.errors import Unauthenticated
+from croupier.request_ids import RequestId
+from croupier.telemetry.traces import Span, Tracer
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.access_log import AccessLog
-from router.latest import Latest
 from router.server import Handlers
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
@@ -259,6 +263,46 @@ async def test_streams_are_counted_by_how_they_end(stage: World) -> None:
     )
 
 
+class Arrived:
+    """A call as the transport hands it over, as far as its handler looks."""
+
+    path = "/inference.GRPCInferenceService/ModelInfer"
+    deadline, arrived, took, is_open, message = 20.0, 10.0, 0.0, True, b""
+    request_id, is_named, span = RequestId("mine"), True, None
+
+    def __init__(self) -> None:
+        self.failed: list[int] = []
+
+    def values(self, name: bytes) -> tuple[bytes, ...]:
+        return (b"00-%032x-%016x-01" % (7, 9),) if name == b"traceparent" else ()
+
+    def fail(self, code: int, message: str, details: bytes) -> None:
+        self.failed.append(code)
+
+
+@pytest.mark.parametrize("error", [None, Unauthenticated("no token")])
+def test_finding_out_whose_a_traced_request_is_is_a_span(error: Exception | None) -> None:
+    def tenant(values: Any) -> str:
+        if error is not None:
+            raise error
+        return "acme"
+
+    ended: list[Span] = []
+    run: Any = lambda *_: SimpleNamespace(cancel=None)  # noqa: E731
+    parts: Any = SimpleNamespace(infer=run, predict=run, model_metadata=run, tenant=tenant)
+    settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
+    settings["access_log"] = AccessLog(1.0, 0.0, random=lambda: 0.0)
+    settings["tracer"] = Tracer(0.0, ended.append, rng=Random(1))
+    call: Any = Arrived()
+    Handlers(parts, parts, lambda: True, revisions=parts, **settings).take([call])
+    assert [(span.name, span.parent_id, span.code) for span in ended] == [
+        ("identity", call.span.span_id, 16 if error else 0)
+    ]
+    known = {} if error else {"croupier.tenant": "acme"}
+    assert call.span.attributes == {"croupier.request_id": "mine", **known}
+    assert call.failed == ([16] if error else [])
+
+
 def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
     class Closed:
         path = "/inference.GRPCInferenceService/ModelInfer"
@@ -274,7 +318,6 @@ def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
     nobody: Any = SimpleNamespace(infer=None, predict=None, model_metadata=None)
     settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
     settings["access_log"] = AccessLog(1.0, 0.0, random=lambda: 0.0)
-    settings["latest"] = Latest(1.0, clock=lambda: 10.0)
     before, closed = count(), cast("Any", Closed())
     Handlers(nobody, nobody, lambda: True, revisions=nobody, **settings).take([closed])
     assert count() == before + 1

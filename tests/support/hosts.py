@@ -29,9 +29,14 @@ class Loads:
         self._under_way: dict[bytes, tuple[Callable[[int], None], Callable[[Any], None]]] = {}
 
     def begin(
-        self, digest: bytes, make_room: Callable[[int], None], done: Callable[[Any], None]
+        self,
+        digest: bytes,
+        make_room: Callable[[int], None],
+        done: Callable[[Any], None],
+        mark: Callable[[str], None],
     ) -> Callable[[], None]:
         self.begun.append(digest)
+        mark("store")
         self._under_way[digest] = make_room, done
 
         def cancel() -> None:

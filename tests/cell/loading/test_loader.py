@@ -17,6 +17,7 @@ from cell.engines.onnx import OnnxEngine
 from cell.engines.packed import LINEAR, PackedEngine
 from cell.loading.diskcache import DiskCache
 from cell.loading.loader import Loader
+from cell.loading.marks import Marks
 from cell.loading.sources import Folder
 from cell.residency.residency import ModelTooLarge
 from croupier.artifacts.format import view
@@ -34,6 +35,7 @@ class Bench:
         self.threads = threads
         self.stack = stack
         self.loader: Loader
+        self.marks: Marks
         self.rooms: list[int] = []
 
     async def make_loader(self, source: Any = None, **settings: Any) -> None:
@@ -43,7 +45,8 @@ class Bench:
 
     async def load(self, key: bytes, make_room: Callable[[int], None] | None = None) -> Any:
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        cancel = self.loader.begin(key, make_room or self.rooms.append, told.set_result)
+        self.marks = Marks()
+        cancel = self.loader.begin(key, make_room or self.rooms.append, told.set_result, self.marks)
         try:
             result = await told
         except asyncio.CancelledError:
@@ -73,6 +76,15 @@ async def test_from_the_store_then_from_the_disk(bench: Bench) -> None:
         scored = scorer.score({"input": np.ones((1, 2), np.float32)}, ["y"])
         assert scored["y"].tolist() == [[2, 2]]
     assert bench.store.gets == [key]
+
+
+async def test_each_step_of_a_load_is_marked(bench: Bench, small: Any) -> None:
+    for artifact in (packed(matmul()), pack_linear(small[0])):
+        key = await bench.store.put(artifact)
+        for where in ("store", "disk"):
+            await bench.load(key)
+            assert [step for step, _ in bench.marks] == [where, "check", "build"]
+            assert [at for _, at in bench.marks] == sorted(at for _, at in bench.marks)
 
 
 async def test_the_store_away_is_no_matter_for_what_is_on_the_disk(bench: Bench) -> None:

@@ -53,8 +53,15 @@ class Loads:
     def expected_seconds(self, key: bytes) -> float:
         return 0.0
 
-    def begin(self, key: bytes, make_room: Callable[[int], None], done: Callable[[Any], None]) -> Any:
+    def begin(
+        self,
+        key: bytes,
+        make_room: Callable[[int], None],
+        done: Callable[[Any], None],
+        mark: Callable[[str], None],
+    ) -> Any:
         self.begun.append(key)
+        mark("store")
         self.make_room[key], self.done[key] = make_room, done
         return lambda: None
 

@@ -33,7 +33,11 @@ class Loads:
         return 0.0
 
     def begin(
-        self, digest: bytes, make_room: Callable[[int], None], done: Callable[[Any], None]
+        self,
+        digest: bytes,
+        make_room: Callable[[int], None],
+        done: Callable[[Any], None],
+        mark: Callable[[str], None],
     ) -> Callable[[], None]:
         def load() -> None:
             make_room(10)
