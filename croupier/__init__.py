@@ -9,7 +9,7 @@
     request_ids what a request is called, in replies and in logs
     deadline    when a request is worth nothing any more
     backoff     how long to wait before the next try
-    bounded     a dictionary that callers cannot make grow
+    bounded     a dictionary that callers cannot make grow; `recent` counts what was lately
     latencies   buckets of seconds that add up over processes
     files       files that are written whole or not at all; `sealed` ones have a checksum
     fields      protobuf's wire format, natively; `weight` is what a message takes once it is parsed

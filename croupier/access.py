@@ -108,6 +108,7 @@ VERSION_MANAGER = OPEN | _of(
     Thaw=_for(Role.OPERATOR),
     # What of it is some tenant's is told to those alone who may see it: see version_manager/status.py.
     GetStatus=_for(*_READERS, common=True),
+    GetTenant=_for(*_READERS, tenant="tenant"),
     ReportRouter=_for(Role.ROUTER),
     # As GetStatus: version_manager/server.py.
     GetRates=_for(*_READERS, common=True),

@@ -7,7 +7,17 @@ since "you send too much" helps a caller more than "we are full".
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from croupier.errors import CroupierError, QuotaExceeded, Unavailable
+from croupier.recent import Noted, Recent
+
+# Tenants that were refused, of which that is remembered.
+_MOST_REFUSED = 1_000
+# The refusals of the router's own limit, which is no tenant's name.
+_OWN = ""
 
 
 class Overloaded(Unavailable):
@@ -16,13 +26,34 @@ class Overloaded(Unavailable):
     reason = "ROUTER_OVERLOADED"
 
 
-class Admission:
-    """`limit` for all requests in flight, `per_tenant` for one tenant's; `retry_after` in seconds."""
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A tenant that is at its limit, or was refused lately."""
 
-    def __init__(self, limit: int, per_tenant: int, *, retry_after: float = 0.1) -> None:
-        self._limit = limit
-        self._per_tenant = per_tenant
+    tenant: str
+    in_flight: int
+    refused: Noted
+
+
+class Admission:
+    """`limit` for all requests in flight, `per_tenant` for one tenant's; `retry_after` in seconds.
+
+    `clock` is monotonic, in seconds, and asked when a request is refused.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        per_tenant: int,
+        *,
+        retry_after: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = limit
+        self.per_tenant = per_tenant
         self._retry_after = retry_after
+        self._clock = clock
+        self._refused: Recent[str] = Recent(_MOST_REFUSED)
         self._total = 0
         self._tenants: dict[str, int] = {}
 
@@ -38,7 +69,7 @@ class Admission:
             Overloaded: the router is at its own.
         """
         count = self._tenants.get(tenant, 0)
-        if count >= self._per_tenant or self._total >= self._limit:
+        if count >= self.per_tenant or self._total >= self.limit:
             raise self._refusal(tenant, count)
         self._tenants[tenant] = count + 1
         self._total += 1
@@ -51,8 +82,26 @@ class Admission:
             self._tenants[tenant] = count - 1
         self._total -= 1
 
+    @property
+    def refused(self) -> Noted:
+        """What the router's own limit has refused lately."""
+        return self._refused.of(_OWN, self._clock())
+
+    def pressed(self) -> list[Pressed]:
+        """The tenants in trouble with their limit, those that were refused most first."""
+        refused = self._refused.all(self._clock())
+        refused.pop(_OWN, None)
+        full = [tenant for tenant, count in self._tenants.items() if count >= self.per_tenant]
+        found = [
+            Pressed(tenant, self._tenants.get(tenant, 0), refused.get(tenant, Noted()))
+            for tenant in dict.fromkeys([*refused, *full])
+        ]
+        return sorted(found, key=lambda one: (-one.refused.count, -one.in_flight, one.tenant))
+
     def _refusal(self, tenant: str, count: int) -> CroupierError:
-        if count < self._per_tenant:
+        is_own = count < self.per_tenant
+        self._refused.note(_OWN if is_own else tenant, self._clock())
+        if is_own:
             return Overloaded("the router has too many requests in flight", retry_after=self._retry_after)
         return QuotaExceeded(
             f"tenant {tenant} has {count} requests in flight, its limit",

@@ -40,7 +40,7 @@ from croupier.version import version
 from router import snapshot
 from router.access_log import AccessLog
 from router.admission import Admission
-from router.attempt import Attempts
+from router.attempt import Attempts, retries
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
@@ -50,12 +50,14 @@ from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.latency import CellSeconds
+from router.latest import Latest
 from router.pipeline import Pipeline
 from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
 from router.settings import RouterSettings
 from router.tracing import LateSpans
+from router.troubles import Troubles
 from router.view import View
 from router.wheel import Wheel, drive
 
@@ -96,11 +98,13 @@ class _Stages:
         budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
         self.cells = Cells(self._open_channel)
         self.attempts = Attempts(self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
-        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant)
+        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant, clock=clock)
         self.pipeline = Pipeline(
             self.admission, NoFeatures(), self.attempts, self.cells, rng=rng, max_items=settings.max_items
         )
         self.revisions = Revisions(wheel, clock=clock)
+        self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
+        self.troubles = Troubles(self.attempts, self.admission, self.latest, retries)
 
     def follow(self, view: View) -> None:
         self._seconds.follow(view.cells)
@@ -152,7 +156,7 @@ async def serve(
         services = handlers.add_to(server)
         name, address = f"{socket.gethostname()}:{os.getpid()}", ""
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
-        reports = Reports(each, lambda: report_of(feed, name, address, part.told()))
+        reports = Reports(each, lambda: report_of(feed, name, address, part.told(), stages.troubles.told()))
         stack.push_async_callback(reports.leave)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)
@@ -208,6 +212,7 @@ def _handlers(
         at_once=settings.stream_at_once,
         revisions=stages.revisions,
         access_log=AccessLog(slow_seconds, settings.access_log_ratio, random=rng.random),
+        latest=stages.latest,
         tracer=tracer,
         late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
     )

@@ -36,7 +36,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
-from croupier.telemetry.metrics import Counter
+from croupier.telemetry.metrics import Counter, LoopCounter
 from router.suspects import QUARANTINED, Suspects
 from router.units import Unit, by_next_cell, settle, unsettled, untried
 
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 Outcome = bytes | CroupierError
 
 _log = logging.getLogger(__name__)
-_RETRIES = Counter("croupier_router_retries_total", "Calls to a further cell of the hand")
+_RETRIES = LoopCounter("croupier_router_retries_total", "Calls to a further cell of the hand")
 _OVERDUE = Counter("croupier_router_overdue_total", "Calls that were silent for an attempt's time")
-_DENIED = Counter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
+_DENIED = LoopCounter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
 
 _LOST = Counter("croupier_router_lost_total", "Calls whose connection broke while they were in the air")
 
@@ -357,9 +357,9 @@ class Run:
 
     def may_retry(self, now: float) -> bool:
         if self.attempts.budget.take(now):
-            _RETRIES.inc()
+            _RETRIES.values[()] += 1
             return True
-        _DENIED.inc()
+        _DENIED.values[()] += 1
         return False
 
     def go_on(self) -> None:
@@ -431,6 +431,11 @@ class Run:
             return
         whole = now - call.started >= self.attempts.timeout
         self.attempts.breakers.silent(call.cell, call.started, now, whole=whole)
+
+
+def retries() -> tuple[int, int]:
+    """Those that this process has made so far, and those that the budget did not allow."""
+    return _RETRIES.values[()], _DENIED.values[()]
 
 
 def _foreseen(error: Exception) -> CroupierError:

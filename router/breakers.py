@@ -6,6 +6,8 @@ to a longest one. When that is over, one request probes the cell (half-open) whi
 any answer closes the breaker. A cell that answered anybody while a request waited for it is not silent: it is
 busy with that one request (a cold load), and its breaker stays as it is.
 
+What it was that a cell did is kept for operators (`troubles`), for as long as it matters.
+
 Pure: the time is an argument, in seconds on a monotonic clock.
 """
 
@@ -15,15 +17,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from croupier.backoff import Backoff
+from croupier.recent import Noted, Recent
+
+# What a cell may do that none should.
+SILENT, UNREACHABLE, UNAVAILABLE = "silent", "unreachable", "unavailable"
+_NEVER = float("-inf")
+_MOST_GIVEN_UP = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a cell did: `why` the last time, at `failed`; it has answered nothing well from `since` on.
+
+    `opened`: how often its breaker did meanwhile. `given_up`: calls that got no answer for a whole attempt
+    lately, also of a cell that answers others.
+    """
+
+    why: str
+    since: float
+    failed: float
+    opened: int
+    given_up: Noted
 
 
 @dataclass(slots=True)
 class _Breaker:
     refusals: int = 0  # UNAVAILABLE answers, and silences too short to tell, in a row
     trips: int = 0  # times that it opened in a row
-    until: float = float("-inf")  # it is open
+    until: float = _NEVER  # it is open
     probing: bool = False  # a request was let through to see whether the cell is back
-    answered: float = float("-inf")  # when the cell last answered anything
+    answered: float = _NEVER  # when the cell last answered anything
+    why: str = ""  # what it failed with last
+    since: float = _NEVER  # the first failure in a row began
+    failed: float = _NEVER  # the last one was noticed
 
 
 class Breakers:
@@ -41,6 +67,7 @@ class Breakers:
         self._breakers: dict[str, _Breaker] = {}
         # Cells that failed and have not answered since: all others stand where the view puts them.
         self.troubled: set[str] = set()
+        self._given_up: Recent[str] = Recent(_MOST_GIVEN_UP)
 
     def is_open(self, cell: str, now: float) -> bool:
         breaker = self._breakers.get(cell)
@@ -70,7 +97,7 @@ class Breakers:
         breaker.answered = now
         if breaker.refusals or breaker.trips:
             breaker.refusals = breaker.trips = 0
-            breaker.until = float("-inf")
+            breaker.until = _NEVER
             breaker.probing = False
             self.troubled.discard(cell)
 
@@ -78,17 +105,23 @@ class Breakers:
         """The cell said UNAVAILABLE."""
         breaker = self._breaker(cell)
         breaker.answered = now
+        _fail(breaker, UNAVAILABLE, now, now)
         self._count(cell, breaker, now)
 
     def unreachable(self, cell: str, now: float) -> None:
         """The connection failed or broke."""
-        self._trip(cell, self._breaker(cell), now)
+        breaker = self._breaker(cell)
+        _fail(breaker, UNREACHABLE, now, now)
+        self._trip(cell, breaker, now)
 
     def silent(self, cell: str, since: float, now: float, *, whole: bool) -> None:
         """No answer since `since`; `whole`: for as long as an attempt may take."""
         breaker = self._breaker(cell)
+        if whole:
+            self._given_up.note(cell, now)
         if breaker.answered >= since:
             return
+        _fail(breaker, SILENT, since, now)
         if whole:
             self._trip(cell, breaker, now)
         else:
@@ -99,6 +132,18 @@ class Breakers:
         for cell in cells:
             self._breakers.pop(cell, None)
             self.troubled.discard(cell)
+            self._given_up.forget(cell)
+
+    def troubles(self, now: float) -> dict[str, Trouble]:
+        """By cell, of those that are `troubled` and those whose calls were given up lately."""
+        given_up = self._given_up.all(now)
+        return {
+            cell: Trouble(
+                breaker.why, breaker.since, breaker.failed, breaker.trips, given_up.get(cell, Noted())
+            )
+            for cell in (*self.troubled, *(given_up.keys() - self.troubled))
+            if (breaker := self._breakers.get(cell)) is not None
+        }
 
     def _breaker(self, cell: str) -> _Breaker:
         return self._breakers.setdefault(cell, _Breaker())
@@ -117,3 +162,9 @@ class Breakers:
         breaker.refusals = 0
         breaker.probing = False
         self.troubled.add(cell)
+
+
+def _fail(breaker: _Breaker, why: str, since: float, now: float) -> None:
+    if not breaker.refusals and not breaker.trips:
+        breaker.since = since
+    breaker.why, breaker.failed = why, now

@@ -29,7 +29,9 @@ class Manager(Protocol):
     async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None: ...
 
 
-def report_of(feed: ViewFeed, name: str, address: str, part: pb.Part) -> pb.RouterReport:
+def report_of(
+    feed: ViewFeed, name: str, address: str, part: pb.Part, troubles: pb.RouterTroubles | None = None
+) -> pb.RouterReport:
     """What to tell of the router `name` that serves the view of `feed`."""
     view = feed.view
     return pb.RouterReport(
@@ -42,6 +44,7 @@ def report_of(feed: ViewFeed, name: str, address: str, part: pb.Part) -> pb.Rout
         generation=view.current.generation.number if view.current else 0,
         view_age=feed.age if feed.has_heard else None,
         refuses=feed.refuses,
+        troubles=troubles,
     )
 
 

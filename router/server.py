@@ -33,6 +33,7 @@ from protos.prediction.v1 import prediction_pb2
 from router import envelope
 from router.access_log import AccessLog
 from router.identity import Identity, Values
+from router.latest import Latest
 from router.pipeline import Done, Pipeline
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
@@ -76,6 +77,7 @@ class Handlers:
         at_once: int,
         revisions: Revisions,
         access_log: AccessLog,
+        latest: Latest,
         tracer: Tracer | None = None,
         late_spans: LateSpans | None = None,
     ) -> None:
@@ -88,7 +90,8 @@ class Handlers:
         self._at_once = at_once
         self._revisions = revisions
         self._access_log = access_log
-        self._log_from = access_log.from_seconds
+        self._log_from = min(access_log.from_seconds, latest.from_seconds)
+        self._latest = latest
         self._tracer = tracer
         self._late_spans = late_spans
         quick: dict[str, _Quick] = {
@@ -203,14 +206,23 @@ class Handlers:
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
-        if call.took >= self._log_from or self._late_spans is not None:
-            self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values)
+        self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values, error)
 
     def _note(
-        self, caller: Named, method: str, code: str, seconds: float, units: Sequence[Unit], values: Values
+        self,
+        caller: Named,
+        method: str,
+        code: str,
+        seconds: float,
+        units: Sequence[Unit],
+        values: Values,
+        error: Exception | None = None,
     ) -> None:
         tenant = partial(self._tenant_of, values)
-        self._access_log.ended(caller, method, code, seconds, units, tenant)
+        if seconds >= self._log_from:
+            self._access_log.ended(caller, method, code, seconds, units, tenant)
+        reason = error.reason if isinstance(error, CroupierError) else ""
+        self._latest.ended(caller, method, code, seconds, units, tenant, reason)
         if self._late_spans is not None:
             self._late_spans.ended(caller, self._paths[method], code, seconds, tenant, values)
 
@@ -282,9 +294,12 @@ class Handlers:
         def done(outcome: Outcome, units: list[Unit]) -> None:
             if not future.done():
                 future.set_result(_frame(name, outcome, caller))
-            if (seconds := self._clock() - now) >= self._log_from:
-                code = Code.OK if isinstance(outcome, bytes) else Code(code_of(outcome))
-                self._note(caller, "PredictStream", code.name, seconds, units, context.values)
+            seconds = self._clock() - now
+            if not isinstance(outcome, bytes):
+                code = Code(code_of(outcome)).name
+                self._note(caller, "PredictStream", code, seconds, units, context.values, outcome)
+            elif seconds >= self._log_from:
+                self._note(caller, "PredictStream", Code.OK.name, seconds, units, context.values)
 
         now, deadline = self._clock(), context.deadline.at
         if deadline == inf:

@@ -6,6 +6,8 @@
     doubts      what is allowed and probably not meant   debug      what this manager believes, for operators
     routers     those that watch                         status     what is held and heard of everybody
     rates       what routers count, added up             rate_table counts, and what they were seconds ago
+    reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
+    kept        how much of a report is kept
     writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
     cells/      who joined, and what they are told: to warm, to pin
     map/        etcd in memory: keys, records, images, the guard, the mirror

@@ -45,6 +45,7 @@ from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
 from version_manager.status import Probe, Statuses
+from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -150,6 +151,7 @@ class VersionManager:
             routers=routers,
             rates=Rates(),
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
+            tenant_statuses=TenantStatuses(mirror, keys, registry, routers),
         )
 
     async def stop(self) -> None:

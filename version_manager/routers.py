@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from croupier.bounded import Bounded
 from croupier.errors import InvalidRequest
 from protos.versions.v1 import versions_pb2 as pb
+from version_manager.kept import kept
 from version_manager.map.mirror import Mirror
 
 MOST = 1000
 _MOST_WORDS = 300
-_MOST_CERTIFICATES = 16
 # Seconds that a change may be on its way.
 _ON_ITS_WAY = 2.0
 # Seconds of silence after which a router is forgotten.
@@ -58,7 +58,7 @@ class Routers:
             self._heard.pop(report.id, None)
             return
         now = self._clock()
-        self._heard[report.id] = HeardRouter(_kept(report), now, self._is_behind(report, now))
+        self._heard[report.id] = HeardRouter(kept(report), now, self._is_behind(report, now))
 
     def all(self) -> list[tuple[HeardRouter, float]]:
         """Each router, and seconds since it was heard."""
@@ -81,29 +81,3 @@ class Routers:
         if report.catalog not in later:
             return True
         return report.catalog == catalog and report.revision < revision
-
-
-def _kept(report: pb.RouterReport) -> pb.RouterReport:
-    return pb.RouterReport(
-        id=report.id,
-        address=report.address,
-        part=kept_part(report.part),
-        serving=report.serving,
-        catalog=report.catalog,
-        revision=report.revision,
-        generation=report.generation,
-        view_age=report.view_age if report.HasField("view_age") else None,
-        refuses=report.refuses[:_MOST_WORDS],
-    )
-
-
-def kept_part(part: pb.Part) -> pb.Part:
-    """As much of `part` as is kept: who reports may say what it likes, but not without end."""
-    return pb.Part(
-        release=part.release[:64],
-        protocol=part.protocol,
-        certificates=[
-            pb.Certificate(setting=one.setting[:64], ends=one.ends)
-            for one in part.certificates[:_MOST_CERTIFICATES]
-        ],
-    )

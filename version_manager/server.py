@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import doubts
-from version_manager.cells.joined import CellSilent
 from version_manager.cells.registry import Registry
-from version_manager.cells.reporting import ReportingCell
 from version_manager.cells.usage import CellUsage, Usage
 from version_manager.feed import Feed
 from version_manager.listing import page
@@ -37,13 +35,14 @@ from version_manager.map.announcements import Announcements
 from version_manager.map.audit import Actor
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
-from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
 from version_manager.rates import Rates
-from version_manager.routers import Routers, kept_part
+from version_manager.reported import Begin, answers
+from version_manager.routers import Routers
 from version_manager.status import Statuses
+from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.releases import Releases
@@ -78,6 +77,7 @@ class Parts:
     routers: Routers
     rates: Rates
     statuses: Statuses
+    tenant_statuses: TenantStatuses
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -214,6 +214,11 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         caller = self._caller(context)
         return await self._parts.statuses.get(frozenset() if caller is None else caller.tenants)
 
+    async def GetTenant(self, request: pb.GetTenantRequest, context: _Context) -> pb.TenantStatus:
+        caller = self._caller(context)
+        is_for_all = caller is None or not caller.tenants
+        return await self._parts.tenant_statuses.get(request.tenant, with_alike=is_for_all)
+
     async def ReportRouter(
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
@@ -241,34 +246,24 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def Join(
         self, requests: AsyncIterator[pb.JoinRequest], context: _Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
-        async with aclosing(self._answers(requests, self._parts.registry.join)) as answers:
-            async for answer in answers:
+        async with aclosing(self._answers(requests, self._parts.registry.join)) as given:
+            async for answer in given:
                 yield answer
 
     async def Report(
         self, requests: AsyncIterator[pb.JoinRequest], context: _Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
-        async with aclosing(self._answers(requests, self._parts.registry.listen)) as answers:
-            async for answer in answers:
+        async with aclosing(self._answers(requests, self._parts.registry.listen)) as given:
+            async for answer in given:
                 yield answer
 
     async def _answers(
-        self,
-        requests: AsyncIterator[pb.JoinRequest],
-        begin: Callable[[Cell], AbstractAsyncContextManager[ReportingCell]],
+        self, requests: AsyncIterator[pb.JoinRequest], begin: Begin
     ) -> AsyncGenerator[pb.JoinResponse, None]:
-        seconds = self._parts.registry.lease_seconds
-        first = await _next_report(requests, None, seconds)
-        if first is None:
-            raise InvalidRequest("the first message says who joins", field="cell")
         with _own_faults():
-            async with begin(_joining_cell(first)) as session:
-                _take_part(session, first)
-                yield pb.JoinResponse(lease_seconds=seconds)
-                while (report := await _next_report(requests, session, seconds)) is not None:
-                    _take_part(session, report)
-                    await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
-                    yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
+            async with aclosing(answers(requests, begin, self._parts.registry.lease_seconds)) as given:
+                async for answer in given:
+                    yield answer
 
     async def ListCells(self, request: pb.ListCellsRequest, context: _Context) -> pb.ListCellsResponse:
         cells = sorted(self._parts.mirror.map.cells.values(), key=lambda cell: cell.id)
@@ -349,48 +344,3 @@ def _version_number(number: int) -> int:
     if not 0 < number <= MAX_VERSION:
         raise InvalidName("version is not a version number", field="version")
     return number
-
-
-def _state(cell: pb.Cell) -> CellState:
-    try:
-        return CellState(cell.state or CellState.ACTIVE)
-    except ValueError as error:
-        raise InvalidRequest("a cell is active, draining or drained", field="state") from error
-
-
-def _take_part(session: ReportingCell, report: pb.JoinRequest) -> None:
-    if report.HasField("part"):
-        session.part = kept_part(report.part)
-
-
-def _joining_cell(request: pb.JoinRequest) -> Cell:
-    cell = request.cell
-    load, protocol = wire.load_from_pb(cell.load), announced(cell.protocol)
-    return Cell(cell.id, cell.zone, cell.address, cell.weight, _state(cell), load, protocol)
-
-
-async def _next_report(
-    requests: AsyncIterator[pb.JoinRequest], session: ReportingCell | None, patience: float
-) -> pb.JoinRequest | None:
-    """The next message; None once the cell has said all.
-
-    Raises:
-        CellSilent: none came in `patience` seconds.
-        CroupierError: `session` has ended, for the reason that it gives.
-    """
-    reading: asyncio.Task[Any] = asyncio.ensure_future(anext(aiter(requests), None))
-    waits: set[asyncio.Task[Any]] = {reading}
-    if session is not None:
-        waits.add(asyncio.create_task(session.ended.wait()))
-    try:
-        await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if session is not None:
-            session.check()
-        if not reading.done():
-            raise CellSilent(f"no message in {patience:g} s")
-        report: pb.JoinRequest | None = reading.result()
-        return report
-    finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

@@ -4,7 +4,8 @@ Facts alone: whether they are well is judged there, over all managers. Nobody is
 may hang, so at most for a second, and once for all who want to know at a time.
 
 A name in a key is its tenant's. A caller who is restricted to tenants is told of what is bad under their
-keys, and how much is bad in all.
+keys, and how much is bad in all; and of tenants that are refused, how many there are, and which of them are
+the caller's.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ MOST = 1000
 _MOST_BAD = 200
 _MOST_KEY = 500
 _MOST_QUARANTINED = 3
+# Of what routers have trouble with: of one router, and of all.
+_LEAST_ROWS = 3
+_MOST_ROWS = 2_000
 _ETCD_SECONDS = 0.75
 # So long after it was asked, etcd's answer is good for others.
 _FRESH_SECONDS = 1.5
@@ -112,7 +116,7 @@ class Statuses:
         )
         self._add_bad_records(status, tenants)
         self._add_cells(status)
-        self._add_routers(status)
+        self._add_routers(status, tenants)
         status.managers_total = len(served.managers)
         status.managers.extend(
             pb.ManagerStatus(id=name, protocol=one.protocol, watchers=one.watchers)
@@ -156,8 +160,11 @@ class Statuses:
         heard = self._registry.find(cell.id)
         told = self._registry.with_load(cell)
         latest = replace(told.load, quarantined=told.load.quarantined[-_MOST_QUARANTINED:])
+        message = wire.cell_to_pb(replace(told, load=latest))
+        if heard is not None and heard.work is not None:
+            message.load.work.CopyFrom(heard.work)
         return pb.CellStatus(
-            cell=wire.cell_to_pb(replace(told, load=latest)),
+            cell=message,
             part=heard.part if heard else None,
             registered=True,
             seated=seat is not None,
@@ -166,13 +173,33 @@ class Statuses:
             heard=heard.silence if heard else None,
         )
 
-    def _add_routers(self, status: pb.Status) -> None:
+    def _add_routers(self, status: pb.Status, tenants: frozenset[str]) -> None:
         found = sorted(self._routers.all(), key=lambda one: (not one[0].is_behind, -one[1]))
         status.routers_total = len(found)
+        # The more of them there are, the fewer rows of each: the worst stand first.
+        most = max(_LEAST_ROWS, _MOST_ROWS // max(1, len(found)))
         status.routers.extend(
-            pb.RouterStatus(report=router.report, heard=silence, behind=router.is_behind)
+            pb.RouterStatus(
+                report=_shown(router.report, tenants, most), heard=silence, behind=router.is_behind
+            )
             for router, silence in found[:MOST]
         )
+
+
+def _shown(report: pb.RouterReport, tenants: frozenset[str], most: int) -> pb.RouterReport:
+    """A report for a caller of `tenants`, with `most` rows of each kind."""
+    shown = pb.RouterReport()
+    shown.CopyFrom(report)
+    if not report.HasField("troubles"):
+        return shown
+    troubles = shown.troubles
+    del troubles.cells[most:]
+    # One by one, in `GetTenant`.
+    del troubles.requests[:]
+    own = [one for one in report.troubles.tenants if not tenants or one.tenant in tenants]
+    del troubles.tenants[:]
+    troubles.tenants.extend(own[:most])
+    return shown
 
 
 def _member(member: MemberStatus) -> pb.EtcdMember:

@@ -134,6 +134,10 @@ class VersionManagerClient:
         """What the manager holds and has heard of everybody."""
         return await self._call(pb.Status, "GetStatus", pb.GetStatusRequest(), timeout)
 
+    async def get_tenant(self, tenant: str, timeout: float = 10.0) -> pb.TenantStatus:
+        """What of it bears on one tenant."""
+        return await self._call(pb.TenantStatus, "GetTenant", pb.GetTenantRequest(tenant=tenant), timeout)
+
     async def report_router(
         self, report: pb.RouterReport, rates: pb.Rates | None = None, *, timeout: float = 10.0
     ) -> None:

@@ -60,6 +60,7 @@ Repair          ---- --- +- -- ??
 GetFreeze       ---- +-- +- +- ??
 Thaw            ---- --- +- -- ??
 GetStatus       ---- +++ ++ ++ ??
+GetTenant       ---- ++- ++ +- ??
 ReportRouter    --+- --- -- -- ??
 GetRates        ---- +++ ++ ++ ??
 GetGeneration   ---- +-- +- +- ??

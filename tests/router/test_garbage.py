@@ -26,6 +26,7 @@ from router.budget import RetryBudget
 from router.cells import MODEL_INFER, MODEL_METADATA, PREDICT, Cells
 from router.features import NoFeatures
 from router.identity import HeaderIdentity
+from router.latest import Latest
 from router.pipeline import Pipeline
 from router.revisions import Revisions
 from router.server import Handlers
@@ -93,6 +94,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
             at_once=32,
             revisions=Revisions(Wheel(), clock=time.monotonic),
             access_log=AccessLog(0.0, 0.0, random=lambda: 0.0),
+            latest=Latest(0.0, clock=time.monotonic),
         )
         router = Server()
         handlers.add_to(router)

@@ -16,6 +16,7 @@ from croupier.telemetry.traces import Span, Tracer
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.access_log import AccessLog
+from router.latest import Latest
 from router.server import Handlers
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import split_point
@@ -318,6 +319,7 @@ def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
     nobody: Any = SimpleNamespace(infer=None, predict=None, model_metadata=None)
     settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
     settings["access_log"] = AccessLog(1.0, 0.0, random=lambda: 0.0)
+    settings["latest"] = Latest(1.0, clock=lambda: 10.0)
     before, closed = count(), cast("Any", Closed())
     Handlers(nobody, nobody, lambda: True, revisions=nobody, **settings).take([closed])
     assert count() == before + 1

@@ -6,8 +6,9 @@ from support.records import KEYS, FakeEtcd, model_keys, shard_keys
 from croupier.errors import InvalidRequest
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager import routers as module
+from version_manager.kept import kept
 from version_manager.map.mirror import Mirror
-from version_manager.routers import Routers, kept_part
+from version_manager.routers import Routers
 
 
 class World:
@@ -105,7 +106,7 @@ def test_who_reports_cannot_make_it_grow(world: World, monkeypatch: pytest.Monke
     world.report(refuses="x" * 10_000, part=part)
     ((router, _),) = world.routers.all()
     assert router.report.ByteSize() < 3_000
-    assert router.report.part == kept_part(part)
+    assert router.report.part == kept(part)
     for number in range(module.MOST + 5):
         world.report(f"r-{number}")
     assert len(world.routers.all()) == module.MOST

@@ -133,7 +133,15 @@ async def test_a_caller_for_some_tenants_sees_no_names_of_others():
     seen = Statuses(mirror, KEYS, Registry(None, KEYS), routers, Probe(SlowEtcd(open=True)), pb.Part)
     everything = await seen.get()
     assert [bad.key for bad in everything.bad_records] == sorted(mirror.bad_keys)
+    troubles = pb.RouterTroubles(
+        tenants=[pb.TenantTrouble(tenant=name, refused=1) for name in ("globex", "acme")],
+        tenants_total=2,
+        requests=[pb.EndedRequest(tenant=name) for name in ("globex", "acme")],
+    )
+    routers.report(pb.RouterReport(id="r", troubles=troubles))
     own = await seen.get(frozenset({"acme", "initech"}))
+    told = own.routers[0].report.troubles
+    assert ([one.tenant for one in told.tenants], told.tenants_total) == (["acme"], 2)
     assert [bad.key for bad in own.bad_records] == [KEYS.release("acme", "churn"), KEYS.spent("initech", "x")]
     assert own.bad_records_total == 5
     assert b"globex" not in own.SerializeToString()
@@ -177,3 +185,39 @@ async def test_etcd_is_asked_once_for_all_and_one_that_hangs_up_ends_it_for_nobo
     await probe.close()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
+
+
+async def test_what_a_cell_is_at_is_told_as_it_says_and_is_unknown_where_it_does_not(client):
+    telling, silent = cell_report("cell-1"), cell_report("cell-2")
+    telling.cell.load.work.CopyFrom(pb.Work(misses=3, store=pb.StoreReads(failure="x" * 10_000)))
+    async with joined(client, telling) as first, joined(client, silent) as second:
+        await first.say(telling)
+        await second.say(silent)
+        told = {one.cell.id: one.cell.load for one in (await client.get_status()).cells}
+    assert (told["cell-1"].work.misses, len(told["cell-1"].work.store.failure)) == (3, 300)
+    assert not told["cell-2"].HasField("work")
+
+
+async def test_what_routers_have_trouble_with_is_cut_where_they_are_many():
+    mirror = Mirror(None, KEYS)
+    mirror.take(FakeEtcd(model_keys("acme", "churn")).listed())
+    routers = Routers(mirror)
+    seen = Statuses(mirror, KEYS, Registry(None, KEYS), routers, Probe(SlowEtcd(open=True)), pb.Part)
+    troubles = pb.RouterTroubles(
+        cells=[pb.CellTrouble(cell=f"cell-{number}") for number in range(100)],
+        tenants=[pb.TenantTrouble(tenant=f"{'t' * 200}-{number}") for number in range(50)],
+        requests=[pb.EndedRequest(tenant="acme")],
+    )
+    report = pb.RouterReport(id="r-0", troubles=troubles)
+    routers.report(report)
+    (alone,) = (await seen.get()).routers
+    assert (len(alone.report.troubles.cells), len(alone.report.troubles.tenants)) == (100, 50)
+    # Those are told to who asks for their tenant.
+    assert not alone.report.troubles.requests
+    for number in range(1_000):
+        report.id = f"r-{number}"
+        routers.report(report)
+    status = await seen.get()
+    assert {len(one.report.troubles.cells) for one in status.routers} == {3}
+    assert status.routers[0].report.troubles.cells[0].cell == "cell-0"
+    assert status.ByteSize() < 2_000_000

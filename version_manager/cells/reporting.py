@@ -21,6 +21,8 @@ class ReportingCell:
         self.cell = cell
         # What runs it, as it says; None of one of a release that does not tell.
         self.part: pb.Part | None = None
+        # What it is at, in the same way.
+        self.work: pb.Work | None = None
         self._clock = clock
         self._heard_at = clock()
         self.ended = asyncio.Event()

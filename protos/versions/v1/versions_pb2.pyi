@@ -396,7 +396,7 @@ class Cell(_message.Message):
     def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class Load(_message.Message):
-    __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits", "quarantined", "quarantined_total")
+    __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits", "quarantined", "quarantined_total", "work")
     CAPACITY_BYTES_FIELD_NUMBER: _ClassVar[int]
     USED_BYTES_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_FIELD_NUMBER: _ClassVar[int]
@@ -406,6 +406,7 @@ class Load(_message.Message):
     HITS_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    WORK_FIELD_NUMBER: _ClassVar[int]
     capacity_bytes: int
     used_bytes: int
     resident: int
@@ -415,7 +416,66 @@ class Load(_message.Message):
     hits: int
     quarantined: _containers.RepeatedCompositeFieldContainer[Quarantined]
     quarantined_total: int
-    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ..., quarantined: _Optional[_Iterable[_Union[Quarantined, _Mapping]]] = ..., quarantined_total: _Optional[int] = ...) -> None: ...
+    work: Work
+    def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ..., quarantined: _Optional[_Iterable[_Union[Quarantined, _Mapping]]] = ..., quarantined_total: _Optional[int] = ..., work: _Optional[_Union[Work, _Mapping]] = ...) -> None: ...
+
+class Work(_message.Message):
+    __slots__ = ("seconds", "requests", "misses", "evictions", "loaded", "failed", "turned_away", "load_seconds", "slowest_load_seconds", "loading", "oldest_load_seconds", "waiting_rows", "store", "run")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    MISSES_FIELD_NUMBER: _ClassVar[int]
+    EVICTIONS_FIELD_NUMBER: _ClassVar[int]
+    LOADED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    TURNED_AWAY_FIELD_NUMBER: _ClassVar[int]
+    LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SLOWEST_LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LOADING_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WAITING_ROWS_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    requests: int
+    misses: int
+    evictions: int
+    loaded: int
+    failed: int
+    turned_away: int
+    load_seconds: float
+    slowest_load_seconds: float
+    loading: int
+    oldest_load_seconds: float
+    waiting_rows: int
+    store: StoreReads
+    run: LongRun
+    def __init__(self, seconds: _Optional[float] = ..., requests: _Optional[int] = ..., misses: _Optional[int] = ..., evictions: _Optional[int] = ..., loaded: _Optional[int] = ..., failed: _Optional[int] = ..., turned_away: _Optional[int] = ..., load_seconds: _Optional[float] = ..., slowest_load_seconds: _Optional[float] = ..., loading: _Optional[int] = ..., oldest_load_seconds: _Optional[float] = ..., waiting_rows: _Optional[int] = ..., store: _Optional[_Union[StoreReads, _Mapping]] = ..., run: _Optional[_Union[LongRun, _Mapping]] = ...) -> None: ...
+
+class StoreReads(_message.Message):
+    __slots__ = ("done", "failed", "failure", "mean_seconds", "slowest_seconds", "under_way", "oldest_seconds")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SLOWEST_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    UNDER_WAY_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    failed: int
+    failure: str
+    mean_seconds: float
+    slowest_seconds: float
+    under_way: int
+    oldest_seconds: float
+    def __init__(self, done: _Optional[int] = ..., failed: _Optional[int] = ..., failure: _Optional[str] = ..., mean_seconds: _Optional[float] = ..., slowest_seconds: _Optional[float] = ..., under_way: _Optional[int] = ..., oldest_seconds: _Optional[float] = ...) -> None: ...
+
+class LongRun(_message.Message):
+    __slots__ = ("artifact", "seconds")
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    artifact: bytes
+    seconds: float
+    def __init__(self, artifact: _Optional[bytes] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class Quarantined(_message.Message):
     __slots__ = ("artifact", "since", "why", "phase")
@@ -580,7 +640,7 @@ class Certificate(_message.Message):
     def __init__(self, setting: _Optional[str] = ..., ends: _Optional[float] = ...) -> None: ...
 
 class RouterReport(_message.Message):
-    __slots__ = ("id", "address", "part", "serving", "catalog", "revision", "generation", "view_age", "refuses", "leaving")
+    __slots__ = ("id", "address", "part", "serving", "catalog", "revision", "generation", "view_age", "refuses", "leaving", "troubles")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
@@ -591,6 +651,7 @@ class RouterReport(_message.Message):
     VIEW_AGE_FIELD_NUMBER: _ClassVar[int]
     REFUSES_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
+    TROUBLES_FIELD_NUMBER: _ClassVar[int]
     id: str
     address: str
     part: Part
@@ -601,7 +662,98 @@ class RouterReport(_message.Message):
     view_age: float
     refuses: str
     leaving: bool
-    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ...) -> None: ...
+    troubles: RouterTroubles
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ..., troubles: _Optional[_Union[RouterTroubles, _Mapping]] = ...) -> None: ...
+
+class RouterTroubles(_message.Message):
+    __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests")
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    MOST_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    MOST_IN_FLIGHT_OF_TENANT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_FIELD_NUMBER: _ClassVar[int]
+    RETRIES_DENIED_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    in_flight: int
+    most_in_flight: int
+    most_in_flight_of_tenant: int
+    refused: int
+    refused_seconds: int
+    retries: int
+    retries_denied: int
+    cells: _containers.RepeatedCompositeFieldContainer[CellTrouble]
+    cells_total: int
+    tenants: _containers.RepeatedCompositeFieldContainer[TenantTrouble]
+    tenants_total: int
+    requests: _containers.RepeatedCompositeFieldContainer[EndedRequest]
+    def __init__(self, in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., most_in_flight_of_tenant: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., retries: _Optional[int] = ..., retries_denied: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellTrouble, _Mapping]]] = ..., cells_total: _Optional[int] = ..., tenants: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ...) -> None: ...
+
+class CellTrouble(_message.Message):
+    __slots__ = ("cell", "breaker", "why", "seconds", "failed_ago", "opened", "given_up", "given_up_seconds")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_AGO_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_UP_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_UP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    breaker: str
+    why: str
+    seconds: float
+    failed_ago: float
+    opened: int
+    given_up: int
+    given_up_seconds: int
+    def __init__(self, cell: _Optional[str] = ..., breaker: _Optional[str] = ..., why: _Optional[str] = ..., seconds: _Optional[float] = ..., failed_ago: _Optional[float] = ..., opened: _Optional[int] = ..., given_up: _Optional[int] = ..., given_up_seconds: _Optional[int] = ...) -> None: ...
+
+class TenantTrouble(_message.Message):
+    __slots__ = ("tenant", "in_flight", "most_in_flight", "refused", "refused_seconds", "router")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    MOST_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    in_flight: int
+    most_in_flight: int
+    refused: int
+    refused_seconds: int
+    router: str
+    def __init__(self, tenant: _Optional[str] = ..., in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., router: _Optional[str] = ...) -> None: ...
+
+class EndedRequest(_message.Message):
+    __slots__ = ("request_id", "tenant", "model", "method", "code", "reason", "seconds", "cells", "attempts", "ago", "router")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    AGO_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    tenant: str
+    model: str
+    method: str
+    code: str
+    reason: str
+    seconds: float
+    cells: _containers.RepeatedScalarFieldContainer[str]
+    attempts: int
+    ago: float
+    router: str
+    def __init__(self, request_id: _Optional[str] = ..., tenant: _Optional[str] = ..., model: _Optional[str] = ..., method: _Optional[str] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., seconds: _Optional[float] = ..., cells: _Optional[_Iterable[str]] = ..., attempts: _Optional[int] = ..., ago: _Optional[float] = ..., router: _Optional[str] = ...) -> None: ...
 
 class ReportRouterRequest(_message.Message):
     __slots__ = ("report", "rates")
@@ -658,6 +810,52 @@ class Status(_message.Message):
     managers: _containers.RepeatedCompositeFieldContainer[ManagerStatus]
     managers_total: int
     def __init__(self, part: _Optional[_Union[Part, _Mapping]] = ..., now: _Optional[float] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., models: _Optional[int] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., frozen: _Optional[str] = ..., frozen_since: _Optional[float] = ..., bad_records: _Optional[_Iterable[_Union[BadRecord, _Mapping]]] = ..., bad_records_total: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellStatus, _Mapping]]] = ..., cells_total: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterStatus, _Mapping]]] = ..., routers_total: _Optional[int] = ..., managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., managers_total: _Optional[int] = ...) -> None: ...
+
+class GetTenantRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class TenantStatus(_message.Message):
+    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    ALIKE_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_HAND_FIELD_NUMBER: _ClassVar[int]
+    RESIDENCY_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_TELLING_FIELD_NUMBER: _ClassVar[int]
+    models: int
+    alike: _containers.RepeatedScalarFieldContainer[str]
+    generation: int
+    previous: int
+    hand: _containers.RepeatedScalarFieldContainer[str]
+    previous_hand: _containers.RepeatedScalarFieldContainer[str]
+    residency: Residency
+    refused: _containers.RepeatedCompositeFieldContainer[RefusedVersion]
+    troubles: _containers.RepeatedCompositeFieldContainer[TenantTrouble]
+    requests: _containers.RepeatedCompositeFieldContainer[EndedRequest]
+    routers: int
+    routers_telling: int
+    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ...) -> None: ...
+
+class RefusedVersion(_message.Message):
+    __slots__ = ("model", "version", "cell", "quarantined")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    cell: str
+    quarantined: Quarantined
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., cell: _Optional[str] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ...) -> None: ...
 
 class EtcdStatus(_message.Message):
     __slots__ = ("members", "watched_revision", "watched")

@@ -144,6 +144,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Status.FromString,
                 _registered_method=True)
+        self.GetTenant = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetTenant',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetTenantRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.TenantStatus.FromString,
+                _registered_method=True)
         self.ReportRouter = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/ReportRouter',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReportRouterRequest.SerializeToString,
@@ -295,6 +300,13 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTenant(self, request, context):
+        """What of it bears on one tenant: why is it slow, or refused?
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReportRouter(self, request, context):
         """What a router says of itself, to each manager, once a second.
         """
@@ -421,6 +433,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Status.SerializeToString,
+            ),
+            'GetTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTenant,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetTenantRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.TenantStatus.SerializeToString,
             ),
             'ReportRouter': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportRouter,
@@ -1027,6 +1044,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/GetStatus',
             protos_dot_versions_dot_v1_dot_versions__pb2.GetStatusRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Status.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetTenant',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetTenantRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.TenantStatus.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,93 @@
+"""What this router has trouble with, for its report: cells, tenants at their limit, the latest bad requests.
+
+All of it is bounded, the worst first, and asked of the parts that know when a report is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from croupier.recent import Growth
+from protos.versions.v1 import versions_pb2 as pb
+from router.admission import Admission
+from router.attempt import Attempts
+from router.breakers import Trouble
+from router.latest import Latest
+
+_MOST_CELLS = 100
+_MOST_TENANTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """`retries` are those that were made, and those that the budget did not allow, since the beginning."""
+
+    attempts: Attempts
+    admission: Admission
+    latest: Latest
+    retries: Callable[[], tuple[int, int]]
+    _growth: Growth = field(default_factory=Growth)
+
+    def told(self) -> pb.RouterTroubles:
+        """As of now."""
+        now, admission = self.attempts.clock(), self.admission
+        _, (retries, denied) = self._growth.look(now, self.retries())
+        cells = self.attempts.breakers.troubles(now)
+        pressed = admission.pressed()
+        refused = admission.refused
+        return pb.RouterTroubles(
+            in_flight=admission.in_flight,
+            most_in_flight=admission.limit,
+            most_in_flight_of_tenant=admission.per_tenant,
+            refused=refused.count,
+            refused_seconds=refused.seconds,
+            retries=retries,
+            retries_denied=denied,
+            cells=[self._cell(name, trouble, now) for name, trouble in islice(_worst(cells), _MOST_CELLS)],
+            cells_total=len(cells),
+            tenants=[
+                pb.TenantTrouble(
+                    tenant=one.tenant,
+                    in_flight=one.in_flight,
+                    most_in_flight=admission.per_tenant,
+                    refused=one.refused.count,
+                    refused_seconds=one.refused.seconds,
+                )
+                for one in pressed[:_MOST_TENANTS]
+            ],
+            tenants_total=len(pressed),
+            requests=[
+                pb.EndedRequest(
+                    request_id=one.request_id,
+                    tenant=one.tenant,
+                    model=one.model,
+                    method=one.method,
+                    code=one.code,
+                    reason=one.reason,
+                    seconds=one.seconds,
+                    cells=one.cells,
+                    attempts=one.attempts,
+                    ago=now - one.at,
+                )
+                for one in self.latest.all()
+            ],
+        )
+
+    def _cell(self, name: str, trouble: Trouble, now: float) -> pb.CellTrouble:
+        is_failing = bool(trouble.opened)
+        return pb.CellTrouble(
+            cell=name,
+            breaker=self.attempts.breakers.state(name, now),
+            why=trouble.why if is_failing else "",
+            seconds=now - trouble.since if is_failing else 0.0,
+            failed_ago=now - trouble.failed if is_failing else 0.0,
+            opened=trouble.opened,
+            given_up=trouble.given_up.count,
+            given_up_seconds=trouble.given_up.seconds,
+        )
+
+
+def _worst(cells: dict[str, Trouble]) -> Iterator[tuple[str, Trouble]]:
+    yield from sorted(cells.items(), key=lambda item: (-item[1].opened, -item[1].given_up.count, item[0]))

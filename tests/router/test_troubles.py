@@ -1,0 +1,106 @@
+"""What a router tells of its troubles: the worst first, and no more than so many."""
+
+from __future__ import annotations
+
+import pytest
+from support.fakes import eventually, hang
+from support.worlds import world
+
+from croupier.errors import QuotaExceeded
+from croupier.request_ids import Known, RequestId
+from protos.versions.v1 import versions_pb2 as pb
+from router.admission import Admission
+from router.attempt import Attempts
+from router.breakers import Breakers
+from router.budget import RetryBudget
+from router.latest import Latest
+from router.troubles import Troubles
+from router.wheel import Wheel
+
+
+class Parts:
+    """A router's, on a clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.breakers = Breakers()
+        self.retried = (0, 0)
+        clock = lambda: self.now  # noqa: E731
+        self.attempts = Attempts(self.breakers, RetryBudget(now=0.0), Wheel(), clock=clock)
+        self.admission = Admission(3, 2, clock=clock)
+        self.latest = Latest(1.0, clock=clock)
+        self.troubles = Troubles(self.attempts, self.admission, self.latest, lambda: self.retried)
+
+    def told(self, after: float = 0.0) -> pb.RouterTroubles:
+        self.now += after
+        return self.troubles.told()
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+def test_a_router_without_troubles_says_so(parts: Parts) -> None:
+    assert parts.told() == pb.RouterTroubles(most_in_flight=3, most_in_flight_of_tenant=2)
+
+
+def test_cells_tenants_requests_and_retries_are_told(parts: Parts) -> None:
+    parts.told()
+    parts.breakers.silent("a", 99.0, 100.0, whole=True)
+    parts.admission.enter("acme")
+    parts.admission.enter("acme")
+    with pytest.raises(QuotaExceeded):
+        parts.admission.enter("acme")
+    parts.latest.ended(Known(RequestId("id")), "Predict", "INTERNAL", 0.5, (), lambda: "acme", "BUG")
+    parts.retried = (7, 2)
+    told = parts.told(after=2.0)
+    (cell,) = told.cells
+    assert (cell.cell, cell.breaker, cell.why, cell.seconds) == ("a", "overdue", "silent", 3.0)
+    assert (cell.failed_ago, cell.opened, cell.given_up, cell.given_up_seconds) == (2.0, 1, 1, 1)
+    (tenant,) = told.tenants
+    assert (tenant.tenant, tenant.in_flight, tenant.most_in_flight) == ("acme", 2, 2)
+    assert (tenant.refused, tenant.refused_seconds, told.in_flight) == (1, 1, 2)
+    (request,) = told.requests
+    assert (request.request_id, request.reason, request.ago, request.seconds) == ("id", "BUG", 2.0, 0.5)
+    assert (told.retries, told.retries_denied) == (7, 2)
+    parts.retried = (7, 3)
+    told = parts.told(after=20.0)
+    assert (told.retries, told.retries_denied) == (0, 0)
+
+
+def test_a_cell_that_answers_again_is_in_no_trouble(parts: Parts) -> None:
+    parts.breakers.silent("a", 99.0, 100.0, whole=True)
+    parts.breakers.answered("a", 101.0)
+    (cell,) = parts.told().cells
+    assert (cell.breaker, cell.why, cell.seconds, cell.opened, cell.given_up) == ("closed", "", 0.0, 0, 1)
+
+
+def test_however_much_is_wrong_a_report_is_bounded(parts: Parts) -> None:
+    parts.admission.per_tenant = 0
+    for number in range(2_000):
+        name = f"{'long' * 30}-{number}"
+        parts.breakers.unreachable(name, 100.0)
+        with pytest.raises(QuotaExceeded):
+            parts.admission.enter(name)
+        parts.latest.ended(Known(RequestId(name)), "Predict", "INTERNAL", 0.5, (), lambda name=name: name)  # type: ignore[misc]
+    for now in (103.0, 106.0):
+        parts.breakers.unreachable("worst", now)
+    told = parts.told(after=7.0)
+    assert (len(told.cells), told.cells_total, told.cells[0].cell) == (100, 2_001, "worst")
+    assert (len(told.tenants), told.tenants_total) == (50, 1_000)
+    assert told.ByteSize() < 50_000
+
+
+async def test_a_cell_that_hangs_is_in_the_next_report() -> None:
+    async with world(attempt_timeout=0.05) as stage:
+        first = stage.hand()[0]
+        first.before = hang
+        await stage.router.infer()
+
+        def told() -> list[pb.CellTrouble]:
+            return [cell for report in stage.manager.reports for cell in report.troubles.cells]
+
+        await eventually(told, "a report")
+        assert (told()[0].cell, told()[0].why, told()[0].opened) == (first.id, "silent", 1)
+        assert stage.manager.reports[-1].troubles.retries == 1
