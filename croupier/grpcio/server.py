@@ -35,7 +35,7 @@ from croupier.roles import Caller
 from croupier.settings import InvalidSettings, ServerTls
 from croupier.telemetry import traces
 from croupier.telemetry.traces import Span, Tracer
-from croupier.transport.status import DETAILS_KEY, from_error, request_info
+from croupier.transport.status import DETAILS_KEY, RpcError, from_error, request_info
 from croupier.transport.steps import ending_of
 from croupier.weight import check_weight
 
@@ -309,7 +309,10 @@ async def _end(context: Context, error: Exception, served: _Served) -> None:
         # Whoever has the id of what failed finds it.
         _log.info(f"{served.method} {code.name}", extra={"fields": {"reason": status.reason}})
         served.ended(status.code)
-        details = status.details and status.details + request_info(request_id)
+        details = status.details
+        # A status that passes through is somebody else's, who called it something already.
+        if not isinstance(error, RpcError):
+            details += request_info(request_id)
         try:
             await context.abort(code, status.message, ((DETAILS_KEY, details), (REQUEST_ID, request_id)))
         except grpc.aio.AbortError as abort:

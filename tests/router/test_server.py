@@ -293,7 +293,7 @@ def test_finding_out_whose_a_traced_request_is_is_a_span(error: Exception | None
     parts: Any = SimpleNamespace(infer=run, predict=run, model_metadata=run, tenant=tenant)
     settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
     settings["access_log"] = AccessLog(1.0, 0.0, random=lambda: 0.0)
-    settings["latest"] = parts
+    settings["latest"] = Latest(1.0, clock=lambda: 10.0)
     settings["tracer"] = Tracer(0.0, ended.append, rng=Random(1))
     call: Any = Arrived()
     Handlers(parts, parts, lambda: True, revisions=parts, **settings).take([call])

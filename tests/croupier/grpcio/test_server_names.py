@@ -19,6 +19,7 @@ from croupier.grpcio.server import Server
 from croupier.request_ids import REQUEST_ID
 from croupier.telemetry import traces
 from croupier.telemetry.traces import Kind, Span, Tracer
+from croupier.transport.status import RpcError, from_error, request_info
 
 UNARY, STREAM = "/test.Named/Unary", "/test.Named/Stream"
 TRACE, SPAN = 7, 9
@@ -44,6 +45,9 @@ class House:
         self.began.set()
         if request == b"missing":
             raise NotFound("no such thing")
+        if request == b"passes":
+            status = from_error(NotFound("no such thing"))
+            raise RpcError(status.code, status.message, status.details + request_info("theirs"))
         if request == b"hang":
             await asyncio.Event().wait()
         return request
@@ -123,6 +127,13 @@ async def test_an_error_has_it_and_so_has_its_line(
     assert error is not None
     assert error.request_id == "mine"
     assert seen == [(line, "mine")]
+
+
+async def test_a_status_that_passes_through_stays_what_it_is(house: House) -> None:
+    ids, error = await house.ask(UNARY, b"passes", (REQUEST_ID, "mine"))
+    assert ids == ["mine"]
+    assert error is not None
+    assert error.request_id == "theirs"
 
 
 async def test_a_call_that_is_traced_has_a_span_below_its_callers(house: House, spans: list[Span]) -> None:
