@@ -7,7 +7,7 @@ only what stands behind it:
     trial        another program: tries an artifact before it is published
     app          builds every part, from `settings`
     server       messages in, messages out
-    warm         the service that loads in advance; `register` keeps the cell known
+    warm         the service that loads in advance; `register` keeps the cell known, `work` says what it is at
     debug        what the cell believes, for operators
     scoring      from a request to an answer
     loading      from a digest to a resident model

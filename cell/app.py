@@ -49,6 +49,7 @@ from cell.scoring.pipeline import Pipeline
 from cell.server import INFER_PATH, Handlers
 from cell.settings import CellSettings
 from cell.warm import WarmHandlers
+from cell.work import Work
 from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
 from croupier.settings import load as load_settings
@@ -122,7 +123,7 @@ class Cell:
         slices = Slices(time.perf_counter, turns_of(asyncio.get_running_loop()).wait)
         disk = await DiskCache.open(settings.folder, settings.cache_bytes)
         self._stack.push_async_callback(disk.close)
-        host, keeper = await self._build_host(journal, disk, slices)
+        host, loader, keeper = await self._build_host(journal, disk, slices)
         self._hot_set = HotSet(settings.folder, host, disk)
         self._stack.push_async_callback(self._hot_set.close)
         batcher = self._build_batcher()
@@ -136,7 +137,8 @@ class Cell:
             endpoint = Endpoint(
                 settings.id, settings.zone, settings.advertised(self.address), settings.weight
             )
-            self._membership = self._life.spawn(self._belong(endpoint, host, journal), "registration")
+            work = Work(host, loader, batcher)
+            self._membership = self._life.spawn(self._belong(endpoint, host, journal, work), "registration")
         self._hot_set.start()
 
     async def stop(self) -> None:
@@ -149,7 +151,7 @@ class Cell:
 
     async def _build_host(
         self, journal: Journal, disk: DiskCache, slices: Slices
-    ) -> tuple[Host, MemoryKeeper]:
+    ) -> tuple[Host, Loader, MemoryKeeper]:
         settings = self._settings
         measure = Measure.of(settings.memory_limit_bytes)
         capacity = settings.capacity_bytes or int(measure.limit * FRACTION)
@@ -173,7 +175,7 @@ class Cell:
         )
         self._stack.push_async_callback(host.close)
         self._life.spawn(keeper.run(host), "memory")
-        return host, keeper
+        return host, loader, keeper
 
     async def _build_loader(self, disk: DiskCache, slices: Slices, arena: Arena, most: int) -> Loader:
         settings = self._settings
@@ -248,7 +250,7 @@ class Cell:
             ThreadPoolExecutor(count, thread_name_prefix=name, initializer=initializer)
         )
 
-    async def _belong(self, endpoint: Endpoint, host: Host, journal: Journal) -> None:
+    async def _belong(self, endpoint: Endpoint, host: Host, journal: Journal, work: Work) -> None:
         """Be registered, until cancelled."""
         settings = self._settings
         # In a thread, for importing grpcio takes long, and nobody waits for this.
@@ -272,6 +274,7 @@ class Cell:
                 lift=journal.lift,
                 rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)
                 part=OwnPart(settings, read_once=("peer_ca", "peer_certificate")).told,
+                work=work.told,
             )
             await self._registration.run()
 

@@ -100,7 +100,7 @@ class Pace:
 class Registration:
     """Registers one cell for as long as `run` runs; `lift` is told what a manager wants served again.
 
-    `part` tells what runs the cell.
+    `part` tells what runs the cell, `work` what it is at.
     """
 
     def __init__(
@@ -115,8 +115,10 @@ class Registration:
         rng: random.Random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         part: Callable[[], pb.Part | None] = lambda: None,
+        work: Callable[[], pb.Work | None] = lambda: None,
     ) -> None:
         self._part = part
+        self._work = work
         self._peers = [_Peer(manager) for manager in managers]
         self._endpoint = endpoint
         self._report = report
@@ -282,5 +284,6 @@ class Registration:
                     for each in self._quarantine.condemned[-_MOST_QUARANTINED:]
                 ],
                 quarantined_total=len(self._quarantine),
+                work=self._work(),
             ),
         )

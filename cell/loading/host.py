@@ -20,7 +20,17 @@ from typing import Protocol
 from cell.engines import Scorer
 from cell.loading.loader import Done, MakeRoom
 from cell.loading.refusals import Refusals
-from cell.loading.singleflight import LOADED, LOADS, Ended, Load, Outcome, SingleFlight, Waiter
+from cell.loading.singleflight import (
+    FAILED,
+    LOADED,
+    LOADS,
+    TURNED_AWAY,
+    Ended,
+    Load,
+    Outcome,
+    SingleFlight,
+    Waiter,
+)
 from cell.residency.residency import Lease, Residency
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
@@ -276,6 +286,15 @@ class Host:
             self._requests,
             self._hits,
         )
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Since this process began: evictions, loads that were done and that failed, requests turned away."""
+        turned_away = sum(TURNED_AWAY.values.values())
+        return _EVICTIONS.values[()], LOADS.values[LOADED], LOADS.values[FAILED], turned_away
+
+    def longest_wait(self) -> float:
+        """As `SingleFlight.longest_wait`."""
+        return self._loads.longest_wait()
 
     async def close(self) -> None:
         """Give up all loads; their callers get Unavailable."""

@@ -29,10 +29,12 @@ from cell.loading.file_reader import Reader
 from cell.loading.loadtimes import DISK, STORE, LoadTimes
 from cell.loading.slices import Slices
 from cell.loading.sources import Folder, Source, Store
+from cell.loading.storereads import Reading, StoreReads
 from cell.memory.arena import Arena
 from cell.residency.residency import ModelTooLarge
 from croupier.artifacts.format import Artifact, InvalidArtifact, view
-from croupier.errors import DataLoss, Unavailable, to_keep
+from croupier.errors import CroupierError, DataLoss, InternalError, Unavailable, to_keep
+from croupier.recent import Times, Took
 from croupier.telemetry.metrics import LoopHistogram
 
 _BUCKETS = (
@@ -126,6 +128,8 @@ class Loader:
         self._pool = pool
         self._arena = arena
         self._times = LoadTimes()
+        self._took = Times()
+        self.store_reads = StoreReads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def expected_seconds(self, digest: bytes) -> float:
@@ -169,6 +173,11 @@ class Loader:
         self.measured(DISK, began)
         return scorer
 
+    def lately(self) -> tuple[Took, Reading]:
+        """How long loads took that were done lately, and how the store does."""
+        now = time.perf_counter()
+        return self._took.told(now), self.store_reads.told(now)
+
     async def close(self) -> None:
         """Wait for what is under way in threads; nothing may be begun any more."""
         for task in self._tasks:
@@ -187,8 +196,10 @@ class Loader:
         return artifact, self.engines.get(artifact.engine)
 
     def measured(self, source: str, began: float) -> None:
-        seconds = time.perf_counter() - began
+        now = time.perf_counter()
+        seconds = now - began
         self._times.note(source, seconds)
+        self._took.note(seconds, now)
         _BY_SOURCE[source].observe(seconds)
 
     def spawn(self, load: _Load, work: Callable[[], object]) -> asyncio.Task[None]:
@@ -238,6 +249,7 @@ class _Load:
 
     def cancel(self) -> None:
         """`done` is not told any more."""
+        self._loader.store_reads.forget(self)
         self._end()
         if self._task is not None:
             self._task.cancel()
@@ -278,6 +290,7 @@ class _Load:
     def _from_store(self) -> None:
         loader = self._loader
         self._source = STORE
+        loader.store_reads.begin(self, time.perf_counter())
         self._timer = asyncio.get_running_loop().call_later(loader.fetch_timeout, self._give_up)
         source = loader.source
         if isinstance(source, Folder):
@@ -308,12 +321,14 @@ class _Load:
         if self._timer is not None:
             self._timer.cancel()
         self._mark("store")
-        _FETCH_SECONDS.observe(time.perf_counter() - self._began)
+        now = time.perf_counter()
+        _FETCH_SECONDS.observe(now - self._began)
         name = self._digest.hex()
         if image.outcome == CORRUPT:
             raise DataLoss(f"the store holds {image.size} other bytes under artifact {name}", artifact=name)
         if image.outcome != READ and image.outcome != TOO_LARGE:
             raise self._loader.source.failure(image.error, self._digest)
+        self._loader.store_reads.end(self, now)
         if image.is_kept:
             self._loader.disk.kept(self._digest, image.size)
         elif image.keep_error is not None:
@@ -363,7 +378,11 @@ class _Load:
                 result.close()
             return
         self._end()
-        if not isinstance(result, Exception):
+        if isinstance(result, Exception):
+            # Of what was read already, that is another matter.
+            reason = result.reason if isinstance(result, CroupierError) else InternalError.reason
+            self._loader.store_reads.end(self, time.perf_counter(), reason)
+        else:
             self._loader.measured(self._source, self._began)
             self._loader.make_ready()
         self._done(result)

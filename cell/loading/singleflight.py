@@ -35,12 +35,12 @@ from croupier.telemetry.traces import current
 
 _log = logging.getLogger(__name__)
 
-LOADED, _FAILED, _GIVEN_UP = ("loaded",), ("failed",), ("given_up",)
+LOADED, FAILED, _GIVEN_UP = ("loaded",), ("failed",), ("given_up",)
 LOADS = LoopCounter(
-    "croupier_cell_loads_total", "Loads by how they ended", ["outcome"], [LOADED, _FAILED, _GIVEN_UP]
+    "croupier_cell_loads_total", "Loads by how they ended", ["outcome"], [LOADED, FAILED, _GIVEN_UP]
 )
 _FULL, _SLOW = ("full",), ("slow",)
-_TURNED_AWAY = LoopCounter(
+TURNED_AWAY = LoopCounter(
     "croupier_cell_loads_turned_away_total",
     "Requests whose model could not be loaded in time",
     ["reason"],
@@ -72,7 +72,18 @@ class LoadTooSlow(Unavailable):
 class Load:
     """One load, queued or under way."""
 
-    __slots__ = ("cancel", "digest", "group", "is_aged", "is_begun", "mark", "seconds", "waiters", "warmers")
+    __slots__ = (
+        "cancel",
+        "digest",
+        "group",
+        "is_aged",
+        "is_begun",
+        "mark",
+        "seconds",
+        "since",
+        "waiters",
+        "warmers",
+    )
 
     def __init__(self, digest: bytes, seconds: float) -> None:
         self.digest = digest
@@ -80,6 +91,8 @@ class Load:
         self.mark = Marks()
         # How long it will take, as far as is known.
         self.seconds = seconds
+        # When the first of its waiters came, of those that it has now.
+        self.since = 0.0
         # It has a slot: the object store or the engine is at work, until `cancel`.
         self.is_begun = False
         self.cancel: Callable[[], None] | None = None
@@ -169,13 +182,15 @@ class SingleFlight:
         now = self._clock()
         load = self._loads.get(digest)
         if self._waiting >= self._most:
-            _TURNED_AWAY.values[_FULL] += 1
+            TURNED_AWAY.values[_FULL] += 1
             raise LoadQueueFull("too many requests wait for models", retry_after=_retry_after(self._work()))
         if load is None or not load.is_begun:
             self._admit(digest, load, deadline, now, owner)
             load = load or self._add(digest)
             self._queue.join(digest, deadline.at, now, owner)
         waiter = Waiter(self, load, ended)
+        if not load.waiters:
+            load.since = now
         load.waiters[waiter] = None
         self._waiting += 1
         seconds = deadline.timeout(now)
@@ -236,6 +251,11 @@ class SingleFlight:
             finally:
                 del outcome, ending, ended, load
 
+    def longest_wait(self) -> float:
+        """For how many seconds a request has waited for a load; 0 if none does."""
+        now = self._clock()
+        return max((now - load.since for load in self._loads.values() if load.waiters), default=0.0)
+
     def close(self) -> None:
         """Give up all loads; their callers get Unavailable."""
         self._is_closed = True
@@ -252,7 +272,7 @@ class SingleFlight:
             return
         self._drop(load)
         failure = None if isinstance(outcome, Lease) else outcome
-        LOADS.values[LOADED if failure is None else _FAILED] += 1
+        LOADS.values[LOADED if failure is None else FAILED] += 1
         self._ended(load, failure)
         self._tell(load, outcome)
         if isinstance(outcome, Lease):
@@ -284,7 +304,7 @@ class SingleFlight:
         if load is None and self._queue.background < _MOST_BACKGROUND:
             self._add(digest).warmers = []
             self._begin()
-        _TURNED_AWAY.values[_SLOW] += 1
+        TURNED_AWAY.values[_SLOW] += 1
         raise LoadTooSlow(
             f"the model is not loaded, and it takes {expected:.3f} s to load it",
             retry_after=_retry_after(expected),

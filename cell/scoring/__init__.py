@@ -6,9 +6,9 @@ in one call, `encode` makes the answers; no task, future or lease is made. `cold
 their models without a task.
 
 The general way has the same answers and takes the rest: cold models, other tensors, ONNX, long work.
-`pipeline` has its stages in order; `batcher` groups by artifact before anything is filled; `batch` is what
-a thread does with a group, `batchsize` how large an expensive call may be. docs/decisions/0013 says why
-there are two.
+`pipeline` has its stages in order; `batcher` groups by artifact before anything is filled, and `gathering`
+is what waits for company; `batch` is what a thread does with a group, `batchsize` how large an expensive
+call may be. docs/decisions/0013 says why there are two.
 
 Owners, numbers that routers make of tenants, share both ways (docs/decisions/0017): `jobqueue` and
 `backlog` hold what waits, `fairness` says whose turn it is, `queuebounds` how much may wait, `overruns`

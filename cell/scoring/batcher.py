@@ -46,6 +46,7 @@ from cell.engines.native import Native
 from cell.residency.residency import Lease
 from cell.scoring.batch import Batch, Job, Piece, Scored, Turn, expired
 from cell.scoring.batchsize import BatchSizes
+from cell.scoring.gathering import Gathering
 from cell.scoring.jobqueue import JobQueue, Sizes
 from cell.scoring.latency import BATCH_QUEUE, BATCH_SCORE
 from cell.scoring.overruns import Overruns
@@ -82,21 +83,6 @@ class _Call:
         self.is_long = False
 
 
-class _Gathering:
-    """Requests for one artifact that wait for company until `ready_at`, or until there are `most` rows."""
-
-    __slots__ = ("jobs", "most", "ready_at", "rows")
-
-    def __init__(self, ready_at: float, most: int) -> None:
-        self.jobs: list[Job] = []
-        self.rows = 0
-        self.most = most
-        self.ready_at = ready_at
-
-    def is_ready(self, now: float) -> bool:
-        return self.rows >= self.most or now >= self.ready_at
-
-
 class Batcher:
     """Scores for many callers in the threads of `pool`: `workers` turns at a time, and as many that are long.
 
@@ -127,7 +113,7 @@ class Batcher:
         self._sizes = BatchSizes(max_rows, target_seconds)
         self._queue = JobQueue(self._sizes_of, _TURN)
         # By artifact, what has waited longest first; and what wakes when the next one is ready.
-        self._gathering: dict[bytes, _Gathering] = {}
+        self._gathering: dict[bytes, Gathering] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_scheduled = False
         self._is_closed = False
@@ -188,6 +174,23 @@ class Batcher:
             "long_turns": self._long,
         }
 
+    def longest_run(self) -> tuple[bytes, float] | None:
+        """The artifact of the run that takes longest now, and its seconds, if any run takes long."""
+        now = self._clock()
+        runs = [
+            (now - stop.began, call.jobs[0].lease.digest)
+            for call in self._calls.values()
+            if call.is_long and call.jobs and (stop := call.turn.stop) is not None
+        ]
+        if not runs:
+            return None
+        seconds, digest = max(runs)
+        return digest, seconds
+
+    def stopped(self) -> tuple[bytes, int]:
+        """As `Overruns.lately`."""
+        return self._overruns.lately(self._clock())
+
     async def close(self) -> None:
         """Refuse what waits and wait for what runs, which is told to stop if it can."""
         self._is_closed = True
@@ -219,11 +222,8 @@ class Batcher:
         group = self._gathering.get(digest)
         if group is None:
             most = self._sizes.of(digest, batching.max_rows)
-            group = self._gathering[digest] = _Gathering(now + batching.delay_seconds, most)
-        if job.deadline.at <= group.ready_at:
-            group.ready_at = now
-        group.jobs.append(job)
-        group.rows += job.rows
+            group = self._gathering[digest] = Gathering(now + batching.delay_seconds, most)
+        group.add(job, now)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Dispatch at the end of this turn, when what it brought is all here."""

@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from croupier.backoff import Backoff
 from croupier.bounded import Bounded
 from croupier.errors import FailedPrecondition
+from croupier.recent import Recent
 
 _MOST_KNOWN = 4_096
+# Of what was stopped lately, which artifacts are told apart; and how long such a run has to be, for others
+# say more of their callers' deadlines.
+_MOST_TOLD = 100
+_LONG = 0.5
 
 
 class Overran(FailedPrecondition):
@@ -42,6 +47,7 @@ class Overruns:
         self._backoff = Backoff(first, longest)
         # Empty nearly always.
         self._records: Bounded[bytes, _Record] = Bounded(_MOST_KNOWN)
+        self._stopped: Recent[bytes] = Recent(_MOST_TOLD)
 
     def check(self, digest: bytes, now: float) -> None:
         """Raises Overran if the model is not to be tried now."""
@@ -51,6 +57,8 @@ class Overruns:
 
     def stopped(self, digest: bytes, seconds: float, now: float) -> None:
         """A run was stopped after so long."""
+        if seconds >= _LONG:
+            self._stopped.note(digest, now)
         record = self._records.get(digest) or _Record()
         self._records[digest] = record
         record.seconds += seconds
@@ -58,6 +66,11 @@ class Overruns:
             record.refusals += 1
             record.until = now + self._backoff.after(record.refusals)
             record.seconds = 0.0
+
+    def lately(self, now: float) -> tuple[bytes, int]:
+        """The artifact that was stopped last, and how many runs were, in the last seconds."""
+        found = self._stopped.all(now)
+        return next(reversed(found), b""), sum(noted.count for noted in found.values())
 
     def ended(self, digest: bytes) -> None:
         """A run came to its end."""

@@ -470,12 +470,14 @@ class StoreReads(_message.Message):
     def __init__(self, done: _Optional[int] = ..., failed: _Optional[int] = ..., failure: _Optional[str] = ..., mean_seconds: _Optional[float] = ..., slowest_seconds: _Optional[float] = ..., under_way: _Optional[int] = ..., oldest_seconds: _Optional[float] = ...) -> None: ...
 
 class LongRun(_message.Message):
-    __slots__ = ("artifact", "seconds")
+    __slots__ = ("artifact", "seconds", "stopped")
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     artifact: bytes
     seconds: float
-    def __init__(self, artifact: _Optional[bytes] = ..., seconds: _Optional[float] = ...) -> None: ...
+    stopped: int
+    def __init__(self, artifact: _Optional[bytes] = ..., seconds: _Optional[float] = ..., stopped: _Optional[int] = ...) -> None: ...
 
 class Quarantined(_message.Message):
     __slots__ = ("artifact", "since", "why", "phase")

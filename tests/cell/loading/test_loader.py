@@ -256,3 +256,52 @@ async def test_only_what_waits_for_nothing_is_loaded_now(bench: Bench, tmp_path:
     scorer = bench.loader.load_now(linear, bench.rooms.append)
     assert scorer is not None
     assert scorer.signature.engine == LINEAR
+
+
+async def test_what_is_read_from_the_store_is_known_while_it_is_and_for_a_while(bench: Bench) -> None:
+    key = await bench.store.put(packed(matmul()))
+    bench.store.gate.clear()
+    loading = asyncio.ensure_future(bench.load(key))
+    await until(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
+    await until(lambda: bench.loader.lately()[1].oldest_seconds > 0.0, "time passes")
+    bench.store.gate.set()
+    await loading
+    # From the disk, which is no matter of the store's.
+    await bench.load(key)
+    took, reading = bench.loader.lately()
+    assert (took.count, reading.done, reading.failed, reading.under_way) == (2, 1, 0, 0)
+    assert 0.0 < reading.mean_seconds <= took.slowest
+
+
+async def test_what_cannot_be_read_is_told_with_its_reason(bench: Bench) -> None:
+    with pytest.raises(NotFound):
+        await bench.load(digest("nowhere"))
+    bench.store.failure = Unavailable("away", reason="AWAY")
+    with pytest.raises(Unavailable):
+        await bench.load(digest("any"))
+    bench.store.failure = None
+    bench.store.objects[digest("damaged")] = b"other bytes"
+    with pytest.raises(DataLoss):
+        await bench.load(digest("damaged"))
+    # It was read well; what became of it then is no matter of the store's.
+    with pytest.raises(ArtifactRefused):
+        await bench.load(await bench.store.put(b"no artifact"))
+    reading = bench.loader.lately()[1]
+    assert (reading.done, reading.failed, reading.failure) == (1, 3, "DATA_LOSS")
+
+
+async def test_a_store_that_nobody_waits_for_any_more_is_not_waited_for(bench: Bench) -> None:
+    bench.store.gate.clear()
+    loading = asyncio.ensure_future(bench.load(digest("any")))
+    await until(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
+    loading.cancel()
+    await asyncio.wait([loading])
+    assert bench.loader.lately()[1].under_way == 0
+
+
+async def test_a_store_that_is_given_up_has_failed(bench: Bench) -> None:
+    bench.store.gate.clear()
+    await bench.make_loader(fetch_timeout=0.01)
+    with pytest.raises(Unavailable):
+        await bench.load(digest("any"))
+    assert bench.loader.lately()[1].failure == "STORE_TIMEOUT"

@@ -134,3 +134,21 @@ async def test_closing_gives_all_up_and_begins_no_more() -> None:
         bench.join("late", C)
     await ticks()
     assert bench.digests == [A]
+
+
+async def test_it_says_how_long_a_request_has_waited() -> None:
+    bench = Bench()
+    assert bench.loads.longest_wait() == 0.0
+    first = bench.join("first", A)
+    bench.clock.advance(2.0)
+    bench.join("second", B)
+    bench.clock.advance(1.0)
+    assert bench.loads.longest_wait() == 3.0
+    # A load that goes on with nobody waiting for it keeps nobody waiting, until somebody comes again.
+    first.cancel()
+    assert bench.loads.longest_wait() == 1.0
+    bench.join("again", A)
+    assert bench.loads.longest_wait() == 1.0
+    bench.loads.end(bench.begun[0], NotFound("gone"))
+    bench.loads.end(bench.begun[1], NotFound("gone"))
+    assert bench.loads.longest_wait() == 0.0

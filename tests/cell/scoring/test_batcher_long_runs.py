@@ -129,3 +129,22 @@ async def test_closing_stops_what_runs() -> None:
     await closing
     assert isinstance(runs.exception(), DeadlineExceeded)
     assert bench.clock() <= began + 1
+
+
+async def test_the_run_that_takes_longest_is_known_while_it_does(bench: Bench) -> None:
+    lease = resident(Endless(bench))
+    seen: list[Any] = []
+    look = bench.look
+
+    def look_and_see() -> None:
+        seen.append(bench.batcher.longest_run())
+        look()
+
+    bench.look = look_and_see  # type: ignore[method-assign]
+    bench.ask(lease, -1, deadline=Deadline(bench.clock() + 3))
+    assert bench.batcher.longest_run() is None
+    await bench.run()
+    # Only once it has been looked at is it known to be long.
+    assert seen == [None, (lease.digest, 2.0), (lease.digest, 3.0)]
+    assert bench.batcher.longest_run() is None
+    assert bench.batcher.stopped() == (lease.digest, 1)

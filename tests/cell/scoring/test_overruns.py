@@ -51,3 +51,16 @@ def test_there_is_room_for_so_many() -> None:
     assert len(overruns._records) == 4_096
     with pytest.raises(Overran):
         overruns.check((4_999).to_bytes(32), 1.0)
+
+
+def test_what_was_stopped_lately_is_told_and_what_callers_cut_short_is_not() -> None:
+    overruns = Overruns(10.0)
+    assert overruns.lately(100.0) == (b"", 0)
+    for now in range(100, 103):
+        overruns.stopped(MODEL, 2.0, now)
+        overruns.stopped(OTHER, 0.01, now)
+    assert overruns.lately(103.0) == (MODEL, 3)
+    # Known for a while also of one that ends again.
+    overruns.ended(MODEL)
+    assert overruns.lately(103.0) == (MODEL, 3)
+    assert overruns.lately(120.0) == (b"", 0)
