@@ -36,7 +36,7 @@ class Limits:
     reset_burst: int = 1000
     reset_rate: int = 200
     # Frames that carry no request and no data (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA). Each
-    # request, and each DATA frame that is sent, allows a few more.
+    # request, and each DATA frame that is sent, allows a few more, and so does each call while it is open.
     control_burst: int = 1000
     control_rate: int = 100
     # Bytes by which compressed messages of all connections may grow beyond 16 times their size: at once, and

@@ -34,6 +34,9 @@ cdef enum:
     _HEADERS_WEIGHT = 4
     # Tokens that every new connection has; more is earned.
     _FIRST_TOKENS = 100
+    # What may be kept of them beyond a burst, for each call that is open. gRPC's C++ widens two windows for each
+    # of many calls in one go, long after the calls have earned it.
+    _PER_OPEN_CALL = 5
 
 # SETTINGS has nghttp2 look at every stream that is open.
 cdef double _PER_SETTINGS = 16.0
@@ -56,8 +59,9 @@ cdef class Meter(Wire):
 
     cdef int pass_time(self, double now) except -1:
         cdef double passed = now - self.now
+        cdef double most = self.tokens_most + _PER_OPEN_CALL * len(self.calls)
         self.now = now
-        self.tokens = min(self.tokens_most, self.tokens + passed * self.tokens_rate)
+        self.tokens = min(most, self.tokens + passed * self.tokens_rate)
         self.resets = min(self.resets_most, self.resets + passed * self.resets_rate)
         return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support import http2_peer as http2
 from support.pair import BATCH, MIB, NARROW, UNARY, WINDOW, Pair, pattern, taken
 
 from croupier.codes import Code
@@ -110,3 +111,37 @@ class TestDraining:
         assert woken == [1]
         call.cancel()
         pair.check_nothing_left()
+
+
+class TestFramesThatOpenCallsAllow:
+    """gRPC's C++ server tells of a window twice for each call, and of a thousand calls at once in one go."""
+
+    LIMITS = Limits(control_burst=100, control_rate=1)
+    CALLS = 300
+
+    @pytest.mark.parametrize("role", ["client", "server"])
+    def test_each_call_may_have_its_window_widened_more_than_once(self, role: str) -> None:
+        pair = Pair(self.LIMITS)
+        for _ in range(self.CALLS):
+            pair.open()
+        pair.pump()
+        assert len(pair.calls) == self.CALLS
+        session = pair.client if role == "client" else pair.server
+        for _ in range(4):
+            pair.deliver(session, b"".join(http2.window_update(1 + 2 * at, 5) for at in range(self.CALLS)))
+        assert not session.is_broken
+        # And no more than that.
+        for _ in range(4):
+            pair.deliver(session, self.CALLS * http2.window_update(1, 5))
+        assert session.is_broken
+
+    @pytest.mark.parametrize("role", ["client", "server"])
+    def test_calls_that_have_ended_allow_nothing_more(self, role: str) -> None:
+        pair = Pair(self.LIMITS)
+        for _ in range(self.CALLS):
+            _, served = pair.unary()
+            served.reply(b"")
+        pair.check_nothing_left()
+        session = pair.client if role == "client" else pair.server
+        pair.deliver(session, self.CALLS * http2.window_update(0, 5))
+        assert session.is_broken
