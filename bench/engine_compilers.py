@@ -15,6 +15,7 @@ import functools
 import os
 import sys
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,9 +56,9 @@ class _Compiled(_Brought):
     # Five mappings a library, and some for everything else.
     most: float = 65_530 // 6
 
+    @abstractmethod
     def arguments(self, row: int, score: int) -> tuple[int, ...]:
         """Of the function, for one row of float64 and a score that is 0: addresses."""
-        raise NotImplementedError
 
     def ask(self, model: Any, rows: Array) -> Array:
         wide, out = np.ascontiguousarray(rows, np.float64), np.zeros(len(rows))

@@ -6,6 +6,7 @@ Every one gets single threads and the leanest call that it offers from Python.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -48,7 +49,7 @@ class Peer(Protocol):
         ...
 
 
-class OneByOne:
+class OneByOne(ABC):
     """An engine that is called once a row, of the package `distribution`; forests are LightGBM's."""
 
     is_wide = False
@@ -73,8 +74,8 @@ class OneByOne:
         )
         return found
 
-    def ask(self, model: Any, rows: Array) -> Array:
-        raise NotImplementedError
+    @abstractmethod
+    def ask(self, model: Any, rows: Array) -> Array: ...
 
     def asker(self, models: Sequence[Any], rows: Array) -> Callable[[], object]:
         alone = [rows[place : place + 1] for place in range(len(rows))]

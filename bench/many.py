@@ -8,6 +8,7 @@ The bytes and their places are the same.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,8 @@ class _Sequence(Sequence[Any]):
             return [self.of(number) for number in self.order[place]]
         return self.of(self.order[place])
 
-    def of(self, number: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def of(self, number: int) -> Any: ...
 
 
 class _Asks(_Sequence):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -117,15 +118,18 @@ Record = (
 
 
 class _Form(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a record lies in etcd. What its key says (a number, an id) is left out."""
+    """How a record lies in etcd. What its key says (a number, an id) is left out.
+
+    A Struct has a metaclass of its own: that both methods are there, mypy sees alone.
+    """
 
     @classmethod
-    def of(cls, record: Any) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    def of(cls, record: Any) -> Self: ...
 
+    @abstractmethod
     def record(self, key: Any) -> Record:
         """The record under `key`. Raises InvalidRequest, TooLarge."""
-        raise NotImplementedError
 
 
 class _Version(_Form, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -37,7 +38,7 @@ _LINGER_SECONDS = 1.0
 _MOST_IGNORED = 64 * 2**10
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol, ABC):
     """The base of both roles; `clock` is monotonic, in seconds."""
 
     def __init__(self, session: Session, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
@@ -63,9 +64,9 @@ class Connection(asyncio.Protocol):
         # Bytes that came after that.
         self._ignored = 0
 
+    @abstractmethod
     def deliver(self) -> None:
         """Hand on what the session has collected."""
-        raise NotImplementedError
 
     def lost(self) -> None:
         """The connection is gone, and every call of it has ended."""

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -40,7 +41,7 @@ T = TypeVar("T")
 _Stamp = tuple[tuple[int, ...] | None, ...]
 
 
-class Followed(Generic[T]):
+class Followed(ABC, Generic[T]):
     """What is built from PEM files, and anew when they change."""
 
     def __init__(self, files: tuple[Path | None, ...], clock: Callable[[], float]) -> None:
@@ -84,8 +85,8 @@ class Followed(Generic[T]):
     def _names(self) -> str:
         return ", ".join(str(path) for path in self._files)
 
-    def _build(self) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _build(self) -> T: ...
 
 
 class ServerContext(Followed[ssl.SSLContext]):
