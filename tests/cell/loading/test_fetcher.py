@@ -32,13 +32,22 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return sockets
 
 
+async def readable(channel: socket.socket) -> None:
+    came = asyncio.Event()
+    asyncio.get_running_loop().add_reader(channel, came.set)
+    try:
+        await came.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(channel)
+
+
 async def heard(channel: socket.socket) -> tuple[bytes, int, bytes]:
     """One answer: its number, its code, and the file's bytes or the text."""
     while True:
         try:
             message, files, _, _ = socket.recv_fds(channel, 4096, 4)
         except BlockingIOError:
-            await asyncio.sleep(0.001)
+            await readable(channel)
             continue
         break
     number, code, text = message[:NUMBER_BYTES], message[NUMBER_BYTES], message[NUMBER_BYTES + 1 :]
