@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
-from support.fleet import Wine, eventually, publish, small_stack, train_wine
+from support.fleet import Wine, publish, small_stack, train_wine
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupierctl.stack import Stack
@@ -23,5 +24,5 @@ def stack(tmp_path_factory: pytest.TempPathFactory, wine: Wine) -> Iterator[Stac
     with small_stack(tmp_path_factory.mktemp("stack")) as stack:
         publish(stack, "acme", "wine", wine.artifact)
         with Client(stack.router, tenant="acme") as client:
-            eventually(lambda: bool(client.predict("wine", wine.rows[0]).version), "acme/wine is routed")
+            wait_until(lambda: bool(client.predict("wine", wine.rows[0]).version), "acme/wine is routed")
         yield stack

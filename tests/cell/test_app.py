@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.cell_server import infer_request, open_cell
-from support.cells import until
 from support.join_service import JoinService
+from support.waiting import eventually
 
 from cell.crash.journal import QUARANTINE
 from cell.crash.quarantine import Death, Named, Phase, Quarantine
@@ -78,19 +78,19 @@ async def test_it_registers_where_it_serves_and_says_what_it_holds(
 ) -> None:
     service, address = manager
     async with open_cell(tmp_path, id="c1", zone="z1", weight=2.0, manager=(address,)) as server:
-        await until(lambda: bool(service.reports), "a report")
+        await eventually(lambda: bool(service.reports), "a report")
         first = service.reports[0]
         assert (first.id, first.zone, first.weight, first.state) == ("c1", "z1", 2.0, "active")
         assert first.address == server.cell.address
         assert first.load.capacity_bytes == 2**26
         await server.infer(infer_request(await server.store.put(small[2]), small[1][:1]))
-        await until(lambda: service.reports[-1].load.resident == 1, "a report of the model")
+        await eventually(lambda: service.reports[-1].load.resident == 1, "a report of the model")
         assert service.reports[-1].load.requests == 1
         # A cell that is given no time to drain may leave without a word.
         assert server.cell._registration is not None
         assert await server.cell._registration.drain(60.0)
         assert service.reports[-1].state == "draining"
-    await until(lambda: service.left > 0, "the stream's end")
+    await eventually(lambda: service.left > 0, "the stream's end")
 
 
 async def test_a_quarantined_model_is_refused_at_once_and_others_are_served(
@@ -114,7 +114,7 @@ async def test_a_quarantined_model_is_refused_at_once_and_others_are_served(
 async def test_it_tells_the_address_that_it_was_told(tmp_path: Path, manager: Manager) -> None:
     service, address = manager
     async with open_cell(tmp_path, manager=(address,), advertise="cells.example:9000"):
-        await until(lambda: bool(service.reports), "a report")
+        await eventually(lambda: bool(service.reports), "a report")
     assert service.reports[0].address == "cells.example:9000"
 
 
@@ -143,12 +143,12 @@ async def test_the_process_serves_drains_and_exits_cleanly(
         async with open_async(line.split()[3]) as channel:
             stub: Any = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
             assert (await stub.ModelInfer(infer_request(key, small[1][:1]), timeout=10)).outputs
-            await until(lambda: bool(service.reports), "a report")
+            await eventually(lambda: bool(service.reports), "a report")
             process.send_signal(signal.SIGTERM)
-            await until(lambda: service.reports[-1].state == "draining", "a report of draining")
+            await eventually(lambda: service.reports[-1].state == "draining", "a report of draining")
             assert await asyncio.wait_for(process.wait(), 10) == 0
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    await until(lambda: service.left == 1, "the stream's end")
+    await eventually(lambda: service.left == 1, "the stream's end")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from support.admin import AdminPort, told
 from support.cell_server import CellServer, infer_request, open_cell
-from support.cells import until
 from support.join_service import JoinService
 from support.ports import free_port
+from support.waiting import eventually
 
 from cell.app import serve
 from cell.crash.journal import QUARANTINE
@@ -82,7 +82,7 @@ async def test_it_is_ready_while_it_is_registered_and_does_not_drain(
 ) -> None:
     _, address = manager
     async with open_cell(tmp_path / "a", manager=(address,)) as server:
-        await until(lambda: not server.cell.why_not_ready(), "it is registered")
+        await eventually(lambda: not server.cell.why_not_ready(), "it is registered")
     assert server.cell.why_not_ready() == "it drains"
     async with open_cell(tmp_path / "b", manager=(f"127.0.0.1:{free_port()}",)) as alone:
         assert alone.cell.why_not_ready() == "no version manager has it registered"

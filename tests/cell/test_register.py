@@ -2,8 +2,9 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from support.cells import ticks, until
+from support.cells import ticks
 from support.join_service import JoinService
+from support.waiting import eventually
 
 from cell.crash.quarantine import Death, Named, Phase, Quarantine
 from cell.loading.host import HostReport
@@ -100,7 +101,7 @@ class Running:
 async def test_reports_who_it_is_and_how_full_it_is() -> None:
     manager = FakeManager()
     async with Running(manager):
-        await until(lambda: len(manager.reports) >= 3, "three reports")
+        await eventually(lambda: len(manager.reports) >= 3, "three reports")
     load = pb.Load(
         capacity_bytes=100,
         used_bytes=60,
@@ -126,7 +127,7 @@ async def test_joins_again_after_the_manager_hung_up() -> None:
     manager = FakeManager(hang_up, hang_up)
     manager.joins.append(manager.answer)
     async with Running(manager) as running:
-        await until(lambda: bool(manager.reports), "a report after two broken streams")
+        await eventually(lambda: bool(manager.reports), "a report after two broken streams")
     assert len(running.sleeps.asked) == 2
 
 
@@ -141,7 +142,7 @@ async def test_a_stream_that_has_ended_reports_no_more() -> None:
     manager = FakeManager(end)
     manager.joins.append(manager.answer)
     async with Running(manager):
-        await until(lambda: bool(manager.reports), "a report on the next stream")
+        await eventually(lambda: bool(manager.reports), "a report on the next stream")
         assert await anext(ended[0], None) is None
 
 
@@ -149,12 +150,12 @@ async def test_joins_again_after_silence() -> None:
     manager = FakeManager(fall_silent)
     manager.joins.append(manager.answer)
     async with Running(manager):
-        await until(lambda: bool(manager.reports), "a report after silence")
+        await eventually(lambda: bool(manager.reports), "a report after silence")
 
 
 async def test_backs_off_with_jitter_and_for_ever() -> None:
     async with Running(FakeManager(refuse)) as running:
-        await until(lambda: len(running.sleeps.asked) >= 60, "sixty attempts")
+        await eventually(lambda: len(running.sleeps.asked) >= 60, "sixty attempts")
     asked = running.sleeps.asked
     assert all(0.05 <= seconds <= 5.0 for seconds in asked)
     assert asked[0] <= 0.1
@@ -165,7 +166,7 @@ async def test_backs_off_with_jitter_and_for_ever() -> None:
 async def test_an_answer_resets_the_back_off() -> None:
     manager = FakeManager(*[refuse] * 20, hang_up, refuse)
     async with Running(manager) as running:
-        await until(lambda: len(running.sleeps.asked) >= 23, "attempts after an answer")
+        await eventually(lambda: len(running.sleeps.asked) >= 23, "attempts after an answer")
     assert running.sleeps.asked[20] <= 0.1
 
 
@@ -177,7 +178,7 @@ async def test_a_manager_that_will_not_have_it_is_asked_again() -> None:
     manager = FakeManager(conflict)
     manager.joins.append(manager.answer)
     async with Running(manager):
-        await until(lambda: bool(manager.reports), "a report")
+        await eventually(lambda: bool(manager.reports), "a report")
 
 
 async def test_two_cells_of_one_id_back_off_further_each_time() -> None:
@@ -187,7 +188,7 @@ async def test_two_cells_of_one_id_back_off_further_each_time() -> None:
         raise Conflict("the cell has joined again")
 
     async with Running(FakeManager(superseded)) as running:
-        await until(lambda: len(running.sleeps.asked) >= 40, "many attempts")
+        await eventually(lambda: len(running.sleeps.asked) >= 40, "many attempts")
     assert max(running.sleeps.asked[:2]) <= 0.2
     assert max(running.sleeps.asked) > 2.5
 
@@ -195,7 +196,7 @@ async def test_two_cells_of_one_id_back_off_further_each_time() -> None:
 async def test_draining_is_said_at_once_and_known_when_answered() -> None:
     manager = FakeManager()
     async with Running(manager, pace=Pace(report=3600)) as running:
-        await until(lambda: len(manager.reports) == 1, "the first report")
+        await eventually(lambda: len(manager.reports) == 1, "the first report")
         assert await running.registration.drain(5.0)
     assert [cell.state for cell in manager.reports] == ["active", "draining"]
 
@@ -237,7 +238,7 @@ async def test_quarantined_artifacts_are_reported_and_lifted_when_the_manager_sa
         rng=random.Random(1),
     )
     running = asyncio.create_task(registration.run())
-    await until(lambda: len(manager.reports) >= 2, "two reports")
+    await eventually(lambda: len(manager.reports) >= 2, "two reports")
     running.cancel()
     await asyncio.wait([running])
     first, second = (report.load for report in manager.reports[:2])
@@ -253,16 +254,16 @@ async def test_through_a_real_stream(manager: tuple[JoinService, str]) -> None:
     service, address = manager
     async with VersionManagerClient(address) as client:
         async with Running(client) as running:
-            await until(lambda: len(service.reports) >= 2, "two reports")
+            await eventually(lambda: len(service.reports) >= 2, "two reports")
             assert await running.registration.drain(5.0)
-        await until(lambda: service.left == 1, "the stream's end")
+        await eventually(lambda: service.left == 1, "the stream's end")
     assert service.reports[0].id == "cell-1"
     assert service.reports[-1].state == "draining"
 
 
 async def until_home(*managers: FakeManager) -> tuple[FakeManager, list[FakeManager]]:
     """The manager that has the cell registered, and the others, once all have heard of it."""
-    await until(
+    await eventually(
         lambda: all(one.heard or one.reports for one in managers) and any(one.reports for one in managers),
         "every manager knows the cell",
     )
@@ -274,7 +275,7 @@ async def test_one_manager_registers_the_cell_and_the_others_hear_of_it() -> Non
     managers = [FakeManager() for _ in range(3)]
     async with Running(*managers):
         home, others = await until_home(*managers)
-        await until(lambda: all(len(one.heard) >= 3 for one in others), "reports everywhere")
+        await eventually(lambda: all(len(one.heard) >= 3 for one in others), "reports everywhere")
     assert (home.joined, home.heard) == (1, [])
     assert [one.joined for one in others] == [0, 0]
 
@@ -322,17 +323,17 @@ async def test_when_the_manager_dies_one_that_answers_registers_the_cell_at_once
         home, others = await until_home(*managers)
         dead = next(one for one in others)
         dead.died.set()
-        await until(lambda: bool(running.sleeps.asked), "the death of one that only heard is noticed")
+        await eventually(lambda: bool(running.sleeps.asked), "the death of one that only heard is noticed")
         home.died.set()
         (left,) = [one for one in others if one is not dead]
-        await until(lambda: bool(left.reports), "the cell is registered by the one that is left")
+        await eventually(lambda: bool(left.reports), "the cell is registered by the one that is left")
         assert (left.joined, dead.joined) == (1, 0)
         # Back again, they only hear of it.
         home.reports.clear()
         for one in (home, dead):
             one.died.clear()
             one.heard.clear()
-        await until(lambda: bool(home.heard and dead.heard), "both are told again")
+        await eventually(lambda: bool(home.heard and dead.heard), "both are told again")
         assert left.joined == 1
         assert not home.reports
 
@@ -345,7 +346,7 @@ async def test_two_cells_of_one_id_do_not_throw_each_other_out_at_one_manager_af
 
     managers = [FakeManager(superseded), FakeManager(superseded)]
     async with Running(*managers) as running:
-        await until(lambda: len(running.sleeps.asked) >= 40, "many attempts")
+        await eventually(lambda: len(running.sleeps.asked) >= 40, "many attempts")
     assert sorted(one.joined > 0 for one in managers) == [False, True]
     assert max(running.sleeps.asked) > 2.5
 
@@ -355,7 +356,7 @@ async def test_draining_is_said_to_every_manager() -> None:
     async with Running(*managers, pace=Pace(report=3600)) as running:
         home, (other,) = await until_home(*managers)
         assert await running.registration.drain(5.0)
-        await until(lambda: len(other.heard) == 2, "the other hears of it")
+        await eventually(lambda: len(other.heard) == 2, "the other hears of it")
     assert [cell.state for cell in home.reports] == ["active", "draining"]
     assert [cell.state for cell in other.heard] == ["active", "draining"]
 
@@ -387,7 +388,7 @@ async def test_each_report_says_what_runs_the_cell() -> None:
         part=lambda: next(told, pb.Part(release="3")),
     )
     running = asyncio.create_task(registration.run())
-    await until(lambda: len(parts) > 2, "three reports")
+    await eventually(lambda: len(parts) > 2, "three reports")
     running.cancel()
     await asyncio.wait([running])
     assert [part.release for part in parts[:3]] == ["1", "2", "3"]

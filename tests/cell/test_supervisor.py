@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.restless import supervised
+from support.waiting import wait_until
 
 from cell.supervisor import Restarts, how_it_ended, reserve
 from croupier.backoff import Backoff
@@ -65,8 +65,8 @@ def test_a_child_that_is_killed_lives_again_at_the_same_address(tmp_path: Path) 
 def test_the_next_life_has_stood_by(tmp_path: Path) -> None:
     with supervised(tmp_path, "stay") as running:
         ((first, _),) = running.wait_lives(1)
-        while len(children := running.children()) < 2:
-            time.sleep(0.005)
+        wait_until(lambda: len(running.children()) == 2, "there is a spare")
+        children = running.children()
         (spare,) = children - {first}
         os.kill(first, signal.SIGSEGV)
         assert running.wait_lives(2)[1][0] == spare
@@ -75,8 +75,8 @@ def test_the_next_life_has_stood_by(tmp_path: Path) -> None:
 def test_a_spare_that_died_is_not_needed(tmp_path: Path) -> None:
     with supervised(tmp_path, "stay") as running:
         ((first, _),) = running.wait_lives(1)
-        while len(children := running.children()) < 2:
-            time.sleep(0.005)
+        wait_until(lambda: len(running.children()) == 2, "there is a spare")
+        children = running.children()
         for pid in children - {first}:
             os.kill(pid, signal.SIGKILL)
         os.kill(first, signal.SIGABRT)
@@ -100,15 +100,12 @@ def test_a_crash_loop_can_be_stopped(tmp_path: Path) -> None:
 def test_no_child_outlives_a_killed_parent(tmp_path: Path) -> None:
     with supervised(tmp_path, "stay") as running:
         ((first, _),) = running.wait_lives(1)
-        while len(children := running.children()) < 2:
-            time.sleep(0.005)
+        wait_until(lambda: len(running.children()) == 2, "there is a spare")
+        children = running.children()
         assert first in children
         running.parent.kill()
         running.parent.wait()
-        give_up = time.monotonic() + 30
-        while any(map(_is_running, children)):
-            assert time.monotonic() < give_up
-            time.sleep(0.005)
+        wait_until(lambda: not any(map(_is_running, children)), "its children have ended")
 
 
 def _is_running(pid: int) -> bool:

@@ -17,9 +17,10 @@ from statistics import median
 from typing import Any
 
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import Memory, MiB, resident_mib, stalls_of
 from support.load import MODEL, TENANTS, Load, Seen, Tenant
+from support.waiting import wait_until
 
 from croupier.telemetry.stalls import SCHEDULER
 from croupier_client import Client
@@ -72,7 +73,7 @@ def serving() -> Serving:
 def await_served(router: str, tenants: list[Tenant]) -> None:
     for tenant in tenants:
         with Client(router, tenant=tenant.name) as client:
-            eventually(lambda: bool(client.predict(MODEL, [1.0, 2.0]).version), f"{tenant.name} is served")
+            wait_until(lambda: bool(client.predict(MODEL, [1.0, 2.0]).version), f"{tenant.name} is served")
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def attacked(
         ):
             for number in range(ROUNDS):
                 seen.phase = f"quiet {number}"
-                eventually(lambda: seen.phases[seen.phase].answered >= _ANSWERS, "a quiet moment", 60.0)
+                wait_until(lambda: seen.phases[seen.phase].answered >= _ANSWERS, "a quiet moment", 60.0)
                 seen.phase = f"attack {number}"
                 while seen.phases[seen.phase].answered < _ANSWERS:
                     attacker.submit(act).result()

@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from sklearn.linear_model import LinearRegression
 from support.attacks import EVIL, INFER, attack, drained, unary
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import hand_of, metrics_of, page_of, with_manager
 from support.hostile import call_on, streams
 from support.http2_peer import (
@@ -36,6 +36,7 @@ from support.http2_peer import (
     settings,
 )
 from support.load import MODEL, TENANTS, Tenant
+from support.waiting import wait_until
 
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.errors import InvalidRequest
@@ -207,7 +208,7 @@ def test_uploads_that_stop_half_way(fleet: Stack, attacked) -> None:
         with ThreadPoolExecutor(1) as pool:
             attacking = pool.submit(attack, fleet.manager, lambda one: [upload(one) for _ in range(100)])
             one = next(honest)
-            eventually(lambda: publish(fleet, one.name, MODEL, one.artifact) > 0, "others publish", 60.0)
+            wait_until(lambda: publish(fleet, one.name, MODEL, one.artifact) > 0, "others publish", 60.0)
             assert "OK" not in attacking.result()
 
     attacked(act).check()
@@ -242,7 +243,7 @@ def test_connections_to_the_metrics_that_say_nothing(fleet: Stack, attacked) -> 
                     with suppress(OSError):
                         peer.sendall(b"GET /")
         for page in pages:
-            eventually(partial(is_page, page), "the page answers", timeout=30.0)
+            wait_until(partial(is_page, page), "the page answers", timeout=30.0)
 
     attacked(act).check()
 
@@ -259,7 +260,7 @@ def test_a_tensor_without_a_name(fleet: Stack, load) -> None:
     request.raw_input_contents.append(struct.pack(f"<{width}f", *range(width)))
     body = request.SerializeToString()
     with load() as seen:
-        eventually(
+        wait_until(
             lambda: "NOT_FOUND" not in attack(fleet.router, lambda c: [unary(c, INFER, body)]), "routed"
         )
         statuses = attack(fleet.router, lambda channel: [unary(channel, INFER, body) for _ in range(200)])

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import await_registered, error_of, hand_of
 from support.load import MODEL, TENANTS, Tenant
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupierctl.stack import Stack
@@ -88,7 +89,7 @@ def test_an_object_is_damaged(fleet: Stack, load) -> None:
         path.write_bytes(path.read_bytes()[:-1])
         with Client(fleet.router, tenant=damaged.name, retries=0) as client:
             said = partial(error_of, client, MODEL, (1.0, 2.0), version=1)
-            eventually(lambda: said() == "DataLoss", "the damage is told")
+            wait_until(lambda: said() == "DataLoss", "the damage is told")
             assert {said() for _ in range(20)} == {"DataLoss"}
     seen.check()
 

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import (
     Kept,
     addresses,
@@ -21,6 +21,7 @@ from support.harm import (
     with_manager,
 )
 from support.load import MODEL, TENANTS, Tenant
+from support.waiting import wait_until
 
 from croupier.errors import CroupierError
 from croupierctl.stack import Stack
@@ -40,7 +41,7 @@ def test_etcd_is_killed(fleet: Stack, load) -> None:
         fleet.process("etcd").kill()
         time.sleep(2.0)
         fleet.restart("etcd")
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
     seen.check()
 
 
@@ -62,9 +63,9 @@ def test_etcd_comes_back_empty(fleet: Stack, load, tmp_path) -> None:
     saved = backup(fleet, tmp_path / "saved")
     with load() as seen:
         replace_etcd(fleet, None)
-        eventually(lambda: is_frozen(fleet), "the map is frozen", timeout=40.0)
+        wait_until(lambda: is_frozen(fleet), "the map is frozen", timeout=40.0)
         replace_etcd(fleet, saved)
-        eventually(lambda: takes_changes(fleet), "changes are taken", timeout=40.0)
+        wait_until(lambda: takes_changes(fleet), "changes are taken", timeout=40.0)
         await_registered(fleet)
     seen.check()
 
@@ -78,9 +79,9 @@ def test_an_older_backup_is_restored(fleet: Stack, load, tmp_path) -> None:
     newer = backup(fleet, tmp_path / "newer")
     with load() as seen:
         replace_etcd(fleet, older)
-        eventually(lambda: is_frozen(fleet), "the map is frozen", timeout=40.0)
+        wait_until(lambda: is_frozen(fleet), "the map is frozen", timeout=40.0)
         replace_etcd(fleet, newer)
-        eventually(lambda: takes_changes(fleet), "changes are taken", timeout=40.0)
+        wait_until(lambda: takes_changes(fleet), "changes are taken", timeout=40.0)
         await_registered(fleet)
     seen.check()
 
@@ -89,9 +90,9 @@ def test_an_older_backup_is_restored(fleet: Stack, load, tmp_path) -> None:
 def test_all_models_are_deleted(fleet: Stack, load) -> None:
     with load() as seen, Kept(fleet) as kept:
         etcdctl(fleet, "del", "--prefix", "croupier/models/")
-        eventually(lambda: is_frozen(fleet), "the map is frozen")
+        wait_until(lambda: is_frozen(fleet), "the map is frozen")
         kept.put_back()
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
     seen.check()
 
 
@@ -99,14 +100,14 @@ def test_all_models_are_deleted(fleet: Stack, load) -> None:
 def test_cells_move_while_the_map_is_frozen(fleet: Stack, load) -> None:
     with load() as seen, Kept(fleet) as kept:
         etcdctl(fleet, "del", "--prefix", "croupier/models/")
-        eventually(lambda: is_frozen(fleet), "the map is frozen")
+        wait_until(lambda: is_frozen(fleet), "the map is frozen")
         before = addresses(fleet)
         for number in range(fleet.cells):
             fleet.restart(f"cell-{number}")
             await_registered(fleet)
         assert not before.items() & addresses(fleet).items()
         kept.put_back()
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
     seen.check()
 
 
@@ -118,7 +119,7 @@ def test_nonsense_under_every_key(fleet: Stack, load) -> None:
                 etcdctl(fleet, "put", key, nonsense)
         time.sleep(1.0)
         kept.put_back()
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
         await_registered(fleet)
     seen.check()
 
@@ -139,7 +140,7 @@ def test_a_typo_and_a_restart(fleet: Stack, load) -> None:
         other.stop()
         del fleet.processes["other-router"]
         kept.put_back()
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
     seen.check()
     on_other.check()
 
@@ -152,12 +153,12 @@ def test_etcd_is_full(fleet: Stack, load) -> None:
         with load() as seen:
             etcd.argv = [*argv, "--quota-backend-bytes", "400000"]
             fleet.restart("etcd")
-            eventually(lambda: is_full(fleet), "etcd takes no writes")
+            wait_until(lambda: is_full(fleet), "etcd takes no writes")
             assert not is_writable(fleet)
             etcd.argv = [*argv, "--quota-backend-bytes", str(2**31)]
             fleet.restart("etcd")
             etcdctl(fleet, "alarm", "disarm")
-            eventually(lambda: takes_changes(fleet), "changes are taken")
+            wait_until(lambda: takes_changes(fleet), "changes are taken")
             await_registered(fleet)
         seen.check()
     finally:
@@ -177,7 +178,7 @@ def test_etcd_is_compacted(fleet: Stack, load) -> None:
         finally:
             os.kill(manager.pid, signal.SIGCONT)
         etcdctl(fleet, "del", "--prefix", "croupier/elsewhere/")
-        eventually(lambda: takes_changes(fleet), "changes are taken")
+        wait_until(lambda: takes_changes(fleet), "changes are taken")
     seen.check()
 
 

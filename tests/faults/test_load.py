@@ -8,9 +8,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import hand_of, kind_of
 from support.load import MODEL, TENANTS, Tenant
+from support.waiting import wait_until
 
 from croupier_client import AsyncClient, Client, Item, PredictError
 from croupierctl.stack import Stack
@@ -41,7 +42,7 @@ def test_a_storm_of_cold_models(fleet: Stack, load) -> None:
     for number in range(_COLD):
         publish(fleet, GREEDY, f"cold-{number}", Tenant(GREEDY, 20_000 + number).artifact)
     with Client(fleet.router, tenant=GREEDY) as client:
-        eventually(lambda: bool(client.predict(f"cold-{_COLD - 1}", [1.0, 2.0])), "the last is routed")
+        wait_until(lambda: bool(client.predict(f"cold-{_COLD - 1}", [1.0, 2.0])), "the last is routed")
     for cell in hand_of(fleet, GREEDY):
         fleet.restart(cell)
     with load() as seen:

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.harm import await_registered, error_of, stopped
 from support.load import TENANTS
+from support.waiting import wait_until
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier_client import Client
@@ -59,7 +60,7 @@ def is_published(fleet: Stack, name: str) -> None:
     """A model that is published now is served at once."""
     publish(fleet, TENANTS[0].name, name, TENANTS[0].artifact)
     with Client(fleet.router, tenant=TENANTS[0].name) as client:
-        eventually(lambda: not error_of(client, name, [1.0, 2.0]), f"{name} is served")
+        wait_until(lambda: not error_of(client, name, [1.0, 2.0]), f"{name} is served")
 
 
 @pytest.mark.fault(
@@ -74,7 +75,7 @@ def test_one_of_several_managers_is_dead(fleet: Stack, load) -> None:
         fleet.restart(DIES)
         await_registered(fleet)
     seen.check()
-    eventually(lambda: not not_known(fleet, DIES), "the one that came back knows all")
+    wait_until(lambda: not not_known(fleet, DIES), "the one that came back knows all")
 
 
 @pytest.mark.fault(
@@ -86,4 +87,4 @@ def test_one_of_several_managers_hangs(fleet: Stack, load) -> None:
         others_know_all(fleet, _SECONDS)
         is_published(fleet, "while-it-hung-still")
     seen.check()
-    eventually(lambda: not not_known(fleet, DIES), "the one that woke knows all", timeout=40.0)
+    wait_until(lambda: not not_known(fleet, DIES), "the one that woke knows all", timeout=40.0)

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from support.attacks import EVIL, INFER, attack, await_infer_routed, await_routed, tensor, unary
 from support.crash_cell import MARK, crashing
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.graphs import centred, looping, matmul, packed, picky
 from support.harm import error_of, hand_of, log_bytes, metrics_of, page_of
+from support.waiting import wait_until
 
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier_client import Client
@@ -96,7 +97,7 @@ def test_rows_that_depend_on_each_other(fleet: Stack, load) -> None:
     for name, model in (("centred", centred()), ("apart", matmul())):
         for tenant in twins:
             publish(fleet, tenant, name, pack_onnx(model))
-            eventually(
+            wait_until(
                 lambda: (
                     attack(fleet.router, lambda one: [infer(one, tenant, name, np.ones((1, 2)))])  # noqa: B023
                     == {"OK": 1}

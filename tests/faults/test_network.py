@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from support.fleet import eventually
 from support.harm import addresses, hand_of, is_answering
 from support.load import TENANTS
+from support.waiting import wait_until
 from support.wires import WiredStack, Wires
 
 from croupierctl.stack import Stack
@@ -63,7 +63,7 @@ def test_etcd_is_unreachable(fleet: WiredStack, load) -> None:
         fleet.wires.hang("etcd")
         time.sleep(3.0)
         fleet.wires.mend("etcd")
-        eventually(lambda: is_whole(fleet), "the manager answers and knows its cells", timeout=40.0)
+        wait_until(lambda: is_whole(fleet), "the manager answers and knows its cells", timeout=40.0)
     seen.check()
 
 

@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
-from support.fleet import eventually
 from support.harm import await_registered, children, hand_of, is_answering, stopped
 from support.load import TENANTS
+from support.waiting import wait_until
 
 from croupierctl.stack import Stack
 
@@ -34,7 +34,7 @@ def test_a_supervised_cell_is_killed(fleet: Stack, load) -> None:
     (cell, *_) = children(parent)
     with load() as seen:
         os.kill(cell, signal.SIGKILL)
-        eventually(lambda: cell not in children(parent), "the parent has another one")
+        wait_until(lambda: cell not in children(parent), "the parent has another one")
         await_registered(fleet)
     seen.check()
 
@@ -99,7 +99,7 @@ def test_the_manager_hangs(fleet: Stack, load) -> None:
     with load() as seen, stopped([fleet.process("version-manager").pid]):
         time.sleep(12.0)
     seen.check()
-    eventually(lambda: is_answering(fleet), "the manager answers")
+    wait_until(lambda: is_answering(fleet), "the manager answers")
     await_registered(fleet)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually, publish
+from support.fleet import Wine, publish
 from support.seconds import train_seconds
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupierctl.stack import Stack
@@ -48,7 +49,7 @@ def test_rows_of_either_width_are_answered_as_the_library_answers_them(
     model = train_seconds()
     publish(stack, "acme", "seconds", model.artifact)
     with Client(stack.router, tenant="acme") as client:
-        eventually(lambda: bool(client.predict("seconds", model.rows[0]).version), "the model is routed")
+        wait_until(lambda: bool(client.predict("seconds", model.rows[0]).version), "the model is routed")
     rows, answers = tmp_path / "rows.npy", tmp_path / "answers.npy"
     np.save(rows, model.rows)
     for datatype, expected in (("FP64", model.answers), ("FP32", model.narrowed)):

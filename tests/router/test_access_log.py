@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from support.fakes import eventually, hang
+from support.fakes import hang
+from support.waiting import eventually
 from support.worlds import World, failing, world
 
 from croupier.request_ids import Known, RequestId

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.fakes import FakeManager, digest, eventually, metric, model, no_change, snapshot_path
+from support.fakes import FakeManager, digest, metric, model, no_change, snapshot_path
 from support.ports import free_port
+from support.waiting import eventually
 from support.worlds import Router, failing, router, world
 
 from croupier.grpcio.channels import open_async

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.fakes import FakeCell, eventually, hang, refuse
+from support.fakes import FakeCell, hang, refuse
+from support.waiting import eventually
 
 from croupier.errors import (
     CroupierError,

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from support.admin import AdminPort
-from support.fakes import FakeManager, eventually, generation, model
+from support.fakes import FakeManager, generation, model
 from support.ports import free_port
+from support.waiting import eventually
 from support.worlds import router, world
 
 from router.view import ViewChange

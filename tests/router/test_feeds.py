@@ -5,16 +5,8 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from support.fakes import (
-    FakeManager,
-    delta_event,
-    eventually,
-    generation,
-    heartbeat,
-    metric,
-    model,
-    view,
-)
+from support.fakes import FakeManager, delta_event, generation, heartbeat, metric, model, view
+from support.waiting import eventually
 
 from croupier.backoff import Backoff
 from croupier.grpcio.manager import VersionManagerClient

@@ -5,8 +5,9 @@ from typing import Any
 
 import grpc
 import pytest
-from support.fakes import digest, eventually, hang, metric, told
+from support.fakes import digest, hang, metric, told
 from support.http2_peer import RawPeer, data, headers, message, request_fields
+from support.waiting import eventually
 from support.worlds import MODELS, World, details_of, failing, world
 
 from protos.inference.v2 import inference_pb2

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from support.fakes import FakeManager, eventually, generation, model, view
+from support.fakes import FakeManager, generation, model, view
+from support.waiting import eventually
 from support.worlds import router
 
 from croupier.backoff import Backoff

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode as Code
-from support.fakes import eventually, model
+from support.fakes import model
+from support.waiting import eventually
 from support.worlds import World, failing, world
 
 from croupier.errors import CroupierError, InvalidRequest

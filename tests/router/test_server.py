@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import grpc
 import pytest
-from support.fakes import FakeCell, digest, eventually, hang, metric, no_change, told
+from support.fakes import FakeCell, digest, hang, metric, no_change, told
+from support.waiting import eventually
 from support.worlds import MODELS, World, failing, parameters, world
 
 from croupier.errors import Unauthenticated

@@ -5,8 +5,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from support.fakes import eventually, generation, metric, model, no_change, snapshot_path, view
+from support.fakes import generation, metric, model, no_change, snapshot_path, view
 from support.irregular import KINDS, put
+from support.waiting import eventually
 
 from croupier.sealed import CorruptFile, write_sealed
 from router import snapshot

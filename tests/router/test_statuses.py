@@ -7,7 +7,8 @@ from typing import Any
 import grpc
 import jwt
 import pytest
-from support.fakes import eventually, hang, metric, refuse
+from support.fakes import hang, metric, refuse
+from support.waiting import eventually
 from support.worlds import MODELS, Router, World, failing, parameters, world
 
 from croupier.errors import FailedPrecondition, InternalError, InvalidRequest, Unavailable

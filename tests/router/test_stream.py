@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
-from support.fakes import eventually
 from support.serving import turns
+from support.waiting import eventually
 
 from router.stream import answer_all
 

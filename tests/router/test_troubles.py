@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.fakes import eventually, hang
+from support.fakes import hang
+from support.waiting import eventually
 from support.worlds import world
 
 from croupier.errors import QuotaExceeded

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-from support.fleet import eventually
 from support.harm import error_of
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupierctl.stack import Stack
@@ -66,9 +66,9 @@ def tensor(model: str, row: list[float]) -> bytes:
 
 def await_infer_routed(stack: Stack, model: str) -> None:
     body = tensor(model, [0.0, 0.0])
-    eventually(lambda: attack(stack.router, lambda one: [unary(one, INFER, body)]) == {"OK": 1}, "routed")
+    wait_until(lambda: attack(stack.router, lambda one: [unary(one, INFER, body)]) == {"OK": 1}, "routed")
 
 
 def await_routed(stack: Stack, model: str, row: list[float]) -> None:
     with Client(stack.router, tenant=EVIL) as client:
-        eventually(lambda: error_of(client, model, row) != "NotFound", f"{model} is routed")
+        wait_until(lambda: error_of(client, model, row) != "NotFound", f"{model} is routed")

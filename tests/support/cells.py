@@ -160,15 +160,6 @@ async def ticks(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def until(check: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-    """Wait until `check` is true."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + timeout
-    while not check():
-        assert loop.time() < give_up, f"not in {timeout} s: {what}"
-        await asyncio.sleep(0.001)
-
-
 def merged_requests() -> float:
     """How many requests have shared a scoring call so far, in this process."""
     return REGISTRY.get_sample_value("croupier_cell_merged_requests_total") or 0.0

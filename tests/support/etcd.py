@@ -15,12 +15,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from support.ports import free_port
+from support.waiting import eventually
 
 from croupier.stores.etcd import Etcd
 
@@ -76,7 +77,7 @@ class EtcdServer:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, env=_environ())
         try:
-            await until(self._is_healthy, timeout=20.0)
+            await eventually(self._is_healthy, "etcd answers", timeout=20.0)
         except BaseException:
             await self.kill()
             raise
@@ -232,18 +233,6 @@ class EtcdCluster:
 
 class EtcdExited(Exception):
     """etcd ended while it was being started; the message has the end of its log."""
-
-
-async def until(
-    condition: Callable[[], bool | Awaitable[bool]], *, timeout: float = 10.0, interval: float = 0.02
-) -> None:
-    """Return once `condition` is true, asked every `interval` seconds. Raises TimeoutError."""
-    async with asyncio.timeout(timeout):
-        while True:
-            answer = condition()
-            if await answer if isinstance(answer, Awaitable) else answer:
-                return
-            await asyncio.sleep(interval)
 
 
 async def value_of(etcd: Etcd, key: str) -> bytes | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,19 +27,6 @@ from version_manager.model.history import Change
 from version_manager.model.release import Model, Release, Split, Version
 
 CATALOG = "cluster-1"
-
-
-async def eventually(check: Callable[[], Any], what: str = "it", timeout: float = 10.0) -> Any:
-    """The first true value of `check`, which may be a coroutine function."""
-    give_up = asyncio.get_running_loop().time() + timeout
-    while True:
-        found = check()
-        if inspect.isawaitable(found):
-            found = await found
-        if found:
-            return found
-        assert asyncio.get_running_loop().time() < give_up, f"not in {timeout} s: {what}"
-        await asyncio.sleep(0.005)
 
 
 def metric(name: str, **labels: str) -> float:

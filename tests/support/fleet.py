@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,7 @@ from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 
 from croupier.artifacts.packers.onnx import pack_sklearn
-from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
-from croupier_client import PredictError
 from croupierctl.stack import Stack
 
 
@@ -47,20 +43,6 @@ def publish(stack: Stack, tenant: str, name: str, artifact: bytes, *, release: b
             return int(version.number)
 
     return asyncio.run(call())
-
-
-def eventually(check: Callable[[], bool], what: str, timeout: float = 15.0) -> None:
-    """Wait until `check` is true; an error of ours in it counts as not yet."""
-    give_up = time.monotonic() + timeout
-    last: BaseException | None = None
-    while time.monotonic() < give_up:
-        try:
-            if check():
-                return
-        except (CroupierError, PredictError, AssertionError) as error:
-            last = error
-        time.sleep(0.02)
-    raise AssertionError(f"not in {timeout} s: {what}") from last
 
 
 def small_stack(folder: Path, **settings: Any) -> Stack:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
 
-from support.fleet import eventually
+from support.waiting import wait_until
 
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
@@ -93,7 +93,7 @@ def await_registered(stack: Stack) -> None:
         assert addresses(stack) == expected
         return True
 
-    eventually(is_so, "every cell is registered", timeout=40.0)
+    wait_until(is_so, "every cell is registered", timeout=40.0)
 
 
 def is_answering(stack: Stack) -> bool:
@@ -239,7 +239,7 @@ class Memory:
             assert max(kept.values()) <= self._KEPT, kept
             return True
 
-        eventually(is_back, "memory is given back", timeout=30.0)
+        wait_until(is_back, "memory is given back", timeout=30.0)
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from support.etcd import EtcdServer, until
+from support.etcd import EtcdServer
+from support.waiting import eventually
 
 from croupier.artifacts.format import Tensor, pack
 from croupier.grpcio.manager import VersionManagerClient
@@ -182,4 +183,4 @@ async def until_listed(client: VersionManagerClient, *cells: str) -> None:
     async def are_listed() -> bool:
         return (await listed(client)).keys() == set(cells)
 
-    await until(are_listed)
+    await eventually(are_listed)

@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from support.crash_cell import MARK, crashing
-from support.fleet import eventually, publish
+from support.fleet import publish
+from support.waiting import eventually, wait_until
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier_client import AsyncClient, Client
@@ -42,7 +43,7 @@ def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             for tenant in NEIGHBOURS:
                 publish(stack, tenant, "sum", crashing(tenant))
             for tenant in NEIGHBOURS:
-                eventually(partial(is_served, stack, tenant), f"{tenant} is served")
+                wait_until(partial(is_served, stack, tenant), f"{tenant} is served")
             yield stack
 
 
@@ -87,22 +88,15 @@ async def neighbours(stack: Stack) -> AsyncIterator[Neighbours]:
     clients = [AsyncClient(stack.router, tenant=tenant, retries=0) for tenant in NEIGHBOURS]
     asking = [asyncio.create_task(ask(client, number)) for number, client in enumerate(clients)]
     try:
-        await until(lambda: seen.answered > 100)
+        await eventually(lambda: seen.answered > 100, "the others are answered")
         yield seen
         before = seen.answered
-        await until(lambda: seen.answered > before + 200)
+        await eventually(lambda: seen.answered > before + 200, "they go on being answered")
     finally:
         done.set()
         await asyncio.gather(*asking)
         for client in clients:
             await client.close()
-
-
-async def until(check: Callable[[], bool], timeout: float = 30.0) -> None:
-    give_up = time.monotonic() + timeout
-    while not check():
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.005)
 
 
 async def until_known(client: AsyncClient, model: str) -> None:
@@ -153,7 +147,7 @@ async def test_a_model_that_crashes_its_cell_costs_nobody_else_an_answer(
     assert 1 <= ended.total() <= 2
     assert set(ended) == {"SIGABRT" if name == "aborts" else "SIGSEGV"}
     digest = hashlib.sha256(artifact).digest()
-    await asyncio.to_thread(eventually, lambda: quarantined_at(stack, digest), "it is known where it crashed")
+    await asyncio.to_thread(wait_until, lambda: quarantined_at(stack, digest), "it is known where it crashed")
 
 
 async def test_a_poisonous_row_is_no_reason_to_refuse_a_model_before_it_came(crash_stack: Stack) -> None:

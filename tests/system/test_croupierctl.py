@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.fleet import eventually
+from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from croupier.artifacts.checked import with_checked
@@ -74,9 +74,9 @@ def test_the_cell_that_is_explained_is_the_cell_that_answers(stack, run, artifac
 
     before = requests()
     with Client(stack.router, tenant="ctl") as client:
-        eventually(lambda: client.predict("explained", wine.rows[0]).version == 1, "it is routed")
+        wait_until(lambda: client.predict("explained", wine.rows[0]).version == 1, "it is routed")
         client.predict_many([Item("explained", row) for row in wine.rows])
-    eventually(lambda: requests() >= before + len(wine.rows), f"{asked} reports that it was asked")
+    wait_until(lambda: requests() >= before + len(wine.rows), f"{asked} reports that it was asked")
 
 
 def test_the_shard_map_is_shown(run):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually
+from support.fleet import Wine
+from support.waiting import wait_until
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Delete, Etcd, EtcdConfig, Put
@@ -114,4 +115,4 @@ def test_a_typo_and_a_restart_of_everybody_fail_no_request_and_change_no_hand(
     finally:
         in_etcd(stack, *(Put(key, value) for key, value in content.items()))
         stack.processes.pop("router-spare").stop()
-    eventually(lambda: not repaired(stack), "nothing is left to repair")
+    wait_until(lambda: not repaired(stack), "nothing is left to repair")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import EtcdCluster, until
+from support.etcd import EtcdCluster
+from support.waiting import eventually
 
 from croupier.errors import Unavailable
 from croupier.stores.etcd import Changed, Compare, Etcd, EtcdConfig, Listed, Put
@@ -63,7 +64,7 @@ async def test_member_without_its_cluster_is_not_believed(cluster: EtcdCluster) 
         for server in others:
             await server.kill()
         # Far sooner than by silence, and though the member would answer progress requests.
-        await until(lambda: _reconnects() > before)
+        await eventually(lambda: _reconnects() > before)
         with pytest.raises(Unavailable):
             await etcd.get("a/1")
         await asyncio.gather(*(server.start() for server in others))

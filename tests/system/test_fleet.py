@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually, publish, train_wine
+from support.fleet import Wine, publish, train_wine
 from support.harm import await_registered
 from support.manager import artifact as unloadable
+from support.waiting import wait_until
 
 from croupier.errors import FailedPrecondition
 from croupier.grpcio.manager import VersionManagerClient
@@ -98,13 +99,13 @@ def test_a_whole_hand_down_is_told_fast_and_hurts_no_other_tenant(stack: Stack, 
         with Client(stack.router, tenant="acme", retries=0) as client, pytest.raises(Unavailable):
             client.predict("wine", wine.rows[0], timeout=8.0)
         with Client(stack.router, tenant=other) as client:
-            eventually(
+            wait_until(
                 lambda: client.predict("wine", wine.rows[0]).version == 1, "the other tenant is served"
             )
     finally:
         for cell in hand:
             stack.restart(cell)
-    eventually(lambda: ask_all(stack, wine, 8) is None, "the hand is back")
+    wait_until(lambda: ask_all(stack, wine, 8) is None, "the hand is back")
 
 
 def test_a_restarted_cell_finds_its_models_in_its_disk_cache(stack: Stack, wine: Wine) -> None:
@@ -125,7 +126,7 @@ def test_a_release_moves_only_to_a_version_that_the_hand_has_loaded(stack: Stack
         release(stack, "moving", 3)
     assert caught.value.reason == "NOT_WARM"
     assert set(caught.value.metadata["cells"].split(",")) <= set(hand_of(stack, "acme"))
-    eventually(lambda: release(stack, "moving", 2).number == 2, "the release moves")
+    wait_until(lambda: release(stack, "moving", 2).number == 2, "the release moves")
     # Nothing is left to load: each cell of the hand answers without an object store and a disk.
     name = hashlib.sha256(other.artifact).hexdigest()
     for path in [
@@ -134,7 +135,7 @@ def test_a_release_moves_only_to_a_version_that_the_hand_has_loaded(stack: Stack
     ]:
         (path / name[:2] / name).unlink(missing_ok=True)
     with Client(stack.router, tenant="acme") as client:
-        eventually(lambda: client.predict("moving", wine.rows[0]).version == 2, "the release is routed")
+        wait_until(lambda: client.predict("moving", wine.rows[0]).version == 2, "the release is routed")
         for row in range(40):
             answer = client.predict("moving", wine.rows[row], version=2)
             assert np.allclose(answer.outputs["probabilities"], other.probabilities[row], atol=1e-4)
@@ -172,7 +173,7 @@ def test_a_pinned_model_is_loaded_by_a_cell_that_comes_back_empty(stack: Stack, 
         # Or it would bring back what was hot, pinned or not.
         (stack.folder / "cache" / cell / "hot").unlink(missing_ok=True)
         stack.restart(cell)
-        eventually(lambda: resident(stack, cell) == 1, "the pinned model is back")
+        wait_until(lambda: resident(stack, cell) == 1, "the pinned model is back")
     finally:
         run_manager(stack, lambda manager: manager.set_residency(pins()))
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually, publish
+from support.fleet import Wine, publish
+from support.waiting import wait_until
 
 from croupier.errors import CroupierError
 from croupier.grpcio.manager import VersionManagerClient
@@ -38,11 +39,11 @@ def frozen(stack: Stack) -> Iterator[None]:
 
     lost = asyncio.run(lose())
     try:
-        eventually(lambda: refusal_of_changes(stack) == "MAP_FROZEN", "the map is frozen")
+        wait_until(lambda: refusal_of_changes(stack) == "MAP_FROZEN", "the map is frozen")
         yield
     finally:
         asyncio.run(restore(lost))
-    eventually(lambda: refusal_of_changes(stack) == "", "the map moves again")
+    wait_until(lambda: refusal_of_changes(stack) == "", "the map moves again")
 
 
 def refusal_of_changes(stack: Stack) -> str:
@@ -69,7 +70,7 @@ def restart_zone(stack: Stack, *cells: str) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(stack.restart, cells))
     there = {cell: stack.process(cell).address for cell in cells}
-    eventually(lambda: addresses(stack).items() >= there.items(), "the cells are known where they are now")
+    wait_until(lambda: addresses(stack).items() >= there.items(), "the cells are known where they are now")
 
 
 def test_every_cell_restarts_elsewhere_and_no_request_fails(stack: Stack, wine: Wine) -> None:

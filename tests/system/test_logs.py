@@ -9,8 +9,9 @@ from typing import Any
 
 import grpc
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.graphs import picky
+from support.waiting import wait_until
 
 from croupier_client import Client, Item
 from croupier_client.errors import CroupierError, InternalError, InvalidRequest, NotFound
@@ -45,7 +46,7 @@ def test_an_id_leads_from_a_callers_error_to_the_lines_about_it(stack: Stack, ro
     publish(stack, "acme", "picky", picky())
     with Client(router.address, tenant="acme") as client:
         good = [0.0, 1.0]
-        eventually(lambda: bool(client.predict("picky", good).version), "acme/picky is routed")
+        wait_until(lambda: bool(client.predict("picky", good).version), "acme/picky is routed")
         with pytest.raises(InternalError) as given:
             client.predict("picky", [float(SECRETS[0]), 1.0], request_id="mine-7")
         with pytest.raises(InternalError) as made:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fleet import Wine, eventually, publish, small_stack
+from support.fleet import Wine, publish, small_stack
+from support.waiting import wait_until
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier_client import AsyncClient
@@ -48,7 +49,7 @@ def test_one_of_two_managers_dies(pair: Stack, wine: Wine) -> None:
     dies, left = "version-manager", "version-manager-1"
     target = pair.process(left).address
     for name in (left, dies):
-        eventually(lambda name=name: knows_all(pair.process(name).address, addresses), f"{name} knows all")
+        wait_until(lambda name=name: knows_all(pair.process(name).address, addresses), f"{name} knows all")
 
     async def ask_throughout() -> set[frozenset[str]]:
         """Ask without retries for longer than a lease lasts; returns which cells were listed meanwhile."""
@@ -83,9 +84,9 @@ def test_one_of_two_managers_dies(pair: Stack, wine: Wine) -> None:
     assert knows_all(target, addresses)
     # The router follows the one that is left, and the command line finds it.
     assert publish(pair, "acme", "late", wine.artifact) == 1
-    eventually(lambda: routed(pair, wine, "late"), "the router hears of a new model")
+    wait_until(lambda: routed(pair, wine, "late"), "the router hears of a new model")
     pair.restart(dies)
-    eventually(lambda: knows_all(pair.process(dies).address, addresses), "the one that came back knows all")
+    wait_until(lambda: knows_all(pair.process(dies).address, addresses), "the one that came back knows all")
 
 
 def routed(stack: Stack, wine: Wine, name: str) -> bool:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from support.cell_server import CellServer, infer_request, open_cell
 from support.certificates import Authority, Pair
-from support.fakes import eventually
 from support.manager import Fleet, generation, release
 from support.models import train_regressor
+from support.waiting import eventually
 from support.worlds import router
 
 from croupier.errors import FailedPrecondition, PermissionDenied

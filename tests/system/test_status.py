@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.certificates import Authority
-from support.fleet import eventually
 from support.manager import Fleet
+from support.waiting import wait_until
 from support.worlds import router
 from typer.testing import CliRunner
 
@@ -56,13 +56,13 @@ def test_what_goes_wrong_is_named_until_it_is_mended(stack: Stack) -> None:
         told = look(stack.manager)[1]
         return [len(told.get(kind, ())) for kind in ("etcd", "managers", "routers", "cells")] == [1, 1, 1, 4]
 
-    eventually(are_all_told, "everybody is told of")
+    wait_until(are_all_told, "everybody is told of")
 
     key = "croupier/models/acme/typo/release"
     in_etcd(stack, lambda etcd: etcd.put(key, b'{"number":2,"splits":[],"lables":{}}'))
-    eventually(lambda: ("record", key) in wrong(stack), "the typing error")
+    wait_until(lambda: ("record", key) in wrong(stack), "the typing error")
     in_etcd(stack, lambda etcd: etcd.delete(key))
-    eventually(lambda: ("record", key) not in wrong(stack), "the mending")
+    wait_until(lambda: ("record", key) not in wrong(stack), "the mending")
 
     stopped = [stack.process(name) for name in ("cell-1", "router")]
     for process in stopped:
@@ -73,7 +73,7 @@ def test_what_goes_wrong_is_named_until_it_is_mended(stack: Stack) -> None:
         return "cell cell-1 hangs" in told and f"router {stack.router}" in told
 
     try:
-        eventually(are_named, "what hangs")
+        wait_until(are_named, "what hangs")
     finally:
         for process in stopped:
             process.signal(signal.SIGCONT)
@@ -81,7 +81,7 @@ def test_what_goes_wrong_is_named_until_it_is_mended(stack: Stack) -> None:
     def are_heard() -> bool:
         return not any("hangs" in words or "not reported" in words for words in words_of(stack))
 
-    eventually(are_heard, "both are heard again")
+    wait_until(are_heard, "both are heard again")
 
 
 async def test_certificates_that_end_soon_are_named_and_tenants_see_no_others(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from opentelemetry import propagate  # noqa: F401 - who traces has it
 from opentelemetry.sdk.trace import TracerProvider
 from support.collector import Collector, grpc_collector
-from support.fleet import eventually, publish, small_stack, train_wine
+from support.fleet import publish, small_stack, train_wine
 from support.harm import with_manager
 from support.load import MODEL, Tenant
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupier_client.errors import NotFound
@@ -72,7 +73,7 @@ def test_a_cold_prediction_from_its_caller_to_the_cell(traced: tuple[Stack, Coll
             "croupier-cell load",
             "croupier-cell score",
         }
-        eventually(lambda: spans_of(kept, context.trace_id).keys() >= names, "all spans are sent", 20.0)
+        wait_until(lambda: spans_of(kept, context.trace_id).keys() >= names, "all spans are sent", 20.0)
         found = spans_of(kept, context.trace_id)
         steps = [found.pop(f"croupier-cell {step}")[0] for step in ("queue", "store", "check", "build")]
         assert found.keys() == names
@@ -95,7 +96,7 @@ def test_a_cold_prediction_from_its_caller_to_the_cell(traced: tuple[Stack, Coll
         with tracer.start_as_current_span("caller") as again:
             client.predict(MODEL, [1.0, 2.0])
         trace = again.get_span_context().trace_id
-        eventually(lambda: len(spans_of(kept, trace)) == 5, "the spans of a hot one", 20.0)
+        wait_until(lambda: len(spans_of(kept, trace)) == 5, "the spans of a hot one", 20.0)
         assert "croupier-cell load" not in spans_of(kept, trace)
 
 
@@ -105,12 +106,12 @@ def test_a_prediction_that_waits_for_company_and_a_thread(traced: tuple[Stack, C
     publish(stack, "vintner", "wine", wine.artifact)
     tracer = TracerProvider().get_tracer("caller")
     with Client(stack.router, tenant="vintner") as client:
-        eventually(lambda: client.predict("wine", wine.rows[0]).version == 1, "it is served")
+        wait_until(lambda: client.predict("wine", wine.rows[0]).version == 1, "it is served")
         with tracer.start_as_current_span("caller") as caller:
             client.predict("wine", wine.rows[0])
     trace_id = caller.get_span_context().trace_id
     # The router's with its two, the cell's, and what the cell did.
-    eventually(lambda: len(spans_of(kept, trace_id)) == 6, "all spans are sent", 20.0)
+    wait_until(lambda: len(spans_of(kept, trace_id)) == 6, "all spans are sent", 20.0)
     found = spans_of(kept, trace_id)
     (cell,) = found["croupier-cell croupier.prediction.v1.PredictionService/Predict"]
     (batch,), (score,) = found["croupier-cell batch"], found["croupier-cell score"]
@@ -133,7 +134,7 @@ def test_a_publication_from_its_caller_to_the_cells(traced: tuple[Stack, Collect
         cells = told.get(f"croupier-cell {warm}", [])
         return f"croupier-version-manager {method}" in told and len(cells) == 2
 
-    eventually(all_is_sent, "all spans are sent", 20.0)
+    wait_until(all_is_sent, "all spans are sent", 20.0)
     found = spans_of(kept, context.trace_id)
     (publishing,) = found[f"croupier-version-manager {method}"]
     assert publishing.parent_span_id == context.span_id.to_bytes(8)
@@ -170,7 +171,7 @@ def test_a_map_change_is_traced(traced: tuple[Stack, Collector]) -> None:
         with_manager(stack, lambda manager: manager.reseed_shards(generation.number, "a test"))
     trace_id = caller.get_span_context().trace_id
     manager = "croupier-version-manager croupier.versions.v1.VersionManager/"
-    eventually(lambda: f"{manager}ReseedShards" in spans_of(kept, trace_id), "all spans are sent", 20.0)
+    wait_until(lambda: f"{manager}ReseedShards" in spans_of(kept, trace_id), "all spans are sent", 20.0)
     found = spans_of(kept, trace_id)
     ((reseed,), (repair,)) = (found[f"{manager}{name}"] for name in ("ReseedShards", "Repair"))
     (commit,), (find,) = (found[f"croupier-version-manager {name}"] for name in ("commit", "find"))
@@ -187,7 +188,7 @@ def test_who_is_not_sampled_leaves_no_span(traced: tuple[Stack, Collector]) -> N
         with pytest.raises(NotFound):
             client.predict("nosuch", [1.0])
     seen = len(kept.metrics)
-    eventually(lambda: len(kept.metrics) >= seen + 6, "metrics go on", 20.0)
+    wait_until(lambda: len(kept.metrics) >= seen + 6, "metrics go on", 20.0)
     assert kept.spans[before:] == []
 
 
@@ -200,4 +201,4 @@ def test_the_metrics_of_every_part_are_sent(traced: tuple[Stack, Collector]) -> 
         ("croupier-cell", "croupier_cell_queue_seconds"),
         ("croupier-version-manager", "croupier_version_manager_models"),
     ):
-        eventually(lambda service=service, name=name: name in kept.latest(service), name, 20.0)
+        wait_until(lambda service=service, name=name: name in kept.latest(service), name, 20.0)

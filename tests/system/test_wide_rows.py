@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from support.fleet import eventually, publish
+from support.fleet import publish
 from support.seconds import FEATURES, train_seconds
+from support.waiting import wait_until
 
 from croupier_client import Client
 from croupier_client.encode import Item
@@ -18,7 +19,7 @@ def test_rows_and_names_are_answered_as_the_library_answers_them(stack: Stack) -
     dense = [row.tolist() for row in model.rows]
     named = [dict(zip(FEATURES, row, strict=True)) for row in dense]
     with Client(stack.router, tenant="acme") as client:
-        eventually(lambda: bool(client.predict("times", dense[0]).version), "the model is routed")
+        wait_until(lambda: bool(client.predict("times", dense[0]).version), "the model is routed")
         for asked, expected in (
             (dense, model.answers),
             (named, model.answers),

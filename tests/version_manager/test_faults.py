@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.manager import Fleet, artifact, cell_report, generation, joined, release
+from support.waiting import eventually
 
 from croupier.errors import FailedPrecondition
 from croupier.stores.etcd import Put
@@ -33,7 +33,7 @@ async def stocked(fleet, client):
         async def is_listed() -> bool:
             return bool(await client.list_cells())
 
-        await until(is_listed)
+        await eventually(is_listed)
         yield fleet
 
 
@@ -63,7 +63,7 @@ async def test_garbage_under_any_key_keeps_the_last_good_value(stocked, client, 
     counted = metric("bad_records_total", kind=kind)
     found = await stocked.raw.get(key)
     await stocked.raw.put(key, b"\xff{garbage")
-    await until(lambda: metric("bad_records_total", kind=kind) == counted + 1)
+    await eventually(lambda: metric("bad_records_total", kind=kind) == counted + 1)
     assert await everything(client) == before
     # A cell's session puts its record again by itself.
     if kind != "cell":
@@ -72,7 +72,7 @@ async def test_garbage_under_any_key_keeps_the_last_good_value(stocked, client, 
         await stocked.raw.delete(key)
     elif kind != "cell":
         await stocked.raw.put(key, found.value)
-    await until(lambda: metric("bad_keys") == 0)
+    await eventually(lambda: metric("bad_keys") == 0)
     assert await everything(client) == before
 
 
@@ -84,7 +84,7 @@ async def test_a_good_value_put_by_hand_after_garbage_is_taken(stocked, client):
     async def is_taken() -> bool:
         return (await client.get_model("acme", "churn")).release.number == 7
 
-    await until(is_taken)
+    await eventually(is_taken)
     assert (await client.set_release(release("acme", "churn", (1, 10_000), expected=7))).number == 8
 
 
@@ -92,7 +92,7 @@ async def test_a_prefix_deleted_by_hand_freezes_the_map(stocked, client):
     before = await everything(client)
     saved = (await stocked.raw.range("croupier/models/")).items
     await stocked.raw.delete("croupier/models/", prefix=True)
-    await until(lambda: metric("frozen") == 1)
+    await eventually(lambda: metric("frozen") == 1)
     assert await everything(client) == before
     for mutation in (
         client.publish("acme", "new", artifact("new")),
@@ -107,7 +107,7 @@ async def test_a_prefix_deleted_by_hand_freezes_the_map(stocked, client):
         assert frozen.value.reason == "MAP_FROZEN"
 
     await stocked.raw.transact([], [Put(pair.key, pair.value) for pair in saved])
-    await until(lambda: metric("frozen") == 0)
+    await eventually(lambda: metric("frozen") == 0)
     assert await everything(client) == before
     await client.publish("acme", "new", artifact("new"))
 
@@ -125,11 +125,11 @@ async def test_a_wiped_etcd_freezes_the_map_until_it_is_restored(tmp_path, new_c
         async with aclosing(client.watch()) as events:
             begun = (await anext(events)).begin
             await fleet.etcd.wipe(new_cluster=new_cluster)
-            await until(lambda: metric("frozen") == 1)
+            await eventually(lambda: metric("frozen") == 1)
             assert await everything(client) == before
 
             await fleet.raw.transact([], [Put(pair.key, pair.value) for pair in saved])
-            await until(lambda: metric("frozen") == 0)
+            await eventually(lambda: metric("frozen") == 0)
             assert await everything(client) == before
 
             while (event := await anext(events)).WhichOneof("event") != "begin":
@@ -181,7 +181,7 @@ async def test_a_watcher_sees_every_mutation_and_resumes_at_another_manager(flee
 async def test_a_generation_number_taken_by_garbage_is_passed_over(fleet, client):
     await client.set_generation(generation("a"), 0)
     await fleet.raw.put(KEYS.generation(2), b"?")
-    await until(lambda: metric("bad_keys") == 1)
+    await eventually(lambda: metric("bad_keys") == 1)
     assert (await client.set_generation(generation("a", "b"), 1)).number == 3
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from support.etcd import until
 from support.manager import artifact, cell_report, generation, joined
 from support.records import KEYS, FakeEtcd, model_keys
+from support.waiting import eventually
 
 from croupier.stores.etcd import Put
 from croupier.stores.etcd_status import MemberStatus
@@ -23,7 +23,7 @@ async def test_a_typing_error_in_etcd_is_told_by_key_field_and_words(fleet, clie
     async def told() -> list[pb.BadRecord]:
         return list((await client.get_status()).bad_records)
 
-    await until(told)
+    await eventually(told)
     (bad,) = await told()
     assert (bad.key, bad.kind, bad.field, bad.revision) == (key, "release", "lables", revision)
     assert "unknown field `lables`" in bad.message
@@ -46,7 +46,7 @@ async def test_a_status_says_what_is_served_and_how_etcd_is(fleet, client):
 
     await fleet.etcd.kill()
     (member,) = (await client.get_status()).etcd.members
-    await until(lambda: _fails(client))
+    await eventually(lambda: _fails(client))
     assert member.endpoint == fleet.etcd.endpoint
 
 
@@ -88,7 +88,7 @@ async def test_a_freeze_is_told_with_its_beginning(fleet, client):
     async def is_frozen() -> bool:
         return bool((await client.get_status()).frozen)
 
-    await until(is_frozen)
+    await eventually(is_frozen)
     status = await client.get_status()
     assert "lost 3 of 3 models" in status.frozen
     assert 0 < status.frozen_since <= status.now
@@ -108,7 +108,7 @@ async def test_thousands_of_bad_keys_are_counted_and_some_of_them_told(fleet, cl
     async def are_all_known() -> bool:
         return await total() == 2_001
 
-    await until(are_all_known)
+    await eventually(are_all_known)
     status = await client.get_status()
     assert len(status.bad_records) == 200
     assert status.ByteSize() < 100_000

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from support.cells import MemoryStore, digest, until
+from support.cells import MemoryStore, digest
+from support.waiting import eventually
 
 from cell.loading.fetcher import FAILURES, FOUND, HELLO, NUMBER_BYTES, _Fetcher, send
 from croupier.errors import CroupierError, DataLoss, InternalError, NotFound, Unavailable
@@ -75,9 +76,9 @@ async def test_answers_come_in_any_order_under_the_numbers_of_their_requests() -
     store.gate.clear()
     async with serving(store) as channel:
         channel.send(ONE + key)
-        await until(lambda: store.gets == [key], "the first is asked")
+        await eventually(lambda: store.gets == [key], "the first is asked")
         channel.send(TWO + digest("absent"))
-        await until(lambda: len(store.gets) == 2, "the second is asked meanwhile")
+        await eventually(lambda: len(store.gets) == 2, "the second is asked meanwhile")
         store.gate.set()
         found = {number: (code, text) for number, code, text in [await heard(channel) for _ in range(2)]}
     assert found[ONE] == (FOUND, DATA)
@@ -149,7 +150,7 @@ async def test_a_cell_that_is_gone_ends_it_and_leaves_no_file_open() -> None:
     async with serving(store) as channel:
         for _ in range(5):
             channel.send(ONE + key)
-    await until(lambda: len(os.listdir("/proc/self/fd")) <= before, "all are closed")
+    await eventually(lambda: len(os.listdir("/proc/self/fd")) <= before, "all are closed")
 
 
 def start(url: str) -> tuple[subprocess.Popen[bytes], socket.socket]:

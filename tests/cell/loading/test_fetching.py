@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.cells import Clock, digest, until
+from support.cells import Clock, digest
+from support.waiting import eventually
 
 from cell.loading.fetching import FetchProcess
 from croupier.errors import DataLoss, NotFound, Unavailable
@@ -77,7 +78,7 @@ async def test_a_process_that_ends_is_passing_and_starts_again(bench: Bench) -> 
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(Unavailable):
         await waiting
-    await until(lambda: bench.source._channel is None, "the end is noticed")
+    await eventually(lambda: bench.source._channel is None, "the end is noticed")
     with pytest.raises(Unavailable) as caught:
         await bench.fetch(key)
     assert caught.value.reason == "STORE_PROCESS"

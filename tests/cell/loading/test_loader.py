@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.cells import MemoryStore, digest, until
+from support.cells import MemoryStore, digest
 from support.graphs import matmul, packed
 from support.irregular import put
 from support.loading import open_loader
+from support.waiting import eventually
 
 from cell.engines import ArtifactRefused, Engines, UnknownEngine
 from cell.engines.onnx import OnnxEngine
@@ -234,7 +235,7 @@ async def test_cancelled_while_the_store_answers(bench: Bench) -> None:
     key = await bench.store.put(packed(matmul()))
     bench.store.gate.clear()
     task = asyncio.create_task(bench.load(key))
-    await until(lambda: bench.store.gets == [key], "the store is asked")
+    await eventually(lambda: bench.store.gets == [key], "the store is asked")
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
@@ -262,8 +263,8 @@ async def test_what_is_read_from_the_store_is_known_while_it_is_and_for_a_while(
     key = await bench.store.put(packed(matmul()))
     bench.store.gate.clear()
     loading = asyncio.ensure_future(bench.load(key))
-    await until(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
-    await until(lambda: bench.loader.lately()[1].oldest_seconds > 0.0, "time passes")
+    await eventually(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
+    await eventually(lambda: bench.loader.lately()[1].oldest_seconds > 0.0, "time passes")
     bench.store.gate.set()
     await loading
     # From the disk, which is no matter of the store's.
@@ -293,7 +294,7 @@ async def test_what_cannot_be_read_is_told_with_its_reason(bench: Bench) -> None
 async def test_a_store_that_nobody_waits_for_any_more_is_not_waited_for(bench: Bench) -> None:
     bench.store.gate.clear()
     loading = asyncio.ensure_future(bench.load(digest("any")))
-    await until(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
+    await eventually(lambda: bench.loader.lately()[1].under_way == 1, "it is read")
     loading.cancel()
     await asyncio.wait([loading])
     assert bench.loader.lately()[1].under_way == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 from support.cell_server import infer_request, open_cell
-from support.cells import until
+from support.waiting import eventually
 
 from cell.memory.arena import Arena
 from cell.memory.block import Block
@@ -163,7 +163,7 @@ async def fill_a_small_cell(folder: Path) -> None:
                 try:
                     return await ask(number)
                 except Unavailable:
-                    await until(lambda: not memory()["sheds"], "the keeper has found room")
+                    await eventually(lambda: not memory()["sheds"], "the keeper has found room")
 
         for number in range(60):
             await ask(number)
@@ -172,7 +172,7 @@ async def fill_a_small_cell(folder: Path) -> None:
         for _ in range(4):
             ballast.append(b"x" * (4 * MIB))
             # As the last look found it, and no request has come since.
-            await until(lambda: resident_bytes() <= limit * 0.93, "models go for it")
+            await eventually(lambda: resident_bytes() <= limit * 0.93, "models go for it")
         for number in range(20):
             await ask_again(number)
         pressed = capacity()

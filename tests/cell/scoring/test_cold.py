@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from support.cells import Clock, SumScorer, digest, until
+from support.cells import Clock, SumScorer, digest
 from support.residency import resident
+from support.waiting import eventually
 
 from cell.engines import ArtifactRefused
 from cell.loading.host import Host
@@ -218,7 +219,7 @@ async def test_who_hangs_up_leaves_its_loads_and_holds_nothing(bench: Bench) -> 
 async def test_a_deadline_is_kept_while_a_load_takes_its_time(bench: Bench) -> None:
     call = bench.wait(A, call=Call(deadline=bench.clock.now))
     bench.turn()
-    await until(lambda: bool(call.failures), "the deadline")
+    await eventually(lambda: bool(call.failures), "the deadline")
     assert [code for code, _ in call.failures] == [4]
 
 

@@ -7,9 +7,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.certificates import Authority
-from support.etcd import until
 from support.ports import free_port
 from support.proxy import TcpProxy
+from support.waiting import eventually
 
 from croupier.errors import InvalidRequest
 from croupier.grpcio import channels
@@ -121,7 +121,7 @@ async def test_a_connection_that_carries_nothing_any_more_is_given_up(
                 return False
             return True
 
-        await until(is_answered)
+        await eventually(is_answered)
         # No DEADLINE_EXCEEDED: no call waits out its time on a dead connection.
         assert codes == {grpc.StatusCode.UNAVAILABLE}
     await server.stop(0)

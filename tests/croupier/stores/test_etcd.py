@@ -5,9 +5,10 @@ from operator import attrgetter
 from typing import Any
 
 import pytest
-from support.etcd import EtcdServer, until, value_of
+from support.etcd import EtcdServer, value_of
 from support.ports import free_port
 from support.proxy import TcpProxy
+from support.waiting import eventually
 
 from croupier.errors import InvalidRequest, NotFound, TooLarge, Unavailable
 from croupier.stores.etcd import Compare, Delete, Etcd, EtcdConfig, Put
@@ -223,7 +224,7 @@ async def test_write_that_loses_its_connection_is_not_sent_twice(server: EtcdSer
         before = await etcd.put("a", b"1")
         left.hang()
         writing = asyncio.create_task(etcd.put("a", b"2"))
-        await until(lambda: left.held > 0)
+        await eventually(lambda: left.held > 0)
         await left.cut()
         with pytest.raises(Unavailable):
             await writing

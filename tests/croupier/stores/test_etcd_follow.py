@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import EtcdServer, until
+from support.etcd import EtcdServer
 from support.ports import free_port
 from support.proxy import TcpProxy
+from support.waiting import eventually
 
 from croupier.stores.etcd import Changed, Delete, Etcd, EtcdConfig, Listed, Put
 
@@ -98,7 +99,7 @@ async def test_begins_while_etcd_is_down(tmp_path: Path) -> None:
     async with Etcd(config) as etcd, aclosing(etcd.follow("")) as events:
         before = _reconnects()
         waiting = asyncio.create_task(_listed(events))
-        await until(lambda: _reconnects() > before)
+        await eventually(lambda: _reconnects() > before)
         async with server:
             assert (await waiting).items == ()
 
@@ -172,7 +173,7 @@ async def test_frozen_etcd_is_noticed(events: Events, etcd: Etcd, server: EtcdSe
     waiting = asyncio.create_task(_changed(events))
     server.sigstop()
     # Silence first, then an attempt to reconnect that gets no answer either.
-    await until(lambda: _reconnects() >= before + 2)
+    await eventually(lambda: _reconnects() >= before + 2)
     server.sigcont()
     await etcd.put("a/1", b"1")
     assert _values(await waiting) == {"a/1": b"1"}
@@ -184,7 +185,7 @@ async def test_quiet_etcd_is_not_taken_for_dead(events: Events, etcd: Etcd) -> N
     loop = asyncio.get_running_loop()
     waiting = asyncio.create_task(_changed(events))
     quiet_until = loop.time() + 1.2
-    await until(lambda: loop.time() > quiet_until)
+    await eventually(lambda: loop.time() > quiet_until)
     await etcd.put("a/1", b"1")
     await waiting
     assert before == _reconnects()
@@ -273,7 +274,7 @@ async def test_cancelled_while_backing_off() -> None:
     async with Etcd(config) as etcd, aclosing(etcd.follow("a/")) as events:
         before = _reconnects()
         waiting = asyncio.create_task(anext(events))
-        await until(lambda: _reconnects() > before)
+        await eventually(lambda: _reconnects() > before)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting

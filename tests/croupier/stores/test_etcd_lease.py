@@ -1,8 +1,9 @@
 import asyncio
 
 import pytest
-from support.etcd import EtcdServer, until
+from support.etcd import EtcdServer
 from support.proxy import TcpProxy
+from support.waiting import eventually
 
 from croupier.errors import InvalidRequest, Unavailable
 from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
@@ -27,7 +28,7 @@ async def test_is_kept_alive(etcd: Etcd) -> None:
         await etcd.put("cells/1", b"", lease=lease.id)
         # etcd ends leases up to half a second late, so one life long is not enough to know.
         proven_at = loop.time() + 2 * lease.ttl + 0.5
-        await until(lambda: loop.time() > proven_at)
+        await eventually(lambda: loop.time() > proven_at)
         assert [pair.lease for pair in (await etcd.range("cells/")).items] == [lease.id]
         assert not lease.lost.is_set()
 
@@ -74,7 +75,7 @@ async def test_is_kept_alive_past_a_hanging_endpoint(server: EtcdServer) -> None
     ):
         proxy.hang()
         proven_at = loop.time() + lease.ttl + 0.5
-        await until(lambda: loop.time() > proven_at)
+        await eventually(lambda: loop.time() > proven_at)
         assert not lease.lost.is_set()
 
 
@@ -84,7 +85,7 @@ async def test_outlives_a_restart(etcd: Etcd, server: EtcdServer) -> None:
         await etcd.put("cells/1", b"", lease=lease.id)
         await server.restart()
         proven_at = loop.time() + lease.ttl + 0.5
-        await until(lambda: loop.time() > proven_at)
+        await eventually(lambda: loop.time() > proven_at)
         assert not lease.lost.is_set()
         assert [pair.lease for pair in (await etcd.range("cells/")).items] == [lease.id]
 

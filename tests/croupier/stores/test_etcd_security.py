@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.certificates import Authority
-from support.etcd import EtcdServer, until, value_of
+from support.etcd import EtcdServer, value_of
+from support.waiting import eventually
 
 from croupier.errors import Unavailable
 from croupier.stores.etcd import Changed, Etcd, EtcdConfig, Listed
@@ -106,7 +107,7 @@ async def test_expired_token_is_renewed(server: EtcdServer) -> None:
         first = etcd._connection._token
         # Asking etcd about the token would renew it. It sweeps once a second.
         expired_at = loop.time() + 2.5
-        await until(lambda: loop.time() > expired_at)
+        await eventually(lambda: loop.time() > expired_at)
         await asyncio.gather(*(etcd.put(f"a/{number}", b"") for number in range(5)))
         assert etcd._connection._token != first
         assert isinstance(await anext(events), Changed)

@@ -4,8 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.etcd import EtcdCluster, EtcdServer, until
+from support.etcd import EtcdCluster, EtcdServer
 from support.ports import free_port
+from support.waiting import eventually
 
 from croupier.stores.etcd import Etcd, EtcdConfig
 from croupier.stores.etcd_errors import OutOfSpace
@@ -49,7 +50,7 @@ async def test_a_full_database_is_told(tmp_path: Path) -> None:
             (status,) = await etcd.status(2.0)
             return any("NOSPACE" in error for error in status.errors)
 
-        await until(is_full)
+        await eventually(is_full)
 
 
 async def test_a_member_without_a_leader_says_so(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ async def test_a_member_without_a_leader_says_so(tmp_path: Path) -> None:
             left, *gone = await etcd.status(1.0)
             return not left.failure and not left.has_leader and all(one.failure for one in gone)
 
-        await until(is_alone)
+        await eventually(is_alone)
 
 
 async def test_a_watch_tells_when_it_was_last_heard(etcd: Etcd) -> None:

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import REGISTRY
-from support.fakes import eventually
 from support.serving import serving, start
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.errors import NotFound

@@ -15,10 +15,10 @@ import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame
 from support.echo import STREAM, UNARY
 from support.echo import serving as echoing
-from support.fakes import eventually
 from support.http2_peer import END_HEADERS, END_STREAM, RawServer, data, headers, message
 from support.ports import free_port
 from support.serving import LOOPS, calling, serving, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.transport import client as module

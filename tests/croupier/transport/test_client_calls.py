@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.fakes import eventually
 from support.http2_peer import (
     END_HEADERS,
     END_STREAM,
@@ -21,6 +20,7 @@ from support.http2_peer import (
     settings,
 )
 from support.serving import LOOPS, calling, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.transport.client import Channel

@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 import pytest
-from support.fakes import eventually
 from support.serving import LOOPS, calling, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.transport.client import Channel

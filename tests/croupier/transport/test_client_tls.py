@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from support.certificates import Authority
 from support.echo import serving as echoing
-from support.fakes import eventually
 from support.http2_peer import settings
 from support.serving import LOOPS, calling, serving, start
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.settings import ClientTls, ServerTls

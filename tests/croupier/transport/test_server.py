@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 import pytest
-from support.fakes import eventually
 from support.http2_peer import RawPeer, data, headers, message, request_fields, reset
 from support.serving import LOOPS, Spy, calling, serving, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.errors import CroupierError, NotFound, QuotaExceeded

@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import pytest
 from hyperframe.frame import PingFrame
-from support.fakes import eventually
 from support.http2_peer import (
     RawPeer,
     data,
@@ -23,6 +22,7 @@ from support.http2_peer import (
     window_update,
 )
 from support.serving import LOOPS, Spy, calling, serving, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.settings import InvalidSettings

@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from support.fakes import eventually
 from support.http2_peer import RawPeer, data, headers, message, request_fields
 from support.serving import LOOPS, calling, serving, start, turns
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.transport.client import Channel

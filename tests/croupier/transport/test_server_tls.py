@@ -12,9 +12,9 @@ from typing import Any
 import grpc
 import pytest
 from support.certificates import Authority, Pair
-from support.fakes import eventually
 from support.http2_peer import PREFACE, settings
 from support.serving import LOOPS, calling, serving, start
+from support.waiting import eventually
 
 from croupier.codes import Code
 from croupier.settings import ClientTls, InvalidSettings, ServerTls

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from support.etcd import until
 from support.manager import Fleet, JoinedCell, artifact, cell_report, joined, listed, until_listed
 from support.records import KEYS
+from support.waiting import eventually
 
 from croupier.errors import (
     Conflict,
@@ -61,7 +61,7 @@ async def test_a_cell_whose_record_is_harmed_puts_it_again(fleet, client, harm):
                 (one.value, one.lease) for one in (record, spoken)
             ]
 
-        await until(is_put_again)
+        await eventually(is_put_again)
         await until_listed(client, "cell-1")
         assert (await listed(client))["cell-1"].address == "127.0.0.1:9000"
         await cell.say(cell_report("cell-1", used=1))
@@ -78,7 +78,7 @@ async def test_a_record_is_put_again_while_the_map_is_frozen(fleet, client):
         async def is_put_again() -> bool:
             return await fleet.raw.get(KEY) is not None
 
-        await until(is_put_again)
+        await eventually(is_put_again)
         await until_listed(client, "cell-1")
         with pytest.raises(FailedPrecondition):
             await client.publish("acme", "more", artifact())
@@ -102,14 +102,14 @@ async def test_a_record_that_is_harmed_over_and_over_is_put_again_at_a_pace(flee
             return found is not None and found.value == encode(session.cell)
 
         await fleet.raw.put(KEY, b"1")
-        await until(is_whole)
+        await eventually(is_whole)
         for text in (b"2", b"3", b"4"):
             revision = await fleet.raw.put(KEY, text)
             assert await mirror.reached(revision, 10)
         assert (await fleet.raw.get(KEY)).value == b"4"
         assert pauses == [1.0]
         pause.set()
-        await until(is_whole)
+        await eventually(is_whole)
         session.check()
     for task in tasks:
         task.cancel()
@@ -140,7 +140,7 @@ async def test_a_lost_lease_is_renewed_when_etcd_is_back(tmp_path):
             found = await fleet.raw.get(KEY)
             return found is not None and found.lease not in {0, lease}
 
-        await until(is_back)
+        await eventually(is_back)
 
 
 async def test_no_cell_joins_without_etcd(fleet, client):

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from support.etcd import until
 from support.manager import artifact, cell_report, joined, release
 from support.manager import generation as generation_to_pb
 from support.records import KEYS, version, whole
+from support.waiting import eventually
 
 from croupier.errors import FailedPrecondition
 from croupier.items import item_status
@@ -288,7 +288,7 @@ async def test_a_manager_has_its_cells_pin(fleet, client, restarts):
             if not restarts:
                 await client.set_generation(generation_to_pb("a"), 0)
                 await client.set_residency(wanted)
-            await until(lambda: cell.pinned == {made.artifact} and cell.floors == {"acme": 5})
+            await eventually(lambda: cell.pinned == {made.artifact} and cell.floors == {"acme": 5})
             await client.set_release(release("acme", "churn", (1, 10_000)))
     finally:
         await cell.server.stop(0)

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
-from support.etcd import until
 from support.manager import Fleet, JoinedCell, cell_report, joined, listed, until_listed
 from support.records import KEYS
+from support.waiting import eventually
 
 from croupier.errors import (
     Conflict,
@@ -67,7 +67,7 @@ async def test_a_cell_of_the_release_before_joins_and_takes_back_what_a_newer_on
         async def is_old() -> bool:
             return [cell.protocol for cell in (await listed(client)).values()] == [FIRST]
 
-        await until(is_old)
+        await eventually(is_old)
 
 
 async def test_a_cancelled_stream_leaves_too(client):
@@ -86,7 +86,7 @@ async def test_loads_are_listed_and_cost_etcd_nothing(fleet, client):
     async def is_announced() -> bool:
         return bool((await fleet.raw.range("croupier/managers/")).items)
 
-    await until(is_announced)
+    await eventually(is_announced)
     async with joined(client, cell_report("cell-1")) as cell:
         await until_listed(client, "cell-1")
         async with aclosing(client.watch(protocol=CURRENT)) as events:
@@ -130,7 +130,7 @@ async def test_a_new_state_is_written_and_watched(fleet, client):
         async def is_draining() -> bool:
             return (await listed(client))["cell-1"].state == "draining"
 
-        await until(is_draining)
+        await eventually(is_draining)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ async def test_the_newest_join_of_an_id_wins(fleet, client):
         async def is_new() -> bool:
             return (await listed(client))["cell-1"].address == "127.0.0.1:9002"
 
-        await until(is_new)
+        await eventually(is_new)
 
 
 async def test_a_cell_moves_to_another_manager(fleet, client):

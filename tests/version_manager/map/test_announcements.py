@@ -4,9 +4,9 @@ import json
 from contextlib import aclosing
 
 import pytest
-from support.etcd import until
 from support.manager import artifact, cell_report, generation, joined, release
 from support.records import KEYS, FakeEtcd, cell
+from support.waiting import eventually
 
 from croupier.protocol import CURRENT, FIRST
 from croupier.stores.etcd import Delete
@@ -65,14 +65,14 @@ async def test_managers_tell_each_other_who_watches(fleet, client):
     async def is_told(*numbers: int) -> bool:
         return await told() == list(numbers)
 
-    await until(lambda: is_told(CURRENT, CURRENT))
+    await eventually(lambda: is_told(CURRENT, CURRENT))
     async with aclosing(client.watch(protocol=CURRENT)) as today, aclosing(client.watch()) as before:
         await anext(today)
         await anext(before)
-        await until(lambda: is_told(FIRST, CURRENT))
-    await until(lambda: is_told(CURRENT, CURRENT))
+        await eventually(lambda: is_told(FIRST, CURRENT))
+    await eventually(lambda: is_told(CURRENT, CURRENT))
     await fleet.stop_manager()
-    await until(lambda: is_told(CURRENT))
+    await eventually(lambda: is_told(CURRENT))
 
 
 async def test_a_manager_puts_its_record_again(fleet, client):
@@ -82,10 +82,10 @@ async def test_a_manager_puts_its_record_again(fleet, client):
     async def stands() -> bool:
         return len(await keys()) == 1
 
-    await until(stands)
+    await eventually(stands)
     (key,) = await keys()
     await fleet.raw.transact([], [Delete(key)])
-    await until(stands)
+    await eventually(stands)
 
 
 async def test_what_the_next_release_wrote_is_served_and_stays(fleet, client):
@@ -105,7 +105,7 @@ async def test_what_the_next_release_wrote_is_served_and_stays(fleet, client):
     async def is_served() -> bool:
         return (await client.get_model("acme", "churn")).release.number == 7
 
-    await until(is_served)
+    await eventually(is_served)
     await client.set_release(release("acme", "churn", (1, 10_000), expected=7, canary=1))
     assert json.loads((await fleet.raw.get(key)).value) == value | {"number": 8, "labels": {"canary": 1}}
     await client.set_generation(generation("cell-1", "cell-2"), 1)

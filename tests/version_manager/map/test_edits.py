@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.manager import artifact, cell_report, generation, joined
 from support.records import KEYS
+from support.waiting import eventually
 
 from croupier.stores.etcd import Etcd, KeyValue, Put
 from version_manager.map.edits import Edits
@@ -24,7 +24,7 @@ async def audited(fleet, count: int = 1) -> list[dict[str, Any]]:
     async def are_there() -> bool:
         return len(await edits(fleet)) >= count
 
-    await until(are_there)
+    await eventually(are_there)
     found = await edits(fleet)
     assert len(found) == count
     return found
@@ -46,9 +46,9 @@ async def test_an_edit_by_hand_is_audited_once_with_what_stood_there(fleet, clie
     assert edit["key"] == RELEASE
     assert (edit["before"], edit["after"]) == (before, '{"number":2,"splits":[],"lables":{}}')
     assert "unknown field `lables`" in edit["fault"]
-    await until(lambda: "1 keys were written from outside" in caplog.text)
+    await eventually(lambda: "1 keys were written from outside" in caplog.text)
     # Two managers saw it, and one of them told.
-    await until(lambda: counted() == at + 1)
+    await eventually(lambda: counted() == at + 1)
 
 
 async def test_what_version_managers_and_cells_write_is_not_from_outside(fleet, client):

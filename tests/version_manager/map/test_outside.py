@@ -4,9 +4,9 @@ import json
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.manager import artifact, generation
 from support.records import KEYS
+from support.waiting import eventually
 
 from version_manager.map.outside import from_outside
 
@@ -56,15 +56,15 @@ async def test_a_prefix_below_the_threshold_is_logged_counted_and_audited_once(f
         await client.set_generation(generation("a", f"b-{number}"), number)
     revision = await fleet.raw.delete("croupier/models/acme/m2/", prefix=True)
     # Both managers count it, and one of them writes it down.
-    await until(lambda: deletions() == before + 4)
+    await eventually(lambda: deletions() == before + 4)
 
     async def is_audited() -> bool:
         return bool(await entries(fleet))
 
-    await until(is_audited)
+    await eventually(is_audited)
     (entry,) = await entries(fleet)
     assert (entry["what"], entry["target"], entry["revision"]) == ("delete", "2 keys", revision)
     assert entry["keys"] == [KEYS.release("acme", "m2"), KEYS.version("acme", "m2", 1)]
     assert f"2 keys were deleted from outside at revision {revision}" in caplog.text
     await fleet.raw.delete(KEYS.generation(30))
-    await until(lambda: deletions() == before + 6)
+    await eventually(lambda: deletions() == before + 6)

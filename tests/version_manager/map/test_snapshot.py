@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.irregular import KINDS, put
 from support.manager import artifact, generation
 from support.records import KEYS, FakeEtcd, cell, model_keys, shard_keys, version, whole
 from support.records import generation as shard_map
+from support.waiting import eventually
 
 from croupier.sealed import CorruptFile, write_sealed
 from croupier.stores.etcd import KeyValue
@@ -254,9 +254,9 @@ async def test_the_file_follows_the_map(path):
     etcd = FakeEtcd(CONTENT)
     mirror = mirror_of(etcd)
     keeping = asyncio.create_task(snapshot.keep(path, mirror.snapshot, mirror.next_move, delay=0.001))
-    await until(path.exists)
+    await eventually(path.exists)
     mirror.take(etcd.put({KEYS.release("acme", "churn"): encode(whole(1, 2))}))
-    await until(lambda: snapshot.read(path).revision == 11)
+    await eventually(lambda: snapshot.read(path).revision == 11)
     # The last one is written at the end.
     mirror.take(etcd.put({KEYS.release("acme", "churn"): encode(whole(1, 3))}))
     keeping.cancel()

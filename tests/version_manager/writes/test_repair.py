@@ -2,8 +2,8 @@
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.manager import artifact, generation, release
+from support.waiting import eventually
 
 from croupier.errors import FailedPrecondition, NotFound
 from version_manager.map.keys import Keys
@@ -21,7 +21,7 @@ async def stocked(fleet, client):
         await client.publish("acme", name, artifact(name), release_if_first=True)
     await client.set_generation(generation("a"), 0)
     await client.set_generation(generation("a", "b"), 1)
-    await until(lambda: not bad_keys())
+    await eventually(lambda: not bad_keys())
     return fleet
 
 
@@ -38,12 +38,12 @@ async def test_garbage_under_every_key_is_repaired(stocked, client):
     for key in before:
         await stocked.raw.put(key, b"\xff{garbage")
     await stocked.raw.put("croupier/what", b"?")
-    await until(lambda: bad_keys() == len(before) + 1)
+    await eventually(lambda: bad_keys() == len(before) + 1)
     done = await client.repair()
     assert set(done.repaired) == before.keys()
     assert done.left == ["croupier/what"]
     assert await content(stocked) == before | {"croupier/what": b"?"}
-    await until(lambda: bad_keys() == 1)
+    await eventually(lambda: bad_keys() == 1)
     assert not (await client.repair()).repaired
     assert b'"repair"' in b"".join(await stocked.audit())
     assert (await client.set_release(release("acme", "churn", (1, 10_000)))).number == 2
@@ -53,7 +53,7 @@ async def test_the_shard_map_alone_can_be_repaired(stocked, client):
     before = await content(stocked)
     await stocked.raw.delete(KEYS.shards, prefix=True)
     await stocked.raw.put(KEYS.release("acme", "churn"), b"?")
-    await until(lambda: bad_keys() >= 1)
+    await eventually(lambda: bad_keys() >= 1)
     done = await client.repair(shards_only=True)
     assert {KEYS.active, KEYS.generation(2), KEYS.generation(1)} <= {*done.repaired}
     assert not done.left

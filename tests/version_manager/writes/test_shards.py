@@ -2,8 +2,8 @@
 
 import pytest
 from prometheus_client import REGISTRY
-from support.etcd import until
 from support.manager import SEED, generation
+from support.waiting import eventually
 
 from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, TooLarge
 from protos.versions.v1 import versions_pb2 as pb
@@ -57,7 +57,7 @@ async def test_the_active_generation_says_which_dealt_before_it(fleet, client):
     assert (await client.get_generation()).previous == 0
     # A number that garbage stands under is passed over, so the one before need not be one less.
     await fleet.raw.put("croupier/shards/generations/2", b"?")
-    await until(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
+    await eventually(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
     assert (await client.set_generation(generation("a", "b"), 1)).number == 3
     assert (await client.get_generation()).previous == 1
     assert (await client.get_generation(1)).previous == 0
@@ -87,7 +87,7 @@ async def test_the_seed_is_kept_under_a_key_of_its_own(fleet, client):
     async def is_back() -> bool:
         return await fleet.raw.get(KEYS.seed) is not None
 
-    await until(is_back)
+    await eventually(is_back)
     assert (await fleet.raw.get(KEYS.seed)).value == stored.value
     assert b"adopt seed" in b"".join(await fleet.audit())
 
@@ -139,7 +139,7 @@ async def test_what_changes_nothing_keeps_the_lookback(fleet, client):
     assert (again.number, again.previous) == (2, 1)
     # Of a damaged one, the same content is a new generation.
     await fleet.raw.put(KEYS.active, b"?")
-    await until(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
+    await eventually(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
     assert (await client.set_generation(generation("a", "b"), 2)).number == 3
 
 

@@ -5,9 +5,9 @@ import json
 from contextlib import aclosing
 
 import pytest
-from support.etcd import until
 from support.manager import Fleet, artifact, generation, release
 from support.records import KEYS, FakeEtcd, model_keys, shard_keys, whole
+from support.waiting import eventually
 
 from croupier.errors import Conflict, FailedPrecondition, InvalidRequest
 from croupier.stores.etcd import Put
@@ -158,7 +158,7 @@ async def frozen(client) -> pb.Freeze:
     async def is_frozen() -> bool:
         return (await client.get_freeze()).frozen
 
-    await until(is_frozen)
+    await eventually(is_frozen)
     return await client.get_freeze()
 
 
@@ -181,7 +181,7 @@ async def test_an_operator_sees_what_is_lost_and_accepts_it(fleet, client):
     async def is_moving() -> bool:
         return not (await other.get_freeze()).frozen
 
-    await until(is_moving)
+    await eventually(is_moving)
     for manager in (client, other):
         assert not (await manager.list_models(pb.ListModelsRequest())).models
         assert (await manager.get_generation()).number == 1

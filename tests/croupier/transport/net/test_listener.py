@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import uvloop
 from support.certificates import Authority
-from support.fakes import eventually, metric
+from support.fakes import metric
 from support.serving import turns
+from support.waiting import eventually
 
 from croupier.settings import ClientTls, InvalidSettings, ServerTls
 from croupier.transport.net import listener as module

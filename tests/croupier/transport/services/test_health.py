@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.fakes import eventually
+from support.waiting import eventually
 
 from croupier.errors import InvalidRequest, NotFound
 from croupier.grpcio.channels import open_async
