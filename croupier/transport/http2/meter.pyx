@@ -34,8 +34,8 @@ cdef enum:
     _HEADERS_WEIGHT = 4
     # Tokens that every new connection has; more is earned.
     _FIRST_TOKENS = 100
-    # What may be kept of them beyond a burst, for each call that is open. gRPC's C++ widens two windows for each
-    # of many calls in one go, long after the calls have earned it.
+    # What may be kept of them beyond a burst, for each call that is open. gRPC's C++ widens two windows for
+    # each of many calls in one go, long after the calls have earned it.
     _PER_OPEN_CALL = 5
 
 # SETTINGS has nghttp2 look at every stream that is open.
