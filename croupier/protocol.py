@@ -3,6 +3,7 @@
     1   what came before there was a number; a part that announces none speaks this
     2   field 1001 of a request to a cell: its owner, a keyed hash of the tenant
     3   records of schema 2: a version's comparison with its library
+    4   records of schema 3: dedicated seats, hands of a share of the cells, who made a generation and why
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.
@@ -10,7 +11,7 @@ the number that it announced, for it would pass over it, or refuse it.
 
 from __future__ import annotations
 
-CURRENT = 3
+CURRENT = 4
 FIRST = 1
 
 # The number at which a cell knows the field.

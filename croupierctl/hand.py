@@ -13,7 +13,7 @@ from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding import overlap
 from sharding.dealer import Dealer, Explanation
-from sharding.generation import Generation
+from sharding.generation import Generation, size_of
 from version_manager.model.wire import generation_from_pb
 
 
@@ -80,6 +80,7 @@ def rule(dealt: Explanation) -> str:
 _SIZES = {
     "pins": "they are pinned",
     "tenant": "the tenant's own hand size",
+    "dedicated": "all that are dedicated to it",
     "default": "the generation's hand size",
 }
 
@@ -89,16 +90,20 @@ def overlap_of(generation: Generation, dealt: Explanation) -> tuple[Fraction, ..
 
     Exact where all cells have one weight, for any zones and also for a hand that rules made.
     """
-    zones = Counter(seat.zone for seat in generation.seats if not seat.draining)
-    held = Counter(place.zone for place in dealt.places)
-    size = min(generation.hand_size, zones.total())
+    seats = generation.active()
+    zones = Counter(seat.zone for seat in seats)
+    # What is dedicated is shared with nobody who has no rules.
+    cells = {seat.cell for seat in seats}
+    held = Counter(place.zone for place in dealt.places if place.cell in cells)
+    size = min(size_of(generation.hand_size, zones.total()), zones.total())
     return overlap.shared_with([held[zone] for zone in zones], list(zones.values()), size)
 
 
 def blast_radius(generation: Generation, dealt: Explanation) -> str:
     """What a broken hand means for the next tenant, in words."""
     shared = overlap_of(generation, dealt)
-    size = min(generation.hand_size, sum(not seat.draining for seat in generation.seats))
+    cells = len(generation.active())
+    size = min(size_of(generation.hand_size, cells), cells)
     if not dealt.hand:
         return ""
     every = "its only cell" if size == 1 else f"all {size} of its cells"
@@ -108,7 +113,7 @@ def blast_radius(generation: Generation, dealt: Explanation) -> str:
     words = (
         f"another tenant shares no cell of this hand with a chance of {float(shared[0]):.4%}, {every} {odds}"
     )
-    weights = {seat.weight for seat in generation.seats if not seat.draining}
+    weights = {seat.weight for seat in generation.active()}
     return words if len(weights) == 1 else f"{words} (as if all cells had one weight)"
 
 

@@ -41,8 +41,8 @@ def show(
     output.say(f"generation {generation.number}: hands of {generation.hand_size}, seed {generation.seed}")
     seats = sorted(generation.seats, key=lambda seat: (seat.zone, seat.cell))
     output.table(
-        ("zone", "cell", "weight", "draining"),
-        [(seat.zone, seat.cell, seat.weight, seat.draining) for seat in seats],
+        ("zone", "cell", "weight", "draining", "dedicated"),
+        [(seat.zone, seat.cell, seat.weight, seat.draining, seat.dedicated) for seat in seats],
     )
     if generation.overrides:
         output.say("")
@@ -53,7 +53,7 @@ def show(
                     tenant,
                     output.listing(rule.pins),
                     output.listing(rule.excludes),
-                    rule.hand_size or None,
+                    str(rule.hand_size) if rule.hand_size else None,
                     rule.isolation_group,
                 )
                 for tenant, rule in sorted(generation.overrides.items())
@@ -206,7 +206,7 @@ def _report(before: Generation, after: Generation, doubts: list[str], *, is_dry:
     output.record(
         {
             "generation": after.number,
-            "hand size": after.hand_size,
+            "hand size": output.Shown(generation_file.render(after)["hand_size"], str(after.hand_size)),
             "seats": len(after.seats),
             "seated": output.listing(sorted(new - old)),
             "unseated": output.listing(sorted(old - new)),

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+import msgspec
+
 from croupier.bounded import Bounded
 from croupier.names import check_name
 from croupier.telemetry.admin import View, some
@@ -73,7 +75,7 @@ class Beliefs:
             "generations": [
                 {
                     "number": generation.number,
-                    "hand_size": generation.hand_size,
+                    "hand_size": msgspec.to_builtins(generation.hand_size),
                     "seats": len(generation.seats),
                     "overrides": len(generation.overrides),
                 }

@@ -47,6 +47,8 @@ def _seat(seat: Seat) -> str:
     words = f"{seat.cell} in {seat.zone}"
     if seat.weight != 1.0:
         words += f", weight {seat.weight:g}"
+    if seat.dedicated:
+        words += f", dedicated to {seat.dedicated}"
     return f"{words}, draining" if seat.draining else words
 
 

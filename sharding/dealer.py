@@ -23,10 +23,19 @@ calling the drain off restores every hand as it was. (If instead a draining seat
 hand would lose that zone, and get it back by a second move once the seat goes.) Its place is kept in
 that overrides may go on naming it.
 
+**Dedicated seats.** A seat that is dedicated to a tenant, or to an isolation group, is dealt to nobody else:
+for all others it is exactly as if there were no seat, so dedicating one moves what draining it would. Who
+has dedicated seats is dealt these alone, by all rules of this page, and all of them, unless it has a size of
+its own.
+
 **Overrides.** Pins are the hand: their number is its size. A draining pin is passed over and its
-place is dealt. Excluded cells are not dealt; a pin outranks an exclusion. With neither pins nor a size of
-its own, a tenant gets the generation's size. An isolation group stands in for the tenant's name in the hash:
-tenants of one group share one ranking, and a group named as a tenant shares that tenant's.
+place is dealt. Excluded cells are not dealt; a pin outranks an exclusion. Without pins or a size of its own,
+a tenant gets all its dedicated seats, and if it has none, the generation's size. An isolation group stands in
+for the tenant's name in the hash: tenants of one group share one ranking, and the group's dedicated seats; a
+group named as a tenant shares that tenant's. Who has dedicated seats under its own name keeps to these.
+
+**Sizes** are numbers, or shares of the cells that may be dealt: active seats, and dedicated ones for their
+owner alone. What a tenant excludes still counts.
 
 Health appears nowhere here, and must not: a hand that replaced crashed cells would let one poison
 tenant walk through the fleet. Only a generation changes hands.
@@ -40,12 +49,10 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 
-from sharding.generation import Generation, Override
+from sharding.generation import NO_OVERRIDE, Generation, Override, Seat, dealt_as, size_of
 from sharding.hashing import key64, pair64, score
 
 CACHED_HANDS = 2**17
-
-_NO_OVERRIDE = Override()
 
 
 class SizeRule(StrEnum):
@@ -53,6 +60,7 @@ class SizeRule(StrEnum):
 
     PINS = "pins"
     TENANT = "tenant"
+    DEDICATED = "dedicated"
     DEFAULT = "default"
 
 
@@ -70,14 +78,15 @@ class Place:
 class Explanation:
     """Why a tenant's hand is what it is.
 
-    `dealt_as` is the name that was hashed: the tenant, or its isolation group. `size` is what was
-    asked for; a hand is smaller when there are not as many cells. `zones` are in the order of the
-    first round; `draining` are the pins that were passed over; `excluded` are the cells that the
-    override kept out.
+    `dealt_as` is the name that was hashed: the tenant, or its isolation group. `dedicated` is that name again
+    if dedicated seats are dealt to it, else empty. `size` is what was asked for; a hand is smaller when
+    there are not as many cells. `zones` are in the order of the first round; `draining` are the pins that
+    were passed over; `excluded` are the cells that the override kept out.
     """
 
     tenant: str
     dealt_as: str
+    dedicated: str
     generation: int
     size: int
     size_rule: SizeRule
@@ -101,6 +110,26 @@ class _Zone:
     seats: tuple[tuple[bytes, float, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What is dealt to one owner of dedicated seats, or, with the name "", to all who have none."""
+
+    owner: str
+    zones: tuple[_Zone, ...]
+
+    @property
+    def cells(self) -> int:
+        return sum(len(zone.seats) for zone in self.zones)
+
+
+def _pool(owner: str, seats: list[Seat], seed: int) -> _Pool:
+    zones: dict[str, list[tuple[bytes, float, str]]] = {}
+    for seat in seats:
+        key = key64("cell", seat.cell, seed=seed)
+        zones.setdefault(seat.zone, []).append((key, seat.weight, seat.cell))
+    return _Pool(owner, tuple(_Zone(name, tuple(found)) for name, found in zones.items()))
+
+
 class Dealer:
     """Deals from one generation, which `check_generation` has passed; never changes.
 
@@ -110,13 +139,11 @@ class Dealer:
 
     def __init__(self, generation: Generation, *, cached: int = CACHED_HANDS) -> None:
         self.generation = generation
-        zones: dict[str, list[tuple[bytes, float, str]]] = {}
-        for seat in generation.seats:
-            if not seat.draining:
-                key = key64("cell", seat.cell, seed=generation.seed)
-                zones.setdefault(seat.zone, []).append((key, seat.weight, seat.cell))
-        self._zones = tuple(_Zone(name, tuple(seats)) for name, seats in zones.items())
-        self._zone_of = {cell: zone.name for zone in self._zones for _, _, cell in zone.seats}
+        self._owners = generation.owners()
+        self._pools = {
+            owner: _pool(owner, generation.active(owner), generation.seed) for owner in ("", *self._owners)
+        }
+        self._zone_of = {seat.cell: seat.zone for seat in generation.seats if not seat.draining}
         self._cached = lru_cache(maxsize=cached)(self._deal)
 
     def hand(self, tenant: str) -> tuple[str, ...]:
@@ -126,16 +153,17 @@ class Dealer:
     def explain(self, tenant: str) -> Explanation:
         """The tenant's hand with the rules that made it so."""
         override = self._override(tenant)
-        dealt_as = override.isolation_group or tenant
-        size, rule = self._size(override)
+        name, pool = self._dealt(tenant, override)
+        size, rule = self._size(override, pool)
         return Explanation(
             tenant=tenant,
-            dealt_as=dealt_as,
+            dealt_as=name,
+            dedicated=pool.owner,
             generation=self.generation.number,
             size=size,
             size_rule=rule,
             places=tuple(self._places(tenant)),
-            zones=tuple(p.zone for p in self._rounds(dealt_as, override.excludes) if p.round == 1),
+            zones=tuple(p.zone for p in self._rounds(name, pool, override.excludes) if p.round == 1),
             pinned=self._pins(override),
             draining=tuple(pin for pin in override.pins if pin not in self._zone_of),
             excluded=tuple(cell for cell in override.excludes if cell not in override.pins),
@@ -146,33 +174,41 @@ class Dealer:
 
     def _places(self, tenant: str) -> list[Place]:
         override = self._override(tenant)
-        size, _ = self._size(override)
+        name, pool = self._dealt(tenant, override)
+        size, _ = self._size(override, pool)
         pins = self._pins(override)
         places = [Place(cell, self._zone_of[cell], 0, 0.0) for cell in pins]
         if len(places) < size:
             kept_out = {*override.excludes, *pins}
-            dealt = self._rounds(override.isolation_group or tenant, kept_out)
+            dealt = self._rounds(name, pool, kept_out)
             places.extend(islice(dealt, size - len(places)))
         return places
 
     def _override(self, tenant: str) -> Override:
-        return self.generation.overrides.get(tenant, _NO_OVERRIDE)
+        return self.generation.overrides.get(tenant, NO_OVERRIDE)
 
-    def _size(self, override: Override) -> tuple[int, SizeRule]:
+    def _dealt(self, tenant: str, override: Override) -> tuple[str, _Pool]:
+        """The name that the tenant is dealt by, and from what."""
+        name = dealt_as(tenant, override, self._owners)
+        return name, self._pools.get(name) or self._pools[""]
+
+    def _size(self, override: Override, pool: _Pool) -> tuple[int, SizeRule]:
         if override.pins:
             return len(dict.fromkeys(override.pins)), SizeRule.PINS
         if override.hand_size:
-            return override.hand_size, SizeRule.TENANT
-        return self.generation.hand_size, SizeRule.DEFAULT
+            return size_of(override.hand_size, pool.cells), SizeRule.TENANT
+        if pool.owner:
+            return pool.cells, SizeRule.DEDICATED
+        return size_of(self.generation.hand_size, pool.cells), SizeRule.DEFAULT
 
     def _pins(self, override: Override) -> tuple[str, ...]:
         return tuple(dict.fromkeys(pin for pin in override.pins if pin in self._zone_of))
 
-    def _rounds(self, name: str, kept_out: Collection[str]) -> Iterator[Place]:
+    def _rounds(self, name: str, pool: _Pool, kept_out: Collection[str]) -> Iterator[Place]:
         """Every cell that may be dealt, round by round."""
         key = key64("tenant", name, seed=self.generation.seed)
         ranked = []
-        for zone in self._zones:
+        for zone in pool.zones:
             # The cell's name settles a tie of scores, the same everywhere.
             seats = [(score(pair64(key, k), weight), cell) for k, weight, cell in zone.seats]
             if kept_out:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from sharding.generation import Generation
+from sharding.generation import Generation, Override, Share, Size, dealt_as
 from version_manager.map.image import Map
 from version_manager.model.residency import ResidencyRule
 
@@ -30,20 +30,46 @@ def of_residency(tenant: str, residency: ResidencyRule, served: Map) -> list[str
 
 
 def _of_generation(generation: Generation, served: Map) -> Iterator[str]:
-    dealt = sum(not seat.draining for seat in generation.seats)
-    if generation.hand_size > dealt:
-        yield f"hands of {generation.hand_size} are larger than the fleet: {dealt} seats are dealt"
+    dealt = len(generation.active())
+    if _least(generation.hand_size) > dealt:
+        yield f"hands of {_least(generation.hand_size)} are larger than the fleet: {dealt} seats are dealt"
     for seat in generation.seats:
         cell = served.cells.get(seat.cell)
         if cell is None:
             yield f"seat {seat.cell}: no such cell is registered"
         elif cell.zone != seat.zone:
             yield f"seat {seat.cell} is in {seat.zone}, and its cell says that it is in {cell.zone}"
+    owners = generation.owners()
+    active = {owner: {seat.cell for seat in generation.active(owner)} for owner in ("", *owners)}
     for tenant, rule in generation.overrides.items():
-        if rule.hand_size > dealt:
-            yield f"override {tenant}: a hand of {rule.hand_size} is larger than the fleet, {dealt} seats"
+        name = dealt_as(tenant, rule, owners)
+        owner = name if name in owners else ""
+        yield from _of_rule(tenant, rule, owner, active[owner])
+        if rule.isolation_group not in {"", name}:
+            yield f"override {tenant}: it has dedicated seats, so group {rule.isolation_group} has no say"
         if not _is_known(tenant, served):
             yield f"override {tenant}: there is no such tenant, none has a model here"
+    groups = {rule.isolation_group for rule in generation.overrides.values()}
+    for owner in sorted(owners):
+        if owner not in groups and not _is_known(owner, served):
+            yield f"seats are dedicated to {owner}: there is no such tenant or isolation group"
+
+
+def _of_rule(tenant: str, rule: Override, owner: str, seats: set[str]) -> Iterator[str]:
+    """`seats` are what may be dealt to the tenant: those that are dedicated to `owner`, if there is one."""
+    least = _least(rule.hand_size)
+    if least > len(seats):
+        whose = f"what is dedicated to {owner}" if owner else "the fleet"
+        yield f"override {tenant}: a hand of {least} is larger than {whose}, {len(seats)} seats"
+    if owner == tenant and 0 < least < len(seats) and not isinstance(rule.hand_size, Share):
+        yield f"override {tenant}: a hand of {least} leaves {len(seats) - least} of its dedicated seats idle"
+    if owner and (strange := sorted({*rule.pins} - seats)):
+        yield f"override {tenant} pins {', '.join(strange)}, not an active seat dedicated to {owner}"
+
+
+def _least(size: Size) -> int:
+    """How many cells a hand of `size` wants at least."""
+    return size.min if isinstance(size, Share) else size
 
 
 def _is_known(tenant: str, served: Map) -> bool:

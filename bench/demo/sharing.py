@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from sharding.dealer import Dealer
+from sharding.generation import size_of
 from sharding.overlap import shared_with
 from sharding.placement import order
 
@@ -53,7 +54,8 @@ def sharing(dealer: Dealer, poison: str, tenants: Sequence[str]) -> Sharing:
     zone_of = {seat.cell: seat.zone for seat in seats}
     zones = Counter(zone_of.values())
     held = Counter(zone_of[cell] for cell in hand)
-    chances = shared_with([held[zone] for zone in zones], list(zones.values()), dealer.generation.hand_size)
+    size = size_of(dealer.generation.hand_size, len(seats))
+    chances = shared_with([held[zone] for zone in zones], list(zones.values()), size)
     return Sharing(poison, hand, shared, tuple(map(float, chances)))
 
 

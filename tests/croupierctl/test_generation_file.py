@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.generations import generations, names, overriding
+from support.generations import maps, names, overriding
 
 from croupierctl.generation_file import InvalidFile, parse, render
 from sharding.generation import Generation, Override, Seat
@@ -22,13 +22,19 @@ def read(text: str | bytes, active: Generation = ACTIVE) -> Generation:
 
 @settings(max_examples=30)
 @given(
-    generations(),
+    maps(),
     names,
     st.builds(Override, st.tuples(names), st.tuples(names, names), st.integers(0, 2**32 - 1), names),
 )
 def test_what_is_printed_is_read_as_it_was(generation: Generation, tenant: str, override: Override) -> None:
     made = overriding(generation, tenant, override)
     assert read(json.dumps(render(made)), OTHER) == made
+
+
+def test_author_and_reason_are_those_of_the_file() -> None:
+    written = replace(ACTIVE, author="ann", reason="rack 7 burns", seed_since=0)
+    assert read(json.dumps(render(written)), OTHER) == written
+    assert read('{"seats": []}', written).author == ""
 
 
 def test_when_the_seed_came_follows_from_the_number_and_is_not_printed() -> None:
@@ -59,6 +65,7 @@ def test_what_a_file_empties_is_empty() -> None:
         ('{"seats": [{"cell": "a", "zone": "z", "weight": NaN}]}', "malformed"),
         ('{"seats": [], "hand_size": 4294967296}', r"\$.hand_size"),
         ('{"seats": [], "overrides": {"t": {"hand_size": 4294967296}}}', "hand_size"),
+        ('{"seats": [], "hand_size": {"percentage": 5}}', "unknown field `percentage`"),
         ('{"seats": [], "number": -1}', r"\$.number"),
         ('{"seats": [], "number": 9223372036854775808}', r"\$.number"),
         (b'{"seats": [{"cell": "\xff", "zone": "z"}]}', "utf-8"),

@@ -63,6 +63,15 @@ def test_rules_of_a_tenant_are_told(fleet, run):
     assert "kept out: cell-0-0" in told
 
 
+def test_dedicated_seats_are_told_and_shared_with_nobody(fleet, run, ask):
+    seats = (*generation().seats, Seat("mine-1", "zone-0", dedicated="acme"))
+    fleet.generations.append(generation_to_pb(replace(generation(), seats=seats)))
+    assert "1 cell (all that are dedicated to it)" in run("hand", "acme").out
+    told = ask("hand", "acme")
+    assert (told["size_rule"], told["overlap"]) == ("dedicated", [1.0])
+    assert "shares no cell of this hand with a chance of 100" in run("hand", "acme").out
+
+
 def explained(generation, tenant="acme"):
     return Dealer(generation).explain(tenant)
 

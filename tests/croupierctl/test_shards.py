@@ -154,9 +154,12 @@ def test_overrides_survive_new_cells(fleet, run, ask, write):
         ({"seat": []}, "not a shard map"),
         ({"seats": [{"cell": "a"}]}, "not a shard map"),
         ({"seats": []}, "no seat is left"),
-        ({"seats": [{"cell": "a", "zone": "z", "weight": 0}]}, "weight of a"),
-        ({"seats": [{"cell": "a", "zone": "z"}] * 2}, "two seats"),
-        ({"seats": [{"cell": "a", "zone": "z"}], "overrides": {"t": {"pins": ["b"]}}}, "without a seat"),
+        ({"seats": [{"cell": "a", "zone": "z", "weight": 0}]}, "seat a: the weight is 0"),
+        ({"seats": [{"cell": "a", "zone": "z"}] * 2}, "a has 2 seats"),
+        (
+            {"seats": [{"cell": "a", "zone": "z"}], "overrides": {"t": {"pins": ["b"]}}},
+            "has no seat: b",
+        ),
     ],
 )
 def test_a_file_that_is_no_map(manager, run, write, value, problem):

@@ -4,11 +4,20 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.generations import draining, generations, names, overriding, resized, with_seat, without
+from support.generations import (
+    dedicated,
+    draining,
+    generations,
+    names,
+    overriding,
+    resized,
+    with_seat,
+    without,
+)
 
 from sharding.changes import changes
 from sharding.dealer import Dealer
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import Generation, Override, Seat, Share
 
 BEFORE = Generation(1, 7, 2, (Seat("cell-1", "a"), Seat("cell-2", "b")), {"acme": Override(pins=("cell-1",))})
 EMPTY = Generation(0, 0, 0, ())
@@ -40,6 +49,20 @@ def test_a_rule_that_says_nothing_is_told_as_that() -> None:
 
 def test_the_first_map_of_all_changes_no_seed() -> None:
     assert changes(EMPTY, BEFORE)[0] == "hand size: 0 → 2"
+
+
+def test_shares_and_dedicated_seats() -> None:
+    after = replace(dedicated(BEFORE, "acme", "cell-2"), hand_size=Share(20, 4))
+    after = overriding(after, "acme", Override(hand_size=Share(50)))
+    assert changes(BEFORE, after) == [
+        "hand size: 2 → 20 % of the cells, at least 4",
+        "~ seat cell-2 in b → cell-2 in b, dedicated to acme",
+        "~ override acme: pins cell-1 → hand size 50 % of the cells, at least 1",
+    ]
+
+
+def test_who_made_it_and_why_is_not_what_a_map_changes() -> None:
+    assert changes(BEFORE, replace(BEFORE, author="ann", reason="rack 7 burns")) == []
 
 
 def test_numbers_are_not_what_a_map_changes() -> None:

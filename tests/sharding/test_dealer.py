@@ -8,23 +8,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.generations import (
+    EVERYBODY,
+    OWNERS,
     SEED,
     TENANTS,
+    dedicated,
     draining,
     even,
     generations,
+    maps,
     names,
     overriding,
     resized,
+    sizes,
     with_seat,
     without,
 )
 
 from sharding.dealer import Dealer, SizeRule
-from sharding.generation import Generation, Override, Seat, check_generation
+from sharding.generation import Generation, Override, Seat, Share, Size, check_generation, size_of
 
 SOME = TENANTS[:200]
 
@@ -268,6 +273,113 @@ class TestOverrides:
         assert (told.tenant, told.dealt_as, told.generation) == ("acme", "g", 2)
         assert (told.pinned, told.excluded, told.draining) == (("cell-009",), ("cell-002",), ())
         assert sorted(told.zones) == ["zone-0", "zone-1", "zone-2", "zone-3"]
+
+
+class TestDedicatedSeats:
+    base = even(hand_size=6)
+    mine = ("cell-003", "cell-017", "cell-021")
+    given = dedicated(base, "acme", *mine)
+
+    def test_they_are_the_owners_whole_hand_and_nobody_elses(self) -> None:
+        dealer = Dealer(check_generation(self.given))
+        told = dealer.explain("acme")
+        assert sorted(told.hand) == sorted(self.mine)
+        assert (told.dealt_as, told.dedicated, told.size, told.size_rule) == (
+            "acme",
+            "acme",
+            3,
+            SizeRule.DEDICATED,
+        )
+        assert not any({*self.mine} & {*dealer.hand(tenant)} for tenant in SOME)
+        assert dealer.explain("globex").dedicated == ""
+
+    def test_for_others_it_is_as_if_they_were_not_there(self) -> None:
+        gone = self.base
+        for cell in self.mine:
+            gone = without(gone, cell)
+        assert hands(self.given, SOME) == hands(gone, SOME)
+        resized_share = resized(self.given, Share(20, 4))
+        assert hands(resized_share, SOME) == hands(resized(gone, Share(20, 4)), SOME)
+
+    def test_a_size_of_ones_own_is_kept(self) -> None:
+        for size, count in ((2, 2), (9, 3), (Share(50), 2)):
+            dealer = Dealer(check_generation(overriding(self.given, "acme", Override(hand_size=size))))
+            assert dealer.hand("acme") == Dealer(self.given).hand("acme")[:count]
+            assert dealer.explain("acme").size_rule == SizeRule.TENANT
+
+    def test_a_groups_are_dealt_to_its_members_alone(self) -> None:
+        generation = dedicated(self.base, "banks", *self.mine)
+        generation = overriding(generation, "acme", Override(isolation_group="banks"))
+        generation = overriding(generation, "globex", Override(isolation_group="banks", hand_size=1))
+        dealer = Dealer(check_generation(generation))
+        assert sorted(dealer.hand("acme")) == sorted(self.mine)
+        assert dealer.hand("globex") == dealer.hand("acme")[:1]
+        assert dealer.hand("banks") == dealer.hand("acme")
+        assert dealer.explain("acme").dedicated == dealer.explain("acme").dealt_as == "banks"
+
+    def test_ones_own_outrank_those_of_the_group(self) -> None:
+        generation = dedicated(self.given, "banks", "cell-040")
+        generation = overriding(generation, "acme", Override(isolation_group="banks"))
+        dealer = Dealer(check_generation(generation))
+        assert sorted(dealer.hand("acme")) == sorted(self.mine)
+        assert dealer.explain("acme").dealt_as == "acme"
+
+    def test_a_draining_one_is_dealt_to_nobody(self) -> None:
+        assert set(Dealer(check_generation(draining(self.given, self.mine[0]))).hand("acme")) == {
+            *self.mine[1:]
+        }
+
+    def test_excluded_and_pinned(self) -> None:
+        def deal(said: Override) -> tuple[str, ...]:
+            return Dealer(check_generation(overriding(self.given, "acme", said))).hand("acme")
+
+        assert set(deal(Override(excludes=self.mine[:1]))) == {*self.mine[1:]}
+        assert deal(Override(pins=("cell-040", self.mine[0]))) == ("cell-040", self.mine[0])
+        drained = draining(overriding(self.given, "acme", Override(pins=self.mine[:1])), self.mine[0])
+        assert len(Dealer(drained).hand("acme")) == 1
+        assert set(Dealer(drained).hand("acme")) < {*self.mine[1:]}
+
+
+@given(maps(), st.data())
+def test_a_dedicated_cell_is_dealt_to_its_owner_alone(generation: Generation, data: st.DataObject) -> None:
+    dealer = Dealer(generation)
+    seats = {seat.cell: seat for seat in generation.seats}
+    for tenant in EVERYBODY:
+        told = dealer.explain(tenant)
+        rule = generation.overrides.get(tenant, Override())
+        for place in told.places:
+            assert not seats[place.cell].draining
+            if place.cell not in rule.pins:
+                assert seats[place.cell].dedicated == told.dedicated
+                assert place.cell not in rule.excludes
+        assert told.dedicated in ("", tenant, rule.isolation_group)
+
+
+@given(maps(), st.sampled_from(OWNERS), st.data())
+def test_dedicating_a_cell_moves_what_draining_it_would(
+    generation: Generation, owner: str, data: st.DataObject
+) -> None:
+    """Of who is not dealt as its owner; and giving it back restores every hand."""
+    cells = [seat.cell for seat in generation.active()]
+    pinned = {pin for rule in generation.overrides.values() for pin in rule.pins}
+    assume(len(cells) > 2 and not pinned >= {*cells})
+    cell = data.draw(st.sampled_from([cell for cell in cells if cell not in pinned]))
+    given = dedicated(generation, owner, cell)
+    drained = draining(generation, cell)
+    one, other, before = Dealer(given), Dealer(drained), Dealer(generation)
+    back = Dealer(dedicated(given, "", cell))
+    for tenant in EVERYBODY:
+        if one.explain(tenant).dealt_as != owner:
+            assert one.hand(tenant) == other.hand(tenant)
+        assert back.hand(tenant) == before.hand(tenant)
+
+
+@given(maps(), sizes, names)
+def test_a_share_deals_as_what_it_comes_to(generation: Generation, size: Size, tenant: str) -> None:
+    number = size_of(size, len(generation.active()))
+    one, other = Dealer(resized(generation, size)), Dealer(resized(generation, number))
+    for name in (*EVERYBODY, tenant):
+        assert one.hand(name) == other.hand(name)
 
 
 def test_the_seed_keys_every_hand() -> None:

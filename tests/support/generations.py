@@ -6,7 +6,15 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import (
+    Generation,
+    InvalidGeneration,
+    Override,
+    Seat,
+    Share,
+    Size,
+    check_generation,
+)
 
 SEED = 7
 TENANTS = tuple(f"tenant-{i}" for i in range(20_000))
@@ -34,7 +42,15 @@ def draining(generation: Generation, cell: str) -> Generation:
     return replace(generation, number=generation.number + 1, seats=seats)
 
 
-def resized(generation: Generation, hand_size: int) -> Generation:
+def dedicated(generation: Generation, owner: str, *cells: str) -> Generation:
+    """The seats of `cells` dedicated to `owner`; to nobody, if that is empty."""
+    seats = tuple(
+        replace(seat, dedicated=owner if seat.cell in cells else seat.dedicated) for seat in generation.seats
+    )
+    return replace(generation, number=generation.number + 1, seats=seats)
+
+
+def resized(generation: Generation, hand_size: Size) -> Generation:
     return replace(generation, number=generation.number + 1, hand_size=hand_size)
 
 
@@ -59,3 +75,45 @@ def generations(draw: st.DrawFn, *, min_active: int = 2) -> Generation:
         for index, cell in enumerate(cells)
     )
     return Generation(1, draw(st.integers(0, 2**64 - 1)), draw(st.integers(1, 12)), seats)
+
+
+# Tenants of `maps`, who may have rules and dedicated seats, and two that have neither.
+OWNERS = ("acme", "globex", "banks")
+RULED = (*OWNERS, "initech", "umbrella")
+EVERYBODY = (*RULED, "plain", "other")
+
+sizes: st.SearchStrategy[Size] = st.one_of(
+    st.integers(1, 12), st.builds(Share, st.integers(1, 100), st.integers(1, 6))
+)
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> Generation:
+    """Generations that can deal, with every rule: dedicated seats, shares, overrides, groups."""
+    base = draw(generations())
+    seats = list(base.seats[:2])
+    for seat in base.seats[2:]:
+        owner = draw(st.sampled_from(("", "", *OWNERS)))
+        is_first = owner and owner not in {other.dedicated for other in seats}
+        seats.append(replace(seat, dedicated=owner, draining=seat.draining and not is_first))
+    generation = replace(base, seats=tuple(seats), hand_size=draw(sizes))
+    for tenant in draw(st.lists(st.sampled_from(RULED), unique=True)):
+        generation = draw(ruled(generation, tenant))
+    return check_generation(generation)
+
+
+@st.composite
+def ruled(draw: st.DrawFn, generation: Generation, tenant: str) -> Generation:
+    """`generation` with a rule about `tenant`, or as it is, if it cannot deal by that."""
+    cells = [seat.cell for seat in generation.seats]
+    some = st.lists(st.sampled_from(cells), max_size=4).map(tuple)
+    rule = Override(
+        draw(st.one_of(st.just(()), some)),
+        draw(st.one_of(st.just(()), some)),
+        draw(st.one_of(st.just(0), sizes)),
+        draw(st.sampled_from(("", "banks", "trials"))),
+    )
+    try:
+        return check_generation(overriding(generation, tenant, rule))
+    except InvalidGeneration:
+        return generation

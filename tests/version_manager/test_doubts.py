@@ -1,4 +1,4 @@
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import Generation, Override, Seat, Share
 from version_manager.doubts import MOST, of_generation, of_residency
 from version_manager.map.image import Map
 from version_manager.model.catalog import Catalog
@@ -36,6 +36,37 @@ def test_rules_for_a_tenant_that_is_not_there():
 def test_hands_that_are_larger_than_the_fleet():
     said = of_generation(Generation(1, 7, 3, SEATS, {"acme": Override(hand_size=9)}), FLEET)
     assert said == [
+        "hands of 3 are larger than the fleet: 2 seats are dealt",
+        "override acme: a hand of 9 is larger than the fleet, 2 seats",
+    ]
+
+
+def test_dedicated_seats_that_are_not_meant():
+    seats = (*SEATS, Seat("d", "east", dedicated="acme"), Seat("e", "west", dedicated="acme"))
+    there = served(*(Cell(seat.cell, seat.zone, "h:1") for seat in seats))
+    assert of_generation(Generation(1, 7, 2, seats), there) == []
+    told = {
+        "override acme: a hand of 1 leaves 1 of its dedicated seats idle": Override(hand_size=1),
+        "override acme: a hand of 3 is larger than what is dedicated to acme, 2 seats": Override(hand_size=3),
+        "override acme pins a, not an active seat dedicated to acme": Override(pins=("a", "d")),
+        "override acme: it has dedicated seats, so group banks has no say": Override(isolation_group="banks"),
+    }
+    for words, rule in told.items():
+        assert of_generation(Generation(1, 7, 2, seats, {"acme": rule}), there) == [words]
+
+
+def test_seats_that_are_dedicated_to_nobody_that_is_there():
+    seats = (*SEATS, Seat("d", "east", dedicated="banks"))
+    there = served(*(Cell(seat.cell, seat.zone, "h:1") for seat in seats))
+    (said,) = of_generation(Generation(1, 7, 2, seats), there)
+    assert said == "seats are dedicated to banks: there is no such tenant or isolation group"
+    member = {"acme": Override(isolation_group="banks")}
+    assert of_generation(Generation(1, 7, 2, seats, member), there) == []
+
+
+def test_shares_that_ask_for_more_than_there_is():
+    rules = {"acme": Override(hand_size=Share(5, 9))}
+    assert of_generation(Generation(1, 7, Share(10, 3), SEATS, rules), FLEET) == [
         "hands of 3 are larger than the fleet: 2 seats are dealt",
         "override acme: a hand of 9 is larger than the fleet, 2 seats",
     ]

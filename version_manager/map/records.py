@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import math
 import re
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from croupier.artifacts.comparison import from_told
 from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
 from croupier.protocol import FIRST
-from sharding.generation import Generation, Override, Seat, check_generation
+from sharding.generation import Generation
 from version_manager.map import schema
+from version_manager.map.forms import Form, GenerationForm
 from version_manager.map.keys import (
     ActiveKey,
     BadRecord,
@@ -47,7 +47,6 @@ _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
 # msgspec knows bounds of 63 bits only: `_Seed` looks at the upper one.
 _Count64 = Annotated[int, Meta(ge=0)]
-_HandSize = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 _Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Engine = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
 _Protocol = Annotated[int, Meta(ge=FIRST, lt=2**32)]
@@ -117,22 +116,7 @@ Record = (
 )
 
 
-class _Form(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a record lies in etcd. What its key says (a number, an id) is left out.
-
-    A Struct has a metaclass of its own: that both methods are there, mypy sees alone.
-    """
-
-    @classmethod
-    @abstractmethod
-    def of(cls, record: Any) -> Self: ...
-
-    @abstractmethod
-    def record(self, key: Any) -> Record:
-        """The record under `key`. Raises InvalidRequest, TooLarge."""
-
-
-class _Version(_Form, frozen=True, forbid_unknown_fields=True):
+class _Version(Form, frozen=True, forbid_unknown_fields=True):
     artifact: _Digest
     size: _Count
     engine: _Engine
@@ -156,10 +140,10 @@ class _Split(Struct, frozen=True, forbid_unknown_fields=True):
     basis_points: Annotated[int, Meta(ge=1, le=WHOLE)]
 
 
-class _Release(_Form, frozen=True, forbid_unknown_fields=True):
+class _Release(Form, frozen=True, forbid_unknown_fields=True):
     number: _Number
     splits: tuple[_Split, ...]
-    labels: dict[str, _Number] = {}
+    labels: dict[str, _Number] = field(default_factory=dict)
 
     @classmethod
     def of(cls, record: Release) -> Self:
@@ -172,7 +156,7 @@ class _Release(_Form, frozen=True, forbid_unknown_fields=True):
         return Release(self.number, splits, self.labels)
 
 
-class _Spent(_Form, frozen=True, forbid_unknown_fields=True):
+class _Spent(Form, frozen=True, forbid_unknown_fields=True):
     version: _Count
     release: _Count = 0
 
@@ -184,45 +168,7 @@ class _Spent(_Form, frozen=True, forbid_unknown_fields=True):
         return Spent(self.version, self.release)
 
 
-class _Seat(Struct, frozen=True, forbid_unknown_fields=True):
-    cell: str
-    zone: str
-    weight: float = 1.0
-    draining: bool = False
-
-
-class _Override(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    pins: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
-    hand_size: _HandSize = 0
-    isolation_group: str = ""
-
-
-class _Generation(_Form, frozen=True, forbid_unknown_fields=True):
-    seed: int
-    hand_size: _HandSize
-    seats: tuple[_Seat, ...]
-    overrides: dict[str, _Override] = {}
-
-    @classmethod
-    def of(cls, record: Generation) -> Self:
-        seats = tuple(_Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in record.seats)
-        overrides = {
-            tenant: _Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
-            for tenant, one in record.overrides.items()
-        }
-        return cls(record.seed, record.hand_size, seats, overrides)
-
-    def record(self, key: GenerationKey) -> Generation:
-        seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in self.seats)
-        overrides = {
-            tenant: Override(one.pins, one.excludes, one.hand_size, one.isolation_group)
-            for tenant, one in self.overrides.items()
-        }
-        return check_generation(Generation(key.number, self.seed, self.hand_size, seats, overrides))
-
-
-class _Active(_Form, frozen=True, forbid_unknown_fields=True):
+class _Active(Form, frozen=True, forbid_unknown_fields=True):
     active: _Number
     previous: _Count = 0
 
@@ -239,7 +185,7 @@ class _Era(Struct, frozen=True, forbid_unknown_fields=True):
     since: _Count
 
 
-class _Seed(_Form, frozen=True, forbid_unknown_fields=True):
+class _Seed(Form, frozen=True, forbid_unknown_fields=True):
     seed: _Count64
     since: _Count = 0
     former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
@@ -258,7 +204,7 @@ class _Seed(_Form, frozen=True, forbid_unknown_fields=True):
         return Seed(eras)
 
 
-class _Cell(_Form, frozen=True, forbid_unknown_fields=True):
+class _Cell(Form, frozen=True, forbid_unknown_fields=True):
     zone: str
     address: str
     weight: float = 1.0
@@ -272,7 +218,7 @@ class _Cell(_Form, frozen=True, forbid_unknown_fields=True):
         return check_cell(Cell(key.id, self.zone, self.address, self.weight, self.state))
 
 
-class _Spoken(_Form, frozen=True, forbid_unknown_fields=True):
+class _Spoken(Form, frozen=True, forbid_unknown_fields=True):
     protocol: _Protocol
 
     @classmethod
@@ -283,7 +229,7 @@ class _Spoken(_Form, frozen=True, forbid_unknown_fields=True):
         return Spoken(self.protocol)
 
 
-class _Announced(_Form, frozen=True, forbid_unknown_fields=True):
+class _Announced(Form, frozen=True, forbid_unknown_fields=True):
     protocol: _Protocol
     watchers: _Protocol
 
@@ -295,7 +241,7 @@ class _Announced(_Form, frozen=True, forbid_unknown_fields=True):
         return Announced(self.protocol, self.watchers)
 
 
-class _Thaw(_Form, frozen=True, forbid_unknown_fields=True):
+class _Thaw(Form, frozen=True, forbid_unknown_fields=True):
     number: _Number
     cluster: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
     revision: _Count
@@ -309,7 +255,7 @@ class _Thaw(_Form, frozen=True, forbid_unknown_fields=True):
         return Thaw(self.number, int(self.cluster, 16), self.revision, self.reason)
 
 
-class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
+class _Residency(Form, frozen=True, forbid_unknown_fields=True):
     floor_bytes: _Count
     pinned: tuple[str, ...]
 
@@ -321,11 +267,11 @@ class _Residency(_Form, frozen=True, forbid_unknown_fields=True):
         return check_residency(ResidencyRule(self.floor_bytes, self.pinned))
 
 
-_BY_KEY: dict[type[Key], type[_Form]] = {
+_BY_KEY: dict[type[Key], type[Form]] = {
     VersionKey: _Version,
     ReleaseKey: _Release,
     SpentKey: _Spent,
-    GenerationKey: _Generation,
+    GenerationKey: GenerationForm,
     ActiveKey: _Active,
     SeedKey: _Seed,
     CellKey: _Cell,
@@ -334,11 +280,11 @@ _BY_KEY: dict[type[Key], type[_Form]] = {
     ManagerKey: _Announced,
     ResidencyKey: _Residency,
 }
-_BY_RECORD: dict[type[Record], type[_Form]] = {
+_BY_RECORD: dict[type[Record], type[Form]] = {
     Version: _Version,
     Release: _Release,
     Spent: _Spent,
-    Generation: _Generation,
+    Generation: GenerationForm,
     Active: _Active,
     Seed: _Seed,
     Cell: _Cell,
@@ -361,9 +307,10 @@ def decode(key: Key, value: bytes) -> Record:
         BadRecord: saying what is wrong with it.
     """
     try:
-        return schema.read(value, _BY_KEY[type(key)]).record(key)
+        record: Record = schema.read(value, _BY_KEY[type(key)]).record(key)
     except (InvalidRequest, TooLarge) as error:
         raise BadRecord(error.message, field=getattr(error, "field", "")) from error
+    return record
 
 
 def carry_over(key: Key, before: bytes, after: bytes) -> bytes:

@@ -9,6 +9,8 @@ A record says the lowest `schema` that can hold it; none means 1. A field that c
   refused.
 - **Rewriting.** What a reader passed over stands in the record after it wrote it (`carry_over`): down to
   the items of a list, which are known again by their first field, and the values of an object.
+- **Alternatives.** A field that may hold a number or an object of its own, which came later, needs the schema
+  of that object's fields when it holds one.
 - **Writing.** A field of a later schema is written only where it says something, so a record takes a
   later schema when the first such field is used, which `writer` allows once everybody understands it.
 
@@ -28,12 +30,12 @@ from msgspec import Meta, Raw, Struct
 
 from version_manager.map.keys import BadRecord
 
-CURRENT = 2
+CURRENT = 3
 FIRST = 1
 SINCE = "schema"
 
 # Which protocol number (`croupier.protocol`) says that a part understands a schema.
-PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3}
+PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3, 3: 4}
 
 _T = TypeVar("_T", bound=Struct)
 _Number = Annotated[int, Meta(ge=FIRST, lt=2**31)]
@@ -127,11 +129,13 @@ def carry_over(before: bytes, after: bytes, kind: type[Struct], current: int = C
 
 
 def _merged(before: _Fields, after: _Fields, kind: type[Struct]) -> dict[str, Any]:
-    nested = _nested(kind)
+    nested, single = _nested(kind), _single(kind)
     merged: dict[str, Any] = {**after}
     for name, old in before.items():
         if name not in kind.__struct_fields__:
             merged[name] = old
+        elif name in single and name in after and _is_object(old) and _is_object(after[name]):
+            merged[name] = _merged(_decode(old, _Fields), _decode(after[name], _Fields), single[name])
         elif name in nested and name in after:
             merged[name] = _merged_items(old, after[name], nested[name])
     return merged
@@ -139,7 +143,7 @@ def _merged(before: _Fields, after: _Fields, kind: type[Struct]) -> dict[str, An
 
 def _merged_items(before: Raw, after: Raw, kind: type[Struct]) -> Any:
     """Lists, or objects, of `kind`."""
-    if bytes(before).lstrip().startswith(b"{"):
+    if _is_object(before):
         old, new = _decode(before, dict[str, _Fields]), _decode(after, dict[str, _Fields])
         return {key: _merged(old.get(key, {}), item, kind) for key, item in new.items()}
     first = kind.__struct_fields__[0]
@@ -152,10 +156,12 @@ def _merged_items(before: Raw, after: Raw, kind: type[Struct]) -> Any:
 
 def _known(fields: _Fields, kind: type[Struct]) -> dict[str, Any]:
     """`fields` without those that `kind` does not have, all the way down."""
-    nested = _nested(kind)
+    nested, single = _nested(kind), _single(kind)
     known: dict[str, Any] = {}
     for name, value in fields.items():
-        if name in nested:
+        if name in single and _is_object(value):
+            known[name] = _known(_decode(value, _Fields), single[name])
+        elif name in nested:
             known[name] = _known_items(value, nested[name])
         elif name in kind.__struct_fields__:
             known[name] = value
@@ -163,7 +169,7 @@ def _known(fields: _Fields, kind: type[Struct]) -> dict[str, Any]:
 
 
 def _known_items(value: Raw, kind: type[Struct]) -> Any:
-    if bytes(value).lstrip().startswith(b"{"):
+    if _is_object(value):
         return {key: _known(item, kind) for key, item in _decode(value, dict[str, _Fields]).items()}
     return [_known(item, kind) for item in _decode(value, list[_Fields])]
 
@@ -182,6 +188,9 @@ def _plain(record: Struct) -> tuple[dict[str, Any], int]:
         if field.name in _nested(type(record)):
             value, inner = _plain_items(value)
             needed = max(needed, inner)
+        elif isinstance(value, Struct):
+            value, inner = _plain(value)
+            needed = max(needed, inner)
         fields[field.encode_name] = value
     return fields, needed
 
@@ -197,12 +206,26 @@ def _plain_items(value: Any) -> tuple[Any, int]:
 @cache
 def _nested(kind: type[Struct]) -> dict[str, type[Struct]]:
     """The fields that hold many of another kind, in a tuple or in a dictionary."""
+    return {name: inner for name, (hint, inner) in _structs(kind).items() if _is_many(hint)}
+
+
+@cache
+def _single(kind: type[Struct]) -> dict[str, type[Struct]]:
+    """The fields that may hold one of another kind, beside what else they may hold."""
+    return {name: inner for name, (hint, inner) in _structs(kind).items() if not _is_many(hint)}
+
+
+def _structs(kind: type[Struct]) -> dict[str, tuple[Any, type[Struct]]]:
     found = {}
     for name, hint in typing.get_type_hints(kind).items():
-        inner = [arm for arm in typing.get_args(hint) if isinstance(arm, type) and issubclass(arm, Struct)]
-        if inner:
-            found[name] = inner[0]
+        for arm in typing.get_args(hint):
+            if isinstance(arm, type) and issubclass(arm, Struct):
+                found[name] = (hint, arm)
     return found
+
+
+def _is_many(hint: Any) -> bool:
+    return typing.get_origin(hint) in (tuple, dict)
 
 
 @cache
@@ -218,7 +241,8 @@ def _since(kind: type[Struct]) -> dict[str, int]:
 
 @cache
 def _newest(kind: type[Struct]) -> int:
-    newest = [*_since(kind).values(), *map(_newest, _nested(kind).values())]
+    inner = [*_nested(kind).values(), *_single(kind).values()]
+    newest = [*_since(kind).values(), *map(_newest, inner)]
     return max(newest, default=FIRST)
 
 
@@ -229,6 +253,10 @@ def _fields(value: bytes) -> _Fields:
         return msgspec.json.decode(value, type=_Fields)
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"not a record: {error}") from error
+
+
+def _is_object(raw: Raw) -> bool:
+    return bytes(raw).lstrip().startswith(b"{")
 
 
 def _decode(raw: Raw, kind: Any) -> Any:
@@ -257,4 +285,4 @@ def field_of(words: str) -> str:
 
 
 def _name(kind: type[Struct]) -> str:
-    return kind.__name__[1:].lower()
+    return kind.__name__.removeprefix("_").removesuffix("Form").lower()

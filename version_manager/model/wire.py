@@ -8,7 +8,7 @@ from croupier.artifacts.comparison import Comparison
 from croupier.names import DIGEST_BYTES
 from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import Generation, Override, Seat, Share, Size, dealt_as, size_of
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
 from version_manager.model.release import Model, Release, Split, Version
@@ -93,31 +93,60 @@ def generation_to_pb(generation: Generation) -> pb.Generation:
         number=generation.number,
         seed=generation.seed,
         seed_since=generation.seed_since,
-        hand_size=generation.hand_size,
+        author=generation.author,
+        reason=generation.reason,
     )
+    owners = generation.owners()
+    cells = {owner: len(generation.active(owner)) for owner in ("", *owners)}
+    _set_size(message, generation.hand_size, cells[""])
     for seat in generation.seats:
-        message.seats.add(cell=seat.cell, zone=seat.zone, weight=seat.weight, draining=seat.draining)
-    for tenant, override in generation.overrides.items():
-        message.overrides[tenant].CopyFrom(
-            pb.Override(
-                pins=override.pins,
-                excludes=override.excludes,
-                hand_size=override.hand_size,
-                isolation_group=override.isolation_group,
-            )
+        message.seats.add(
+            cell=seat.cell,
+            zone=seat.zone,
+            weight=seat.weight,
+            draining=seat.draining,
+            dedicated=seat.dedicated,
         )
+    for tenant, override in generation.overrides.items():
+        told = message.overrides[tenant]
+        told.pins.extend(override.pins)
+        told.excludes.extend(override.excludes)
+        told.isolation_group = override.isolation_group
+        name = dealt_as(tenant, override, owners)
+        _set_size(told, override.hand_size, cells.get(name, cells[""]))
     return message
 
 
+def _set_size(message: pb.Generation | pb.Override, size: Size, cells: int) -> None:
+    message.hand_size = size_of(size, cells)
+    if isinstance(size, Share):
+        message.hand_percent, message.hand_min = size.percent, size.min
+
+
 def generation_from_pb(message: pb.Generation) -> Generation:
-    seats = tuple(Seat(seat.cell, seat.zone, seat.weight, seat.draining) for seat in message.seats)
+    seats = tuple(
+        Seat(seat.cell, seat.zone, seat.weight, seat.draining, seat.dedicated) for seat in message.seats
+    )
     overrides = {
         tenant: Override(
-            tuple(override.pins), tuple(override.excludes), override.hand_size, override.isolation_group
+            tuple(override.pins), tuple(override.excludes), _size(override), override.isolation_group
         )
         for tenant, override in message.overrides.items()
     }
-    return Generation(message.number, message.seed, message.hand_size, seats, overrides, message.seed_since)
+    return Generation(
+        message.number,
+        message.seed,
+        _size(message),
+        seats,
+        overrides,
+        message.seed_since,
+        message.author,
+        message.reason,
+    )
+
+
+def _size(message: pb.Generation | pb.Override) -> Size:
+    return Share(message.hand_percent, message.hand_min) if message.hand_percent else message.hand_size
 
 
 def load_to_pb(load: Load) -> pb.Load:

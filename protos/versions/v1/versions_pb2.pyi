@@ -313,7 +313,7 @@ class ModelKey(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings")
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings", "hand_percent", "hand_min", "author", "reason")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -329,6 +329,10 @@ class Generation(_message.Message):
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     SEED_SINCE_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    HAND_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    HAND_MIN_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     number: int
     seed: int
     hand_size: int
@@ -337,31 +341,41 @@ class Generation(_message.Message):
     previous: int
     seed_since: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    hand_percent: int
+    hand_min: int
+    author: str
+    reason: str
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Seat(_message.Message):
-    __slots__ = ("cell", "zone", "weight", "draining")
+    __slots__ = ("cell", "zone", "weight", "draining", "dedicated")
     CELL_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    DEDICATED_FIELD_NUMBER: _ClassVar[int]
     cell: str
     zone: str
     weight: float
     draining: bool
-    def __init__(self, cell: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[float] = ..., draining: bool = ...) -> None: ...
+    dedicated: str
+    def __init__(self, cell: _Optional[str] = ..., zone: _Optional[str] = ..., weight: _Optional[float] = ..., draining: bool = ..., dedicated: _Optional[str] = ...) -> None: ...
 
 class Override(_message.Message):
-    __slots__ = ("pins", "excludes", "hand_size", "isolation_group")
+    __slots__ = ("pins", "excludes", "hand_size", "isolation_group", "hand_percent", "hand_min")
     PINS_FIELD_NUMBER: _ClassVar[int]
     EXCLUDES_FIELD_NUMBER: _ClassVar[int]
     HAND_SIZE_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_GROUP_FIELD_NUMBER: _ClassVar[int]
+    HAND_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    HAND_MIN_FIELD_NUMBER: _ClassVar[int]
     pins: _containers.RepeatedScalarFieldContainer[str]
     excludes: _containers.RepeatedScalarFieldContainer[str]
     hand_size: int
     isolation_group: str
-    def __init__(self, pins: _Optional[_Iterable[str]] = ..., excludes: _Optional[_Iterable[str]] = ..., hand_size: _Optional[int] = ..., isolation_group: _Optional[str] = ...) -> None: ...
+    hand_percent: int
+    hand_min: int
+    def __init__(self, pins: _Optional[_Iterable[str]] = ..., excludes: _Optional[_Iterable[str]] = ..., hand_size: _Optional[int] = ..., isolation_group: _Optional[str] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ...) -> None: ...
 
 class SetGenerationRequest(_message.Message):
     __slots__ = ("generation", "expected_number")

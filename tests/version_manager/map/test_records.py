@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import Generation, Override, Seat, Share
 from version_manager.map.keys import (
     ActiveKey,
     BadRecord,
@@ -65,6 +65,18 @@ SOUND = [
             2,
             (Seat("cell-1", "a", 0.5), Seat("cell-2", "b", 1.0, draining=True)),
             {"acme": Override(("cell-1",), (), 1, "group")},
+        ),
+    ),
+    (
+        GENERATION,
+        Generation(
+            7,
+            5,
+            Share(20, 4),
+            (Seat("cell-1", "a"), Seat("cell-2", "b", dedicated="acme")),
+            {"acme": Override(hand_size=Share(50)), "globex": Override(hand_size=2)},
+            author="ann",
+            reason="rack 7 burns",
         ),
     ),
     (SPENT, Spent(3, 0)),

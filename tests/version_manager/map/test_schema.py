@@ -131,6 +131,50 @@ def test_what_today_does_not_know_survives_its_writing() -> None:
     assert read(after, _Map) == changed
 
 
+class _Part(Struct, frozen=True, forbid_unknown_fields=True):
+    percent: Annotated[int, Meta(extra={SINCE: 2})]
+
+
+class _NextPart(_Part, frozen=True, forbid_unknown_fields=True):
+    floor: Annotated[int, Meta(extra={SINCE: 3})] = 0
+
+
+class _Sized(Struct, frozen=True, forbid_unknown_fields=True):
+    size: int | _Part
+    pins: dict[str, _Pin] = {}
+
+
+class _Numbered(Struct, frozen=True, forbid_unknown_fields=True):
+    size: int
+    pins: dict[str, _Pin] = {}
+
+
+class _NextSized(Struct, frozen=True, forbid_unknown_fields=True):
+    size: int | _NextPart
+    pins: dict[str, _Pin] = {}
+
+
+def test_an_alternative_takes_its_own_schema() -> None:
+    assert write(_Sized(3)) == b'{"size":3,"pins":{}}'
+    assert write(_Sized(_Part(20))) == b'{"schema":2,"size":{"percent":20},"pins":{}}'
+    assert schema_of(write(_NextSized(_NextPart(20)))) == 2
+    assert schema_of(write(_NextSized(_NextPart(20, 4)))) == 3
+    # One of the release before does not know it, and says so: it is no field that could be passed over.
+    with pytest.raises(BadRecord, match="got `object`"):
+        read(write(_Sized(_Part(20))), _Numbered)
+
+
+def test_what_is_not_known_of_an_alternative_is_passed_over_and_kept() -> None:
+    value = write(_NextSized(_NextPart(20, 4)))
+    assert schemas.read(value, _Sized, current=2) == _Sized(_Part(20))
+    kept = schemas.carry_over(value, write(_Sized(_Part(30))), _Sized, current=2)
+    assert schemas.read(kept, _NextSized, current=3) == _NextSized(_NextPart(30, 4))
+    gone = schemas.carry_over(value, write(_Sized(7)), _Sized, current=2)
+    assert schemas.read(gone, _NextSized, current=3) == _NextSized(7)
+    back = schemas.carry_over(gone, write(_Sized(_Part(30))), _Sized, current=2)
+    assert schemas.read(back, _NextSized, current=3) == _NextSized(_NextPart(30))
+
+
 def test_what_is_taken_away_goes_with_what_was_not_known_of_it() -> None:
     after = read(carry_over(write(NEXT), write(_Map(7)), _Map), _NextMap, current=2)
     assert after == _NextMap(7, planner="greedy")

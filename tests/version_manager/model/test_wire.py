@@ -5,7 +5,7 @@ import pytest
 from croupier.artifacts.comparison import Comparison
 from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
-from sharding.generation import Generation, Override, Seat
+from sharding.generation import Generation, Override, Seat, Share
 from version_manager.model import wire
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
@@ -43,6 +43,24 @@ def test_generations_survive_the_wire():
     )
     message = pb.Generation.FromString(wire.generation_to_pb(generation).SerializeToString())
     assert wire.generation_from_pb(message) == generation
+
+
+def test_shares_and_dedicated_seats_survive_the_wire():
+    seats = tuple(Seat(f"cell-{n}", "a") for n in range(30))
+    generation = Generation(
+        7,
+        5,
+        Share(20, 4),
+        (*seats, Seat("mine-1", "a", dedicated="acme"), Seat("mine-2", "b", dedicated="acme")),
+        {"acme": Override(hand_size=Share(50)), "beta": Override(hand_size=Share(1, 9))},
+        author="ann",
+        reason="rack 7 burns",
+    )
+    message = pb.Generation.FromString(wire.generation_to_pb(generation).SerializeToString())
+    assert wire.generation_from_pb(message) == generation
+    # A router of the release before reads this, and deals as many.
+    assert message.hand_size == 6
+    assert (message.overrides["acme"].hand_size, message.overrides["beta"].hand_size) == (1, 9)
 
 
 def test_cells_survive_the_wire():
