@@ -37,6 +37,7 @@ from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from croupier.version import version
+from protos.versions.v1.versions_pb2 import RouterReport
 from router import snapshot
 from router.access_log import AccessLog
 from router.admission import Admission
@@ -52,6 +53,7 @@ from router.keyfile import KeyFiles
 from router.latency import CellSeconds
 from router.latest import Latest
 from router.pipeline import Pipeline
+from router.rates import Rates
 from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
@@ -104,6 +106,7 @@ class _Stages:
         )
         self.revisions = Revisions(wheel, clock=clock)
         self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
+        self.rates = _rates(settings, clock, rng)
         self.troubles = Troubles(self.attempts, self.admission, self.latest, retries)
 
     def follow(self, view: View) -> None:
@@ -137,6 +140,8 @@ async def serve(
         tracer = await exporting(settings, _PROGRAM, stack)
 
         stages = _Stages(settings, clock, rng)
+        if stages.rates is not None:
+            stack.callback(stages.rates.close)
         stack.push_async_callback(stages.cells.close)
         manager, each = await _managers(settings, stack)
         watch, timing = (
@@ -156,7 +161,11 @@ async def serve(
         services = handlers.add_to(server)
         name, address = f"{socket.gethostname()}:{os.getpid()}", ""
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
-        reports = Reports(each, lambda: report_of(feed, name, address, part.told(), stages.troubles.told()))
+
+        def report() -> RouterReport:
+            return report_of(feed, name, address, part.told(), stages.troubles.told())
+
+        reports = Reports(each, report, stages.rates)
         stack.push_async_callback(reports.leave)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)
@@ -166,6 +175,8 @@ async def serve(
 
         life.spawn(feed.run(), "the feed")
         life.spawn(reports.run(), "the reports")
+        if stages.rates is not None:
+            life.spawn(stages.rates.run(), "the rates")
         if follow_keys is not None:
             life.spawn(follow_keys(), "the token keys")
         if settings.snapshot is not None:
@@ -213,9 +224,19 @@ def _handlers(
         revisions=stages.revisions,
         access_log=AccessLog(slow_seconds, settings.access_log_ratio, random=rng.random),
         latest=stages.latest,
+        tallies=stages.rates.tallies if stages.rates else None,
         tracer=tracer,
         late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
     )
+
+
+def _rates(settings: RouterSettings, clock: Callable[[], float], rng: Random) -> Rates | None:
+    if not settings.rates_top:
+        return None
+    slow_seconds = settings.slow_request_ms / 1e3 or math.inf
+    # Larger than that of the life before, unless the clock was set back.
+    incarnation = time.time_ns()
+    return Rates(settings.rates_top, slow_seconds=slow_seconds, clock=clock, rng=rng, incarnation=incarnation)
 
 
 def _server(settings: RouterSettings) -> Server:

@@ -14,6 +14,7 @@ from typing import Protocol
 from croupier.errors import CroupierError, Unimplemented
 from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import ViewFeed
+from router.rates import Known, Rates
 
 _PAUSE = 1.0
 # Until a manager that does not know reports may be of another release.
@@ -26,7 +27,9 @@ _LAST_PATIENCE = 0.5
 class Manager(Protocol):
     """The part of `VersionManagerClient` that a router reports by."""
 
-    async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None: ...
+    async def report_router(
+        self, report: pb.RouterReport, rates: pb.Rates | None, *, timeout: float
+    ) -> pb.ReportRouterResponse: ...
 
 
 def report_of(
@@ -49,17 +52,21 @@ def report_of(
 
 
 class Reports:
-    """`make` is called for each report."""
+    """`make` is called for each report; `rates` has what goes with it, if anything is counted."""
 
     def __init__(
         self,
         managers: Sequence[Manager],
         make: Callable[[], pb.RouterReport],
+        rates: Rates | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._managers = managers
         self._make = make
+        self._rates = rates
+        # What each manager knows of them.
+        self._known: list[Known] = [{} for _ in managers]
         self._sleep = sleep
         self._has_begun = False
 
@@ -67,30 +74,38 @@ class Reports:
         """Report until cancelled."""
         self._has_begun = True
         async with asyncio.TaskGroup() as group:
-            for manager in self._managers:
-                group.create_task(self._keep(manager))
+            for place in range(len(self._managers)):
+                group.create_task(self._keep(place))
 
     async def leave(self) -> None:
         """Say that this router ends, so that nobody looks for it; nothing if none ever reported."""
         if not self._has_begun:
             return
-        last = self._make()
-        last.leaving = True
 
-        async def say(manager: Manager) -> None:
+        async def say(place: int) -> None:
             with suppress(CroupierError):
-                await manager.report_router(last, timeout=_LAST_PATIENCE)
+                await self._report(place, _LAST_PATIENCE, leaving=True)
 
-        await asyncio.gather(*map(say, self._managers))
+        await asyncio.gather(*map(say, range(len(self._managers))))
 
-    async def _keep(self, manager: Manager) -> None:
+    async def _keep(self, place: int) -> None:
         while True:
             pause = _PAUSE
             try:
-                await manager.report_router(self._make(), timeout=_PATIENCE)
+                await self._report(place, _PATIENCE)
             except Unimplemented:
                 pause = _UNKNOWN_PAUSE
             except CroupierError:
                 # The watch tells in the log of managers that are away.
                 pass
             await self._sleep(pause)
+
+    async def _report(self, place: int, patience: float, *, leaving: bool = False) -> None:
+        rates, known = None, self._known[place]
+        if self._rates is not None:
+            rates, known = await self._rates.message(known)
+        report = self._make()
+        report.leaving = leaving
+        answer = await self._managers[place].report_router(report, rates, timeout=patience)
+        # One that has just started is told all.
+        self._known[place] = {} if answer.rates_unknown else known

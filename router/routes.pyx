@@ -59,18 +59,6 @@ cdef class Route:
     these are, as a field for the cell (`envelope.owner_field`).
     """
 
-    cdef readonly object model
-    cdef readonly tuple choices
-    cdef readonly tuple order
-    cdef readonly tuple cells
-    cdef readonly bytes owner
-    cdef Py_ssize_t owner_size
-    cdef tuple suffixes
-    # Where there is no choice. Each further object to look at is one that the processor's cache may
-    # not hold.
-    cdef bytes suffix
-    cdef uint64_t epoch
-
     def __init__(
         self,
         model,

@@ -37,6 +37,7 @@ from router.latest import Latest
 from router.pipeline import Done, Pipeline
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
+from router.tallies import Tallies
 from router.tracing import LateSpans
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Handlers:
         revisions: Revisions,
         access_log: AccessLog,
         latest: Latest,
+        tallies: Tallies | None = None,
         tracer: Tracer | None = None,
         late_spans: LateSpans | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class Handlers:
         self._access_log = access_log
         self._log_from = min(access_log.from_seconds, latest.from_seconds)
         self._latest = latest
+        self._tallies = tallies
         self._tracer = tracer
         self._late_spans = late_spans
         quick: dict[str, _Quick] = {
@@ -133,13 +136,13 @@ class Handlers:
     def _begin_when_known(
         self, asked: tuple[bytes, ...], begin: Callable[[ServerCall], None], call: ServerCall
     ) -> None:
-        counted = _counted(call.path)
+        counted, tenant = _counted(call.path), ""
 
         def then(error: CroupierError | None) -> None:
             if error is None:
                 begin(call)
             else:
-                self._fail(counted, call, error)
+                self._fail(counted, call, error, tenant=tenant)
 
         try:
             # Before it may wait: a stranger waits nowhere.
@@ -150,12 +153,12 @@ class Handlers:
                 call.on_cancel = self._revisions.wait(wanted, tenant, deadline, then).cancel
                 return
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            self._fail(counted, call, error)
+            self._fail(counted, call, error, tenant=tenant)
         else:
             begin(call)
 
     def _route(self, counted: tuple[str, str], start: _Routed, call: ServerCall) -> None:
-        arrived, deadline = call.arrived, call.deadline
+        arrived, deadline, tenant = call.arrived, call.deadline, ""
         if deadline == inf:
             deadline = arrived + self._default_timeout
         try:
@@ -166,9 +169,10 @@ class Handlers:
                 tenant = self._identity.tenant(call.values)
             else:
                 tenant = self._traced_tenant(call.span, call.request_id, call.values)
-            run = start(tenant, call.message, deadline, arrived, partial(self._end, counted, call), call)
+            done = partial(self._end, counted, call, tenant)
+            run = start(tenant, call.message, deadline, arrived, done, call)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            self._fail(counted, call, error)
+            self._fail(counted, call, error, tenant=tenant)
         else:
             call.on_cancel = run.cancel
 
@@ -182,21 +186,30 @@ class Handlers:
 
     def _answer(self, counted: tuple[str, str], answer: _Quick, call: ServerCall) -> None:
         try:
-            self._end(counted, call, answer(call), [])
+            self._end(counted, call, "", answer(call), [])
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
             self._fail(counted, call, error)
 
-    def _end(self, counted: tuple[str, str], call: ServerCall, outcome: Outcome, units: list[Unit]) -> None:
+    def _end(
+        self, counted: tuple[str, str], call: ServerCall, tenant: str, outcome: Outcome, units: list[Unit]
+    ) -> None:
         if isinstance(outcome, bytes):
             call.reply(outcome)
             _REQUESTS.values[counted] += 1
+            if self._tallies is not None:
+                self._tallies.ended(tenant, units, call.took)
             if call.took >= self._log_from:
                 self._note(call, *counted, call.took, units, call.values)
         else:
-            self._fail(counted, call, outcome, units)
+            self._fail(counted, call, outcome, units, tenant)
 
     def _fail(
-        self, counted: tuple[str, str], call: ServerCall, error: Exception, units: Sequence[Unit] = ()
+        self,
+        counted: tuple[str, str],
+        call: ServerCall,
+        error: Exception,
+        units: Sequence[Unit] = (),
+        tenant: str = "",
     ) -> None:
         _count(counted[0], error)
         if isinstance(error, CroupierError) and error.request_id:
@@ -206,7 +219,19 @@ class Handlers:
         if call.is_open:
             status = _status_of(error)
             call.fail(status.code, status.message, status.details)
+        self._tally(tenant, units, error, call.took)
         self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values, error)
+
+    def _tally(
+        self, tenant: str, units: Sequence[Unit], outcome: Outcome | Exception, seconds: float
+    ) -> None:
+        """Count a request, if it is known whose it was."""
+        if self._tallies is None or not tenant:
+            return
+        if isinstance(outcome, bytes) or units:
+            self._tallies.ended(tenant, units, seconds)
+        else:
+            self._tallies.refused(tenant, code_of(outcome), seconds)
 
     def _note(
         self,
@@ -295,13 +320,14 @@ class Handlers:
             if not future.done():
                 future.set_result(_frame(name, outcome, caller))
             seconds = self._clock() - now
+            self._tally(tenant, units, outcome, seconds)
             if not isinstance(outcome, bytes):
                 code = Code(code_of(outcome)).name
                 self._note(caller, "PredictStream", code, seconds, units, context.values, outcome)
             elif seconds >= self._log_from:
                 self._note(caller, "PredictStream", Code.OK.name, seconds, units, context.values)
 
-        now, deadline = self._clock(), context.deadline.at
+        now, deadline, tenant = self._clock(), context.deadline.at, ""
         if deadline == inf:
             deadline = now + self._default_timeout
         try:

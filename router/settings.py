@@ -20,6 +20,9 @@ from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 
 _log = logging.getLogger(__name__)
 
+# A manager takes so many of each kind in a report (`version_manager.rates.MOST_TOLD`).
+MOST_RATES = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
@@ -50,6 +53,9 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
         1000.0, "milliseconds after which a request leaves a line in the log; 0 for never"
     )
     access_log_ratio: float = option(0.0, "share of all requests that leave one, however long they take")
+    rates_top: int = option(
+        500, "tenants, and models, whose requests are counted for version managers: the busiest; 0 for none"
+    )
     watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
 
     def check(self) -> None:
@@ -62,6 +68,8 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
             _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
         if not 0 <= self.slow_request_ms < math.inf or not 0 <= self.access_log_ratio <= 1:
             raise InvalidSettings("--slow-request-ms is 0 or more, --access-log-ratio from 0 to 1")
+        if not 0 <= self.rates_top <= MOST_RATES:
+            raise InvalidSettings(f"--rates-top is from 0 to {MOST_RATES}")
         if not 0 < self.token_max_seconds < math.inf or not self.token_audience:
             raise InvalidSettings("--token-audience and --token-max-seconds cannot be empty")
 

@@ -8,6 +8,9 @@ cdef class Unit:
     cdef public int tried
     # How many connections broke while it was in flight.
     cdef public int lost
+    # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
+    cdef public int code
+    cdef public bint is_cold
     cdef object route
     cdef Py_ssize_t choice
     cdef public tuple cells

@@ -10,6 +10,9 @@ class Unit:
     # How many of its cells were asked; how many connections broke while it was in flight.
     tried: int
     lost: int
+    # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
+    code: int
+    is_cold: bool
     def __init__(self, payload: bytes, cells: tuple[str, ...], outcome: Outcome | None = None) -> None: ...
     @property
     def order(self) -> tuple[str, ...]: ...

@@ -81,19 +81,24 @@ class Rates:
         known = sum(len(router.known) for router in self._routers.values()) * COLUMNS * 8
         return known + sum(table.nbytes for table in (self._tenants, self._models, self._all))
 
-    def take(self, router: str, rates: pb.Rates) -> None:
-        """Add what is new in a report. Raises InvalidRequest."""
+    def take(self, router: str, rates: pb.Rates) -> bool:
+        """Add what is new in a report; returns whether this life of the router had told before.
+
+        Raises:
+            InvalidRequest: it makes no sense.
+        """
         keys, counts = _checked(rates)
         now = self._clock()
         self._forget_silent(now)
         heard = self._routers.get(router)
         if heard is not None and heard.incarnation > rates.incarnation:
-            return
+            return True
         if heard is None or heard.incarnation != rates.incarnation:
             heard = _Router(rates.incarnation)
         self._routers[router] = heard
+        is_known = isfinite(heard.heard_at)
         # What began since then is new as a whole.
-        fresh = max(_FRESH, now - heard.heard_at) if isfinite(heard.heard_at) else _FRESH
+        fresh = max(_FRESH, now - heard.heard_at) if is_known else _FRESH
         heard.heard_at = now
         told = [(0, rates.age), *((one.admission, one.age) for one in rates.keys)]
         grown = self._grown(heard, keys, told, counts, fresh)
@@ -104,6 +109,7 @@ class Rates:
         ):
             added = [at for at in places if grown[at].any()]
             table.add([keys[at] for at in added], grown[added])
+        return is_known
 
     def get(self, request: pb.GetRatesRequest, tenants: frozenset[str] = frozenset()) -> pb.GetRatesResponse:
         """For a caller who is restricted to `tenants`, unless that is empty. Raises InvalidRequest."""

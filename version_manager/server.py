@@ -223,9 +223,8 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
         self._parts.routers.report(request.report)
-        if request.HasField("rates"):
-            self._parts.rates.take(request.report.id, request.rates)
-        return pb.ReportRouterResponse()
+        is_known = not request.HasField("rates") or self._parts.rates.take(request.report.id, request.rates)
+        return pb.ReportRouterResponse(rates_unknown=not is_known)
 
     async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:
         caller = self._caller(context)

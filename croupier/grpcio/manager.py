@@ -140,10 +140,10 @@ class VersionManagerClient:
 
     async def report_router(
         self, report: pb.RouterReport, rates: pb.Rates | None = None, *, timeout: float = 10.0
-    ) -> None:
+    ) -> pb.ReportRouterResponse:
         """What the router that calls says of itself, and what it has counted."""
         request = pb.ReportRouterRequest(report=report, rates=rates)
-        await self._call(pb.ReportRouterResponse, "ReportRouter", request, timeout)
+        return await self._call(pb.ReportRouterResponse, "ReportRouter", request, timeout)
 
     async def get_rates(self, request: pb.GetRatesRequest, timeout: float = 10.0) -> pb.GetRatesResponse:
         """What the busiest tenants or models ask for, and get."""

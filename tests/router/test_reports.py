@@ -27,13 +27,18 @@ class Listener:
     def __init__(self, *failures: CroupierError) -> None:
         self.failures = list(failures)
         self.heard: list[pb.RouterReport] = []
+        self.rates: list[pb.Rates | None] = []
         self.asked = 0
 
-    async def report_router(self, report: pb.RouterReport, *, timeout: float) -> None:
+    async def report_router(
+        self, report: pb.RouterReport, rates: pb.Rates | None, *, timeout: float
+    ) -> pb.ReportRouterResponse:
         self.asked += 1
         if self.failures:
             raise self.failures.pop(0)
         self.heard.append(report)
+        self.rates.append(rates)
+        return pb.ReportRouterResponse(rates_unknown=len(self.rates) == 1)
 
 
 class Pauses:

@@ -780,8 +780,10 @@ class ReportRouterRequest(_message.Message):
     def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ...) -> None: ...
 
 class ReportRouterResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("rates_unknown",)
+    RATES_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    rates_unknown: bool
+    def __init__(self, rates_unknown: bool = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -1,0 +1,103 @@
+"""What version managers are told of this router's busiest tenants and models.
+
+Counts are cumulative, under a number of this process's life. A manager is told of those rows that changed
+since the last report that it took, each whole: what it misses costs it nothing but time. A message is made in
+slices, between which the loop turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from random import Random
+from typing import TYPE_CHECKING, TypeAlias
+
+from protos.versions.v1 import versions_pb2 as pb
+from router.busiest import Busiest
+from router.tallies import Table, Tallies
+
+if TYPE_CHECKING:
+    from router.tallies import Counts
+
+# For each name its admission, and how many requests were counted: what a manager knows.
+Known: TypeAlias = dict[str, tuple[int, int]]
+
+_SECONDS = 1.0
+# Rows between two turns of the loop.
+_SLICE = 50
+
+
+class Rates:
+    """The `top` busiest tenants and as many versions are counted.
+
+    `clock` is monotonic, in seconds; `incarnation` is larger than that of any earlier life of this router.
+    """
+
+    def __init__(
+        self, top: int, *, slow_seconds: float, clock: Callable[[], float], rng: Random, incarnation: int
+    ) -> None:
+        tables = [Table(top, clock, seed=rng.getrandbits(64)) for _ in range(2)]
+        self.tallies = Tallies(*tables, slow_seconds=slow_seconds)
+        self._busiest = [Busiest(table, now=clock()) for table in tables]
+        self._clock = clock
+        self._began = clock()
+        self._incarnation = incarnation
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Keep those in the tables who ask for most, until cancelled."""
+        while True:
+            await sleep(_SECONDS)
+            for busiest in self._busiest:
+                busiest.settle(self._clock())
+
+    def close(self) -> None:
+        for busiest in self._busiest:
+            busiest.close()
+
+    async def message(self, known: Known) -> tuple[pb.Rates, Known]:
+        """What has changed for a manager, and what it knows once it has taken that."""
+        message = pb.Rates(
+            incarnation=self._incarnation,
+            age=self._clock() - self._began,
+            total=_counts(self.tallies.all),
+        )
+        now_known: Known = {}
+        for done, (table, place) in enumerate(self._rows()):
+            if done % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            name, state = table.names[place], table.state(place)
+            now_known[name] = state
+            if known.get(name) != state:
+                message.keys.append(self._key(table, place, name, state[0]))
+        return message, now_known
+
+    def _rows(self) -> Iterator[tuple[Table, int]]:
+        for table in (self.tallies.tenants, self.tallies.versions):
+            for place in range(len(table)):
+                yield table, place
+
+    def _key(self, table: Table, place: int, name: str, admission: int) -> pb.KeyCounts:
+        tenant, _, version = name.partition("/")
+        model, _, number = version.partition("/")
+        return pb.KeyCounts(
+            tenant=tenant,
+            model=model,
+            version=int(number or 0),
+            admission=admission,
+            age=self._clock() - table.since(place),
+            counts=_counts(table.counts(place)),
+        )
+
+
+def _counts(counts: Counts) -> pb.Counts:
+    requests, refused, failed, cold, retried, slow, first, buckets = counts
+    return pb.Counts(
+        requests=requests,
+        refused=refused,
+        failed=failed,
+        cold=cold,
+        retried=retried,
+        slow=slow,
+        first_bucket=first,
+        buckets=buckets,
+    )

@@ -1,0 +1,23 @@
+from libc.stdint cimport uint64_t
+
+cimport cython
+
+
+@cython.final
+cdef class Route:
+    cdef readonly object model
+    cdef readonly tuple choices
+    cdef readonly tuple order
+    cdef readonly tuple cells
+    cdef readonly bytes owner
+    cdef Py_ssize_t owner_size
+    cdef tuple suffixes
+    # Where there is no choice. Each further object to look at is one that the processor's cache may
+    # not hold.
+    cdef bytes suffix
+    cdef uint64_t epoch
+    # Where what came of its requests is counted, as of that change of who is counted at all: see `tallies`.
+    cdef uint64_t counted_as
+    cdef Py_ssize_t tenant_row
+    cdef Py_ssize_t version_row
+    cdef tuple version_rows
