@@ -4,6 +4,7 @@
     changes.py      what one changes in the one before, in words
     hashing.py      the keyed hash and the score that everything below is decided by
     dealer.py       tenant → hand
+    ramp.py         which of two generations deals to a tenant, while one takes over from the other
     placement.py    (hand, model) → the order of its cells; the lookback to the previous generation
     overlap.py      what a deal is worth: the exact chances that two tenants share j cells
 

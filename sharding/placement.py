@@ -8,7 +8,8 @@ answers now is the router's to pick, by load and health, which change no order.
 While a generation takes over from another, a model may still be resident where the previous hand
 held it. `cells_for` therefore lists the current hand's cells first and the previous hand's other
 cells after them: nobody has to load a model in a hurry because a map was swapped. The lookback goes
-by generations, not by time: a window of time forgets the cells that left a hand by a shrink.
+by generations, not by time: a window of time forgets the cells that left a hand by a shrink. While the new
+generation is ramped up, a tenant that it does not deal to yet has it the other way round.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from sharding.dealer import Dealer
 from sharding.hashing import key64, pair64
+from sharding.ramp import WHOLE, which
 
 
 def order(hand: Sequence[str], tenant: str, model: str, seed: int = 0) -> tuple[str, ...]:
@@ -35,15 +37,20 @@ def lookback(dealers: Iterable[Dealer | None], tenant: str) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def cells_for(current: Dealer, previous: Dealer | None, tenant: str, model: str) -> tuple[str, ...]:
-    """Where to look for a model: the current hand in the model's order, then the previous hand's rest.
+def cells_for(
+    current: Dealer, previous: Dealer | None, tenant: str, model: str, ramp: int = WHOLE
+) -> tuple[str, ...]:
+    """Where to look for a model: the hand that is dealt in the model's order, then the other hand's rest.
 
-    `previous` is None when there was no generation before, or when it is no longer looked back to.
+    The current generation deals to the tenants that `ramp` (basis points) has come to, the previous one to
+    the others. `previous` is None when there was no generation before, or if it is no more looked back to.
     """
-    seed = current.generation.seed
-    hand = current.hand(tenant)
+    dealer = which(current, previous, ramp, tenant)
+    seed = dealer.generation.seed
+    hand = dealer.hand(tenant)
     first = order(hand, tenant, model, seed)
-    if previous is None:
+    other = previous if dealer is current else current
+    if other is None:
         return first
-    rest = [cell for cell in previous.hand(tenant) if cell not in hand]
+    rest = [cell for cell in other.hand(tenant) if cell not in hand]
     return first + order(rest, tenant, model, seed) if rest else first

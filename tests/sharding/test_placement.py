@@ -8,11 +8,24 @@ from itertools import pairwise, permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.generations import SEED, TENANTS, draining, even, names, overriding, resized, with_seat, without
+from support.generations import (
+    EVERYBODY,
+    SEED,
+    TENANTS,
+    draining,
+    even,
+    maps,
+    names,
+    overriding,
+    resized,
+    with_seat,
+    without,
+)
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Override, Seat, check_generation
 from sharding.placement import cells_for, lookback, order
+from sharding.ramp import WHOLE, which
 
 HAND = ("a", "b", "c", "d")
 
@@ -82,6 +95,30 @@ def test_a_thousand_shrinks_lose_no_cell_that_may_hold_the_model() -> None:
         held = set(previous.hand(tenant)) | set(current.hand(tenant))
         missed += not held <= set(cells_for(current, previous, tenant, "churn"))
     assert missed == 0
+
+
+@given(maps(), maps(), st.sampled_from(EVERYBODY), st.integers(0, WHOLE))
+def test_on_a_ramp_who_deals_comes_first_and_the_other_hand_is_behind(
+    one: Generation, other: Generation, tenant: str, ramp: int
+) -> None:
+    previous, current = Dealer(one), Dealer(replace(other, number=2))
+    dealer = which(current, previous, ramp, tenant)
+    cells = cells_for(current, previous, tenant, "churn", ramp)
+    hand = dealer.hand(tenant)
+    assert cells[: len(hand)] == order(hand, tenant, "churn", dealer.generation.seed)
+    assert {*cells} == {*current.hand(tenant), *previous.hand(tenant)}
+    assert len({*cells}) == len(cells)
+
+
+def test_before_a_ramp_begins_everybody_is_asked_where_he_was() -> None:
+    previous, current = Dealer(even()), Dealer(without(even(), "cell-017"))
+    for tenant in TENANTS[:500]:
+        hand = previous.hand(tenant)
+        before = cells_for(previous, None, tenant, "churn")
+        assert cells_for(current, previous, tenant, "churn", 0)[: len(hand)] == before
+        assert cells_for(current, previous, tenant, "churn", WHOLE) == cells_for(
+            current, previous, tenant, "churn"
+        )
 
 
 def changed(generation: Generation, rng: random.Random, step: int) -> Generation:
