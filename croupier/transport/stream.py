@@ -23,6 +23,8 @@ from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.metadata import Pairs, decode_pairs, encode_pairs
 from croupier.transport.status import RpcError
 
+_LATE = "the deadline has passed"
+
 
 class Stream:
     """`find_session` gives a session that takes calls; `timeout` in seconds counts from here."""
@@ -42,6 +44,7 @@ class Stream:
         self._is_ended = False
         self._waiters: list[asyncio.Future[Any]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
         self._opened = asyncio.Lock()
         if timeout is not None:
             self._timer = asyncio.get_running_loop().call_later(timeout, self._expire)
@@ -95,6 +98,8 @@ class Stream:
                 break
             await self._wait()
         self._stop_timer()
+        if self._is_late:
+            raise RpcError(Code.DEADLINE_EXCEEDED, _LATE)
         if call.code != Code.OK:
             raise RpcError(call.code, call.status_message, call.details, self.trailing_metadata)
         return None
@@ -168,13 +173,20 @@ class Stream:
         if self._call.is_done:
             # The call and its stream know each other: once is enough.
             self._call.tag = None
+            self._is_late = self._is_late or self._was_reset_at_its_deadline()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _was_reset_at_its_deadline(self) -> bool:
+        """Servers keep the deadline too: a reset by one, as by Java's, may come just ahead of our timer."""
+        if self._timer is None or not self._call.is_broken or self._call.code != Code.CANCELLED:
+            return False
+        return asyncio.get_running_loop().time() >= self._timer.when()
+
     def _expire(self) -> None:
-        self._call.abort(Code.DEADLINE_EXCEEDED, "the deadline has passed")
+        self._call.abort(Code.DEADLINE_EXCEEDED, _LATE)
         self._notify()
 
     def _stop_timer(self) -> None:

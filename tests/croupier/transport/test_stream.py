@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -332,6 +333,23 @@ class TestDeadline:
         with pytest.raises(RpcError) as error:
             await stream.receive()
         assert (error.value.code, stream._timer) == (Code.NOT_FOUND, None)
+
+    @pytest.mark.parametrize(
+        ("left", "code"),
+        [(0.0, Code.DEADLINE_EXCEEDED), (1000.0, Code.CANCELLED)],
+        ids=["at", "before"],
+    )
+    async def test_the_servers_reset(
+        self, server: RawServer, channel: Channel, left: float, code: Code
+    ) -> None:
+        stream, peer = await opened(server, channel, timeout=1000.0)
+        stream._stop_timer()
+        until = asyncio.get_running_loop().time() + left
+        stream._timer = SimpleNamespace(when=lambda: until, cancel=lambda: None)  # type: ignore[assignment]
+        peer.send(reset(1, CANCEL))
+        with pytest.raises(RpcError) as error:
+            await stream.receive()
+        assert error.value.code == code
 
     async def test_of_unary_calls(self, server: RawServer, channel: Channel) -> None:
         with pytest.raises(RpcError) as error:
