@@ -8,7 +8,7 @@ Read `http2/` first, without I/O; then `net/`, which puts it on sockets; then wh
     routes.py       what handlers register with
     services/       health and reflection, handlers like any other
     server.py       serves what was registered; `serving.py` with health and reflection
-    client.py       one multiplexed connection to a peer; `stream.py` a call of it with many messages
+    client.py       calls to a peer over one `client_connection.py`; `stream.py` a call with many messages
     status.py       errors to gRPC status and back, once
     metadata.py, compression.py   gRPC's rules for what travels
     steps.py        what is done for a call, as spans of its trace

@@ -9,9 +9,6 @@ the next one then tries again. A connection that got GOAWAY, or whose stream ids
 new calls and is closed when those under way have ended; the next call makes a new one. A unary call that the
 peer refused unseen is sent once more, there. Connections that end one after the other without an answer to
 their calls are failures, too: a server that greets with GOAWAY would have one made for each call.
-
-It is long because whether a call waits, goes or fails is decided by what connecting came to, and both by the
-state of one connection.
 """
 
 from __future__ import annotations
@@ -28,11 +25,11 @@ from croupier.errors import CroupierError
 from croupier.roles import AltNames
 from croupier.settings import ClientTls
 from croupier.telemetry.durations import Durations
+from croupier.transport.client_connection import ClientConnection
 from croupier.transport.http2.client_call import ClientCall
-from croupier.transport.http2.client_session import CLOSED, ClientSession
+from croupier.transport.http2.client_session import ClientSession
 from croupier.transport.http2.limits import Limits
 from croupier.transport.net.addresses import socket_path, split_address
-from croupier.transport.net.connection import Connection
 from croupier.transport.net.tls import PROTOCOL, ClientContext, alt_names
 from croupier.transport.status import RpcError
 from croupier.transport.stream import Stream
@@ -78,9 +75,9 @@ class Channel:
         self._durations = durations
         self._loop = asyncio.get_running_loop()
         # The connection that takes new calls, and its session.
-        self._connection: _ClientConnection | None = None
+        self._connection: ClientConnection | None = None
         self._session: ClientSession | None = None
-        self._connections: set[_ClientConnection] = set()
+        self._connections: set[ClientConnection] = set()
         self._connecting: asyncio.Task[None] | None = None
         # Calls that wait for the connection, with what to do once it is there or has failed.
         self._waiting: list[ClientCall] = []
@@ -246,7 +243,7 @@ class Channel:
             if not call.is_done and not session.start(call):
                 self._start_later(call)
 
-    async def _make_connection(self) -> _ClientConnection:
+    async def _make_connection(self) -> ClientConnection:
         context = self._tls.current() if self._tls else None
         seconds = self.limits.handshake_seconds
         name = self._authority.rpartition(":")[0].strip("[]") or self._authority if context else None
@@ -281,7 +278,7 @@ class Channel:
             transport.abort()  # type: ignore[attr-defined]
             raise
 
-    def _new_connection(self) -> _ClientConnection:
+    def _new_connection(self) -> ClientConnection:
         session = ClientSession(
             self.limits,
             time.monotonic(),
@@ -289,7 +286,7 @@ class Channel:
             secure=self._tls is not None,
             user_agent=self._user_agent,
         )
-        return _ClientConnection(self, session, self._loop)
+        return ClientConnection(self, session, self._loop)
 
     def _fail(self, why: str) -> None:
         """There is no connection, and for a while none is tried: longer each time, until one does."""
@@ -318,10 +315,10 @@ class Channel:
 
     # What connections call
 
-    def opened(self, connection: _ClientConnection) -> None:
+    def opened(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
 
-    def closed(self, connection: _ClientConnection) -> None:
+    def closed(self, connection: ClientConnection) -> None:
         self._connections.discard(connection)
         if connection.session.is_settled:
             self._learn_from(connection)
@@ -333,7 +330,7 @@ class Channel:
         if not self._connections:
             self._is_empty.set()
 
-    def _learn_from(self, connection: _ClientConnection) -> None:
+    def _learn_from(self, connection: ClientConnection) -> None:
         if not connection.is_useless:
             self._failures = self._useless = 0
             return
@@ -375,53 +372,3 @@ def _hand_on(call: ClientCall) -> None:
         done(call)
     except Exception:  # noqa: BLE001 - the calls behind it have an end too
         _log.exception("whoever made a call could not take its end")
-
-
-class _ClientConnection(Connection):
-    session: ClientSession
-
-    def __init__(self, channel: Channel, session: ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(session, loop, time.monotonic)
-        self._channel = channel
-        # Whether a call was answered here, and whether one ended without an answer before that.
-        self._has_answered = False
-        self.is_useless = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._channel.opened(self)
-        super().connection_made(transport)
-
-    def deliver(self) -> None:
-        session = self.session
-        for call in session.take_completed():
-            self._note(call)
-            self._channel.ended(call)
-        if begun := session.take_begun():
-            self._channel.begun(begun)
-        for call, kind in session.take_events():
-            if kind == CLOSED:
-                self._note(call)
-            if call.tag is not None:
-                call.tag()
-
-    def _note(self, call: ClientCall) -> None:
-        self._has_answered = self._has_answered or not call.is_broken
-        self.is_useless = not self._has_answered
-
-    def retire(self) -> None:
-        """Take no new calls, and close when those under way have ended."""
-        # GOAWAY would overtake requests that wait, and a server that knows of no call may close at once.
-        self.flush()
-        self.session.go_away()
-
-    def end_now(self) -> None:
-        self.session.terminate()
-        self.flush()
-        # Not `close`: that would wait for a peer that does not read.
-        self.transport.abort()
-        # Whoever closes a channel wants its calls to have ended when that returns.
-        self.session.close()
-        self.deliver()
-
-    def lost(self) -> None:
-        self._channel.closed(self)
