@@ -286,7 +286,7 @@ class Channel:
             secure=self._tls is not None,
             user_agent=self._user_agent,
         )
-        return ClientConnection(self, session, self._loop)
+        return ClientConnection(self, session, self._loop, time.monotonic)
 
     def _fail(self, why: str) -> None:
         """There is no connection, and for a while none is tried: longer each time, until one does."""

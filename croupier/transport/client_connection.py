@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from croupier.transport.http2.client_call import ClientCall
@@ -29,8 +28,14 @@ class Owner(Protocol):
 class ClientConnection(Connection):
     session: ClientSession
 
-    def __init__(self, owner: Owner, session: ClientSession, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(session, loop, time.monotonic)
+    def __init__(
+        self,
+        owner: Owner,
+        session: ClientSession,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+    ) -> None:
+        super().__init__(session, loop, clock)
         self._owner = owner
         self._has_answered = False
         # Whether calls have ended here, and none with an answer.

@@ -60,7 +60,7 @@ async def ends() -> AsyncIterator[Ends]:
     async with http2.RawServer.listen() as server:
         host, _, port = server.address.rpartition(":")
         _, connection = await loop.create_connection(
-            lambda: ClientConnection(owner, session, loop), host, int(port)
+            lambda: ClientConnection(owner, session, loop, loop.time), host, int(port)
         )
         yield owner, connection, await server.accept()
         connection.transport.abort()
