@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,14 @@ class Needed:
 
     found: Sequence[str]
     packages: str
+
+    @classmethod
+    def of(cls, script: Path, found: Sequence[str]) -> Needed:
+        """With the packages that `script`, which builds, says itself."""
+        comment = " ".join(re.findall(r"^# (.+)$", script.read_text(), re.MULTILINE)) + " "
+        packages = re.search(r" from Debian's packages: ((?:[a-z0-9+-]+ )+)", comment)
+        assert packages is not None, script
+        return cls(found, packages[1].strip())
 
     @property
     def missing(self) -> list[str]:
