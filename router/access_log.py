@@ -65,6 +65,9 @@ def _about(units: Sequence[Unit]) -> dict[str, Any]:
         found["model"] = target.model
     if len(units) > 1:
         found["items"] = len(units)
+    # Whose answer came after a cell had loaded the model for it, as far as the cell said so.
+    if cold := sum(unit.is_cold for unit in units):
+        found["cold"] = cold
     cells = list(dict.fromkeys(cell for unit in units for cell in unit.cells[: unit.tried]))
     left_out = len(cells) - _MOST_CELLS
     found["attempts"] = max((unit.tried for unit in units), default=0)

@@ -21,13 +21,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, ValuesView
 from typing import TypeAlias
 
 from cell.engines import Scorer
 from cell.loading.loadqueue import LoadQueue
-from cell.loading.marks import Marks, tell
+from cell.loading.marks import Marks, log_if_slow, tell
 from cell.residency.residency import Lease
+from croupier import request_ids
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
 from croupier.telemetry.metrics import LoopCounter
@@ -208,10 +210,12 @@ class SingleFlight:
         """
         ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiter = self.join(digest, deadline, owner, ending.set_result)
+        since = time.monotonic()
         try:
             outcome = await ending
             if (span := current.get()) is not None:
                 tell(span, waiter.load.mark)
+            log_if_slow(waiter.load.mark, digest, since, request_ids.current.get())
         except asyncio.CancelledError:
             waiter.cancel()
             # It may have ended in the same turn.

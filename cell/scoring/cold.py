@@ -17,7 +17,7 @@ from functools import partial
 
 from cell.engines import Scorer
 from cell.loading.host import Host
-from cell.loading.marks import tell
+from cell.loading.marks import log_if_slow, tell
 from cell.loading.singleflight import Outcome, Waiter
 from cell.loading.slices import Slices
 from cell.residency.residency import Lease
@@ -50,10 +50,13 @@ class _Waiting:
         self.span = None if call.span is None else call.span.child("load")
 
     def tell(self) -> None:
-        """Say what its loads did; of very many, some."""
+        """Say what its loads did: of very many some to its trace; to the log the last one, if it was slow."""
         if self.span is not None:
             for waiter in self.waiters[-_MOST_TOLD:]:
                 tell(self.span, waiter.load.mark)
+        if self.waiters:
+            load = self.waiters[-1].load
+            log_if_slow(load.mark, load.digest, self.call.arrived, self.call.request_id)
 
     def let_go(self) -> None:
         for waiter in self.waiters:
@@ -117,9 +120,9 @@ class ColdCalls:
             waiting.leases.append(outcome)
             waiting.left -= 1
             if waiting.failure is None and not waiting.left:
+                waiting.tell()
                 if waiting.span is not None:
                     waiting.span.note("models", len(waiting.leases))
-                    waiting.tell()
                     waiting.span.end()
                 self._complete.append(waiting)
                 if not len(self._slices):
@@ -127,8 +130,8 @@ class ColdCalls:
                     self._slices.add(_nothing)
         elif waiting.failure is None:
             waiting.failure = to_keep(outcome)
+            waiting.tell()
             if waiting.span is not None:
-                waiting.tell()
                 waiting.span.end(code_of(outcome))
             self._fail(waiting)
 

@@ -48,6 +48,13 @@ def test_a_slow_request_leaves_a_line(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def test_a_line_says_how_many_answers_came_after_a_load(caplog: pytest.LogCaptureFixture) -> None:
+    units = [tried(("a",), 1) for _ in range(3)]
+    units[0].is_cold = units[2].is_cold = True
+    end(AccessLog(1.0, 0.0, random=lambda: 0.0), 1.5, *units)
+    assert " items=3 cold=2 attempts=1 cells=a " in lines(caplog)[0]
+
+
 def test_cells_of_many_items_are_told_once_and_not_all(caplog: pytest.LogCaptureFixture) -> None:
     units = [tried((f"cell-{number % 20}", "z"), 1 + (number == 0)) for number in range(1_000)]
     end(AccessLog(1.0, 0.0, random=lambda: 0.0), 2.0, *units)

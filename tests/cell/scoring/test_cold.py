@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,9 @@ from cell.loading.slices import Slices
 from cell.residency.residency import Residency
 from cell.scoring.cold import ColdCalls
 from croupier.errors import InternalError, Unavailable
+from croupier.request_ids import RequestId
+from croupier.telemetry.logs import fields_of
+from croupier.telemetry.traces import Kind, Span, Tracer
 
 A, B, C = map(digest, "abc")
 
@@ -32,6 +36,8 @@ class Call:
     on_cancel: Callable[[], None] | None = None
     failures: list[tuple[int, str]] = field(default_factory=list)
     span: Any = None
+    arrived: float = field(default_factory=time.monotonic)
+    request_id: RequestId = field(default_factory=lambda: RequestId("mine"))
 
     def fail(self, code: int, message: str, details: bytes = b"") -> None:
         self.failures.append((code, message))
@@ -232,3 +238,24 @@ async def test_what_has_come_meanwhile_is_answered_at_once(bench: Bench) -> None
     bench.turn()
     assert bench.again[-1] == [call]
     assert bench.loads.begun == [A]
+
+
+async def test_who_waited_for_long_has_a_line_and_who_is_traced_has_spans(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[Span] = []
+    call = Call(arrived=time.monotonic() - 5.0)
+    call.span = Tracer(1.0, ended.append, rng=random.Random(1)).span("Predict", Kind.SERVER, None)
+    bench.wait(A, B, call=call)
+    bench.turn()
+    bench.end(A)
+    bench.end(B)
+    bench.turn()
+    (line,) = caplog.records
+    assert fields_of(line).items() >= {"request_id": "mine", "artifact": B.hex()}.items()
+    *steps, load = ended
+    assert (load.name, load.attributes, load.parent_id) == ("load", {"models": 2}, call.span.span_id)
+    assert {(step.name, step.parent_id) for step in steps} <= {
+        ("queue", load.span_id),
+        ("store", load.span_id),
+    }
