@@ -23,6 +23,7 @@ from bench import residency as residency_bench
 from bench import route as route_bench
 from bench import series as series_bench
 from bench import storm as storm_bench
+from bench import telemetry as telemetry_bench
 from bench.attacks import ATTACKS
 from bench.demo import play as demo_bench
 from bench.demo.act_two import Script
@@ -157,6 +158,18 @@ def route(
 
 
 @app.command()
+def telemetry(
+    requests: Annotated[int, typer.Option(min=100, help="In one turn.")] = 40_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 5,
+    hot: Annotated[bool, typer.Option(help="One request over and over.")] = False,
+    json: Json = None,
+) -> None:
+    """What histograms and traces cost the router: CPU time a request, beside one without."""
+    if not telemetry_bench.run(telemetry_bench.Plan(requests, rounds, hot), json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def cell(
     models: Annotated[int, typer.Option(min=1, help="Resident in the cell.")] = 10_000,
     requests: Annotated[int, typer.Option(min=10, help="In one closed loop.")] = 100_000,
@@ -236,6 +249,7 @@ def smoke() -> None:
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
         "placement": lambda json: placement(cells=16, tenants=2_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
+        "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
         "cell": lambda json: cell(models=20, requests=200, rounds=1, json=json),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.

@@ -64,9 +64,18 @@ def start_peer(
 
 
 def start_router(
-    folder: Path, snapshot: Path, cells: int, certificate: Certificate | None, core: int
+    folder: Path,
+    snapshot: Path,
+    cells: int,
+    certificate: Certificate | None,
+    core: int,
+    *,
+    module: str = "router.app",
+    options: Sequence[str] = (),
 ) -> Proxy:
     """Start our router from the file `snapshot` of so many cells, with no version manager to be reached.
+
+    `module` is what is run, and `options` what it is told besides.
 
     Raises:
         StackFailed: it did not come up.
@@ -77,8 +86,9 @@ def start_router(
     # The router keeps its snapshot file up to date, so each has one of its own.
     copy = Path(shutil.copy(snapshot, home / "catalog.snapshot"))
     argv = [
-        *(sys.executable, "-m", "router.app", "--listen", "127.0.0.1:0"),
+        *(sys.executable, "-m", module, "--listen", "127.0.0.1:0"),
         *("--manager", processes.free_address(), "--snapshot", str(copy), "--log-level", "error"),
+        *options,
     ]
     if certificate is not None:
         argv += ["--tls-certificate", str(certificate.certificate), "--tls-key", str(certificate.key)]
