@@ -4,8 +4,8 @@ How all of them are compiled stands here alone; no file has a header of its own.
 have folders of their own (CONTRIBUTING.md says how to use them):
 
 - `CROUPIER_DEBUG=1 python setup.py build` makes the debug build in `build/debug`: indices and None are
-  checked, C assertions are on, CPython's own among them, lines are traced, and buffers are poisoned as
-  `croupier/buffers.pyx` describes;
+  checked, C assertions are on, CPython's own among them, buffers are poisoned as `croupier/buffers.pyx`
+  describes, and debuggers, valgrind and sanitizers name lines of the .pyx;
 - `CROUPIER_SANITIZE=address python setup.py build` makes the same in `build/address`, for AddressSanitizer.
 """
 
@@ -36,7 +36,8 @@ DEBUG_DIRECTIVES = {
     "boundscheck": True,
     "initializedcheck": True,
     "nonecheck": True,
-    "linetrace": True,
+    # Lines are not traced: functions without the interpreter's lock would take it, in threads and handlers
+    # of signals that may not (docs/decisions/0038-debug-builds-trace-no-lines.md).
 }
 
 SANITIZER = os.environ.get("CROUPIER_SANITIZE", "")
@@ -52,7 +53,9 @@ def extensions() -> list:
 
     modules = [_extension(path) for path in [*sources, *COMPILED]]
     if IS_DEBUG:
-        return cythonize(modules, compiler_directives=DEBUG_DIRECTIVES, build_dir=f"{FOLDER}/c")
+        return cythonize(
+            modules, compiler_directives=DEBUG_DIRECTIVES, build_dir=f"{FOLDER}/c", emit_linenums=True
+        )
     return cythonize(modules, compiler_directives=DIRECTIVES)
 
 
@@ -62,8 +65,7 @@ def _extension(path: Path) -> Extension:
     flags, macros, links = ["-ffp-contract=off"], [], []
     if IS_DEBUG:
         flags += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer"]
-        # Not without the interpreter's lock: a reader's threads are none of Python's.
-        macros = [("CROUPIER_DEBUG", "1"), ("CYTHON_TRACE", "1")]
+        macros = [("CROUPIER_DEBUG", "1")]
     if SANITIZER:
         links = [f"-fsanitize={SANITIZER}"]
     return Extension(
