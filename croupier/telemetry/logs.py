@@ -78,6 +78,15 @@ class OneLine(logging.Formatter):
         super().__init__(form, times)
         self._with_words = with_words
 
+    def format(self, record: logging.LogRecord) -> str:
+        # A record keeps a traceback as the first formatter wrote it, for all: ours is for nobody else, and
+        # another's has what ours leaves out.
+        kept, record.exc_text = record.exc_text, None
+        try:
+            return super().format(record)
+        finally:
+            record.exc_text = kept
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging names it)
         fields = "".join(f" {name}={_value(value)}" for name, value in fields_of(record).items())
         return escaped(without_folders(super().formatMessage(record))) + fields

@@ -205,6 +205,8 @@ async def test_the_process_says_that_it_is_ready_serves_and_ends_well(tmp_path: 
 def test_a_thread_keeps_the_lock_from_the_loop_for_less_long(monkeypatch: pytest.MonkeyPatch) -> None:
     before = sys.getswitchinterval()
     monkeypatch.setattr(sys, "argv", ["croupier-router", "--listen", "0.0.0.0:0"])
+    # This process's logs are the tests'.
+    monkeypatch.setattr(app.logs, "configure", lambda *_: None)
     try:
         # It refuses to serve strangers, after it has begun.
         with pytest.raises(SystemExit):

@@ -100,6 +100,17 @@ def test_a_traceback_stands_behind_bars() -> None:
     assert all(line.startswith("  | ") for line in others)
 
 
+def test_a_traceback_is_neither_taken_from_another_formatter_nor_left_for_one() -> None:
+    try:
+        raise ValueError("a secret")
+    except ValueError:
+        failed = record("failed", failure=sys.exc_info())
+    (alone,) = told(failed)
+    assert "a secret" in logging.Formatter().format(failed)
+    assert told(failed) == [alone]
+    assert "a secret" not in alone
+
+
 def test_what_repeats_is_left_out_and_counted() -> None:
     now = 0.0
     limiter = Limiter(lambda: now, burst=3, per_second=1.0)
