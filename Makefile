@@ -35,14 +35,14 @@ fuzz-memory: setup ## The same in a debug build and under valgrind, which sees w
 .PHONY: debug
 debug: setup ## Run the tests of native code in a debug build, which checks indices, None and C assertions
 	@CROUPIER_DEBUG=1 $(BIN)/python -P setup.py -q build
-	@PYTHONPATH=build/debug/lib:. $(BIN)/python -P -m pytest -q tests/cell tests/router tests/croupier \
+	@PYTHONPATH=$(CURDIR)/build/debug/lib:$(CURDIR) $(BIN)/python -P -m pytest -q tests/cell tests/router tests/croupier \
 		--ignore tests/croupier/artifacts --ignore tests/croupier/stores
 
 .PHONY: debug-address
 debug-address: setup ## The same of codec, engines and HTTP/2 with AddressSanitizer
 	@CROUPIER_SANITIZE=address $(BIN)/python -P setup.py -q build
 	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
-		PYTHONPATH=build/address/lib:. $(BIN)/python -P -m pytest -q \
+		PYTHONPATH=$(CURDIR)/build/address/lib:$(CURDIR) $(BIN)/python -P -m pytest -q \
 		tests/cell/codec tests/cell/engines tests/croupier/transport/http2
 
 .PHONY: pythons

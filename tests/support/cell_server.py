@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
 import numpy as np
 
 from cell.app import Cell
+from cell.engines import Engine
 from cell.settings import CellSettings
 from croupier.grpcio.channels import open_async
 from croupier.grpcio.rpc_errors import from_rpc_error
@@ -62,8 +64,10 @@ class CellServer:
 
 
 @asynccontextmanager
-async def open_cell(folder: Path, **told: Any) -> AsyncIterator[CellServer]:
-    """A cell that serves from `folder`; `told` are its settings."""
+async def open_cell(
+    folder: Path, engines: Mapping[str, Engine] = MappingProxyType({}), **told: Any
+) -> AsyncIterator[CellServer]:
+    """A cell that serves from `folder`; `told` are its settings, `engines` stand for those of their names."""
     url = f"file://{folder / 'objects'}"
     settings = CellSettings(
         **{
@@ -76,7 +80,7 @@ async def open_cell(folder: Path, **told: Any) -> AsyncIterator[CellServer]:
         }
     )
     life = Lifecycle()
-    cell = Cell(settings, life)
+    cell = Cell(settings, life, engines)
     try:
         await cell.start()
         async with open_store(url) as store, open_async(cell.address) as channel:
