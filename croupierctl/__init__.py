@@ -6,7 +6,8 @@ output, advice      what is printed: tables or JSON, and what to do about an err
 arguments           what several verbs take
 tracing             a command as part of a trace
 
-status              what of everything is wrong: `faults` judges what there is, `upkeep` what is due
+status              what of everything is wrong, by what managers told (`seen`): `faults` judges all there is,
+                    with `cell_faults` and `strain` (store, limits); `upkeep` what is due; `verdict` says so
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
 cells               with `warm` (`cells warm`)

@@ -1,25 +1,20 @@
 """What is wrong with a deployment, from what its version managers tell: pure.
 
-Each fault is a sentence that names the thing, and one that says what to do about it. A note is worth knowing
-and asks for nothing. What several managers tell of one thing is one fault.
+Of cells that is the matter of `cell_faults`, of the store and of tenants that of `strain`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
+from croupierctl.cell_faults import of_cell
+from croupierctl.seen import ROUTER_SILENCE, Fault, Seen, span, words
+from croupierctl.strain import of_routers, of_store, of_tenants
 from protos.versions.v1 import versions_pb2 as pb
 
-# Cells and routers report once a second.
-CELL_SILENCE = 3.5
-ROUTER_SILENCE = 4.0
 # A watch says something every two seconds, and that of etcd every two and a half.
 VIEW_SILENCE = 6.0
 WATCH_SILENCE = 8.0
-# A cell that is so full, and whose oldest model was used so few seconds ago, gives up what is in use.
-_FULL = 0.9
-_YOUNG = 30.0
 # Of what etcd may take, when it says how much that is.
 _NEARLY_FULL = 0.8
 
@@ -33,67 +28,6 @@ _BAD_RECORD = (
 _BAD_KEY = "no part of this release reads it: delete it with etcdctl del, if no other release does"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """`part`: etcd, manager, record, router, cell, map, certificate or release. A note has no `advice`."""
-
-    part: str
-    name: str
-    words: str
-    advice: str = ""
-
-    @property
-    def is_wrong(self) -> bool:
-        return bool(self.advice)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the manager at `target` told, or why it did not."""
-
-    target: str
-    status: pb.Status | None
-    failure: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """All that was told, each thing once: by the manager that heard it last."""
-
-    answers: Sequence[Answer]
-
-    @property
-    def told(self) -> list[tuple[str, pb.Status]]:
-        return [(answer.target, answer.status) for answer in self.answers if answer.status is not None]
-
-    @property
-    def cells(self) -> dict[str, pb.CellStatus]:
-        found: dict[str, pb.CellStatus] = {}
-        for _, status in self.told:
-            for cell in status.cells:
-                known = found.get(cell.cell.id)
-                if known is None or _freshness(cell) < _freshness(known):
-                    found[cell.cell.id] = cell
-        return found
-
-    @property
-    def routers(self) -> dict[str, pb.RouterStatus]:
-        found: dict[str, pb.RouterStatus] = {}
-        for _, status in self.told:
-            for router in status.routers:
-                known = found.get(router.report.id)
-                behind = router.behind or (known is not None and known.behind)
-                if known is None or router.heard < known.heard:
-                    known = found[router.report.id] = router
-                known.behind = behind
-        return found
-
-
-def _freshness(cell: pb.CellStatus) -> tuple[bool, bool, float]:
-    """What sorts the word of the manager that knows most first."""
-    return not cell.registered, not cell.HasField("heard"), cell.heard
-
-
 def faults(seen: Seen) -> Iterator[Fault]:
     """Everything that is wrong now, and notes; what will be is the matter of `upkeep`."""
     yield from _of_managers(seen)
@@ -102,8 +36,12 @@ def faults(seen: Seen) -> Iterator[Fault]:
     yield from _of_the_map(seen)
     for name, router in sorted(seen.routers.items()):
         yield from _of_router(f"router {router.report.address or name} ({name})", name, router)
+    said = words(seen)
     for name, cell in sorted(seen.cells.items()):
-        yield from _of_cell(name, cell)
+        yield from of_cell(name, cell, said.get(name, ()))
+    yield from of_store(seen)
+    yield from of_routers(seen)
+    yield from of_tenants(seen)
 
 
 def _of_managers(seen: Seen) -> Iterator[Fault]:
@@ -252,65 +190,3 @@ def _of_router(who: str, name: str, router: pb.RouterStatus) -> Iterator[Fault]:
             f"{who} is behind: it serves revision {report.revision} of {report.catalog or 'no catalog'}",
             "if it does not pass in some seconds, look at its log, and restart it",
         )
-
-
-def _of_cell(name: str, cell: pb.CellStatus) -> Iterator[Fault]:
-    load = cell.cell.load
-    if not cell.registered:
-        yield Fault(
-            *("cell", name),
-            f"cell {name} in {cell.seat_zone} has a seat and is not registered: the rest of each hand serves",
-            "start it again, or look at its log; if it is gone for good: "
-            f"croupierctl shards set --from-cells --unseat {name}",
-        )
-        return
-    if not cell.HasField("heard"):
-        yield Fault(
-            *("cell", name),
-            f"cell {name} is registered, and reports to no version manager that answers",
-            f"see whether it runs at {cell.cell.address}, and is told every version manager: --manager",
-        )
-    elif cell.heard > CELL_SILENCE:
-        yield Fault(
-            *("cell", name),
-            f"cell {name} hangs, or cannot be heard: its report is overdue by {span(cell.heard - 1)}",
-            f"look at it at {cell.cell.address}, and at its log; end its process if it does not come back",
-        )
-    if cell.seated and cell.cell.zone != cell.seat_zone:
-        yield Fault(
-            *("cell", name),
-            f"cell {name} is in {cell.cell.zone}, and the shard map has it in {cell.seat_zone}",
-            "have the map follow it: croupierctl shards set --from-cells; or start it in the other --zone",
-        )
-    if load.quarantined_total:
-        latest = load.quarantined[-1] if load.quarantined else pb.Quarantined()
-        which = f", last {latest.artifact.hex()[:12]} ({latest.why} at {latest.phase})" if latest.why else ""
-        count = "an artifact" if load.quarantined_total == 1 else f"{load.quarantined_total} artifacts"
-        yield Fault(
-            *("cell", name),
-            f"cell {name} refuses {count} that crashed or hung it{which}",
-            f"publish mended versions: croupierctl cells quarantine {name} lists them",
-        )
-    is_full = load.capacity_bytes and load.used_bytes >= _FULL * load.capacity_bytes
-    if is_full and load.resident and load.oldest_seconds < _YOUNG:
-        yield Fault(
-            *("cell", name),
-            f"cell {name} gives up models that are in use: it is {load.used_bytes / load.capacity_bytes:.0%} "
-            f"full, and the one that it used longest ago it used {span(load.oldest_seconds)} ago",
-            "give it more memory, or its tenants more cells: croupierctl shards set --hand-size N",
-        )
-    if cell.cell.state not in ("", "active"):
-        yield Fault("cell", name, f"cell {name} is {cell.cell.state}")
-    elif not cell.seated:
-        yield Fault(
-            "cell", name, f"cell {name} has no seat: croupierctl shards set --from-cells gives it one"
-        )
-
-
-def span(seconds: float) -> str:
-    """A duration in words that fit a sentence."""
-    seconds = max(0.0, seconds)
-    for size, unit in ((86_400, "days"), (3_600, "hours"), (60, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -59,14 +59,14 @@ def record(fields: Mapping[str, Any]) -> None:
     width = max(map(_width, fields), default=0)
     below = "\n" + " " * width + _GAP
     for name, value in fields.items():
-        words = _printable(_words(value)).replace("\n", below)
+        words = printable(_words(value)).replace("\n", below)
         print(f"{_bold(_padded(name, width))}{_GAP}{words}".rstrip())
 
 
 def say(words: str, *, indent: int = 0) -> None:
     """Print a paragraph for people; programs get `emit` instead."""
     if not current().as_json:
-        print(" " * indent + _printable(words))
+        print(" " * indent + printable(words))
 
 
 def emit(value: Any) -> None:
@@ -76,7 +76,7 @@ def emit(value: Any) -> None:
 
 def note(words: str) -> None:
     """Tell a person something that is not the result."""
-    print(_printable(words), file=sys.stderr)
+    print(printable(words), file=sys.stderr)
 
 
 def warnings(found: Iterable[str]) -> dict[str, list[str]]:
@@ -169,7 +169,7 @@ def _bold(text: str) -> str:
     return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
 
 
-def _printable(text: str, allowed: str = "\n\t") -> str:
+def printable(text: str, allowed: str = "\n\t") -> str:
     """`text` without what could steer a terminal: names and reasons come from others."""
     if text.isprintable():
         return text
@@ -177,7 +177,7 @@ def _printable(text: str, allowed: str = "\n\t") -> str:
 
 
 def _text(value: Any) -> str:
-    return _printable(_words(value), allowed="")
+    return printable(_words(value), allowed="")
 
 
 def _words(value: Any) -> str:

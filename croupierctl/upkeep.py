@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from croupierctl.faults import Fault, Seen, span
+from croupierctl.seen import Fault, Seen, some, span
 from protos.versions.v1 import versions_pb2 as pb
 
 _DAY = 86_400.0
 SOON = 14 * _DAY
 _RELEASE = re.compile(r"(\d+)\.(\d+)")
-# Of the parts that run a release, so many are named.
-_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +69,11 @@ def _of_releases(found: list[Running]) -> Iterator[Fault]:
             by_release.setdefault((int(read[1]), int(read[2])), []).append(one.who)
     silent = [one.who for one in found if one.part is None]
     if silent:
-        words = f"{_some(silent)} {'is' if len(silent) == 1 else 'are'} of a release that does not say which"
+        words = f"{some(silent)} {'is' if len(silent) == 1 else 'are'} of a release that does not say which"
         yield Fault("release", "", words)
     if len(by_release) < 2:
         return
-    which = "; ".join(f"{major}.{minor}: {_some(who)}" for (major, minor), who in sorted(by_release.items()))
+    which = "; ".join(f"{major}.{minor}: {some(who)}" for (major, minor), who in sorted(by_release.items()))
     if _apart(min(by_release), max(by_release)) or len(by_release) > 2:
         yield Fault(
             *("release", ""),
@@ -91,8 +89,3 @@ def _apart(oldest: tuple[int, int], newest: tuple[int, int]) -> bool:
     if oldest[0] == newest[0]:
         return newest[1] > oldest[1] + 1
     return newest != (oldest[0] + 1, 0)
-
-
-def _some(names: list[str]) -> str:
-    named = ", ".join(names[:_NAMED])
-    return f"{named} and {len(names) - _NAMED} more" if len(names) > _NAMED else named

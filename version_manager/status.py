@@ -156,7 +156,13 @@ class Statuses:
         if cell is None:
             assert seat is not None, "it is registered, or has a seat"
             missing = pb.Cell(id=seat.cell, zone=seat.zone, weight=seat.weight)
-            return pb.CellStatus(cell=missing, seated=True, seat_zone=seat.zone, seat_draining=seat.draining)
+            return pb.CellStatus(
+                cell=missing,
+                seated=True,
+                seat_zone=seat.zone,
+                seat_draining=seat.draining,
+                left=self._registry.left(seat.cell),
+            )
         heard = self._registry.find(cell.id)
         told = self._registry.with_load(cell)
         latest = replace(told.load, quarantined=told.load.quarantined[-_MOST_QUARANTINED:])

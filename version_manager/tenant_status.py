@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from croupier.names import check_name
 from protos.versions.v1 import versions_pb2 as pb
@@ -23,7 +22,7 @@ from version_manager.model.release import Model
 from version_manager.model.residency import ResidencyRule
 from version_manager.routers import Routers
 
-_MOST_REFUSED = 100
+_MOST_VERSIONS = 100
 _MOST_REQUESTS = 50
 _MOST_TROUBLES = 100
 _MOST_ALIKE = 3
@@ -55,30 +54,35 @@ class TenantStatuses:
                 status.generation = number
                 status.hand.extend(hand)
         cells = dict.fromkeys(cell for _, hand in hands for cell in hand)
-        status.refused.extend(islice(self._refused(models, cells), _MOST_REFUSED))
+        self._add_what_cells_say(status, models, cells)
         self._add_what_routers_say(status, tenant)
         if not models and with_alike:
             # In a thread: where tenants are many, looking at all of them takes long.
             status.alike.extend(await asyncio.to_thread(alike, tenant, _tenants(served)))
         return status
 
-    def _refused(self, models: Iterable[Model], cells: Iterable[str]) -> Iterator[pb.RefusedVersion]:
-        told: dict[bytes, list[tuple[str, Quarantined]]] = {}
+    def _add_what_cells_say(
+        self, status: pb.TenantStatus, models: Iterable[Model], cells: Iterable[str]
+    ) -> None:
+        refused: dict[bytes, list[tuple[str, Quarantined]]] = {}
+        running: dict[bytes, list[tuple[str, pb.LongRun]]] = {}
         for cell in cells:
             session = self._registry.find(cell)
             for one in session.cell.load.quarantined if session else ():
-                told.setdefault(one.artifact, []).append((cell, one))
-        if not told:
-            return
-        for model in models:
-            for version in model.versions.values():
-                for cell, one in told.get(version.artifact, ()):
-                    quarantined = pb.Quarantined(
-                        artifact=one.artifact, since=one.since, why=one.why, phase=one.phase
-                    )
-                    yield pb.RefusedVersion(
-                        model=model.name, version=version.number, cell=cell, quarantined=quarantined
-                    )
+                refused.setdefault(one.artifact, []).append((cell, one))
+            if session is not None and session.work is not None and session.work.HasField("run"):
+                running.setdefault(session.work.run.artifact, []).append((cell, session.work.run))
+        # Nearly always there are none, and then no model has to be looked at.
+        looked_at = models if refused or running else ()
+        named = [(model.name, version) for model in looked_at for version in model.versions.values()]
+        for name, version in named:
+            for cell, one in refused.get(version.artifact, ()):
+                told = pb.Quarantined(artifact=one.artifact, since=one.since, why=one.why, phase=one.phase)
+                status.refused.add(model=name, version=version.number, cell=cell, quarantined=told)
+            for cell, run in running.get(version.artifact, ()):
+                status.running.add(model=name, version=version.number, cell=cell, run=run)
+        del status.refused[_MOST_VERSIONS:]
+        del status.running[_MOST_VERSIONS:]
 
     def _add_what_routers_say(self, status: pb.TenantStatus, tenant: str) -> None:
         troubles, requests = [], []

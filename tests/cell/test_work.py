@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from support.cell_server import infer_request, open_cell
-from support.cells import Clock, MemoryStore, until
+from support.cells import Clock, MemoryStore
 from support.join_service import open_join_service
 from support.loading import Asked
+from support.waiting import eventually
 
 from cell.app import Cell
 from cell.loading.host import HostReport
@@ -86,11 +87,11 @@ async def test_a_cell_tells_with_its_report_what_it_waits_for(
         def told() -> pb.Work:
             return service.reports[-1].load.work if service.reports else pb.Work()
 
-        await until(lambda: told().store.oldest_seconds > 0.0, "it is told of")
+        await eventually(lambda: told().store.oldest_seconds > 0.0, "it is told of")
         assert (told().loading, told().store.under_way) == (1, 1)
         assert told().oldest_load_seconds > 0.0
         store.gate.set()
         with pytest.raises(CroupierError):
             await asking
-        await until(lambda: told().store.failed == 1, "it has failed")
+        await eventually(lambda: told().store.failed == 1, "it has failed")
         assert (told().failed, told().store.failure) == (1, "NOT_FOUND")

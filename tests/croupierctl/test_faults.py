@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 from support.statuses import NOW, cell, router, status
 
-from croupierctl.faults import Answer, Fault, Seen, faults, span
+from croupierctl.faults import faults
+from croupierctl.seen import Answer, Fault, Seen
 from protos.versions.v1 import versions_pb2 as pb
 
 Harm = Callable[[pb.Status], object]
@@ -167,18 +168,3 @@ def test_one_of_many_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     told.cells[77].heard = 5.0
     (fault,) = found(told)
     assert fault.name == told.cells[77].cell.id
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (-3, "0 s"),
-        (0.4, "0 s"),
-        (119, "119 s"),
-        (121, "2 minutes"),
-        (7_300, "2 hours"),
-        (3e5, "3 days"),
-    ],
-)
-def test_durations_read_well(seconds: float, words: str) -> None:
-    assert span(seconds) == words

@@ -3,7 +3,7 @@
 import pytest
 from support.statuses import part, status
 
-from croupierctl.faults import Answer, Fault, Seen
+from croupierctl.seen import Answer, Fault, Seen
 from croupierctl.upkeep import due
 from protos.versions.v1 import versions_pb2 as pb
 

@@ -80,6 +80,19 @@ async def test_cells_are_told_with_their_seats_and_the_missing_first(client):
     assert (told["cell-3"].seated, told["cell-3"].cell.state) == (False, "draining")
 
 
+async def test_a_cell_that_has_just_left_is_told_of(client):
+    await client.set_generation(generation("cell-1", "cell-2"), 0)
+    async with joined(client, cell_report("cell-1")):
+        pass
+
+    async def has_left() -> bool:
+        told = {one.cell.id: one for one in (await client.get_status()).cells}
+        assert not told["cell-2"].HasField("left")
+        return told["cell-1"].HasField("left") and 0.0 <= told["cell-1"].left < 10.0
+
+    await eventually(has_left)
+
+
 async def test_a_freeze_is_told_with_its_beginning(fleet, client):
     for number in range(3):
         await client.publish("acme", f"m{number}", artifact())

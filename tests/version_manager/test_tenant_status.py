@@ -62,6 +62,19 @@ async def test_a_version_that_a_cell_of_the_hand_refuses_is_named(client) -> Non
     assert not others.refused
 
 
+async def test_a_version_that_does_not_end_is_named(client) -> None:  # type: ignore[no-untyped-def]
+    version = await client.publish("acme", "churn", artifact())
+    await client.publish("globex", "other", artifact("other"))
+    await client.set_generation(generation("cell-1"), 0)
+    report = cell_report("cell-1")
+    run = pb.LongRun(artifact=version.artifact, seconds=4.5, stopped=1)
+    report.cell.load.work.run.CopyFrom(run)
+    async with joined(client, report):
+        (one,) = (await client.get_tenant("acme")).running
+        assert not (await client.get_tenant("globex")).running
+    assert (one.model, one.version, one.cell, one.run) == ("churn", 1, "cell-1", run)
+
+
 async def test_what_routers_say_is_told_of_this_tenant_alone() -> None:
     world = World("acme")
     for number in range(3):

@@ -130,6 +130,12 @@ class Registry:
         until, load = self._silent.get(cell.id, (0.0, cell.load))
         return replace(cell, load=load) if self._clock() < until else cell
 
+    def left(self, cell: str) -> float | None:
+        """Seconds since the stream of a cell ended that is not heard any more; None if it is long ago."""
+        until, _ = self._silent.get(cell, (0.0, None))
+        seconds = self._clock() + self.lease_seconds - until
+        return seconds if seconds < self.lease_seconds else None
+
     def find(self, cell: str) -> ReportingCell | None:
         """What is heard of a cell that joined here or reports here."""
         return self._sessions.get(cell) or self._listeners.get(cell)

@@ -836,7 +836,7 @@ class GetTenantRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ...) -> None: ...
 
 class TenantStatus(_message.Message):
-    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling")
+    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling", "running")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     ALIKE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -849,6 +849,7 @@ class TenantStatus(_message.Message):
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     ROUTERS_FIELD_NUMBER: _ClassVar[int]
     ROUTERS_TELLING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
     models: int
     alike: _containers.RepeatedScalarFieldContainer[str]
     generation: int
@@ -861,7 +862,20 @@ class TenantStatus(_message.Message):
     requests: _containers.RepeatedCompositeFieldContainer[EndedRequest]
     routers: int
     routers_telling: int
-    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ...) -> None: ...
+    running: _containers.RepeatedCompositeFieldContainer[RunningVersion]
+    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningVersion, _Mapping]]] = ...) -> None: ...
+
+class RunningVersion(_message.Message):
+    __slots__ = ("model", "version", "cell", "run")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    RUN_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    cell: str
+    run: LongRun
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., cell: _Optional[str] = ..., run: _Optional[_Union[LongRun, _Mapping]] = ...) -> None: ...
 
 class RefusedVersion(_message.Message):
     __slots__ = ("model", "version", "cell", "quarantined")
@@ -922,7 +936,7 @@ class BadRecord(_message.Message):
     def __init__(self, key: _Optional[str] = ..., kind: _Optional[str] = ..., field: _Optional[str] = ..., message: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class CellStatus(_message.Message):
-    __slots__ = ("cell", "part", "registered", "seated", "seat_zone", "seat_draining", "heard")
+    __slots__ = ("cell", "part", "registered", "seated", "seat_zone", "seat_draining", "heard", "left")
     CELL_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
@@ -930,6 +944,7 @@ class CellStatus(_message.Message):
     SEAT_ZONE_FIELD_NUMBER: _ClassVar[int]
     SEAT_DRAINING_FIELD_NUMBER: _ClassVar[int]
     HEARD_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
     cell: Cell
     part: Part
     registered: bool
@@ -937,7 +952,8 @@ class CellStatus(_message.Message):
     seat_zone: str
     seat_draining: bool
     heard: float
-    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., registered: bool = ..., seated: bool = ..., seat_zone: _Optional[str] = ..., seat_draining: bool = ..., heard: _Optional[float] = ...) -> None: ...
+    left: float
+    def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., registered: bool = ..., seated: bool = ..., seat_zone: _Optional[str] = ..., seat_draining: bool = ..., heard: _Optional[float] = ..., left: _Optional[float] = ...) -> None: ...
 
 class RouterStatus(_message.Message):
     __slots__ = ("report", "heard", "behind")

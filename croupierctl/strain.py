@@ -1,0 +1,152 @@
+"""What is wrong with the object store, and with tenants and routers at their limits: pure.
+
+A store is one thing that many cells see: where most of those that read there wait, it is named, and once;
+where one does, that one is. A limit that is reached for a moment is what limits are for: whom it has held up
+in two of the last ten seconds is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from croupierctl.cell_faults import is_heard, waits_for_store
+from croupierctl.seen import ROUTER_SILENCE, Fault, Seen, some, span
+from protos.versions.v1 import versions_pb2 as pb
+
+# Of reads in ten seconds, so many that failed are no chance.
+_FAILED_SHARE = 0.1
+# Seconds out of ten in which requests were refused.
+REFUSED_SECONDS = 2
+_MOST_TENANTS = 10
+
+_STORE_ADVICE = (
+    "see to the store and the way there, and that what reads there is not short of processor; models that "
+    "are loaded or on cells' disks are served meanwhile"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A cell that waits for the store for so many `seconds`, or where `failed` of its reads did."""
+
+    cell: str
+    seconds: float
+    failed: int
+    failure: str
+
+
+def of_store(seen: Seen) -> Iterator[Fault]:
+    """That it is slow, or refuses."""
+    heard = {
+        name: cell.cell.load.work
+        for name, cell in sorted(seen.cells.items())
+        if is_heard(cell) and cell.cell.load.work.HasField("store")
+    }
+    reading = [name for name, work in heard.items() if _reads(work.store)]
+    waiting, failing = [], []
+    for name in reading:
+        work = heard[name]
+        store = work.store
+        one = _Reader(name, waits_for_store(work), store.failed, store.failure)
+        if one.seconds:
+            waiting.append(one)
+        elif store.failed and store.failed >= _FAILED_SHARE * (store.done + store.failed):
+            failing.append(one)
+    yield from _slow(waiting, len(reading))
+    yield from _failing(failing, len(reading))
+
+
+def _reads(store: pb.StoreReads) -> bool:
+    return bool(store.done or store.failed or store.under_way)
+
+
+def _slow(waiting: list[_Reader], reading: int) -> Iterator[Fault]:
+    if len(waiting) > 1 and len(waiting) * 2 > reading:
+        worst = max(waiting, key=lambda one: one.seconds)
+        yield Fault(
+            *("store", ""),
+            f"the object store is slow: {len(waiting)} of {reading} cells that read there wait for it, "
+            f"{worst.cell} for {span(worst.seconds)}",
+            _STORE_ADVICE,
+        )
+        return
+    for one in waiting:
+        yield Fault(
+            *("store", one.cell),
+            f"cell {one.cell} waits {span(one.seconds)} for the object store",
+            _STORE_ADVICE,
+        )
+
+
+def _failing(failing: list[_Reader], reading: int) -> Iterator[Fault]:
+    if len(failing) > 1 and len(failing) * 2 > reading:
+        reasons = sorted({one.failure for one in failing})
+        yield Fault(
+            *("store", ""),
+            f"the object store fails: {len(failing)} of {reading} cells that read there could not, "
+            f"{sum(one.failed for one in failing):,} times in the last 10 s ({some(reasons)})",
+            _STORE_ADVICE,
+        )
+        return
+    for one in failing:
+        times = "once" if one.failed == 1 else f"{one.failed:,} times"
+        yield Fault(
+            *("store", one.cell),
+            f"cell {one.cell} could not read from the object store, {times} in the last 10 s ({one.failure})",
+            "see its log for which artifact that was, and whether the store has it and lets the cell in",
+        )
+
+
+def of_routers(seen: Seen) -> Iterator[Fault]:
+    """That a router has as much to do as it may."""
+    for name, router in _heard(seen):
+        troubles = router.report.troubles
+        if troubles.refused_seconds >= REFUSED_SECONDS:
+            yield Fault(
+                *("router", name),
+                f"router {router.report.address or name} refuses requests of everybody: it has "
+                f"{troubles.in_flight:,} of {troubles.most_in_flight:,} in flight, and refused "
+                f"{troubles.refused:,} in the last 10 s",
+                "start further routers; if cells answer slowly, see to those first",
+            )
+
+
+def of_tenants(seen: Seen) -> Iterator[Fault]:
+    """That tenants are refused since they have as many requests in flight as they may."""
+    by_tenant: dict[str, list[pb.TenantTrouble]] = {}
+    further = 0
+    for name, router in _heard(seen):
+        troubles = router.report.troubles
+        further = max(further, troubles.tenants_total - len(troubles.tenants))
+        for one in troubles.tenants:
+            if one.refused_seconds >= REFUSED_SECONDS:
+                told = pb.TenantTrouble()
+                told.CopyFrom(one)
+                told.router = router.report.address or name
+                by_tenant.setdefault(one.tenant, []).append(told)
+    worst = sorted(by_tenant, key=lambda tenant: -sum(one.refused for one in by_tenant[tenant]))
+    for tenant in worst[:_MOST_TENANTS]:
+        yield refused(tenant, by_tenant[tenant])
+    if more := max(0, len(worst) - _MOST_TENANTS) + further:
+        yield Fault("tenant", "", f"{more:,} further tenants are at their limit, or were refused for it")
+
+
+def refused(tenant: str, told: list[pb.TenantTrouble]) -> Fault:
+    """The fault of a tenant that routers refuse; the worst of them is named."""
+    worst = max(told, key=lambda one: one.refused)
+    others = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    count = sum(one.refused for one in told)
+    return Fault(
+        *("tenant", tenant),
+        f"tenant {tenant} is refused: it has {worst.in_flight:,} of {worst.most_in_flight:,} requests in "
+        f"flight at router {worst.router}{others}, and {count:,} were refused in the last 10 s",
+        f"see what it waits for: croupierctl why {tenant}; if its cells are well, it sends more than they "
+        "answer: more cells for it, or a larger --max-in-flight-per-tenant of the routers",
+    )
+
+
+def _heard(seen: Seen) -> Iterator[tuple[str, pb.RouterStatus]]:
+    for name, router in sorted(seen.routers.items()):
+        if router.heard <= ROUTER_SILENCE:
+            yield name, router
