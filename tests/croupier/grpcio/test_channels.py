@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,22 @@ async def test_nobody_there_is_unavailable_at_once() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_connection_may_take_its_time_to_stand() -> None:
+    server = Server()
+    address = await server.start("127.0.0.1:0", [])
+    try:
+        async with TcpProxy(address) as proxy, open_async(proxy.endpoint) as channel:
+            proxy.hang()
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            call = asyncio.ensure_future(stub.Check(health_pb2.HealthCheckRequest(), timeout=30))
+            # As long as a far one may take; one that is given up ends the call before.
+            await asyncio.wait([call], timeout=0.3)
+            await proxy.mend()
+            assert (await call).status == 1
+    finally:
+        await server.stop(0)
 
 
 async def test_a_channel_finds_its_server_again() -> None:
