@@ -2,6 +2,10 @@
 
 from libc.stdint cimport int64_t
 
+from cell.codec.plain cimport Plain
+from cell.engines.form cimport Form
+from cell.engines.native cimport Native
+
 cdef class Scoring:
     """One read's requests, each at its place. `cost` is an estimate of what `run` takes, in nanoseconds."""
 
@@ -32,6 +36,7 @@ cdef class Scoring:
     cdef Py_ssize_t _row_count
     cdef bint _has_labels
 
+    cdef Py_ssize_t _note(self, Plain plain, Native model, Form form, object outputs) except -1
     cdef int _make_room(self, Py_ssize_t needed) except -1
     cdef int _score(self) except -1
     cdef list _widths(self)

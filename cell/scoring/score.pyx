@@ -98,6 +98,10 @@ cdef class Scoring:
                 self._values[self._used] = 0.0
             self._wide.append(len(self.plains))
         self._used = end
+        return self._note(plain, model, form, outputs)
+
+    cdef Py_ssize_t _note(self, Plain plain, Native model, Form form, object outputs) except -1:
+        """Have a request whose rows are filled in scored with the others; returns its place."""
         self.plains.append(plain)
         self.forms.append(form)
         self.outputs.append(outputs)

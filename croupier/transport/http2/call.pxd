@@ -44,6 +44,10 @@ cdef class Call(Outgoing):
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int begin_message(self) except -1
+    cdef int begin_partial(self, Py_ssize_t size) except -1
+    cdef int take_part(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int take_compressed(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int complete_partial(self, object message) except -1
     cdef int complete(self, object message) except -1
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef void release_kept(self, Py_ssize_t size)

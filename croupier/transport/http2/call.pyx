@@ -111,8 +111,7 @@ cdef class Call(Outgoing):
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1:
         """Cut `data` into messages. Raises TooLarge, InvalidRequest, or what `Inflater` raises."""
-        cdef Py_ssize_t part, room
-        cdef char* into
+        cdef Py_ssize_t part
         while size > 0:
             if self.prefix_size < PREFIX:
                 part = min(size, PREFIX - self.prefix_size)
@@ -123,50 +122,64 @@ cdef class Call(Outgoing):
                 if self.prefix_size < PREFIX:
                     return 0
                 self.begin_message()
-                if self.inflater is None:
-                    if self.declared <= size:
-                        # The usual case: the whole message lies in this chunk.
-                        message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
-                        data += self.declared
-                        size -= self.declared
-                        self.prefix_size = 0
-                        self.complete(message)
-                        continue
-                    self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
-                    self.partial = _new_bytes(NULL, self.partial_room)
-                    if self.scale is not None:
-                        self.weighing = self.scale.arriving(self.declared)
-            part = min(size, self.declared - self.partial_size)
-            if self.inflater is not None:
-                part = min(part, _INFLATED_AT_ONCE)
-                self.inflate(data, part)
-                data += part
-                size -= part
-                if self.partial_size == self.declared:
-                    message = self.inflater.finish()
-                    if self.scale is not None:
-                        self.scale.look_at(message)
-                    self.drop_partial()
+                if self.inflater is None and self.declared <= size:
+                    # The usual case: the whole message lies in this chunk.
+                    message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
+                    data += self.declared
+                    size -= self.declared
                     self.prefix_size = 0
                     self.complete(message)
-                continue
-            if self.partial_size + part > self.partial_room:
-                room = max(self.partial_room + self.partial_room // 2, self.partial_size + part)
-                self.partial_room = min(self.declared, room)
-                _resize_bytes(<PyObject**>&self.partial, self.partial_room)
-            into = PyBytes_AS_STRING(<object>self.partial)
-            memcpy(into + self.partial_size, data, part)
-            self.partial_size += part
+                    continue
+                if self.inflater is None:
+                    self.begin_partial(size)
+            part = min(size, self.declared - self.partial_size)
+            if self.inflater is None:
+                self.take_part(data, part)
+            else:
+                part = min(part, _INFLATED_AT_ONCE)
+                self.take_compressed(data, part)
             data += part
             size -= part
-            if self.weighing is not None and self.weighing.at < self.partial_size:
-                self.weighing.look(<const uint8_t*>into, self.partial_size)
-            if self.partial_size == self.declared:
-                message = filled(<bytes>self.partial, into + self.partial_size)
-                self.drop_partial()
-                self.prefix_size = 0
-                self.complete(message)
         return 0
+
+    cdef int begin_partial(self, Py_ssize_t size) except -1:
+        """Of a message, `size` bytes are here, and more will come."""
+        self.partial_room = min(self.declared, max(_FIRST_ROOM, 2 * size))
+        self.partial = _new_bytes(NULL, self.partial_room)
+        if self.scale is not None:
+            self.weighing = self.scale.arriving(self.declared)
+        return 0
+
+    cdef int take_part(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """The next bytes of a message that comes in parts. What it holds grows with what has come."""
+        cdef Py_ssize_t room
+        cdef char* into
+        if self.partial_size + size > self.partial_room:
+            room = max(self.partial_room + self.partial_room // 2, self.partial_size + size)
+            self.partial_room = min(self.declared, room)
+            _resize_bytes(<PyObject**>&self.partial, self.partial_room)
+        into = PyBytes_AS_STRING(<object>self.partial)
+        memcpy(into + self.partial_size, data, size)
+        self.partial_size += size
+        if self.weighing is not None and self.weighing.at < self.partial_size:
+            self.weighing.look(<const uint8_t*>into, self.partial_size)
+        if self.partial_size == self.declared:
+            self.complete_partial(filled(<bytes>self.partial, into + self.partial_size))
+        return 0
+
+    cdef int take_compressed(self, const uint8_t* data, Py_ssize_t size) except -1:
+        self.inflate(data, size)
+        if self.partial_size == self.declared:
+            message = self.inflater.finish()
+            if self.scale is not None:
+                self.scale.look_at(message)
+            self.complete_partial(message)
+        return 0
+
+    cdef int complete_partial(self, object message) except -1:
+        self.drop_partial()
+        self.prefix_size = 0
+        return self.complete(message)
 
     cdef int begin_message(self) except -1:
         cdef uint8_t* p = self.prefix
