@@ -17,6 +17,7 @@ RUN apt-get update \
         git \
         libc6-dev \
         libnghttp2-dev \
+        libxxhash-dev \
         make \
         python3 \
         python3-dev \

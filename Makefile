@@ -35,7 +35,7 @@ fuzz-memory: setup ## The same in a debug build and under valgrind, which sees w
 .PHONY: debug
 debug: setup ## Run the tests of native code in a debug build, which checks indices, None and C assertions
 	@CROUPIER_DEBUG=1 $(BIN)/python -P setup.py -q build
-	@PYTHONPATH=$(CURDIR)/build/debug/lib:$(CURDIR) $(BIN)/python -P -m pytest -q tests/cell tests/router tests/croupier \
+	@PYTHONPATH=$(CURDIR)/build/debug/lib:$(CURDIR) $(BIN)/python -P -m pytest -q tests/cell tests/router tests/croupier tests/sharding \
 		--ignore tests/croupier/artifacts --ignore tests/croupier/stores
 
 .PHONY: debug-address

@@ -8,6 +8,7 @@
                 `transforms`, the steps before them
     policies    who stays: `eviction` has policies to compare with, `traces` the requests
     placement   what dealing costs
+    sharding    what hands, populations and plans of the shard map cost
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them
     demo        `make demo`

@@ -22,6 +22,7 @@ from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
 from bench import series as series_bench
+from bench import sharding as sharding_bench
 from bench import storm as storm_bench
 from bench import telemetry as telemetry_bench
 from bench.attacks import ATTACKS
@@ -78,6 +79,16 @@ def placement(
 ) -> None:
     """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
     placement_bench.run(cells=cells, tenants=tenants, json=json)
+
+
+@app.command()
+def sharding(
+    cells: Annotated[int, typer.Option(min=5, help="Of the fleet that the population is dealt.")] = 256,
+    tenants: Annotated[int, typer.Option(min=2)] = 500_000,
+    json: Json = None,
+) -> None:
+    """The shard map: one hand, dealt and remembered; the hands of a whole population."""
+    sharding_bench.run(cells=cells, tenants=tenants, json=json)
 
 
 @app.command()
@@ -247,6 +258,7 @@ def smoke() -> None:
             json.with_suffix(".svg"),
         ),
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
+        "sharding": lambda json: sharding(cells=16, tenants=2_000, json=json),
         "placement": lambda json: placement(cells=16, tenants=2_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),

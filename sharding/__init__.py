@@ -4,6 +4,8 @@
     changes.py      what one changes in the one before, in words
     hashing.py      the keyed hash and the score that everything below is decided by
     dealer.py       tenant → hand
+    pool.pyx        the same natively, which deals the hands; a whole population's at once
+    population.py   the hands of a population as arrays; slots.pyx compares them
     ramp.py         which of two generations deals to a tenant, while one takes over from the other
     placement.py    (hand, model) → the order of its cells; the lookback to the previous generation
     overlap.py      what a deal is worth: the exact chances that two tenants share j cells

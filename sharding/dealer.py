@@ -43,7 +43,7 @@ tenant walk through the fleet. Only a generation changes hands.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -51,6 +51,7 @@ from itertools import islice
 
 from sharding.generation import NO_OVERRIDE, Generation, Override, Seat, dealt_as, size_of
 from sharding.hashing import key64, pair64, score
+from sharding.pool import Pool
 
 CACHED_HANDS = 2**17
 
@@ -112,29 +113,38 @@ class _Zone:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """What is dealt to one owner of dedicated seats, or, with the name "", to all who have none."""
+    """What is dealt to one owner of dedicated seats, or, with the name "", to all who have none.
+
+    `native` deals it, `zones` are for explanations; `index` is where the native one has a cell.
+    """
 
     owner: str
     zones: tuple[_Zone, ...]
+    native: Pool
+    index: Mapping[str, int]
 
     @property
     def cells(self) -> int:
-        return sum(len(zone.seats) for zone in self.zones)
+        return self.native.size
 
 
 def _pool(owner: str, seats: list[Seat], seed: int) -> _Pool:
     zones: dict[str, list[tuple[bytes, float, str]]] = {}
-    for seat in seats:
+    # By name, which settles ties.
+    for seat in sorted(seats, key=lambda seat: seat.cell):
         key = key64("cell", seat.cell, seed=seed)
         zones.setdefault(seat.zone, []).append((key, seat.weight, seat.cell))
-    return _Pool(owner, tuple(_Zone(name, tuple(found)) for name, found in zones.items()))
+    cells = tuple(sorted(seat.cell for seat in seats))
+    index = {cell: number for number, cell in enumerate(cells)}
+    native = [[(key, weight, index[cell]) for key, weight, cell in found] for found in zones.values()]
+    named = tuple(_Zone(name, tuple(found)) for name, found in zones.items())
+    return _Pool(owner, named, Pool(cells, native), index)
 
 
 class Dealer:
     """Deals from one generation, which `check_generation` has passed; never changes.
 
-    The last `cached` hands are kept. Dealing one anew takes one 16-byte hash, one logarithm and a share of
-    a sort for each cell (docs/benchmarks.md, `placement`); looking it up takes next to nothing.
+    Hands are dealt natively (`pool`), and the last `cached` are kept; what explains one deals it in Python.
     """
 
     def __init__(self, generation: Generation, *, cached: int = CACHED_HANDS) -> None:
@@ -149,6 +159,12 @@ class Dealer:
     def hand(self, tenant: str) -> tuple[str, ...]:
         """The tenant's cells in the order of the deal."""
         return self._cached(tenant)
+
+    @property
+    def plain(self) -> tuple[Pool, int]:
+        """What is dealt to tenants without rules of their own, and how many cells of it each of them has."""
+        pool = self._pools[""]
+        return pool.native, min(size_of(self.generation.hand_size, pool.cells), pool.cells)
 
     def explain(self, tenant: str) -> Explanation:
         """The tenant's hand with the rules that made it so."""
@@ -170,7 +186,15 @@ class Dealer:
         )
 
     def _deal(self, tenant: str) -> tuple[str, ...]:
-        return tuple([place.cell for place in self._places(tenant)])
+        override = self._override(tenant)
+        name, pool = self._dealt(tenant, override)
+        size = min(self._size(override, pool)[0], len(self._zone_of))
+        key = key64("tenant", name, seed=self.generation.seed)
+        if not override.pins and not override.excludes:
+            return pool.native.deal(key, size)
+        pins = self._pins(override)
+        kept_out = {*override.excludes, *pins} & pool.index.keys()
+        return pins + pool.native.deal(key, size - len(pins), tuple(pool.index[cell] for cell in kept_out))
 
     def _places(self, tenant: str) -> list[Place]:
         override = self._override(tenant)
