@@ -27,6 +27,11 @@ class _Root(LazyGroup):
 
     verbs = (
         Verb("status", "croupierctl.status", "status", "Say whether all is well, and if not, what is wrong."),
+        Verb(
+            "why",
+            *("croupierctl.why", "why"),
+            "Say why a tenant's requests are slow, refused or wrong.",
+        ),
         Verb("models", "croupierctl.models", "app", "Models and their versions."),
         Verb("release", "croupierctl.release", "app", "What is served for a model now."),
         Verb("tenants", "croupierctl.tenants", "app", "What cells keep for a tenant."),

@@ -100,8 +100,8 @@ def _what_routers_say(
     """Of a cell that reports: that callers get no answer all the same."""
     address, work = cell.cell.address, cell.cell.load.work
     loading = work.oldest_load_seconds
-    if waits_for_store(work) or _runs_long(work):
-        # That is why, and is said for itself.
+    if waits_for_store(work) or work.store.oldest_seconds >= _LOAD or work.HasField("run"):
+        # That is why; if it lasts, it is said for itself.
         return None
     if silent and loading >= _LOAD:
         return Fault(

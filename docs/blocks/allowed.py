@@ -84,6 +84,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
     "docs/operating.md": (
+        "its report is 3.5 s old",
+        "has waited for a load for 1 s",
+        "a router gets nothing else from it for 4 s",
+        "a run takes 2.5 s now",
+        "a read there takes 2.5 s now, or 1 s on average lately",
         "and code 100 a second at most",
         "--split 1=90% --split 2=10%",
         "for 5 s at most",

@@ -75,6 +75,11 @@ def test_who_waits_for_the_store_does_not_hang() -> None:
     assert found(said(), harm=store_waits) == []
 
 
+def test_what_a_cell_is_at_explains_its_silence_before_it_lasts() -> None:
+    assert found(said(), harm=lambda one: setattr(one.cell.load.work.store, "oldest_seconds", 1.5)) == []
+    assert found(said(), harm=run(seconds=1.0)) == []
+
+
 def test_a_model_that_loads_for_long_is_named() -> None:
     (fault,) = found(said(), harm=lambda one: setattr(one.cell.load.work, "oldest_load_seconds", 4.0))
     assert "keeps callers waiting: a model has been loading for 4 s" in fault.words

@@ -64,6 +64,8 @@ class FakeManager(services.VersionManagerServicer):
         self.usage: pb.Usage | None = pb.Usage()
         # What GetStatus answers; None for a manager that does not know it.
         self.status: pb.Status | None = pb.Status()
+        # What GetTenant answers, in the same way.
+        self.tenant_status: pb.TenantStatus | None = pb.TenantStatus()
         # What GetRates was asked, and answers; None for a manager that does not know it.
         self.asked_rates: list[pb.GetRatesRequest] = []
         self.rates: pb.GetRatesResponse | None = pb.GetRatesResponse()
@@ -213,6 +215,12 @@ class FakeManager(services.VersionManagerServicer):
         if self.rates is None:
             raise Unimplemented("unknown method")
         return self.rates
+
+    @_mapped
+    def GetTenant(self, request: pb.GetTenantRequest) -> pb.TenantStatus:
+        if self.tenant_status is None:
+            raise Unimplemented("unknown method")
+        return self.tenant_status
 
     @_mapped
     def ListCells(self, request: pb.ListCellsRequest) -> pb.ListCellsResponse:
