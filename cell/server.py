@@ -27,6 +27,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
+from croupier.transport.steps import trace
 from croupier.version import version
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
@@ -108,8 +109,7 @@ class Handlers:
         the others wait: those with few are not kept waiting by a storm on other connections.
         """
         if self._tracer is not None:
-            for call in calls:
-                call.span = self._tracer.begin(call.path, call.values)
+            trace(self._tracer, calls)
         is_many = len(calls) > _FEW
         if is_many and self._had_many:
             self._hot_path.put_off(calls)

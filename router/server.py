@@ -26,7 +26,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import Status, code_of, from_error
-from croupier.transport.steps import step_of
+from croupier.transport.steps import step_of, trace
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
@@ -124,9 +124,9 @@ class Handlers:
     def take(self, calls: list[ServerCall]) -> None:
         """Begin every one of `calls`; raises nothing."""
         methods, tracer = self._methods, self._tracer
+        if tracer is not None:
+            trace(tracer, calls)
         for call in calls:
-            if tracer is not None:
-                call.span = tracer.begin(call.path, call.values)
             # A look-up is all that it costs those who do not ask for it.
             if asked := call.values(MIN_REVISION_KEY):
                 self._begin_when_known(asked, methods[call.path], call)

@@ -4,14 +4,16 @@
                            ──not─────▶ none, and nothing is called on its behalf either
     no `traceparent`       ──one in 1 / ratio──▶ a span that begins a trace
 
-A request that is not sampled costs a look at its metadata. One that fails, or takes long, gets a span made
-afterwards: of it alone, since what it called knew of no trace.
+Who begins a trace is not asked of each request: it is drawn how many go by before the next one does. A
+request that is not sampled and fails, or takes long, gets a span made afterwards: of it alone, since what
+it called knew of no trace.
 
 Of a span go out its name, times, code, and attributes of bounded size: no payload, no feature, no token.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -125,9 +127,10 @@ current: ContextVar[Span | None] = ContextVar("span", default=None)
 class Tracer:
     """Begins spans, and gives those that have ended to `emit`, which takes no time and raises nothing.
 
-    `ratio` of the requests that belong to no trace begin one. A caller says itself that it is sampled, and
-    could take everybody's place at the collector: so many a second have a span, and no more. `now` is in
-    nanoseconds since 1970.
+    `ratio` of the requests that belong to no trace begin one: the next that does comes after `until` others,
+    which whoever takes requests counts down (`due`). A caller says itself that it is sampled, and could take
+    everybody's place at the collector: so many a second have a span, and no more. `now` is in nanoseconds
+    since 1970.
     """
 
     def __init__(
@@ -141,6 +144,7 @@ class Tracer:
         self.ratio, self.emit, self.now = ratio, emit, now
         self._random, self._bits = rng.random, rng.getrandbits
         self._left, self._since = MOST_PER_SECOND, 0
+        self.until = self._gap()
 
     def begin(self, name: str, values: Callable[[bytes], tuple[bytes, ...]]) -> Span | None:
         """The span of a call of the method at the path `name`; `values` looks up its metadata.
@@ -151,8 +155,26 @@ class Tracer:
             parent = parse(parents, values(TRACESTATE))
             if parent is not None:
                 return self.span(name, Kind.SERVER, parent) if parent.is_sampled and self._may() else None
-        is_sampled = self._random() < self.ratio and self._may()
-        return self.span(name, Kind.SERVER, None) if is_sampled else None
+        self.until -= 1.0
+        return self.root(name) if self.due(1) else None
+
+    def due(self, count: int) -> list[int]:
+        """Which of `count` requests, by which `until` was just counted down, begin a trace: their places."""
+        found = []
+        while self.until < 0.0:
+            found.append(count + int(self.until))
+            self.until += 1.0 + self._gap()
+        return found
+
+    def root(self, name: str) -> Span | None:
+        """The span of a call that begins a trace; None: there are too many."""
+        return self.span(name, Kind.SERVER, None) if self._may() else None
+
+    def _gap(self) -> float:
+        """How many go by before the next one: each of them had the same chance."""
+        if not 0.0 < self.ratio < 1.0:
+            return math.inf if self.ratio <= 0.0 else 0.0
+        return math.floor(math.log1p(-self._random()) / math.log1p(-self.ratio))
 
     def _may(self) -> bool:
         now = self.now()

@@ -1,22 +1,39 @@
-"""What is done for a call, as spans of its trace: in a task of its own, where there are many steps.
+"""Which calls are traced, and what is done for one, as spans of its trace.
 
     with step("store"):                 a span, whose parent is that of the step around it
         await self._store.put(data)     of a call that is not traced it is nothing
 
-The task that serves a call finds its span in `traces.current`, for what a step is about passes through many
-hands there. On the way of a hot prediction nothing is looked up like that: a call knows its own.
+A task that serves a call of its own finds its span in `traces.current`, for what a step is about passes
+through many hands there. On the way of a hot prediction nothing is looked up like that: a call knows its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
 from croupier.codes import Code
-from croupier.telemetry.traces import Kind, Span, Value, current
+from croupier.telemetry.traces import Kind, Span, Tracer, Value, current
+from croupier.transport.http2.server_call import ServerCall, have_parents
 from croupier.transport.status import code_of
+
+
+def trace(tracer: Tracer, calls: Sequence[ServerCall]) -> None:
+    """Begin the spans of those of `calls`, which one read brought, that are traced. It raises nothing.
+
+    Most are not, and for all of them together that takes a look.
+    """
+    tracer.until -= len(calls)
+    if tracer.until >= 0.0 and not have_parents(calls):
+        return
+    for place in tracer.due(len(calls)):
+        if not (call := calls[place]).has_parent:
+            call.span = tracer.root(call.path)
+    for call in calls:
+        if call.has_parent:
+            call.span = tracer.begin(call.path, call.values)
 
 
 @contextmanager

@@ -270,7 +270,7 @@ class Arrived:
 
     path = "/inference.GRPCInferenceService/ModelInfer"
     deadline, arrived, took, is_open, message = 20.0, 10.0, 0.0, True, b""
-    request_id, is_named, span = RequestId("mine"), True, None
+    request_id, is_named, has_parent, span = RequestId("mine"), True, True, None
 
     def __init__(self) -> None:
         self.failed: list[int] = []
@@ -295,7 +295,7 @@ def test_finding_out_whose_a_traced_request_is_is_a_span(error: Exception | None
     settings: Any = {"clock": lambda: 10.0, "version": "0", "default_timeout": 1.0, "at_once": 1}
     settings["access_log"] = AccessLog(1.0, 0.0, random=lambda: 0.0)
     settings["latest"] = Latest(1.0, clock=lambda: 10.0)
-    settings["tracer"] = Tracer(0.0, ended.append, rng=Random(1))
+    settings["tracer"] = Tracer(1.0, ended.append, rng=Random(1))
     call: Any = Arrived()
     Handlers(parts, parts, lambda: True, revisions=parts, **settings).take([call])
     assert [(span.name, span.parent_id, span.code) for span in ended] == [

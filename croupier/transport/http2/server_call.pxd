@@ -43,6 +43,8 @@ cdef class ServerCall(Call):
     cdef uint8_t seen
     # The caller gave an id, or wants to hear of one.
     cdef readonly bint is_named
+    # The caller says which span calls.
+    cdef readonly bint has_parent
     cdef object _request_id
 
     cdef void submit(self, object pairs, bint has_body)

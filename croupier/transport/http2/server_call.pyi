@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from croupier.errors import CroupierError
@@ -40,6 +40,7 @@ class ServerCall(Call):
     on_cancel: Callable[[], None] | None
     span: Span | None
     is_named: bool
+    has_parent: bool
     @property
     def path(self) -> str: ...
     @property
@@ -56,3 +57,5 @@ class ServerCall(Call):
     def send(self, message: bytes) -> None: ...
     def finish(self, trailing: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
     def refuse_http(self, status: int) -> None: ...
+
+def have_parents(calls: Sequence[ServerCall]) -> bool: ...

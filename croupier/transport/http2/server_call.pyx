@@ -187,6 +187,15 @@ cdef class ServerCall(Call):
         self.wire.touch()
 
 
+def have_parents(calls not None):
+    """Whether any of `calls` says which span it is part of."""
+    cdef ServerCall call
+    for call in calls:
+        if call.has_parent:
+            return True
+    return False
+
+
 cdef Py_ssize_t _read_body(
     nghttp2_session* handle, int32_t stream_id, uint8_t* buffer, size_t room, uint32_t* flags,
     nghttp2_data_source* source, void* user

@@ -175,6 +175,9 @@ cdef class ServerSession(Session):
         elif namelen == 12 and not memcmp(name, b"x-request-id", 12):
             it.is_named = True
             it.keep(name, namelen, value, valuelen)
+        elif namelen == 11 and not memcmp(name, b"traceparent", 11):
+            it.has_parent = True
+            it.keep(name, namelen, value, valuelen)
         elif namelen == 2 and not memcmp(name, b"te", 2):
             if valuelen == 8 and not memcmp(value, b"trailers", 8):
                 it.seen |= _TE

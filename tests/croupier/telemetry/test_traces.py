@@ -103,6 +103,26 @@ def test_of_those_without_a_trace_a_part_begins_one(ratio: float, least: int, mo
     assert {span.parent_id for span in spans} <= {0}
 
 
+@given(
+    st.sampled_from([0.0, 0.01, 0.3, 0.9, 1.0]),
+    st.lists(st.integers(0, 300), max_size=30),
+    st.integers(0, 99),
+)
+def test_the_same_requests_begin_traces_however_they_come(ratio: float, reads: list[int], seed: int) -> None:
+    alone, together = (Tracer(ratio, lambda span: None, rng=Random(seed)) for _ in range(2))
+    one_by_one, at_once, seen = [], [], 0
+    for count in reads:
+        together.until -= count
+        at_once += [seen + place for place in together.due(count)]
+        for number in range(seen, seen + count):
+            alone.until -= 1
+            one_by_one += [number for _ in alone.due(1)]
+        seen += count
+    assert at_once == one_by_one
+    assert ratio > 0.0 or not at_once
+    assert ratio < 1.0 or at_once == list(range(seen))
+
+
 def test_what_cannot_be_read_is_no_trace() -> None:
     span = Traces(1.0).tracer.begin("Infer", values(traceparent=b"nonsense"))
     assert span is not None

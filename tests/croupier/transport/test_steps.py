@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+from support.pair import Pair
 
 from croupier.codes import Code
 from croupier.errors import NotFound
 from croupier.telemetry.traces import Kind, Span, Tracer, current
-from croupier.transport.steps import ending_of, step
+from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.steps import ending_of, step, trace
 
 
 @pytest.fixture
@@ -85,3 +87,56 @@ def test_a_call_that_is_not_traced_has_no_steps() -> None:
 
 def test_a_foreign_failure_is_internal() -> None:
     assert ending_of(RuntimeError("a secret")) == Code.INTERNAL
+
+
+PARENT = (b"traceparent", b"00-%032x-%016x-01" % (7, 9))
+UNSAMPLED = (b"traceparent", PARENT[1][:-2] + b"00")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    pair = Pair()
+    yield pair
+    pair.check_nothing_left()
+
+
+def served(pair: Pair, *pairs: tuple[bytes, bytes]) -> ServerCall:
+    return pair.unary(pairs=pairs)[1]
+
+
+def let_go(pair: Pair, calls: list[ServerCall]) -> None:
+    for call in calls:
+        call.reply(b"")
+    pair.pump()
+
+
+def test_of_what_a_read_brought_those_with_a_parent_are_traced(pair: Pair) -> None:
+    calls = [
+        served(pair),
+        served(pair, PARENT),
+        served(pair, UNSAMPLED),
+        served(pair),
+    ]
+    trace(Tracer(0.0, lambda span: None, rng=Random(1)), calls)
+    assert [call.span is not None for call in calls] == [False, True, False, False]
+    span = calls[1].span
+    assert span is not None
+    assert (span.trace_id, span.parent_id) == (7, 9)
+    let_go(pair, calls)
+
+
+def test_those_whose_turn_it_is_begin_one_but_for_who_has_a_parent(pair: Pair) -> None:
+    calls = [served(pair), served(pair, UNSAMPLED), served(pair, PARENT)]
+    trace(Tracer(1.0, lambda span: None, rng=Random(1)), calls)
+    assert [call.span and call.span.parent_id for call in calls] == [0, None, 9]
+    let_go(pair, calls)
+
+
+def test_a_part_of_many_reads_begins_a_trace(pair: Pair) -> None:
+    tracer, begun = Tracer(0.1, lambda span: None, rng=Random(1)), 0
+    for _ in range(50):
+        calls = [served(pair) for _ in range(20)]
+        trace(tracer, calls)
+        begun += sum(call.span is not None for call in calls)
+        let_go(pair, calls)
+    assert 60 <= begun <= 140
