@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
+from croupier.telemetry.stalls import section
 from croupier.transport.http2 import frame_log
 from croupier.transport.http2.session import Session
 from croupier.transport.net.turns import turns_of
@@ -176,12 +177,11 @@ class Connection(asyncio.Protocol, ABC):
         """Write what the session has to send, in one piece unless it is much."""
         session, transport = self.session, self.transport
         try:
-            while not self._paused_at and not self.is_lost and not transport.is_closing():
-                data = session.drain()
-                if data:
+            if not (self._paused_at or self.is_lost or transport.is_closing()):
+                if data := session.drain():
                     transport.write(data)
-                if not session.has_more:
-                    break
+                if session.has_more:
+                    self._write_much()
         except Exception:  # noqa: BLE001 - it ends this connection alone
             _log.exception("a connection ends by a bug")
             transport.abort()
@@ -194,6 +194,14 @@ class Connection(asyncio.Protocol, ABC):
             self._abort("it does not read, not even why its connection ends")
         elif session.is_finished:
             self._end()
+
+    def _write_much(self) -> None:
+        """More than one piece: through TLS, or into large buffers of the kernel, that takes long."""
+        session, transport = self.session, self.transport
+        with section("large write"):
+            while session.has_more and not (self._paused_at or self.is_lost or transport.is_closing()):
+                if data := session.drain():
+                    transport.write(data)
 
     def refuse(self, answer: bytes) -> None:
         """Say `answer` to a peer that speaks another protocol, and end."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 
 import pytest
 from support.cells import ticks
@@ -9,6 +10,7 @@ from support.hosts import A, B, Bench, C
 from support.residency import resident
 
 from cell.engines import ArtifactRefused
+from cell.loading import host as host_module
 from cell.residency.residency import ModelTooLarge, NoRoom
 from croupier.deadline import NEVER
 from croupier.errors import NotFound, Unavailable
@@ -179,3 +181,15 @@ async def test_closing_before_a_load_took_its_first_step() -> None:
         assert caught.value.reason == "STOPPING"
     with pytest.raises(Unavailable):
         await bench.host.lease(C, NEVER)
+
+
+async def test_one_more_of_many_is_a_section_for_the_dictionary_may_grow(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[str] = []
+    monkeypatch.setattr(host_module, "section", lambda name: named.append(name) or nullcontext())
+    monkeypatch.setattr(host_module, "_MANY", 1)
+    await bench.make_resident(A)
+    assert named == []
+    await bench.make_resident(B)
+    assert named == ["dictionary growth"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from support.http2_peer import ACK, PING, RawPeer, data, frame, message, setting
 from support.joined import LIMITS, Joined, requests
 
 from croupier.settings import ServerTls
+from croupier.transport.net import connection
 from croupier.transport.serving import Server
 
 KIB = 2**10
@@ -238,3 +240,27 @@ class TestWriting:
         joined.data_received(data(1, message(b"x")))
         joined.turns.run_once()
         assert (joined.batches, joined.io.said) == ([1, 1], ["close"])
+
+    @pytest.mark.parametrize("pieces", [1, 2, 5])
+    def test_more_than_one_piece_is_a_section_of_its_own(
+        self, pieces: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        joined, named, left = Joined(), [], [b"x"] * pieces
+        monkeypatch.setattr(connection, "section", lambda name: named.append(name) or nullcontext())
+        joined.deliver = lambda: None  # type: ignore[method-assign]
+        before = len(joined.io.written)
+
+        class Much:
+            is_broken = is_finished = False
+
+            @property
+            def has_more(self) -> bool:
+                return bool(left)
+
+            def drain(self) -> bytes:
+                return left.pop()
+
+        joined.session = Much()  # type: ignore[assignment]
+        joined.flush()
+        assert len(joined.io.written) == before + pieces
+        assert named == ["large write"] * (pieces > 1)
