@@ -58,8 +58,8 @@ class Verdict:
             "notes": [{"part": note.part, "name": note.name, "words": note.words} for note in self.notes],
         }
 
-    def say(self, *, everything: bool = False) -> None:
-        """For people; the first faults, or all."""
+    def say(self, *, everything: bool = False, is_known: bool = True) -> None:
+        """For people; the first faults, or all. Unless all `is_known`, to find nothing is not to be well."""
         wrong = self.wrong
         most = len(wrong) if everything else _FAULTS
         for fault in self.notes:
@@ -67,7 +67,7 @@ class Verdict:
         if self.notes:
             output.say("")
         if not wrong:
-            output.say("All is well.")
+            output.say("All is well." if is_known else "Whether anything is wrong is not known.")
             return
         output.say("One thing is wrong:" if len(wrong) == 1 else f"{len(wrong):,} things are wrong:")
         for number, fault in enumerate(wrong[:most], 1):

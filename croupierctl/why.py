@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from croupier.errors import CroupierError, DeadlineExceeded, NotFound, Unimplemented
+from croupier.errors import CroupierError, DeadlineExceeded, NotFound, PermissionDenied, Unimplemented
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
 from croupierctl import output
@@ -70,13 +70,14 @@ def why(
             error = told if isinstance(told, CroupierError) else told["status"]
             output.problem(type(error)(f"version manager {target}: {failure(error)}"), advice(error))
         raise typer.Exit(UNKNOWN)
-    verdict = Verdict.of(causes(asked))
+    verdict, is_known = Verdict.of(causes(asked)), asked.told is not None
     if current().as_json:
-        output.emit(verdict.document() | _document(asked))
+        well = {} if is_known or verdict.wrong else {"well": None}
+        output.emit(verdict.document() | well | _document(asked))
     else:
         _say(asked, 10**9 if everything else _ROWS)
-        verdict.say(everything=everything)
-    raise typer.Exit(verdict.code)
+        verdict.say(everything=everything, is_known=is_known)
+    raise typer.Exit(verdict.code if is_known or verdict.wrong else UNKNOWN)
 
 
 async def _ask(manager: VersionManagerClient, tenant: str, model: str) -> _Told:
@@ -114,7 +115,11 @@ async def _within(question: Awaitable[T]) -> T | CroupierError:
 
 
 def _asked(tenant: str, model: str, found: list[tuple[str, _Told | CroupierError]]) -> Asked:
-    """What the managers know together: of each thing the word of one that knows it."""
+    """What the managers know together: of each thing the word of one that knows it.
+
+    Raises:
+        PermissionDenied: the caller may not know of this tenant.
+    """
     told = [one for _, one in found if not isinstance(one, CroupierError)]
     answers = [
         answer(target, one if isinstance(one, CroupierError) else one["status"]) for target, one in found
@@ -127,6 +132,8 @@ def _asked(tenant: str, model: str, found: list[tuple[str, _Told | CroupierError
         # Who has just started has heard little.
         if known:
             return max(known, key=lambda one: one.ByteSize() if hasattr(one, "ByteSize") else 0)
+        if what == "tenant" and said and all(isinstance(one, PermissionDenied) for one in said):
+            raise said[0]
         errors = [one for one in said if not isinstance(one, NotFound)]
         if errors and not (what == "rates" and isinstance(errors[0], Unimplemented)):
             failures[name] = failure(errors[0])

@@ -36,6 +36,8 @@ def test_what_is_wrong_decides_the_exit_code(capsys: pytest.CaptureFixture[str])
     }
     well.say()
     assert capsys.readouterr().out == "note: cell a is draining.\n\nAll is well.\n"
+    well.say(is_known=False)
+    assert "All is well" not in capsys.readouterr().out
     wrong.say()
     assert "One thing is wrong:\n\n1. cell b hangs.\n   → end it.\n" in capsys.readouterr().out
 

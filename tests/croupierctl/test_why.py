@@ -112,8 +112,10 @@ def test_what_the_release_before_does_not_tell_is_unknown_and_not_nothing(run: A
     assert told["hand"][0]["breaker"] is told["hand"][0]["waiting_rows"] is None
     # A manager that does not know the question is no reason to say nothing.
     known.tenant_status = None
-    shown = run("why", "acme").out
+    shown = run("why", "acme", code=2).out
     assert "it is of a release before this one" in " ".join(shown.split())
+    assert "Whether anything is wrong is not known." in shown
+    assert json.loads(run("why", "acme", "--json", code=2).out)["well"] is None
 
 
 def test_a_name_that_is_not_there_is_told_with_what_may_be_meant(run: Any, known: Any) -> None:

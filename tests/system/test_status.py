@@ -20,9 +20,12 @@ from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system
 
+# The promise: whoever looks five seconds later is told.
+SECONDS = 5.0
 
-def look(manager: str, *words: str) -> tuple[int, dict[str, Any]]:
-    result = CliRunner().invoke(app, ["--manager", manager, *words, "status", "--json"])
+
+def look(manager: str, *words: str, verb: tuple[str, ...] = ("status",)) -> tuple[int, dict[str, Any]]:
+    result = CliRunner().invoke(app, ["--manager", manager, *words, *verb, "--json"])
     return result.exit_code, json.loads(result.stdout or "{}")
 
 
@@ -73,7 +76,7 @@ def test_what_goes_wrong_is_named_until_it_is_mended(stack: Stack) -> None:
         return "cell cell-1 hangs" in told and f"router {stack.router}" in told
 
     try:
-        wait_until(are_named, "what hangs")
+        wait_until(are_named, "what hangs", SECONDS)
     finally:
         for process in stopped:
             process.signal(signal.SIGCONT)
@@ -119,7 +122,13 @@ async def test_certificates_that_end_soon_are_named_and_tenants_see_no_others(tm
             while "router" not in await words(*viewer):
                 await asyncio.sleep(0.05)
             everything = await words(*viewer)
-        own = await words(*show("viewer/me", "tenant/acme"))
+        mine = show("viewer/me", "tenant/acme")
+        own = await words(*mine)
+        code, asked = await asyncio.to_thread(look, fleet.address, *mine, verb=("why", "acme"))
+        assert (code, asked["tenant"], "globex" in json.dumps(asked)) == (1, "acme", False)
+        # Of another tenant it is told nothing, not even whether there is one.
+        refused = await asyncio.to_thread(look, fleet.address, *mine, verb=("why", "globex"))
+        assert refused == (1, {})
     assert "(--tls-certificate) ends in 3 days" in everything
     assert "(--peer-certificate) ends in 3 days" in everything
     # The authority of these tests ends tomorrow, which all of them say; the router's own ends late.
