@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from croupier.bounded import Bounded
@@ -30,53 +30,60 @@ class Noted:
     seconds: int = 0
 
 
-@dataclass(slots=True)
-class _Second:
-    number: int
-    count: int = 0
-    total: float = 0.0
-    most: float = 0.0
+class _Counts:
+    """Of the seconds up to `last`, the newest first: a router has to look at hundreds in a millisecond."""
 
+    __slots__ = ("counts", "last")
 
-@dataclass(slots=True)
-class _Window:
-    seconds: deque[_Second] = field(default_factory=lambda: deque(maxlen=SECONDS))
+    def __init__(self, second: int) -> None:
+        self.last = second
+        self.counts = [0]
 
-    def at(self, now: float) -> _Second:
-        number = int(now)
-        if not self.seconds or self.seconds[-1].number != number:
-            self.seconds.append(_Second(number))
-        return self.seconds[-1]
+    def note(self, second: int) -> None:
+        if second > self.last:
+            self.counts[:0] = [0] * min(SECONDS, second - self.last)
+            del self.counts[SECONDS:]
+            self.last = second
+        self.counts[0] += 1
 
-    def since(self, now: float) -> list[_Second]:
-        return [second for second in self.seconds if second.number > now - SECONDS]
+    def told(self, second: int) -> Noted:
+        counts = self.counts[: max(0, SECONDS - (second - self.last))]
+        return Noted(sum(counts), len(counts) - counts.count(0))
 
 
 class Recent(Generic[K]):
     """Of at most `most` keys: with one more, that which began a second longest ago is forgotten."""
 
     def __init__(self, most: int) -> None:
-        self._windows: Bounded[K, _Window] = Bounded(most)
+        self._keys: Bounded[K, _Counts] = Bounded(most)
 
     def note(self, key: K, now: float) -> None:
         """It has happened once more."""
-        window = self._windows.get(key)
-        if window is None or window.seconds[-1].number != int(now):
-            window = self._windows[key] = window or _Window()
-        window.at(now).count += 1
+        second, counts = int(now), self._keys.get(key)
+        if counts is None or counts.last != second:
+            counts = self._keys[key] = counts or _Counts(second)
+        counts.note(second)
 
     def forget(self, key: K) -> None:
-        self._windows.pop(key, None)
+        self._keys.pop(key, None)
 
     def of(self, key: K, now: float) -> Noted:
-        window = self._windows.get(key)
-        seconds = window.since(now) if window is not None else []
-        return Noted(sum(second.count for second in seconds), len(seconds))
+        counts = self._keys.get(key)
+        return Noted() if counts is None else counts.told(int(now))
 
     def all(self, now: float) -> dict[K, Noted]:
         """Of every key that was noted lately."""
-        found = {key: self.of(key, now) for key in self._windows}
+        second = int(now)
+        found = {key: counts.told(second) for key, counts in self._keys.items()}
         return {key: noted for key, noted in found.items() if noted.count}
+
+
+@dataclass(slots=True)
+class _Second:
+    number: int
+    count: int = 0
+    total: float = 0.0
+    most: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +97,24 @@ class Took:
 
 class Times:
     def __init__(self) -> None:
-        self._window = _Window()
+        self._seconds: deque[_Second] = deque(maxlen=SECONDS)
 
     def note(self, seconds: float, now: float) -> None:
         """It took so long."""
-        second = self._window.at(now)
+        number = int(now)
+        if not self._seconds or self._seconds[-1].number != number:
+            self._seconds.append(_Second(number))
+        second = self._seconds[-1]
         second.count += 1
         second.total += seconds
         second.most = max(second.most, seconds)
 
     def told(self, now: float) -> Took:
-        seconds = self._window.since(now)
-        count = sum(second.count for second in seconds)
+        lately = [second for second in self._seconds if second.number > now - SECONDS]
+        count = sum(second.count for second in lately)
         if not count:
             return Took()
-        return Took(count, sum(s.total for s in seconds) / count, max(s.most for s in seconds))
+        return Took(count, sum(s.total for s in lately) / count, max(s.most for s in lately))
 
 
 class Growth:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from croupier.errors import CroupierError, QuotaExceeded, Unavailable
 from croupier.recent import Noted, Recent
 
 # Tenants that were refused, of which that is remembered.
-_MOST_REFUSED = 1_000
+_MOST_REFUSED = 200
 # The refusals of the router's own limit, which is no tenant's name.
 _OWN = ""
 
@@ -87,16 +88,16 @@ class Admission:
         """What the router's own limit has refused lately."""
         return self._refused.of(_OWN, self._clock())
 
-    def pressed(self) -> list[Pressed]:
-        """The tenants in trouble with their limit, those that were refused most first."""
+    def pressed(self, most: int) -> tuple[list[Pressed], int]:
+        """The tenants in trouble with their limit, the most refused first, and how many there are."""
         refused = self._refused.all(self._clock())
         refused.pop(_OWN, None)
         full = [tenant for tenant, count in self._tenants.items() if count >= self.per_tenant]
-        found = [
-            Pressed(tenant, self._tenants.get(tenant, 0), refused.get(tenant, Noted()))
-            for tenant in dict.fromkeys([*refused, *full])
-        ]
-        return sorted(found, key=lambda one: (-one.refused.count, -one.in_flight, one.tenant))
+        tenants, none = {*refused, *full}, Noted()
+        worst = nsmallest(most, tenants, key=lambda tenant: (-refused.get(tenant, none).count, tenant))
+        in_flight = self._tenants
+        found = [Pressed(one, in_flight.get(one, 0), refused.get(one, none)) for one in worst]
+        return found, len(tenants)
 
     def _refusal(self, tenant: str, count: int) -> CroupierError:
         is_own = count < self.per_tenant

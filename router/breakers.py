@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import nsmallest
 
 from croupier.backoff import Backoff
 from croupier.recent import Noted, Recent
@@ -22,7 +23,7 @@ from croupier.recent import Noted, Recent
 # What a cell may do that none should.
 SILENT, UNREACHABLE, UNAVAILABLE = "silent", "unreachable", "unavailable"
 _NEVER = float("-inf")
-_MOST_GIVEN_UP = 1_000
+_MOST_GIVEN_UP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +135,19 @@ class Breakers:
             self.troubled.discard(cell)
             self._given_up.forget(cell)
 
-    def troubles(self, now: float) -> dict[str, Trouble]:
-        """By cell, of those that are `troubled` and those whose calls were given up lately."""
-        given_up = self._given_up.all(now)
+    def troubles(self, now: float, most: int) -> tuple[dict[str, Trouble], int]:
+        """The worst of cells that are `troubled` or had calls given up lately, and how many there are."""
+        given_up, none = self._given_up.all(now), Noted()
+        cells = [cell for cell in self.troubled | given_up.keys() if cell in self._breakers]
+
+        def badness(cell: str) -> tuple[int, int, str]:
+            return -self._breakers[cell].trips, -given_up.get(cell, none).count, cell
+
+        worst = {cell: self._breakers[cell] for cell in nsmallest(most, cells, key=badness)}
         return {
-            cell: Trouble(
-                breaker.why, breaker.since, breaker.failed, breaker.trips, given_up.get(cell, Noted())
-            )
-            for cell in (*self.troubled, *(given_up.keys() - self.troubled))
-            if (breaker := self._breakers.get(cell)) is not None
-        }
+            cell: Trouble(one.why, one.since, one.failed, one.trips, given_up.get(cell, none))
+            for cell, one in worst.items()
+        }, len(cells)
 
     def _breaker(self, cell: str) -> _Breaker:
         return self._breakers.setdefault(cell, _Breaker())

@@ -5,9 +5,8 @@ All of it is bounded, the worst first, and asked of the parts that know when a r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 
 from croupier.recent import Growth
 from protos.versions.v1 import versions_pb2 as pb
@@ -34,8 +33,8 @@ class Troubles:
         """As of now."""
         now, admission = self.attempts.clock(), self.admission
         _, (retries, denied) = self._growth.look(now, self.retries())
-        cells = self.attempts.breakers.troubles(now)
-        pressed = admission.pressed()
+        cells, cells_total = self.attempts.breakers.troubles(now, _MOST_CELLS)
+        pressed, pressed_total = admission.pressed(_MOST_TENANTS)
         refused = admission.refused
         return pb.RouterTroubles(
             in_flight=admission.in_flight,
@@ -45,8 +44,8 @@ class Troubles:
             refused_seconds=refused.seconds,
             retries=retries,
             retries_denied=denied,
-            cells=[self._cell(name, trouble, now) for name, trouble in islice(_worst(cells), _MOST_CELLS)],
-            cells_total=len(cells),
+            cells=[self._cell(name, trouble, now) for name, trouble in cells.items()],
+            cells_total=cells_total,
             tenants=[
                 pb.TenantTrouble(
                     tenant=one.tenant,
@@ -55,9 +54,9 @@ class Troubles:
                     refused=one.refused.count,
                     refused_seconds=one.refused.seconds,
                 )
-                for one in pressed[:_MOST_TENANTS]
+                for one in pressed
             ],
-            tenants_total=len(pressed),
+            tenants_total=pressed_total,
             requests=[
                 pb.EndedRequest(
                     request_id=one.request_id,
@@ -87,7 +86,3 @@ class Troubles:
             given_up=trouble.given_up.count,
             given_up_seconds=trouble.given_up.seconds,
         )
-
-
-def _worst(cells: dict[str, Trouble]) -> Iterator[tuple[str, Trouble]]:
-    yield from sorted(cells.items(), key=lambda item: (-item[1].opened, -item[1].given_up.count, item[0]))

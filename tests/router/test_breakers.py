@@ -107,28 +107,43 @@ def test_its_state_in_a_word(breakers: Breakers) -> None:
     assert breakers.state("a", 3.0) == "closed"
 
 
+def told(breakers: Breakers, now: float) -> dict[str, Trouble]:
+    return breakers.troubles(now, 100)[0]
+
+
+def test_the_worst_cells_are_told_of(breakers: Breakers) -> None:
+    for number in range(300):
+        breakers.silent(f"cell-{number}", 9.0, 10.0, whole=True)
+    breakers.silent("cell-200", 11.5, 12.5, whole=True)
+    breakers.unreachable("cell-7", 12.5)
+    for _ in range(2):
+        breakers.silent("cell-100", 9.0, 10.0, whole=True)
+    found, total = breakers.troubles(13.0, 3)
+    assert (list(found), total) == (["cell-200", "cell-7", "cell-100"], 300)
+
+
 def test_what_a_cell_did_is_told_until_it_answers(breakers: Breakers) -> None:
-    assert breakers.troubles(0.0) == {}
+    assert told(breakers, 0.0) == {}
     breakers.answered("a", 9.0)
     breakers.silent("a", 10.0, 11.0, whole=True)
     breakers.started("a", 12.0)
     breakers.silent("a", 12.0, 13.0, whole=True)
-    assert breakers.troubles(13.0) == {"a": Trouble("silent", 10.0, 13.0, 2, Noted(2, 2))}
+    assert told(breakers, 13.0) == {"a": Trouble("silent", 10.0, 13.0, 2, Noted(2, 2))}
     breakers.unreachable("a", 15.5)
-    assert breakers.troubles(16.0) == {"a": Trouble("unreachable", 10.0, 15.5, 3, Noted(2, 2))}
+    assert told(breakers, 16.0) == {"a": Trouble("unreachable", 10.0, 15.5, 3, Noted(2, 2))}
     breakers.answered("a", 17.0)
     # It answers; that calls were given up is known for some seconds.
-    assert breakers.troubles(17.0)["a"].opened == 0
-    assert breakers.troubles(30.0) == {}
+    assert told(breakers, 17.0)["a"].opened == 0
+    assert told(breakers, 30.0) == {}
     for now in (40.0, 40.1, 40.2):
         breakers.refused("a", now)
-    assert breakers.troubles(41.0) == {"a": Trouble("unavailable", 40.0, 40.2, 1, Noted())}
+    assert told(breakers, 41.0) == {"a": Trouble("unavailable", 40.0, 40.2, 1, Noted())}
     breakers.forget(["a"])
-    assert breakers.troubles(41.0) == {}
+    assert told(breakers, 41.0) == {}
 
 
 def test_a_cell_that_is_busy_with_one_request_has_it_told_and_stays(breakers: Breakers) -> None:
     breakers.answered("a", 5.0)
     breakers.silent("a", 4.0, 6.0, whole=True)
-    assert breakers.troubles(6.0)["a"].given_up == Noted(1, 1)
+    assert told(breakers, 6.0)["a"].given_up == Noted(1, 1)
     assert breakers.troubled == set()
