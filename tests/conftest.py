@@ -1,4 +1,8 @@
+import os
 from collections.abc import Iterator
+
+# Before a library of training reads it: on small data its threads wait for each other, and spin meanwhile.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

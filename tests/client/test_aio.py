@@ -144,7 +144,7 @@ async def test_retry_after_beyond_the_deadline_is_not_waited_for(server):
 
 async def test_a_message_over_the_limit_is_too_large(client):
     with pytest.raises(errors.TooLarge):
-        await client.predict("m", [0.0] * 5_000_000)
+        await client.predict("m", {"text": "x" * 17 * 2**20})
 
 
 async def test_features_that_cannot_be_sent_never_leave(client, server):
