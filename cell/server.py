@@ -22,6 +22,7 @@ from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
+from croupier.protocol import COLD_ANSWER
 from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
@@ -198,12 +199,15 @@ class Handlers:
 
     async def _infer(self, data: bytes, context: Context) -> bytes:
         request = parsed(inference_pb2.ModelInferRequest, data)
-        response = await self._pipeline.infer(request, context.deadline, context.begin)
+        loads = partial(context.note, COLD_ANSWER)
+        response = await self._pipeline.infer(request, context.deadline, context.begin, loads)
         return response.SerializeToString()
 
     async def _predict(self, results: Results, data: bytes, context: Context) -> bytes:
         request = parsed(prediction_pb2.PredictRequest, data)
-        return join_first(await self._pipeline.predict(request, context.deadline, results, context.begin))
+        loads = partial(context.note, COLD_ANSWER)
+        answers = await self._pipeline.predict(request, context.deadline, results, context.begin, loads)
+        return join_first(answers)
 
     async def predict_stream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         async for _ in requests:

@@ -17,6 +17,11 @@ FIRST = 1
 # The number at which a cell knows the field.
 OWNER = 2
 
+# Goes with an answer of a cell that had to load its model first, as metadata. One of a release before says
+# nothing of it, and a router of one passes over it.
+COLD = b"croupier-cold"
+COLD_ANSWER = [(COLD, b"1")]
+
 
 def announced(number: int) -> int:
     """What a part that sent `number` speaks: protobuf makes 0 of none."""

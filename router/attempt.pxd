@@ -36,6 +36,8 @@ cdef class CellCall:
     cdef object under_way
 
     cpdef object begin(self)
+    @cython.locals(unit=Unit)
+    cpdef object note_cold(self)
     cpdef object answer(self, bytes response)
     cpdef object fail(self, error)
     @cython.locals(unit=Unit)

@@ -167,6 +167,12 @@ class CellCall:
             for artifact in self.artifacts():
                 self.run.attempts.suspects.begins(artifact, self.cell)
 
+    def note_cold(self) -> None:
+        """The answer that is about to come was waited for, until a model was loaded."""
+        for unit in self.units:
+            if not unit.is_settled:
+                unit.is_cold = True
+
     def answer(self, response: bytes) -> None:
         """The cell answered."""
         self.run.answered(self, response)

@@ -114,6 +114,8 @@ def _end(wire: ClientCall) -> None:
     # They know each other: what has ended is not left to the garbage collector.
     wire.tag = None
     if wire.code == Code.OK:
+        if wire.has_metadata and wire.values(protocol.COLD):
+            call.note_cold()
         call.answer(wire.message)
     else:
         call.fail(_translate(wire))

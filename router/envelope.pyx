@@ -183,14 +183,20 @@ def read_results(bytes data not None):
     return repeated(data)
 
 
-def places_of(list results not None, uint64_t code):
-    """The places of the results that have this gRPC status code.
+def failures_of(list results not None):
+    """The places of the results that are errors, each with its gRPC status code.
 
     Raises:
         MalformedMessage: one is not a protobuf message.
     """
     cdef Py_ssize_t place
-    return [place for place in range(len(results)) if status_code(<bytes>results[place]) == code]
+    cdef uint64_t code
+    cdef list found = []
+    for place in range(len(results)):
+        code = status_code(<bytes>results[place])
+        if code:
+            found.append((place, code))
+    return found
 
 
 cpdef uint64_t status_code(bytes result) except? 99:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from router.attempt import CellCall, Outcome, Started
 
 
+# What a cell sends may be any number.
+_MOST_CODE = 1000
+
+
 class BadAnswer(InternalError):
     """A cell's answer does not fit the question. Ours."""
 
@@ -81,14 +85,17 @@ class Fanout:
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         try:
             results = envelope.read_results(response)
-            busy = envelope.places_of(results, Code.UNAVAILABLE)
+            failures = envelope.failures_of(results)
         except envelope.MalformedMessage as error:
             raise BadAnswer("a cell's response is not a valid protobuf message") from error
         if len(results) != len(call.units):
             raise BadAnswer(f"a cell answered {len(call.units)} items with {len(results)} results")
         outcomes: list[Outcome] = [*results]
-        for place in busy:
-            outcomes[place] = ItemUnavailable(results[place])
+        for place, code in failures:
+            if code == Code.UNAVAILABLE:
+                outcomes[place] = ItemUnavailable(results[place])
+            elif not call.units[place].is_settled:
+                call.units[place].code = min(code, _MOST_CODE)
         return outcomes
 
     def refusal(self, outcome: bytes) -> CroupierError | None:

@@ -31,6 +31,7 @@ from cell.scoring.encode import infer_answer, item_answer
 from cell.scoring.latency import COLD_QUEUE, HOT_QUEUE, HOT_SCORE
 from cell.scoring.score import Scoring
 from croupier.fields import join_first
+from croupier.protocol import COLD_ANSWER
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.http2.server_call import ServerCall
@@ -254,8 +255,10 @@ class HotPath:
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
-                if not self._host.has(artifact) and not self._load(call, artifact, read, most):
-                    cold[artifact] = plain.owner
+                if not self._host.has(artifact):
+                    call.noted = COLD_ANSWER
+                    if not self._load(call, artifact, read, most):
+                        cold[artifact] = plain.owner
         if not cold:
             return False
         read.scoring.charge(_COLD_NANOSECONDS * len(cold))

@@ -72,8 +72,9 @@ class Pipeline:
         request: inference_pb2.ModelInferRequest,
         deadline: Deadline,
         at_work: Callable[[], None] | None = None,
+        loads: Callable[[], None] | None = None,
     ) -> inference_pb2.ModelInferResponse:
-        """The answer to one ModelInfer; `at_work` as in `Batcher.score`.
+        """The answer to one ModelInfer; `at_work` as in `Batcher.score`; `loads` is called if it waits.
 
         Raises:
             InvalidRequest: the request does not fit the model, or its answer no message.
@@ -82,7 +83,7 @@ class Pipeline:
         _REQUESTS.values[_INFER] += 1
         deadline.check(self._clock())
         digest = check_digest(request.artifact)
-        with await self._lease(digest, deadline, request.owner) as lease:
+        with await self._lease(digest, deadline, request.owner, loads) as lease:
             signature = lease.model.signature
             outputs = tensors.requested_outputs(request, signature)
             inputs = tensors.decode(request, signature, self._max_rows)
@@ -115,11 +116,12 @@ class Pipeline:
         deadline: Deadline,
         known: Sequence[bytes | None] = (),
         at_work: Callable[[], None] | None = None,
+        loads: Callable[[], None] | None = None,
     ) -> list[bytes]:
         """The results of all items, in their order; an item that fails has its own status.
 
-        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`. An item
-        that has no room beside the others in one message fails.
+        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`, `loads` as
+        in `infer`. An item that has no room beside the others in one message fails.
 
         Raises:
             InvalidRequest: no items, or too many.
@@ -136,7 +138,7 @@ class Pipeline:
         found = [*known] or [None] * len(request.items)
         missing = [place for place, result in enumerate(found) if result is None]
         room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
-        making = [self._result(request.items[place], deadline, room, at_work) for place in missing]
+        making = [self._result(request.items[place], deadline, room, at_work, loads) for place in missing]
         results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
         made = dict(zip(missing, results, strict=True))
         return [
@@ -144,19 +146,28 @@ class Pipeline:
             for place, result in enumerate(found)
         ]
 
-    async def _lease(self, digest: bytes, deadline: Deadline, owner: int) -> Lease[Scorer]:
+    async def _lease(
+        self, digest: bytes, deadline: Deadline, owner: int, loads: Callable[[], None] | None = None
+    ) -> Lease[Scorer]:
         """As `Host.lease`; a wait for it is a step of its own."""
         if self._host.has(digest):
             return await self._host.lease(digest, deadline, owner)
+        if loads is not None:
+            loads()
         with step("load"):
             return await self._host.lease(digest, deadline, owner)
 
     async def _result(
-        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+        self,
+        item: prediction_pb2.Item,
+        deadline: Deadline,
+        room: Room,
+        at_work: Callable[[], None] | None,
+        loads: Callable[[], None] | None,
     ) -> prediction_pb2.Result:
         began = self._clock()
         try:
-            value = await self._value(item, deadline, room, at_work)
+            value = await self._value(item, deadline, room, at_work, loads)
             result = prediction_pb2.Result(value=value, version=item.version)
         except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
             if not isinstance(error, CroupierError) or isinstance(error, InternalError):
@@ -166,10 +177,15 @@ class Pipeline:
         return result
 
     async def _value(
-        self, item: prediction_pb2.Item, deadline: Deadline, room: Room, at_work: Callable[[], None] | None
+        self,
+        item: prediction_pb2.Item,
+        deadline: Deadline,
+        room: Room,
+        at_work: Callable[[], None] | None,
+        loads: Callable[[], None] | None,
     ) -> prediction_pb2.Value:
         digest = check_digest(item.artifact)
-        with await self._lease(digest, deadline, item.owner) as lease:
+        with await self._lease(digest, deadline, item.owner, loads) as lease:
             signature = lease.model.signature
             inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
             room.take(signature.row_bytes)

@@ -96,6 +96,10 @@ class Context:
         """Set the metadata that go with the status. Raises ValueError for what cannot be metadata."""
         self._trailing = encode_pairs(pairs)
 
+    def note(self, pairs: list[tuple[bytes, bytes]]) -> None:
+        """Have metadata, encoded, go with a good answer."""
+        self._call.noted = pairs
+
     def messages(self) -> Messages:
         """The request's messages, as they come."""
         return Messages(self._call, self._wait)

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from croupier.errors import CroupierError, NotFound, Unavailable
+from croupier.fields import join_first
 from croupier.request_ids import Known, RequestId
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.attempt import CellUnreachable
@@ -146,3 +147,13 @@ def test_an_item_that_fails_here_is_called_as_its_request_or_as_its_cell_did() -
     response = stitch(units(value(1), error), Known(RequestId()))
     assert isinstance(response, bytes)
     assert pb.PredictResponse.FromString(response).results[1].status.request_id == "the-cells"
+
+
+def test_an_item_that_failed_for_good_is_known_by_its_code() -> None:
+    cells: Any = Cells()
+    call: Any = Call("a", [Unit(b"", ()) for _ in range(4)])
+    call.units[3].outcome = value(1)
+    results = [value(1), failed(3), failed(2**31 - 1), failed(3)]
+    Fanout(cells).outcomes(call, join_first(results))
+    # The last one was answered by another cell before.
+    assert [unit.code for unit in call.units] == [0, 3, 1000, 0]

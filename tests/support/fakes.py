@@ -177,13 +177,15 @@ Behavior = Callable[[Call], Awaitable[None]]
 class FakeCell:
     """A cell that says what it was asked. Set `before` to refuse (raise) or to hang (wait for ever).
 
-    `bad_items`: artifact → status for items of Predict; others get a value.
+    `bad_items`: artifact → status for items of Predict; others get a value. With `is_cold`, answers say that
+    they came after a load.
     """
 
     id: str
     zone: str = "zone-0"
     address: str = "127.0.0.1:0"
     before: Behavior | None = None
+    is_cold: bool = False
     bad_items: dict[bytes, prediction_pb2.Status] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     _server: Server | None = None
@@ -219,6 +221,8 @@ class FakeCell:
         except asyncio.CancelledError:
             call.cancelled = True
             raise
+        if self.is_cold:
+            context.set_trailing_metadata((("croupier-cold", "1"),))
         return call
 
 

@@ -24,6 +24,11 @@ cdef class Headers:
     def __dealloc__(self):
         free(self.block)
 
+    @property
+    def has_metadata(self):
+        """Whether any came: nearly no call has some, and `values` is not asked for it then."""
+        return self.block_size > 0
+
     def values(self, bytes name not None):
         """The raw values of the metadata key `name`, in the order that they came."""
         cdef uint32_t at = 0

@@ -46,9 +46,12 @@ cdef class ServerCall(Call):
     # The caller says which span calls.
     cdef readonly bint has_parent
     cdef object _request_id
+    # Metadata that go with a good answer, encoded.
+    cdef public list noted
 
     cdef void submit(self, object pairs, bint has_body)
     cdef tuple named(self)
+    cdef list good_trailers(self, object trailing)
     cdef int fail_full(self) except -1
     cdef bint end(self, int code)
     cdef void conclude(self, object pairs, bint has_body)

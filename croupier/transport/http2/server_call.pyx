@@ -75,8 +75,8 @@ cdef class ServerCall(Call):
         if not self.enqueue(message):
             self.fail_full()
         elif self.end(OK):
-            if self.is_named:
-                self.trailers = [(b"grpc-status", b"0"), self.named()]
+            if self.is_named or self.noted is not None:
+                self.trailers = self.good_trailers(())
             self.conclude((), True)
 
     def fail(self, int code, str message, bytes details=b"", trailing=()):
@@ -115,10 +115,8 @@ cdef class ServerCall(Call):
     def finish(self, trailing=()):
         """End with OK, after what is queued."""
         cdef list trailers = None
-        if trailing or self.is_named:
-            trailers = [(b"grpc-status", b"0"), *trailing]
-            if self.is_named:
-                trailers.append(self.named())
+        if trailing or self.is_named or self.noted is not None:
+            trailers = self.good_trailers(trailing)
             check_pairs(trailers)
         if not self.end(OK):
             return
@@ -134,6 +132,14 @@ cdef class ServerCall(Call):
     cdef tuple named(self):
         """The id as metadata."""
         return (_REQUEST_ID, str(self.request_id).encode())
+
+    cdef list good_trailers(self, object trailing):
+        cdef list trailers = [(b"grpc-status", b"0"), *trailing]
+        if self.noted is not None:
+            trailers.extend(self.noted)
+        if self.is_named:
+            trailers.append(self.named())
+        return trailers
 
     cdef int fail_full(self) except -1:
         status = from_error(self.wire.full())
