@@ -9,6 +9,7 @@ tracing             a command as part of a trace
 status              what of everything is wrong, by what managers told (`seen`): `faults` judges all there is,
                     with `cell_faults` and `strain` (store, limits); `upkeep` what is due; `verdict` says so
 why                 what bears on one tenant, and what of it is wrong: `causes`
+top                 who asks for most, and what they get; `tenants usage` is the same of one tenant
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
 cells               with `warm` (`cells warm`)

@@ -1,4 +1,4 @@
-"""`croupierctl tenants`: what is kept for a tenant."""
+"""`croupierctl tenants`: what is kept for a tenant, and what it asks for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Tenant
 from croupierctl.servers import ask_manager
+from croupierctl.top import show
 from protos.versions.v1 import versions_pb2 as pb
 
 app = typer.Typer(no_args_is_help=True)
 
 _MIB = 2**20
+_MOST_MODELS = 1000
 
 
 @app.command()
@@ -71,3 +73,23 @@ def _request(
         pinned=sorted((set(found.pinned) | set(pin)) - set(unpin)),
         expected_revision=found.revision,
     )
+
+
+@app.command()
+def usage(tenant: Tenant) -> None:
+    """Show what a tenant asks for now, by model and version, and what it gets.
+
+    As `croupierctl top --models`, of this tenant alone; its first row is the tenant as a whole. Routers count
+    those that ask for most: of one that is not among them nothing is known.
+    """
+
+    async def ask(manager: VersionManagerClient) -> tuple[pb.GetRatesResponse, pb.GetRatesResponse]:
+        whole = await manager.get_rates(pb.GetRatesRequest(tenant=tenant))
+        models = await manager.get_rates(pb.GetRatesRequest(tenant=tenant, models=True, top=_MOST_MODELS))
+        return whole, models
+
+    whole, models = ask_manager(ask)
+    models.rows.extend(whole.rows)
+    models.rows.sort(key=lambda row: bool(row.model))
+    unknown = f"nothing is known of {tenant}: it has asked for nothing, or others ask for much more"
+    show(models, models=True, empty=unknown)

@@ -47,3 +47,20 @@ def test_warnings_are_told_to_people_and_to_programs(run, ask, manager):
     said = run("tenants", "residency", "acne", "--floor", 1)
     assert said.err == "warning: there is no tenant acne\n"
     assert ask("tenants", "residency", "acne", "--floor", 2)["warnings"] == manager.warnings
+
+
+def test_usage_has_the_tenant_and_its_models(ask, run, manager):
+    def row(model: str = "", version: int = 0) -> pb.RateRow:
+        windows = [pb.RateWindow(seconds=10, counts=pb.Counts(requests=20))]
+        return pb.RateRow(tenant="acme", model=model, version=version, windows=windows)
+
+    manager.rates = pb.GetRatesResponse(rows=[row()], routers=1)
+    assert [(one["model"], one["requests/s"]) for one in ask("tenants", "usage", "acme")] == [("", 2.0)] * 2
+    assert [(one.tenant, one.models) for one in manager.asked_rates] == [("acme", False), ("acme", True)]
+    manager.rates = pb.GetRatesResponse(rows=[row("churn", 3), row()], routers=1)
+    assert [one["model"] for one in ask("tenants", "usage", "acme")] == ["", "", "churn", "churn"]
+
+
+def test_of_a_tenant_that_nobody_counts_nothing_is_known(run, manager):
+    manager.rates = pb.GetRatesResponse(routers=1)
+    assert run("tenants", "usage", "acme").err.startswith("nothing is known of acme")
