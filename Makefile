@@ -41,7 +41,7 @@ debug: setup ## Run the tests of native code in a debug build, which checks indi
 .PHONY: debug-address
 debug-address: setup ## The same of codec, engines and HTTP/2 with AddressSanitizer
 	@CROUPIER_SANITIZE=address $(BIN)/python -P setup.py -q build
-	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so.6)" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 		PYTHONPATH=$(CURDIR)/build/address/lib:$(CURDIR) $(BIN)/python -P -m pytest -q \
 		tests/cell/codec tests/cell/engines tests/croupier/transport/http2
 
