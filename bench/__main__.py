@@ -87,7 +87,7 @@ def sharding(
     tenants: Annotated[int, typer.Option(min=2)] = 500_000,
     json: Json = None,
 ) -> None:
-    """The shard map: one hand, dealt and remembered; the hands of a whole population."""
+    """The shard map: one hand, dealt and remembered; a whole population's; a plan that loses a cell."""
     sharding_bench.run(cells=cells, tenants=tenants, json=json)
 
 

@@ -1,15 +1,18 @@
-"""What the shard map costs: one hand, dealt anew and remembered, and the hands of a whole population."""
+"""What the shard map costs: one hand, dealt anew and remembered; a population's hands; a plan for it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from bench import report
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
+from sharding.plan import Population, plan
 from sharding.population import deal
 
 _ZONES = 4
@@ -21,25 +24,30 @@ _HANDS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Processor time; the least of a few rounds. Hands are of 64 cells, the population of `cells`."""
+    """Processor time; the least of a few rounds. Hands are of 64 cells, population and plan of `cells`."""
 
     cells: int
     tenants: int
     hand_us: float
     hand_cached_us: float
     population_s: float
+    plan_s: float
 
 
 def run(*, cells: int, tenants: int, json: Path | None) -> Result:
     names = [f"tenant-{number}" for number in range(tenants)]
     fresh, cached = _hands(names[:_HANDS])
     before = _even(cells)
+    after = replace(before, number=2, seats=before.seats[1:])
+    ones = np.ones(tenants)
+    population = Population(names, ones, ones.astype(np.int64), ones.astype(np.int64))
     result = Result(
         cells=cells,
         tenants=tenants,
         hand_us=fresh,
         hand_cached_us=cached,
         population_s=_least(lambda: deal(Dealer(before), names)),
+        plan_s=_least(lambda: plan(before, after, population)),
     )
     report.table("sharding", [(name, f"{value:.4g}") for name, value in asdict(result).items()])
     report.write_json(json, asdict(result))

@@ -9,6 +9,9 @@
     ramp.py         which of two generations deals to a tenant, while one takes over from the other
     placement.py    (hand, model) → the order of its cells; the lookback to the previous generation
     overlap.py      what a deal is worth: the exact chances that two tenants share j cells
+    plan.py         what another generation will move, load and even out; when to refuse it
+    optimize.py     pins for the heaviest tenants
+    blast.py        who is hurt when cells break, beside the chance of it
 
 Everything here is pure and the same in every process: who has the generation knows every hand. What
 holds, the caller must keep true:

@@ -1,14 +1,15 @@
 """What the deal comes to, as text: for whoever deals in another language, and against a change of any hand.
 
-`python tests/support/golden.py > tests/sharding/golden.json`, run from the repository's root, records an
-addition. A value that changes means that every tenant is dealt anew when the release is: it never may.
+`python tests/support/golden.py`, run from the repository's root, records an addition in
+tests/sharding/golden.json. A value that changes means that every tenant is dealt anew by the next release:
+none ever may.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sharding.dealer import Dealer
@@ -153,4 +154,5 @@ def _lookback(tenant: str, ramp: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(describe(), indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(describe(), indent=1, ensure_ascii=False) + "\n"
+    (Path(__file__).parents[1] / "sharding/golden.json").write_text(text)
