@@ -23,8 +23,8 @@ from protos.versions.v1 import versions_pb2 as pb
 T = TypeVar("T")
 
 # Whoever looks waits no longer, whatever hangs; one answer of several is waited for a little less.
-_PATIENCE = 1.5
-_EACH = 1.3
+_PATIENCE = 1.4
+_EACH = 1.2
 _REQUESTS = 10
 _ROWS = 12
 _NAMES = 1_000

@@ -154,6 +154,6 @@ def test_what_fails_or_hangs_keeps_the_rest_from_nobody(run: Any, known: Any) ->
     finally:
         hanging.set()
     shown = " ".join(result.stdout.split())
-    assert "what cells have in memory is not known: it has not answered for 1.3 s" in shown
+    assert "what cells have in memory is not known: it has not answered for 1.2 s" in shown
     assert "how much it asks for is not known" in shown
     assert "model churn, release 3:" in shown
