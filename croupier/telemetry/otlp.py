@@ -1,6 +1,6 @@
 """Sends metrics and spans by OTLP, over gRPC or HTTP, from threads of its own.
 
-The SDK of OpenTelemetry has the exporters and the queue of spans. Metrics are those of the Prometheus page,
+The SDK of OpenTelemetry has the exporters. Metrics are those of the Prometheus page,
 read anew for each export: an instrument is declared once, and hot paths write none of the SDK's, which take
 microseconds. What cannot be sent is dropped, and nobody waits for it.
 
@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,7 +25,6 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.metrics import export as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
@@ -44,7 +44,7 @@ _KINDS = {Kind.INTERNAL: SpanKind.INTERNAL, Kind.SERVER: SpanKind.SERVER, Kind.C
 # Spans that wait, and how many go at once.
 _MOST_SPANS = 2_048
 _AT_ONCE = 512
-_SPAN_MILLISECONDS = 1_000
+_SPAN_SECONDS = 0.5
 _EXPORT_SECONDS = 5.0
 _CLOSE_SECONDS = 3.0
 # OpenTelemetry's own metric, whose name and labels Prometheus cannot have.
@@ -66,20 +66,41 @@ class Spans:
                 "service.instance.id": str(uuid.uuid4()),
             }
         )
-        self._queue = BatchSpanProcessor(
-            _span_exporter(settings),
-            max_queue_size=_MOST_SPANS,
-            schedule_delay_millis=_SPAN_MILLISECONDS,
-            max_export_batch_size=_AT_ONCE,
-        )
-
-    def emit(self, span: Span) -> None:
-        """Queue a span that has ended."""
-        self._queue.on_end(readable(span, self.resource))
+        self._exporter = _span_exporter(settings)
+        # Of what cannot be sent the oldest go. Whoever emits does nothing more: what the SDK takes for a span
+        # is longer in the making than the span, and made in a thread.
+        self._waiting: deque[Span] = deque(maxlen=_MOST_SPANS)
+        self.emit: Callable[[Span], None] = self._waiting.append
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otlp-spans", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Send what there is, if that takes no longer than a process may take to end."""
-        _for_a_while(self._queue.shutdown)
+        _for_a_while(self._close)
+
+    def _close(self) -> None:
+        self._is_closed.set()
+        self._thread.join()
+        self._exporter.shutdown()
+
+    def _run(self) -> None:
+        while not self._is_closed.wait(_SPAN_SECONDS):
+            self._export()
+        self._export()
+
+    def _export(self) -> None:
+        """Send what waits now."""
+        left = len(self._waiting)
+        while left > 0:
+            count = min(left, _AT_ONCE)
+            left -= count
+            try:
+                self._exporter.export(
+                    [readable(self._waiting.popleft(), self.resource) for _ in range(count)]
+                )
+            except Exception:  # noqa: BLE001 - the next ones may do
+                _log.exception("spans could not be exported")
 
 
 class Otlp:
