@@ -42,8 +42,11 @@ _mallinfo = _find_mallinfo()
 
 
 def heap_bytes() -> int | None:
-    """Bytes in use in all arenas and in blocks mapped on their own; None where nobody counts."""
+    """Bytes in use in all arenas and in blocks mapped on their own; None where nobody counts.
+
+    Where another allocator stands in glibc's place, as AddressSanitizer's does, glibc counts nothing.
+    """
     if _mallinfo is None:
         return None
     info = _mallinfo()
-    return int(info.uordblks) + int(info.hblkhd)
+    return int(info.uordblks) + int(info.hblkhd) or None
