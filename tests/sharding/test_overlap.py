@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.generations import TENANTS, even
+from support.generations import TENANTS
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
@@ -143,27 +143,6 @@ def test_hands_dealt_over_uneven_zones_share_as_computed(size: int) -> None:
 def test_no_figure_for_what_cannot_be_held_or_dealt(held: list[int], zones: list[int], size: int) -> None:
     with pytest.raises(ValueError, match="zone"):
         shared_with(held, zones, size)
-
-
-@pytest.mark.parametrize("size", [4, 6, 8])
-def test_dealt_hands_overlap_as_computed(size: int) -> None:
-    generation = even(hand_size=size)
-    dealer = Dealer(generation)
-    column = {seat.cell: i for i, seat in enumerate(generation.seats)}
-    held = np.zeros((len(TENANTS), len(column)), np.int8)
-    for row, tenant in enumerate(TENANTS):
-        held[row, [column[cell] for cell in dealer.hand(tenant)]] = 1
-    # What a hand shares with others does not depend on which hand it is, so even pairs that have a
-    # tenant in common count as independent of each other.
-    shifts = 40
-    counts = np.zeros(size + 1)
-    for shift in range(1, shifts + 1):
-        shared = np.einsum("ij,ij->i", held, np.roll(held, shift, axis=0))
-        counts += np.bincount(shared, minlength=size + 1)
-    pairs = shifts * len(TENANTS)
-    chances = np.array([float(p) for p in zoned_overlap([16] * 4, size)])
-    sigma = np.sqrt(pairs * chances * (1 - chances))
-    assert (np.abs(counts - pairs * chances) < 5 * sigma + 1).all()
 
 
 @pytest.mark.parametrize(("zones", "size"), [([], 1), ([4, 4], -1), ([2, 4], 6), ([2, 4], 3), ([1, 1], 3)])

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.generations import (
     EVERYBODY,
@@ -196,6 +196,7 @@ def edited(generation: Generation, rng: random.Random, step: int) -> tuple[Gener
             return dedicated(generation, f"owner-{step}", seat.cell), seat.cell
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_edits_move_no_slot_but_those_of_their_cell(seed: int) -> None:
     """Along any sequence of them: at most one cell more and one less in each hand, as the plan says."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.generations import EVERYBODY, TENANTS, even, maps, names
 
@@ -26,7 +26,6 @@ def assert_as_explained(generation: Generation, tenants: tuple[str, ...]) -> Non
         assert dealer.hand(tenant) == dealer.explain(tenant).hand
 
 
-@settings(max_examples=200)
 @given(maps(), names)
 def test_hands_are_as_explained(generation: Generation, tenant: str) -> None:
     assert_as_explained(generation, (*EVERYBODY, tenant))

@@ -1,14 +1,18 @@
 """A ramp takes tenants over one after the other, whoever they are and whatever else is hashed."""
 
+from __future__ import annotations
+
+import random
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.generations import EVERYBODY, TENANTS, even, maps, names, without
+from support.generations import EVERYBODY, TENANTS, any_map, even, maps, names, without
 
 from sharding.dealer import Dealer
+from sharding.placement import cells_for
 from sharding.ramp import WHOLE, point, which
 from version_manager.model.release import split_point
 
@@ -27,6 +31,45 @@ def test_a_ramp_that_rises_gives_nobody_back(generation, tenant: str, one: int, 
     previous, active = Dealer(generation), Dealer(replace(generation, number=2))
     if which(active, previous, low, tenant) is active:
         assert which(active, previous, high, tenant) is active
+
+
+class Deployment:
+    """Two generations and a ramp, as an operator moves them."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+        self.active, self.previous, self.ramp = Dealer(any_map(rng)), None, WHOLE
+
+    def step(self) -> None:
+        """The ramp rises or falls; at its end another generation follows, or what stood before it again."""
+        if self.ramp < WHOLE:
+            self.ramp = self.rng.choice((0, self.rng.randrange(WHOLE), WHOLE, WHOLE))
+            return
+        content = self.previous if self.previous and self.rng.random() < 0.3 else Dealer(any_map(self.rng))
+        after = replace(content.generation, number=self.active.generation.number + 1)
+        self.active, self.previous, self.ramp = Dealer(after), self.active, self.rng.choice((0, 500, WHOLE))
+
+    def hand(self, tenant: str) -> set[str]:
+        return {*which(self.active, self.previous, self.ramp, tenant).hand(tenant)}
+
+    def cells(self, tenant: str) -> tuple[str, ...]:
+        return cells_for(self.active, self.previous, tenant, "churn", self.ramp)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_nobody_is_served_outside_two_hands_whatever_the_edits(seed: int) -> None:
+    """And whoever was served by a hand finds it in reach after the next edit."""
+    deployment = Deployment(random.Random(seed))
+    for _ in range(8):
+        served = {tenant: deployment.hand(tenant) for tenant in EVERYBODY}
+        deployment.step()
+        for tenant in EVERYBODY:
+            cells, hand = deployment.cells(tenant), deployment.hand(tenant)
+            either = {*deployment.active.hand(tenant)}
+            either |= {*deployment.previous.hand(tenant)} if deployment.previous else set()
+            assert {*cells[: len(hand)]} == hand
+            assert {*cells} == either
+            assert served[tenant] <= {*cells}
 
 
 @pytest.mark.parametrize("tenant", EVERYBODY)

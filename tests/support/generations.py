@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import strategies as st
@@ -62,20 +63,27 @@ def overriding(generation: Generation, tenant: str, override: Override) -> Gener
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=12)
 
 
-@st.composite
-def generations(draw: st.DrawFn, *, min_active: int = 2) -> Generation:
+def generations() -> st.SearchStrategy[Generation]:
     """Up to 24 cells in up to 5 zones, of any weights, some draining; no overrides."""
-    cells = draw(st.lists(names, unique=True, min_size=min_active, max_size=24))
+    return _of_numbers(any_generation)
+
+
+def _of_numbers(make: Callable[[random.Random], Generation]) -> st.SearchStrategy[Generation]:
+    """What is made of a number, since drawing each part of it would take fifty times as long."""
+    return st.integers(0, 2**32 - 1).map(lambda seed: make(random.Random(seed)))
+
+
+def any_generation(rng: random.Random) -> Generation:
     seats = tuple(
         Seat(
-            cell,
-            f"zone-{draw(st.integers(0, 4))}",
-            draw(st.floats(0.25, 8)),
-            draining=index >= min_active and draw(st.booleans()),
+            f"c{rng.randrange(10**9)}",
+            f"zone-{rng.randrange(5)}",
+            rng.choice((1.0, 1.0, rng.uniform(0.25, 8))),
+            draining=index > 1 and rng.random() < 0.4,
         )
-        for index, cell in enumerate(cells)
+        for index in range(rng.randrange(2, 25))
     )
-    return Generation(1, draw(st.integers(0, 2**64 - 1)), draw(st.integers(1, 12)), seats)
+    return Generation(1, rng.getrandbits(64), rng.randrange(1, 13), seats)
 
 
 # Tenants of `maps`, who may have rules and dedicated seats, and two that have neither.
@@ -90,14 +98,13 @@ sizes: st.SearchStrategy[Size] = st.one_of(
 
 def any_map(rng: random.Random) -> Generation:
     """One that can deal, with every rule there is: dedicated seats, shares, overrides, groups."""
-    seats: list[Seat] = []
-    for index in range(rng.randrange(2, 25)):
-        owner = rng.choice(("", "", *OWNERS)) if index > 1 else ""
-        is_first = index < 2 or owner not in {seat.dedicated for seat in seats}
-        weight = rng.choice((1.0, 1.0, rng.uniform(0.25, 8)))
-        draining = not is_first and rng.random() < 0.3
-        seats.append(Seat(f"c{rng.randrange(10**9)}", f"zone-{rng.randrange(5)}", weight, draining, owner))
-    generation = Generation(1, rng.getrandbits(64), any_size(rng), tuple(seats))
+    base = any_generation(rng)
+    seats: list[Seat] = [*base.seats[:2]]
+    for seat in base.seats[2:]:
+        owner = rng.choice(("", "", *OWNERS))
+        is_first = owner and owner not in {other.dedicated for other in seats}
+        seats.append(replace(seat, dedicated=owner, draining=seat.draining and not is_first))
+    generation = replace(base, hand_size=any_size(rng), seats=tuple(seats))
     for tenant in RULED:
         if rng.random() < 0.5:
             generation = ruled(generation, tenant, rng)
@@ -124,5 +131,5 @@ def ruled(generation: Generation, tenant: str, rng: random.Random) -> Generation
 
 
 def maps() -> st.SearchStrategy[Generation]:
-    """Any of `any_map`: of a number, since drawing each part of it takes fifty times as long."""
-    return st.integers(0, 2**32 - 1).map(lambda seed: any_map(random.Random(seed)))
+    """Any of `any_map`."""
+    return _of_numbers(any_map)
