@@ -47,9 +47,8 @@ _RESIDENT = LoopGauge("croupier_cell_resident_models", "Models in memory")
 _USED = LoopGauge("croupier_cell_used_bytes", "Bytes of the models in memory")
 
 
-# Of so many models the dictionary takes a millisecond or more when it grows: 1.2 ms of a processor at 44,000,
-# 14 ms at 350,000, a few times in a process's life. In buckets it would not, and each request would look for
-# its bucket first.
+# With so many models or more the dictionary takes over a millisecond when it grows, a few times in a life.
+# In buckets it would not, and each request would look for its bucket first.
 _MANY = 40_000
 # Requests that waited and then hung up leave something behind here.
 _MOST_COUNTED = 1024

@@ -92,6 +92,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "and code 100 a second at most",
         "--split 1=90% --split 2=10%",
         "for 5 s at most",
+        "more than 256 KiB for one connection",
         "16 times its size and 256 KiB, 64 MiB at most",
         "requests of 1 KiB and 32 watches a connection, reflection 4 KiB",
         "20 s between two messages",
