@@ -1,4 +1,4 @@
-"""What makes requests slow is named by `status`, and by `why`,: with real processes."""
+"""What makes requests slow is named by `status` and by `why`: with real processes."""
 
 from __future__ import annotations
 
