@@ -78,7 +78,7 @@ def show(answer: pb.GetRatesResponse, *, models: bool, window: int = 0, empty: s
 
 
 def _names(row: pb.RateRow, *, models: bool) -> tuple[Any, ...]:
-    return (row.tenant, row.model, row.version) if models else (row.tenant,)
+    return (row.tenant, row.model, row.version or None) if models else (row.tenant,)
 
 
 def _figures(window: pb.RateWindow, everybody: int) -> Sequence[Any]:

@@ -63,7 +63,7 @@ class Verdict:
         wrong = self.wrong
         most = len(wrong) if everything else _FAULTS
         for fault in self.notes:
-            wrapped("note: ", f"{fault.words}.")
+            wrapped("note: ", _sentence(fault.words))
         if self.notes:
             output.say("")
         if not wrong:
@@ -72,10 +72,14 @@ class Verdict:
         output.say("One thing is wrong:" if len(wrong) == 1 else f"{len(wrong):,} things are wrong:")
         for number, fault in enumerate(wrong[:most], 1):
             output.say("")
-            wrapped(f"{number}. ", f"{fault.words}.")
-            wrapped("   → ", f"{fault.advice}.")
+            wrapped(f"{number}. ", _sentence(fault.words))
+            wrapped("   → ", _sentence(fault.advice))
         if len(wrong) > most:
             output.say(f"\nand {len(wrong) - most:,} more: --all")
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith("?") else f"{words}."
 
 
 def wrapped(begin: str, words: str) -> None:

@@ -58,7 +58,8 @@ def test_usage_has_the_tenant_and_its_models(ask, run, manager):
     assert [(one["model"], one["requests/s"]) for one in ask("tenants", "usage", "acme")] == [("", 2.0)] * 2
     assert [(one.tenant, one.models) for one in manager.asked_rates] == [("acme", False), ("acme", True)]
     manager.rates = pb.GetRatesResponse(rows=[row("churn", 3), row()], routers=1)
-    assert [one["model"] for one in ask("tenants", "usage", "acme")] == ["", "", "churn", "churn"]
+    told = ask("tenants", "usage", "acme")
+    assert [(one["model"], one["version"]) for one in told] == [("", None)] * 2 + [("churn", 3)] * 2
 
 
 def test_of_a_tenant_that_nobody_counts_nothing_is_known(run, manager):

@@ -40,6 +40,8 @@ def test_what_is_wrong_decides_the_exit_code(capsys: pytest.CaptureFixture[str])
     assert "All is well" not in capsys.readouterr().out
     wrong.say()
     assert "One thing is wrong:\n\n1. cell b hangs.\n   → end it.\n" in capsys.readouterr().out
+    Verdict.of([Fault("tenant", "acmee", "there is no acmee: did you mean acme?", "look")]).say()
+    assert "did you mean acme?\n" in capsys.readouterr().out
 
 
 def test_of_many_faults_the_first_are_said_unless_all_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
