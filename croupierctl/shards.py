@@ -98,7 +98,8 @@ def set_generation(
     async def change(manager: VersionManagerClient) -> tuple[Generation, Generation, list[str]]:
         active = await _active(manager)
         if data is None:
-            new = seat_cells(active, await manager.list_cells(), unseat)
+            # Who made the active one, and why, says nothing of the next.
+            new = replace(seat_cells(active, await manager.list_cells(), unseat), author="", reason="")
         else:
             new = generation_file.parse(data, active)
         expected = _base(active, base or new.number)

@@ -151,7 +151,7 @@ class Dealer:
         self.generation = generation
         self._owners = generation.owners()
         self._pools = {
-            owner: _pool(owner, generation.active(owner), generation.seed) for owner in ("", *self._owners)
+            owner: _pool(owner, seats, generation.seed) for owner, seats in generation.pools().items()
         }
         self._zone_of = {seat.cell: seat.zone for seat in generation.seats if not seat.draining}
         self._cached = lru_cache(maxsize=cached)(self._deal)

@@ -107,9 +107,18 @@ class Generation:
         """The tenants and groups that have dedicated seats."""
         return frozenset(seat.dedicated for seat in self.seats if seat.dedicated)
 
-    def active(self, owner: str = "") -> list[Seat]:
-        """The seats that may be dealt to `owner` of dedicated ones; "": to all who have none."""
-        return [seat for seat in self.seats if seat.dedicated == owner and not seat.draining]
+    def pools(self) -> dict[str, list[Seat]]:
+        """The seats that are dealt, by the owner of dedicated ones; "": to all who have none."""
+        found: dict[str, list[Seat]] = {"": []}
+        for seat in self.seats:
+            pool = found.setdefault(seat.dedicated, [])
+            if not seat.draining:
+                pool.append(seat)
+        return found
+
+    def active(self) -> list[Seat]:
+        """The seats that are dealt to all who have no dedicated ones."""
+        return self.pools()[""]
 
 
 def dealt_as(tenant: str, override: Override, owners: frozenset[str]) -> str:
@@ -138,7 +147,7 @@ def check_generation(generation: Generation) -> Generation:
             raise _invalid(name, f"the {name} has {len(words)} characters, and may have {MAX_WORDS}")
     seats = {seat.cell: seat for seat in generation.seats}
     owners = generation.owners()
-    active = {owner: {seat.cell for seat in generation.active(owner)} for owner in ("", *owners)}
+    active = {owner: {seat.cell for seat in pool} for owner, pool in generation.pools().items()}
     for owner in sorted(owners):
         if not active[owner]:
             raise _invalid("seats", f"every seat that is dedicated to {owner} drains: it has no cell left")

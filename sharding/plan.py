@@ -213,8 +213,7 @@ def _cold(
         kept = count / after * (1 - 1 / np.maximum(before, 1))
     else:
         kept = count * losses / (np.maximum(before + gains, 1) * after)
-    owners = new.owners()
-    return new.per_cell(np.where(gained, (count / after)[owners], kept[owners]))
+    return new.per_cell(kept, count / after, gained)
 
 
 def _lines(
@@ -227,8 +226,7 @@ def _lines(
     loads: Loads,
     sizes: Loads | None,
 ) -> Iterator[CellChange]:
-    before, after = old.per_cell(), new.per_cell()
-    gains, losses = new.per_cell(gained.astype(np.float64)), old.per_cell(lost.astype(np.float64))
+    before, after, gains, losses = old.count(), new.count(), new.count(gained), old.count(lost)
     for number, cell in enumerate(new.cells):
         yield CellChange(
             cell,

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from sharding.dealer import Dealer
 from sharding.generation import Generation
 from sharding.pool import name_keys
-from sharding.slots import count_shared, mark_new
+from sharding.slots import add_up, count_marked, count_shared, mark_new
 
 Counts = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
@@ -50,28 +50,33 @@ class Hands:
         """The cells of the tenant with that number."""
         return tuple(self.cells[cell] for cell in self.slots[self.begins[tenant] : self.begins[tenant + 1]])
 
-    def owners(self) -> Indices:
-        """For each slot, whose it is."""
-        return np.repeat(np.arange(len(self)), self.sizes)
-
     def marked(self, cells: Marks) -> Counts:
         """How many of each tenant's cells are marked."""
         return self.totals(cells[self.slots])
 
-    def totals(self, values: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> Counts:
-        """What is said of each slot, added up by tenant."""
-        passed = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
-        found: Counts = passed[self.begins[1:]] - passed[self.begins[:-1]]
-        return found
+    def totals(self, marks: Marks) -> Counts:
+        """How many of each tenant's slots are marked."""
+        out = np.empty(len(self), np.int64)
+        count_marked(self.begins, marks.view(np.uint8), out)
+        return out
 
-    def per_cell(self, values: Loads | None = None) -> Loads:
-        """What is said of each slot, 1 if nothing is, added up by cell."""
-        return np.bincount(self.slots, values, len(self.cells)).astype(np.float64)
+    def per_cell(self, unmarked: Loads, marked: Loads | None = None, marks: Marks | None = None) -> Loads:
+        """What is said of each tenant, added up over the slots of each cell; `marked` of marked slots."""
+        if marks is None or marked is None:
+            marks, marked = np.zeros(len(self.slots), np.bool_), unmarked
+        out = np.zeros(len(self.cells))
+        add_up(self.begins, self.slots, marks.view(np.uint8), unmarked, marked, out)
+        return out
+
+    def count(self, marks: Marks | None = None) -> Counts:
+        """How many slots each cell has, of those that are marked."""
+        ones = np.ones(len(self))
+        found = self.per_cell(ones) if marks is None else self.per_cell(np.zeros(len(self)), ones, marks)
+        return found.astype(np.int64)
 
     def loads(self, rates: Loads | None = None) -> Loads:
         """What each cell has to carry if each tenant's rate, or 1, is spread evenly over its hand."""
-        share = (1.0 if rates is None else rates) / np.maximum(self.sizes, 1)
-        return self.per_cell(np.repeat(share, self.sizes))
+        return self.per_cell((1.0 if rates is None else rates) / np.maximum(self.sizes, 1))
 
     def shared(self, some: Indices, others: Indices) -> Counts:
         """How many cells each tenant of `some` shares with the one at the same place of `others`."""

@@ -17,3 +17,14 @@ def mark_new(
     cells: int,
     out: npt.NDArray[np.uint8],
 ) -> None: ...
+def count_marked(
+    begins: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8], out: npt.NDArray[np.int64]
+) -> None: ...
+def add_up(
+    begins: npt.NDArray[np.int64],
+    slots: npt.NDArray[np.int32],
+    marks: npt.NDArray[np.uint8],
+    unmarked: npt.NDArray[np.float64],
+    marked: npt.NDArray[np.float64],
+    out: npt.NDArray[np.float64],
+) -> None: ...

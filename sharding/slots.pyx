@@ -1,7 +1,7 @@
-"""Compares hands slot by slot: what two tenants share, and what a tenant has that it had not before.
+"""Compares and adds up hands slot by slot, without an array of the population's slots for each sum.
 
-Hands are given as in `population.Hands`. Neither function needs the interpreter's lock; both take eight bytes
-for each cell.
+Hands are given as in `population.Hands`. Nothing here needs the interpreter's lock, nor more memory than a
+word for each cell.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -69,16 +69,65 @@ def mark_new(
     free(stamps)
 
 
-cdef int _check(const int64_t[::1] begins, const int32_t[::1] slots, int32_t cells) except -1:
+def count_marked(
+    const int64_t[::1] begins not None, const uint8_t[::1] marks not None, int64_t[::1] out not None
+):
+    """Write into `out` how many slots of each tenant are marked.
+
+    Raises:
+        ValueError: there are not as many tenants, or hands do not follow one another in the slots.
+    """
+    cdef int64_t tenant, slot, found
+    if out.shape[0] != begins.shape[0] - 1:
+        raise ValueError("as many counts as tenants")
+    _check_begins(begins, marks.shape[0])
+    with nogil:
+        for tenant in range(out.shape[0]):
+            found = 0
+            for slot in range(begins[tenant], begins[tenant + 1]):
+                found += marks[slot] != 0
+            out[tenant] = found
+
+
+def add_up(
+    const int64_t[::1] begins not None,
+    const int32_t[::1] slots not None,
+    const uint8_t[::1] marks not None,
+    const double[::1] unmarked not None,
+    const double[::1] marked not None,
+    double[::1] out not None,
+):
+    """Add to each cell of `out`, for each slot on it, what is said of the slot's tenant, if marked or if not.
+
+    Raises:
+        ValueError: there are not as many marks as slots or words as tenants, or a cell is none.
+    """
+    cdef int64_t tenant, slot, tenants = begins.shape[0] - 1
+    if marks.shape[0] != slots.shape[0] or unmarked.shape[0] != tenants or marked.shape[0] != tenants:
+        raise ValueError("as many marks as slots, and something of each tenant")
+    _check(begins, slots, out.shape[0])
+    with nogil:
+        for tenant in range(tenants):
+            for slot in range(begins[tenant], begins[tenant + 1]):
+                out[slots[slot]] += marked[tenant] if marks[slot] else unmarked[tenant]
+
+
+cdef int _check(const int64_t[::1] begins, const int32_t[::1] slots, int64_t cells) except -1:
     """Raises ValueError: reading by these would leave an array."""
-    cdef int64_t index, before = 0
-    for index in range(begins.shape[0]):
-        if not before <= begins[index] <= slots.shape[0]:
-            raise ValueError("hands follow one another")
-        before = begins[index]
+    cdef int64_t index
+    _check_begins(begins, slots.shape[0])
     for index in range(slots.shape[0]):
         if not 0 <= slots[index] < cells:
             raise ValueError("there is no such cell")
+    return 0
+
+
+cdef int _check_begins(const int64_t[::1] begins, int64_t slots) except -1:
+    cdef int64_t index, before = 0
+    for index in range(begins.shape[0]):
+        if not before <= begins[index] <= slots:
+            raise ValueError("hands follow one another")
+        before = begins[index]
     return 0
 
 

@@ -39,14 +39,20 @@ def _of_generation(generation: Generation, served: Map) -> Iterator[str]:
             yield f"seat {seat.cell}: no such cell is registered"
         elif cell.zone != seat.zone:
             yield f"seat {seat.cell} is in {seat.zone}, and its cell says that it is in {cell.zone}"
+    yield from _of_overrides(generation, served)
+
+
+def _of_overrides(generation: Generation, served: Map) -> Iterator[str]:
     owners = generation.owners()
-    active = {owner: {seat.cell for seat in generation.active(owner)} for owner in ("", *owners)}
+    active = {owner: {seat.cell for seat in pool} for owner, pool in generation.pools().items()}
     for tenant, rule in generation.overrides.items():
         name = dealt_as(tenant, rule, owners)
         owner = name if name in owners else ""
         yield from _of_rule(tenant, rule, owner, active[owner])
         if rule.isolation_group not in {"", name}:
             yield f"override {tenant}: it has dedicated seats, so group {rule.isolation_group} has no say"
+        if rule.isolation_group == name and name in owners and _is_known(name, served):
+            yield f"override {tenant}: its group is tenant {name}, whose dedicated seats it is dealt too"
         if not _is_known(tenant, served):
             yield f"override {tenant}: there is no such tenant, none has a model here"
     groups = {rule.isolation_group for rule in generation.overrides.values()}

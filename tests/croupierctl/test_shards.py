@@ -50,7 +50,8 @@ def test_what_stands_is_kept_when_cells_are_seated(fleet, run, ask, write):
     shown = ask("shards", "show")
     shown["seats"][1] |= {"draining": True, "weight": 2.5}
     shown["overrides"] = {"acme": {"pins": ["cell-0"]}}
-    run("shards", "set", write(shown))
+    run("shards", "set", write(shown | {"author": "ann", "reason": "rack 7 burns"}))
+    assert ask("shards", "show")["author"] == "ann"
     fleet.cells = [*fleet.cells[1:], cell(8, "zone-a", state="draining")]
     fleet.cells[1].zone = "zone-x"
     printed = ask("shards", "set", "--from-cells")
@@ -60,6 +61,7 @@ def test_what_stands_is_kept_when_cells_are_seated(fleet, run, ask, write):
     ]
     assert (printed["unseated"], printed["draining"]) == ([], ["cell-1", "cell-8"])
     again = ask("shards", "show")
+    assert (again["author"], again["reason"]) == ("", "")
     assert again["seats"][:2] == shown["seats"][:2]
     assert list(again["overrides"]) == ["acme"]
 

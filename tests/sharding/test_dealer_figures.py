@@ -38,7 +38,7 @@ class TestOf64Cells:
         assert abs(cell.lost - 6_250) < 5 * (6_250 * 15 / 16) ** 0.5
 
     def test_cells_are_dealt_evenly(self) -> None:
-        counts = dealt(even()).per_cell()
+        counts = dealt(even()).count()
         # Chance alone gives a coefficient of variation of .0122; a 128-token ring has .072, and 1.223.
         assert counts.std() / counts.mean() == pytest.approx(0.013, abs=0.003)
         assert counts.max() / counts.mean() <= 1.05
@@ -54,7 +54,7 @@ class TestOf64Cells:
     def test_cells_are_dealt_by_weight(self) -> None:
         """Each zone's slots within a hundredth of the cells' weights, the cells of one weight together."""
         generation = weighted(even(cells=48))
-        slots = dealt(generation).per_cell()
+        slots = dealt(generation).count()
         weights = np.array([seat.weight for seat in sorted(generation.seats, key=lambda seat: seat.cell)])
         for weight in (1.0, 2.0, 3.0):
             share = slots[weights == weight].sum() / slots.sum()
@@ -78,7 +78,7 @@ def test_hands_of_one_are_fair_to_zones_of_any_size() -> None:
     seats += [Seat(f"small-{i}", "small") for i in range(2)]
     seats += [Seat("heavy", "lone", 6.0)]
     hands = dealt(Generation(1, SEED, 1, tuple(seats)))
-    for count, name in zip(hands.per_cell(), hands.cells, strict=True):
+    for count, name in zip(hands.count(), hands.cells, strict=True):
         chance = (6.0 if name == "heavy" else 1.0) / 16
         assert abs(count - len(MANY) * chance) < 5 * (len(MANY) * chance * (1 - chance)) ** 0.5
 

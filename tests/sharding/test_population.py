@@ -36,16 +36,20 @@ def test_cells_of_two_generations_have_one_number_each() -> None:
 def test_nobody_has_hands_too() -> None:
     hands = deal(Dealer(even()), ())
     assert (len(hands), hands.slots.tolist()) == (0, [])
-    assert not hands.per_cell().any()
+    assert not hands.count().any()
 
 
 HANDS = Hands(("a", "b", "c"), np.array([0, 2, 2, 3, 6]), np.array([0, 2, 1, 2, 1, 0], np.int32))
 
 
 def test_what_is_counted_by_tenant_and_by_cell() -> None:
-    assert HANDS.owners().tolist() == [0, 0, 2, 3, 3, 3]
     assert HANDS.marked(np.array([True, False, False])).tolist() == [1, 0, 0, 1]
-    assert HANDS.per_cell().tolist() == [2, 2, 2]
+    assert HANDS.totals(np.array([True, False, True, False, False, True])).tolist() == [1, 0, 1, 1]
+    assert HANDS.count().tolist() == [2, 2, 2]
+    assert HANDS.count(np.array([True, False, True, False, False, True])).tolist() == [2, 1, 0]
+    said, other = np.array([1.0, 9.0, 2.0, 3.0]), np.array([10.0, 90.0, 20.0, 30.0])
+    assert HANDS.per_cell(said).tolist() == [4, 5, 4]
+    assert HANDS.per_cell(said, other, np.array([1, 0, 0, 0, 0, 1], np.bool_)).tolist() == [40, 5, 4]
     assert HANDS.loads().tolist() == pytest.approx([1 / 2 + 1 / 3, 1 + 1 / 3, 1 / 2 + 1 / 3])
     rates = np.array([4.0, 100.0, 2.0, 3.0])
     assert HANDS.loads(rates).tolist() == [3, 3, 3]

@@ -64,6 +64,13 @@ def test_seats_that_are_dedicated_to_nobody_that_is_there():
     assert of_generation(Generation(1, 7, 2, seats, member), there) == []
 
 
+def test_a_group_that_is_a_tenant_with_dedicated_seats():
+    seats = (*SEATS, Seat("d", "east", dedicated="acme"))
+    there = served(*(Cell(seat.cell, seat.zone, "h:1") for seat in seats))
+    said = of_generation(Generation(1, 7, 2, seats, {"globex": Override(isolation_group="acme")}), there)
+    assert said[0] == "override globex: its group is tenant acme, whose dedicated seats it is dealt too"
+
+
 def test_shares_that_ask_for_more_than_there_is():
     rules = {"acme": Override(hand_size=Share(5, 9))}
     assert of_generation(Generation(1, 7, Share(10, 3), SEATS, rules), FLEET) == [

@@ -97,7 +97,7 @@ def generation_to_pb(generation: Generation) -> pb.Generation:
         reason=generation.reason,
     )
     owners = generation.owners()
-    cells = {owner: len(generation.active(owner)) for owner in ("", *owners)}
+    cells = {owner: len(pool) for owner, pool in generation.pools().items()}
     _set_size(message, generation.hand_size, cells[""])
     for seat in generation.seats:
         message.seats.add(
@@ -146,7 +146,7 @@ def generation_from_pb(message: pb.Generation) -> Generation:
 
 
 def _size(message: pb.Generation | pb.Override) -> Size:
-    return Share(message.hand_percent, message.hand_min) if message.hand_percent else message.hand_size
+    return Share(message.hand_percent, message.hand_min or 1) if message.hand_percent else message.hand_size
 
 
 def load_to_pb(load: Load) -> pb.Load:

@@ -164,7 +164,10 @@ class Shards:
             raise TooLarge(f"a deployment is dealt anew {MAX_ERAS - 1} times at most")
         number = self._next_number(pointer)
         seed = known.changed(self._draw(), number)
-        generation = replace(active, number=number, seed=seed.current.seed, seed_since=number)
+        # What was said of the active one, and by whom, is not about this; the audit has what is.
+        generation = replace(
+            active, number=number, seed=seed.current.seed, seed_since=number, author="", reason=""
+        )
         entry = self._audit.entry(actor, "reseed", str(number), replaces=pointer.active, reason=reason)
         return await self._make(generation, seed, pointer, entry)
 

@@ -58,6 +58,9 @@ def test_shares_and_dedicated_seats_survive_the_wire():
     )
     message = pb.Generation.FromString(wire.generation_to_pb(generation).SerializeToString())
     assert wire.generation_from_pb(message) == generation
+    # Who says no least number means 1.
+    message.hand_min = 0
+    assert wire.generation_from_pb(message).hand_size == Share(20, 1)
     # A router of the release before reads this, and deals as many.
     assert message.hand_size == 6
     assert (message.overrides["acme"].hand_size, message.overrides["beta"].hand_size) == (1, 9)

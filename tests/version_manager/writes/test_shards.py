@@ -1,5 +1,7 @@
 """Generations through real gRPC, on a real etcd; what garbage does to them is in test_faults too."""
 
+import json
+
 import pytest
 from prometheus_client import REGISTRY
 from support.manager import SEED, generation
@@ -90,6 +92,20 @@ async def test_the_seed_is_kept_under_a_key_of_its_own(fleet, client):
     await eventually(is_back)
     assert (await fleet.raw.get(KEYS.seed)).value == stored.value
     assert b"adopt seed" in b"".join(await fleet.audit())
+
+
+async def test_what_is_new_of_a_map_is_kept_and_a_reseed_is_nobody_elses(fleet, client):
+    wanted = generation("a", "b", "c")
+    wanted.hand_percent, wanted.hand_min = 50, 1
+    wanted.author, wanted.reason = "ann", "rack 7 burns"
+    wanted.seats[2].dedicated = "acme"
+    made = await client.set_generation(wanted, 0)
+    assert (made.hand_size, made.hand_percent, made.seats[2].dedicated) == (1, 50, "acme")
+    assert (made.author, made.reason) == ("ann", "rack 7 burns")
+    kept = json.loads((await fleet.raw.get(KEYS.generation(1))).value)
+    assert (kept["schema"], kept["hand_size"], kept["author"]) == (3, {"percent": 50, "min": 1}, "ann")
+    again = await client.reseed_shards(1, "a drill")
+    assert (again.author, again.reason, again.seats[2].dedicated) == ("", "", "acme")
 
 
 async def test_a_reseed_deals_anew_and_says_why(fleet, client):
