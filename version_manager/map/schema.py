@@ -23,7 +23,7 @@ import re
 import typing
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -178,21 +178,47 @@ def _plain(record: Struct) -> tuple[dict[str, Any], int]:
     """The fields that say something, and the schema that they need."""
     fields: dict[str, Any] = {}
     needed = FIRST
-    for field in msgspec.structs.fields(record):
+    for field in _layout(type(record)):
         value = getattr(record, field.name)
-        since = _since(type(record)).get(field.name, FIRST)
-        is_default = not field.required and value == field.default
-        if is_default and (since > FIRST or record.__struct_config__.omit_defaults):
+        if field.is_left_out and value == field.default:
             continue
-        needed = max(needed, since)
-        if field.name in _nested(type(record)):
+        needed = max(needed, field.since)
+        if field.is_many:
             value, inner = _plain_items(value)
             needed = max(needed, inner)
         elif isinstance(value, Struct):
             value, inner = _plain(value)
             needed = max(needed, inner)
-        fields[field.encode_name] = value
+        fields[field.written] = value
     return fields, needed
+
+
+class _Field(NamedTuple):
+    """`is_left_out`: where it says what it does by default."""
+
+    name: str
+    written: str
+    since: int
+    default: Any
+    is_left_out: bool
+    is_many: bool
+
+
+@cache
+def _layout(kind: type[Struct]) -> tuple[_Field, ...]:
+    """Kept: a record may hold tens of thousands of a kind, and msgspec looks at its types anew each time."""
+    since, many, omits = _since(kind), _nested(kind), kind.__struct_config__.omit_defaults
+    return tuple(
+        _Field(
+            field.name,
+            field.encode_name,
+            since.get(field.name, FIRST),
+            field.default,
+            not field.required and (omits or field.name in since),
+            field.name in many,
+        )
+        for field in msgspec.structs.fields(kind)
+    )
 
 
 def _plain_items(value: Any) -> tuple[Any, int]:
