@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.fleet import publish
 from support.graphs import INPUT, OUTPUT, looping, matmul
-from support.waiting import wait_until
+from support.waiting import eventually, wait_until
 
 from croupier.artifacts.format import pack
 from croupier_client import AsyncClient, Client, PredictError
@@ -97,7 +97,7 @@ async def test_an_endless_model_costs_others_nothing_and_goes_to_no_other_cell(e
     clients = [AsyncClient(stack.router, tenant=tenant, retries=0) for tenant in NEIGHBOURS]
     asking = [asyncio.create_task(ask(client, 0.0)) for client in clients]
     async with AsyncClient(stack.router, tenant="evil", retries=0) as evil:
-        await wait_until(lambda: seen["right"] > 50, "others are answered", timeout=30.0)
+        await eventually(lambda: seen["right"] > 50, "others are answered", timeout=30.0)
         before = seen["right"]
         first = await asyncio.gather(*(endless() for _ in range(6)))
         during = seen["right"] - before
