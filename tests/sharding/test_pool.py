@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from support.generations import EVERYBODY, TENANTS, even, maps, names
 
 from sharding.dealer import Dealer
-from sharding.generation import Generation, Seat
+from sharding.generation import Generation, Override, Seat
 from sharding.hashing import key64
 from sharding.pool import Pool, name_keys
 
@@ -44,6 +46,17 @@ def test_any_weights(seats: list[tuple[int, float]], size: int) -> None:
 @pytest.mark.parametrize("size", [1, 4, 13, 63, 64, 99])
 def test_all_sizes_and_zones(zones: int, size: int) -> None:
     assert_as_explained(even(64, zones, size), TENANTS[:50])
+
+
+@pytest.mark.parametrize("size", [2, 4, 7, 11])
+def test_a_zone_that_is_excluded_leaves_its_turns_to_the_others(size: int) -> None:
+    """More rounds are needed then than where nothing is."""
+    cells = [f"cell-{number:03}" for number in range(0, 12, 2)]
+    for count in range(7):
+        rules = {name: Override(excludes=tuple(cells[:count]), hand_size=size) for name in TENANTS[:10]}
+        generation = replace(even(12, 2), overrides=rules)
+        assert_as_explained(generation, TENANTS[:10])
+        assert len(Dealer(generation).hand(TENANTS[0])) == min(size, 12 - count)
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=6), st.integers(0, 2**64 - 1))
