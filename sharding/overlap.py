@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
+from itertools import zip_longest
 from math import comb, prod
 
 Distribution = tuple[Fraction, ...]
@@ -96,6 +97,11 @@ def shared_with(held: Sequence[int], zones: Sequence[int], size: int) -> Distrib
         raise ValueError("more cells are held in a zone than it has")
     longest = min(sum(held), size)
     total = [Fraction(0)] * (longest + 1)
+    rounds = _full_rounds(zones, size)
+    if len({cells for cells in zones if cells > rounds}) <= 1:
+        for j, p in enumerate(_evenly(held, zones, size, rounds)[: longest + 1]):
+            total[j] += p
+        return tuple(total)
     for taken, chance in _deals(zones, size):
         parts = [_hypergeometric(*zone) for zone in zip(zones, held, taken, strict=True)]
         for j, p in enumerate(_convolved(parts)):
@@ -103,11 +109,39 @@ def shared_with(held: Sequence[int], zones: Sequence[int], size: int) -> Distrib
     return tuple(total)
 
 
-def _deals(zones: Sequence[int], size: int) -> Iterator[tuple[tuple[int, ...], Fraction]]:
-    """How many cells a hand of `size` takes of each zone, with the chance of that."""
+def _full_rounds(zones: Sequence[int], size: int) -> int:
     rounds = 0
     while sum(min(cells, rounds + 1) for cells in zones) <= size and rounds < max(zones, default=0):
         rounds += 1
+    return rounds
+
+
+def _evenly(held: Sequence[int], zones: Sequence[int], size: int, rounds: int) -> Distribution:
+    """`shared_with` where the zones that are left for the last round are of one size.
+
+    It reaches any set of so many of them with the same chance, so what is shared adds up zone by zone:
+    by how many were reached so far.
+    """
+    reached = size - sum(min(cells, rounds) for cells in zones)
+    table: list[Distribution] = [(Fraction(1),), *[()] * reached]
+    for cells, count in zip(zones, held, strict=True):
+        stays = _hypergeometric(cells, count, min(cells, rounds))
+        goes = _hypergeometric(cells, count, rounds + 1) if cells > rounds else ()
+        table = [
+            _added(_convolve(table[r], stays), _convolve(table[r - 1], goes) if r else ())
+            for r in range(reached + 1)
+        ]
+    ways = comb(sum(cells > rounds for cells in zones), reached)
+    return tuple(p / ways for p in table[reached])
+
+
+def _added(left: Distribution, right: Distribution) -> Distribution:
+    return tuple(p + q for p, q in zip_longest(left, right, fillvalue=Fraction(0)))
+
+
+def _deals(zones: Sequence[int], size: int) -> Iterator[tuple[tuple[int, ...], Fraction]]:
+    """How many cells a hand of `size` takes of each zone, with the chance of that."""
+    rounds = _full_rounds(zones, size)
     full = tuple(min(cells, rounds) for cells in zones)
     # How many scores of each zone are passed, until as many zones as the last round reaches have passed
     # more than `rounds`: the states of a walk, each with its chance.
@@ -167,6 +201,8 @@ def _convolved(parts: Sequence[Distribution]) -> Distribution:
 
 
 def _convolve(left: Distribution, right: Distribution) -> Distribution:
+    if not left or not right:
+        return ()
     out = [Fraction(0)] * (len(left) + len(right) - 1)
     for i, p in enumerate(left):
         for j, q in enumerate(right):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.generations import TENANTS
 
+from sharding import overlap as overlaps
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
 from sharding.overlap import hands, overlap, shared_with, zoned_hands, zoned_overlap
@@ -114,6 +115,29 @@ def test_a_hand_shares_as_much_as_it_can(zones: list[int], data: st.DataObject) 
     assert sum(chances) == 1
     assert len(chances) == min(sum(held), size) + 1
     assert shared_with(zones, zones, size) == (*[Fraction(0)] * size, Fraction(1))
+
+
+@given(st.integers(1, 4), st.integers(1, 5), st.lists(st.integers(1, 2), max_size=2), st.data())
+def test_zones_of_one_size_are_what_any_zones_are(
+    count: int, cells: int, small: list[int], data: st.DataObject
+) -> None:
+    """Adding up zone by zone comes to what walking through all scores does."""
+    zones = [*[cells] * count, *small]
+    size = data.draw(st.integers(0, sum(zones)))
+    held = [data.draw(st.integers(0, most)) for most in zones]
+    total = [Fraction(0)] * (min(sum(held), size) + 1)
+    for taken, chance in overlaps._deals(zones, size):
+        parts = [overlaps._hypergeometric(*zone) for zone in zip(zones, held, taken, strict=True)]
+        for j, p in enumerate(overlaps._convolved(parts)):
+            total[j] += chance * p
+    assert shared_with(held, zones, size) == tuple(total)
+
+
+def test_a_large_share_of_a_large_fleet_takes_no_walk() -> None:
+    """Hands of 53 of 250 cells end inside a round, whose walk has too many states to be taken."""
+    chances = shared_with([20, 20, 20, 20, 20], [50] * 5, 53)
+    assert sum(chances) == 1
+    assert sum(j * p for j, p in enumerate(chances)) == Fraction(100 * 53, 250)
 
 
 def test_the_last_round_reaches_larger_zones_more_often() -> None:
