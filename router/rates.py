@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from random import Random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from protos.versions.v1 import versions_pb2 as pb
 from router.busiest import Busiest
 from router.tallies import Table, Tallies
 
-if TYPE_CHECKING:
-    from router.tallies import Counts
-
 # For each name its admission, and how many requests were counted: what a manager knows.
 Known: TypeAlias = dict[str, tuple[int, int]]
+# As the fields of the message of that name, in their order.
+_Counts: TypeAlias = tuple[int, int, int, int, int, int, int, list[int]]
 
 _SECONDS = 1.0
 # Rows between two turns of the loop.
@@ -89,7 +88,7 @@ class Rates:
         )
 
 
-def _counts(counts: Counts) -> pb.Counts:
+def _counts(counts: _Counts) -> pb.Counts:
     requests, refused, failed, cold, retried, slow, first, buckets = counts
     return pb.Counts(
         requests=requests,
