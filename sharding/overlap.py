@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
-from itertools import zip_longest
+from itertools import pairwise, product, zip_longest
 from math import comb, prod
 
 Distribution = tuple[Fraction, ...]
@@ -98,13 +98,19 @@ def shared_with(held: Sequence[int], zones: Sequence[int], size: int) -> Distrib
     longest = min(sum(held), size)
     total = [Fraction(0)] * (longest + 1)
     rounds = _full_rounds(zones, size)
-    if len({cells for cells in zones if cells > rounds}) <= 1:
-        for j, p in enumerate(_evenly(held, zones, size, rounds)[: longest + 1]):
-            total[j] += p
-        return tuple(total)
-    for taken, chance in _deals(zones, size):
-        parts = [_hypergeometric(*zone) for zone in zip(zones, held, taken, strict=True)]
-        for j, p in enumerate(_convolved(parts)):
+    by_size: defaultdict[int, list[int]] = defaultdict(list)
+    done = []
+    for cells, count in zip(zones, held, strict=True):
+        if cells > rounds:
+            by_size[cells].append(count)
+        else:
+            done.append(_hypergeometric(cells, count, cells))
+    tables = [_zone_by_zone(counts, [cells] * len(counts), rounds) for cells, counts in by_size.items()]
+    sizes = [(cells, len(counts)) for cells, counts in by_size.items()]
+    partial = size - sum(min(cells, rounds) for cells in zones)
+    for reached, chance in _reached(sizes, rounds, partial):
+        parts = [table[count] for table, count in zip(tables, reached, strict=True)]
+        for j, p in enumerate(_convolved([*done, *parts])[: longest + 1]):
             total[j] += chance * p
     return tuple(total)
 
@@ -116,64 +122,58 @@ def _full_rounds(zones: Sequence[int], size: int) -> int:
     return rounds
 
 
-def _evenly(held: Sequence[int], zones: Sequence[int], size: int, rounds: int) -> Distribution:
-    """`shared_with` where the zones that are left for the last round are of one size.
-
-    It reaches any set of so many of them with the same chance, so what is shared adds up zone by zone:
-    by how many were reached so far.
-    """
-    reached = size - sum(min(cells, rounds) for cells in zones)
-    table: list[Distribution] = [(Fraction(1),), *[()] * reached]
+def _zone_by_zone(held: Sequence[int], zones: Sequence[int], rounds: int) -> list[Distribution]:
+    """By how many zones one more round reaches, any of them alike: what is shared with all of them."""
+    table: list[Distribution] = [(Fraction(1),)]
     for cells, count in zip(zones, held, strict=True):
         stays = _hypergeometric(cells, count, min(cells, rounds))
         goes = _hypergeometric(cells, count, rounds + 1) if cells > rounds else ()
-        table = [
-            _added(_convolve(table[r], stays), _convolve(table[r - 1], goes) if r else ())
-            for r in range(reached + 1)
-        ]
-    ways = comb(sum(cells > rounds for cells in zones), reached)
-    return tuple(p / ways for p in table[reached])
+        before = [(), *table, ()]
+        table = [_added(_convolve(b, stays), _convolve(a, goes)) for a, b in pairwise(before)]
+    return [tuple(p / comb(len(zones), r) for p in row) for r, row in enumerate(table)]
+
+
+def _reached(
+    sizes: Sequence[tuple[int, int]], rounds: int, partial: int
+) -> Iterator[tuple[tuple[int, ...], Fraction]]:
+    """How many zones of each size the last round reaches, `partial` in all, with the chance of that.
+
+    `sizes` are (cells of a zone, zones). A zone is reached when one more of its cells than there were rounds
+    has come in a random order of all. Where the last zone is reached by the cell after the first q, those q
+    are any set of so many of which each zone has enough, or not enough yet: counted by polynomials, whose
+    power is q.
+    """
+    every = sum(cells * zones for cells, zones in sizes)
+    for reached in product(*(range(min(zones, partial) + 1) for _, zones in sizes)):
+        if sum(reached) != partial:
+            continue
+        chance = Fraction(not partial)
+        for last, (cells, _) in enumerate(sizes):
+            if not reached[last]:
+                continue
+            ways = [0] * rounds + [comb(cells, rounds) * (cells - rounds) * reached[last]]
+            for index, (size, zones) in enumerate(sizes):
+                binomial = [comb(size, c) for c in range(size + 1)]
+                stays, goes = binomial[: rounds + 1], [0] * (rounds + 1) + binomial[rounds + 1 :]
+                ahead = reached[index] - (index == last)
+                for factor in (*[stays] * (zones - reached[index]), *[goes] * ahead):
+                    ways = _multiply(ways, factor)
+                ways = [way * comb(zones, reached[index]) for way in ways]
+            chance += sum(Fraction(way, comb(every, q) * (every - q)) for q, way in enumerate(ways) if way)
+        yield reached, chance
+
+
+def _multiply(left: list[int], right: list[int]) -> list[int]:
+    out = [0] * (len(left) + len(right) - 1)
+    for i, p in enumerate(left):
+        if p:
+            for j, q in enumerate(right):
+                out[i + j] += p * q
+    return out
 
 
 def _added(left: Distribution, right: Distribution) -> Distribution:
     return tuple(p + q for p, q in zip_longest(left, right, fillvalue=Fraction(0)))
-
-
-def _deals(zones: Sequence[int], size: int) -> Iterator[tuple[tuple[int, ...], Fraction]]:
-    """How many cells a hand of `size` takes of each zone, with the chance of that."""
-    rounds = _full_rounds(zones, size)
-    full = tuple(min(cells, rounds) for cells in zones)
-    # How many scores of each zone are passed, until as many zones as the last round reaches have passed
-    # more than `rounds`: the states of a walk, each with its chance.
-    walk: dict[tuple[int, ...], Fraction] = {(0,) * len(zones): Fraction(1)}
-    for _ in range(size - sum(full)):
-        walk = _reach_next(walk, zones, rounds)
-    deals: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
-    for passed, chance in walk.items():
-        deals[tuple(f + (p > rounds) for f, p in zip(full, passed, strict=True))] += chance
-    yield from deals.items()
-
-
-def _reach_next(
-    walk: dict[tuple[int, ...], Fraction], zones: Sequence[int], rounds: int
-) -> dict[tuple[int, ...], Fraction]:
-    """Walk on until one more zone has passed more than `rounds` scores."""
-    reached: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
-    while walk:
-        going: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
-        for passed, chance in walk.items():
-            # Zones that are too small for the round or have been reached have no say any more.
-            left = [
-                cells - count if cells > rounds and count <= rounds else 0
-                for cells, count in zip(zones, passed, strict=True)
-            ]
-            for zone, weight in enumerate(left):
-                if weight:
-                    state = (*passed[:zone], passed[zone] + 1, *passed[zone + 1 :])
-                    into = reached if state[zone] > rounds else going
-                    into[state] += chance * Fraction(weight, sum(left))
-        walk = going
-    return reached
 
 
 def _rounds(zones: Sequence[int], size: int) -> tuple[int, int]:

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations, product
 
@@ -117,16 +121,49 @@ def test_a_hand_shares_as_much_as_it_can(zones: list[int], data: st.DataObject) 
     assert shared_with(zones, zones, size) == (*[Fraction(0)] * size, Fraction(1))
 
 
-@given(st.integers(1, 4), st.integers(1, 5), st.lists(st.integers(1, 2), max_size=2), st.data())
-def test_zones_of_one_size_are_what_any_zones_are(
-    count: int, cells: int, small: list[int], data: st.DataObject
-) -> None:
-    """Adding up zone by zone comes to what walking through all scores does."""
-    zones = [*[cells] * count, *small]
+def walked(zones: Sequence[int], size: int) -> Iterator[tuple[tuple[int, ...], Fraction]]:
+    """How many cells a hand of `size` takes of each zone, with the chance of that."""
+    rounds = overlaps._full_rounds(zones, size)
+    full = tuple(min(cells, rounds) for cells in zones)
+    # How many scores of each zone are passed, until as many zones as the last round reaches have passed
+    # more than `rounds`: the states of a walk, each with its chance.
+    walk: dict[tuple[int, ...], Fraction] = {(0,) * len(zones): Fraction(1)}
+    for _ in range(size - sum(full)):
+        walk = _reach_next(walk, zones, rounds)
+    deals: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    for passed, chance in walk.items():
+        deals[tuple(f + (p > rounds) for f, p in zip(full, passed, strict=True))] += chance
+    yield from deals.items()
+
+
+def _reach_next(
+    walk: dict[tuple[int, ...], Fraction], zones: Sequence[int], rounds: int
+) -> dict[tuple[int, ...], Fraction]:
+    """Walk on until one more zone has passed more than `rounds` scores."""
+    reached: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+    while walk:
+        going: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
+        for passed, chance in walk.items():
+            # Zones that are too small for the round or have been reached have no say any more.
+            left = [
+                cells - count if cells > rounds and count <= rounds else 0
+                for cells, count in zip(zones, passed, strict=True)
+            ]
+            for zone, weight in enumerate(left):
+                if weight:
+                    state = (*passed[:zone], passed[zone] + 1, *passed[zone + 1 :])
+                    into = reached if state[zone] > rounds else going
+                    into[state] += chance * Fraction(weight, sum(left))
+        walk = going
+    return reached
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
+def test_chances_are_those_of_a_walk_through_all_scores(zones: list[int], data: st.DataObject) -> None:
     size = data.draw(st.integers(0, sum(zones)))
     held = [data.draw(st.integers(0, most)) for most in zones]
     total = [Fraction(0)] * (min(sum(held), size) + 1)
-    for taken, chance in overlaps._deals(zones, size):
+    for taken, chance in walked(zones, size):
         parts = [overlaps._hypergeometric(*zone) for zone in zip(zones, held, taken, strict=True)]
         for j, p in enumerate(overlaps._convolved(parts)):
             total[j] += chance * p
@@ -135,8 +172,9 @@ def test_zones_of_one_size_are_what_any_zones_are(
 
 def test_a_large_share_of_a_large_fleet_takes_no_walk() -> None:
     """Hands of 53 of 250 cells end inside a round, whose walk has too many states to be taken."""
-    chances = shared_with([20, 20, 20, 20, 20], [50] * 5, 53)
-    assert sum(chances) == 1
+    for zones in ([50] * 5, [50, 49, 51, 50, 48]):
+        assert sum(shared_with([20] * 5, zones, 53)) == 1
+    chances = shared_with([20] * 5, [50] * 5, 53)
     assert sum(j * p for j, p in enumerate(chances)) == Fraction(100 * 53, 250)
 
 
