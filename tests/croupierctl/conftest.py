@@ -12,7 +12,14 @@ from croupier.artifacts.packers.checks.check import Report
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.trial import Trial
 from croupierctl.app import app
+from croupierctl.servers import Servers, begin
 from croupierctl.stack_process import Process
+
+
+@pytest.fixture(autouse=True)
+def _no_options():
+    """Those of the command line that another test ran last its process still has."""
+    begin(Servers())
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ class Call:
     deadline: float = math.inf
     arrived: float = 0.0
     span: None = None
+    noted: Any = None
     replies: list[bytes] = field(default_factory=list)
 
     def reply(self, message: bytes) -> None:
