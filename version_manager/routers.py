@@ -1,7 +1,8 @@
 """The routers that report here, each once a second: how current is what they serve?
 
 A router reports to every manager and watches one of them, so each manager knows of all. One that falls silent
-is told of for a while, for its process may hang, and then forgotten; one that ends says so.
+is told of for a while, for its process may hang, and then forgotten; one that ends says so, and one that was
+killed is not told of once it was started again at its address.
 
 **Behind** is who lacks a change that this manager told its watchers of some seconds before: less than that
 is on its way.
@@ -30,10 +31,11 @@ _FORGOTTEN = 300.0
 
 @dataclass(frozen=True, slots=True)
 class HeardRouter:
-    """`heard_at` is on the clock of `Routers`."""
+    """When it was heard last, and first, is on the clock of `Routers`."""
 
     report: pb.RouterReport
     heard_at: float
+    since: float
     is_behind: bool
 
 
@@ -55,17 +57,31 @@ class Routers:
         if max(map(len, (report.id, report.address, report.catalog))) > _MOST_WORDS:
             raise InvalidRequest(f"a name has at most {_MOST_WORDS} characters", field="id")
         if report.leaving:
+            self._forget_killed()
             self._heard.pop(report.id, None)
             return
         now = self._clock()
-        self._heard[report.id] = HeardRouter(kept(report), now, self._is_behind(report, now))
+        known = self._heard.get(report.id)
+        since = known.since if known is not None else now
+        self._heard[report.id] = HeardRouter(kept(report), now, since, self._is_behind(report, now))
 
     def all(self) -> list[tuple[HeardRouter, float]]:
         """Each router, and seconds since it was heard."""
         now = self._clock()
         while self._heard and now - next(iter(self._heard.values())).heard_at > _FORGOTTEN:
             self._heard.popitem(last=False)
+        self._forget_killed()
         return [(router, now - router.heard_at) for router in self._heard.values()]
+
+    def _forget_killed(self) -> None:
+        """Those that have a successor, which began to report from their address after their last word."""
+        latest: dict[tuple[str, str], float] = {}
+        for router in self._heard.values():
+            place = _place(router.report)
+            latest[place] = max(router.since, latest.get(place, router.since))
+        for name, router in list(self._heard.items()):
+            if router.report.address and latest[_place(router.report)] > router.heard_at:
+                del self._heard[name]
 
     def _is_behind(self, report: pb.RouterReport, now: float) -> bool:
         catalog, revision = self._mirror.map.catalog.name, self._mirror.told_revision
@@ -81,3 +97,8 @@ class Routers:
         if report.catalog not in later:
             return True
         return report.catalog == catalog and report.revision < revision
+
+
+def _place(report: pb.RouterReport) -> tuple[str, str]:
+    """Its host, which stands in its id before the process, and its address there."""
+    return report.id.rpartition(":")[0], report.address

@@ -59,6 +59,28 @@ def test_a_router_that_went_without_a_word_is_forgotten_in_the_end(world: World)
     assert [router.report.id for router, _ in world.routers.all()] == ["there"]
 
 
+def test_a_router_that_was_killed_is_not_told_of_once_it_is_back(world: World) -> None:
+    for name in ("host:1", "host:2", "other:1"):
+        world.report(name, address="0.0.0.0:8500")
+    world.now += 1
+    # On one port of a host, of which the first was killed, and the second hangs.
+    world.report("host:2", address="0.0.0.0:8500")
+    world.now += 3
+    world.report("host:3", address="0.0.0.0:8500")
+    world.report("other:1", address="0.0.0.0:8500")
+    assert [router.report.id for router, _ in world.routers.all()] == ["host:3", "other:1"]
+    world.now += 3
+    world.report("host:3", address="0.0.0.0:8500")
+    world.report("host:4", address="0.0.0.0:8501")
+    world.now += 3
+    told = [(router.report.id, silence) for router, silence in world.routers.all()]
+    assert told == [("other:1", 6.0), ("host:3", 3.0), ("host:4", 3.0)]
+    world.now += 1
+    world.report("host:5", address="0.0.0.0:8500")
+    world.report("host:5", address="0.0.0.0:8500", leaving=True)
+    assert [router.report.id for router, _ in world.routers.all()] == ["other:1", "host:4"]
+
+
 def test_only_who_lacks_an_old_change_is_behind(world: World) -> None:
     def after(seconds: float, revision: int) -> list[str]:
         world.now += seconds
