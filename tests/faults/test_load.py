@@ -74,5 +74,5 @@ def test_a_flood_of_one_tenant(fleet: Stack, load) -> None:
             GREEDY,
             lambda client: [client.predict(MODEL, [float(n), 1.0], timeout=8.0) for n in range(5_000)],
         )
-    assert set(outcomes) <= {"answer", "ResourceExhausted", "Unavailable"}
+    assert set(outcomes) <= {"answer", "QuotaExceeded", "Unavailable"}
     seen.check()
