@@ -113,6 +113,12 @@ VERSION_MANAGER = OPEN | _of(
     # As GetStatus: version_manager/server.py.
     GetRates=_for(*_READERS, common=True),
     GetGeneration=_for(*_READERS),
+    PlanGeneration=_for(*_READERS),
+    GetShardHistory=_for(*_READERS),
+    SetRamp=_for(Role.OPERATOR),
+    OptimizeShards=_for(*_READERS),
+    GetBlast=_for(*_READERS),
+    ListCellTenants=_for(*_READERS),
     Join=_for(Role.CELL, own="cell.id"),
     Report=_for(Role.CELL, own="cell.id"),
     ListCells=_for(*_READERS, common=True),

@@ -4,6 +4,8 @@
     2   field 1001 of a request to a cell: its owner, a keyed hash of the tenant
     3   records of schema 2: a version's comparison with its library
     4   records of schema 3: dedicated seats, hands of a share of the cells, who made a generation and why
+    5   records of schema 4: a generation takes over tenant by tenant; field 1003 of a request to a cell: the
+        number of the generation that dealt it
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.
@@ -11,11 +13,12 @@ the number that it announced, for it would pass over it, or refuse it.
 
 from __future__ import annotations
 
-CURRENT = 4
+CURRENT = 5
 FIRST = 1
 
-# The number at which a cell knows the field.
+# The numbers at which a cell knows the field.
 OWNER = 2
+GENERATION = 5
 
 # Goes with an answer of a cell that had to load its model first, as metadata. One of a release before says
 # nothing of it, and a router of one passes over it.

@@ -88,6 +88,6 @@ def _size(said: int | _Share) -> Size:
 def render(generation: Generation) -> dict[str, object]:
     """What `parse` reads, as values for JSON."""
     builtins: dict[str, object] = msgspec.to_builtins(generation)
-    # Follows from the number.
-    del builtins["seed_since"]
+    # Follow from the number.
+    del builtins["seed_since"], builtins["at"]
     return builtins

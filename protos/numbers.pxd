@@ -16,6 +16,7 @@ cdef enum:
     ModelMetadataRequest_version = 2
     ModelMetadataRequest_artifact = 1000
     ModelMetadataRequest_owner = 1001
+    ModelMetadataRequest_generation = 1003
     ModelMetadataResponse_name = 1
     ModelMetadataResponse_versions = 2
     ModelMetadataResponse_platform = 3
@@ -46,6 +47,7 @@ cdef enum:
     ModelInferRequest_raw_input_contents = 7
     ModelInferRequest_artifact = 1000
     ModelInferRequest_owner = 1001
+    ModelInferRequest_generation = 1003
     InferInputTensor_name = 1
     InferInputTensor_datatype = 2
     InferInputTensor_shape = 3
@@ -76,6 +78,7 @@ cdef enum:
     Item_row = 7
     Item_artifact = 1000
     Item_owner = 1001
+    Item_generation = 1003
     Features_features = 1
     Feature_name = 1
     Feature_number = 2

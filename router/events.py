@@ -17,6 +17,7 @@ from croupier.telemetry.metrics import Counter
 from protos.versions.v1 import versions_pb2 as pb
 from router.view import View, ViewChange, successor
 from sharding.generation import Generation, check_generation
+from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta, UnknownModel
 from version_manager.model.fleet import Cell
 from version_manager.model.release import Model, check_release
@@ -46,7 +47,10 @@ def parts(chunk: pb.WatchEvent.Chunk) -> Iterator[pb.WatchEvent.Chunk]:
     """`chunk` in pieces that stall no event loop: to convert all of its models at once takes milliseconds."""
     for start in range(0, len(chunk.models), _PART_MODELS):
         yield pb.WatchEvent.Chunk(models=chunk.models[start : start + _PART_MODELS])
-    yield pb.WatchEvent.Chunk(cells=chunk.cells, generations=chunk.generations)
+    last = pb.WatchEvent.Chunk(cells=chunk.cells, generations=chunk.generations)
+    if chunk.HasField("ramp"):
+        last.ramp = chunk.ramp
+    yield last
 
 
 class Assembly:
@@ -60,12 +64,15 @@ class Assembly:
         self._cells: list[Cell] = []
         self._generations: list[Generation] = []
         self._bad_generations: list[pb.Generation] = []
+        self._ramp = WHOLE
 
     def add(self, chunk: pb.WatchEvent.Chunk) -> None:
         self._received += len(chunk.models)
         self._models += _usable(chunk.models, _model, self._bad_models)
         self._cells += _usable(chunk.cells, cell_from_pb)
         self._generations += _usable(chunk.generations, _generation, self._bad_generations)
+        if chunk.HasField("ramp"):
+            self._ramp = min(chunk.ramp, WHOLE)
 
     def finish(self, end: pb.WatchEvent.End, held: View) -> View:
         """The view that takes the place of `held`.
@@ -78,9 +85,11 @@ class Assembly:
         models = chain(self._models, self._last_good(held.catalog))
         catalog = Catalog.build(self._begin.catalog, self._begin.revision, models)
         # A list with a hole in it would make the previous generation the active one.
-        generations = held.generations if self._bad_generations else tuple(self._generations)
+        is_held = bool(self._bad_generations)
+        generations = held.generations if is_held else tuple(self._generations)
+        ramp = held.ramp if is_held else self._ramp
         thaw = self._begin.thaw if self._begin.HasField("thaw") else None
-        return successor(held, catalog, generations, self._cells, thaw)
+        return successor(held, catalog, generations, self._cells, thaw, ramp)
 
     def _last_good(self, held: Catalog) -> Iterator[Model]:
         for message in self._bad_models:
@@ -101,6 +110,7 @@ def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
         tuple(_usable(message.cells, cell_from_pb)),
         tuple(message.removed_cells),
         () if bad else generations,
+        min(message.ramp, WHOLE) if message.HasField("ramp") and not bad else None,
     )
 
 
@@ -112,6 +122,7 @@ def events_of(view: View) -> Iterator[pb.WatchEvent]:
     fleet = pb.WatchEvent.Chunk(
         cells=[cell_to_pb(known.cell) for known in view.cells.values()],
         generations=[generation_to_pb(generation) for generation in view.generations],
+        ramp=view.ramp,
     )
     yield pb.WatchEvent(chunk=fleet)
     models = iter(catalog)

@@ -33,6 +33,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation
+from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell, Load
 
@@ -50,17 +51,23 @@ class KnownCell:
 
 @dataclass(frozen=True, slots=True)
 class ViewChange:
-    """What a delta of the watch brings; `generations` is active, then previous; empty: unchanged."""
+    """What a delta of the watch brings; `generations` is active, then previous; empty: unchanged.
+
+    `ramp` None: as held.
+    """
 
     models: Delta
     cells: tuple[Cell, ...] = ()
     removed_cells: tuple[str, ...] = ()
     generations: tuple[Generation, ...] = ()
+    ramp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
     """`current` deals the hands; `previous` is where models may be resident still.
+
+    While `current` takes over from it, it deals to `ramp` of 10,000 tenants, and `previous` to the others.
 
     `thaw` counts the losses in etcd that an operator said were meant: the catalog comes after that one.
     """
@@ -70,6 +77,7 @@ class View:
     previous: Dealer | None = None
     cells: Mapping[str, KnownCell] = field(default_factory=dict)
     thaw: int = 0
+    ramp: int = WHOLE
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -87,6 +95,7 @@ class View:
             current=current,
             previous=previous,
             cells=_merge(self.cells, change.cells, change.removed_cells),
+            ramp=self.ramp if change.ramp in {None, self.ramp} else change.ramp,
         )
         if all(getattr(after, field.name) is getattr(self, field.name) for field in fields(View)):
             return self
@@ -111,6 +120,7 @@ def successor(
     generations: tuple[Generation, ...],
     cells: Iterable[Cell],
     thaw: int | None = None,
+    ramp: int = WHOLE,
 ) -> View:
     """The view that a whole snapshot makes; cells that it lacks are departed. `thaw` None: as held."""
     arrived = tuple(cells)
@@ -124,6 +134,7 @@ def successor(
         previous=previous,
         cells=_prune(merged, current, previous),
         thaw=held.thaw if thaw is None else thaw,
+        ramp=ramp,
     )
 
 

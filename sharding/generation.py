@@ -91,7 +91,7 @@ class Generation:
     """`seed` keys the hash: it must not change from one generation of a deployment to the next.
 
     If it was changed all the same, and meant, `seed_since` is the generation from which on it holds; else 0.
-    `author` and `reason` are for people: who made it, and what for.
+    `author`, `reason` and `at` are for people: who made it, what for, and when, in seconds since 1970.
     """
 
     number: int
@@ -102,6 +102,7 @@ class Generation:
     seed_since: int = 0
     author: str = ""
     reason: str = ""
+    at: float = 0.0
 
     def owners(self) -> frozenset[str]:
         """The tenants and groups that have dedicated seats."""

@@ -72,6 +72,7 @@ def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
         chunk=pb.WatchEvent.Chunk(
             cells=map(wire.cell_to_pb, served.cells.values()),
             generations=map(wire.generation_to_pb, served.generations),
+            ramp=served.ramp,
         )
     )
     models = iter(catalog)
@@ -88,6 +89,7 @@ def delta_to_pb(change: Change) -> pb.WatchEvent.Delta:
         cells=map(wire.cell_to_pb, change.cells),
         removed_cells=change.removed_cells,
         generations=map(wire.generation_to_pb, change.generations),
+        ramp=change.ramp,
     )
 
 

@@ -112,6 +112,37 @@ class VersionManagerClient:
         request = pb.SetGenerationRequest(generation=generation, expected_number=expected_number)
         return await self._call(pb.Generation, "SetGeneration", request)
 
+    async def change_shards(self, request: pb.SetGenerationRequest) -> pb.Generation:
+        """As `set_generation`, with who makes it and what for, and how."""
+        return await self._call(pb.Generation, "SetGeneration", request)
+
+    async def plan_generation(self, request: pb.PlanGenerationRequest, timeout: float = 60.0) -> pb.Plan:
+        """What a generation would do in place of the active one."""
+        return await self._call(pb.Plan, "PlanGeneration", request, timeout)
+
+    async def get_shard_history(self) -> pb.ShardHistory:
+        """The generations that are still there, the latest first."""
+        return await self._call(pb.ShardHistory, "GetShardHistory", pb.GetShardHistoryRequest())
+
+    async def set_ramp(self, request: pb.SetRampRequest) -> pb.Ramp:
+        """Hold the ramp of the active generation, go on with it, or end it."""
+        return await self._call(pb.Ramp, "SetRamp", request)
+
+    async def optimize_shards(self, most: int = 0, timeout: float = 60.0) -> pb.OptimizeShardsResponse:
+        """Pins that would spread the load of the heaviest tenants."""
+        request = pb.OptimizeShardsRequest(most=most)
+        return await self._call(pb.OptimizeShardsResponse, "OptimizeShards", request, timeout)
+
+    async def get_blast(self, request: pb.GetBlastRequest, timeout: float = 60.0) -> pb.Blast:
+        """Who is hurt when cells break."""
+        return await self._call(pb.Blast, "GetBlast", request, timeout)
+
+    async def list_cell_tenants(
+        self, request: pb.ListCellTenantsRequest, timeout: float = 60.0
+    ) -> pb.ListCellTenantsResponse:
+        """The tenants that have a cell in their hand."""
+        return await self._call(pb.ListCellTenantsResponse, "ListCellTenants", request, timeout)
+
     async def reseed_shards(self, expected_number: int, reason: str) -> pb.Generation:
         """Deal every tenant a new hand: the active generation becomes the next one under a new seed."""
         request = pb.ReseedShardsRequest(expected_number=expected_number, reason=reason)

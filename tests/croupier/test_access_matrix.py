@@ -64,6 +64,12 @@ GetTenant       ---- ++- ++ +- ??
 ReportRouter    --+- --- -- -- ??
 GetRates        ---- +++ ++ ++ ??
 GetGeneration   ---- +-- +- +- ??
+PlanGeneration  ---- +-- +- +- ??
+GetShardHistory ---- +-- +- +- ??
+SetRamp         ---- --- +- -- ??
+OptimizeShards  ---- +-- +- +- ??
+GetBlast        ---- +-- +- +- ??
+ListCellTenants ---- +-- +- +- ??
 Join            +--- --- -- -- ??
 Report          +--- --- -- -- ??
 ListCells       ---- +++ ++ ++ ??

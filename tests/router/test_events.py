@@ -47,7 +47,7 @@ def test_a_view_survives_its_events() -> None:
 
 
 def test_a_view_survives_its_events_in_all_that_it_has() -> None:
-    full = replace(VIEW.after(no_change(generations=(generation(["b"], number=2), MAP))), thaw=3)
+    full = replace(VIEW.after(no_change(generations=(generation(["b"], number=2), MAP))), thaw=3, ramp=250)
     assert [name for name in _names(View) if getattr(full, name) == getattr(EMPTY, name)] == []
     assert same(view_of(events_of(full)), full)
 
@@ -74,7 +74,7 @@ def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
 
 
 def test_a_change_survives_its_event() -> None:
-    change = ViewChange(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,))
+    change = ViewChange(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,), 250)
     assert [name for name in _names(ViewChange) if not getattr(change, name)] == []
     assert change_of(delta_event(change).delta) == change
 

@@ -34,6 +34,7 @@ BROUGHT: dict[str, Any] = {
     "cells": (replace(FLEET[0], address="a:2"),),
     "removed_cells": ("a",),
     "generations": (generation(CELLS[1:], number=2), MAP),
+    "ramp": 250,
 }
 
 

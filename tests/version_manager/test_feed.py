@@ -169,7 +169,7 @@ def filled(message: Message) -> set[str]:
 
 def test_every_field_of_a_change_is_told(mirror):
     (model,) = mirror.map.catalog
-    change = Change(5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),))
+    change = Change(5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),), 250)
     assert [field.name for field in fields(Change) if not getattr(change, field.name)] == []
     assert filled(delta_to_pb(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
 

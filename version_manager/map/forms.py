@@ -61,6 +61,7 @@ class GenerationForm(Form, frozen=True, forbid_unknown_fields=True):
     overrides: dict[str, _Override] = {}
     author: Annotated[str, Meta(extra={schema.SINCE: 3})] = ""
     reason: Annotated[str, Meta(extra={schema.SINCE: 3})] = ""
+    at: Annotated[float, Meta(ge=0, extra={schema.SINCE: 4})] = 0.0
 
     @classmethod
     def of(cls, record: Generation) -> Self:
@@ -72,7 +73,7 @@ class GenerationForm(Form, frozen=True, forbid_unknown_fields=True):
             for tenant, one in record.overrides.items()
         }
         size = _size_of(record.hand_size)
-        return cls(record.seed, size, seats, overrides, record.author, record.reason)
+        return cls(record.seed, size, seats, overrides, record.author, record.reason, record.at)
 
     def record(self, key: GenerationKey) -> Generation:
         seats = tuple(
@@ -84,7 +85,9 @@ class GenerationForm(Form, frozen=True, forbid_unknown_fields=True):
         }
         size, author, reason = _size(self.hand_size), self.author, self.reason
         return check_generation(
-            Generation(key.number, self.seed, size, seats, overrides, author=author, reason=reason)
+            Generation(
+                key.number, self.seed, size, seats, overrides, author=author, reason=reason, at=self.at
+            )
         )
 
 

@@ -48,7 +48,7 @@ from version_manager.map.shard_image import Misfits, Problem, ShardImage
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
-from version_manager.model.release import InvalidRelease, Model, Release, Version, check_release
+from version_manager.model.release import WHOLE, InvalidRelease, Model, Release, Version, check_release
 from version_manager.model.residency import ResidencyRule
 
 ModelId = tuple[str, str]
@@ -89,6 +89,13 @@ class Map:
     managers: Mapping[str, Announced] = field(default_factory=dict)
     # The latest.
     thaw: Thaw | None = None
+    # What says which generations deal; None before the first one.
+    pointer: Active | None = None
+
+    @property
+    def ramp(self) -> int:
+        """How many of 10,000 tenants the active generation deals to; the previous one to the others."""
+        return self.pointer.ramp if self.pointer else WHOLE
 
 
 @dataclass(slots=True)
@@ -137,16 +144,25 @@ class Image:
         problems: list[Problem] = []
         said = self._decode(puts, deletes, problems)
         models, removed = self._take_models(said, problems)
-        changed, shards = self._shards.take(said, problems)
+        shards = self._shards.take(said, problems)
         cells, removed_cells = self._take_cells(said)
         self._take_spent(said)
+        before = self.map
+        ramp = shards.pointer.ramp if shards.pointer else WHOLE
         change = Change(
-            revision, models, removed, cells, removed_cells, shards.generations if changed else ()
+            revision,
+            models,
+            removed,
+            cells,
+            removed_cells,
+            shards.generations if shards.generations != before.generations else (),
+            ramp if ramp != before.ramp else None,
         )
         self.map = Map(
             catalog=self.map.catalog.apply(change.delta),
             cells=self._cells_after(change),
             generations=shards.generations,
+            pointer=shards.pointer,
             archive=shards.archive,
             residencies=self._residencies_after(said),
             seed=shards.seed,

@@ -20,7 +20,7 @@ from croupier.artifacts.comparison import from_told
 from croupier.errors import InvalidRequest, TooLarge
 from croupier.names import MAX_VERSION, check_name
 from croupier.protocol import FIRST
-from sharding.generation import Generation
+from sharding.generation import MAX_WORDS, Generation
 from version_manager.map import schema
 from version_manager.map.forms import Form, GenerationForm
 from version_manager.map.keys import (
@@ -54,16 +54,29 @@ _Seconds = Annotated[float, Meta(ge=0)]
 
 # How often a deployment may be dealt anew.
 MAX_ERAS = 64
+# How long a generation may take over from another.
+MAX_RAMP_SECONDS = 30 * 86_400.0
 
 _ADDRESS = re.compile(r"(?:unix:[!-~]{1,250}|[!-~]{1,250}:(\d{1,5}))", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """The generation that deals, and the one before it; 0: none."""
+    """The generation that deals, and the one before it; 0: none.
+
+    While it takes over from that one, it deals to `ramp` of 10,000 tenants, which grows to all of them within
+    `seconds`; `paused` says why it does not. `author`, `reason` and `at` (seconds since 1970) tell of who
+    wrote this last.
+    """
 
     active: int
     previous: int = 0
+    ramp: int = WHOLE
+    seconds: float = 0.0
+    paused: str = ""
+    author: str = ""
+    reason: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +184,41 @@ class _Spent(Form, frozen=True, forbid_unknown_fields=True):
 class _Active(Form, frozen=True, forbid_unknown_fields=True):
     active: _Number
     previous: _Count = 0
+    ramp: Annotated[int, Meta(ge=0, le=WHOLE, extra={schema.SINCE: 4})] = WHOLE
+    seconds: Annotated[float, Meta(ge=0, le=MAX_RAMP_SECONDS, extra={schema.SINCE: 4})] = 0.0
+    paused: Annotated[str, Meta(max_length=MAX_WORDS, extra={schema.SINCE: 4})] = ""
+    author: Annotated[str, Meta(max_length=MAX_WORDS, extra={schema.SINCE: 4})] = ""
+    reason: Annotated[str, Meta(max_length=MAX_WORDS, extra={schema.SINCE: 4})] = ""
+    at: Annotated[float, Meta(ge=0, extra={schema.SINCE: 4})] = 0.0
 
     @classmethod
     def of(cls, record: Active) -> Self:
-        return cls(record.active, record.previous)
+        return cls(
+            record.active,
+            record.previous,
+            record.ramp,
+            record.seconds,
+            record.paused,
+            record.author,
+            record.reason,
+            record.at,
+        )
 
     def record(self, key: ActiveKey) -> Active:
-        return Active(self.active, self.previous)
+        if self.previous == self.active:
+            raise BadRecord(f"generation {self.active} is not the one before itself", field="previous")
+        if self.ramp < WHOLE and not self.previous:
+            raise BadRecord("there is no generation to take over from, so it deals to all", field="ramp")
+        return Active(
+            self.active,
+            self.previous,
+            self.ramp,
+            self.seconds,
+            self.paused,
+            self.author,
+            self.reason,
+            self.at,
+        )
 
 
 class _Era(Struct, frozen=True, forbid_unknown_fields=True):

@@ -46,11 +46,15 @@ class Misfits:
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """`generations` is active first, then previous; `archive` every generation of the deployment in etcd."""
+    """`generations` is active first, then previous; `archive` every generation of the deployment in etcd.
+
+    `pointer` is what says which of them deal.
+    """
 
     generations: tuple[Generation, ...] = ()
     archive: Mapping[int, Generation] = field(default_factory=dict)
     seed: Seed | None = None
+    pointer: Active | None = None
 
 
 class ShardImage:
@@ -67,14 +71,14 @@ class ShardImage:
         self._is_pointed = False
         self._seed: Seed | None = None
 
-    def take(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> tuple[bool, Shards]:
-        """Take what is said of the shard map; returns whether another one deals now, and all of it."""
-        before = self.shards.generations
+    def take(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> Shards:
+        """Take what is said of the shard map; returns all of it."""
         if self._enter(said, problems):
             seed = self._settle_seed(problems)
             archive = self._of_deployment(seed, problems)
-            self.shards = Shards(self._that_deal(archive, problems), archive, seed)
-        return self.shards.generations != before, self.shards
+            generations, pointer = self._that_deal(archive, problems)
+            self.shards = Shards(generations, archive, seed, pointer)
+        return self.shards
 
     def is_deployments(self, said: Seed) -> bool:
         """Whether `said` is the known seed or follows it; the first fits a generation, if any is there."""
@@ -141,16 +145,16 @@ class ShardImage:
 
     def _that_deal(
         self, archive: Mapping[int, Generation], problems: list[Problem]
-    ) -> tuple[Generation, ...]:
+    ) -> tuple[tuple[Generation, ...], Active | None]:
         held = self.shards.generations
         if self._active is None:
-            return held
+            return held, self.shards.pointer
         if self._active.active not in archive:
             message = f"there is no generation {self._active.active}"
-            self._misfits.blame(Problem(self._keys.active, "active", message), problems)
-            return held
+            self._misfits.blame(Problem(self._keys.active, "active", message, "active"), problems)
+            return held, self.shards.pointer
         if self._is_pointed:
             self._misfits.clear(self._keys.active)
         known = {generation.number: generation for generation in held} | dict(archive)
         numbers = (self._active.active, self._active.previous)
-        return tuple(known[number] for number in numbers if number in known)
+        return tuple(known[number] for number in numbers if number in known), self._active

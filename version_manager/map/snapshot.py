@@ -31,7 +31,7 @@ from croupier.stores.etcd import KeyValue
 from croupier.telemetry.metrics import Counter
 from version_manager.map.image import Image, Map, ModelId
 from version_manager.map.keys import Keys
-from version_manager.map.records import Active, Record, Spent, encode
+from version_manager.map.records import Record, Spent, encode
 
 _log = logging.getLogger(__name__)
 _IGNORED = Counter(
@@ -185,8 +185,8 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
     deal = {generation.number: generation for generation in served.generations}
     for number, generation in (deal | dict(served.archive)).items():
         yield keys.generation(number), generation
-    if deal:
-        yield keys.active, Active(*deal)
+    if served.pointer is not None:
+        yield keys.active, served.pointer
     if served.thaw is not None:
         yield keys.thaw, served.thaw
     if served.seed is not None:

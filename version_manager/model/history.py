@@ -26,6 +26,8 @@ class Change:
     removed_cells: tuple[str, ...] = ()
     # Active first, then previous; empty when neither changed.
     generations: tuple[Generation, ...] = ()
+    # To how many of 10,000 tenants the active one deals; None when that did not change.
+    ramp: int | None = None
 
     @property
     def delta(self) -> Delta:
@@ -34,7 +36,8 @@ class Change:
     @property
     def size(self) -> int:
         """How many things changed."""
-        return sum(len(getattr(self, field.name)) for field in fields(self)[1:])
+        found = (getattr(self, field.name) for field in fields(self)[1:])
+        return sum(len(one) if isinstance(one, tuple) else one is not None for one in found)
 
 
 class History:

@@ -95,6 +95,7 @@ def generation_to_pb(generation: Generation) -> pb.Generation:
         seed_since=generation.seed_since,
         author=generation.author,
         reason=generation.reason,
+        at=generation.at,
     )
     owners = generation.owners()
     cells = {owner: len(pool) for owner, pool in generation.pools().items()}
@@ -142,6 +143,7 @@ def generation_from_pb(message: pb.Generation) -> Generation:
         message.seed_since,
         message.author,
         message.reason,
+        message.at,
     )
 
 

@@ -67,8 +67,8 @@ class Repairs:
         damaged = [pair for pair in found if pair.key.startswith(prefix)]
         if not served.generations and served.archive:
             # The newest was active: a generation and the pointer to it are written together.
-            newest = sorted(served.archive, reverse=True)
-            damaged.append(KeyValue(self._keys.active, encode(Active(*newest[:2])), 0, 0, 0))
+            newest, before, *_ = *sorted(served.archive, reverse=True), 0
+            damaged.append(KeyValue(self._keys.active, encode(Active(newest, before)), 0, 0, 0))
         return damaged
 
     async def _write(self, pairs: list[KeyValue], actor: Actor) -> bool:

@@ -259,34 +259,38 @@ class WatchEvent(_message.Message):
         thaw: int
         def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ..., thaw: _Optional[int] = ...) -> None: ...
     class Chunk(_message.Message):
-        __slots__ = ("models", "cells", "generations")
+        __slots__ = ("models", "cells", "generations", "ramp")
         MODELS_FIELD_NUMBER: _ClassVar[int]
         CELLS_FIELD_NUMBER: _ClassVar[int]
         GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+        RAMP_FIELD_NUMBER: _ClassVar[int]
         models: _containers.RepeatedCompositeFieldContainer[Model]
         cells: _containers.RepeatedCompositeFieldContainer[Cell]
         generations: _containers.RepeatedCompositeFieldContainer[Generation]
-        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ...) -> None: ...
+        ramp: int
+        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ...) -> None: ...
     class End(_message.Message):
         __slots__ = ("models",)
         MODELS_FIELD_NUMBER: _ClassVar[int]
         models: int
         def __init__(self, models: _Optional[int] = ...) -> None: ...
     class Delta(_message.Message):
-        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations")
+        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations", "ramp")
         REVISION_FIELD_NUMBER: _ClassVar[int]
         MODELS_FIELD_NUMBER: _ClassVar[int]
         REMOVED_MODELS_FIELD_NUMBER: _ClassVar[int]
         CELLS_FIELD_NUMBER: _ClassVar[int]
         REMOVED_CELLS_FIELD_NUMBER: _ClassVar[int]
         GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+        RAMP_FIELD_NUMBER: _ClassVar[int]
         revision: int
         models: _containers.RepeatedCompositeFieldContainer[Model]
         removed_models: _containers.RepeatedCompositeFieldContainer[ModelKey]
         cells: _containers.RepeatedCompositeFieldContainer[Cell]
         removed_cells: _containers.RepeatedScalarFieldContainer[str]
         generations: _containers.RepeatedCompositeFieldContainer[Generation]
-        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ...) -> None: ...
+        ramp: int
+        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ...) -> None: ...
     class Heartbeat(_message.Message):
         __slots__ = ("revision",)
         REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -313,7 +317,7 @@ class ModelKey(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Generation(_message.Message):
-    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings", "hand_percent", "hand_min", "author", "reason")
+    __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings", "hand_percent", "hand_min", "author", "reason", "at", "ramp")
     class OverridesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -333,6 +337,8 @@ class Generation(_message.Message):
     HAND_MIN_FIELD_NUMBER: _ClassVar[int]
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    RAMP_FIELD_NUMBER: _ClassVar[int]
     number: int
     seed: int
     hand_size: int
@@ -345,7 +351,29 @@ class Generation(_message.Message):
     hand_min: int
     author: str
     reason: str
-    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    at: float
+    ramp: Ramp
+    def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ..., ramp: _Optional[_Union[Ramp, _Mapping]] = ...) -> None: ...
+
+class Ramp(_message.Message):
+    __slots__ = ("active", "previous", "basis_points", "seconds", "paused", "author", "reason", "at")
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_POINTS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    active: int
+    previous: int
+    basis_points: int
+    seconds: float
+    paused: str
+    author: str
+    reason: str
+    at: float
+    def __init__(self, active: _Optional[int] = ..., previous: _Optional[int] = ..., basis_points: _Optional[int] = ..., seconds: _Optional[float] = ..., paused: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("cell", "zone", "weight", "draining", "dedicated")
@@ -378,12 +406,299 @@ class Override(_message.Message):
     def __init__(self, pins: _Optional[_Iterable[str]] = ..., excludes: _Optional[_Iterable[str]] = ..., hand_size: _Optional[int] = ..., isolation_group: _Optional[str] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ...) -> None: ...
 
 class SetGenerationRequest(_message.Message):
-    __slots__ = ("generation", "expected_number")
+    __slots__ = ("generation", "expected_number", "reason", "author", "ramp_seconds", "force", "rollback_to")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    RAMP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
     generation: Generation
     expected_number: int
-    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ...) -> None: ...
+    reason: str
+    author: str
+    ramp_seconds: float
+    force: str
+    rollback_to: int
+    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., ramp_seconds: _Optional[float] = ..., force: _Optional[str] = ..., rollback_to: _Optional[int] = ...) -> None: ...
+
+class PlanGenerationRequest(_message.Message):
+    __slots__ = ("generation", "expected_number", "named_cells", "rollback_to")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    NAMED_CELLS_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
+    generation: Generation
+    expected_number: int
+    named_cells: _containers.RepeatedScalarFieldContainer[str]
+    rollback_to: int
+    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ..., named_cells: _Optional[_Iterable[str]] = ..., rollback_to: _Optional[int] = ...) -> None: ...
+
+class Plan(_message.Message):
+    __slots__ = ("active", "tenants", "tenants_moved", "slots", "slots_moved", "cold_loads", "cold_bytes", "warming_seconds", "balance_before", "balance_after", "by_rates", "overlap_before", "overlap_after", "cells", "moves", "shortfalls", "shortfalls_total", "stranded", "stranded_total", "conflicts", "conflicts_total", "refusals", "changes", "changes_total")
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_MOVED_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_MOVED_FIELD_NUMBER: _ClassVar[int]
+    COLD_LOADS_FIELD_NUMBER: _ClassVar[int]
+    COLD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WARMING_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    BY_RATES_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_AFTER_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALLS_FIELD_NUMBER: _ClassVar[int]
+    SHORTFALLS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    STRANDED_FIELD_NUMBER: _ClassVar[int]
+    STRANDED_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_FIELD_NUMBER: _ClassVar[int]
+    CONFLICTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    active: int
+    tenants: int
+    tenants_moved: int
+    slots: int
+    slots_moved: int
+    cold_loads: float
+    cold_bytes: float
+    warming_seconds: float
+    balance_before: float
+    balance_after: float
+    by_rates: bool
+    overlap_before: _containers.RepeatedScalarFieldContainer[int]
+    overlap_after: _containers.RepeatedScalarFieldContainer[int]
+    cells: _containers.RepeatedCompositeFieldContainer[PlannedCell]
+    moves: _containers.RepeatedCompositeFieldContainer[PlannedMove]
+    shortfalls: _containers.RepeatedCompositeFieldContainer[PlannedShortfall]
+    shortfalls_total: int
+    stranded: _containers.RepeatedScalarFieldContainer[str]
+    stranded_total: int
+    conflicts: _containers.RepeatedScalarFieldContainer[str]
+    conflicts_total: int
+    refusals: _containers.RepeatedScalarFieldContainer[str]
+    changes: _containers.RepeatedScalarFieldContainer[str]
+    changes_total: int
+    def __init__(self, active: _Optional[int] = ..., tenants: _Optional[int] = ..., tenants_moved: _Optional[int] = ..., slots: _Optional[int] = ..., slots_moved: _Optional[int] = ..., cold_loads: _Optional[float] = ..., cold_bytes: _Optional[float] = ..., warming_seconds: _Optional[float] = ..., balance_before: _Optional[float] = ..., balance_after: _Optional[float] = ..., by_rates: bool = ..., overlap_before: _Optional[_Iterable[int]] = ..., overlap_after: _Optional[_Iterable[int]] = ..., cells: _Optional[_Iterable[_Union[PlannedCell, _Mapping]]] = ..., moves: _Optional[_Iterable[_Union[PlannedMove, _Mapping]]] = ..., shortfalls: _Optional[_Iterable[_Union[PlannedShortfall, _Mapping]]] = ..., shortfalls_total: _Optional[int] = ..., stranded: _Optional[_Iterable[str]] = ..., stranded_total: _Optional[int] = ..., conflicts: _Optional[_Iterable[str]] = ..., conflicts_total: _Optional[int] = ..., refusals: _Optional[_Iterable[str]] = ..., changes: _Optional[_Iterable[str]] = ..., changes_total: _Optional[int] = ...) -> None: ...
+
+class PlannedCell(_message.Message):
+    __slots__ = ("cell", "slots_before", "slots_after", "gained", "lost", "load_before", "load_after", "cold_loads", "cold_bytes")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    GAINED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    LOAD_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    LOAD_AFTER_FIELD_NUMBER: _ClassVar[int]
+    COLD_LOADS_FIELD_NUMBER: _ClassVar[int]
+    COLD_BYTES_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    slots_before: int
+    slots_after: int
+    gained: int
+    lost: int
+    load_before: float
+    load_after: float
+    cold_loads: float
+    cold_bytes: float
+    def __init__(self, cell: _Optional[str] = ..., slots_before: _Optional[int] = ..., slots_after: _Optional[int] = ..., gained: _Optional[int] = ..., lost: _Optional[int] = ..., load_before: _Optional[float] = ..., load_after: _Optional[float] = ..., cold_loads: _Optional[float] = ..., cold_bytes: _Optional[float] = ...) -> None: ...
+
+class PlannedMove(_message.Message):
+    __slots__ = ("tenant", "lost", "gained")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    GAINED_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    lost: _containers.RepeatedScalarFieldContainer[str]
+    gained: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., lost: _Optional[_Iterable[str]] = ..., gained: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PlannedShortfall(_message.Message):
+    __slots__ = ("tenant", "zones", "possible")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ZONES_FIELD_NUMBER: _ClassVar[int]
+    POSSIBLE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    zones: int
+    possible: int
+    def __init__(self, tenant: _Optional[str] = ..., zones: _Optional[int] = ..., possible: _Optional[int] = ...) -> None: ...
+
+class GetShardHistoryRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ShardHistory(_message.Message):
+    __slots__ = ("generations",)
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    generations: _containers.RepeatedCompositeFieldContainer[PastGeneration]
+    def __init__(self, generations: _Optional[_Iterable[_Union[PastGeneration, _Mapping]]] = ...) -> None: ...
+
+class PastGeneration(_message.Message):
+    __slots__ = ("number", "at", "author", "reason", "seats", "overrides", "changes", "changes_total")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    at: float
+    author: str
+    reason: str
+    seats: int
+    overrides: int
+    changes: _containers.RepeatedScalarFieldContainer[str]
+    changes_total: int
+    def __init__(self, number: _Optional[int] = ..., at: _Optional[float] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., seats: _Optional[int] = ..., overrides: _Optional[int] = ..., changes: _Optional[_Iterable[str]] = ..., changes_total: _Optional[int] = ...) -> None: ...
+
+class SetRampRequest(_message.Message):
+    __slots__ = ("expected_number", "action", "reason", "author")
+    class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        RESUME: _ClassVar[SetRampRequest.Action]
+        PAUSE: _ClassVar[SetRampRequest.Action]
+        FINISH: _ClassVar[SetRampRequest.Action]
+    RESUME: SetRampRequest.Action
+    PAUSE: SetRampRequest.Action
+    FINISH: SetRampRequest.Action
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    expected_number: int
+    action: SetRampRequest.Action
+    reason: str
+    author: str
+    def __init__(self, expected_number: _Optional[int] = ..., action: _Optional[_Union[SetRampRequest.Action, str]] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ...) -> None: ...
+
+class OptimizeShardsRequest(_message.Message):
+    __slots__ = ("most",)
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    most: int
+    def __init__(self, most: _Optional[int] = ...) -> None: ...
+
+class OptimizeShardsResponse(_message.Message):
+    __slots__ = ("active", "overrides", "balance_before", "balance_after")
+    class OverridesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Override
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Override, _Mapping]] = ...) -> None: ...
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDES_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_AFTER_FIELD_NUMBER: _ClassVar[int]
+    active: int
+    overrides: _containers.MessageMap[str, Override]
+    balance_before: float
+    balance_after: float
+    def __init__(self, active: _Optional[int] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., balance_before: _Optional[float] = ..., balance_after: _Optional[float] = ...) -> None: ...
+
+class GetBlastRequest(_message.Message):
+    __slots__ = ("cells", "zone", "tenant", "poison")
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    POISON_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedScalarFieldContainer[str]
+    zone: str
+    tenant: str
+    poison: int
+    def __init__(self, cells: _Optional[_Iterable[str]] = ..., zone: _Optional[str] = ..., tenant: _Optional[str] = ..., poison: _Optional[int] = ...) -> None: ...
+
+class Blast(_message.Message):
+    __slots__ = ("generation", "tenants", "cells", "whole", "partial", "expected_whole", "expected_partial", "whole_tenants", "partial_tenants", "overlap", "expected_overlap", "worst_whole", "worst_partial", "loads", "by_rates")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_WHOLE_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_TENANTS_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_TENANTS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_OVERLAP_FIELD_NUMBER: _ClassVar[int]
+    WORST_WHOLE_FIELD_NUMBER: _ClassVar[int]
+    WORST_PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    LOADS_FIELD_NUMBER: _ClassVar[int]
+    BY_RATES_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    tenants: int
+    cells: _containers.RepeatedScalarFieldContainer[str]
+    whole: float
+    partial: float
+    expected_whole: float
+    expected_partial: float
+    whole_tenants: _containers.RepeatedScalarFieldContainer[str]
+    partial_tenants: _containers.RepeatedCompositeFieldContainer[PartialLoss]
+    overlap: _containers.RepeatedScalarFieldContainer[int]
+    expected_overlap: _containers.RepeatedScalarFieldContainer[float]
+    worst_whole: int
+    worst_partial: int
+    loads: _containers.RepeatedCompositeFieldContainer[CellLoad]
+    by_rates: bool
+    def __init__(self, generation: _Optional[int] = ..., tenants: _Optional[int] = ..., cells: _Optional[_Iterable[str]] = ..., whole: _Optional[float] = ..., partial: _Optional[float] = ..., expected_whole: _Optional[float] = ..., expected_partial: _Optional[float] = ..., whole_tenants: _Optional[_Iterable[str]] = ..., partial_tenants: _Optional[_Iterable[_Union[PartialLoss, _Mapping]]] = ..., overlap: _Optional[_Iterable[int]] = ..., expected_overlap: _Optional[_Iterable[float]] = ..., worst_whole: _Optional[int] = ..., worst_partial: _Optional[int] = ..., loads: _Optional[_Iterable[_Union[CellLoad, _Mapping]]] = ..., by_rates: bool = ...) -> None: ...
+
+class PartialLoss(_message.Message):
+    __slots__ = ("tenant", "left")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    left: float
+    def __init__(self, tenant: _Optional[str] = ..., left: _Optional[float] = ...) -> None: ...
+
+class CellLoad(_message.Message):
+    __slots__ = ("cell", "slots", "load")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    slots: int
+    load: float
+    def __init__(self, cell: _Optional[str] = ..., slots: _Optional[int] = ..., load: _Optional[float] = ...) -> None: ...
+
+class ListCellTenantsRequest(_message.Message):
+    __slots__ = ("cell", "top")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    top: int
+    def __init__(self, cell: _Optional[str] = ..., top: _Optional[int] = ...) -> None: ...
+
+class ListCellTenantsResponse(_message.Message):
+    __slots__ = ("tenants", "tenants_total", "generation")
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[CellTenant]
+    tenants_total: int
+    generation: int
+    def __init__(self, tenants: _Optional[_Iterable[_Union[CellTenant, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class CellTenant(_message.Message):
+    __slots__ = ("tenant", "place", "size", "models", "rate")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    place: int
+    size: int
+    models: int
+    rate: float
+    def __init__(self, tenant: _Optional[str] = ..., place: _Optional[int] = ..., size: _Optional[int] = ..., models: _Optional[int] = ..., rate: _Optional[float] = ...) -> None: ...
 
 class GetGenerationRequest(_message.Message):
     __slots__ = ("number",)
@@ -514,12 +829,16 @@ class JoinRequest(_message.Message):
     def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ...) -> None: ...
 
 class JoinResponse(_message.Message):
-    __slots__ = ("lease_seconds", "lift")
+    __slots__ = ("lease_seconds", "lift", "generation", "previous_generation")
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LIFT_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_GENERATION_FIELD_NUMBER: _ClassVar[int]
     lease_seconds: float
     lift: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, lease_seconds: _Optional[float] = ..., lift: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    generation: int
+    previous_generation: int
+    def __init__(self, lease_seconds: _Optional[float] = ..., lift: _Optional[_Iterable[bytes]] = ..., generation: _Optional[int] = ..., previous_generation: _Optional[int] = ...) -> None: ...
 
 class ListCellsRequest(_message.Message):
     __slots__ = ()

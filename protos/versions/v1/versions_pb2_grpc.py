@@ -159,6 +159,36 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.FromString,
                 _registered_method=True)
+        self.PlanGeneration = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/PlanGeneration',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.PlanGenerationRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Plan.FromString,
+                _registered_method=True)
+        self.GetShardHistory = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetShardHistory',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetShardHistoryRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ShardHistory.FromString,
+                _registered_method=True)
+        self.SetRamp = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/SetRamp',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetRampRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Ramp.FromString,
+                _registered_method=True)
+        self.OptimizeShards = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/OptimizeShards',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsResponse.FromString,
+                _registered_method=True)
+        self.GetBlast = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetBlast',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetBlastRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Blast.FromString,
+                _registered_method=True)
+        self.ListCellTenants = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/ListCellTenants',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -321,6 +351,48 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanGeneration(self, request, context):
+        """What a generation would do if it dealt in place of the active one: nothing is changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShardHistory(self, request, context):
+        """Generations that etcd still has, the latest first, and who made them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetRamp(self, request, context):
+        """Goes on with the ramp of the active generation, holds it, or ends it at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def OptimizeShards(self, request, context):
+        """Pins that would spread the load of the heaviest tenants: a proposal, which changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBlast(self, request, context):
+        """Who is hurt when cells break, counted on the active generation, beside the exact chance of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCellTenants(self, request, context):
+        """The tenants that have a cell in their hand, the heaviest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -448,6 +520,36 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.GetRates,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.SerializeToString,
+            ),
+            'PlanGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanGeneration,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.PlanGenerationRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Plan.SerializeToString,
+            ),
+            'GetShardHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShardHistory,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetShardHistoryRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ShardHistory.SerializeToString,
+            ),
+            'SetRamp': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRamp,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetRampRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Ramp.SerializeToString,
+            ),
+            'OptimizeShards': grpc.unary_unary_rpc_method_handler(
+                    servicer.OptimizeShards,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsResponse.SerializeToString,
+            ),
+            'GetBlast': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBlast,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetBlastRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Blast.SerializeToString,
+            ),
+            'ListCellTenants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCellTenants,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1125,6 +1227,168 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/GetRates',
             protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.GetRatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/PlanGeneration',
+            protos_dot_versions_dot_v1_dot_versions__pb2.PlanGenerationRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Plan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShardHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetShardHistory',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetShardHistoryRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.ShardHistory.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRamp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/SetRamp',
+            protos_dot_versions_dot_v1_dot_versions__pb2.SetRampRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Ramp.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OptimizeShards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/OptimizeShards',
+            protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.OptimizeShardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBlast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetBlast',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetBlastRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Blast.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCellTenants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/ListCellTenants',
+            protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.FromString,
             options,
             channel_credentials,
             insecure,

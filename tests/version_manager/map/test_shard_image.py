@@ -129,3 +129,14 @@ def test_a_generation_of_a_later_seed_is_no_older_one(image, etcd):
     for key, value in ({KEYS.seed: encode(RESEEDED)} | next_map(3, 8)).items():
         assert not image.regresses(FakeEtcd({key: value}).content[key])
     assert image.regresses(FakeEtcd({KEYS.seed: encode(SEED)}).content[KEYS.seed])
+
+
+def test_a_ramp_is_what_the_pointer_says_last(image, etcd):
+    change, problems = take(image, etcd.put({KEYS.active: encode(Active(2, 1, 250, 600.0))}))
+    assert (change.ramp, change.generations, problems) == (250, (), [])
+    assert image.map.ramp == 250
+    change, _ = take(image, etcd.put({KEYS.active: b'{"schema": 4, "active": 2, "previous": 1, "ramp": -1}'}))
+    assert (change.size, image.map.ramp) == (0, 250)
+    assert image.problems[KEYS.active].field == "ramp"
+    change, _ = take(image, etcd.put({KEYS.active: encode(Active(2, 1))}))
+    assert (change.ramp, image.map.ramp, image.bad) == (10_000, 10_000, frozenset())
