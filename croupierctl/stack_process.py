@@ -32,9 +32,11 @@ class Process:
 
     def start(self) -> None:
         with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches the stack alone, which stops its processes in order.
+            # A group of its own: Ctrl-C reaches the stack alone, which stops its processes in order. But no
+            # session: Linux shares processors by session first (sched(7), autogroup), and whoever attacks or
+            # loads a stack could not give way to it.
             self.child = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
 
     def wait_ready(self, timeout: float = 30.0) -> None:

@@ -80,7 +80,12 @@ def test_one_that_does_not_end_when_told_is_killed(shell):
 
 def test_an_interrupt_of_the_terminal_does_not_reach_it(shell):
     process = shell()
-    assert (os.getpgid(process.pid), os.getsid(process.pid)) == (process.pid, process.pid)
+    assert os.getpgid(process.pid) == process.pid
+
+
+def test_who_shares_its_session_can_give_way_to_it(shell):
+    process = shell()
+    assert os.getsid(process.pid) == os.getsid(0)
 
 
 def test_a_server_that_says_nothing_is_ready_once_it_can_be_reached(shell):

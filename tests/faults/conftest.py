@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
+from support.attackers import attackers
 from support.fleet import publish
 from support.harm import Memory, MiB, resident_mib, stalls_of
-from support.load import MODEL, TENANTS, Load, Seen, Tenant
+from support.load import MODEL, TENANTS, Load, Seen, Tally, Tenant
 from support.waiting import wait_until
 
 from croupier.telemetry.stalls import SCHEDULER
@@ -92,41 +92,57 @@ def load(fleet: Stack, request: pytest.FixtureRequest) -> Loading:
     return loading
 
 
+@pytest.fixture(scope="session")
+def attacker() -> Iterator[Executor]:
+    with attackers() as process:
+        process.submit(os.getpid).result()
+        yield process
+
+
 @pytest.fixture
 def attacked(
-    fleet: Stack, load: Loading, request: pytest.FixtureRequest
+    fleet: Stack, load: Loading, attacker: Executor, request: pytest.FixtureRequest
 ) -> Callable[[Callable[[], object]], Seen]:
-    """Do something hostile in five rounds, with a quiet moment before each, and watch memory.
+    """Do something hostile in five rounds, with a quiet moment before and after each, and watch memory.
 
-    It is done again until a round has as many answers as the quiet moment, and at a lower priority: attackers
-    have machines of their own, and here they would take the fleet's processors.
+    It is done again until a round has as many answers as a quiet moment.
     """
     rows = request.config.stash[_rows]
 
     def play(act: Callable[[], object]) -> Seen:
-        stalled = stalls_of(fleet.process("router"))
-        with (
-            load() as seen,
-            Memory(fleet) as memory,
-            ThreadPoolExecutor(1, initializer=_step_back) as attacker,
-        ):
+        stalled, times = stalls_of(fleet.process("router")), 0
+        with load() as seen, Memory(fleet) as memory:
+            _be_quiet(seen, 0)
             for number in range(ROUNDS):
-                seen.phase = f"quiet {number}"
-                wait_until(lambda: seen.phases[seen.phase].answered >= _ANSWERS, "a quiet moment", 60.0)
                 seen.phase = f"attack {number}"
                 while seen.phases[seen.phase].answered < _ANSWERS:
                     attacker.submit(act).result()
-        rows[-1]["p99_ratio"] = round(_ratio(seen), 2)
-        rows[-1]["stalled_ms"] = _more(stalled, stalls_of(fleet.process("router")))
+                    times += 1
+                _be_quiet(seen, number + 1)
+        p99 = [_percentiles(seen, number) for number in range(ROUNDS)]
+        rows[-1] |= {
+            "attacks": times,
+            "p99_ms": p99,
+            "p99_ratio": round(median(attack / quiet for quiet, attack in p99), 2),
+            "stalled_ms": _more(stalled, stalls_of(fleet.process("router"))),
+        }
         memory.check()
         return seen
 
     return play
 
 
-def _step_back() -> None:
-    """This thread, and those that it starts."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+def _be_quiet(seen: Seen, number: int) -> None:
+    seen.phase = f"quiet {number}"
+    wait_until(lambda: seen.phases[seen.phase].answered >= _ANSWERS, "a quiet moment", 60.0)
+
+
+def _percentiles(seen: Seen, number: int) -> tuple[float, float]:
+    """The 99th, in milliseconds, of the quiet moments around an attack together, and of the attack."""
+    quiet = Tally()
+    for beside in (number, number + 1):
+        quiet.add(seen.phases[f"quiet {beside}"])
+    return round(quiet.percentile_ms(99), 2), round(seen.phases[f"attack {number}"].percentile_ms(99), 2)
 
 
 def _more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
@@ -134,12 +150,6 @@ def _more(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     more = {kind: (seconds - before.get(kind, 0.0)) * 1e3 for kind, seconds in after.items()}
     waited = more.pop(SCHEDULER, 0.0)
     return {"itself": round(sum(more.values()), 1), "scheduler": round(waited, 1)}
-
-
-def _ratio(seen: Seen) -> float:
-    """By how much the 99th percentile was higher in an attack than before it: the median of the rounds."""
-    pairs = [(seen.phases[f"attack {n}"], seen.phases[f"quiet {n}"]) for n in range(ROUNDS)]
-    return median(attack.percentile_ms(99) / quiet.percentile_ms(99) for attack, quiet in pairs)
 
 
 def _grown(before: dict[str, MiB], fleet: Stack) -> MiB:
@@ -165,8 +175,8 @@ def _row(name: str, seen: Seen, grown: MiB) -> dict[str, Any]:
 
 def _told(row: dict[str, Any]) -> str:
     if "p99_ratio" in row:
-        stalled = row["stalled_ms"]
-        return f"× {row['p99_ratio']} (stalls {stalled['itself']} + {stalled['scheduler']} ms)"
+        stalled = f"stalls {row['stalled_ms']['itself']} + {row['stalled_ms']['scheduler']} ms"
+        return f"× {row['p99_ratio']} in {row['attacks']} attacks ({stalled})"
     return f"{row['p99_ms_before']:>7.1f} → {row['p99_ms_during']:>8.1f} ms"
 
 
