@@ -1,7 +1,8 @@
 """Artifacts on their way in: how many at a time, how much they hold together, and how long they may take.
 
 An upload holds what its header announces from then on, until it was published: who announces much and sends
-little is told off by the clock. One for which there is no room is UNAVAILABLE, and comes again.
+little is told off by the clock. One for which there is no room is UNAVAILABLE, and comes again. One that does
+not begin as an artifact is refused by its first bytes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+from croupier.artifacts.format import HEADER_SIZE, check_header
 from croupier.errors import DeadlineExceeded, InvalidRequest, TooLarge, Unavailable
 from croupier.names import check_digest, check_name
 from protos.versions.v1 import versions_pb2 as pb
@@ -58,6 +60,7 @@ class Uploads:
 
         Raises:
             InvalidRequest: not what a publisher sends.
+            InvalidArtifact: it begins as no artifact does.
             TooLarge: it announces more than one upload may have.
             UploadsFull: there is no room for it now.
             UploadTooSlow: it does not come in its time.
@@ -94,12 +97,16 @@ class Uploads:
     async def _data(self, requests: AsyncIterator[pb.PublishRequest], size: int, until: float) -> bytes:
         # What it returns it does not copy, unlike a bytearray that becomes bytes.
         data = io.BytesIO()
+        is_begun = False
         while (request := await self._next(requests, until)) is not None:
             if request.WhichOneof("part") != "chunk":
                 raise InvalidRequest("after the header come chunks", field="chunk")
             data.write(request.chunk)
             if data.tell() > size:
                 raise InvalidRequest("more bytes arrive than the header announces", field="size")
+            if not is_begun and data.tell() >= HEADER_SIZE:
+                check_header(data.getvalue()[:HEADER_SIZE], size)
+                is_begun = True
         return data.getvalue()
 
     async def _next(

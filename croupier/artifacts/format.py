@@ -65,6 +65,7 @@ _FLAGS = _ACCEPTS_MISSING | _FINITE | _COMPLETE
 _HEADER = struct.Struct("<8sHHIQHHHH")
 _SECTION = struct.Struct("<QQ")
 _TENSOR = struct.Struct("<BBH7i")
+HEADER_SIZE = _HEADER.size
 
 # The position of a name is its code in the file: only ever append.
 _CODED = (
@@ -193,6 +194,15 @@ def pack(
     return bytes(packed)
 
 
+def check_header(begin: bytes | memoryview, length: int) -> None:
+    """Check the first `HEADER_SIZE` bytes of what is to have `length`, while the others are still to come.
+
+    Raises:
+        InvalidArtifact: `view` would refuse it for these alone.
+    """
+    _read_header(memoryview(begin), length)
+
+
 def view(data: bytes | memoryview) -> Artifact:
     """Check a packed artifact and describe it, without copying its sections.
 
@@ -200,7 +210,7 @@ def view(data: bytes | memoryview) -> Artifact:
         InvalidArtifact: saying what is wrong; no bytes at all raise anything else.
     """
     whole = memoryview(data).cast("B").toreadonly()
-    flags, names_size, *counts = _read_header(whole)
+    flags, names_size, *counts = _read_header(whole, len(whole))
     _, input_count, output_count, section_count = counts
     tensors_at = _HEADER.size + _SECTION.size * section_count
     names_at = tensors_at + _TENSOR.size * (input_count + output_count)
@@ -259,17 +269,17 @@ def _describe(
 _described_before = lru_cache(maxsize=256)(_describe)
 
 
-def _read_header(whole: memoryview) -> tuple[int, int, int, int, int, int]:
-    """Flags, bytes of names, and the four counts."""
-    if len(whole) < _HEADER.size:
-        raise InvalidArtifact(f"{len(whole)} bytes are too few for an artifact")
-    magic, version, flags, names_size, size, *counts = _HEADER.unpack_from(whole)
+def _read_header(begin: memoryview, length: int) -> tuple[int, int, int, int, int, int]:
+    """Flags, bytes of names, and the four counts, of a file that has `length` bytes."""
+    if len(begin) < _HEADER.size:
+        raise InvalidArtifact(f"{length} bytes are too few for an artifact")
+    magic, version, flags, names_size, size, *counts = _HEADER.unpack_from(begin)
     if magic != MAGIC:
         raise InvalidArtifact("this is no packed artifact: the magic is missing")
     if version != VERSION:
         raise InvalidArtifact(f"format version {version} is unknown here; this reads version {VERSION}")
-    if size != len(whole):
-        raise InvalidArtifact(f"the file should have {size} bytes and has {len(whole)}")
+    if size != length:
+        raise InvalidArtifact(f"the file should have {size} bytes and has {length}")
     if flags & ~_FLAGS:
         raise InvalidArtifact(f"unknown flags: {flags:#06x}")
     _check_counts(*counts)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from croupier.artifacts.format import HEADER_SIZE, InvalidArtifact, Tensor, pack
 from croupier.errors import InvalidRequest, TooLarge
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.uploads import UploadLimits, Uploads, UploadsFull, UploadTooSlow
@@ -17,6 +18,12 @@ LIMITS = UploadLimits(max_bytes=100, total_bytes=150, at_once=2)
 def header(size: int) -> pb.PublishRequest:
     about = pb.PublishRequest.Header(tenant="acme", name="wine", artifact=bytes(32), size=size)
     return pb.PublishRequest(header=about)
+
+
+def packed(size: int = 0) -> bytes:
+    """An artifact with so many bytes in its section."""
+    tensor = Tensor("x", "FP32", (-1, 1))
+    return pack(engine="linear", inputs=[tensor], outputs=[tensor], sections={"weights": bytes(size)})
 
 
 def chunk(data: bytes) -> pb.PublishRequest:
@@ -39,17 +46,41 @@ async def test_one_is_counted_until_it_is_published() -> None:
 
 
 async def test_one_takes_what_it_announces_and_little_more() -> None:
-    piece, count = bytes(2**18), 64
-    size = count * len(piece)
-    uploads = Uploads(UploadLimits(max_bytes=size))
+    artifact = packed(2**24)
+    pieces = [chunk(artifact[at : at + 2**18]) for at in range(0, len(artifact), 2**18)]
+    uploads = Uploads(UploadLimits(max_bytes=len(artifact)))
     tracemalloc.start()
     try:
-        async with uploads.receive(sent(header(size), *[chunk(piece)] * count)) as upload:
-            assert len(upload.data) == size
+        async with uploads.receive(sent(header(len(artifact)), *pieces)) as upload:
+            assert upload.data == artifact
             _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 1.3 * size
+    assert most < 1.3 * len(artifact)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, HEADER_SIZE])
+@pytest.mark.parametrize(
+    ("begin", "announced"),
+    [(packed()[:HEADER_SIZE], len(packed()) + 1), (bytes(HEADER_SIZE), 100), (b"CROUPIER" * 4, 100)],
+    ids=["another size", "no magic", "another format"],
+)
+async def test_what_does_not_begin_as_an_artifact_is_refused_by_its_first_bytes(
+    begin: bytes, announced: int, pieces: int
+) -> None:
+    size = HEADER_SIZE // pieces
+    parts = [chunk(begin[at : at + size]) for at in range(0, HEADER_SIZE, size)]
+
+    async def sent_on() -> AsyncIterator[pb.PublishRequest]:
+        async for part in sent(header(announced), *parts):
+            yield part
+        pytest.fail("more is asked for")
+
+    uploads = Uploads(UploadLimits())
+    with pytest.raises(InvalidArtifact):
+        async with uploads.receive(sent_on()):
+            pass
+    assert (uploads.count, uploads.held) == (0, 0)
 
 
 @pytest.mark.parametrize("size", [60, 1], ids=["too many bytes", "too many"])

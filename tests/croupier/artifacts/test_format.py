@@ -1,6 +1,7 @@
 """The packed artifact: what goes in comes out, and no bytes at all crash its reader."""
 
 import hashlib
+import re
 import struct
 
 import pytest
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 
 from croupier.artifacts import format as artifact_format
 from croupier.artifacts.datatypes import DATATYPES
-from croupier.artifacts.format import InvalidArtifact, Tensor, digest_of, pack, view
+from croupier.artifacts.format import (
+    HEADER_SIZE,
+    InvalidArtifact,
+    Tensor,
+    check_header,
+    digest_of,
+    pack,
+    view,
+)
 from croupier.errors import InvalidRequest
 
 WIDE = {
@@ -301,6 +310,17 @@ def test_overwritten_fields_are_refused_or_still_legal(description, draws):
     )
     data[offset : offset + width] = value.to_bytes(width, "little")
     view_or_refuse(bytes(data))
+
+
+@given(descriptions(), st.integers(0, HEADER_SIZE - 1), st.integers(0, 255))
+def test_a_header_is_refused_alone_for_what_the_whole_file_is_refused_for(description, position, value):
+    data = bytearray(pack(**description))
+    data[position] = value
+    try:
+        check_header(data[:HEADER_SIZE], len(data))
+    except InvalidArtifact as refused:
+        with pytest.raises(InvalidArtifact, match=re.escape(refused.message)):
+            view(data)
 
 
 @given(descriptions(), st.data())
