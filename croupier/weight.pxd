@@ -30,7 +30,6 @@ cdef class Scale:
     cdef Kind* kinds
     cdef int* begins
 
-    cdef int look_at(self, bytes data) except -1
     cdef Weighing arriving(self, Py_ssize_t size)
     cdef Weighing begin(self, Py_ssize_t size)
     cdef Level level(self, int message, Py_ssize_t end) noexcept nogil
@@ -39,8 +38,9 @@ cdef class Scale:
 
 cdef class Weighing:
     cdef Scale scale
-    # Where the next field begins.
+    # Where the next field begins, and how many stand before it.
     cdef readonly Py_ssize_t at
+    cdef readonly int fields
     # What may still come: memory, fields that need not be there, fields at the outside.
     cdef Py_ssize_t left
     cdef int spare

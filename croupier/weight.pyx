@@ -114,13 +114,6 @@ cdef class Scale:
             weighing.look(<const uint8_t*>PyBytes_AS_STRING(here), len(here))
         return weighing.left, weighing.spare, weighing.outside
 
-    cdef int look_at(self, bytes data) except -1:
-        """Weigh a message that could not be looked at while it arrived."""
-        cdef Weighing weighing = self.arriving(len(data))
-        if weighing is not None:
-            weighing.look(<const uint8_t*>PyBytes_AS_STRING(data), len(data))
-        return 0
-
     cdef Weighing arriving(self, Py_ssize_t size):
         """The weighing of a message of `size` bytes that arrives; None for one that may as well arrive
         before.
@@ -182,6 +175,7 @@ cdef class Weighing:
             at = cursor.at - data
             if field.size > level.end - at or (field.number == 0 and not groups):
                 raise MalformedMessage
+            self.fields += 1
             spare -= 1
             outside -= level == self.levels
             if field.kind == START:

@@ -47,6 +47,7 @@ cdef class Call(Outgoing):
     cdef int begin_partial(self, Py_ssize_t size) except -1
     cdef int take_part(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int take_compressed(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int weigh(self, const uint8_t* message, Py_ssize_t here) except -1
     cdef int complete_partial(self, object message) except -1
     cdef int complete(self, object message) except -1
     cdef int inflate(self, const uint8_t* data, Py_ssize_t size) except -1

@@ -56,8 +56,9 @@ cdef enum:
 cdef double _PER_MESSAGE = 2.0
 # And what it loses by a message that had to be refused for its growth: all that a new connection has.
 cdef double _PER_GROWTH = 100.0
-# Nanoseconds a byte.
+# Nanoseconds a byte, and a field that is weighed.
 cdef double _INFLATING_WORK = 3.0
+cdef double _FIELD_WORK = 12.0
 
 MESSAGE_EVENT = 1
 
@@ -162,7 +163,7 @@ cdef class Call(Outgoing):
         memcpy(into + self.partial_size, data, size)
         self.partial_size += size
         if self.weighing is not None and self.weighing.at < self.partial_size:
-            self.weighing.look(<const uint8_t*>into, self.partial_size)
+            self.weigh(<const uint8_t*>into, self.partial_size)
         if self.partial_size == self.declared:
             self.complete_partial(filled(<bytes>self.partial, into + self.partial_size))
         return 0
@@ -171,9 +172,21 @@ cdef class Call(Outgoing):
         self.inflate(data, size)
         if self.partial_size == self.declared:
             message = self.inflater.finish()
+            # Where its fields end showed in no piece of it.
             if self.scale is not None:
-                self.scale.look_at(message)
+                self.weighing = self.scale.arriving(len(message))
+            if self.weighing is not None:
+                self.weigh(<const uint8_t*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
             self.complete_partial(message)
+        return 0
+
+    cdef int weigh(self, const uint8_t* message, Py_ssize_t here) except -1:
+        """Look at what has come of a message since it was weighed last."""
+        cdef int before = self.weighing.fields
+        try:
+            self.weighing.look(message, here)
+        finally:
+            self.wire.work += (self.weighing.fields - before) * _FIELD_WORK
         return 0
 
     cdef int complete_partial(self, object message) except -1:
