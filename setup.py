@@ -15,7 +15,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
-COMPILED = (Path("router/attempt.py"),)
+COMPILED = (Path("croupier/telemetry/traces.py"), Path("router/attempt.py"))
 
 DIRECTIVES = {
     "language_level": 3,

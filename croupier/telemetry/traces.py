@@ -18,7 +18,6 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from enum import IntEnum
 from random import Random
 from typing import NamedTuple, TypeAlias
@@ -35,8 +34,12 @@ _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}
 _SAMPLED = 1
 # Of the calls that a process serves, those that may have a span of their own in a second, and at once.
 MOST_PER_SECOND = 500.0
-# Of what others want to have carried along, where it can be a header again.
-_STATE = re.compile(rb"[ -~]{0,512}")
+# Of what others want to have carried along: `key=value` with commas between.
+_MEMBER = re.compile(
+    rb"((?:[a-z][_0-9a-z\-*/]{0,255}|[a-z0-9][_0-9a-z\-*/]{0,240}@[a-z][_0-9a-z\-*/]{0,13}))"
+    rb"=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+)
+_MOST_STATE, _MOST_MEMBERS = 512, 32
 # Of one text of an attribute.
 _MOST_TEXT = 256
 
@@ -66,27 +69,59 @@ def parse(parents: Sequence[bytes], states: Sequence[bytes] = ()) -> Parent | No
     trace_id, span_id = int(trace, 16), int(span, 16)
     if version == b"ff" or (version == b"00" and more) or not trace_id or not span_id:
         return None
-    state = b",".join(states)
-    if _STATE.fullmatch(state) is None:
-        state = b""
-    return Parent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED), state)
+    return Parent(trace_id, span_id, bool(int(flags, 16) & _SAMPLED), _state(states) if states else b"")
 
 
-@dataclass(slots=True, eq=False)
+def _state(states: Sequence[bytes]) -> bytes:
+    """What others want to have carried along; b"" if any of it is not as the standard has it, or too much."""
+    members: dict[bytes, bytes] = {}
+    joined = b",".join(states)
+    if len(joined) > _MOST_STATE:
+        return b""
+    for member in joined.split(b","):
+        if not (member := member.strip(b" \t")):
+            continue
+        found = _MEMBER.fullmatch(member)
+        if found is None or found[1] in members:
+            return b""
+        members[found[1]] = member
+    return b",".join(members.values()) if len(members) <= _MOST_MEMBERS else b""
+
+
 class Span:
     """What one part did in a trace. Times are nanoseconds since 1970."""
 
-    name: str
-    kind: Kind
-    trace_id: int
-    span_id: int
-    parent_id: int
-    state: bytes
-    began: int
-    tracer: Tracer
-    ended: int = 0
-    code: int = Code.OK
-    attributes: dict[str, Value] = field(default_factory=dict)
+    __slots__ = (
+        "attributes",
+        "began",
+        "code",
+        "ended",
+        "kind",
+        "name",
+        "parent_id",
+        "span_id",
+        "state",
+        "trace_id",
+        "tracer",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: Kind,
+        trace_id: int,
+        span_id: int,
+        parent_id: int,
+        state: bytes,
+        began: int,
+        tracer: Tracer,
+    ) -> None:
+        self.name, self.kind = name, kind
+        self.trace_id, self.span_id, self.parent_id = trace_id, span_id, parent_id
+        self.state, self.began, self.tracer = state, began, tracer
+        self.ended: int = 0
+        self.code: int = 0
+        self.attributes: dict[str, Value] = {}
 
     def note(self, key: str, value: Value) -> None:
         """Say something more of it."""
@@ -98,7 +133,9 @@ class Span:
         return (parent, (TRACESTATE, self.state)) if self.state else (parent,)
 
     def child(self, name: str, kind: Kind = Kind.INTERNAL) -> Span:
-        return self.tracer.span(name, kind, Parent(self.trace_id, self.span_id, True, self.state))
+        tracer = self.tracer
+        span_id = tracer.bits(64) or 1
+        return Span(name, kind, self.trace_id, span_id, self.span_id, self.state, tracer.now(), tracer)
 
     def past(self, name: str, seconds: float, **attributes: Value) -> None:
         """Something took so long on its behalf, and has just ended."""
@@ -142,7 +179,7 @@ class Tracer:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ratio, self.emit, self.now = ratio, emit, now
-        self._random, self._bits = rng.random, rng.getrandbits
+        self._random, self.bits = rng.random, rng.getrandbits
         self._left, self._since = MOST_PER_SECOND, 0
         self.until = self._gap()
 
@@ -188,8 +225,8 @@ class Tracer:
     def span(self, name: str, kind: Kind, parent: Parent | None) -> Span:
         """A span, whether or not it would be sampled."""
         if parent is None:
-            parent = Parent(self._bits(128) or 1, 0, True)
-        name, span_id = name.removeprefix("/"), self._bits(64) or 1
+            parent = Parent(self.bits(128) or 1, 0, True)
+        name, span_id = name.removeprefix("/"), self.bits(64) or 1
         return Span(name, kind, parent.trace_id, span_id, parent.span_id, parent.state, self.now(), self)
 
     def afterwards(

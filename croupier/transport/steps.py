@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 
 from croupier.codes import Code
 from croupier.telemetry.traces import Kind, Span, Tracer, Value, current
@@ -55,17 +55,21 @@ def step(
             current.reset(token)
 
 
-@contextmanager
-def step_of(parent: Span, name: str, kind: Kind = Kind.INTERNAL) -> Iterator[Span]:
+class step_of:  # noqa: N801 - it reads as the statement that it makes
     """A span of what the block does, below `parent`; for who serves no call in a task of its own."""
-    span = parent.child(name, kind)
-    try:
-        yield span
-    except BaseException as error:
-        span.end(ending_of(error))
-        raise
-    else:
-        span.end()
+
+    __slots__ = ("_span",)
+
+    def __init__(self, parent: Span, name: str, kind: Kind = Kind.INTERNAL) -> None:
+        self._span = parent.child(name, kind)
+
+    def __enter__(self) -> Span:
+        return self._span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._span.end(Code.OK if error is None else ending_of(error))
 
 
 def ending_of(error: BaseException) -> int:

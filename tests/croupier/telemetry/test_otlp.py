@@ -13,7 +13,7 @@ from croupier.codes import Code
 from croupier.settings import TelemetrySettings
 from croupier.telemetry import otlp as otlp_module
 from croupier.telemetry.metrics import LoopHistogram
-from croupier.telemetry.otlp import Otlp, metrics_data
+from croupier.telemetry.otlp import Otlp, Spans, metrics_data
 from croupier.telemetry.traces import Kind, Tracer
 
 RPC = LoopHistogram("croupier_otlp_seconds", "Seconds", (0.1, 1.0), ["code"])
@@ -53,6 +53,23 @@ def test_a_collector_gets_spans_and_the_metrics_of_the_page(protocol: str) -> No
     assert list(point.explicit_bounds) == [0.1, 1.0]
     assert (point.count, point.sum) == (4, 8.05)
     assert not point.HasField("min")
+
+
+@pytest.mark.parametrize("protocol", COLLECTORS)
+def test_a_span_that_cannot_be_made_takes_no_other_along(
+    protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with COLLECTORS[protocol]() as (kept, endpoint):
+        spans = Spans(TelemetrySettings(otlp_endpoint=endpoint, otlp_protocol=protocol), "croupier-test")
+        tracer = Tracer(1.0, spans.emit, rng=Random(1))
+        first, odd, last = (tracer.span(name, Kind.SERVER, None) for name in ("first", "odd", "last"))
+        odd.note("tenant", "\ud800")
+        # A peer may end a call with any number.
+        for span, code in ((first, 99), (odd, Code.OK), (last, Code.OK)):
+            span.end(code)
+        spans.close()
+    assert [(one.name, one.status.message) for _, one in kept.spans] == [("first", "99"), ("last", "")]
+    assert "a span could not be made" in caplog.text
 
 
 def test_each_kind_of_instrument_and_what_otlp_has_no_word_for() -> None:

@@ -4,6 +4,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.trace import TraceState
 
 from croupier.codes import Code
 from croupier.telemetry.traces import MOST_PER_SECOND, Kind, Parent, Span, Tracer, parse
@@ -68,6 +69,30 @@ def test_too_much_state_is_not_carried_along() -> None:
     parent = parse([PARENT], [b"k=" + b"v" * 600])
     assert parent is not None
     assert parent.state == b""
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        ([], b""),
+        ([b"a=1", b" b=2 ,\t, c@d=x y"], b"a=1,b=2,c@d=x y"),
+        ([b"0a@b=1"], b"0a@b=1"),
+        ([b"a=1,nonsense"], b""),
+        ([b"A=1"], b""),
+        ([b"a=1", b"a=2"], b""),
+        ([b"a=b=c"], b""),
+        ([b"a=\xff"], b""),
+        ([b",".join(b"a%d=1" % number for number in range(33))], b""),
+        ([b"k=" + b"v" * 200] * 3, b""),
+    ],
+)
+def test_what_others_want_to_have_carried_along(states: list[bytes], state: bytes) -> None:
+    parent = parse([PARENT], states)
+    assert parent is not None
+    assert parent.state == state
+    # As the SDK has it, which would warn of what it does not take.
+    if state:
+        assert TraceState.from_header([one.decode() for one in states]).to_header() == state.decode()
 
 
 def test_a_sampled_caller_has_a_span_and_so_has_what_is_called() -> None:
