@@ -26,6 +26,7 @@ from router.cells import Cells
 from router.feeds import ViewFeed
 from router.pick import is_reachable, pick
 from router.route import NoShardMap, route
+from sharding.ramp import which
 from version_manager.model.resolve import Ask, Target, choices
 
 T = TypeVar("T")
@@ -81,6 +82,8 @@ class Beliefs:
                 }
                 for generation in view.generations
             ],
+            # Of 10,000 tenants, those that the first of them deals to; the second one deals to the others.
+            "ramp": view.ramp,
             "in_flight": self.admission.in_flight,
         }
 
@@ -129,6 +132,7 @@ class Beliefs:
             raise NoShardMap("no shard map is active yet")
         told: dict[str, object] = {
             "tenant": tenant,
+            "dealt_by": which(view.current, view.previous, view.ramp, tenant).generation.number,
             # Not `hand`, which would remember what nobody asks for.
             "hand": view.current.explain(tenant).hand,
             "previous_hand": view.previous.explain(tenant).hand if view.previous is not None else (),

@@ -31,7 +31,7 @@ from router.fanout import Fanout, Whole, stitch
 from router.features import Features
 from router.identity import check_claim
 from router.pick import is_reachable, pick
-from router.route import owner_of, route
+from router.route import owner_of, point_of, route
 from router.routes import Route, Routes
 from router.tracing import Traced
 from router.units import Unit
@@ -232,7 +232,14 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
     order = route(view, tenant, ask.model)
     cells = pick(order, view.cells, _NONE_OPEN, 0.0)
     model = view.catalog.get(tenant, ask.model)
-    return Route(model, found, order, order if cells == order else cells, owner_of(view, tenant))
+    return Route(
+        model,
+        found,
+        order,
+        order if cells == order else cells,
+        owner_of(view, tenant),
+        point_of(view, tenant),
+    )
 
 
 def _told(exchange: Whole | Fanout, caller: Named) -> Exchange:

@@ -1,8 +1,9 @@
 """Where a model of a tenant may be asked for: the tenant's hand, in this model's order.
 
 The hand comes from the current generation, and behind it stand the previous generation's cells: while
-a shard map takes over, models are still resident where the previous one put them. Pure, and blind
-to health: see `pick.py` for which of these cells is asked now.
+a shard map takes over, models are still resident where the previous one put them. For a tenant that its ramp
+has not come to, it is the other way round. Pure, and blind to health: see `pick.py` for which of these cells
+is asked now.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from router.envelope import owner_field
 from router.view import View
 from sharding.hashing import hash64
 from sharding.placement import cells_for
+from sharding.ramp import point
+
+# Where all stand while nothing takes over: the ramp has always come to them.
+NOWHERE = -1
 
 
 class NoShardMap(Unavailable):
@@ -28,7 +33,17 @@ def route(view: View, tenant: str, model: str) -> tuple[str, ...]:
     """
     if view.current is None:
         raise NoShardMap("no shard map is active yet", retry_after=1.0)
-    return cells_for(view.current, view.previous, tenant, model)
+    return cells_for(view.current, view.previous, tenant, model, view.ramp)
+
+
+def point_of(view: View, tenant: str) -> int:
+    """Where the tenant stands on the ramp of `view`, whose newer generation deals to those below the ramp.
+
+    All of a view's routes for one tenant agree on it, so that a tenant is dealt to by one generation.
+    """
+    if view.current is None or view.previous is None:
+        return NOWHERE
+    return point(view.current.generation, tenant)
 
 
 def owner_of(view: View, tenant: str) -> bytes:

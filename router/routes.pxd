@@ -16,6 +16,9 @@ cdef class Route:
     # not hold.
     cdef bytes suffix
     cdef uint64_t epoch
+    # Where its tenant stands on the ramp, and whether the newer generation deals to it.
+    cdef readonly int point
+    cdef bint is_taken_over
     # Where what came of its requests is counted, as of that change of who is counted at all: see `tallies`.
     cdef uint64_t counted_as
     cdef Py_ssize_t tenant_row

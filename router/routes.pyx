@@ -7,7 +7,8 @@ one takes many times longer than finding it.
 
 **A view that changes** takes no route with it that it does not touch: versions are published all the
 time, and each makes a new view. Where shard maps and cells are still the same ones, a route holds for as
-long as the catalog has the very same model, which is looked up once for each route and view.
+long as the catalog has the very same model, which is looked up once for each route and view. So does a step
+of a ramp: it takes along the routes of the tenants that it came to, and no others.
 
 **The bound.** Routes lie in two generations. When the young one is full, it becomes the old one,
 and what was in the old one is forgotten, but for the routes that were found there again.
@@ -36,6 +37,7 @@ from protos.numbers cimport PredictRequest_items
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, infer_suffix, item_suffix, read_model
+from router.route import NOWHERE
 from version_manager.model.release import WHOLE, split_point
 
 cdef extern from "Python.h":
@@ -56,7 +58,8 @@ cdef class Route:
 
     `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
     that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests
-    these are, as a field for the cell (`envelope.owner_field`).
+    these are, as a field for the cell (`envelope.owner_field`). `point` is where the tenant stands on the
+    ramp of the generation that takes over, below any ramp where none does (`route.point_of`).
     """
 
     def __init__(
@@ -66,8 +69,10 @@ cdef class Route:
         tuple order not None,
         tuple cells not None,
         bytes owner not None=b"",
+        int point=NOWHERE,
     ):
         self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
+        self.point = point
         self.owner_size = PyBytes_GET_SIZE(owner)
 
 
@@ -84,6 +89,7 @@ cdef class Routes:
     cdef object _random
     cdef Py_ssize_t _room
     cdef uint64_t _epoch
+    cdef int _ramp
     cdef dict _young
     cdef dict _old
 
@@ -102,7 +108,7 @@ cdef class Routes:
             view.cells is held.cells and view.current is held.current and view.previous is held.previous
         ):
             self._young, self._old = {}, {}
-        self.view = view
+        self.view, self._ramp = view, view.ramp
         self._epoch += 1
 
     def infer(self, str tenant not None, bytes request not None):
@@ -191,6 +197,8 @@ cdef class Routes:
                 return None
         cdef Route route = <Route>found
         if route.epoch != self._epoch:
+            if route.is_taken_over != (route.point < self._ramp):
+                return None
             if self.view.catalog.find(route.model.tenant, route.model.name) is not route.model:
                 return None
             route.epoch = self._epoch
@@ -204,7 +212,7 @@ cdef class Routes:
         route.suffixes = tuple([suffix_of(target) + route.owner for _, target in route.choices])
         if len(route.suffixes) == 1:
             route.suffix = route.suffixes[0]
-        route.epoch = self._epoch
+        route.epoch, route.is_taken_over = self._epoch, route.point < self._ramp
         if key is not None:
             self._remember(key, route)
         return route

@@ -94,7 +94,7 @@ async def test_a_tenant_its_hand_and_what_a_request_would_get() -> None:
         assert (told["order"], told["picked"]) == (order, order)
         versions = [(version["version"], version["basis_points"]) for version in told["versions"]]
         assert versions == [(1, 2_500), (2, 7_500)]
-        assert set(await port.view("tenant", name="acme")) == {"tenant", "hand", "previous_hand"}
+        assert set(await port.view("tenant", name="acme")) == {"tenant", "dealt_by", "hand", "previous_hand"}
         # Whoever has no models has a hand all the same.
         assert len((await port.view("tenant", name="nobody"))["hand"]) == 2
 

@@ -1,6 +1,7 @@
 """Remembered routes are what deciding anew would give."""
 
 import gc
+import random
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fakes import digest, generation, model, no_change, view
+from support.generations import EVERYBODY, any_map
 
 from croupier.errors import CroupierError, InvalidRequest
 from croupier.fields import MalformedMessage, join_first
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
+from router.pipeline import decide
 from router.route import route
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import View, ViewChange
+from sharding.dealer import Dealer
+from sharding.ramp import WHOLE as ALL
+from sharding.ramp import point, which
 from version_manager.model.catalog import Delta, UnknownModel
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import WHOLE
@@ -309,3 +315,63 @@ def test_items_of_very_many_fields_together_are_not_read_to_their_end() -> None:
     for read in (Desk().routes.items, lambda tenant, data, most: envelope.read_items(data, most)):
         with pytest.raises(InvalidRequest, match="more than 65,536 fields"):
             read("acme", join_first([many] * 100), 1_024)
+
+
+# Ramps
+
+TENANTS = [f"tenant-{n}" for n in range(50)]
+
+
+def test_a_step_of_a_ramp_decides_anew_only_for_the_tenants_that_it_came_to() -> None:
+    after = (generation(NAMES[1:], number=2), generation(NAMES))
+    found = view([model(tenant) for tenant in TENANTS], after, [known.cell for known in VIEW.cells.values()])
+    asked: list[str] = []
+
+    def decided(found: View, tenant: str, ask: Ask) -> Route:
+        asked.append(tenant)
+        return decide(found, tenant, ask)
+
+    routes, at = Routes(decided, lambda: HALF), 0
+    for ramp in (0, 1_000, 1_001, 5_000, 4_000, ALL):
+        asked.clear()
+        routes.follow(replace(found, ramp=ramp))
+        for tenant in TENANTS:
+            [unit] = routes.infer(tenant, infer("churn"))
+            assert unit.order == route(replace(found, ramp=ramp), tenant, "churn")
+        low, high = sorted((at, ramp))
+        moved = [tenant for tenant in TENANTS if low <= point(after[0], tenant) < high]
+        assert asked == (moved if ramp else TENANTS)
+        at = ramp
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_nobody_is_routed_outside_two_hands_whatever_is_edited_and_ramped(seed: int) -> None:
+    """And all models of a tenant are dealt by one generation, whatever the ramp."""
+    rng = random.Random(seed)
+    models = [model(tenant, name) for tenant in EVERYBODY for name in ("churn", "price")]
+    routes, found, number = Routes(decide, lambda: HALF), view(models, (any_map(rng),)), 1
+    for _ in range(12):
+        edit = rng.randrange(4)
+        current, previous = found.current, found.previous
+        assert current is not None
+        if edit == 0:
+            # As it was before, under a new number: a rollback; or another map.
+            content = rng.choice([*found.generations, any_map(rng)])
+            number += 1
+            found = replace(found, current=Dealer(replace(content, number=number)), previous=current)
+            found = replace(found, ramp=rng.choice((0, 500, ALL)))
+        elif edit == 1:
+            found = replace(found, previous=None, ramp=ALL)
+        elif edit == 2:
+            found = found.after(ViewChange(Delta(number, (model(rng.choice(EVERYBODY), versions=(1, 2)),))))
+        elif previous is not None:
+            found = replace(found, ramp=rng.randrange(ALL + 1))
+        routes.follow(found)
+        for tenant in EVERYBODY:
+            dealers = [dealer for dealer in (found.current, found.previous) if dealer]
+            assert found.current is not None
+            hand = {*which(found.current, found.previous, found.ramp, tenant).hand(tenant)}
+            either = {cell for dealer in dealers for cell in dealer.hand(tenant)}
+            for name in ("churn", "price"):
+                [unit] = routes.infer(tenant, infer(name))
+                assert ({*unit.order[: len(hand)]}, {*unit.order}) == (hand, either)
