@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from croupier import errors
+from croupier.grpcio.outgoing import trace_pairs
 from croupier_client import Client, PredictError, Prediction
 from croupier_client.encode import Features
 from croupierctl import output
@@ -52,6 +53,7 @@ def predict(
             certificate=servers.certificate,
             key=servers.key,
             timeout=timeout,
+            trace=trace_pairs,
         ) as client:
             found = client.predict(
                 model,

@@ -19,7 +19,7 @@ from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
-from croupier_client.options import Metadata, Options, PathLike, Token
+from croupier_client.options import Metadata, Options, PathLike, Token, Trace
 from croupier_client.status import from_rpc_error
 from croupier_client.stub import Stub
 
@@ -33,6 +33,7 @@ class AsyncClient:
     router without tokens by `tenant`. With `ca` the connection is TLS; `certificate` and `key` are
     shown where the router asks for them. `timeout` is in seconds for each call, retries included;
     None for none. `retries`: how often more a call is tried that was `Unavailable`.
+    `trace` gives `traceparent` and `tracestate` of the span that calls, where that is not OpenTelemetry's.
 
     Every method raises the `croupier_client.errors` class that says what is wrong and whose fault it is.
     """
@@ -48,8 +49,10 @@ class AsyncClient:
         key: Optional[PathLike] = None,
         timeout: Optional[float] = 5.0,
         retries: int = 2,
+        trace: Optional[Trace] = None,
     ) -> None:
-        self._options = Options.build(target, tenant, token, (ca, certificate, key), timeout, retries)
+        files = ca, certificate, key
+        self._options = Options.build(target, tenant, token, files, timeout, retries, trace)
         # Opened when first used: grpcio ties a channel to the loop that runs at that moment.
         self._channel: grpc.aio.Channel | None = None
 

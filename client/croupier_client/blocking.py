@@ -20,7 +20,7 @@ from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
-from croupier_client.options import Metadata, Options, PathLike, Token
+from croupier_client.options import Metadata, Options, PathLike, Token, Trace
 from croupier_client.status import from_rpc_error
 from croupier_client.stub import Stub
 
@@ -41,8 +41,10 @@ class Client:
         key: Optional[PathLike] = None,
         timeout: Optional[float] = 5.0,
         retries: int = 2,
+        trace: Optional[Trace] = None,
     ) -> None:
-        self._options = Options.build(target, tenant, token, (ca, certificate, key), timeout, retries)
+        files = ca, certificate, key
+        self._options = Options.build(target, tenant, token, files, timeout, retries, trace)
         self._connection = _Connection(target, self._options.tls)
 
     def __enter__(self: _C) -> _C:

@@ -15,7 +15,7 @@ from croupier_client.channels import credentials
 from croupier_client.deadline import Deadline
 from croupier_client.errors import InvalidRequest
 from croupier_client.retry import RetryPolicy
-from croupier_client.tracing import trace_pairs
+from croupier_client.tracing import only_trace, trace_pairs
 from croupier_client.window import Window
 
 _MOST_ID_BYTES = 128
@@ -23,6 +23,8 @@ _MOST_ID_BYTES = 128
 # `Token`: a token, or a function that returns the one to show now.
 PathLike = Union[Path, str]
 Token = Union[str, Callable[[], str]]
+# What says which span calls, asked for each call.
+Trace = Callable[[], list[tuple[str, str]]]
 # Made for each try: the token of the last one may have expired.
 Metadata = Callable[[], list[tuple[str, str]]]
 
@@ -46,6 +48,7 @@ class Options:
     tls: grpc.ChannelCredentials | None
     timeout: float | None
     policy: RetryPolicy
+    trace: Trace = trace_pairs
     # Seeded by the system: clients that started together must not draw the same back-off.
     rng: random.Random = field(default_factory=random.SystemRandom)
 
@@ -58,8 +61,9 @@ class Options:
         paths: tuple[PathLike | None, PathLike | None, PathLike | None],
         timeout: float | None,
         retries: int,
+        trace: Trace | None = None,
     ) -> Options:
-        """`paths`: PEM files of the authority, the certificate and its key.
+        """`paths`: PEM files of the authority, the certificate and its key. `trace`: None for OpenTelemetry.
 
         Raises:
             InvalidRequest: naming the field that cannot be used.
@@ -71,7 +75,8 @@ class Options:
             tls = credentials(ca, certificate, key)
         except OSError as error:
             raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}", field="ca") from error
-        return cls(target, _checked(tenant, "tenant"), token, tls, timeout, RetryPolicy(retries))
+        policy = RetryPolicy(retries)
+        return cls(target, _checked(tenant, "tenant"), token, tls, timeout, policy, trace or trace_pairs)
 
     def for_tenant(self, tenant: str, token: Token) -> Options:
         """The same for another tenant. Raises InvalidRequest."""
@@ -94,7 +99,7 @@ class Options:
         Raises:
             InvalidRequest: the token, the revision or the id cannot be a header.
         """
-        found = trace_pairs()
+        found = only_trace(self.trace())
         if request_id:
             found.append(("x-request-id", _checked_id(request_id)))
         if min_revision:

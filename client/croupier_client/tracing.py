@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 # As it names them, and nothing else: a propagator may have more to say than a header may be.
 _KEYS = ("traceparent", "tracestate")
@@ -19,4 +20,9 @@ def trace_pairs() -> list[tuple[str, str]]:
         return []
     carrier: dict[str, str] = {}
     api.inject(carrier)
-    return [(key, carrier[key]) for key in _KEYS if key in carrier]
+    return only_trace(carrier.items())
+
+
+def only_trace(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of `pairs`, those that say which span calls."""
+    return sorted((key, value) for key, value in pairs if key in _KEYS)

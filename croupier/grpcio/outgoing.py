@@ -19,11 +19,16 @@ _KEYS = ("traceparent", "tracestate")
 
 def outgoing() -> list[tuple[str, str]]:
     """The metadata that tell a server what the call is part of."""
-    request_id, span = current_id(), current.get()
-    pairs = [(REQUEST_ID, request_id)] if request_id else []
+    request_id = current_id()
+    return [*([(REQUEST_ID, request_id)] if request_id else []), *trace_pairs()]
+
+
+def trace_pairs() -> list[tuple[str, str]]:
+    """Of those, what says which span calls."""
+    span = current.get()
     if span is not None:
-        return pairs + [(key.decode(), value.decode("latin-1")) for key, value in span.pairs()]
-    return pairs + _of_opentelemetry()
+        return [(key.decode(), value.decode("latin-1")) for key, value in span.pairs()]
+    return _of_opentelemetry()
 
 
 def _of_opentelemetry() -> list[tuple[str, str]]:

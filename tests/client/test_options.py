@@ -26,6 +26,13 @@ def test_a_token_that_is_no_header(token):
     assert token not in str(caught.value)
 
 
+def test_who_traces_without_opentelemetry_says_which_span_calls():
+    said = [("traceparent", "00-1-2-01"), ("authorization", "Bearer of-another"), ("tracestate", "a=1")]
+    for kind in (AsyncClient, Client):
+        found = kind("router:1", trace=lambda: said)._options.metadata()
+        assert found == [("traceparent", "00-1-2-01"), ("tracestate", "a=1")]
+
+
 def test_a_revision_is_metadata():
     assert build().metadata("c0ffee:17") == [("croupier-min-revision", "c0ffee:17")]
 

@@ -47,6 +47,13 @@ async def test_a_catalog_may_be_asked_for(predict, router):
     assert router.metadata[0]["croupier-min-revision"] == "c0ffee:17"
 
 
+async def test_it_is_part_of_the_trace_that_its_environment_is_in(predict, router):
+    parent = f"00-{10:032x}-{11:016x}-01"
+    await predict("--row", "1", env={"TRACEPARENT": parent})
+    await predict("--row", "1")
+    assert [call.get("traceparent") for call in router.metadata] == [parent, None]
+
+
 async def test_a_row_for_programs(predict):
     result = await predict("--row", "1,2.5,3", "--version", "4", "--json")
     assert json.loads(result.stdout) == {"outputs": {"sum": [6.5]}, "version": 4, "took": 0.0015}
