@@ -27,7 +27,7 @@ import numpy as np
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation
-from sharding.population import Counts, Hands, Loads, Marks, cells_of, deal
+from sharding.population import Counts, Hands, Indices, Loads, Marks, cells_of, deal
 
 # Slots that a change may move beside those of the cells that it names, as a share of all.
 ALLOWANCE = 0.02
@@ -112,10 +112,12 @@ class Plan:
         """The slots that a change of these cells may move: what they have, or come to have."""
         return sum(max(c.slots_before, c.slots_after) for c in self.cells if c.cell in cells)
 
-    def moves(self) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """Every tenant that moves, with the cells that it loses and those that it gains."""
-        moved = self.after.totals(self.gained) + self.before.totals(self.lost)
-        for tenant in np.flatnonzero(moved).tolist():
+    def moves(self, most: int | None = None) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        """Tenants that move, with the cells that they lose and those that they gain; the heaviest first."""
+        moved = np.flatnonzero(self.after.totals(self.gained) + self.before.totals(self.lost))
+        if self.population.rates is not None:
+            moved = moved[np.argsort(-self.population.rates[moved], kind="stable")]
+        for tenant in moved[:most].tolist():
             old, new = self.before.hand(tenant), self.after.hand(tenant)
             lost, gained = (tuple(c for c in a if c not in b) for a, b in ((old, new), (new, old)))
             yield self.population.names[tenant], lost, gained
@@ -132,8 +134,8 @@ def plan(before: Generation, after: Generation, population: Population) -> Plan:
     heavy = population.model_bytes
     sizes = None if heavy is None else _cold(old, new, gained, gains, losses, heavy, is_reseeded)
     was, will = (balance_of(hands, one, population.rates) for hands, one in ((old, before), (new, after)))
-    short = _shortfalls(new, after, population.names)
-    stranded = np.flatnonzero(new.sizes == 0).tolist()
+    short, shortfalls = _shortfalls(new, after, population.names)
+    stranded = np.flatnonzero(new.sizes == 0)
     conflicts = list(_conflicts(after))
     return Plan(
         population=population,
@@ -150,9 +152,9 @@ def plan(before: Generation, after: Generation, population: Population) -> Plan:
         balance_after=will.balance,
         overlap_before=_overlap(old),
         overlap_after=_overlap(new),
-        shortfalls=tuple(short[:MOST]),
+        shortfalls=tuple(shortfalls),
         shortfalls_total=len(short),
-        stranded=tuple(population.names[tenant] for tenant in stranded[:MOST]),
+        stranded=tuple(population.names[tenant] for tenant in stranded[:MOST].tolist()),
         stranded_total=len(stranded),
         conflicts=tuple(conflicts[:MOST]),
         conflicts_total=len(conflicts),
@@ -250,7 +252,10 @@ def _overlap(hands: Hands) -> tuple[int, ...]:
     return tuple(np.bincount(shared).tolist())
 
 
-def _shortfalls(hands: Hands, generation: Generation, names: Sequence[str]) -> list[Shortfall]:
+def _shortfalls(
+    hands: Hands, generation: Generation, names: Sequence[str]
+) -> tuple[Indices, list[Shortfall]]:
+    """Whose hand falls short, and the first of them."""
     zones = sorted({seat.zone for seat in generation.seats if not seat.draining})
     zone_of = {seat.cell: zones.index(seat.zone) for seat in generation.seats if not seat.draining}
     zone = np.array([zone_of.get(cell, 0) for cell in hands.cells], np.int64)
@@ -262,10 +267,12 @@ def _shortfalls(hands: Hands, generation: Generation, names: Sequence[str]) -> l
         seen[owners, zone[hands.slots[begins[0] : begins[-1]]]] = True
         spans[first : first + len(seen)] = np.count_nonzero(seen, axis=1)
     possible = np.minimum(hands.sizes, len(zones))
-    return [
+    short = np.flatnonzero(spans < possible)
+    named = [
         Shortfall(names[tenant], int(spans[tenant]), int(possible[tenant]))
-        for tenant in np.flatnonzero(spans < possible).tolist()
+        for tenant in short[:MOST].tolist()
     ]
+    return short, named
 
 
 def _conflicts(generation: Generation) -> Iterator[str]:

@@ -25,6 +25,10 @@ Counts = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
 Loads = npt.NDArray[np.float64]
+Keys = npt.NDArray[np.uint64]
+
+# Names whose keys are made at once: the interpreter's lock is held meanwhile.
+_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +113,20 @@ def deal(dealer: Dealer, tenants: Sequence[str], cells: tuple[str, ...] = ()) ->
     slots = np.empty(begins[-1], np.int32)
     is_plain = np.ones(len(tenants), np.bool_)
     is_plain[[*ruled]] = False
-    keys = np.empty(len(tenants), np.uint64)
-    name_keys(tenants, generation.seed, keys)
+    keys = keys_of(tenants, generation.seed)
     numbers = np.array([number[cell] for cell in pool.cells], np.int32)
     pool.deal_all(keys[is_plain], size, begins[:-1][is_plain], numbers, slots)
     for index, hand in ruled.items():
         slots[begins[index] : begins[index + 1]] = [number[cell] for cell in hand]
     return Hands(cells, begins, slots)
+
+
+def keys_of(names: Sequence[str], seed: int) -> Keys:
+    """The key by which each name is dealt."""
+    keys = np.empty(len(names), np.uint64)
+    for first in range(0, len(names), _AT_ONCE):
+        name_keys(names[first : first + _AT_ONCE], seed, keys[first : first + _AT_ONCE])
+    return keys
 
 
 def cells_of(*generations: Generation) -> tuple[str, ...]:

@@ -8,6 +8,7 @@
     rates       what routers count, added up             rate_table counts, and what they were seconds ago
     reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
     kept        how much of a report is kept
+    planning/   what the map would do, and whom it serves: counted over all tenants, in a thread
     writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
     cells/      who joined, and what they are told: to warm, to pin
     map/        etcd in memory: keys, records, images, the guard, the mirror

@@ -40,6 +40,7 @@ from version_manager.map.audit import Audit
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell
+from version_manager.planning.planner import Planner
 from version_manager.rates import Rates
 from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
@@ -131,6 +132,9 @@ class VersionManager:
         routers = Routers(mirror)
         probe = Probe(etcd)
         self._stack.push_async_callback(probe.close)
+        rates = Rates()
+        planner = Planner(mirror, shards, rates, registry)
+        self._stack.callback(planner.close)
         part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
         return Parts(
             mirror=mirror,
@@ -149,9 +153,10 @@ class VersionManager:
             announcements=announcements,
             usage=Usage(mirror, open_channel),
             routers=routers,
-            rates=Rates(),
+            rates=rates,
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
             tenant_statuses=TenantStatuses(mirror, keys, registry, routers),
+            planner=planner,
         )
 
     async def stop(self) -> None:

@@ -17,9 +17,9 @@ last. What a report may hold is checked before anything of it is taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,13 @@ _Known: TypeAlias = tuple[int, NDArray[np.uint64]]
 _QUANTILES = (0.5, 0.99)
 _ORDERED_BY = {pb.GetRatesRequest.ERRORS: ["refused", "failed"], pb.GetRatesRequest.COLD: ["cold"]}
 _MIDDLES = np.array(MIDDLES)
+
+
+class Asked(NamedTuple):
+    """Requests a second: of the busiest tenants, by name, and of everybody together."""
+
+    tenants: Mapping[str, float]
+    total: float
 
 
 class _Router:
@@ -144,6 +151,16 @@ class Rates:
             (everybody,) = _rows(self._all, self._all.keys, self._all.windows(), [0]) or [pb.RateRow()]
             answer.all.CopyFrom(everybody)
         return answer
+
+    def asked(self) -> Asked:
+        """Requests a second of the busiest tenants and of everybody, over the longest window."""
+        seconds, counts = self._tenants.windows()[-1]
+        everybody = self._all.windows()[-1].counts[:, 0].sum()
+        if seconds <= 0:
+            return Asked({}, 0.0)
+        rates = (counts[:, 0] / seconds).tolist()
+        named = {key.tenant: rate for key, rate in zip(self._tenants.keys, rates, strict=True) if rate}
+        return Asked(named, float(everybody / seconds))
 
     def _grown(
         self,

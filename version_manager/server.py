@@ -38,6 +38,7 @@ from version_manager.model import wire
 from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
+from version_manager.planning.planner import Planner
 from version_manager.rates import Rates
 from version_manager.reported import Begin, answers
 from version_manager.routers import Routers
@@ -78,6 +79,7 @@ class Parts:
     rates: Rates
     statuses: Statuses
     tenant_statuses: TenantStatuses
+    planner: Planner
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -182,6 +184,9 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
         return self._told(self._parts.shards.get(request.number))
+
+    async def PlanGeneration(self, request: pb.PlanGenerationRequest, context: _Context) -> pb.Plan:
+        return await self._parts.planner.plan(request)
 
     async def ReseedShards(self, request: pb.ReseedShardsRequest, context: _Context) -> pb.Generation:
         actor = self._actor(context)

@@ -89,6 +89,10 @@ class Catalog:
         for bucket in self._buckets:
             yield from bucket.values()
 
+    def buckets(self) -> Iterator[Iterable[Model]]:
+        """All models, those of a tenant together with those of a few others."""
+        return (bucket.values() for bucket in self._buckets)
+
     def __len__(self) -> int:
         return self.size
 

@@ -1,0 +1,7 @@
+"""What the shard map would do, and whom it serves: counted over all tenants there are.
+
+planner      what operators ask: checks it, and answers
+plans        what another generation would do, as a message
+population   the tenants of a catalog as arrays, with the rates that routers tell
+worker       the one thread in which all of that is counted
+"""
