@@ -49,6 +49,7 @@ from version_manager.status import Probe, Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
 from version_manager.writes.publisher import Publisher
+from version_manager.writes.ramping import Ramping
 from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
 from version_manager.writes.shards import Shards
@@ -145,6 +146,7 @@ class VersionManager:
             ),
             releases=releases,
             shards=shards,
+            ramping=Ramping(etcd, mirror, writer, keys, audit),
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
             repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),

@@ -42,13 +42,15 @@ from version_manager.planning.planner import Planner
 from version_manager.rates import Rates
 from version_manager.reported import Begin, answers
 from version_manager.routers import Routers
+from version_manager.shard_answers import history, ramp_to_pb
 from version_manager.status import Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
 from version_manager.writes.publisher import Publisher
+from version_manager.writes.ramping import Move, Ramping
 from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
-from version_manager.writes.shards import Shards
+from version_manager.writes.shards import How, Shards
 from version_manager.writes.tenants import Tenants
 from version_manager.writes.thawing import Freeze, Thawing
 
@@ -58,6 +60,11 @@ _MOST_LEFT = 1000
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _UPLOADS = UploadLimits()
+_MOVES = {
+    pb.SetRampRequest.RESUME: Move.RESUME,
+    pb.SetRampRequest.PAUSE: Move.PAUSE,
+    pb.SetRampRequest.FINISH: Move.FINISH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class Parts:
     publisher: Publisher
     releases: Releases
     shards: Shards
+    ramping: Ramping
     repairs: Repairs
     thawing: Thawing
     tenants: Tenants
@@ -178,9 +186,24 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
         wanted = wire.generation_from_pb(request.generation)
+        how = How(request.reason, request.author, request.ramp_seconds, request.force, request.rollback_to)
         with _own_faults():
-            generation = await self._parts.shards.set(wanted, request.expected_number, self._actor(context))
-        return self._told(generation)
+            made = await self._parts.shards.set(wanted, request.expected_number, self._actor(context), how)
+        return self._told(made)
+
+    async def SetRamp(self, request: pb.SetRampRequest, context: _Context) -> pb.Ramp:
+        move = _MOVES.get(request.action)
+        if move is None:
+            raise InvalidRequest("there is no such action", field="action")
+        with _own_faults():
+            pointer = await self._parts.ramping.move(
+                move, request.expected_number, request.reason, request.author, self._actor(context)
+            )
+        return ramp_to_pb(pointer)
+
+    async def GetShardHistory(self, request: pb.GetShardHistoryRequest, context: _Context) -> pb.ShardHistory:
+        # In a thread: to compare large maps takes long.
+        return await asyncio.to_thread(history, self._parts.mirror.map.archive)
 
     async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
         return self._told(self._parts.shards.get(request.number))
@@ -245,6 +268,8 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         served = self._parts.mirror.map
         if generation.number in {active.number for active in served.generations[:1]}:
             message.warnings.extend(doubts.of_generation(generation, served))
+            if served.pointer is not None and served.pointer.is_ramping:
+                message.ramp.CopyFrom(ramp_to_pb(served.pointer))
         return message
 
     async def Join(

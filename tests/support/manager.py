@@ -18,6 +18,8 @@ from croupier.lifecycle import Lifecycle
 from croupier.stores.etcd import Etcd, EtcdConfig, KeyValue
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.app import VersionManager
+from version_manager.map.keys import Keys
+from version_manager.map.records import Announced, encode
 from version_manager.settings import ManagerSettings
 
 SEED = 7
@@ -184,3 +186,23 @@ async def until_listed(client: VersionManagerClient, *cells: str) -> None:
         return (await listed(client)).keys() == set(cells)
 
     await eventually(are_listed)
+
+
+@asynccontextmanager
+async def older_manager(fleet: Fleet, protocol: int) -> AsyncIterator[None]:
+    """While a version manager runs that understands so much, as the fleet's first one sees it."""
+    key = Keys().manager("00cd")
+
+    async def until(is_there: bool) -> None:
+        async def is_so() -> bool:
+            return ("00cd" in {one.id for one in (await fleet.client.get_status()).managers}) == is_there
+
+        await eventually(is_so)
+
+    await fleet.raw.put(key, encode(Announced(protocol, protocol)))
+    await until(True)
+    try:
+        yield
+    finally:
+        await fleet.raw.delete(key)
+        await until(False)

@@ -78,6 +78,15 @@ class Active:
     reason: str = ""
     at: float = 0.0
 
+    @property
+    def is_ramping(self) -> bool:
+        """Whether the previous generation still deals to some tenants."""
+        return self.ramp < WHOLE
+
+    def bare(self) -> Active:
+        """As the release before knows it, of one that deals to all."""
+        return Active(self.active, self.previous)
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:

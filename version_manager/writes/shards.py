@@ -1,5 +1,8 @@
 """Changes the shard map: a new generation becomes active, the active one becomes the previous.
 
+It deals to all tenants at once, or takes over from that one as a ramp rises (`ramping`), and while that runs
+there is no third, unless an operator forces it or goes back.
+
 The generation and the pointer to it are written in one transaction that compares the pointer, so
 of two operators who start from the same generation one is refused. Generations are immutable: going
 back means giving an old one's content a new number. The seed stays, whoever asks: only `reseed` changes it,
@@ -11,19 +14,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from croupier.errors import Conflict, CroupierError, FailedPrecondition, InvalidRequest, NotFound, TooLarge
+from croupier.errors import CroupierError, InvalidRequest, TooLarge
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
 from sharding.changes import changes
-from sharding.generation import Generation, InvalidGeneration, check_generation
+from sharding.generation import MAX_WORDS, Generation, InvalidGeneration, check_generation
+from sharding.ramp import WHOLE
 from version_manager.map.audit import MANAGER, Actor, Audit
-from version_manager.map.keys import ActiveKey, BadRecord, GenerationKey, Keys
+from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
-from version_manager.map.records import MAX_ERAS, Active, decode, encode
+from version_manager.map.records import MAX_ERAS, MAX_RAMP_SECONDS, Active, encode
 from version_manager.map.seed import Era, Seed
+from version_manager.writes.pointer import Pointer, Pointers, UnknownGeneration, damaged, ramp_running
 from version_manager.writes.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -40,30 +45,32 @@ _MOST_OF_A_CHANGE = 200
 MAX_GENERATION_BYTES = 2**20
 
 
-class StaleGeneration(Conflict):
-    """The shard map was changed since the caller read it. The operator's: read it again."""
-
-    reason = "STALE_GENERATION"
-
-
-class UnknownGeneration(NotFound):
-    """There is no such generation, or none at all. The operator's."""
-
-
 @dataclass(frozen=True, slots=True)
-class _Pointer:
-    """`shards/active` as etcd has it; where that is garbage, gone or points nowhere, what is served
-    instead.
+class How:
+    """How a generation comes to deal, and what is told of it.
+
+    `author` is who says so where no certificate does. With `ramp_seconds` it takes over tenant by tenant;
+    `force` says why it is made although another one does; `rollback_to` is the generation whose content it
+    has, 0: none.
     """
 
-    active: int
-    mod_revision: int
+    reason: str = ""
+    author: str = ""
+    ramp_seconds: float = 0.0
+    force: str = ""
+    rollback_to: int = 0
+
+    def check(self) -> None:
+        """Raises InvalidRequest."""
+        for name in ("reason", "author", "force"):
+            if len(getattr(self, name)) > MAX_WORDS:
+                raise InvalidRequest(f"the {name} has more than {MAX_WORDS} characters", field=name)
+        # Not a number is no number of seconds either.
+        if not 0 <= self.ramp_seconds <= MAX_RAMP_SECONDS:
+            raise InvalidRequest(f"a ramp takes from 0 to {MAX_RAMP_SECONDS:g} seconds", field="ramp_seconds")
 
 
-class ShardMapDamaged(FailedPrecondition):
-    """No generation is active although there were some. The operator's: repair the shard map."""
-
-    reason = "SHARD_MAP_DAMAGED"
+AT_ONCE = How()
 
 
 class Shards:
@@ -77,9 +84,11 @@ class Shards:
         keys: Keys,
         audit: Audit,
         *,
+        clock: Callable[[], int] = time.time_ns,
         draw: Callable[[], int] = lambda: secrets.randbits(_SEED_BITS),
     ) -> None:
-        self._etcd = etcd
+        self._pointers = Pointers(etcd, mirror, writer, keys)
+        self._clock = clock
         self._mirror = mirror
         self._writer = writer
         self._keys = keys
@@ -105,38 +114,107 @@ class Shards:
         if number:
             raise UnknownGeneration(f"there is no generation {number}")
         if served.archive:
-            raise _damaged(served.archive)
+            raise damaged(served.archive)
         raise UnknownGeneration("no generation is active")
 
-    async def set(self, wanted: Generation, expected: int, actor: Actor) -> Generation:
+    async def set(self, wanted: Generation, expected: int, actor: Actor, how: How = AT_ONCE) -> Generation:
         """Make `wanted`, whose number is replaced by the next one, active instead of `expected` (0: none).
 
         If that deals as `wanted` does, it stays, with the one before it.
 
         Raises:
             InvalidGeneration: it cannot deal, or has another seed than the deployment.
+            InvalidRequest: `how` says what cannot be.
             StaleGeneration: another generation than `expected` is active.
-            ShardMapDamaged: none is, and there were some.
+            RampRunning: that one has not taken over yet.
+            UnknownGeneration: what is to be rolled back to is not there any more.
+            ShardMapDamaged: none is active, and there were some.
+            NotUnderstood: a ramp, and a part that has joined knows of none.
             TooLarge: it does not fit into etcd.
         """
-        check_generation(wanted)
-        return await self._writer.settle(lambda: self._set(wanted, expected, actor))
+        how.check()
+        if how.rollback_to:
+            if wanted.seats:
+                raise InvalidRequest(
+                    "a rollback has the content of an old generation, and no other", field="rollback_to"
+                )
+        else:
+            check_generation(wanted)
+        return await self._writer.settle(lambda: self._set(wanted, expected, actor, how))
 
-    async def _set(self, wanted: Generation, expected: int, actor: Actor) -> Generation | None:
-        pointer = await self._pointer_at(expected)
+    async def _set(self, wanted: Generation, expected: int, actor: Actor, how: How) -> Generation | None:
+        pointer = await self._pointers.at(expected)
         seed = self._seed_for(wanted, pointer)
+        if how.rollback_to:
+            wanted = self._former(how.rollback_to, seed)
         if self._deals_already(wanted, pointer):
             return self.get(pointer.active)
+        _check_ramp(pointer.record, how)
         number = self._next_number(pointer)
-        # The first one since the seed was made may not know it.
-        generation = replace(wanted, number=number, seed=seed.current.seed, seed_since=seed.current.since)
+        generation = self._told(
+            replace(
+                wanted,
+                number=number,
+                # The first one since the seed was made may not know it.
+                seed=seed.current.seed,
+                seed_since=seed.current.since,
+                author=actor.name or how.author or wanted.author,
+                reason=how.reason or wanted.reason,
+                at=self._now(),
+            )
+        )
+        ramp = 0 if how.ramp_seconds and pointer.record else WHOLE
+        active = Active(
+            number,
+            self._lookback(generation, pointer.record),
+            ramp,
+            how.ramp_seconds if ramp < WHOLE else 0.0,
+            author=generation.author,
+            reason=generation.reason,
+            at=generation.at,
+        )
+        told = {name: getattr(how, name) for name in ("force", "rollback_to", "ramp_seconds")}
         entry = self._audit.entry(
             *(actor, "set generation", str(number)),
             replaces=pointer.active,
             seats=len(generation.seats),
             changes=self._changes(pointer.active, generation),
+            reason=generation.reason,
+            **{name: value for name, value in told.items() if value},
         )
-        return await self._make(generation, seed, pointer, entry)
+        return await self._make(generation, seed, pointer, active, entry)
+
+    def _former(self, number: int, seed: Seed) -> Generation:
+        """What generation `number` dealt, to be dealt again. Raises UnknownGeneration, InvalidGeneration."""
+        found = self.get(number)
+        if found.seed != seed.current.seed:
+            raise InvalidGeneration(
+                f"generation {number} dealt under another seed, so its content would not deal its hands",
+                field="rollback_to",
+            )
+        return replace(found, author="", reason=f"rollback to generation {number}")
+
+    def _lookback(self, generation: Generation, pointer: Active | None) -> int:
+        """Where models are looked for behind `generation`; 0: nowhere.
+
+        That is what deals now. If a ramp ends where it is, two do: then the one whose hands `generation` does
+        not deal itself, and else the one that deals to more tenants.
+        """
+        if pointer is None or not pointer.is_ramping:
+            return pointer.active if pointer else 0
+        before = self._mirror.map.archive.get(pointer.previous)
+        if before is not None and _content(before) == _content(generation):
+            return pointer.active
+        return pointer.active if pointer.ramp * 2 >= WHOLE else pointer.previous
+
+    def _told(self, generation: Generation) -> Generation:
+        """`generation` with as much of who made it as every part that has joined understands."""
+        if not self._writer.understands(3):
+            generation = replace(generation, author="", reason="")
+        return generation if self._writer.understands(4) else replace(generation, at=0.0)
+
+    def _now(self) -> float:
+        return round(self._clock() / 1e9, 3)
 
     def _changes(self, active: int, generation: Generation) -> list[str]:
         """What `generation` changes in that number `active`, for the audit."""
@@ -157,24 +235,37 @@ class Shards:
         return await self._writer.settle(lambda: self._reseed(expected, reason, actor))
 
     async def _reseed(self, expected: int, reason: str, actor: Actor) -> Generation | None:
-        pointer = await self._pointer_at(expected)
+        pointer = await self._pointers.at(expected)
         active, known = self.get(expected), self._mirror.map.seed
+        if pointer.record is not None and pointer.record.is_ramping:
+            raise ramp_running(pointer.record, "let it come to an end before all are dealt anew")
         assert known is not None, "a generation deals, so it has a seed"
         if len(known.eras) >= MAX_ERAS:
             raise TooLarge(f"a deployment is dealt anew {MAX_ERAS - 1} times at most")
         number = self._next_number(pointer)
         seed = known.changed(self._draw(), number)
-        # What was said of the active one, and by whom, is not about this; the audit has what is.
-        generation = replace(
-            active, number=number, seed=seed.current.seed, seed_since=number, author="", reason=""
+        # What was said of the active one, and by whom, is not about this.
+        generation = self._told(
+            replace(
+                active,
+                number=number,
+                seed=seed.current.seed,
+                seed_since=number,
+                author=actor.name,
+                reason=reason[:MAX_WORDS],
+                at=self._now(),
+            )
+        )
+        record = Active(
+            *(number, pointer.active), author=actor.name, reason=generation.reason, at=generation.at
         )
         entry = self._audit.entry(actor, "reseed", str(number), replaces=pointer.active, reason=reason)
-        return await self._make(generation, seed, pointer, entry)
+        return await self._make(generation, seed, pointer, record, entry)
 
     async def _make(
-        self, generation: Generation, seed: Seed, pointer: _Pointer, entry: Put
+        self, generation: Generation, seed: Seed, pointer: Pointer, active: Active, entry: Put
     ) -> Generation | None:
-        """Write `generation` and have it deal; None: something changed meanwhile."""
+        """Write `generation` and have it deal as `active` says; None: something changed meanwhile."""
         number, value = generation.number, encode(generation)
         if len(value) > MAX_GENERATION_BYTES:
             raise TooLarge(
@@ -182,10 +273,12 @@ class Shards:
                 "have fewer overrides"
             )
         key = self._keys.generation(number)
+        if not active.is_ramping and not self._writer.understands(4):
+            active = active.bare()
         ops: list[Put | Delete] = [
             Put(key, value),
-            Put(self._keys.active, encode(Active(number, pointer.active))),
-            *self._prune(pointer),
+            Put(self._keys.active, encode(active)),
+            *self._prune(pointer.active, active.previous),
         ]
         compares = [Compare(self._keys.active, pointer.mod_revision), Compare(key, 0)]
         if seed != self._mirror.map.seed or not self._mirror.mod_revision(self._keys.seed):
@@ -213,35 +306,7 @@ class Shards:
         entry = self._audit.entry(MANAGER, "adopt seed", str(seed.current.seed))
         await self._writer.commit([Compare(self._keys.seed, 0)], [Put(self._keys.seed, encode(seed))], entry)
 
-    async def _pointer_at(self, expected: int) -> _Pointer:
-        """The pointer, if it is at `expected`. Raises StaleGeneration."""
-        pointer = await self._pointer()
-        if pointer.active != expected:
-            stale = StaleGeneration(
-                f"generation {pointer.active} is active, not {expected}", current=str(pointer.active)
-            )
-            raise await self._writer.refusal(self._keys.active, pointer.mod_revision, stale)
-        return pointer
-
-    async def _pointer(self) -> _Pointer:
-        served = self._mirror.map.generations
-        pair = await self._etcd.get(self._keys.active)
-        with suppress(BadRecord):
-            record = decode(ActiveKey(), pair.value) if pair else None
-            if pair is not None and isinstance(record, Active) and await self._is_there(record.active):
-                return _Pointer(record.active, pair.mod_revision)
-        return _Pointer(served[0].number if served else 0, pair.mod_revision if pair else 0)
-
-    async def _is_there(self, number: int) -> bool:
-        """Whether etcd has generation `number`; one that cannot be read is not there. Raises BadRecord."""
-        if number in self._mirror.map.archive:
-            return True
-        if self._keys.generation(number) in self._mirror.bad_keys:
-            return False
-        pair = await self._etcd.get(self._keys.generation(number))
-        return pair is not None and bool(decode(GenerationKey(number), pair.value))
-
-    def _deals_already(self, wanted: Generation, pointer: _Pointer) -> bool:
+    def _deals_already(self, wanted: Generation, pointer: Pointer) -> bool:
         """Whether `wanted` is the active generation, and that is whole in etcd: then the lookback is kept."""
         served = self._mirror.map.generations
         if not served or served[0].number != pointer.active:
@@ -251,26 +316,26 @@ class Shards:
             return False
         return _content(wanted) == _content(served[0])
 
-    def _next_number(self, pointer: _Pointer) -> int:
+    def _next_number(self, pointer: Pointer) -> int:
         number = max(pointer.active, *self._mirror.map.archive, 0) + 1
         while self._keys.generation(number) in self._mirror.bad_keys:
             number += 1
         return number
 
-    def _prune(self, pointer: _Pointer) -> list[Delete]:
+    def _prune(self, *kept: int) -> list[Delete]:
         """The oldest generations beyond those that are kept, a few at a time."""
         old = sorted(self._mirror.map.archive)[:-KEPT_GENERATIONS]
-        return [Delete(self._keys.generation(number)) for number in old[:8] if number != pointer.active]
+        return [Delete(self._keys.generation(number)) for number in old[:8] if number not in kept]
 
-    def _seed_for(self, wanted: Generation, pointer: _Pointer) -> Seed:
+    def _seed_for(self, wanted: Generation, pointer: Pointer) -> Seed:
         """The deployment's seed, which `wanted` has, or makes. Raises InvalidGeneration, ShardMapDamaged."""
         served = self._mirror.map
         if not pointer.active:
             if served.archive:
-                raise _damaged(served.archive)
+                raise damaged(served.archive)
             return served.seed or Seed((Era(wanted.seed),))
         assert served.seed is not None, "a generation deals, so it has a seed"
-        if wanted.seed != served.seed.current.seed:
+        if wanted.seats and wanted.seed != served.seed.current.seed:
             raise InvalidGeneration(
                 f"the seed is {served.seed.current.seed} in this deployment: "
                 "another one would deal every tenant a new hand",
@@ -285,5 +350,11 @@ def _content(generation: Generation) -> tuple[object, ...]:
     return generation.hand_size, seats, dict(generation.overrides)
 
 
-def _damaged(archive: Mapping[int, Generation]) -> ShardMapDamaged:
-    return ShardMapDamaged(f"no generation is active, although etcd has {len(archive)}")
+def _check_ramp(pointer: Active | None, how: How) -> None:
+    """Raises RampRunning: a tenant is dealt by one of two generations, and not by one of three."""
+    if pointer is None or not pointer.is_ramping:
+        return
+    if not (how.force or how.rollback_to):
+        raise ramp_running(pointer, "wait for it, finish it, roll it back, or say by force why not")
+    if how.ramp_seconds:
+        raise ramp_running(pointer, "what takes its place comes to all tenants at once")

@@ -112,9 +112,13 @@ class Writer:
         with step("follow"):
             return await self._mirror.reached(revision, self._patience)
 
+    def understands(self, schema: int) -> bool:
+        """Whether everybody who has joined does."""
+        return schema <= self._understood()
+
     def is_understood(self, value: bytes) -> bool:
         """Whether everybody who has joined understands a record's schema."""
-        return schema_of(value) <= self._understood()
+        return self.understands(schema_of(value))
 
     async def _kept(self, put: Put, before: str | None) -> Put:
         """`put` with what a newer release wrote under the key `before`, which nobody here can read."""

@@ -1,16 +1,19 @@
 """Generations through real gRPC, on a real etcd; what garbage does to them is in test_faults too."""
 
 import json
+import math
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from support.manager import SEED, generation
+from support.manager import SEED, generation, older_manager
 from support.waiting import eventually
 
-from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, TooLarge
+from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, NotFound, TooLarge
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.map.keys import Keys, SeedKey
-from version_manager.map.records import decode
+from sharding.ramp import WHOLE
+from version_manager.map.keys import ActiveKey, Keys, SeedKey
+from version_manager.map.records import Active, decode, encode
 from version_manager.map.seed import Era, Seed
 
 KEYS = Keys()
@@ -103,9 +106,9 @@ async def test_what_is_new_of_a_map_is_kept_and_a_reseed_is_nobody_elses(fleet, 
     assert (made.hand_size, made.hand_percent, made.seats[2].dedicated) == (1, 50, "acme")
     assert (made.author, made.reason) == ("ann", "rack 7 burns")
     kept = json.loads((await fleet.raw.get(KEYS.generation(1))).value)
-    assert (kept["schema"], kept["hand_size"], kept["author"]) == (3, {"percent": 50, "min": 1}, "ann")
+    assert (kept["schema"], kept["hand_size"], kept["author"]) == (4, {"percent": 50, "min": 1}, "ann")
     again = await client.reseed_shards(1, "a drill")
-    assert (again.author, again.reason, again.seats[2].dedicated) == ("", "", "acme")
+    assert (again.author, again.reason, again.seats[2].dedicated) == ("", "a drill", "acme")
 
 
 async def test_a_reseed_deals_anew_and_says_why(fleet, client):
@@ -174,3 +177,138 @@ async def test_old_generations_are_forgotten(fleet, client):
     assert len(kept) <= 33
     assert "croupier/shards/generations/40" in kept
     assert "croupier/shards/generations/39" in kept
+
+
+def change(wanted: pb.Generation, expected: int, **how: Any) -> pb.SetGenerationRequest:
+    return pb.SetGenerationRequest(generation=wanted, expected_number=expected, **how)
+
+
+def rollback(number: int, expected: int, **how: Any) -> pb.SetGenerationRequest:
+    return pb.SetGenerationRequest(rollback_to=number, expected_number=expected, **how)
+
+
+async def pointer(fleet) -> Active:
+    return decode(ActiveKey(), (await fleet.raw.get(KEYS.active)).value)
+
+
+def told(found: Active) -> tuple[int, int, int]:
+    return found.active, found.previous, found.ramp
+
+
+async def test_a_change_says_who_made_it_what_for_and_when(fleet, client):
+    made = await client.change_shards(change(generation("a"), 0, reason="begin", author="ann"))
+    assert (made.author, made.reason, made.at > 1e9) == ("ann", "begin", True)
+    assert json.loads((await fleet.raw.get(KEYS.active)).value)["reason"] == "begin"
+    assert await pointer(fleet) == Active(1, author="ann", reason="begin", at=made.at)
+    assert b'"reason":"begin"' in b"".join(await fleet.audit())
+
+
+async def test_a_generation_takes_over_from_nobody_as_a_ramp_begins(fleet, client):
+    first = await client.change_shards(change(generation("a"), 0, ramp_seconds=600))
+    assert not first.HasField("ramp")
+    second = await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600, reason="more"))
+    assert (second.ramp.active, second.ramp.previous, second.ramp.basis_points) == (2, 1, 0)
+    assert (second.ramp.seconds, second.ramp.reason) == (600, "more")
+    assert told(await pointer(fleet)) == (2, 1, 0)
+    assert not (await client.get_generation(1)).HasField("ramp")
+
+
+async def test_there_is_no_third_generation_while_a_ramp_runs(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600))
+    for refused in (client.set_generation(generation("c"), 2), client.reseed_shards(2, "a drill")):
+        with pytest.raises(FailedPrecondition) as ramp:
+            await refused
+        assert ramp.value.reason == "RAMP_RUNNING"
+        assert ramp.value.metadata == {"active": "2", "previous": "1", "basis_points": "0"}
+    with pytest.raises(FailedPrecondition):
+        await client.change_shards(change(generation("c"), 2, force="fire", ramp_seconds=5))
+    # All of whom the generation before deals to find their models there, though it is two numbers back.
+    await client.change_shards(change(generation("c"), 2, force="fire"))
+    assert told(await pointer(fleet)) == (3, 1, WHOLE)
+    assert b'"force":"fire"' in b"".join(await fleet.audit())
+
+
+async def test_what_a_forced_generation_looks_back_to_deals_to_most(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600))
+    await fleet.raw.put(KEYS.active, encode(Active(2, 1, 5_000, 600.0)))
+
+    async def is_halfway() -> bool:
+        return (await client.get_generation()).ramp.basis_points == 5_000
+
+    await eventually(is_halfway)
+    await client.change_shards(change(generation("c"), 2, force="fire"))
+    assert told(await pointer(fleet)) == (3, 2, WHOLE)
+
+
+async def test_a_rollback_is_the_old_content_under_the_next_number(fleet, client):
+    first = await client.change_shards(change(generation("a"), 0, reason="begin"))
+    await client.set_generation(generation("a", "b"), 1)
+    made = await client.change_shards(rollback(1, 2, author="ann"))
+    assert (made.number, made.previous, made.reason) == (3, 2, "rollback to generation 1")
+    assert (made.author, [seat.cell for seat in made.seats]) == ("ann", ["a"])
+    assert made.seed == first.seed
+    with pytest.raises(NotFound):
+        await client.change_shards(rollback(9, 3))
+    with pytest.raises(InvalidRequest):
+        await client.change_shards(rollback(2, 3, generation=generation("a")))
+    with pytest.raises(Conflict):
+        await client.change_shards(rollback(2, 2))
+
+
+async def test_a_rollback_ends_a_ramp_and_looks_back_to_whom_it_had_taken_over(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600))
+    await client.change_shards(rollback(1, 2))
+    assert told(await pointer(fleet)) == (3, 2, WHOLE)
+
+
+async def test_nothing_is_rolled_back_to_before_a_reseed(client):
+    await client.set_generation(generation("a"), 0)
+    await client.reseed_shards(1, "a drill")
+    with pytest.raises(InvalidRequest) as refused:
+        await client.change_shards(rollback(1, 2))
+    assert refused.value.field == "rollback_to"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"ramp_seconds": -1.0},
+        {"ramp_seconds": math.nan},
+        {"ramp_seconds": math.inf},
+        {"reason": "x" * 1_001},
+        {"author": "x" * 1_001},
+        {"force": "x" * 1_001},
+    ],
+)
+async def test_a_change_that_says_nonsense_of_itself_is_refused(fleet, client, how):
+    with pytest.raises(InvalidRequest) as refused:
+        await client.change_shards(change(generation("a"), 0, **how))
+    assert refused.value.field in how
+    assert not await fleet.kept()
+
+
+async def test_while_a_part_of_an_older_release_runs_it_is_told_what_it_knows(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    async with older_manager(fleet, 3):
+        made = await client.change_shards(change(generation("a", "b"), 1, reason="more", author="ann"))
+        assert (made.author, made.reason, made.at) == ("", "", 0)
+        assert (await fleet.raw.get(KEYS.active)).value == b'{"active":2,"previous":1}'
+        with pytest.raises(FailedPrecondition) as refused:
+            await client.change_shards(change(generation("a", "b", "c"), 2, ramp_seconds=60))
+        assert refused.value.reason == "NOT_UNDERSTOOD"
+    async with older_manager(fleet, 4):
+        made = await client.change_shards(change(generation("c"), 2, reason="less"))
+        assert (made.reason, made.at) == ("less", 0)
+
+
+async def test_what_was_before_is_told_the_latest_first(client):
+    await client.change_shards(change(generation("a"), 0, reason="begin", author="ann"))
+    await client.set_generation(generation("a", "b"), 1)
+    second, first = (await client.get_shard_history()).generations
+    assert (first.number, first.author, first.reason, first.seats, first.changes_total) == (
+        *(1, "ann", "begin", 1, 0),
+    )
+    assert (second.number, second.seats, second.changes_total, len(second.changes)) == (2, 2, 1, 1)

@@ -10,7 +10,7 @@ from croupier.stores.etcd import Compare, KeyValue, Outcome, Put
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Active, encode
 from version_manager.map.schema import CURRENT, NewerRecord
-from version_manager.writes.shards import StaleGeneration
+from version_manager.writes.pointer import StaleGeneration
 from version_manager.writes.writer import MapBehind, NotUnderstood, TooManyWriters, Writer
 
 STALE = StaleGeneration("generation 3 is active, not 2")
