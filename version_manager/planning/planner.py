@@ -23,7 +23,8 @@ from version_manager.planning.plans import planned
 from version_manager.planning.population import Members, members_of
 from version_manager.planning.worker import Worker
 from version_manager.rates import Rates
-from version_manager.writes.shards import Shards, StaleGeneration
+from version_manager.writes.pointer import StaleGeneration
+from version_manager.writes.shards import Shards
 
 # What a cell is believed to load in a second, if none has told of enough loads lately.
 ASSUMED_LOADS_PER_SECOND = 200.0
