@@ -41,7 +41,7 @@ from bench.catalog import Load
 from bench.many import Many
 from bench.openloop import Floats
 from cell.loading import hotset
-from cell.loading.priority import take_short_slices
+from croupier.priority import take_short_slices
 from croupier.stores.objects import key_of
 from croupierctl.stack_process import Process
 

@@ -33,7 +33,6 @@ from cell.loading.gate import Gate
 from cell.loading.host import Host
 from cell.loading.hotset import HotSet
 from cell.loading.loader import Loader, Readers
-from cell.loading.priority import step_back, take_short_slices
 from cell.loading.slices import Slices
 from cell.loading.sources import Folder, Source
 from cell.loading.warmer import Warmer
@@ -52,6 +51,7 @@ from cell.warm import WarmHandlers
 from cell.work import Work
 from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
+from croupier.priority import step_back, take_short_slices
 from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, metrics, page, stalls

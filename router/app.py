@@ -27,6 +27,7 @@ from croupier.grpcio.channels import credentials
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.grpcio.part import OwnPart
 from croupier.lifecycle import Lifecycle
+from croupier.priority import take_short_slices
 from croupier.roles import Role
 from croupier.settings import load
 from croupier.telemetry import logs, metrics, page, stalls
@@ -85,6 +86,8 @@ def main() -> None:
     settings = load(RouterSettings, _PROGRAM)
     logs.configure(_PROGRAM, settings.log_level, settings.log_format)
     sys.setswitchinterval(LOCK_SECONDS)
+    # Whatever else runs on its processor lets the loop in at once.
+    take_short_slices()
     sys.exit(lifecycle.run(lambda life: serve(settings, life, on_loaded=_spare_collections)))
 
 

@@ -27,7 +27,7 @@ from bench import calling, openloop
 from bench.demo.asking import Asking
 from bench.openloop import Floats, Moments
 from bench.training import Trained
-from cell.loading.priority import take_short_slices
+from croupier.priority import take_short_slices
 
 # Longer than any act; arrivals are drawn beforehand.
 _MOST_SECONDS = 600.0

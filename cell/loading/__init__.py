@@ -10,7 +10,7 @@ back after a restart what was hot. `marks` says when the steps of a load ended, 
 
 Nothing of it takes a turn of the event loop (docs/decisions/0016). `file_reader` has the threads that read,
 check and keep files (`file_image`, with `file_io` and the `section` that it finds) without the interpreter,
-behind everybody else (`priority`, `gate`), and without a lock that the event loop could wait for
+behind everybody else (`gate`, and `croupier.priority`), and without a lock that the event loop could wait for
 (`handover`); `slices` doses what is left for the loop.
 
 To read it: `host`, `singleflight`, `loadqueue`; `loader`, `diskcache`, `sources`; then `file_reader`,

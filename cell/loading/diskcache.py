@@ -32,10 +32,10 @@ from typing import TypeVar, TypeVarTuple
 
 from cell.loading.cached_file import read_cached
 from cell.loading.fileindex import FileIndex, Found
-from cell.loading.priority import step_back
 from croupier.artifacts.format import digest_of
 from croupier.files import own_folder
 from croupier.names import DIGEST_BYTES
+from croupier.priority import step_back
 from croupier.telemetry.metrics import Counter, Gauge, LoopCounter
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import socket
 import sys
 from contextlib import suppress
 
-from cell.loading.priority import step_back
 from cell.loading.sources import in_memory
 from croupier.errors import CroupierError, DataLoss, InternalError, NotFound, Unavailable
+from croupier.priority import step_back
 from croupier.settings import InvalidSettings
 from croupier.stores.objects import ObjectStore, open_store
 from croupier.stores.refused import StoreRefused

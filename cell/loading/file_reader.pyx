@@ -22,9 +22,9 @@ from cell.loading.file_image cimport Image, Job, do_job, free_job
 from cell.loading.file_io cimport close
 from cell.loading.gate cimport Gate, Permits, join, part_from, sem_t
 from cell.loading.handover cimport Link, give, take_all
-from cell.loading.priority cimport lower, shorten
+from croupier.priority cimport lower, shorten
 
-from cell.loading.priority import NICE
+from croupier.priority import NICE
 
 cdef extern from *:
     """

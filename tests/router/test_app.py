@@ -2,6 +2,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -202,15 +203,17 @@ async def test_the_process_says_that_it_is_ready_serves_and_ends_well(tmp_path: 
             await process.wait()
 
 
-def test_a_thread_keeps_the_lock_from_the_loop_for_less_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sys.getswitchinterval()
+def test_its_loop_waits_less_long_for_the_lock_and_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, taken = sys.getswitchinterval(), []
     monkeypatch.setattr(sys, "argv", ["croupier-router", "--listen", "0.0.0.0:0"])
-    # This process's logs are the tests'.
+    # This process's logs and slices are the tests'.
     monkeypatch.setattr(app.logs, "configure", lambda *_: None)
+    monkeypatch.setattr(app, "take_short_slices", lambda: taken.append(threading.current_thread()))
     try:
         # It refuses to serve strangers, after it has begun.
         with pytest.raises(SystemExit):
             app.main()
         assert sys.getswitchinterval() == pytest.approx(app.LOCK_SECONDS) != before
+        assert taken == [threading.main_thread()]
     finally:
         sys.setswitchinterval(before)

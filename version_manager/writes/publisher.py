@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of, view
 from croupier.errors import AlreadyExists, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest
+from croupier.priority import step_back
 from croupier.stores.etcd import Delete, Put
 from croupier.stores.objects import ObjectStore
 from croupier.transport.steps import step
@@ -113,6 +115,8 @@ class Publisher:
         self._audit = audit
         self._clock = clock
         self._demands_comparison = demands_comparison
+        # Of one processor at most, what nobody else needs: an artifact takes up to a second.
+        self._digesting = ThreadPoolExecutor(1, thread_name_prefix="digest", initializer=step_back)
 
     async def publish(self, upload: Upload, actor: Actor) -> Version:
         """Make `upload` a version of its model; the version that has these bytes already, if one does.
@@ -175,7 +179,8 @@ class Publisher:
     async def _check(self, upload: Upload) -> tuple[str, Comparison]:
         """The engine of what was uploaded, and what that was compared with. Raises as `publish`."""
         # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
-        if await asyncio.to_thread(digest_of, upload.data) != upload.digest:
+        loop = asyncio.get_running_loop()
+        if await loop.run_in_executor(self._digesting, digest_of, upload.data) != upload.digest:
             raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
         artifact = view(upload.data)
         # Whoever says nothing has not compared.

@@ -11,8 +11,8 @@ from support.loading import read
 
 from cell.loading.file_reader import Reader
 from cell.loading.gate import Gate
-from cell.loading.priority import NICE
 from cell.loading.sources import in_memory
+from croupier.priority import NICE
 
 CONTENT = b"content" * 1000
 

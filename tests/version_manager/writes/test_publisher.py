@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 from support.manager import artifact, release
@@ -14,6 +15,7 @@ from croupier.artifacts.format import digest_of
 from croupier.artifacts.repack import with_section
 from croupier.errors import AlreadyExists, FailedPrecondition, InvalidRequest, NotFound
 from croupier.names import MAX_VERSION
+from croupier.priority import NICE
 from croupier.stores.etcd import Delete, Put
 from version_manager.map.records import encode
 from version_manager.model.release import Version
@@ -28,6 +30,21 @@ async def test_an_artifact_with_another_digest_never_reaches_the_store(fleet):
     with pytest.raises(DigestMismatch):
         await publisher(fleet.raw, store).publish(upload, ACTOR)
     assert not store.kept
+
+
+async def test_digests_are_made_behind_everybody_else(fleet, monkeypatch):
+    def digest(data):
+        priorities.append(os.getpriority(os.PRIO_PROCESS, 0))
+        return digest_of(data)
+
+    priorities, own = [], os.getpriority(os.PRIO_PROCESS, 0)
+    monkeypatch.setattr("version_manager.writes.publisher.digest_of", digest)
+    data = artifact()
+    await publisher(fleet.raw, MemoryStore()).publish(
+        Upload("acme", "churn", 0, digest_of(data), data), ACTOR
+    )
+    assert priorities == [min(19, own + NICE)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
 
 
 async def test_the_record_has_the_time_and_the_entry_the_name(fleet):

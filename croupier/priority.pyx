@@ -1,10 +1,11 @@
-"""Who gives way to whom on the processor: threads that load to the event loop, by the kernel's own means.
+"""Who gives way to whom on a processor: threads with long work to event loops, by the kernel's own means.
 
 In Linux a thread has a nice value of its own, and, from 6.12 on, a slice of its own: how long it may run
 before another that has woken gets its turn. Whoever wakes while a thread runs on its core waits for the end
 of that one's slice, whatever their nice values: up to some milliseconds or a tick of the kernel's. A thread
-that loads has the shortest slice there is, and so has the event loop, which is what lets it in at once when
-it wakes. An older kernel ignores what it does not know.
+that loads or digests has the shortest slice there is, and so have the event loops of routers and cells,
+which is what lets them in at once when they wake, beside other processes too. An older kernel ignores what
+it does not know.
 """
 
 cdef extern from *:

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from cell.loading.priority import NICE, step_back, take_short_slices
+from croupier.priority import NICE, step_back, take_short_slices
 
 
 def priority() -> int:
