@@ -18,7 +18,7 @@ from sharding.dealer import Dealer
 from sharding.generation import InvalidGeneration
 from version_manager.model import wire
 from version_manager.planning.planner import ASSUMED_LOADS_PER_SECOND
-from version_manager.writes.shards import StaleGeneration, UnknownGeneration
+from version_manager.writes.pointer import StaleGeneration, UnknownGeneration
 
 NAMES = (*EVERYBODY, *TENANTS[:40])
 
