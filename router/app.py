@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 _PROGRAM = "croupier-router"
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
-# How long a thread may keep the interpreter's lock from the loop. One that writes the snapshot works long,
+# How long a thread may keep the interpreter's lock from the loop. One that indexes a catalog works long,
 # and with Python's own interval the loop waited four times as long for each turn (decision 37).
 LOCK_SECONDS = 0.0005
 _AGE = metrics.Gauge("croupier_router_view_age_seconds", "Since the version manager was last heard")

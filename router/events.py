@@ -116,18 +116,37 @@ def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
 
 def events_of(view: View) -> Iterator[pb.WatchEvent]:
     """The events that build `view` from nothing."""
+    yield begin_of(view)
+    yield fleet_of(view)
+    yield from models_of(view)
+    yield from end_of(view)
+
+
+def begin_of(view: View) -> pb.WatchEvent:
     catalog = view.catalog
     begin = pb.WatchEvent.Begin(catalog=catalog.name, revision=catalog.revision, thaw=view.thaw)
-    yield pb.WatchEvent(begin=begin)
+    return pb.WatchEvent(begin=begin)
+
+
+def fleet_of(view: View) -> pb.WatchEvent:
+    """Cells and generations; the same for every view with the same of these."""
     fleet = pb.WatchEvent.Chunk(
         cells=[cell_to_pb(known.cell) for known in view.cells.values()],
         generations=[generation_to_pb(generation) for generation in view.generations],
         ramp=view.ramp,
     )
-    yield pb.WatchEvent(chunk=fleet)
-    models = iter(catalog)
-    while chunk := [model_to_pb(model) for model in islice(models, _CHUNK_MODELS)]:
+    return pb.WatchEvent(chunk=fleet)
+
+
+def models_of(view: View, at_once: int = _CHUNK_MODELS) -> Iterator[pb.WatchEvent]:
+    """The catalog, so many models in each event."""
+    models = iter(view.catalog)
+    while chunk := [model_to_pb(model) for model in islice(models, at_once)]:
         yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(models=chunk))
+
+
+def end_of(view: View) -> Iterator[pb.WatchEvent]:
+    catalog = view.catalog
     yield pb.WatchEvent(end=pb.WatchEvent.End(models=catalog.size))
     departed = [name for name, known in view.cells.items() if known.departed]
     if departed:

@@ -1,5 +1,6 @@
 import asyncio
 import stat
+import threading
 import time
 from pathlib import Path
 from random import Random
@@ -10,10 +11,14 @@ from support.irregular import KINDS, put
 from support.waiting import eventually
 
 from croupier.sealed import CorruptFile, write_sealed
-from router import snapshot
+from protos.versions.v1 import versions_pb2 as pb
+from router import events, snapshot
 from router.feeds import ViewFeed
-from router.view import View
+from router.view import View, ViewChange
+from sharding.generation import Generation
+from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.release import Model
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
@@ -107,6 +112,44 @@ async def test_the_file_follows_the_feed(path: Path) -> None:
         keeper.cancel()
     with pytest.raises(asyncio.CancelledError):
         await keeper
+
+
+async def test_no_thread_encodes_models_and_no_turn_many(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that encodes is sent away with the interpreter's lock, and then the loop stands still."""
+    own, turns, fleets = threading.get_ident(), [0], []
+    encode, encode_fleet = events.model_to_pb, events.generation_to_pb
+
+    def model_to_pb(found: Model) -> pb.Model:
+        assert threading.get_ident() == own
+        turns[-1] += 1
+        return encode(found)
+
+    def generation_to_pb(found: Generation) -> pb.Generation:
+        fleets.append(threading.get_ident())
+        return encode_fleet(found)
+
+    async def rest() -> None:
+        turns.append(0)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(events, "model_to_pb", model_to_pb)
+    monkeypatch.setattr(events, "generation_to_pb", generation_to_pb)
+    source = feed()
+    keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.0, rest=rest))
+    try:
+        large = view([model(name=f"m{number}") for number in range(95)], (MAP,), FLEET, revision=5)
+        await source.load(large)
+        await eventually(path.exists, "the first write")
+        assert facts(snapshot.read(path)) == facts(large)
+        assert max(turns) == snapshot._SLICE
+        # Of a release, the map is not encoded again.
+        later = large.after(ViewChange(Delta(6, (model("globex"),), ())))
+        await source.load(later)
+        await eventually(lambda: facts(snapshot.read(path)) == facts(later), "the second write")
+        assert len(fleets) == 1
+        assert own not in fleets
+    finally:
+        keeper.cancel()
 
 
 async def test_a_full_disk_is_counted_and_tried_again_with_the_next_change(
