@@ -19,6 +19,7 @@ cdef class Attempts:
     cdef set troubled
     cdef object held
     cdef object missed
+    cdef dict alone
     cdef object working
     cdef int apart
 
@@ -60,6 +61,7 @@ cdef class Run:
     cdef list waiting
     cdef double resume_at
     cdef double wait_until
+    cdef bint has_lost
 
     cpdef object cancel(self)
     @cython.locals(call=CellCall)
@@ -70,10 +72,18 @@ cdef class Run:
     @cython.locals(now=double, outcomes=list)
     cdef object failed(self, CellCall call, error)
     cdef object settle(self, CellCall call, list outcomes, double now)
-    @cython.locals(unit=Unit, outcomes=list, is_alone=bint)
+    @cython.locals(unit=Unit, outcomes=list, is_alone=bint, is_culprit=bint)
     cdef list lose(self, CellCall call, error, double now)
-    @cython.locals(unit=Unit, free=list, half=double)
+    @cython.locals(unit=Unit, free=list, cells=tuple, is_last=bint)
     cdef list wait_for(self, str cell, list units, double now)
+    @cython.locals(call=CellCall)
+    cdef bint is_in_flight_to(self, str cell) except -1
+    cdef object put_aside(self, Unit unit, double now, bint is_slow)
+    @cython.locals(unit=Unit, let=list, cells=tuple, until=double, goes_alone=bint)
+    cdef list let_in(self, str cell, list units, double now)
+    cdef tuple waited_for(self, Unit unit, double now)
+    @cython.locals(left=double)
+    cdef double patience(self, bint is_last, double now) except -1
     @cython.locals(unit=Unit)
     cdef object note_answers(self, CellCall call, list outcomes, double now)
     @cython.locals(back=list, group=list)

@@ -13,9 +13,11 @@ cell share one call. There are three ways that a call ends:
 3. The deadline passes. Whatever is in flight is cancelled.
 
 A call that is lost with its connection may be why that broke. Its units wait for the cell to come back before
-they go on, as `suspects.py` says, and a unit that was lost twice goes nowhere any more.
+they go on, as `suspects.py` says. A unit that was lost with two cells goes to no third one, one that was lost
+twice goes alone, and one that was lost three times goes nowhere any more.
 
-Every call after a unit's first costs a token of the retry budget, and no unit goes to a cell twice.
+Every call after a unit's first costs a token of the retry budget, and no unit goes twice to a cell, unless
+it was lost there.
 The time of an attempt is at most half of what is left until the deadline, so that a caller in a
 hurry gets a second chance too.
 
@@ -56,10 +58,12 @@ _LOST = Counter("croupier_router_lost_total", "Calls whose connection broke whil
 
 _RETRY_AFTER = 0.25
 # Between two attempts to reach a cell that is waited for; and that many run apart, so that a culprit does not
-# take those along once more that it took along before.
+# take those along once more that it took along before. Slower for those that may wait for long.
 _STEP = 0.025
 _APART = 0.005
 _MOST_APART = 16
+_SLOWER = 4
+_MOST_LOSSES = 3
 _TOO_LATE = "the deadline passed before a cell answered"
 
 
@@ -73,10 +77,10 @@ class CellLost(CellUnreachable):
     """A cell's connection broke while a request was in flight. Ours, passing; or the request's doing."""
 
 
-class LostTwice(InternalError):
-    """Two connections broke with this request in flight. The model's doing, probably."""
+class LostAgain(InternalError):
+    """Connections broke with this request in flight, again and again. The model's doing, probably."""
 
-    reason = "LOST_TWICE"
+    reason = "LOST_AGAIN"
 
 
 class NoCell(Unavailable):
@@ -129,6 +133,7 @@ class Attempts:
         self.suspects = Suspects() if suspects is None else suspects
         # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
         self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
+        self.alone = self.suspects.alone
         self.apart = 0
 
     def run(
@@ -186,6 +191,9 @@ class CellCall:
 
     def end(self, is_answered: bool, now: float) -> None:
         """It is in flight no more."""
+        if self.run.attempts.alone:
+            for artifact in self.artifacts():
+                self.run.attempts.suspects.leave(artifact, self.cell)
         if self.has_begun:
             for artifact in self.artifacts():
                 self.run.attempts.suspects.ends(artifact, self.cell, now, is_answered=is_answered)
@@ -215,6 +223,8 @@ class Run:
         self.waiting: list[Unit] = []
         self.resume_at = 0.0
         self.wait_until = inf
+        # Whether any unit was lost.
+        self.has_lost = False
 
     def cancel(self) -> None:
         """Give up: the caller is gone."""
@@ -293,37 +303,100 @@ class Run:
         is_alone = len({unit.artifact for unit in call.units}) == 1
         for unit in call.units:
             _LOST.inc()
-            unit.lost += 1
+            unit.lost_with = (*unit.lost_with, call.cell)
+            self.has_lost, self.wait_until = True, inf
             outcome: CroupierError = error
-            if unit.lost > 1:
-                outcome = LostTwice("two cells ended with it in the air")
+            is_culprit = len(unit.lost_with) == _MOST_LOSSES
+            if is_culprit:
+                outcome = LostAgain(f"cells ended {_MOST_LOSSES} times with it in flight")
             if unit.artifact is not None:
                 if is_alone and suspects.is_working_long(unit.artifact, call.cell, now):
                     # The cell had worked on it for long, and ended.
                     outcome = suspects.suspect(unit.artifact, now)
+                elif is_culprit:
+                    suspects.suspect(unit.artifact, now)
                 else:
-                    suspects.lost(unit.artifact, call.cell, now)
+                    suspects.lost(unit.artifact, call.cell, now, is_again=len(unit.lost_with) > 1)
             outcomes.append(outcome)
         return outcomes
 
     def wait_for(self, cell: str, units: list[Unit], now: float) -> list[Unit]:
-        """The units that need not wait for `cell`, which has just failed; the others are put aside."""
-        if not self.attempts.held or now >= self.wait_until:
-            return units
+        """The units that need not wait for `cell`, which has just failed; the others are put aside.
+
+        Or end as they are, where neither of the two cells that they were lost with is back in time.
+        """
         free: list[Unit] = []
         for unit in units:
-            if unit.artifact is None or self.attempts.suspects.holder(unit.artifact, now) != cell:
+            cells = self.waited_for(unit, now)
+            if cell not in cells:
                 free.append(unit)
                 continue
+            is_last = len(cells) > 1
             if self.wait_until == inf:
-                # As with an attempt: a caller in a hurry gets a second chance too.
-                half = max(0.0, self.deadline - now) / 2
-                self.wait_until = now + min(self.attempts.suspects.hold_seconds, half)
-            unit.tried -= 1
-            self.waiting.append(unit)
-            self.attempts.apart = (self.attempts.apart + 1) % _MOST_APART
-            self.resume_at = now + _STEP + _APART * self.attempts.apart
+                self.wait_until = now + self.patience(is_last, now)
+            if now >= self.wait_until:
+                if not is_last:
+                    free.append(unit)
+                continue
+            # Either of two cells may be back first. What was lost counts as tried.
+            other = cells[0] if cell != cells[0] else cells[len(cells) - 1]
+            if other not in unit.cells or self.is_in_flight_to(other):
+                other = cell
+            if not is_last or not isinstance(unit.outcome, CellLost):
+                unit.tried -= 1
+            behind = [name for name in unit.cells[unit.tried :] if name != other]
+            unit.cells = (*unit.cells[: unit.tried], other, *behind)
+            self.put_aside(unit, now, is_last)
         return free
+
+    def is_in_flight_to(self, cell: str) -> bool:
+        return cell in [call.cell for call in self.calls]
+
+    def put_aside(self, unit: Unit, now: float, is_slow: bool) -> None:
+        """Send the unit a little later."""
+        self.waiting.append(unit)
+        self.attempts.apart = (self.attempts.apart + 1) % _MOST_APART
+        pause = _STEP + _APART * self.attempts.apart
+        self.resume_at = now + (pause * _SLOWER if is_slow else pause)
+
+    def let_in(self, cell: str, units: list[Unit], now: float) -> list[Unit]:
+        """The units that may go to `cell` now.
+
+        Others are put aside, since each has to go alone; or stay where they are: it would be a third cell.
+        """
+        suspects = self.attempts.suspects
+        # A cell that has just come back may be slow: longer than for an attempt.
+        until = now + suspects.verdict_seconds
+        let: list[Unit] = []
+        for unit in units:
+            artifact, cells = unit.artifact, self.waited_for(unit, now)
+            if artifact is None:
+                let.append(unit)
+                continue
+            if len(cells) > 1 and cell not in cells and not {*cells}.isdisjoint(unit.cells):
+                continue
+            goes_alone = len(unit.lost_with) > 1 or suspects.goes_alone(artifact)
+            if not goes_alone or suspects.enter(artifact, cell, now, until):
+                let.append(unit)
+            else:
+                unit.tried -= 1
+                self.put_aside(unit, now, False)
+        return let
+
+    def waited_for(self, unit: Unit, now: float) -> tuple[str, ...]:
+        """The cell or the two that alone the unit may go to; empty if there are none."""
+        if unit.artifact is None:
+            return ()
+        if len(unit.lost_with) > 1 and unit.lost_with[0] != unit.lost_with[1]:
+            # Whatever others of the artifact were answered: it may be the request.
+            return unit.lost_with
+        return self.attempts.suspects.holders(unit.artifact, now)
+
+    def patience(self, is_last: bool, now: float) -> float:
+        """How many seconds to wait for a cell that died, or for one of the last two."""
+        left, suspects = max(0.0, self.deadline - now), self.attempts.suspects
+        # As with an attempt: a caller in a hurry gets a second chance too, where there is one.
+        return min(suspects.verdict_seconds, left) if is_last else min(suspects.hold_seconds, left / 2)
 
     def note_answers(self, call: CellCall, outcomes: list[Outcome], now: float) -> None:
         """A cell is back, or is one of many that answer: what it says of artifacts that were lost."""
@@ -347,6 +420,10 @@ class Run:
 
     def call(self, cell: str, units: list[Unit], now: float, back: list[Unit]) -> None:
         """Make one call; units that have to go on, because it was never made, go into `back`."""
+        if self.attempts.missed or self.has_lost:
+            units = self.let_in(cell, units, now)
+            if not units:
+                return
         left = max(0.0, self.deadline - now)
         call = CellCall(self, cell, units, now, now + min(self.attempts.timeout, left / 2))
         if self.attempts.troubled:
@@ -356,6 +433,7 @@ class Run:
         except Exception as error:  # noqa: BLE001 - a bug is an outcome too
             if isinstance(error, CroupierError):
                 self.note(call, error, now)
+            call.end(False, now)
             self.left -= settle(units, [_foreseen(error)] * len(units))
             back.extend(self.wait_for(cell, unsettled(units), now))
         else:

@@ -114,7 +114,7 @@ class Beliefs:
             "retry_tokens": self.attempts.budget.tokens(now),
             "troubled": some(sorted(self.attempts.breakers.troubled), str),
             "held": _by_artifact(
-                suspects.held, lambda hold: {"cell": hold.cell, "seconds": max(0.0, hold.until - now)}
+                suspects.held, lambda hold: {"cells": hold.cells, "seconds": max(0.0, hold.until - now)}
             ),
             "refused": _by_artifact(
                 suspects.refused,
@@ -122,7 +122,12 @@ class Beliefs:
             ),
             "working": _by_artifact(suspects.working, sorted),
             "missed": _by_artifact(
-                suspects.missed, lambda miss: {"cell": miss[0], "seconds": max(0.0, now - miss[1])}
+                suspects.missed,
+                lambda miss: {
+                    "cells": miss.cells,
+                    "seconds": max(0.0, now - miss.when),
+                    "goes_alone": miss.goes_alone,
+                },
             ),
         }
 

@@ -191,7 +191,7 @@ class Pipeline:
             unit.cells = picked[unit.order]
 
     def _look_at_suspects(self, units: list[Unit]) -> None:
-        """Refuse what has ended cells; ask a cell that may be back first, and alone, for what it lost."""
+        """Refuse what has ended cells; ask cells that may be back first, and alone, for what they lost."""
         suspects, now = self._suspects, self._clock()
         for unit in units:
             if unit.outcome is not None:
@@ -200,9 +200,10 @@ class Pipeline:
             if artifact is None:
                 continue
             unit.outcome = suspects.refusal(artifact, now)
-            cell = suspects.holder(artifact, now)
-            if cell in unit.cells:
-                unit.cells = (cell, *[other for other in unit.cells if other != cell])
+            holders = suspects.holders(artifact, now)
+            if holders and not {*holders}.isdisjoint(unit.cells):
+                first = [cell for cell in holders if cell in unit.cells]
+                unit.cells = (*first, *[cell for cell in unit.cells if cell not in first])
 
     def is_ready(self) -> bool:
         """Whether any cell should answer."""

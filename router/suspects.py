@@ -8,11 +8,17 @@ cannot know; the cell can, once it is back and has read its journal. So whatever
                           ├─ it answers anybody       all go on there; it refuses the culprit as QUARANTINED,
                           │                           which then is refused here too
                           └─ not within `hold_seconds`    the next cell of the hand is asked
-                                └─ lost again, and nobody answered in between: refused here
+                                └─ lost there too     held again: asked of these two cells alone, whichever is
+                                                      back first, and of no third one for `refusal` seconds
 
-One request therefore kills one cell, or two where cells do not come back by themselves. Others pay with the
+One request therefore kills one cell, or two where cells come back late or not at all. Others pay with the
 time that a cell takes to come back, and only those which were in flight when it died or ask for the same
-artifact meanwhile. A request that was lost twice is never sent again.
+artifact meanwhile.
+
+Having been there when a cell died twice is nobody's fault: where the first one is late, all that it lost may
+come to the second one together. So artifacts of requests that were lost twice **go alone** then: a cell
+is asked for one of them at a time. Most are answered, and are free of it; a request that is lost a third time
+was alone, and ends here, and its artifact is refused.
 
 A cell that **runs an artifact for long** says so. Then, while it does, nobody else is asked for it in that
 cell's place, neither for this request nor for others that wait there for their turn; and if the cell ends
@@ -37,15 +43,26 @@ _BETWEEN_SECONDS = 5.0
 
 
 class Suspected(FailedPrecondition):
-    """Cells died with this artifact in flight, and none has answered for it. The publisher's, probably."""
+    """Cells died with this artifact in flight, again and again. The publisher's, probably."""
 
     reason = "SUSPECTED"
 
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    cell: str
+    """`cells`: the one that is waited for, or the two which alone may be asked."""
+
+    cells: tuple[str, ...]
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """`cells`: the last two that died, or one, and when the last one did."""
+
+    cells: tuple[str, ...]
+    when: float
+    goes_alone: bool
 
 
 @dataclass(slots=True)
@@ -67,28 +84,37 @@ class _Refusal:
 
 
 class Suspects:
-    """`hold_seconds`: seconds to wait for a cell that died; `refusal`: for which a culprit is refused."""
+    """`hold_seconds`: seconds to wait for a cell that died, and `verdict_seconds` for one of two that did;
+    `refusal`: for which no third one is asked, or a culprit is refused."""
 
-    def __init__(self, *, hold_seconds: float = 0.5, refusal: float = 30.0) -> None:
-        self.hold_seconds = hold_seconds
+    def __init__(
+        self, *, hold_seconds: float = 0.5, verdict_seconds: float = 10.0, refusal: float = 30.0
+    ) -> None:
+        self.hold_seconds, self.verdict_seconds = hold_seconds, verdict_seconds
         self._refusal = refusal
         # Empty nearly always, and then all that a request looks at.
         self.held: Bounded[bytes, _Hold] = Bounded(_MOST)
         self.refused: Bounded[bytes, _Refusal] = Bounded(_MOST)
         # Artifacts that cells run for long, by cell.
         self.working: Bounded[bytes, dict[str, _Work]] = Bounded(_MOST)
-        # Artifacts that were lost and not answered since: the cell that died, and when.
-        self.missed: Bounded[bytes, tuple[str, float]] = Bounded(_MOST)
+        # Artifacts that were lost and not answered since.
+        self.missed: Bounded[bytes, _Miss] = Bounded(_MOST)
+        # The artifact that goes alone to a cell now, and until when none but it may.
+        self.alone: dict[str, tuple[bytes, float]] = {}
 
-    def lost(self, artifact: bytes, cell: str, now: float) -> None:
-        """The cell's connection broke while a request for the artifact was in flight."""
-        before, since = self.missed.pop(artifact, (cell, now))
-        if before != cell and now - since < _REMEMBERED_SECONDS:
-            self.suspect(artifact, now)
-            return
-        self.missed[artifact] = (cell, now)
+    def lost(self, artifact: bytes, cell: str, now: float, *, is_again: bool = False) -> None:
+        """The cell's connection broke with a request for the artifact in flight, perhaps not its first."""
+        before = self.missed.get(artifact)
+        if before is None or now - before.when >= _REMEMBERED_SECONDS:
+            before = _Miss((), now, False)
+        cells = before.cells
+        if cell not in cells:
+            cells = (*cells[-1:], cell)
+            self.held.pop(artifact, None)
+        self.missed[artifact] = _Miss(cells, now, before.goes_alone or is_again or len(cells) > 1)
         if artifact not in self.held:
-            self.held[artifact] = _Hold(cell, now + self.hold_seconds)
+            seconds = self.hold_seconds if len(cells) == 1 else self._refusal
+            self.held[artifact] = _Hold(cells, now + seconds)
 
     def suspect(self, artifact: bytes, now: float) -> CroupierError:
         """Ask no cell for the artifact for a while; returns why."""
@@ -142,22 +168,42 @@ class Suspects:
     def answered(self, artifact: bytes, cell: str) -> None:
         """The cell answered a request for the artifact, well or not."""
         self.missed.pop(artifact, None)
-        for name in [name for name, hold in self.held.items() if hold.cell == cell]:
-            del self.held[name]
+        for name, hold in [*self.held.items()]:
+            # What two cells were lost with is free once it is answered itself.
+            if hold.cells == (cell,) or (name == artifact and len(hold.cells) > 1):
+                del self.held[name]
+
+    def goes_alone(self, artifact: bytes) -> bool:
+        """Whether no cell may be asked for it together with another such artifact."""
+        missed = self.missed.get(artifact)
+        return missed is not None and missed.goes_alone
+
+    def enter(self, artifact: bytes, cell: str, now: float, until: float) -> bool:
+        """Have it go alone to the cell until it `leaves`, or until then at most; whether that may be now."""
+        other, end = self.alone.get(cell, (artifact, now))
+        if other != artifact and now < end:
+            return False
+        self.alone[cell] = (artifact, until)
+        return True
+
+    def leave(self, artifact: bytes, cell: str) -> None:
+        """It is not in flight to the cell any more."""
+        if self.alone.get(cell, (b"", 0.0))[0] == artifact:
+            del self.alone[cell]
 
     def quarantined(self, artifact: bytes, error: CroupierError, now: float) -> None:
         """A cell refuses the artifact, since it ended one."""
         self.refused[artifact] = _Refusal(error, now + self._refusal)
 
-    def holder(self, artifact: bytes, now: float) -> str:
-        """The cell that alone may be asked for the artifact; empty if any may."""
+    def holders(self, artifact: bytes, now: float) -> tuple[str, ...]:
+        """The cell or the two that alone may be asked for the artifact; empty if any may."""
         hold = self.held.get(artifact)
         if hold is None:
-            return ""
+            return ()
         if now >= hold.until:
             del self.held[artifact]
-            return ""
-        return hold.cell
+            return ()
+        return hold.cells
 
     def refusal(self, artifact: bytes, now: float) -> CroupierError | None:
         """Why the artifact is not asked for at all now."""

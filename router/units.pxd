@@ -6,8 +6,8 @@ cdef class Unit:
     # Bytes at its end that say whose the request is: not every cell knows that field.
     cdef Py_ssize_t owner_size
     cdef public int tried
-    # How many connections broke while it was in flight.
-    cdef public int lost
+    # The cells whose connection broke while it was in flight, time by time.
+    cdef public tuple lost_with
     # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
     cdef public int code
     cdef public bint is_cold

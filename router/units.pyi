@@ -7,9 +7,9 @@ from version_manager.model.resolve import Target
 class Unit:
     cells: tuple[str, ...]
     outcome: Outcome | None
-    # How many of its cells were asked; how many connections broke while it was in flight.
+    # How many of its cells were asked; those whose connection broke while it was in flight, time by time.
     tried: int
-    lost: int
+    lost_with: tuple[str, ...]
     # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
     code: int
     is_cold: bool

@@ -23,7 +23,7 @@ cdef class Unit:
 
     def __cinit__(self):
         self.message = self.suffix = b""
-        self.cells = ()
+        self.cells = self.lost_with = ()
 
     def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
         self.message, self.size = payload, PyBytes_GET_SIZE(payload)

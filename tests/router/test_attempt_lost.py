@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
+import pytest
 from support.attempts import HANG, Fleet, artifact, down, lost, routed
 
 from croupier.errors import DeadlineExceeded, FailedPrecondition
-from router.attempt import LostTwice
+from router.attempt import CellUnreachable, LostAgain
 from router.suspects import Suspected
 from router.units import Unit
 
@@ -78,12 +82,79 @@ def test_neighbours_that_were_lost_too_go_on_once_the_cell_is_back() -> None:
     assert fleet.attempts.suspects.refusal(artifact("neighbour"), fleet.now) is None
 
 
-def test_a_request_lost_twice_flies_no_more_and_its_artifact_is_refused() -> None:
-    fleet = Fleet(a=[lost(), down()], b=[lost()])
+@pytest.mark.parametrize("back", ["a", "b"])
+def test_neighbours_that_were_lost_with_two_cells_go_on_once_either_is_back(back: str) -> None:
+    # Late, so that all that was lost comes to the next cell together.
+    fleet = Fleet(a=[lost(), lost(), down()], b=[lost(), lost(), down()])
+    culprit, neighbour = fleet.ask(routed("culprit")), fleet.ask(routed("neighbour"))
+    fleet.wait(2.0)
+    assert (culprit.ends, neighbour.ends) == (0, 0)
+    [poisonous], [harmless] = culprit.units, neighbour.units
+    fleet.play(**{"a": [down()], "b": [down()], back: [{poisonous.payload: quarantined()}]})
+    fleet.wait(2.0)
+    assert poisonous.outcome.reason == "QUARANTINED"
+    assert harmless.outcome == harmless.payload + back.encode()
+    assert set(fleet.asked) == {"a", "b"}
+    assert fleet.attempts.suspects.refusal(artifact("neighbour"), fleet.now) is None
+    assert not fleet.attempts.suspects.held
+
+
+def test_nobody_is_blamed_and_no_third_cell_asked_where_none_of_two_is_back() -> None:
+    fleet = Fleet(a=[lost(), down()], b=[lost(), down()])
+    asking = fleet.ask(routed("m"), seconds=60.0)
+    fleet.wait(9.0)
+    assert not asking.ends
+    fleet.wait(3.0)
+    assert isinstance(asking.answer(), CellUnreachable)
+    # Nor for another request.
+    fleet.ask(routed("m"), seconds=1.0)
+    fleet.wait(1.5)
+    assert set(fleet.asked) == {"a", "b"}
+    assert fleet.attempts.suspects.refusal(artifact("m"), fleet.now) is None
+
+
+def test_what_was_lost_twice_goes_alone_so_that_no_neighbour_is_lost_a_third_time() -> None:
+    # A cell that says nothing of whose fault it was, as when the system kills it for its memory.
+    fleet = Fleet(a=[lost()] * 9 + [down()], b=[lost()] * 9 + [down()])
+    asking = [fleet.ask(routed(str(number))) for number in range(9)]
+    fleet.wait(1.5)
+    assert [each.ends for each in asking] == [0] * 9
+    fleet.play(a=[HANG], b=[down()])
+    # For longer than an attempt: a cell that is just back is slow, and goes on to no third one.
+    fleet.wait(2.0)
+    [sent] = fleet.under_way
+    assert "c" not in fleet.asked
+    sent.line = lost()
+    fleet.deliver()
+    fleet.play(a=[b"ok"])
+    fleet.wait(2.0)
+    assert Counter(type(each.units[0].outcome) for each in asking) == {LostAgain: 1, bytes: 8}
+
+
+def test_a_request_goes_to_no_third_cell_though_its_model_was_answered_meanwhile() -> None:
+    fleet = Fleet(a=[lost(), down()], b=[lost(), down()])
+    poisonous = fleet.ask(routed("m"))
+    fleet.wait(1.0)
+    fleet.attempts.suspects.answered(artifact("m"), "b")
+    fleet.wait(2.0)
+    assert not poisonous.ends
+    assert set(fleet.asked) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        {"a": [lost()]},
+        {"a": [lost(), down(), lost()], "b": [lost()]},
+        {"a": [lost(), lost(), down()], "b": [lost()]},
+    ],
+)
+def test_a_request_lost_three_times_flies_no_more_and_its_artifact_is_refused(scripts: Any) -> None:
+    fleet = Fleet(**scripts)
     asking = fleet.ask(routed("m"))
     fleet.wait(3.0)
-    assert isinstance(asking.answer(), LostTwice)
-    assert set(fleet.asked) == {"a", "b"}
+    assert isinstance(asking.answer(), LostAgain)
+    assert "c" not in fleet.asked
     assert isinstance(fleet.attempts.suspects.refusal(artifact("m"), fleet.now), Suspected)
 
 

@@ -65,10 +65,10 @@ def test_none_is_slow_where_that_is_turned_off(clock: Clock) -> None:
 def test_it_says_what_was_tried_and_not_what_was_asked(latest: Latest) -> None:
     units = [Unit(b"a secret row", ("a", "b", "c")), Unit(b"", ("d", "b", "e", "f", "g"))]
     units[0].tried, units[1].tried = 2, 4
-    end(latest, "acme", units=units, reason="LOST_TWICE")
+    end(latest, "acme", units=units, reason="LOST_AGAIN")
     (one,) = latest.all()
     assert (one.request_id, one.tenant, one.model, one.method) == ("id-1", "acme", "", "Predict")
-    assert (one.reason, one.cells, one.attempts) == ("LOST_TWICE", ("a", "b", "d", "e"), 4)
+    assert (one.reason, one.cells, one.attempts) == ("LOST_AGAIN", ("a", "b", "d", "e"), 4)
     assert "secret" not in repr(one)
 
 

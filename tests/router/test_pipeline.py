@@ -1,4 +1,7 @@
-"""The order of the stages, with cells that are a script; no network, and no loop."""
+"""The order of the stages, with cells that are a script; no network, and no loop.
+
+It is long because what holds of a request is tried with each of the methods, over one stand-in for cells.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -248,6 +251,21 @@ def test_before_there_is_a_catalog_nothing_is_unknown_but_unavailable(method: st
     assert caught.value.retry_after > 0
     ready = inference_pb2.ModelReadyRequest(name="churn").SerializeToString()
     assert not front.pipeline.model_ready("acme", ready)
+
+
+def test_cells_that_may_be_back_are_asked_first_for_what_they_lost() -> None:
+    front = Front()
+    first, *others = route(VIEW, "acme", "churn")
+    artifact, suspects = digest("acme/churn/1"), front.pipeline._suspects
+    suspects.lost(artifact, others[0], NOW)
+    front.infer()
+    assert front.cells.made.pop() == (cells.MODEL_INFER, others[0])
+    # Of two, one may be of another tenant's hand.
+    for lost in ("elsewhere", others[-1]):
+        suspects.lost(artifact, lost, NOW)
+    front.infer()
+    assert front.cells.made == [(cells.MODEL_INFER, others[-1])]
+    assert front.tried[0].cells == (others[-1], first, *others[:-1])
 
 
 def test_without_a_shard_map_or_cells_nothing_can_be_asked() -> None:

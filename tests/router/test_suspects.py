@@ -18,13 +18,9 @@ def test_what_was_lost_waits_for_the_cell_until_that_answers_anybody() -> None:
     suspects = Suspects(hold_seconds=1.0)
     suspects.lost(A, "one", 10.0)
     suspects.lost(B, "two", 10.0)
-    assert (suspects.holder(A, 10.5), suspects.holder(B, 10.5), suspects.holder(b"c", 10.5)) == (
-        "one",
-        "two",
-        "",
-    )
+    assert [suspects.holders(each, 10.5) for each in (A, B, b"c")] == [("one",), ("two",), ()]
     suspects.answered(b"c", "one")
-    assert (suspects.holder(A, 10.5), suspects.holder(B, 10.5)) == ("", "two")
+    assert [suspects.holders(each, 10.5) for each in (A, B)] == [(), ("two",)]
     suspects.answered(b"c", "two")
     assert not suspects.held
 
@@ -32,8 +28,8 @@ def test_what_was_lost_waits_for_the_cell_until_that_answers_anybody() -> None:
 def test_a_cell_that_does_not_come_back_is_not_waited_for() -> None:
     suspects = Suspects(hold_seconds=1.0)
     suspects.lost(A, "one", 10.0)
-    assert suspects.holder(A, 10.9) == "one"
-    assert suspects.holder(A, 11.0) == ""
+    assert suspects.holders(A, 10.9) == ("one",)
+    assert suspects.holders(A, 11.0) == ()
     assert not suspects.held
 
 
@@ -41,30 +37,84 @@ def test_many_losses_of_one_death_are_one() -> None:
     suspects = Suspects(hold_seconds=1.0)
     for _ in range(5):
         suspects.lost(A, "one", 10.0)
-    assert suspects.refusal(A, 10.0) is None
+    assert suspects.holders(A, 10.0) == ("one",)
 
 
-def test_a_second_cell_lost_without_an_answer_is_the_artifacts_fault_for_a_while() -> None:
+def test_what_two_cells_were_lost_with_is_asked_of_these_alone_for_a_while_and_is_not_refused() -> None:
     suspects = Suspects(hold_seconds=1.0, refusal=30.0)
     suspects.lost(A, "one", 10.0)
     suspects.lost(B, "one", 10.0)
     suspects.answered(B, "three")
-    suspects.lost(A, "two", 12.0)
+    for _ in range(5):
+        suspects.lost(A, "two", 12.0)
     suspects.lost(B, "two", 12.0)
-    assert isinstance(suspects.refusal(A, 41.9), Suspected)
-    assert suspects.refusal(B, 12.0) is None
-    assert suspects.refusal(A, 42.0) is None
+    assert suspects.holders(A, 41.9) == ("one", "two")
+    assert suspects.holders(B, 12.0) == ("two",)
     assert not suspects.refused
+    assert suspects.holders(A, 42.0) == ()
+
+
+@pytest.mark.parametrize("back", ["one", "two"])
+def test_it_is_free_once_either_of_them_answers_for_it(back: str) -> None:
+    suspects = Suspects()
+    suspects.lost(A, "one", 10.0)
+    suspects.lost(A, "two", 11.0)
+    suspects.answered(B, back)
+    assert suspects.holders(A, 11.0) == ("one", "two")
+    assert suspects.goes_alone(A)
+    suspects.answered(A, back)
+    assert suspects.holders(A, 11.0) == ()
+    assert not suspects.goes_alone(A)
+
+
+def test_what_was_lost_once_goes_with_others_and_alone_once_it_is_lost_again() -> None:
+    suspects = Suspects()
+    suspects.lost(A, "one", 10.0)
+    suspects.lost(A, "one", 10.0)
+    assert not suspects.goes_alone(A)
+    suspects.lost(A, "one", 11.0, is_again=True)
+    suspects.lost(A, "one", 11.0)
+    assert suspects.goes_alone(A)
+
+
+def test_one_at_a_time_goes_alone_to_a_cell_until_it_is_over_or_takes_too_long() -> None:
+    suspects = Suspects()
+    assert suspects.enter(A, "one", 10.0, 11.0)
+    assert suspects.enter(A, "one", 10.0, 11.0)
+    assert not suspects.enter(B, "one", 10.9, 11.9)
+    assert suspects.enter(B, "two", 10.0, 11.0)
+    assert suspects.enter(B, "one", 11.0, 12.0)
+    suspects.leave(A, "one")
+    assert not suspects.enter(A, "one", 11.0, 12.0)
+    suspects.leave(B, "one")
+    suspects.leave(B, "two")
+    assert not suspects.alone
+
+
+def test_of_many_cells_the_last_two_are_waited_for() -> None:
+    suspects = Suspects()
+    for cell in ("one", "two", "three"):
+        suspects.lost(A, cell, 10.0)
+    assert suspects.holders(A, 10.0) == ("two", "three")
+
+
+def test_who_is_suspected_is_refused_for_a_while() -> None:
+    suspects = Suspects(refusal=30.0)
+    suspects.lost(A, "one", 10.0)
+    error = suspects.suspect(A, 12.0)
+    assert isinstance(error, Suspected)
+    assert suspects.refusal(A, 41.9) is error
+    assert (suspects.refusal(B, 12.0), suspects.refusal(A, 42.0)) == (None, None)
+    assert (len(suspects.refused), len(suspects.held), len(suspects.missed)) == (0, 0, 0)
 
 
 def test_a_loss_of_long_ago_is_forgotten() -> None:
     suspects = Suspects()
     suspects.lost(A, "one", 10.0)
     suspects.lost(A, "two", 70.0)
-    assert suspects.refusal(A, 70.0) is None
+    assert suspects.holders(A, 70.0) == ("two",)
     suspects.lost(A, "one", 80.0)
-    refused = suspects.refusal(A, 80.0)
-    assert isinstance(refused, Suspected)
+    assert suspects.holders(A, 80.0) == ("two", "one")
 
 
 def test_what_a_cell_quarantined_is_refused_with_its_words() -> None:
@@ -95,7 +145,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_only_an_artifact_that_was_lost_at_two_cells_is_refused(
+def test_cells_are_waited_for_that_were_lost_and_nothing_is_refused_for_it(
     steps: list[tuple[str, bytes, str, float]],
 ) -> None:
     suspects, now = Suspects(), 0.0
@@ -108,8 +158,8 @@ def test_only_an_artifact_that_was_lost_at_two_cells_is_refused(
         else:
             suspects.answered(artifact, cell)
         for one, cells in deaths.items():
-            assert suspects.refusal(one, now) is None or len(cells) > 1
-            assert suspects.holder(one, now) in {"", *cells}
+            assert suspects.refusal(one, now) is None
+            assert cells.issuperset(suspects.holders(one, now))
 
 
 @pytest.mark.parametrize("cell", ["one", "two"])
@@ -118,4 +168,4 @@ def test_an_answer_clears_the_artifact_wherever_it_came_from(cell: str) -> None:
     suspects.lost(A, "one", 0.0)
     suspects.answered(A, cell)
     suspects.lost(A, "two", 1.0)
-    assert suspects.refusal(A, 1.0) is None
+    assert suspects.holders(A, 1.0) == ("two",)
