@@ -80,7 +80,7 @@ def usage(tenant: Tenant) -> None:
     """Show what a tenant asks for now, by model and version, and what it gets.
 
     As `croupierctl top --models`, of this tenant alone; its first row is the tenant as a whole. Routers count
-    those that ask for most: of one that is not among them nothing is known.
+    those that ask for most, and tell nothing of others, whether there are such tenants or not.
     """
 
     async def ask(manager: VersionManagerClient) -> tuple[pb.GetRatesResponse, pb.GetRatesResponse]:
@@ -91,5 +91,12 @@ def usage(tenant: Tenant) -> None:
     whole, models = ask_manager(ask)
     models.rows.extend(whole.rows)
     models.rows.sort(key=lambda row: bool(row.model))
-    unknown = f"nothing is known of {tenant}: it has asked for nothing, or others ask for much more"
-    show(models, models=True, empty=unknown)
+    show(models, models=True, empty=_not_counted(tenant) if models.routers else "")
+
+
+def _not_counted(tenant: str) -> str:
+    """Whether there is such a tenant, routers do not know either: they count whoever asks."""
+    return (
+        f"no requests of {tenant} among those that routers count (--rates-top): it asks for nothing, or for"
+        " less than all of these do"
+    )

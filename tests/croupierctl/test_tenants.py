@@ -62,6 +62,13 @@ def test_usage_has_the_tenant_and_its_models(ask, run, manager):
     assert [(one["model"], one["version"]) for one in told] == [("", None)] * 2 + [("churn", 3)] * 2
 
 
-def test_of_a_tenant_that_nobody_counts_nothing_is_known(run, manager):
+def test_a_tenant_that_nobody_counts_may_well_be_there(run, ask, manager):
     manager.rates = pb.GetRatesResponse(routers=1)
-    assert run("tenants", "usage", "acme").err.startswith("nothing is known of acme")
+    said = run("tenants", "usage", "acme")
+    assert said.err.startswith("no requests of acme among those that routers count")
+    assert ask("tenants", "usage", "acme") == []
+
+
+def test_where_no_router_counts_it_says_so_of_no_tenant(run, manager):
+    manager.rates = pb.GetRatesResponse()
+    assert "no router tells this version manager of rates" in run("tenants", "usage", "acme").err
