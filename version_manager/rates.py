@@ -17,7 +17,7 @@ last. What a report may hold is checked before anything of it is taken.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple, TypeAlias
 
@@ -42,6 +42,8 @@ MOST_KNOWN = 100_000
 # Of one report, as many as two tables of `router.settings.MOST_RATES`.
 MOST_TOLD = 2000
 MOST_ROWS = 1000
+# Keys that are taken in one go, in less than a millisecond.
+_SLICE = 50
 _FEW_ROWS = 20
 # More than any router counts, and less than numbers lose their last digit.
 _MOST_COUNT = 2**53
@@ -88,13 +90,17 @@ class Rates:
         known = sum(len(router.known) for router in self._routers.values()) * COLUMNS * 8
         return known + sum(table.nbytes for table in (self._tenants, self._models, self._all))
 
-    def take(self, router: str, rates: pb.Rates) -> bool:
+    def take(self, router: str, rates: pb.Rates) -> Generator[None, None, bool]:
         """Add what is new in a report; returns whether this life of the router had told before.
+
+        A report may be long: it yields after each slice of it. All of it makes sense before any of it counts.
+        Of two reports that are taken at once each key's larger counts hold, as of two that come one by one.
 
         Raises:
             InvalidRequest: it makes no sense.
         """
-        keys, counts = _checked(rates)
+        keys, told, rows = yield from _checked(rates)
+        yield
         now = self._clock()
         self._forget_silent(now)
         heard = self._routers.get(router)
@@ -107,16 +113,23 @@ class Rates:
         # What began since then is new as a whole.
         fresh = max(_FRESH, now - heard.heard_at) if is_known else _FRESH
         heard.heard_at = now
-        told = [(0, rates.age), *((one.admission, one.age) for one in rates.keys)]
-        grown = self._grown(heard, keys, told, counts, fresh)
-        for table, places in (
-            (self._all, [0]),
-            (self._tenants, [at for at, key in enumerate(keys) if key.tenant and not key.model]),
-            (self._models, [at for at, key in enumerate(keys) if key.model]),
-        ):
-            added = [at for at in places if grown[at].any()]
-            table.add([keys[at] for at in added], grown[added])
+        for start in range(0, len(keys), _SLICE):
+            part = slice(start, start + _SLICE)
+            self._add(keys[part], self._grown(heard, keys[part], told[part], rows[part], fresh))
+            yield
+            if self._routers.get(router) is not heard:
+                # It began anew meanwhile, and that has been told already.
+                break
         return is_known
+
+    def _add(self, keys: list[Key], grown: Matrix) -> None:
+        places = np.flatnonzero(grown.any(axis=1)).tolist()
+        for table, added in (
+            (self._all, [at for at in places if not keys[at].tenant]),
+            (self._tenants, [at for at in places if keys[at].tenant and not keys[at].model]),
+            (self._models, [at for at in places if keys[at].model]),
+        ):
+            table.add([keys[at] for at in added], grown[added])
 
     def get(self, request: pb.GetRatesRequest, tenants: frozenset[str] = frozenset()) -> pb.GetRatesResponse:
         """For a caller who is restricted to `tenants`, unless that is empty. Raises InvalidRequest."""
@@ -196,19 +209,28 @@ class Rates:
             self._routers.popitem(last=False)
 
 
-def _checked(rates: pb.Rates) -> tuple[list[Key], Matrix]:
-    """Whose counts a report tells, everybody's first, and the counts, a row each. Raises InvalidRequest."""
+def _checked(rates: pb.Rates) -> Generator[None, None, tuple[list[Key], list[tuple[int, float]], Matrix]]:
+    """Whose counts a report tells, everybody's first; of each its admission and its age; and a row of counts.
+
+    Raises InvalidRequest.
+    """
     if len(rates.keys) > MOST_TOLD:
         raise InvalidRequest(f"a report has at most {MOST_TOLD} keys", field="keys")
-    keys = [Key(""), *map(_key, rates.keys)]
-    if len(set(keys)) != len(keys):
-        raise InvalidRequest("a key stands twice in a report", field="keys")
-    if not all(age >= 0 and isfinite(age) for age in (rates.age, *(one.age for one in rates.keys))):
+    keys, told = {Key(""): 0}, [(0, rates.age)]
+    counts = np.zeros((1 + len(rates.keys), COLUMNS), np.uint64)
+    counts[0] = _row(rates.total)
+    for at, one in enumerate(rates.keys, 1):
+        if keys.setdefault(_key(one), at) != at:
+            raise InvalidRequest("a key stands twice in a report", field="keys")
+        told.append((one.admission, one.age))
+        counts[at] = _row(one.counts)
+        if at % _SLICE == 0:
+            yield
+    if not all(age >= 0 and isfinite(age) for _, age in told):
         raise InvalidRequest("an age is a number of seconds", field="age")
-    rows = [_row(rates.total), *(_row(one.counts) for one in rates.keys)]
-    if max(map(max, rows)) > _MOST_COUNT:
+    if counts.max() > _MOST_COUNT:
         raise InvalidRequest(f"a count is at most {_MOST_COUNT}", field="counts")
-    return keys, np.array(rows, np.uint64)
+    return list(keys), told, counts
 
 
 def _key(one: pb.KeyCounts) -> Key:

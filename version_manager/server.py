@@ -23,6 +23,7 @@ from croupier.protocol import announced
 from croupier.request_ids import current_id
 from croupier.roles import Caller
 from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
+from croupier.transport.net.turns import in_turns
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
@@ -251,7 +252,9 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
         self._parts.routers.report(request.report)
-        is_known = not request.HasField("rates") or self._parts.rates.take(request.report.id, request.rates)
+        if not request.HasField("rates"):
+            return pb.ReportRouterResponse()
+        is_known = await in_turns(self._parts.rates.take(request.report.id, request.rates))
         return pb.ReportRouterResponse(rates_unknown=not is_known)
 
     async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:

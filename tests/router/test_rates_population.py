@@ -3,6 +3,7 @@
 from random import Random
 
 import numpy as np
+from support.steps import finished
 
 from croupier.codes import Code
 from protos.versions.v1 import versions_pb2 as pb
@@ -29,7 +30,7 @@ class Router:
 
     async def tell(self, manager: ManagersRates) -> None:
         message, known = await self.rates.message(self.known)
-        self.known = known if manager.take(self.name, message) else {}
+        self.known = known if finished(manager.take(self.name, message)) else {}
 
 
 async def test_the_hundred_busiest_of_a_hundred_thousand_are_right_within_a_twentieth() -> None:

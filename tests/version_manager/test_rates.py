@@ -4,6 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from support.steps import finished
 
 from croupier.errors import InvalidRequest
 from croupier.latencies import BUCKETS, bucket_of, quantile
@@ -54,7 +55,7 @@ class FakeRouter:
 
     def tell(self) -> pb.Rates:
         message = self.message()
-        self.world.rates.take(self.name, message)
+        finished(self.world.rates.take(self.name, message))
         return message
 
     def _key(self, tenant: str, model: str = "", version: int = 0, admission: int = 1) -> pb.KeyCounts:
@@ -119,7 +120,7 @@ def test_a_report_that_comes_twice_or_not_at_all_changes_nothing(world: World) -
     router.answer("acme", times=5)
     message = router.tell()
     for _ in range(3):
-        world.rates.take("one", message)
+        finished(world.rates.take("one", message))
     assert world.totals() == {"acme": 5}
     # Two reports are lost.
     router.answer("acme", times=6)
@@ -130,7 +131,7 @@ def test_a_report_that_comes_twice_or_not_at_all_changes_nothing(world: World) -
     router.tell()
     assert world.totals() == {"acme": 18, "globex": 1}
     # And one is late.
-    world.rates.take("one", message)
+    finished(world.rates.take("one", message))
     router.tell()
     assert world.totals() == {"acme": 18, "globex": 1}
 
@@ -145,7 +146,7 @@ def test_a_router_that_restarts_is_not_counted_twice(world: World) -> None:
     router.tell()
     assert world.totals() == {"acme": 107}
     # What its life before said last comes behind it.
-    world.rates.take("one", late)
+    finished(world.rates.take("one", late))
     router.answer("acme")
     router.tell()
     assert world.totals() == {"acme": 108}
@@ -187,7 +188,7 @@ def test_a_key_that_was_dropped_and_came_again_counts_from_nothing(world: World)
     router.drop("acme", admission=2)
     router.answer("acme", times=4)
     world.pass_seconds(1, router)
-    world.rates.take("one", late)
+    finished(world.rates.take("one", late))
     world.pass_seconds(1, router)
     assert world.totals() == {"acme": 104}
 
@@ -291,7 +292,7 @@ def test_of_a_report_that_makes_no_sense_nothing_is_taken(world: World, message:
     router.tell()
     message.incarnation = 1
     with pytest.raises(InvalidRequest):
-        world.rates.take("one", message)
+        finished(world.rates.take("one", message))
     assert world.totals() == {"acme": 5}
     router.answer("acme")
     router.tell()
@@ -307,7 +308,7 @@ def test_a_rogue_router_takes_no_more_memory_than_there_is(
     for number in range(20):
         keys = [pb.KeyCounts(tenant=f"t{number}-{at}", counts=pb.Counts(requests=1)) for at in range(2000)]
         for name in ("rogue", f"rogue-{number}"):
-            world.rates.take(name, pb.Rates(incarnation=number, keys=keys))
+            finished(world.rates.take(name, pb.Rates(incarnation=number, keys=keys)))
         honest.answer("acme")
         world.pass_seconds(1, honest)
     # Those that were told, 3,000 of them, are known; 2,048 tenants have rows, in fourteen copies.
@@ -335,3 +336,52 @@ def test_a_row_and_its_message_are_the_same() -> None:
         row = [rng.randrange(9) for _ in module.FIELDS]
         row += [rng.randrange(9) * (rng.random() < 0.1) for _ in range(BUCKETS)]
         assert module._row(module.counts_of(row)) == row
+
+
+def test_a_long_report_is_taken_in_slices(world: World) -> None:
+    one = FakeRouter(world, "one")
+    for number in range(200):
+        one.answer(f"t{number}")
+    steps = list(world.rates.take("one", one.message()))
+    # Each key is looked at twice: to check it, and to count it.
+    assert len(steps) >= 2 * len(one.keys) / 50
+    assert world.totals(top=1000) == {f"t{number}": 1 for number in range(200)}
+
+
+def test_nothing_of_a_long_report_counts_that_makes_no_sense_at_its_end(world: World) -> None:
+    one = FakeRouter(world, "one")
+    for number in range(200):
+        one.answer(f"t{number}")
+    message = one.message()
+    message.keys[-1].tenant = ""
+    with pytest.raises(InvalidRequest):
+        finished(world.rates.take("one", message))
+    assert not world.totals()
+
+
+def test_two_reports_that_are_taken_at_once_count_once(world: World) -> None:
+    one = FakeRouter(world, "one")
+    for number in range(120):
+        one.answer(f"t{number}")
+    early = pb.Rates.FromString(one.message().SerializeToString())
+    for number in range(120):
+        one.answer(f"t{number}")
+    late = one.message()
+    taken = [world.rates.take("one", message) for message in (late, early, late)]
+    for _ in range(100):
+        for steps in taken:
+            next(steps, None)
+    assert world.totals(top=1000) == {f"t{number}": 2 for number in range(120)}
+
+
+def test_a_life_that_ended_while_its_report_was_taken_counts_no_further(world: World) -> None:
+    old, new = FakeRouter(world, "one"), FakeRouter(world, "one", 2)
+    for number in range(120):
+        old.answer(f"t{number}")
+    new.answer("t119")
+    early = world.rates.take("one", old.message())
+    while not world.totals():
+        next(early)
+    finished(world.rates.take("one", new.message()))
+    finished(early)
+    assert world.totals(top=1000)["t119"] == 1

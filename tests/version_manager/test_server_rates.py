@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from support.steps import finished
 
 from croupier.errors import InvalidRequest
 from croupier.roles import Caller, Role
@@ -32,7 +33,7 @@ async def test_rates_are_told_of_what_routers_report(client):
 async def test_a_caller_for_some_tenants_is_told_of_their_rates_alone(caller, seen):
     rates = Rates()
     keys = [pb.KeyCounts(tenant=tenant, counts=pb.Counts(requests=1)) for tenant in ("acme", "globex")]
-    rates.take("r", pb.Rates(incarnation=1, keys=keys))
+    finished(rates.take("r", pb.Rates(incarnation=1, keys=keys)))
     service = VersionManagerService(SimpleNamespace(rates=rates), lambda context: caller)
     answer = await service.GetRates(pb.GetRatesRequest(), None)
     assert [row.tenant for row in answer.rows] == seen

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 from weakref import WeakKeyDictionary
+
+_T = TypeVar("_T")
 
 
 class Turns:
@@ -59,3 +62,14 @@ async def next_turn() -> None:
 
     turns_of(loop).wait(go_on)
     await turn
+
+
+async def in_turns(steps: Generator[None, None, _T]) -> _T:
+    """What `steps` return, of which each has a turn of its own."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: _T = end.value
+            return found
+        await next_turn()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
 from typing import cast
 
 import pytest
 from support.joined import Loop
 
-from croupier.transport.net.turns import Turns, next_turn, turns_of
+from croupier.transport.net.turns import Turns, in_turns, next_turn, turns_of
 
 
 def test_one_of_all_who_wait_in_each_turn_of_the_loop() -> None:
@@ -80,3 +81,25 @@ async def test_a_loop_has_one_queue() -> None:
     assert turns_of(loop) is turns_of(loop)
     other = cast(asyncio.AbstractEventLoop, Loop())
     assert turns_of(other) is not turns_of(loop)
+
+
+async def test_steps_have_turns_like_all_others() -> None:
+    seen = []
+
+    def steps(name: str) -> Generator[None, None, str]:
+        for number in range(3):
+            seen.append(f"{name}{number}")
+            yield
+        return name
+
+    assert await asyncio.gather(in_turns(steps("a")), in_turns(steps("b"))) == ["a", "b"]
+    assert seen == ["a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+async def test_a_step_that_fails_is_the_last() -> None:
+    def steps() -> Generator[None, None, None]:
+        yield
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        await in_turns(steps())
