@@ -24,9 +24,14 @@ from sharding.population import Counts, Hands, Indices
 
 @dataclass(frozen=True, slots=True)
 class Blast:
-    """`whole` and `partial` are numbers of tenants; `left` is the share of cells that a partial one keeps."""
+    """`whole` and `partial` are numbers of tenants; `left` is the share of cells that a partial one keeps.
+
+    `shared[j]` counts the tenants that have j of `cells`, and `tenants` all that count.
+    """
 
     cells: tuple[str, ...]
+    tenants: int
+    shared: tuple[int, ...]
     whole: Indices
     partial: Indices
     left: np.ndarray
@@ -50,9 +55,13 @@ def blast(hands: Hands, cells: Collection[str], but: Collection[int] = ()) -> Bl
     broken = np.isin(np.array(hands.cells), sorted(cells)) if cells else np.zeros(len(hands.cells), np.bool_)
     hit, sizes = hands.marked(broken), hands.sizes
     hit[[*but]] = 0
+    shared = np.bincount(hit)
+    if len(hit):
+        shared[0] -= len(but)
     partial = np.flatnonzero((hit > 0) & (hit < sizes))
     whole = np.flatnonzero((hit > 0) & (hit == sizes))
-    return Blast(tuple(sorted(cells)), whole, partial, 1 - hit[partial] / sizes[partial])
+    left = 1 - hit[partial] / sizes[partial]
+    return Blast(tuple(sorted(cells)), len(hands) - len(but), tuple(shared.tolist()), whole, partial, left)
 
 
 def zone_cells(generation: Generation, zone: str) -> tuple[str, ...]:

@@ -121,6 +121,19 @@ def deal(dealer: Dealer, tenants: Sequence[str], cells: tuple[str, ...] = ()) ->
     return Hands(cells, begins, slots)
 
 
+def merged(active: Hands, previous: Hands, taken: Marks) -> Hands:
+    """The hands of `active` for the tenants that it has taken over, those of `previous` for the others.
+
+    Both are of the same tenants, and number their cells alike.
+    """
+    sizes = np.where(taken, active.sizes, previous.sizes)
+    begins = np.concatenate(([0], np.cumsum(sizes)))
+    slots = np.empty(begins[-1], np.int32)
+    for hands, theirs in ((active, taken), (previous, ~taken)):
+        slots[np.repeat(theirs, sizes)] = hands.slots[np.repeat(theirs, hands.sizes)]
+    return Hands(active.cells, begins, slots)
+
+
 def keys_of(names: Sequence[str], seed: int) -> Keys:
     """The key by which each name is dealt."""
     keys = np.empty(len(names), np.uint64)

@@ -212,6 +212,19 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def PlanGeneration(self, request: pb.PlanGenerationRequest, context: _Context) -> pb.Plan:
         return await self._parts.planner.plan(request)
 
+    async def OptimizeShards(
+        self, request: pb.OptimizeShardsRequest, context: _Context
+    ) -> pb.OptimizeShardsResponse:
+        return await self._parts.planner.optimize(request)
+
+    async def GetBlast(self, request: pb.GetBlastRequest, context: _Context) -> pb.Blast:
+        return await self._parts.planner.blast(request)
+
+    async def ListCellTenants(
+        self, request: pb.ListCellTenantsRequest, context: _Context
+    ) -> pb.ListCellTenantsResponse:
+        return await self._parts.planner.cell_tenants(request)
+
     async def ReseedShards(self, request: pb.ReseedShardsRequest, context: _Context) -> pb.Generation:
         actor = self._actor(context)
         with _own_faults():

@@ -26,6 +26,8 @@ def test_whole_and_partial_are_as_counted(generation: Generation, chosen: int) -
     assert hurt.partial.tolist() == partial
     assert hurt.left.tolist() == pytest.approx([len(hands[n] - cells) / len(hands[n]) for n in partial])
     assert hurt.cells == tuple(sorted(cells))
+    shared = [len(hand & cells) for hand in hands.values()]
+    assert (hurt.tenants, [*hurt.shared]) == (len(hands), np.bincount(shared).tolist())
 
 
 def test_a_zone_hurts_all_partly_and_those_wholly_who_are_pinned_into_it() -> None:

@@ -10,7 +10,7 @@ from support.generations import EVERYBODY, TENANTS, even, maps, without
 
 from sharding.dealer import Dealer
 from sharding.generation import Generation
-from sharding.population import Hands, cells_of, deal
+from sharding.population import Hands, cells_of, deal, merged
 
 
 @given(maps(), st.permutations((*EVERYBODY, *TENANTS[:20])))
@@ -65,3 +65,15 @@ def test_what_is_shared_and_what_is_new(one: Generation, other: Generation, shif
     assert after.shared(some, others).tolist() == shared
     new = [cell not in before.hand(t) for t in range(len(EVERYBODY)) for cell in after.hand(t)]
     assert after.new_since(before).tolist() == new
+
+
+@given(maps(), maps(), st.sets(st.sampled_from(EVERYBODY)))
+def test_two_generations_deal_to_each_tenant_by_one_of_them(
+    active: Generation, previous: Generation, over: set[str]
+) -> None:
+    cells = cells_of(active, previous)
+    dealers = Dealer(active), Dealer(previous)
+    taken = np.array([name in over for name in EVERYBODY])
+    hands = merged(*(deal(dealer, EVERYBODY, cells) for dealer in dealers), taken)
+    expected = [dealers[name not in over].hand(name) for name in EVERYBODY]
+    assert [hands.hand(index) for index in range(len(EVERYBODY))] == expected

@@ -6,19 +6,27 @@ generation deals to them. Only the thread reads or writes that. Rates are those 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from croupier.errors import InvalidRequest
+import numpy as np
+
+from croupier.errors import FailedPrecondition, InvalidRequest
 from croupier.names import check_name
 from protos.versions.v1 import versions_pb2 as pb
+from sharding.blast import zone_cells
 from sharding.dealer import Dealer
 from sharding.generation import Generation, InvalidGeneration, check_generation
-from sharding.population import Hands, deal
+from sharding.optimize import MOST_PINNED, optimize
+from sharding.population import Hands, cells_of, deal, merged
+from sharding.ramp import WHOLE, point
 from version_manager.cells.registry import Registry
 from version_manager.map.image import Map
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
 from version_manager.model.catalog import Catalog
+from version_manager.planning.blasts import of_cells, of_poison
+from version_manager.planning.on_cell import tenants_of
 from version_manager.planning.plans import planned
 from version_manager.planning.population import Members, members_of
 from version_manager.planning.worker import Worker
@@ -29,8 +37,18 @@ from version_manager.writes.shards import Shards
 # What a cell is believed to load in a second, if none has told of enough loads lately.
 ASSUMED_LOADS_PER_SECOND = 200.0
 _ENOUGH_LOADS = 20
+MOST_ROWS = 1000
+_FEW_ROWS = 20
+# Of which every hand is looked at, in each trial.
+MOST_POISON = 1000
 # Where there is no generation yet.
 _NONE = Generation(0, 0, 1, ())
+
+
+class NoRates(FailedPrecondition):
+    """What is wanted follows from rates, and no router tells any. The operator's."""
+
+    reason = "NO_RATES"
 
 
 class Planner:
@@ -41,7 +59,7 @@ class Planner:
         self._registry = registry
         self._worker = Worker()
         self._members: tuple[Catalog, Members] | None = None
-        self._hands: tuple[Generation, Members, Hands] | None = None
+        self._hands: tuple[Members, tuple[Generation, ...], int, Hands] | None = None
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -78,6 +96,88 @@ class Planner:
 
         return await self._worker.run(count)
 
+    async def optimize(self, request: pb.OptimizeShardsRequest) -> pb.OptimizeShardsResponse:
+        """Pins that would spread the load of the heaviest tenants.
+
+        Raises:
+            UnknownGeneration, ShardMapDamaged: none is active.
+            InvalidRequest: more are asked for than may be.
+            NoRates: routers tell of no requests.
+            Busy: too much is being counted already.
+        """
+        served, asked, active = self._mirror.map, self._rates.asked(), self._shards.get(0)
+        if request.most > MOST_PINNED:
+            raise InvalidRequest(f"pins are proposed for {MOST_PINNED} tenants at most", field="most")
+
+        def count() -> pb.OptimizeShardsResponse:
+            members = self._members_of(served.catalog)
+            rates = members.rates(asked)
+            if rates is None:
+                raise NoRates("no router tells of requests lately, so nobody is known to be heavy")
+            found = optimize(active, members.population(rates), request.most or MOST_PINNED)
+            told = wire.generation_to_pb(replace(active, overrides=found.overrides)).overrides
+            return pb.OptimizeShardsResponse(
+                active=active.number,
+                overrides=told,
+                balance_before=found.balance_before,
+                balance_after=found.balance_after,
+            )
+
+        return await self._worker.run(count)
+
+    async def blast(self, request: pb.GetBlastRequest) -> pb.Blast:
+        """Who is hurt when cells break, those of a zone, of a tenant's hand, or of tenants at random.
+
+        Raises:
+            UnknownGeneration, ShardMapDamaged: no generation is active.
+            InvalidRequest: not one of these is asked for, or there is no such cell or zone, or not as many.
+            Busy: too much is being counted already.
+        """
+        served, asked, active = self._mirror.map, self._rates.asked(), self._shards.get(0)
+        said = [bool(one) for one in (request.cells, request.zone, request.tenant, request.poison)]
+        if said.count(True) != 1:
+            raise InvalidRequest("say what breaks: cells, a zone, a tenant's hand, or so many tenants'")
+        _check_broken(request, active)
+
+        def count() -> pb.Blast:
+            members, hands = self._dealt(served)
+            rates = members.rates(asked)
+            if request.poison:
+                if request.poison >= len(members):
+                    raise InvalidRequest(f"there are {len(members)} tenants", field="poison")
+                return of_poison(active, members, hands, rates, request.poison)
+            cells, tenant = {*request.cells} or {*zone_cells(active, request.zone)}, -1
+            if request.tenant:
+                tenant = members.find(request.tenant)
+                cells = {*(hands.hand(tenant) if tenant >= 0 else Dealer(active).hand(request.tenant))}
+            return of_cells(active, members, hands, rates, cells, tenant)
+
+        return await self._worker.run(count)
+
+    async def cell_tenants(self, request: pb.ListCellTenantsRequest) -> pb.ListCellTenantsResponse:
+        """The tenants that have a cell in their hand.
+
+        Raises:
+            UnknownGeneration, ShardMapDamaged: no generation is active.
+            InvalidRequest: no generation that deals has a seat for the cell, or too many are asked for.
+            Busy: too much is being counted already.
+        """
+        check_name(request.cell, "cell")
+        served, asked, active = self._mirror.map, self._rates.asked(), self._shards.get(0)
+        if request.top > MOST_ROWS:
+            raise InvalidRequest(f"at most {MOST_ROWS} tenants are told at once", field="top")
+        if request.cell not in cells_of(*served.generations):
+            raise InvalidRequest(f"{request.cell} has no seat in the shard map", field="cell")
+
+        def count() -> pb.ListCellTenantsResponse:
+            members, hands = self._dealt(served)
+            rates, top = members.rates(asked), request.top or _FEW_ROWS
+            found = tenants_of(request.cell, served.catalog, members, hands, rates, asked, top)
+            found.generation = active.number
+            return found
+
+        return await self._worker.run(count)
+
     def _pace(self, served: Map) -> float:
         """Loads a second of a cell that loads one after the other, by what cells did lately."""
         works = [session.work for cell in served.cells if (session := self._registry.find(cell))]
@@ -91,13 +191,27 @@ class Planner:
             self._members = catalog, members_of(catalog)
         return self._members[1]
 
-    def _hands_of(self, generation: Generation, members: Members) -> Hands:
+    def _dealt(self, served: Map) -> tuple[Members, Hands]:
+        """Everybody with the hand of today: while a ramp runs, of one generation or the other."""
+        members, ramp = self._members_of(served.catalog), served.ramp
+        generations = served.generations[: 1 if ramp >= WHOLE else 2]
         known = self._hands
-        if known is None or known[0] is not generation or known[1] is not members:
+        if known is None or known[:3] != (members, generations, ramp):
             self._hands = None
-            known = generation, members, deal(Dealer(generation), members.names)
+            known = members, generations, ramp, _dealt(generations, members, ramp)
             self._hands = known
-        return known[2]
+        return members, known[3]
+
+
+def _dealt(generations: Sequence[Generation], members: Members, ramp: int) -> Hands:
+    cells = cells_of(*generations)
+    hands = [deal(Dealer(one, cached=1), members.names, cells) for one in generations]
+    if len(hands) == 1:
+        return hands[0]
+    taken = np.fromiter(
+        (point(generations[0], name) < ramp for name in members.names), np.bool_, len(members)
+    )
+    return merged(hands[0], hands[1], taken)
 
 
 def _checked(before: Generation, wanted: Generation) -> Generation:
@@ -109,6 +223,18 @@ def _checked(before: Generation, wanted: Generation) -> Generation:
             field="seed",
         )
     return replace(wanted, number=before.number + 1, seed_since=before.seed_since)
+
+
+def _check_broken(request: pb.GetBlastRequest, active: Generation) -> None:
+    seats = {seat.cell for seat in active.seats}
+    if missing := [cell for cell in request.cells if cell not in seats]:
+        raise InvalidRequest(f"{missing[0]} has no seat in the shard map", field="cells")
+    if request.zone and not zone_cells(active, request.zone):
+        raise InvalidRequest(f"no seat is in zone {request.zone}", field="zone")
+    if request.tenant:
+        check_name(request.tenant, "tenant")
+    if request.poison > MOST_POISON:
+        raise InvalidRequest(f"at most {MOST_POISON} tenants are drawn", field="poison")
 
 
 def _check_named(request: pb.PlanGenerationRequest, before: Generation, after: Generation) -> None:

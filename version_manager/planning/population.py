@@ -29,7 +29,7 @@ _SEED = 0
 _AT_ONCE = 8192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Members:
     """The tenants of one catalog, by the hashes of their names, which are `keys`."""
 

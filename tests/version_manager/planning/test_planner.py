@@ -12,12 +12,14 @@ from support.generations import EVERYBODY, TENANTS, draining, even, maps, resize
 from support.manager import artifact, cell_report, generation, joined
 from support.planning import PlannedWorld
 
-from croupier.errors import InvalidRequest
+from croupier.errors import FailedPrecondition, InvalidRequest
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.dealer import Dealer
-from sharding.generation import InvalidGeneration
+from sharding.generation import InvalidGeneration, Override
+from sharding.ramp import which
+from version_manager.map.records import Active
 from version_manager.model import wire
-from version_manager.planning.planner import ASSUMED_LOADS_PER_SECOND
+from version_manager.planning.planner import ASSUMED_LOADS_PER_SECOND, NoRates
 from version_manager.writes.pointer import StaleGeneration, UnknownGeneration
 
 NAMES = (*EVERYBODY, *TENANTS[:40])
@@ -168,3 +170,118 @@ async def test_a_plan_through_the_api_is_what_then_happens(client):
         assert {*before[one.tenant]} - {*hand} == {*one.lost}
         assert {*hand} - {*before[one.tenant]} == {*one.gained}
     assert len(told.moves) == told.tenants_moved > 0
+
+
+def heavy(world, *tenants):
+    world.ask(dict.fromkeys(tenants, 10000), more=1_000)
+
+
+async def test_pins_are_proposed_from_rates_and_change_nothing():
+    world = PlannedWorld(even(8, 2, 2), TENANTS[:200])
+    with pytest.raises(NoRates):
+        await world.planner.optimize(pb.OptimizeShardsRequest())
+    # All on one cell, by chance.
+    cell = even(8, 2, 2).seats[0].cell
+    unlucky = [name for name in TENANTS[:200] if cell in Dealer(even(8, 2, 2)).hand(name)][:4]
+    heavy(world, *unlucky)
+    told = await world.planner.optimize(pb.OptimizeShardsRequest())
+    assert (told.active, told.balance_after < told.balance_before) == (1, True)
+    assert {*told.overrides} <= {*unlucky}
+    rules = {tenant: Override(tuple(rule.pins)) for tenant, rule in told.overrides.items()}
+    after = replace(even(8, 2, 2), overrides=rules)
+    plan = await world.planner.plan(request(after, 1))
+    assert (plan.balance_before, plan.balance_after) == (told.balance_before, told.balance_after)
+    assert len((await world.planner.optimize(pb.OptimizeShardsRequest(most=1))).overrides) <= 1
+    with pytest.raises(InvalidRequest):
+        await world.planner.optimize(pb.OptimizeShardsRequest(most=257))
+
+
+async def test_what_breaks_may_be_cells_a_zone_a_hand_or_poison():
+    world = PlannedWorld(even(), TENANTS[:300])
+    hand = Dealer(even()).hand("tenant-7")
+    by_tenant = await world.planner.blast(pb.GetBlastRequest(tenant="tenant-7"))
+    by_cells = await world.planner.blast(pb.GetBlastRequest(cells=hand))
+    assert [*by_tenant.cells] == [*by_cells.cells] == sorted(hand)
+    # It is hurt itself where it is not the culprit.
+    assert by_cells.whole == by_tenant.whole + 1
+    assert "tenant-7" in by_cells.whole_tenants
+    zone = await world.planner.blast(pb.GetBlastRequest(zone="zone-1"))
+    assert (len(zone.cells), zone.whole, zone.partial, zone.generation) == (16, 0, 300, 1)
+    assert zone.expected_partial == pytest.approx(300)
+    poison = await world.planner.blast(pb.GetBlastRequest(poison=2))
+    assert 0 < poison.partial <= poison.worst_partial <= 298
+    stranger = await world.planner.blast(pb.GetBlastRequest(tenant="stranger"))
+    assert [*stranger.cells] == sorted(Dealer(even()).hand("stranger"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (pb.GetBlastRequest(), ""),
+        (pb.GetBlastRequest(zone="zone-1", poison=1), ""),
+        (pb.GetBlastRequest(cells=["cell-000", "cell-999"]), "cells"),
+        (pb.GetBlastRequest(zone="zone-9"), "zone"),
+        (pb.GetBlastRequest(tenant="a/b"), "tenant"),
+        (pb.GetBlastRequest(poison=20), "poison"),
+        (pb.GetBlastRequest(poison=1_001), "poison"),
+    ],
+)
+async def test_what_cannot_break_is_refused(asked, field):
+    with pytest.raises(InvalidRequest) as refused:
+        await PlannedWorld(even(), TENANTS[:20]).planner.blast(asked)
+    assert refused.value.field == field
+
+
+async def test_who_is_on_a_cell_is_told_by_the_generation_that_deals_to_each():
+    """While a ramp runs, by one or by the other."""
+    before, after = even(), replace(draining(even(), "cell-003"), number=2)
+    world = PlannedWorld(before, TENANTS[:500])
+    on_it = {name for name in TENANTS[:500] if "cell-003" in Dealer(before).hand(name)}
+
+    async def told():
+        found = await world.planner.cell_tenants(pb.ListCellTenantsRequest(cell="cell-003", top=1_000))
+        assert found.tenants_total == len(found.tenants)
+        return {one.tenant for one in found.tenants}
+
+    assert await told() == on_it
+    for ramp in (0, 5_000, 9_000, 10_000):
+        world.serve(after, before, pointer=Active(2, 1, ramp=ramp))
+        left = {
+            name for name in on_it if which(Dealer(after), Dealer(before), ramp, name).generation is before
+        }
+        assert await told() == left
+        assert (len(left) == len(on_it), bool(left)) == (ramp == 0, ramp < 10_000)
+
+
+async def test_a_cell_without_a_seat_has_nobody_to_tell_of():
+    world = PlannedWorld(even(), TENANTS[:50])
+    with pytest.raises(InvalidRequest, match="cell-999 has no seat"):
+        await world.planner.cell_tenants(pb.ListCellTenantsRequest(cell="cell-999"))
+    with pytest.raises(InvalidRequest):
+        await world.planner.cell_tenants(pb.ListCellTenantsRequest(cell="cell-000", top=1_001))
+    told = await world.planner.cell_tenants(pb.ListCellTenantsRequest(cell="cell-000"))
+    assert (told.generation, len(told.tenants)) == (1, told.tenants_total)
+    with pytest.raises(UnknownGeneration):
+        await PlannedWorld(None, ()).planner.blast(pb.GetBlastRequest(zone="zone-1"))
+
+
+async def test_a_catalog_that_moves_on_is_looked_at_anew():
+    world = PlannedWorld(even(), TENANTS[:50])
+    assert (await world.planner.blast(pb.GetBlastRequest(zone="zone-1"))).tenants == 50
+    world.mirror.map = PlannedWorld(even(), TENANTS[:60]).mirror.map
+    assert (await world.planner.blast(pb.GetBlastRequest(zone="zone-1"))).tenants == 60
+    world.serve(resized(even(), 8), even())
+    assert (await world.planner.blast(pb.GetBlastRequest(zone="zone-1"))).generation == 2
+
+
+async def test_the_rest_is_told_through_the_api(client):
+    for number in range(4):
+        await client.publish(f"tenant-{number}", "churn", artifact(str(number)), release_if_first=True)
+    await client.set_generation(generation("a", "b"), 0)
+    told = await client.list_cell_tenants(pb.ListCellTenantsRequest(cell="a"))
+    assert [(one.models, one.size) for one in told.tenants] == [(1, 2)] * 4
+    blast = await client.get_blast(pb.GetBlastRequest(cells=["a"]))
+    assert (blast.whole, blast.partial, blast.tenants) == (0, 4, 4)
+    with pytest.raises(FailedPrecondition) as refused:
+        await client.optimize_shards()
+    assert refused.value.reason == "NO_RATES"
