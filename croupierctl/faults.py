@@ -144,10 +144,26 @@ def _of_the_map(seen: Seen) -> Iterator[Fault]:
             "seat the cells that are registered: croupierctl shards set --from-cells; if a map was lost, "
             "have it back first: croupierctl shards repair",
         )
+    ramps = {status.ramp.active: status.ramp for _, status in seen.told if status.HasField("ramp")}
+    for number, ramp in sorted(ramps.items()):
+        yield _of_ramp(number, ramp)
     if seen.told and not seen.routers:
         yield Fault("router", "", "no router reports here: none runs, or all are of the release before")
     if more := max((status.cells_total - len(status.cells) for _, status in seen.told), default=0):
         yield Fault("cell", "", f"{more:,} further cells are not looked at")
+
+
+def _of_ramp(number: int, ramp: pb.Ramp) -> Fault:
+    share = f"{ramp.basis_points / 100:g} % of the tenants"
+    if not ramp.paused and ramp.seconds:
+        left = ramp.seconds * (1 - ramp.basis_points / 10_000)
+        words = f"generation {number} takes over from {ramp.previous}: it deals to {share}"
+        return Fault("map", "ramp", f"{words}, and to all within {span(left)}")
+    return Fault(
+        *("map", "ramp"),
+        f"generation {number} deals to {share} and goes no further: {ramp.paused or 'it has no time for it'}",
+        "see to it, then: croupierctl shards ramp --resume or --finish; or croupierctl shards rollback",
+    )
 
 
 def _of_router(who: str, name: str, router: pb.RouterStatus) -> Iterator[Fault]:

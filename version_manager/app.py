@@ -41,6 +41,7 @@ from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.model.fleet import Cell
 from version_manager.planning.planner import Planner
+from version_manager.ramper import Ramper
 from version_manager.rates import Rates
 from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
@@ -136,6 +137,13 @@ class VersionManager:
         rates = Rates()
         planner = Planner(mirror, shards, rates, registry)
         self._stack.callback(planner.close)
+        ramping = Ramping(etcd, mirror, writer, keys, audit)
+        ramper = Ramper(
+            *(mirror, keys, ramping, registry, rates),
+            settings.ramp_bounds,
+            settings.ramp_settle_seconds,
+        )
+        self._spawn(ramper.run(), "ramper")
         part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
         return Parts(
             mirror=mirror,
@@ -146,7 +154,7 @@ class VersionManager:
             ),
             releases=releases,
             shards=shards,
-            ramping=Ramping(etcd, mirror, writer, keys, audit),
+            ramping=ramping,
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
             repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),

@@ -165,6 +165,12 @@ class Rates:
             answer.all.CopyFrom(everybody)
         return answer
 
+    def all_failed(self) -> tuple[int, int]:
+        """How many requests of everybody this manager heard of, and how many of them failed."""
+        _, totals = self._all.total()
+        requests, failed = totals[:, [FIELDS.index("requests"), FIELDS.index("failed")]].sum(axis=0).tolist()
+        return requests, failed
+
     def asked(self) -> Asked:
         """Requests a second of the busiest tenants and of everybody, over the longest window."""
         seconds, counts = self._tenants.windows()[-1]

@@ -8,6 +8,7 @@ from pathlib import Path
 from croupier import settings
 from croupier.settings import InvalidSettings, PeerSettings, ServerSettings, TelemetrySettings, option
 from croupier.stores.etcd import EtcdConfig
+from version_manager.ramp_bounds import Bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,20 @@ class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
     warm_seconds: float = option(
         10.0, "how long cells may take to load a version before a release moves to it; 0: it does not wait"
     )
+    ramp_errors: float = option(
+        0.01, "a ramp is held when this share of requests more than before it fails; 1: never"
+    )
+    ramp_hits: float = option(
+        0.1,
+        "a ramp is held when this share of requests fewer than before it finds its model loaded; 1: never",
+    )
+    ramp_load_seconds: float = option(
+        2.0, "a ramp is held when loads take longer, and three times as long as before it"
+    )
+    ramp_requests: int = option(1000, "of fewer requests no ramp is held")
+    ramp_settle_seconds: float = option(
+        60.0, "how long the generation before is looked back to after a ramp is whole"
+    )
     grace_seconds: float = option(1.0, "how long running requests may take at the end")
 
     @property
@@ -60,13 +75,22 @@ class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
     def snapshot_path(self) -> Path:
         return self.snapshot or settings.home() / "version-manager.snapshot"
 
+    @property
+    def ramp_bounds(self) -> Bounds:
+        """How much worse it may become while a generation takes over."""
+        return Bounds(self.ramp_errors, self.ramp_hits, self.ramp_load_seconds, self.ramp_requests)
+
     def check(self) -> None:
         """Raises InvalidSettings, saying which setting is wrong."""
         for name in ("lease_seconds", "history", "max_artifact_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} must be above 0")
-        if not self.warm_seconds >= 0:
-            raise InvalidSettings("--warm-seconds cannot be below 0")
+        for name in ("ramp_errors", "ramp_hits"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InvalidSettings(f"--{name.replace('_', '-')} is a share: above 0, and 1 at most")
+        for name in ("warm_seconds", "ramp_load_seconds", "ramp_requests", "ramp_settle_seconds"):
+            if not getattr(self, name) >= 0:
+                raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()
         self.check_telemetry(insecure=self.insecure)
 

@@ -28,6 +28,7 @@ from version_manager.map.shard_image import Problem
 from version_manager.model import wire
 from version_manager.model.fleet import Cell
 from version_manager.routers import Routers
+from version_manager.shard_answers import ramp_to_pb
 
 # Of each kind.
 MOST = 1000
@@ -114,6 +115,8 @@ class Statuses:
             frozen=mirror.frozen_for,
             frozen_since=mirror.frozen_since,
         )
+        if served.pointer is not None and served.pointer.is_ramping:
+            status.ramp.CopyFrom(ramp_to_pb(served.pointer))
         self._add_bad_records(status, tenants)
         self._add_cells(status)
         self._add_routers(status, tenants)

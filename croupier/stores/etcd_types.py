@@ -37,9 +37,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Put:
+    """With `keeps_value`, only the lease is new: the key has to be there, and `value` is not looked at."""
+
     key: str
     value: bytes
     lease: int = 0
+    keeps_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ def decode_pair(pair: pb.KeyValue) -> KeyValue:
 
 
 def encode_put(put: Put) -> pb.PutRequest:
-    return pb.PutRequest(key=encode_key(put.key), value=put.value, lease=put.lease)
+    value = b"" if put.keeps_value else put.value
+    return pb.PutRequest(key=encode_key(put.key), value=value, lease=put.lease, ignore_value=put.keeps_value)
 
 
 def encode_delete(delete: Delete) -> pb.DeleteRangeRequest:

@@ -41,6 +41,10 @@ def missing(told: pb.Status) -> None:
     told.cells[0].CopyFrom(pb.CellStatus(cell=pb.Cell(id="cell-1", zone="a"), seated=True, seat_zone="a"))
 
 
+def ramp(told: pb.Status, **parts: object) -> None:
+    told.ramp.CopyFrom(pb.Ramp(active=9, previous=8, basis_points=250, **parts))
+
+
 FAULTS: list[tuple[Harm, str, str]] = [
     (
         lambda s: setattr(s.etcd.members[0], "failure", "gone"),
@@ -53,6 +57,12 @@ FAULTS: list[tuple[Harm, str, str]] = [
     (lambda s: setattr(s.etcd.members[0], "quota_bytes", 2100), "is 95% full", "etcdctl defrag"),
     (lambda s: setattr(s.etcd, "watched", 200.0), "m-0:8400 has not heard etcd for 3 minutes", "restart"),
     (lambda s: s.etcd.ClearField("watched"), "m-0:8400 has not heard etcd at all", "restart"),
+    (
+        lambda s: ramp(s, seconds=600, paused="2.0 % of the requests fail"),
+        "generation 9 deals to 2.5 % of the tenants and goes no further: 2.0 % of the requests fail",
+        "croupierctl shards ramp --resume",
+    ),
+    (ramp, "goes no further: it has no time for it", "--finish"),
     (lambda s: setattr(s, "frozen", "etcd lost 3 of 3"), "lets the map stand: etcd lost 3", "catalog thaw"),
     (
         lambda s: bad(s, "croupier/models/a/b/release", "release", "lables", "unknown field `lables`"),
@@ -168,3 +178,13 @@ def test_one_of_many_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     told.cells[77].heard = 5.0
     (fault,) = found(told)
     assert fault.name == told.cells[77].cell.id
+
+
+def test_a_ramp_that_runs_is_a_note() -> None:
+    told = status()
+    ramp(told, seconds=600)
+    (note,) = found(told, told)
+    assert (note.is_wrong, note.words) == (
+        False,
+        "generation 9 takes over from 8: it deals to 2.5 % of the tenants, and to all within 10 minutes",
+    )

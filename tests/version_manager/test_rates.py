@@ -228,6 +228,14 @@ def test_rows_come_in_the_order_that_is_asked_for(world: World) -> None:
     assert world.get(top=2).rows_total == 5
 
 
+def test_what_all_asked_for_and_what_failed_of_it_is_counted_for_good(world: World) -> None:
+    router = FakeRouter(world, "one")
+    assert world.rates.all_failed() == (0, 0)
+    router.answer("acme", times=10, failed=5, refused=1)
+    world.pass_seconds(100, router)
+    assert world.rates.all_failed() == (10, 5)
+
+
 def test_who_asks_for_nothing_any_more_is_told_of_by_name_only(world: World) -> None:
     router = FakeRouter(world, "one")
     router.answer("acme")

@@ -81,3 +81,16 @@ def test_a_release_waits_for_no_time_or_some(value):
 def test_beyond_loopback_it_needs_tls():
     with pytest.raises(InvalidSettings, match="TLS"):
         told("--listen", "0.0.0.0:8400").check()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(["--ramp-errors", share] for share in ("0", "-0.1", "1.1", "nan")),
+        *(["--ramp-hits", share] for share in ("0", "1.1")),
+        *([f"--ramp-{name}", "-1"] for name in ("load-seconds", "requests", "settle-seconds")),
+    ],
+)
+def test_bounds_of_a_ramp_that_bound_nothing_are_refused(wrong):
+    with pytest.raises(InvalidSettings, match=wrong[0]):
+        told(*wrong).check()

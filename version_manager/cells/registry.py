@@ -147,7 +147,7 @@ class Registry:
             NotJoined: no such cell reports here.
             NotQuarantined: no cell that reports here has it.
         """
-        heard = self._heard
+        heard = self.heard
         if cell and cell not in heard:
             raise NotJoined(f"cell {cell} does not report to this version manager")
         sessions = [heard[cell]] if cell else list(heard.values())
@@ -175,7 +175,8 @@ class Registry:
         await asyncio.gather(*(session.close() for session in sessions.values()))
 
     @property
-    def _heard(self) -> dict[str, ReportingCell]:
+    def heard(self) -> dict[str, ReportingCell]:
+        """The cells that joined here or report here."""
         return {**self._listeners, **self._sessions}
 
     async def _registered(self, session: JoinedCell) -> None:

@@ -1109,7 +1109,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class Status(_message.Message):
-    __slots__ = ("part", "now", "etcd", "catalog", "revision", "models", "generation", "previous", "frozen", "frozen_since", "bad_records", "bad_records_total", "cells", "cells_total", "routers", "routers_total", "managers", "managers_total")
+    __slots__ = ("part", "now", "etcd", "catalog", "revision", "models", "generation", "previous", "frozen", "frozen_since", "bad_records", "bad_records_total", "cells", "cells_total", "routers", "routers_total", "managers", "managers_total", "ramp")
     PART_FIELD_NUMBER: _ClassVar[int]
     NOW_FIELD_NUMBER: _ClassVar[int]
     ETCD_FIELD_NUMBER: _ClassVar[int]
@@ -1128,6 +1128,7 @@ class Status(_message.Message):
     ROUTERS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     MANAGERS_FIELD_NUMBER: _ClassVar[int]
     MANAGERS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RAMP_FIELD_NUMBER: _ClassVar[int]
     part: Part
     now: float
     etcd: EtcdStatus
@@ -1146,7 +1147,8 @@ class Status(_message.Message):
     routers_total: int
     managers: _containers.RepeatedCompositeFieldContainer[ManagerStatus]
     managers_total: int
-    def __init__(self, part: _Optional[_Union[Part, _Mapping]] = ..., now: _Optional[float] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., models: _Optional[int] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., frozen: _Optional[str] = ..., frozen_since: _Optional[float] = ..., bad_records: _Optional[_Iterable[_Union[BadRecord, _Mapping]]] = ..., bad_records_total: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellStatus, _Mapping]]] = ..., cells_total: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterStatus, _Mapping]]] = ..., routers_total: _Optional[int] = ..., managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., managers_total: _Optional[int] = ...) -> None: ...
+    ramp: Ramp
+    def __init__(self, part: _Optional[_Union[Part, _Mapping]] = ..., now: _Optional[float] = ..., etcd: _Optional[_Union[EtcdStatus, _Mapping]] = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., models: _Optional[int] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., frozen: _Optional[str] = ..., frozen_since: _Optional[float] = ..., bad_records: _Optional[_Iterable[_Union[BadRecord, _Mapping]]] = ..., bad_records_total: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellStatus, _Mapping]]] = ..., cells_total: _Optional[int] = ..., routers: _Optional[_Iterable[_Union[RouterStatus, _Mapping]]] = ..., routers_total: _Optional[int] = ..., managers: _Optional[_Iterable[_Union[ManagerStatus, _Mapping]]] = ..., managers_total: _Optional[int] = ..., ramp: _Optional[_Union[Ramp, _Mapping]] = ...) -> None: ...
 
 class GetTenantRequest(_message.Message):
     __slots__ = ("tenant",)

@@ -1,0 +1,169 @@
+"""What a manager does of a ramp by itself, and when: with a clock of the test's own."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client import REGISTRY
+from support.manager import Fleet, generation
+from support.records import KEYS
+from support.waiting import eventually
+
+from protos.versions.v1 import versions_pb2 as pb
+from sharding.ramp import WHOLE
+from version_manager.map.records import Active
+from version_manager.model.fleet import Cell, Load
+from version_manager.ramp_bounds import Bounds
+from version_manager.ramper import Ramper, Tally
+from version_manager.writes.ramping import stepped
+
+RISING = Active(2, 1, 0, 600.0)
+
+
+class World:
+    """The map, what writes it, and what routers and cells tell."""
+
+    def __init__(self, pointer: Active | None) -> None:
+        self.now = 100.0
+        self.map = SimpleNamespace(pointer=pointer)
+        self.revision = 5
+        self.is_frozen = False
+        self.bad_keys: set[str] = set()
+        self.heard: dict[str, SimpleNamespace] = {}
+        self.counts = (0, 0)
+        self.done: list[str] = []
+        self.ramper = Ramper(
+            *(self, KEYS, self, self, self, Bounds(least_requests=100), 60.0), clock=lambda: self.now
+        )
+
+    def mod_revision(self, key: str) -> int:
+        assert key == KEYS.active
+        return self.revision
+
+    def all_failed(self) -> tuple[int, int]:
+        return self.counts
+
+    async def step(self, seen: Active, revision: int) -> bool:
+        return self.write(stepped(seen), revision, "step")
+
+    async def hold(self, seen: Active, revision: int, why: str) -> bool:
+        return self.write(replace(seen, paused=why), revision, "hold")
+
+    async def end(self, seen: Active, revision: int) -> bool:
+        return self.write(replace(seen, previous=0, seconds=0.0), revision, "end")
+
+    def write(self, pointer: Active, revision: int, what: str) -> bool:
+        assert revision == self.revision
+        self.done.append(what)
+        self.map.pointer, self.revision = pointer, revision + 1
+        return True
+
+    async def after(self, seconds: float) -> list[str]:
+        """What is done by then, looked for once a second."""
+        self.done = []
+        await self.ramper.turn()
+        for _ in range(round(seconds)):
+            self.now += 1.0
+            await self.ramper.turn()
+        return self.done
+
+
+async def test_it_takes_the_steps_that_are_due_until_all_are_taken_over():
+    world = World(RISING)
+    assert await world.after(5) == []
+    assert await world.after(1) == ["step"]
+    assert world.map.pointer.ramp == 100
+    await world.after(6 * 99)
+    assert (world.map.pointer.ramp, world.map.pointer.previous) == (WHOLE, 1)
+    assert await world.after(59) == []
+    assert await world.after(1) == ["end"]
+    assert world.map.pointer.previous == 0
+    assert await world.after(1_000) == []
+
+
+async def test_a_step_counts_from_when_the_pointer_was_seen_and_from_no_clock_of_others():
+    world = World(replace(RISING, at=1e12))
+    assert await world.after(6) == ["step"]
+    # Another manager was faster.
+    await world.after(4)
+    world.map.pointer, world.revision = replace(world.map.pointer, at=1.0), 99
+    assert await world.after(5) == []
+    assert await world.after(1) == ["step"]
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        None,
+        Active(1),
+        Active(2, 1),
+        replace(RISING, paused="it was asked for"),
+        # By hand, and so for as long as a hand wants it.
+        replace(RISING, ramp=500, seconds=0.0),
+    ],
+)
+async def test_what_does_not_rise_is_left_alone(pointer):
+    assert await World(pointer).after(1_000) == []
+
+
+async def test_while_the_map_is_frozen_or_the_pointer_is_garbage_nothing_is_done():
+    world = World(RISING)
+    world.is_frozen = True
+    assert await world.after(60) == []
+    world.is_frozen, world.bad_keys = False, {KEYS.active}
+    assert await world.after(60) == []
+
+
+async def test_it_holds_what_does_harm_and_says_so(caplog):
+    world = World(Active(1))
+    world.counts = (1_000, 0)
+    await world.after(1)
+    world.map.pointer, world.revision = RISING, 6
+    assert await world.after(1) == []
+    world.counts = (2_000, 500)
+    assert await world.after(1) == ["hold"]
+    why = "50.0 % of the requests fail, and 0.0 % did before"
+    assert (world.map.pointer.paused, why in caplog.text) == (why, True)
+    assert await world.after(100) == []
+    assert REGISTRY.get_sample_value("croupier_version_manager_ramp_paused") == 1
+
+
+def cell(requests: int, hits: int, work: pb.Work | None = None) -> SimpleNamespace:
+    return SimpleNamespace(cell=Cell("a", "z", "", load=Load(requests=requests, hits=hits)), work=work)
+
+
+def test_cells_counts_add_up_though_each_begins_anew():
+    world = World(None)
+    tally = Tally(world)
+    world.heard = {"a": cell(100, 90)}
+    assert (tally.sample(7, 1).asked, tally.sample(7, 1).hits) == (0, 0)
+    world.heard = {"a": cell(110, 95), "b": cell(1_000, 1_000)}
+    found = tally.sample(7, 1)
+    assert (found.requests, found.failed, found.asked, found.hits) == (7, 1, 10, 5)
+    # It was started again, and the other one is gone.
+    world.heard = {"a": cell(4, 2, pb.Work(loaded=3, slowest_load_seconds=1.5))}
+    found = tally.sample(7, 1)
+    assert (found.asked, found.hits, found.loads, found.slowest_load) == (14, 7, 3, 1.5)
+
+
+async def test_two_managers_have_a_generation_take_over(tmp_path):
+    async with Fleet(tmp_path, ramp_settle_seconds=0.0) as fleet:
+        await fleet.start_manager()
+        await fleet.client.set_generation(generation("a"), 0)
+        await fleet.client.change_shards(
+            pb.SetGenerationRequest(generation=generation("a", "b"), expected_number=1, ramp_seconds=1.5)
+        )
+        assert (await fleet.client.get_status()).ramp.basis_points == 0
+
+        async def is_over() -> bool:
+            return (await fleet.client.get_generation()).previous == 0
+
+        await eventually(is_over)
+        assert not (await fleet.client.get_status()).HasField("ramp")
+        assert Counter(json.loads(one)["what"] for one in await fleet.audit()) == {
+            "set generation": 2,
+            "ramp": 2,
+            "end ramp": 1,
+        }

@@ -1,0 +1,129 @@
+"""Whether a ramp does harm: what was seen since it began, against what was seen before it.
+
+    errors   the share of requests that fail, as routers count them
+    hits     the share of requests whose model was in the cell's memory
+    loads    the slowest of the latest loads that cells report
+
+Each has a bound. Errors and hits are judged over all of the ramp and over its last minute, so that neither a
+quiet beginning nor a long one hides what goes wrong; and only by so many requests at least, since silence
+decides nothing. A manager that began to look while the ramp ran already knows of no hits before it and judges
+none; errors it then compares with none at all. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+_MINUTE = 60.0
+# Loads of one report that say something of how long loads take, and how many times as slow is too slow.
+_LEAST_LOADS = 20
+_LOAD_FACTOR = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was counted up to now, of all routers and all cells: `asked` are the cells' requests.
+
+    Loads are those of the last seconds: how many, and how long the slowest took.
+    """
+
+    requests: int = 0
+    failed: int = 0
+    asked: int = 0
+    hits: int = 0
+    loads: int = 0
+    slowest_load: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much worse it may become: shares of requests, and seconds that a load may take in any case."""
+
+    errors: float = 0.01
+    hits: float = 0.1
+    load_seconds: float = 2.0
+    least_requests: int = 1000
+
+
+class Judge:
+    """Looks at a sample now and then; times are of one monotonic clock, in seconds."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        # The samples of the last minute, and the one that is just older.
+        self._samples: deque[tuple[float, Sample]] = deque()
+        # Of the ramp that is judged: its generation, whether it rises, what was before it, and since when.
+        self._generation = 0
+        self._is_rising = False
+        self._before: tuple[Sample, Sample] | None = None
+        self._slowest_before = 0.0
+        self._began = Sample()
+        self._began_at = 0.0
+
+    def look(self, now: float, sample: Sample, generation: int, *, is_rising: bool) -> str:
+        """Why the ramp of `generation` is to be held; empty: it may go on, or does not rise.
+
+        One that is gone on with is judged by what follows, and still compared with what was before it.
+        """
+        self._samples.append((now, sample))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - _MINUTE:
+            self._samples.popleft()
+        if generation != self._generation:
+            self._generation = generation
+            self._before = self._samples[0][1], sample
+            self._slowest_before = max(one.slowest_load for _, one in self._samples)
+            self._is_rising = False
+        if not is_rising:
+            self._is_rising = False
+            return ""
+        if not self._is_rising:
+            self._is_rising, self._began, self._began_at = True, sample, now
+        return self._fault(sample)
+
+    def _fault(self, now: Sample) -> str:
+        at, lately = self._samples[0]
+        spans = [self._began, lately] if at > self._began_at else [self._began]
+        for since in spans:
+            if fault := self._errors(since, now) or self._hits(since, now):
+                return fault
+        return self._loads(now)
+
+    def _errors(self, since: Sample, now: Sample) -> str:
+        share, is_known = self._share(now.failed - since.failed, now.requests - since.requests)
+        before, was_known = 0.0, False
+        if self._before is not None:
+            first, last = self._before
+            before, was_known = self._share(last.failed - first.failed, last.requests - first.requests)
+        if not is_known or share <= (before if was_known else 0.0) + self._bounds.errors:
+            return ""
+        return f"{_percent(share)} of the requests fail, and {_percent(before)} did before"
+
+    def _hits(self, since: Sample, now: Sample) -> str:
+        if self._before is None:
+            return ""
+        first, last = self._before
+        before, was_known = self._share(last.hits - first.hits, last.asked - first.asked)
+        share, is_known = self._share(now.hits - since.hits, now.asked - since.asked)
+        if not (is_known and was_known) or share >= before - self._bounds.hits:
+            return ""
+        return (
+            f"{_percent(share)} of the requests find their model in memory, and {_percent(before)} did before"
+        )
+
+    def _loads(self, now: Sample) -> str:
+        bound = max(self._bounds.load_seconds, _LOAD_FACTOR * self._slowest_before)
+        if now.loads < _LEAST_LOADS or now.slowest_load <= bound:
+            return ""
+        return (
+            f"the slowest of the latest loads took {now.slowest_load:.1f} s, "
+            f"and {self._slowest_before:.1f} s before"
+        )
+
+    def _share(self, part: int, whole: int) -> tuple[float, bool]:
+        """The share, and whether there are enough requests to say it."""
+        return (part / whole, True) if whole >= max(1, self._bounds.least_requests) else (0.0, False)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

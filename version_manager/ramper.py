@@ -1,0 +1,144 @@
+"""Has a shard map take over: raises its ramp by steps, holds it if it does harm, ends it once it is whole.
+
+Every manager does that: whoever is first writes the pointer, and the others see it. What is due is reckoned
+from when a manager saw the pointer as it stands, by its own clock, so that clocks that are apart hurry
+nothing; a manager that starts begins with a whole step's wait. So a ramp takes a little longer than it was
+told, and stands while no manager runs, or the map is frozen.
+
+Only a generation that was ramped ends the one before it; one that came at once looks back until the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from croupier.errors import CroupierError
+from croupier.telemetry.metrics import Counter, Gauge
+from version_manager.cells.registry import Registry
+from version_manager.map.keys import Keys
+from version_manager.map.mirror import Mirror
+from version_manager.map.records import Active
+from version_manager.ramp_bounds import Bounds, Judge, Sample
+from version_manager.rates import Rates
+from version_manager.writes.ramping import Ramping, step_seconds
+
+_log = logging.getLogger(__name__)
+_RAMP = Gauge(
+    "croupier_version_manager_ramp_basis_points",
+    "The tenants that the active generation deals to, of 10,000",
+)
+_PAUSED = Gauge("croupier_version_manager_ramp_paused", "1 while the ramp of the active generation is held")
+_PAUSES = Counter(
+    "croupier_version_manager_ramp_pauses_total", "Ramps that this manager held, since they did harm"
+)
+
+_LOOK_SECONDS = 1.0
+
+
+class Tally:
+    """What cells counted, though each begins anew when it starts again."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: dict[str, tuple[int, int]] = {}
+        self._asked = 0
+        self._hits = 0
+
+    def sample(self, requests: int, failed: int) -> Sample:
+        """With what routers counted."""
+        known: dict[str, tuple[int, int]] = {}
+        loads, slowest = 0, 0.0
+        for name, heard in self._registry.heard.items():
+            asked, hits = known[name] = heard.cell.load.requests, heard.cell.load.hits
+            asked_before, hits_before = self._known.get(name, (asked, hits))
+            if asked < asked_before or hits < hits_before:
+                asked_before = hits_before = 0
+            self._asked += asked - asked_before
+            self._hits += hits - hits_before
+            if heard.work is not None:
+                loads += heard.work.loaded
+                slowest = max(slowest, heard.work.slowest_load_seconds)
+        self._known = known
+        return Sample(requests, failed, self._asked, self._hits, loads, slowest)
+
+
+class Ramper:
+    """`settle_seconds`: how long the previous generation is looked back to once the ramp is whole."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        keys: Keys,
+        ramping: Ramping,
+        registry: Registry,
+        rates: Rates,
+        bounds: Bounds,
+        settle_seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._mirror = mirror
+        self._key = keys.active
+        self._ramping = ramping
+        self._tally = Tally(registry)
+        self._rates = rates
+        self._judge = Judge(bounds)
+        self._settle_seconds = settle_seconds
+        self._clock = clock
+        self._seen = 0
+        self._seen_at = clock()
+
+    async def run(self) -> None:
+        """Do what is due, until cancelled."""
+        while True:
+            try:
+                await self.turn()
+            except CroupierError as error:
+                _log.warning("the ramp of the shard map stands: %s", error)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def turn(self) -> None:
+        """Look, and do what is due now. Raises CroupierError: it could not be done, and still is."""
+        now, pointer = self._clock(), self._mirror.map.pointer
+        if pointer is None:
+            return
+        revision = self._look(now)
+        _RAMP.set(pointer.ramp)
+        _PAUSED.set(bool(pointer.paused) and pointer.is_ramping)
+        is_rising = pointer.is_ramping and not pointer.paused and pointer.seconds > 0
+        sample = self._tally.sample(*self._rates.all_failed())
+        why = self._judge.look(now, sample, pointer.active, is_rising=is_rising)
+        # What somebody wrote over it is not written over in passing.
+        if not self._mirror.is_frozen and self._key not in self._mirror.bad_keys:
+            await self._act(pointer, revision, now - self._seen_at, is_rising, why)
+            # What this manager wrote, it has seen.
+            self._look(now)
+
+    def _look(self, now: float) -> int:
+        """Note since when the pointer stands as it does; returns its revision."""
+        revision = self._mirror.mod_revision(self._key)
+        if revision != self._seen:
+            self._seen, self._seen_at = revision, now
+        return revision
+
+    async def _act(self, pointer: Active, revision: int, waited: float, is_rising: bool, why: str) -> None:
+        if why:
+            if await self._ramping.hold(pointer, revision, why):
+                _log.error("the ramp of generation %d is held: %s", pointer.active, why)
+                _PAUSES.inc()
+        elif is_rising and waited >= step_seconds(pointer):
+            await self._ramping.step(pointer, revision)
+        elif (
+            _has_taken_over(pointer)
+            and waited >= self._settle_seconds
+            and await self._ramping.end(pointer, revision)
+        ):
+            _log.info("generation %d has taken over from %d", pointer.active, pointer.previous)
+
+
+def _has_taken_over(pointer: Active) -> bool:
+    """By a ramp."""
+    return not pointer.is_ramping and bool(pointer.previous) and pointer.seconds > 0
