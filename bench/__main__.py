@@ -170,8 +170,8 @@ def route(
 
 @app.command()
 def telemetry(
-    requests: Annotated[int, typer.Option(min=100, help="In one turn.")] = 40_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 5,
+    requests: Annotated[int, typer.Option(min=100, help="In one turn.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 25,
     hot: Annotated[bool, typer.Option(help="One request over and over.")] = False,
     json: Json = None,
 ) -> None:

@@ -3,15 +3,19 @@
     bare        no histogram, and no collector (`bare_router.py`); two of them, for how far equals differ
     histograms  the router as it is started without a collector
     traces 0    with a collector, where no request begins a trace: every one is looked at
-    traces 1    where 1 of 100 does, up to as many a second as a router begins
+    traces 1    where 1 of 100 does (`traced_router.py`)
 
 All of them run, and take turns: in each round every one is asked as often as it can answer, in one order and
-in the next round in the other. Of each round the differences count, of those the median, for what the machine
-does besides takes longer than a turn. `spread_us` is how far the two that are equal were apart.
+in the next round in the other, and then left alone until its spans have been sent: their time counts as well.
+Of each round the differences count, of those the median, for what the machine does besides takes longer than
+a turn. Many short rounds tell more than a few long ones. `spread_us` is how far the two that are equal were
+apart in a round, and `floor_us` by how much the medians of many rounds may differ for that.
 """
 
 from __future__ import annotations
 
+import asyncio
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
@@ -31,7 +35,16 @@ from bench.peers.launch import Proxy
 from bench.upstream import Upstream
 
 BARE, EQUAL, HISTOGRAMS, TRACES_0, TRACES_1 = "bare", "equal", "histograms", "traces 0", "traces 1"
+_MODULES = {
+    BARE: "bench.bare_router",
+    EQUAL: "bench.bare_router",
+    HISTOGRAMS: "router.app",
+    TRACES_0: "router.app",
+    TRACES_1: "bench.traced_router",
+}
 _CELLS, _PAYLOAD = 4, 256
+# A router sends its spans twice a second.
+_SENT_SECONDS = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +89,8 @@ def differences(seen: Mapping[str, Sequence[float]]) -> dict[str, float]:
         "together_0_us": more(TRACES_0, "_bare"),
         "together_1_us": more(TRACES_1, "_bare"),
         "spread_us": median(apart),
+        # Of a normal distribution, 1.4826 times that is its deviation, and a median's is 1.2533 of a mean's.
+        "floor_us": 1.4826 * 1.2533 * median(apart) / math.sqrt(len(apart)),
     }
 
 
@@ -95,10 +110,17 @@ async def _play(plan: Plan, folder: Path, core: int, endpoint: str) -> tuple[dic
             for number in range(plan.rounds):
                 report.step(f"{_kind(plan)}, round {number + 1} of {plan.rounds}")
                 turns = list(routers.items())
+                before = {name: router.cpu_seconds for name, router in turns}
+                answered = {}
                 for name, router in turns if number % 2 == 0 else reversed(turns):
-                    loop = await measuring.closed(router, asked, plan.requests)
-                    seen[name].append(loop.cpu_seconds / max(1, loop.requests) * 1e6)
-                    failures += loop.failures
+                    already = upstream.answered
+                    failures += (await measuring.closed(router, asked, plan.requests)).failures
+                    # With those that it was warmed up by.
+                    answered[name] = upstream.answered - already
+                await asyncio.sleep(_SENT_SECONDS)
+                for name, router in turns:
+                    took = router.cpu_seconds - before[name]
+                    seen[name].append(took / max(1, answered[name]) * 1e6)
     return seen, failures
 
 
@@ -111,8 +133,7 @@ def _start(name: str, folder: Path, core: int, endpoint: str, stack: ExitStack) 
     options = [] if traces is None else ["--otlp-endpoint", endpoint, "--trace-ratio", traces]
     home = folder / name
     home.mkdir()
-    module = "bench.bare_router" if name in (BARE, EQUAL) else "router.app"
-    snapshot = folder / "catalog.snapshot"
+    snapshot, module = folder / "catalog.snapshot", _MODULES[name]
     router = launch.start_router(home, snapshot, _CELLS, None, core, module=module, options=options)
     stack.callback(router.process.stop)
     return router

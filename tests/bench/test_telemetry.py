@@ -27,6 +27,7 @@ def test_differences_are_of_a_round_and_the_median_counts() -> None:
             "together_0_us": 0.6,
             "together_1_us": 0.7,
             "spread_us": 0.2,
+            "floor_us": 0.2 * 1.4826 * 1.2533 / 3**0.5,
         }
     )
 
