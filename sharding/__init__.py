@@ -10,6 +10,7 @@
     placement.py    (hand, model) → the order of its cells; the lookback to the previous generation
     overlap.py      what a deal is worth: the exact chances that two tenants share j cells
     plan.py         what another generation will move, load and even out; when to refuse it
+    edits.py        the map that an operator wants of the one that deals, and the cells that this is about
     optimize.py     pins for the heaviest tenants
     blast.py        who is hurt when cells break, beside the chance of it
 
