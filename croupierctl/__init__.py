@@ -13,7 +13,10 @@ top                 who asks for most, and what they get; `tenants usage` is the
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs
 cells               with `warm` (`cells warm`)
-generation_file     what `shards` reads
+seats, tenant_rules, apply, export, history, ramp      the verbs of `cells`, `zones`, `tenants` and `shards`
+                    that are about the shard map. All of them change it by `change`, which prints what is
+                    `planned`, and `follow` what comes of it
+generation_file     what `shards apply` reads
 reasons, usage      what `explain` and `models` say
 signing             what `keys` and `token` sign with
 stack               the fleet of `local`: `stack_process` is one of its processes, `stack_state` what is

@@ -32,7 +32,7 @@ _ADVICE: tuple[tuple[type[errors.CroupierError], str], ...] = (
 # What a class alone does not tell, or one that is too much to import for a sentence about it.
 _BY_REASON = {
     "NO_SHARD_MAP": (
-        "seat the cells that are registered: croupierctl shards set --from-cells; "
+        "seat the cells that are registered: croupierctl cells add --all; "
         "if a shard map was lost, have it back first: croupierctl shards repair"
     ),
     "PACKER_INCOMPLETE": (
@@ -60,6 +60,24 @@ _BY_REASON = {
     ),
     "NOT_FROZEN": "",
     "STALE_FREEZE": "look again at what would be lost: croupierctl catalog status",
+    "UNKNOWN_SEAT": "see which cells have seats: croupierctl shards show",
+    "UNKNOWN_ZONE": "see which zones there are: croupierctl shards show",
+    "UNKNOWN_CELL": "see which cells are registered: croupierctl cells ls",
+    "NO_CELLS": "",
+    "NO_CELL_LEFT": "see who is dealt what: croupierctl shards show, croupierctl hand TENANT",
+    "SEAT_TAKEN": "see which cells have seats: croupierctl shards show",
+    "PLAN_REFUSED": "look at the plan; if all of that is meant, say why: --force REASON",
+    "STALE_GENERATION": (
+        "look again: croupierctl shards history; then repeat the command, "
+        "or have the file follow: croupierctl shards export"
+    ),
+    "NOTHING_BEFORE": "",
+    "RAMP_RUNNING": (
+        "see how far it is: croupierctl shards ramp; end it with --finish, take it back with "
+        "croupierctl shards rollback, or change the map all the same with --force REASON"
+    ),
+    "RAMP_HELD": "go on with `croupierctl shards ramp --resume`, or back: croupierctl shards rollback",
+    "NOT_SETTLED": "see what is wrong: croupierctl status; the same command goes on waiting",
     "SHARD_MAP_DAMAGED": "have what etcd still has deal again: croupierctl shards repair",
     "NO_ROLE": "show a certificate that names one role (docs/operating.md): --certificate and --key",
     "ROLE_NOT_ALLOWED": "use the certificate of a role that may do this (docs/operating.md)",

@@ -35,8 +35,14 @@ class _Root(LazyGroup):
         Verb("top", "croupierctl.top", "top", "Show who asks for most now, and what they get."),
         Verb("models", "croupierctl.models", "app", "Models and their versions."),
         Verb("release", "croupierctl.release", "app", "What is served for a model now."),
-        Verb("tenants", "croupierctl.tenants", "app", "What cells keep for a tenant, and what it asks for."),
+        Verb(
+            "tenants",
+            "croupierctl.tenants",
+            "app",
+            "What is kept for a tenant, dealt to it, and asked by it.",
+        ),
         Verb("cells", "croupierctl.cells", "app", "The cells that are registered."),
+        Verb("zones", "croupierctl.seats", "app", "The cells of a zone, all at once."),
         Verb("shards", "croupierctl.shards", "app", "The shard map: which cells are dealt to whom."),
         Verb("catalog", "croupierctl.catalog", "app", "The catalog as a whole, when etcd was damaged."),
         Verb(

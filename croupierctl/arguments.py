@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, TypeAlias
 
 import typer
 
 from croupier.names import InvalidName, check_digest
+from sharding.generation import Share, Size
 
 Tenant: TypeAlias = Annotated[str, typer.Argument(metavar="TENANT", help="The customer.", show_default=False)]
 Model: TypeAlias = Annotated[
@@ -35,3 +37,31 @@ def finite(seconds: float) -> float:
     if not math.isfinite(seconds):
         raise typer.BadParameter("it must be a finite number")
     return seconds
+
+
+_SPANS = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+def duration(said: str | float) -> float:
+    """Seconds, of words like 90s, 10m or 1h30m; a number is of seconds. What an option's parser may be."""
+    words = str(said).strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", words):
+        return float(words)
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", words):
+        raise typer.BadParameter(f"{said} is no time: say 90s, 10m or 1h30m")
+    return sum(float(count) * _SPANS[unit] for count, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", words))
+
+
+def hand_size(said: str, least: int = 0) -> Size:
+    """A number of cells, or a share of them as 20%, of `least` cells at least (0: not said)."""
+    words = said.strip()
+    if re.fullmatch(r"\d{1,9}", words):
+        if least:
+            raise typer.BadParameter(f"--min goes with a share such as 20%, and {words} is a number of cells")
+        return int(words)
+    if not re.fullmatch(r"\d{1,9} ?%", words):
+        raise typer.BadParameter(f"{said} is no size of a hand: say how many cells, or a share such as 20%")
+    percent = int(words.rstrip(" %"))
+    if not 1 <= percent <= 100:
+        raise typer.BadParameter(f"{percent} % of the cells is no size of a hand: it goes from 1 to 100 %")
+    return Share(percent, least or 1)

@@ -96,5 +96,5 @@ def report_repair(done: pb.RepairResponse, **fields: Any) -> None:
     if done.left:
         output.note(
             "no good value is known of what is left: write one with etcdctl, or delete the keys, "
-            "and shards with `croupierctl shards set`"
+            "and shards with `croupierctl shards apply`"
         )

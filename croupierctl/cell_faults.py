@@ -70,7 +70,7 @@ def _missing(name: str, cell: pb.CellStatus) -> Fault:
         *("cell", name),
         f"cell {name} in {cell.seat_zone} has a seat and is not registered: the rest of each hand serves",
         "start it again, or look at its log; if it is gone for good: "
-        f"croupierctl shards set --from-cells --unseat {name}",
+        f"croupierctl cells drain {name}, then croupierctl cells remove {name}",
     )
 
 
@@ -183,14 +183,12 @@ def _of_seat(name: str, cell: pb.CellStatus) -> Iterator[Fault]:
         yield Fault(
             *("cell", name),
             f"cell {name} is in {cell.cell.zone}, and the shard map has it in {cell.seat_zone}",
-            "have the map follow it: croupierctl shards set --from-cells; or start it in the other --zone",
+            "have the map follow it: croupierctl cells add --all; or start it in the other --zone",
         )
     if cell.cell.state not in ("", "active"):
         yield Fault("cell", name, f"cell {name} is {cell.cell.state}")
     elif not cell.seated:
-        yield Fault(
-            "cell", name, f"cell {name} has no seat: croupierctl shards set --from-cells gives it one"
-        )
+        yield Fault("cell", name, f"cell {name} has no seat: croupierctl cells add {name} gives it one")
 
 
 def _of_models(name: str, load: pb.Load) -> Iterator[Fault]:
@@ -208,5 +206,5 @@ def _of_models(name: str, load: pb.Load) -> Iterator[Fault]:
             *("cell", name),
             f"cell {name} gives up models that are in use: it is {load.used_bytes / load.capacity_bytes:.0%} "
             f"full, and the one that it used longest ago it used {span(load.oldest_seconds)} ago",
-            "give it more memory, or its tenants more cells: croupierctl shards set --hand-size N",
+            "give it more memory, or its tenants more cells: croupierctl shards hand-size N",
         )

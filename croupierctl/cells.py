@@ -17,6 +17,11 @@ from protos.versions.v1 import versions_pb2 as pb
 
 class _Cells(LazyGroup):
     verbs = (
+        Verb("drain", "croupierctl.seats", "drain", "Deal cells to nobody, so that they can be stopped."),
+        Verb("undrain", "croupierctl.seats", "undrain", "Deal drained cells again."),
+        Verb("replace", "croupierctl.seats", "replace_cell", "Seat a cell in the place of another one."),
+        Verb("add", "croupierctl.seats", "add", "Seat registered cells: they are dealt from now on."),
+        Verb("remove", "croupierctl.seats", "remove", "Take the seats of cells away that are gone for good."),
         Verb("warm", "croupierctl.warm", "warm", "Have a cell load artifacts before anybody asks for them."),
     )
 

@@ -141,7 +141,7 @@ def _of_the_map(seen: Seen) -> Iterator[Fault]:
         yield Fault(
             *("map", ""),
             "no shard map deals: no tenant has cells",
-            "seat the cells that are registered: croupierctl shards set --from-cells; if a map was lost, "
+            "seat the cells that are registered: croupierctl cells add --all; if a map was lost, "
             "have it back first: croupierctl shards repair",
         )
     ramps = {status.ramp.active: status.ramp for _, status in seen.told if status.HasField("ramp")}

@@ -10,7 +10,9 @@ import json
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from croupier.errors import CroupierError
 
 _GAP = "  "
+# Whether what programs get is several values, each on a line.
+_as_lines: ContextVar[bool] = ContextVar("as_lines", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,18 @@ def say(words: str, *, indent: int = 0) -> None:
 
 def emit(value: Any) -> None:
     """Print `value` as JSON; bytes become hexadecimal."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    indent = None if _as_lines.get() else 2
+    print(json.dumps(value, indent=indent, ensure_ascii=False, default=_plain), flush=True)
+
+
+@contextmanager
+def json_lines(wanted: bool) -> Iterator[None]:
+    """If `wanted`, each value that is printed for programs is a line: of what goes on, there are several."""
+    token = _as_lines.set(wanted)
+    try:
+        yield
+    finally:
+        _as_lines.reset(token)
 
 
 def note(words: str) -> None:
@@ -112,6 +127,22 @@ def progress() -> Progress:
     hidden = current().as_json or not console.is_terminal
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     return Progress(*columns, console=console, transient=True, disable=hidden)
+
+
+def bar() -> Progress | None:
+    """A bar over what goes on, on standard error; None unless a person watches."""
+    if current().as_json or not sys.stderr.isatty():
+        return None
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    return Progress(*columns, console=Console(stderr=True))
 
 
 def size(count: int) -> Shown:

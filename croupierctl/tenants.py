@@ -10,11 +10,22 @@ from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Tenant
+from croupierctl.lazy import LazyGroup, Verb
 from croupierctl.servers import ask_manager
 from croupierctl.top import show
 from protos.versions.v1 import versions_pb2 as pb
 
-app = typer.Typer(no_args_is_help=True)
+
+class _Tenants(LazyGroup):
+    verbs = (
+        Verb("hand", "croupierctl.tenant_rules", "hand", "Say what hand a tenant is dealt."),
+        Verb(
+            "isolate", "croupierctl.tenant_rules", "isolate", "Give a tenant cells that nobody else is dealt."
+        ),
+    )
+
+
+app = typer.Typer(cls=_Tenants, no_args_is_help=True)
 
 _MIB = 2**20
 _MOST_MODELS = 1000

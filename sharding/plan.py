@@ -109,8 +109,11 @@ class Plan:
         return max((cell.cold_loads for cell in self.cells), default=0.0) / loads_per_second
 
     def slots_of(self, cells: Collection[str]) -> int:
-        """The slots that a change of these cells may move: what they have, or come to have."""
-        return sum(max(c.slots_before, c.slots_after) for c in self.cells if c.cell in cells)
+        """The slots that a change of these cells may move: what they lose, and what they come to have.
+
+        Both, since a cell that is dedicated loses all it had, and its owner comes to it.
+        """
+        return sum(c.lost + c.gained for c in self.cells if c.cell in cells)
 
     def moves(self, most: int | None = None) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
         """Tenants that move, with the cells that they lose and those that they gain; the heaviest first."""

@@ -42,6 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "croupier/transport/http2/session.pyx": ("at most 256 KiB",),
     "croupier/transport/status.py": ("than 8 KiB of it",),
     "croupier/weight.pyx": ("a message of 16 MiB may become",),
+    "croupierctl/arguments.py": ("of words like 90s, 10m or 1h30m", "a share of them as 20%"),
     "croupierctl/release.py": ("--split 1=90%",),
     "docs/decisions/0008-models-lie-in-an-arena.md": (
         "larger than 64 KiB",
@@ -83,6 +84,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "about 7 µs",
     ),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
+    "docs/sharding.md": ("`90s`, `1h30m`", "--size 50% --min 2", "hand-size 2 --ramp 2s"),
     "docs/operating.md": (
         "its report is 3.5 s old",
         "has waited for a load for 1 s",

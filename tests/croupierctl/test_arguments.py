@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from croupierctl.arguments import Key, Label, Model, Tenant, Version, digest_of
+from croupierctl.arguments import Key, Label, Model, Tenant, Version, digest_of, duration, hand_size
+from sharding.generation import Share
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -58,3 +59,23 @@ def test_a_version_is_a_number_of_at_least_0() -> None:
 
 def test_tenant_and_model_are_needed() -> None:
     assert run() == run("acme") == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("90s", 90.0),
+        ("10m", 600.0),
+        ("1h30m", 5400.0),
+        ("1.5h", 5400.0),
+        ("7", 7.0),
+        ("2d", 172_800.0),
+        (0.0, 0.0),
+    ],
+)
+def test_times_are_read_with_their_units(said: str | float, seconds: float) -> None:
+    assert duration(said) == seconds
+
+
+def test_a_size_is_a_number_of_cells_or_a_share_of_them() -> None:
+    assert (hand_size("6"), hand_size("20%"), hand_size("20 %", 4)) == (6, Share(20), Share(20, 4))

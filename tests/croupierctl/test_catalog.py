@@ -2,7 +2,7 @@ from protos.versions.v1 import versions_pb2 as pb
 
 
 def test_what_was_repaired_is_told(fleet, ask, run):
-    run("shards", "set", "--from-cells")
+    run("cells", "add", "--all")
     fleet.damaged = ["croupier/models/acme/churn/release", "croupier/shards/active"]
     fleet.beyond_repair = ["croupier/what"]
     assert ask("shards", "repair") == {

@@ -8,8 +8,8 @@ def churn(fleet, run):
     versions = [pb.Version(number=n, artifact=bytes([n]) * 32, size=10, engine="onnx") for n in (1, 2)]
     fleet.models["acme", "churn"] = pb.Model(tenant="acme", name="churn", versions=versions)
     run("release", "set", "acme", "churn", "--split", "1=9000", "--split", "2=1000")
-    run("shards", "set", "--from-cells", "--hand-size", 3)
-    run("shards", "set", "--from-cells", "--hand-size", 2)
+    run("cells", "add", "--all", "--hand-size", 3)
+    run("shards", "hand-size", 2)
     return fleet
 
 

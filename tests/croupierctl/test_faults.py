@@ -71,27 +71,27 @@ FAULTS: list[tuple[Harm, str, str]] = [
     ),
     (lambda s: bad(s, "croupier/x", "unknown", "", "no key"), "croupier/x in etcd", "etcdctl del"),
     (lambda s: setattr(s, "bad_records_total", 1201), "1,201 further keys", "catalog repair"),
-    (lambda s: setattr(s, "generation", 0), "no shard map deals", "shards set --from-cells"),
+    (lambda s: setattr(s, "generation", 0), "no shard map deals", "cells add --all"),
     (lambda s: setattr(s.routers[0], "heard", 20.0), "(host:7) has not reported for 20 s", "start it again"),
     (lambda s: setattr(s.routers[0].report, "serving", False), "serves nothing", "--manager"),
     (lambda s: s.routers[0].report.ClearField("view_age"), "serves from its snapshot", "--manager"),
     (lambda s: setattr(s.routers[0].report, "view_age", 30.0), "heard no watch for 30 s", "--manager"),
     (lambda s: setattr(s.routers[0].report, "refuses", "it is empty"), "takes no other: it is empty", "thaw"),
     (lambda s: setattr(s.routers[0], "behind", True), "is behind: it serves revision 9 of c", "restart it"),
-    (missing, "cell cell-1 in a has a seat and is not registered", "--unseat cell-1"),
+    (missing, "cell cell-1 in a has a seat and is not registered", "cells remove cell-1"),
     (lambda s: setattr(s.cells[0], "heard", 9.0), "cell cell-1 hangs", "look at it at h:1"),
     (lambda s: s.cells[0].ClearField("heard"), "reports to no version manager", "--manager"),
     (
         lambda s: setattr(s.cells[0].cell, "zone", "b"),
         "in b, and the shard map has it in a",
-        "--from-cells",
+        "cells add --all",
     ),
     (
         quarantine,
         "refuses 2 artifacts that crashed or hung it, last abababababab (SIG",
         "quarantine cell-1",
     ),
-    (full, "gives up models that are in use: it is 95% full", "--hand-size"),
+    (full, "gives up models that are in use: it is 95% full", "shards hand-size"),
 ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.generations import maps, names, overriding
 
-from croupierctl.generation_file import InvalidFile, parse, render
+from croupierctl.generation_file import InvalidFile, parse, plain, render, schema, to_yaml
 from sharding.generation import Generation, Override, Seat
 
 SEATS = (Seat("cell-1", "a"), Seat("cell-2", "b", 2.5, draining=True))
@@ -29,6 +29,92 @@ def read(text: str | bytes, active: Generation = ACTIVE) -> Generation:
 def test_what_is_printed_is_read_as_it_was(generation: Generation, tenant: str, override: Override) -> None:
     made = overriding(generation, tenant, override)
     assert read(json.dumps(render(made)), OTHER) == made
+
+
+@settings(max_examples=8)
+@given(maps(), maps())
+def test_what_is_exported_is_read_as_it_was_also_over_another_map(
+    generation: Generation, other: Generation
+) -> None:
+    assert read(json.dumps(plain(generation)), OTHER) == generation
+    assert read(to_yaml(generation), OTHER) == generation
+    over = read(to_yaml(generation, to_yaml(other).encode()), OTHER)
+    assert ({*over.seats}, over.overrides) == ({*generation.seats}, generation.overrides)
+    assert (over.number, over.seed, over.hand_size) == (
+        generation.number,
+        generation.seed,
+        generation.hand_size,
+    )
+
+
+WRITTEN = """\
+# The map of production.
+number: 6
+seed: 11 # never change this
+reason: rack 7 burns
+seats:
+# zone b
+- cell: cell-2 # was slow
+  zone: b
+  draining: true
+  weight: 1.0
+- cell: cell-1
+  zone: a # the old hall
+# to be bought
+- {cell: cell-9, zone: z}
+overrides:
+  # They pay for it.
+  acme:
+    pins: [cell-9] # until May
+"""
+
+
+def test_comments_order_and_what_is_as_it_should_be_survive_an_export() -> None:
+    assert (
+        to_yaml(ACTIVE, WRITTEN.encode())
+        == """\
+# The map of production.
+number: 7
+seed: 11 # never change this
+seats:
+# zone b
+- cell: cell-2 # was slow
+  zone: b
+  draining: true
+  weight: 2.5
+- cell: cell-1
+  zone: a # the old hall
+# to be bought
+overrides:
+  # They pay for it.
+  acme:
+    pins: [cell-1] # until May
+hand_size: 2
+"""
+    )
+
+
+def test_names_that_look_like_something_else_are_quoted() -> None:
+    odd = replace(ACTIVE, overrides={"7": Override(isolation_group="on"), "null": Override(hand_size=1)})
+    assert read(to_yaml(odd)).overrides == odd.overrides
+
+
+def test_what_the_library_mangles_is_not_written() -> None:
+    beside_braces = "seats:\n# zone b\n- {cell: cell-2, zone: b} # slow\n- cell: cell-1\n  zone: a\n"
+    with pytest.raises(InvalidFile, match="the comments of the file that is there cannot be kept"):
+        to_yaml(ACTIVE, beside_braces.encode())
+
+
+@pytest.mark.parametrize("text", ["do not forget the milk", "- a", "a: [", "7", "services: {}"])
+def test_what_is_no_map_is_not_written_over(text: str) -> None:
+    with pytest.raises(InvalidFile):
+        to_yaml(ACTIVE, text.encode())
+
+
+def test_the_schema_knows_what_is_exported() -> None:
+    known = {name.removeprefix("File") for name in schema()["$defs"]}
+    assert known == {"Override", "Seat", "Share", "ShardMap"}
+    assert {*plain(ACTIVE)} <= {*schema()["$defs"]["ShardMap"]["properties"]}
 
 
 def test_author_and_reason_are_those_of_the_file() -> None:
@@ -55,7 +141,7 @@ def test_what_a_file_empties_is_empty() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "truncated"),
+        ("", "Expected `object`"),
         ("null", "Expected `object`"),
         ("{}", "missing required field `seats`"),
         ('{"seats": [], "seat": []}', "unknown field `seat`"),
@@ -69,7 +155,15 @@ def test_what_a_file_empties_is_empty() -> None:
         ('{"seats": [], "number": -1}', r"\$.number"),
         ('{"seats": [], "number": 9223372036854775808}', r"\$.number"),
         (b'{"seats": [{"cell": "\xff", "zone": "z"}]}', "utf-8"),
-        ("[" * 100_000, "Expected `object`"),
+        ("seats: [}", r"line 1, column 9"),
+        ("seats: []\nseats: []", "duplicate key .seats. .*, line 2"),
+        ("seats: [{cell: a, zone: z, wieght: 2}]", "unknown field `wieght`"),
+        ("seats: [{cell: 7, zone: z}]", r"Expected `str`, got `int` - at `\$.seats\[0\].cell`"),
+        ("seats: !!python/object:os.system x", "could not determine a constructor"),
+        ("seats: &a [*a]", "says something by reference, line 1"),
+        ("- " * 100_000, "nested too deeply, line 1"),
+        ("- a", "Expected `object`"),
+        ("[" * 100_000, "nested too deeply"),
         ('{"seats": ' + "[" * 100_000, "Expected `object`"),
     ],
 )
@@ -79,6 +173,7 @@ def test_what_is_no_map_is_refused_and_says_where(text: str | bytes, problem: st
     assert refused.value.message.startswith("the file is not a shard map: ")
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=40))
 def test_nothing_else_comes_of_any_bytes(data: bytes) -> None:
     with pytest.raises(InvalidFile):

@@ -17,7 +17,7 @@ def generation(zones=4, each=16, size=4, **overrides):
 
 
 def test_the_hand_is_the_dealers(fleet, run, ask):
-    run("shards", "set", "--from-cells", "--hand-size", 3)
+    run("cells", "add", "--all", "--hand-size", 3)
     fleet.cells[0].state = "draining"
     fleet.models["acme", "churn"] = pb.Model(tenant="acme", name="churn")
     printed = ask("hand", "acme")
@@ -32,7 +32,7 @@ def test_the_hand_is_the_dealers(fleet, run, ask):
 
 
 def test_a_tenant_without_models_is_not_there(fleet, run, ask):
-    run("shards", "set", "--from-cells", "--hand-size", 3)
+    run("cells", "add", "--all", "--hand-size", 3)
     fleet.models["acme", "churn"] = pb.Model(tenant="acme", name="churn")
     assert ask("hand", "acme")["has_models"] is True
     assert run("hand", "acme").err == ""
@@ -45,7 +45,7 @@ def test_a_tenant_without_models_is_not_there(fleet, run, ask):
 
 
 def test_a_cell_that_is_gone_is_still_in_the_hand(fleet, run, ask):
-    run("shards", "set", "--from-cells")
+    run("cells", "add", "--all")
     fleet.cells = []
     assert {cell["state"] for cell in ask("hand", "acme")["cells"]} == {"not registered"}
 

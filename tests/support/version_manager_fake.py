@@ -16,6 +16,8 @@ from croupier.errors import Conflict, CroupierError, FailedPrecondition, NotFoun
 from croupier.transport.status import DETAILS_KEY, from_error
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc as services
+from sharding.plan import Population, plan, refusals
+from version_manager.model.wire import generation_from_pb
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -25,8 +27,8 @@ def _mapped(method: Any) -> Any:
     def call(self: "FakeManager", request: Any, context: Any) -> Any:
         self.metadata = dict(context.invocation_metadata())
         try:
-            if self.failures:
-                raise self.failures.pop(0)
+            if self.failures and (failure := self.failures.pop(0)) is not None:
+                raise failure
             return method(self, request)
         except CroupierError as error:
             status = from_error(error)
@@ -37,7 +39,7 @@ def _mapped(method: Any) -> Any:
 
 
 class FakeManager(services.VersionManagerServicer):
-    """`failures`: errors that the next calls end with."""
+    """`failures`: errors that the next calls end with; None: that call is answered."""
 
     def __init__(self) -> None:
         self.models: dict[tuple[str, str], pb.Model] = {}
@@ -46,7 +48,7 @@ class FakeManager(services.VersionManagerServicer):
         self.previous = 0
         self.cells: list[pb.Cell] = []
         self.residencies: dict[str, pb.Residency] = {}
-        self.failures: list[CroupierError] = []
+        self.failures: list[CroupierError | None] = []
         # What SetRelease was asked.
         self.releases: list[pb.SetReleaseRequest] = []
         # Keys for Repair, and those that it can do nothing about.
@@ -60,6 +62,15 @@ class FakeManager(services.VersionManagerServicer):
         self.reasons: list[str] = []
         # What SetGeneration and SetResidency warn of.
         self.warnings: list[str] = []
+        # What SetGeneration, PlanGeneration and SetRamp were asked; whether it plans at all.
+        self.changes: list[pb.SetGenerationRequest] = []
+        self.plans: list[pb.PlanGenerationRequest] = []
+        self.ramps: list[pb.SetRampRequest] = []
+        self.can_plan = True
+        # What ListCellTenants answers, one after the other, and then nobody.
+        self.cell_tenants: list[pb.ListCellTenantsResponse] = []
+        # What GetStatus answers before `status`, one after the other.
+        self.statuses: list[pb.Status] = []
         # What GetUsage answers; None for a manager that does not know it.
         self.usage: pb.Usage | None = pb.Usage()
         # What GetStatus answers; None for a manager that does not know it.
@@ -166,14 +177,69 @@ class FakeManager(services.VersionManagerServicer):
     def SetGeneration(self, request: pb.SetGenerationRequest) -> pb.Generation:
         if request.expected_number != len(self.generations):
             raise Conflict(f"the active generation is {len(self.generations)}")
-        generation = pb.Generation()
-        generation.CopyFrom(request.generation)
+        self.changes.append(request)
+        generation = self._wanted(request)
         generation.number = len(self.generations) + 1
+        generation.author, generation.reason = request.author, request.reason
         self.previous = len(self.generations)
         self.generations.append(generation)
         answer = pb.Generation(warnings=self.warnings)
         answer.MergeFrom(generation)
         return answer
+
+    def _wanted(self, request: pb.SetGenerationRequest | pb.PlanGenerationRequest) -> pb.Generation:
+        made = pb.Generation()
+        made.CopyFrom(
+            self.generations[request.rollback_to - 1] if request.rollback_to else request.generation
+        )
+        return made
+
+    @_mapped
+    def PlanGeneration(self, request: pb.PlanGenerationRequest) -> pb.Plan:
+        self.plans.append(request)
+        if not self.can_plan:
+            raise Unimplemented("unknown method")
+        before = generation_from_pb(self.generations[-1])
+        after = generation_from_pb(self._wanted(request))
+        found = plan(before, after, Population([f"tenant-{n}" for n in range(200)]))
+        return pb.Plan(
+            active=before.number,
+            tenants=200,
+            tenants_moved=found.tenants_moved,
+            slots=len(found.before.slots),
+            slots_moved=found.slots_moved,
+            cold_loads=found.cold_loads,
+            balance_before=found.balance_before,
+            balance_after=found.balance_after,
+            overlap_before=found.overlap_before,
+            overlap_after=found.overlap_after,
+            cells=[
+                pb.PlannedCell(cell=one.cell, slots_before=one.slots_before, slots_after=one.slots_after)
+                for one in found.cells
+            ],
+            moves=[pb.PlannedMove(tenant=name, lost=lost, gained=got) for name, lost, got in found.moves()],
+            refusals=refusals(found, request.named_cells),
+        )
+
+    @_mapped
+    def GetShardHistory(self, request: pb.GetShardHistoryRequest) -> pb.ShardHistory:
+        return pb.ShardHistory(
+            generations=[
+                pb.PastGeneration(
+                    number=one.number, author=one.author, reason=one.reason, seats=len(one.seats)
+                )
+                for one in reversed(self.generations)
+            ]
+        )
+
+    @_mapped
+    def SetRamp(self, request: pb.SetRampRequest) -> pb.Ramp:
+        self.ramps.append(request)
+        return self.generations[-1].ramp
+
+    @_mapped
+    def ListCellTenants(self, request: pb.ListCellTenantsRequest) -> pb.ListCellTenantsResponse:
+        return self.cell_tenants.pop(0) if self.cell_tenants else pb.ListCellTenantsResponse()
 
     @_mapped
     def ReseedShards(self, request: pb.ReseedShardsRequest) -> pb.Generation:
@@ -207,7 +273,9 @@ class FakeManager(services.VersionManagerServicer):
     def GetStatus(self, request: pb.GetStatusRequest) -> pb.Status:
         if self.status is None:
             raise Unimplemented("unknown method")
-        return self.status
+        found = pb.Status(generation=len(self.generations))
+        found.MergeFrom(self.statuses.pop(0) if self.statuses else self.status)
+        return found
 
     @_mapped
     def GetRates(self, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
