@@ -53,6 +53,9 @@ _BY_REASON = {
     "QUARANTINED": "it crashed or hung a cell: publish a mended version (`croupierctl cells quarantine`)",
     "SUSPECTED": "cells crashed while they worked for it: `croupierctl cells quarantine` says more",
     "ETCD_UNAVAILABLE": "see to etcd: until it answers, everything is served and nothing can be changed",
+    "NO_PLOTS": "pip install 'croupier[plot]', or leave --plot out: what it draws is printed as well",
+    "NO_RATES": "try again once there is traffic: `croupierctl top` shows what routers tell",
+    "PLANNER_BUSY": "others ask for plans as well: try again in a few seconds",
     "MAP_BEHIND": "try again in a moment; if it does not pass, look at the version manager's log",
     "MAP_FROZEN": (
         "see what etcd lost: croupierctl catalog status; restore it, or, if the loss is meant: "

@@ -51,6 +51,12 @@ class _Root(LazyGroup):
             "Show the cells that a tenant was dealt, and the chance that another one shares them.",
         ),
         Verb(
+            "blast",
+            "croupierctl.blast",
+            "blast",
+            "Say who is hurt when cells break, and how many were to be expected.",
+        ),
+        Verb(
             "explain",
             *("croupierctl.explain", "explain_route"),
             "Say where a request would go, and why: version, artifact, hand and cell.",

@@ -81,6 +81,29 @@ def lift(
     output.table(("cell",), [(name,) for name in cells])
 
 
+@app.command()
+def tenants(
+    cell: Annotated[str, typer.Argument(metavar="ID", help="The cell.", show_default=False)],
+    rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="How many to show.")] = 20,
+) -> None:
+    """List the tenants that have a cell in their hand, the heaviest first."""
+    request = pb.ListCellTenantsRequest(cell=cell, top=rows)
+    found = ask_manager(lambda manager: manager.list_cell_tenants(request))
+    listed = [
+        (
+            one.tenant,
+            output.Shown(one.place, f"{one.place} of {one.size}"),
+            one.models,
+            output.Shown(one.rate, f"{one.rate:,.4g}") if one.HasField("rate") else output.Shown(None, ""),
+        )
+        for one in found.tenants
+    ]
+    output.table(("tenant", "place", "models", "requests/s"), listed, empty=f"nobody has {cell} in its hand")
+    more = found.tenants_total - len(listed)
+    if more > 0:
+        output.note(f"{more:,} more in generation {found.generation}; --rows shows some of them")
+
+
 def _row(cell: pb.Cell) -> tuple[object, ...]:
     load = cell.load
     return (

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
-from croupierctl import output
+from croupierctl import output, plot
 from croupierctl.arguments import Tenant
+from croupierctl.blast import as_json, overlaps
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding import overlap
@@ -17,16 +22,31 @@ from sharding.generation import Generation, size_of
 from version_manager.model.wire import generation_from_pb
 
 
-def hand(tenant: Tenant) -> None:
+def hand(
+    tenant: Tenant,
+    with_overlaps: Annotated[
+        bool, typer.Option("--overlaps", help="Count how many tenants share how much of it.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw that: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
     """Show the cells that a tenant was dealt, and the chance that another one shares them."""
     check_name(tenant, "tenant")
+    if picture is not None:
+        plot.check(picture)
 
-    async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell], bool]:
+    async def ask(manager: VersionManagerClient) -> tuple[Generation, list[pb.Cell], bool, pb.Blast | None]:
         generation = generation_from_pb(await manager.get_generation())
         models = await manager.list_models(pb.ListModelsRequest(tenant=tenant, page_size=1))
-        return generation, await manager.list_cells(), bool(models.models)
+        counted = None
+        if with_overlaps or picture is not None:
+            counted = await manager.get_blast(pb.GetBlastRequest(tenant=tenant))
+        return generation, await manager.list_cells(), bool(models.models), counted
 
-    generation, registered, is_known = ask_manager(ask)
+    generation, registered, is_known, counted = ask_manager(ask)
+    if picture is not None and counted is not None:
+        plot.draw(picture, counted, f"the hand of {tenant}")
     dealt = Dealer(generation).explain(tenant)
     cells = {cell.id: cell for cell in registered}
     shared = overlap_of(generation, dealt)
@@ -45,6 +65,7 @@ def hand(tenant: Tenant) -> None:
                 "dealt_as": dealt.dealt_as,
                 "cells": [dict(zip(columns, row, strict=True)) for row in rows],
                 "overlap": [float(chance) for chance in shared],
+                **({} if counted is None else {"blast": as_json(counted)}),
             }
         )
         return
@@ -56,6 +77,11 @@ def hand(tenant: Tenant) -> None:
     output.say(f"generation {generation.number} {verb} {tenant} {rule(dealt)}")
     output.table(columns, rows, empty="the hand is empty: every cell is draining or excluded")
     output.say(blast_radius(generation, dealt))
+    if counted is not None:
+        output.say("")
+        overlaps(counted)
+    if picture is not None:
+        output.note(f"drawn: {picture}")
 
 
 def _registered(cell: pb.Cell | None) -> tuple[str, str]:

@@ -25,6 +25,7 @@ class _Shards(LazyGroup):
         Verb("apply", "croupierctl.apply", "apply", "Make a shard map from a file the next generation."),
         Verb("export", "croupierctl.export", "export", "Write the shard map as a file to edit."),
         Verb("schema", "croupierctl.export", "schema", "Print the JSON schema of the file."),
+        Verb("optimize", "croupierctl.optimize", "optimize", "Propose pins for the heaviest tenants."),
         Verb("history", "croupierctl.history", "history", "List the generations that are kept."),
         Verb("diff", "croupierctl.history", "diff", "Say what one generation changes in another."),
         Verb("rollback", "croupierctl.history", "rollback", "Have an earlier generation deal again."),

@@ -51,3 +51,29 @@ def test_people_read_units(run, manager):
     shown = run("cells", "ls").out
     for words in ("127.0.0.1:9001", "2.5 MB", "10 MB", "75.0%"):
         assert words in shown
+
+
+def test_who_is_on_a_cell_is_listed(manager, run, ask):
+    on_it = pb.ListCellTenantsResponse(
+        tenants=[
+            pb.CellTenant(tenant="acme", place=2, size=4, models=3, rate=12.5),
+            pb.CellTenant(tenant="beta", place=1, size=4, models=1),
+        ],
+        tenants_total=3_000,
+        generation=7,
+    )
+    manager.cell_tenants = [on_it, on_it]
+    told = run("cells", "tenants", "cell-1")
+    assert [" ".join(line.split()) for line in told.out.splitlines()] == [
+        "tenant place models requests/s",
+        "acme 2 of 4 3 12.5",
+        "beta 1 of 4 1",
+    ]
+    assert "2,998 more in generation 7" in told.err
+    assert ask("cells", "tenants", "cell-1")[1] == {
+        "tenant": "beta",
+        "place": 1,
+        "models": 1,
+        "requests/s": None,
+    }
+    assert "nobody has cell-9 in its hand" in run("cells", "tenants", "cell-9").err

@@ -126,3 +126,17 @@ def test_cells_of_different_weights_are_told():
 
 def test_a_name_that_is_none(run):
     assert "tenant has a slash" in run("hand", "../other", code=1).err
+
+
+def test_what_tenants_share_of_it_is_counted_where_that_is_asked_for(fleet, run, ask, tmp_path):
+    run("cells", "add", "--all", "--hand-size", 3)
+    fleet.blast = pb.Blast(tenants=101, overlap=[60, 30, 10], expected_overlap=[59.5, 30.5, 9.5, 0.5])
+    assert "blast" not in ask("hand", "acme")
+    assert fleet.asked is None
+    assert ask("hand", "acme", "--overlaps")["blast"]["overlap"] == [60, 30, 10]
+    assert fleet.asked.tenant == "acme"
+    lines = [" ".join(line.split()) for line in run("hand", "acme", "--overlaps").out.splitlines()]
+    assert lines[-5:] == ["shared cells tenants expected", "0 60 59.5", "1 30 30.5", "2 10 9.5", "3 0 0.5"]
+    picture = tmp_path / "hand.svg"
+    assert f"drawn: {picture}" in run("hand", "acme", "--plot", picture).err
+    assert "the hand of acme" in picture.read_text()

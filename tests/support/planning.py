@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 
 from support.fakes import model
+from support.steps import finished
 
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation
@@ -45,5 +46,5 @@ class PlannedWorld:
             for tenant, count in requests.items()
         ]
         total = pb.Counts(requests=sum(requests.values()) + more)
-        self.rates.take("r", pb.Rates(incarnation=1, total=total, keys=keys))
+        finished(self.rates.take("r", pb.Rates(incarnation=1, total=total, keys=keys)))
         self.now += 10.0

@@ -71,6 +71,10 @@ class FakeManager(services.VersionManagerServicer):
         self.cell_tenants: list[pb.ListCellTenantsResponse] = []
         # What GetStatus answers before `status`, one after the other.
         self.statuses: list[pb.Status] = []
+        # What GetBlast and OptimizeShards answer, and the last that they were asked.
+        self.blast = pb.Blast()
+        self.proposal = pb.OptimizeShardsResponse()
+        self.asked: Any = None
         # What GetUsage answers; None for a manager that does not know it.
         self.usage: pb.Usage | None = pb.Usage()
         # What GetStatus answers; None for a manager that does not know it.
@@ -240,6 +244,16 @@ class FakeManager(services.VersionManagerServicer):
     @_mapped
     def ListCellTenants(self, request: pb.ListCellTenantsRequest) -> pb.ListCellTenantsResponse:
         return self.cell_tenants.pop(0) if self.cell_tenants else pb.ListCellTenantsResponse()
+
+    @_mapped
+    def GetBlast(self, request: pb.GetBlastRequest) -> pb.Blast:
+        self.asked = request
+        return self.blast
+
+    @_mapped
+    def OptimizeShards(self, request: pb.OptimizeShardsRequest) -> pb.OptimizeShardsResponse:
+        self.asked = request
+        return self.proposal
 
     @_mapped
     def ReseedShards(self, request: pb.ReseedShardsRequest) -> pb.Generation:
