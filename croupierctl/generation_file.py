@@ -19,7 +19,6 @@ from sharding.generation import Generation, Override, Seat, Share, Size
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
 
 # More than the largest map that there may be takes; a file that is none of ours is not read to its end.
 MAX_BYTES = 64 * 2**20
@@ -197,28 +196,33 @@ def to_yaml(generation: Generation, before: bytes = b"") -> str:
     """The map as YAML: that of `before`, where there is one, with what is other in `generation`.
 
     Raises:
-        InvalidFile: `before` is no YAML of a shard map.
+        InvalidFile: `before` is no YAML of a shard map, or its comments cannot be kept.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
     from ruamel.yaml.error import YAMLError
 
+    made = io.StringIO()
+    if not before.strip():
+        # In C: of a map of many thousand rules, the other way takes minutes.
+        plainly: Any = YAML(typ="safe")
+        plainly.default_flow_style = False
+        plainly.sort_base_mapping_type_on_output = False
+        plainly.dump(plain(generation), made)
+        return made.getvalue()
     yaml = YAML()
     yaml.width = 2**16
-    wanted = plain(generation)
     try:
         text = before.decode()
         _check_shape(YAML(typ="safe"), text)
-        file = yaml.load(text) if text.strip() else CommentedMap()
+        file = yaml.load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise _no_yaml(error) from error
-    if not isinstance(file, CommentedMap) or {*file} - {*ShardMap.__struct_fields__}:
+    if not isinstance(file, dict) or {*file} - {*ShardMap.__struct_fields__}:
         raise InvalidFile("the file that is there is not a shard map: it is not written over")
-    _become(file, wanted)
-    made = io.StringIO()
+    _become(file, plain(generation))
     yaml.dump(file, made)
     if not _reads_as(made.getvalue(), generation):
-        # Comments at places where the library mangles what stands beside them.
+        # The library mangles comments beside a mapping in braces.
         raise InvalidFile("the comments of the file that is there cannot be kept: write to another one")
     return made.getvalue()
 
@@ -236,6 +240,7 @@ def _reads_as(text: str, wanted: Generation) -> bool:
 
 def _become(node: dict[str, Any], wanted: Mapping[str, Any]) -> None:
     """Give `node` the values of `wanted`, and leave what is as it should be untouched, comments and all."""
+    below = _take_below(node)
     for name in [name for name in node if name not in wanted]:
         # What says something that is as ever, such as `draining: false`, says it still.
         if name not in PLAIN_SEAT or node[name] != PLAIN_SEAT[name]:
@@ -246,8 +251,13 @@ def _become(node: dict[str, Any], wanted: Mapping[str, Any]) -> None:
             _seats_become(stands, value)
         elif isinstance(stands, dict) and isinstance(value, dict) and stands:
             _become(stands, value)
-        elif name not in node or stands != value:
-            node[name] = _fresh(value, of=name)
+        elif name in node and stands == value:
+            continue
+        elif isinstance(stands, list) and isinstance(value, list):
+            stands[:] = value
+        else:
+            node[name] = value
+    _put_below(node, below)
 
 
 def _seats_become(node: list[Any], wanted: list[dict[str, Any]]) -> None:
@@ -258,26 +268,44 @@ def _seats_become(node: list[Any], wanted: list[dict[str, Any]]) -> None:
         cell = seat.get("cell") if isinstance(seat, dict) else None
         found = by_cell.pop(cell, None) if isinstance(cell, str) else None
         if found is None:
+            if index:
+                _put_below(node[index - 1], _take_below(seat))
             del node[index]
         else:
             _become(seat, found)
-    node.extend(_fresh(seat) for seat in wanted if seat["cell"] in by_cell)
+    node.extend(seat for seat in wanted if seat["cell"] in by_cell)
 
 
-def _fresh(value: Any, of: str = "") -> Any:
-    """`value` as YAML of our own: only what is small stands on one line.
+def _take_below(node: Any) -> str:
+    """The comment below a mapping, which is about what follows it, taken from there.
 
-    ruamel.yaml mangles comments beside a mapping in braces, so a seat is not one.
+    ruamel.yaml keeps it with what ends the line of the last field, wherever that goes.
     """
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    last, token = _last_comment(node)
+    if token is None:
+        return ""
+    beside, _, below = token.value.partition("\n")
+    token.value = f"{beside}\n"
+    if not beside:
+        del node.ca.items[last]
+    return str(below)
 
-    made: CommentedMap | CommentedSeq
-    if isinstance(value, dict):
-        made = CommentedMap((name, _fresh(one, name)) for name, one in value.items())
-    elif isinstance(value, list):
-        made = CommentedSeq(map(_fresh, value))
+
+def _put_below(node: Any, below: str) -> None:
+    """Have the comment `below` stand below the last field of a mapping."""
+    from ruamel.yaml.error import CommentMark
+    from ruamel.yaml.tokens import CommentToken
+
+    last, token = _last_comment(node)
+    if not below or last is None:
+        return
+    if token is not None:
+        token.value += below
     else:
-        return value
-    if of in {"hand_size", "pins", "excludes"}:
-        made.fa.set_flow_style()
-    return made
+        node.ca.items[last] = [None, None, CommentToken(f"\n{below}", CommentMark(0), None), None]
+
+
+def _last_comment(node: Any) -> tuple[Any, Any]:
+    """The last field of a mapping, and the comment that follows its value; None where there is none."""
+    last = next(reversed(node), None) if hasattr(node, "ca") and isinstance(node, dict) else None
+    return last, (node.ca.items.get(last) or [None] * 3)[2] if last is not None else None

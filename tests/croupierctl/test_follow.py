@@ -1,6 +1,7 @@
 """Following a change: what is left of it is said, and it ends."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given
@@ -131,3 +132,22 @@ def test_a_manager_that_has_not_heard_of_it_is_asked_again(seated, run):
     seated.statuses = [status(1, generation=1), status(2)]
     said = run("cells", "drain", "cell-3", "--watch").err.splitlines()
     assert said[1] == "the version manager that answers has not heard of it yet"
+
+
+def test_people_see_a_bar_with_what_is_left(seated, run, monkeypatch):
+    steps = []
+
+    class Bar(nullcontext):
+        def add_task(self, words, total):
+            return total
+
+        def update(self, task, completed, description):
+            steps.append((completed, description))
+
+    monkeypatch.setattr("croupierctl.output.bar", Bar)
+    seated.statuses = [status(2, ramp=pb.Ramp(active=2, previous=1, basis_points=4_000)), status(2)]
+    run("cells", "drain", "cell-3", "--watch")
+    assert steps == [
+        (4_000, "generation 2 deals to 40 % of the tenants"),
+        (10_000, "generation 2 deals to all, and everybody has followed it"),
+    ]

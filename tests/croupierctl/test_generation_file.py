@@ -1,12 +1,13 @@
 """Shard maps as files: what is printed is read as it was, and what is no map is refused in words."""
 
 import json
+import random
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.generations import maps, names, overriding
+from support.generations import any_map, maps, names, overriding
 
 from croupierctl.generation_file import InvalidFile, parse, plain, render, schema, to_yaml
 from sharding.generation import Generation, Override, Seat
@@ -97,6 +98,59 @@ hand_size: 2
 def test_names_that_look_like_something_else_are_quoted() -> None:
     odd = replace(ACTIVE, overrides={"7": Override(isolation_group="on"), "null": Override(hand_size=1)})
     assert read(to_yaml(odd)).overrides == odd.overrides
+
+
+RACKS = """\
+seats:
+# rack 7
+- cell: cell-1
+  zone: a
+- cell: cell-8
+  zone: a # it hums
+# rack 8
+- cell: cell-2
+  zone: b
+# rack 9
+- cell: cell-9
+  zone: a
+"""
+
+
+def test_a_comment_stays_above_the_seat_that_it_is_about() -> None:
+    """Also when the seat before goes, or has something more to say."""
+    fewer = replace(ACTIVE, overrides={}, seats=(*SEATS, Seat("cell-9", "a")))
+    assert to_yaml(fewer, RACKS.encode()).startswith("""\
+seats:
+# rack 7
+- cell: cell-1
+  zone: a
+# rack 8
+- cell: cell-2
+  zone: b
+  weight: 2.5
+  draining: true
+# rack 9
+- cell: cell-9
+  zone: a
+""")
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32 - 1))
+def test_comments_anywhere_never_change_what_is_exported(seed: int) -> None:
+    rng = random.Random(seed)
+    before, after = any_map(rng), any_map(rng)
+    lines = []
+    for line in to_yaml(before).splitlines():
+        if rng.random() < 0.3:
+            lines.append(f"{' ' * (len(line) - len(line.lstrip()))}# above")
+        lines.append(line + rng.choice(("", "", " # beside")))
+    written = "\n".join(lines).encode()
+    same = to_yaml(before, written)
+    assert [same.count(word) for word in ("# above", "# beside")] == [
+        written.decode().count(word) for word in ("# above", "# beside")
+    ]
+    assert {*read(to_yaml(after, written)).seats} == {*after.seats}
 
 
 def test_what_the_library_mangles_is_not_written() -> None:

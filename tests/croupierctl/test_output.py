@@ -100,3 +100,17 @@ def test_headings_are_bold_for_people_at_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     output.table(("cell",), [("a",)])
     assert capsys.readouterr().out == "\x1b[1mcell\x1b[0m\na\n"
+
+
+def test_what_goes_on_is_a_line_for_each_value(as_json, capsys):
+    with output.json_lines(True):
+        output.record({"step": [1, 2]})
+    output.emit({"step": 1})
+    if as_json:
+        assert capsys.readouterr().out == '{"step": [1, 2]}\n{\n  "step": 1\n}\n'
+
+
+def test_a_bar_is_for_people_at_a_terminal(as_json, monkeypatch):
+    assert output.bar() is None
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert (output.bar() is None) == as_json
