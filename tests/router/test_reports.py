@@ -11,11 +11,13 @@ from support.waiting import eventually
 from support.worlds import router
 
 from croupier.backoff import Backoff
+from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, Unavailable, Unimplemented
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.protocol import CURRENT
 from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import Timing, ViewFeed
+from router.rates import Rates
 from router.reports import Reports, report_of
 
 FIRST = view([model(name=f"m{n}") for n in range(30)], (generation(["a"]),), revision=10)
@@ -64,6 +66,18 @@ async def test_each_manager_is_told_whatever_the_others_do() -> None:
     await run_until(reports, lambda: all(len(one.heard) > 2 for one in (away, old, well)))
     assert set(pauses.asked) == {1.0, 15.0}
     assert pauses.asked.count(15.0) == 1
+
+
+async def test_what_a_manager_knows_of_rates_it_is_told_once_and_one_that_forgot_again() -> None:
+    rates = Rates(4, slow_seconds=1.0, clock=lambda: 1.0, rng=Random(1), incarnation=1)
+    rates.tallies.refused("acme", Code.NOT_FOUND, 0.001)
+    # Of its first report it says that it knew nothing of this router before.
+    listener = Listener()
+    reports = Reports([listener], lambda: pb.RouterReport(id="r"), rates, sleep=Pauses())
+    await run_until(reports, lambda: len(listener.rates) >= 4)
+    told = [[key.tenant for key in one.keys] for one in listener.rates[:4] if one is not None]
+    rates.close()
+    assert told == [["acme"], ["acme"], [], []]
 
 
 async def test_the_last_report_says_that_it_is_the_last() -> None:
