@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
 
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
+from croupierctl.change import TIMEOUT, DryRun, Force, How, Ramp, Reason, Timeout, Watch, change
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
+from sharding.edits import Edit, between
+from sharding.generation import Generation, check_generation
 from version_manager.model.wire import generation_from_pb
 
 
@@ -17,12 +21,31 @@ def optimize(
     most: Annotated[
         int, typer.Option("--most", min=1, max=256, help="Tenants that are pinned at most.")
     ] = 256,
+    apply: Annotated[bool, typer.Option("--apply", help="Pin them: the next generation.")] = False,
+    dry_run: DryRun = False,
+    force: Force = "",
+    reason: Reason = "",
+    ramp: Ramp = 0.0,
+    watch: Watch = False,
+    timeout: Timeout = TIMEOUT,
 ) -> None:
     """Propose pins for the heaviest tenants.
 
-    They follow from the rates that routers report. Nothing is changed: with --json these are overrides as
-    they stand in a shard map. Pins do not follow the fleet, so take as few as help.
+    They follow from the rates that routers report. Without --apply nothing is changed: with --json these are
+    overrides as they stand in a shard map. Pins do not follow the fleet, so take as few as help.
     """
+    if apply:
+
+        async def make(manager: VersionManagerClient, active: Generation) -> Edit:
+            rules = generation_from_pb(
+                pb.Generation(overrides=(await manager.optimize_shards(most)).overrides)
+            )
+            overrides = {**active.overrides, **rules.overrides}
+            return between(active, check_generation(replace(active, overrides=overrides)))
+
+        how = How(dry_run, force, reason, ramp, watch, timeout)
+        change(f"shards optimize --most {most} --apply", make, how)
+        return
     found = ask_manager(lambda manager: manager.optimize_shards(most))
     pins = {tenant: list(rule.pins) for tenant, rule in sorted(found.overrides.items())}
     if current().as_json:

@@ -44,3 +44,14 @@ def test_nothing_may_be_better_than_what_is_dealt(manager, run):
 def test_without_rates_there_is_something_to_do(manager, run):
     manager.failures = [FailedPrecondition("no router tells of requests lately", reason="NO_RATES")]
     assert "croupierctl top" in run("shards", "optimize", code=1).err
+
+
+def test_pins_become_the_next_generation(fleet, run, ask):
+    run("cells", "add", "--all", "--hand-size", 3)
+    fleet.proposal = PROPOSAL
+    said = run("shards", "optimize", "--apply", "--dry-run")
+    assert "+ override acme: pins cell-1, cell-2" in said.out
+    assert len(fleet.generations) == 1
+    assert ask("shards", "optimize", "--apply")["generation"] == 2
+    assert [*fleet.generations[-1].overrides["beta"].excludes] == ["cell-4"]
+    assert fleet.changes[-1].reason == "shards optimize --most 256 --apply"
