@@ -40,7 +40,10 @@ cdef class Call(Outgoing):
     # long as this object lives, once the stream is gone.
     cdef Py_ssize_t kept
     cdef Wire lender
+    # What has arrived since the stream's window was opened last, and what before that, until it is `is_wide`.
     cdef Py_ssize_t unconsumed
+    cdef Py_ssize_t consumed
+    cdef bint is_wide
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int begin_message(self) except -1

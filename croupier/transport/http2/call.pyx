@@ -5,7 +5,8 @@ four bytes, the message). What it sends is `Outgoing`, its metadata are `Headers
 
 A message that lies in one chunk is one copy. A longer one grows as its bytes arrive, to twice of what has
 come, never to what its length claims. A stream's window opens again only as messages are taken. Where
-messages are weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes.
+messages are weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes;
+and since the window is small until it has opened once, the others are hardly sent.
 
 Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
 here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
@@ -31,7 +32,11 @@ from libc.string cimport memcpy
 from collections import deque
 
 from croupier.buffers cimport filled
-from croupier.transport.http2.nghttp2 cimport nghttp2_session_consume_stream
+from croupier.transport.http2.nghttp2 cimport (
+    NGHTTP2_FLAG_NONE,
+    nghttp2_session_consume_stream,
+    nghttp2_session_set_local_window_size,
+)
 from croupier.transport.http2.outgoing cimport MESSAGE_BYTES, PREFIX, Outgoing
 from croupier.transport.http2.wire cimport Budget
 
@@ -271,6 +276,12 @@ cdef class Call(Outgoing):
     cdef void consume(self):
         """Open the stream's window by what has arrived since it was opened last."""
         if self.unconsumed and self.wire is not None and self.wire.handle != NULL:
+            if not self.is_wide:
+                self.consumed += self.unconsumed
+                if self.consumed > self.wire.first_lag:
+                    self.is_wide, self.consumed = True, 0
+                    nghttp2_session_set_local_window_size(
+                        self.wire.handle, NGHTTP2_FLAG_NONE, self.stream_id, self.wire.window)
             nghttp2_session_consume_stream(self.wire.handle, self.stream_id, self.unconsumed)
             self.unconsumed = 0
             self.wire.touch()

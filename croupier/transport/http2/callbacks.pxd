@@ -11,7 +11,7 @@ cdef class Callbacks(Meter):
     # What a callback raised.
     cdef object failure
     cdef uint32_t max_header_bytes
-    # What may have been read of a stream before its window is opened again.
+    # What may have been read of a stream before its window is opened again, once it is wide.
     cdef Py_ssize_t lag
     cdef readonly double ping_at
     cdef readonly bint is_going_away

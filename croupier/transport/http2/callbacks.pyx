@@ -202,6 +202,7 @@ cdef int _on_data_chunk(
 ) noexcept:
     cdef Callbacks session = <Callbacks>user
     cdef Call call
+    cdef Py_ssize_t most
     session.work += size * _DATA_WORK
     nghttp2_session_consume_connection(handle, size)
     try:
@@ -224,7 +225,8 @@ cdef int _on_data_chunk(
             session.on_bad_message(call, error)
             return 0
         # A stream whose messages wait to be taken keeps its window shut.
-        if call.unconsumed > session.lag and (call.first is None or not call.is_streaming):
+        most = session.lag if call.is_wide else session.first_lag
+        if call.consumed + call.unconsumed > most and (call.first is None or not call.is_streaming):
             call.consume()
     except BaseException as error:
         return session._fail(error)

@@ -20,7 +20,10 @@ class Limits:
     max_header_bytes: int = 16 * 2**10
     # Calls that one connection may have open.
     max_concurrent_streams: int = 1024
-    # Flow control: what a peer may send ahead of what was taken.
+    # Flow control: what a peer may send ahead of what was taken. A request begins with the first window, and
+    # has the whole one once three quarters of that were taken: what is refused by its first bytes, or for the
+    # number of its fields, is sent no further.
+    first_window: int = 3 * 2**16
     stream_window: int = 2**20
     connection_window: int = 2**24
     # What one stream may have queued before its writer waits.
@@ -62,7 +65,7 @@ class Limits:
         for name in ("max_message_bytes", "max_header_bytes", "max_concurrent_streams", "max_connections"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be above 0")
-        for name in ("stream_window", "connection_window"):
+        for name in ("first_window", "stream_window", "connection_window"):
             if not 2**16 <= getattr(self, name) < 2**31:
                 raise ValueError(f"{name} must be from 65,536 to 2,147,483,647")
         if self.floor_bytes > self.connection_bytes:

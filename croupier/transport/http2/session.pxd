@@ -1,3 +1,5 @@
+from libc.stdint cimport int32_t
+
 from croupier.transport.http2.callbacks cimport Callbacks
 from croupier.transport.http2.nghttp2 cimport nghttp2_option, nghttp2_session_callbacks
 
@@ -7,6 +9,7 @@ cdef class Session(Callbacks):
     # What a session is called in the log.
     cdef str role
     cdef Py_ssize_t unsent
+    cdef int32_t first_window
 
     cdef int _open(self) except -1
     cdef int _submit_settings(self) except -1

@@ -30,8 +30,9 @@ cdef enum:
     _SCRATCH = 262_144
     # No frame that is sent is larger: HTTP/2's least maximum of a frame, its head, and the client's preface.
     _LARGEST_FRAME = 16_384 + 9 + 24
-    # The share of a stream's window that may have been read before nghttp2 counts it.
-    _LAG_SHARE = 4
+    # The share of a stream's window that may have been read before nghttp2 counts it. It tells the peer once
+    # half of the window was.
+    _LAG_SHARE = 16
 
 # `drain` copies frames here: one buffer for the process, since only one thread at a time holds the GIL.
 cdef uint8_t _scratch[_SCRATCH]
@@ -47,7 +48,12 @@ cdef class Session(Callbacks):
         self.floor, self.most = limits.floor_bytes, limits.connection_bytes
         self.max_message, self.queue_room = limits.max_message_bytes, limits.stream_queue
         self.max_header_bytes = limits.max_header_bytes
-        self.lag = limits.stream_window // _LAG_SHARE // 4
+        self.window = limits.stream_window
+        # A client has asked for what it is sent.
+        self.first_window = self.window if self.role == "client" else min(limits.first_window, self.window)
+        self.lag = self.first_lag = self.window // _LAG_SHARE
+        if self.first_window < self.window:
+            self.first_lag = self.first_window // 4 * 3
         self.set_tolls(limits, now)
         self.calls, self.events = {}, []
         self.frame_log = frame_log(self.role)
@@ -90,7 +96,7 @@ cdef class Session(Callbacks):
         settings[0].settings_id = NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
         settings[0].value = self.limits.max_concurrent_streams
         settings[1].settings_id = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
-        settings[1].value = self.limits.stream_window
+        settings[1].value = self.first_window
         settings[2].settings_id = NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE
         settings[2].value = self.limits.max_header_bytes
         settings[3].settings_id = NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES

@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t
 
 from croupier.transport.http2.nghttp2 cimport nghttp2_session
 
@@ -26,6 +26,9 @@ cdef class Wire:
     cdef Py_ssize_t most
     cdef Py_ssize_t max_message
     cdef Py_ssize_t queue_room
+    # A stream's window, and what has to be taken of its first one, which is smaller, before it has this.
+    cdef int32_t window
+    cdef int32_t first_lag
     cdef list events
     cdef readonly double now
     # What the peer may still do that is of no use to anybody, and the work of this turn: see `Meter`.

@@ -104,7 +104,7 @@ class TestMessages:
         victim.close()
 
     def test_a_million_in_one_stream_are_more_than_there_is_room_for(self) -> None:
-        victim = Victim(Limits(stream_window=2**24, connection_bytes=8 * MIB))
+        victim = Victim(Limits(first_window=2**24, stream_window=2**24, connection_bytes=8 * MIB))
         victim.send(call_on(1, STREAM))
         for _ in range(320):
             victim.send(data(1, 3_276 * message(), 0))

@@ -20,6 +20,7 @@ def test_the_defaults_hold() -> None:
         {"max_header_bytes": 0},
         {"max_concurrent_streams": 0},
         {"max_connections": 0},
+        {"first_window": 2**16 - 1},
         {"stream_window": 2**16 - 1},
         {"connection_window": 2**31},
         {"floor_bytes": 2**30},

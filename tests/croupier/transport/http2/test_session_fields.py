@@ -32,8 +32,8 @@ FRAME = 2**14
 GOOD = b"\x0a\x85\x80\x40" + bytes(MEGABYTE + 5) + b"\x10\x01"
 
 
-def pair_of(max_fields: int | None) -> Pair:
-    pair = Pair(NARROW)
+def pair_of(max_fields: int | None, limits: Limits = NARROW) -> Pair:
+    pair = Pair(limits)
     scale = None if max_fields is None else Scale(ModelInferRequest.DESCRIPTOR, max_fields)
     routes = (
         Route(BATCH, batch=True, scale=scale),
@@ -59,6 +59,16 @@ def test_a_request(message: bytes) -> None:
     call = pair.start(request=message)
     assert carried(pair) < 2 * WINDOW
     assert (call.code, pair.calls) == (Code.INVALID_ARGUMENT, [])
+    pair.check_nothing_left()
+
+
+@pytest.mark.parametrize("message", [*BAD, INSIDE])
+def test_no_more_of_a_request_is_sent_than_the_first_window(message: bytes) -> None:
+    limits = Limits()
+    pair = pair_of(1000, limits)
+    call = pair.start(request=message)
+    assert carried(pair) < limits.first_window + 1000
+    assert call.code == Code.INVALID_ARGUMENT
     pair.check_nothing_left()
 
 

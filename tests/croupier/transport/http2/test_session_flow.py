@@ -65,6 +65,58 @@ class TestLargeMessages:
         assert (call.code, call.is_broken, served.is_open) == (Code.RESOURCE_EXHAUSTED, True, False)
 
 
+class TestFirstWindow:
+    """A request's window is small until three quarters of it were taken, and whole from then on."""
+
+    LIMITS = Limits(stream_queue=4 * MIB)
+
+    def carried(self, pair: Pair) -> int:
+        """How many bytes the server is sent until it has to take some."""
+        sent = 0
+        while size := pair.to_server() + pair.to_client():
+            sent += size
+        return sent
+
+    def test_a_long_message_opens_it_as_it_arrives(self) -> None:
+        pair, message = Pair(), pattern(10 * MIB)
+        pair.start(request=message)
+        turns = 0
+        while pair.to_server():
+            pair.to_client()
+            turns += 1
+        # A turn of `drain` is a quarter of a window.
+        assert turns < 4 * 10 + 5
+        assert pair.calls[0].message == message
+
+    def test_nothing_that_waits_to_be_taken_opens_it(self) -> None:
+        pair = Pair(self.LIMITS)
+        call, served = pair.stream()
+        for _ in range(200):
+            call.send(bytes(2**14))
+        assert self.LIMITS.first_window - 2**15 < self.carried(pair) < self.LIMITS.first_window + 1000
+        assert len(taken(served)) * 2**14 < self.LIMITS.first_window
+        # What was taken is given back later.
+        first, whole = self.LIMITS.first_window, self.LIMITS.stream_window
+        assert whole - first - 2**15 < self.carried(pair) < whole + 1000
+
+    def test_it_is_not_opened_for_little(self) -> None:
+        pair = Pair()
+        call, served = pair.stream()
+        for _ in range(3):
+            call.send(bytes(2**14))
+            pair.to_server()
+            assert len(taken(served)) == 1
+        assert pair.to_client() == 0
+
+    def test_it_is_no_larger_than_the_whole_one(self) -> None:
+        limits = Limits(stream_window=WINDOW, stream_queue=MIB)
+        pair = Pair(limits)
+        call, _ = pair.stream()
+        for _ in range(20):
+            call.send(bytes(2**14))
+        assert self.carried(pair) < WINDOW + 1000
+
+
 class TestDraining:
     def test_in_pieces(self) -> None:
         wide = Limits(stream_window=2**24, connection_window=2**24)
