@@ -8,7 +8,7 @@
                 `transforms`, the steps before them
     policies    who stays: `eviction` has policies to compare with, `traces` the requests
     placement   what dealing costs
-    sharding    what hands, populations and plans of the shard map cost
+    shards      the shard map: what hands and plans cost; its verbs, and a tenant that saturates its hand
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them
     demo        `make demo`

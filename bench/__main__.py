@@ -22,7 +22,6 @@ from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
 from bench import series as series_bench
-from bench import sharding as sharding_bench
 from bench import storm as storm_bench
 from bench import telemetry as telemetry_bench
 from bench.attacks import ATTACKS
@@ -32,6 +31,9 @@ from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
 from bench.peers.known import PEERS
 from bench.series import SERIES
+from bench.shards import moves as shard_moves
+from bench.shards import play as sharding_bench
+from bench.shards import poison as shard_poison
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -84,11 +86,26 @@ def placement(
 @app.command()
 def sharding(
     cells: Annotated[int, typer.Option(min=5, help="Of the fleet that the population is dealt.")] = 256,
-    tenants: Annotated[int, typer.Option(min=2)] = 500_000,
+    tenants: Annotated[int, typer.Option(min=2, help="Of the population.")] = 500_000,
+    fleet: Annotated[int, typer.Option(min=8, help="Cells whose map is changed under load.")] = 16,
+    asking: Annotated[int, typer.Option(min=8, help="Tenants that ask.")] = 200,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Before and after each change.")] = 5.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns with a tenant that saturates its hand.")] = 5,
     json: Json = None,
 ) -> None:
-    """The shard map: one hand, dealt and remembered; a whole population's; a plan that loses a cell."""
-    sharding_bench.run(cells=cells, tenants=tenants, json=json)
+    """The shard map: what hands and plans cost; every verb under load; a tenant that saturates its hand."""
+    plan = sharding_bench.Plan(
+        cells,
+        tenants,
+        shard_moves.Plan(asking, fleet, seconds),
+        shard_poison.Plan(asking, rate=200.0, seconds=seconds, rounds=rounds),
+    )
+    _sharding(plan, json)
+
+
+def _sharding(plan: sharding_bench.Plan, json: Path | None) -> None:
+    if not sharding_bench.run(plan, json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -258,7 +275,15 @@ def smoke() -> None:
             json.with_suffix(".svg"),
         ),
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
-        "sharding": lambda json: sharding(cells=16, tenants=2_000, json=json),
+        "sharding": lambda json: _sharding(
+            sharding_bench.Plan(
+                16,
+                2_000,
+                shard_moves.Plan(8, 8, 0.5, ("drain", "rollback")),
+                shard_poison.Plan(8, 100.0, 0.5, 1, (shard_poison.Shape(6, 2, 1),)),
+            ),
+            json,
+        ),
         "placement": lambda json: placement(cells=16, tenants=2_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),

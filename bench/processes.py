@@ -137,14 +137,14 @@ def wait_connectable(process: Process, timeout: float = 20.0) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time so far of `pid` and all its descendants."""
-    return sum(stat.cpu_seconds for stat in family(pid, _stats()))
+    return sum(stat.cpu_seconds for stat in family(pid, stats()))
 
 
 def cpu_seconds_of(parts: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """The same for several parts, each of several processes, at one moment."""
-    stats = _stats()
+    found = stats()
     return {
-        name: sum(stat.cpu_seconds for pid in pids for stat in family(pid, stats))
+        name: sum(stat.cpu_seconds for pid in pids for stat in family(pid, found))
         for name, pids in parts.items()
     }
 
@@ -154,13 +154,13 @@ def _clock_of(pid: int) -> int:
     return ~pid << 3 | 2
 
 
-def family(pid: int, stats: list[Stat]) -> list[Stat]:
-    """The process `pid` and its descendants among `stats`."""
+def family(pid: int, among: list[Stat]) -> list[Stat]:
+    """The process `pid` and its descendants."""
     found = {pid}
     # A child may have a lower number than its parent, so go on until nobody is added.
-    while added := {stat.pid for stat in stats if stat.parent in found} - found:
+    while added := {stat.pid for stat in among if stat.parent in found} - found:
         found |= added
-    return [stat for stat in stats if stat.pid in found]
+    return [stat for stat in among if stat.pid in found]
 
 
 def parse_stat(line: str) -> Stat:
@@ -171,7 +171,8 @@ def parse_stat(line: str) -> Stat:
     return Stat(int(pid), int(fields[1]), sum(map(int, fields[13:15])))
 
 
-def _stats() -> list[Stat]:
+def stats() -> list[Stat]:
+    """Every process that there is."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

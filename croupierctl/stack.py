@@ -86,7 +86,7 @@ class Stack:
         for number in range(self.managers):
             name = f"version-manager-{number}" if number else "version-manager"
             self._launch(name, self._manager_argv(name)).wait_ready()
-        cells = [self._launch(f"cell-{number}", self._cell_argv(number)) for number in range(self.cells)]
+        cells = [self._start_cell(number) for number in range(self.cells)]
         for cell in cells:
             # They start together, on the same few processors.
             cell.wait_ready(30.0 + 5.0 * self.cells)
@@ -117,6 +117,15 @@ class Stack:
             wait_connectable(process)
         else:
             process.wait_ready()
+
+    def start_cell(self, number: int) -> Process:
+        """Start one cell more, which has no seat; wait until it serves."""
+        cell = self._start_cell(number)
+        cell.wait_ready()
+        return cell
+
+    def _start_cell(self, number: int) -> Process:
+        return self._launch(f"cell-{number}", self._cell_argv(number))
 
     def start_router(self, name: str, snapshot: Path, port: int = 0) -> Process:
         """Start a router that keeps its copy of the catalog in `snapshot`; wait until it serves."""

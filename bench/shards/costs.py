@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench import report
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
 from sharding.plan import Population, plan
@@ -34,14 +32,14 @@ class Result:
     plan_s: float
 
 
-def run(*, cells: int, tenants: int, json: Path | None) -> Result:
+def run(cells: int, tenants: int) -> Result:
     names = [f"tenant-{number}" for number in range(tenants)]
     fresh, cached = _hands(names[:_HANDS])
     before = _even(cells)
     after = replace(before, number=2, seats=before.seats[1:])
     ones = np.ones(tenants)
     population = Population(names, ones, ones.astype(np.int64), ones.astype(np.int64))
-    result = Result(
+    return Result(
         cells=cells,
         tenants=tenants,
         hand_us=fresh,
@@ -49,9 +47,6 @@ def run(*, cells: int, tenants: int, json: Path | None) -> Result:
         population_s=_least(lambda: deal(Dealer(before), names)),
         plan_s=_least(lambda: plan(before, after, population)),
     )
-    report.table("sharding", [(name, f"{value:.4g}") for name, value in asdict(result).items()])
-    report.write_json(json, asdict(result))
-    return result
 
 
 def _hands(names: list[str]) -> tuple[float, float]:

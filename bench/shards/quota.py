@@ -1,0 +1,89 @@
+"""Holds processes to a share of a processor, as machines of their own would.
+
+All cells of a bench share the processors of one machine: a tenant that saturates two of them would be felt by
+everybody, through no fault of any hand. A cgroup for each, version 1 or 2, whose bandwidth is bounded, keeps
+what they take apart. That needs root, and cgroups that can be written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench import report
+from bench.processes import family, stats
+
+_ROOT = Path("/sys/fs/cgroup")
+_PERIOD_US = 100_000
+_LEAVE_SECONDS = 5.0
+
+
+@contextmanager
+def held(pids: Mapping[str, int], share: float, root: Path = _ROOT) -> Iterator[bool]:
+    """Each process of `pids`, with its descendants, has at most `share` of one processor in the block.
+
+    Gives whether that is so: False, with a line about it, where no group can be made.
+    """
+    with ExitStack() as stack:
+        try:
+            for name, pid in pids.items():
+                stack.enter_context(_group(_folder(root) / f"croupier-bench-{name}-{pid}", pid, share))
+        except OSError as error:
+            stack.close()
+            report.step(f"no quotas: {error.strerror or error} ({error.filename})")
+            yield False
+        else:
+            yield True
+
+
+def _folder(root: Path) -> Path:
+    """Where groups that bound processor time are made: version 1 has a tree for them."""
+    return root / "cpu" if (root / "cpu" / "cpu.cfs_quota_us").exists() else root
+
+
+@contextmanager
+def _group(folder: Path, pid: int, share: float) -> Iterator[None]:
+    folder.mkdir()
+    members = [stat.pid for stat in family(pid, stats())]
+    try:
+        for file, words in _bandwidth(folder, share).items():
+            (folder / file).write_text(words)
+        _move(members, folder)
+        yield
+    finally:
+        _move(_members(folder), folder.parent)
+        _remove(folder)
+
+
+def _bandwidth(folder: Path, share: float) -> dict[str, str]:
+    quota = round(_PERIOD_US * share)
+    if (folder / "cpu.cfs_quota_us").exists():
+        return {"cpu.cfs_period_us": str(_PERIOD_US), "cpu.cfs_quota_us": str(quota)}
+    return {"cpu.max": f"{quota} {_PERIOD_US}"}
+
+
+def _members(folder: Path) -> list[int]:
+    return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+
+
+def _move(pids: list[int], folder: Path) -> None:
+    for pid in pids:
+        try:
+            (folder / "cgroup.procs").write_text(str(pid))
+        except ProcessLookupError:
+            continue
+
+
+def _remove(folder: Path) -> None:
+    """What has ended leaves its group a moment later."""
+    give_up = time.monotonic() + _LEAVE_SECONDS
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except OSError:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(0.05)
