@@ -89,7 +89,7 @@ def differences(seen: Mapping[str, Sequence[float]]) -> dict[str, float]:
         "together_0_us": more(TRACES_0, "_bare"),
         "together_1_us": more(TRACES_1, "_bare"),
         "spread_us": median(apart),
-        # Of a normal distribution, 1.4826 times that is its deviation, and a median's is 1.2533 of a mean's.
+        # Of a normal distribution: from that to its deviation, and from a mean's deviation to a median's.
         "floor_us": 1.4826 * 1.2533 * median(apart) / math.sqrt(len(apart)),
     }
 
