@@ -47,11 +47,12 @@ from version_manager.shard_answers import history, ramp_to_pb
 from version_manager.status import Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
+from version_manager.writes.pointer import How
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.ramping import Move, Ramping
 from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
-from version_manager.writes.shards import How, Shards
+from version_manager.writes.shards import Shards
 from version_manager.writes.tenants import Tenants
 from version_manager.writes.thawing import Freeze, Thawing
 

@@ -24,7 +24,7 @@ from sharding.generation import Seat
 from version_manager.cells.registry import Registry
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
-from version_manager.map.shard_image import Problem
+from version_manager.map.problems import Problem
 from version_manager.model import wire
 from version_manager.model.fleet import Cell
 from version_manager.routers import Routers

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from croupier.stores.etcd import Changed, KeyValue, Listed
 from sharding.generation import Generation, Seat
+from version_manager.map.chunks import Chunk, cut
 from version_manager.map.keys import Keys
 from version_manager.map.records import Active, encode
 from version_manager.model.fleet import Cell
@@ -42,6 +43,15 @@ def shard_keys(active: int, previous: int = 0, **archive: Generation) -> dict[st
     numbers = [number for number in (active, previous) if number]
     content = {KEYS.generation(number): encode(generation(number)) for number in numbers}
     return content | {KEYS.active: encode(Active(active, previous))}
+
+
+def chunk_keys(found: Generation, chunk_bytes: int = 64) -> dict[str, bytes]:
+    """A generation in chunks, and its head."""
+    whole = cut(encode(found), chunk_bytes)
+    chunks = {
+        KEYS.chunk(found.number, place): encode(Chunk(text)) for place, text in enumerate(whole.texts, 1)
+    }
+    return {KEYS.generation(found.number): encode(whole.head)} | chunks
 
 
 class FakeEtcd:

@@ -8,14 +8,23 @@ the record itself.
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import Annotated, Any, Self
 
 from msgspec import Meta, Struct
 
+from croupier.names import MAX_VERSION
 from sharding.generation import Generation, Override, Seat, Share, Size, check_generation
 from version_manager.map import schema
-from version_manager.map.keys import GenerationKey
+from version_manager.map.keys import BadRecord, GenerationKey, SeedKey
+from version_manager.map.seed import Era, Seed
 
+# How often a deployment may be dealt anew.
+MAX_ERAS = 64
+
+_Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
+# msgspec knows bounds of 63 bits only: `SeedForm` looks at the upper one.
+_Count64 = Annotated[int, Meta(ge=0)]
 _HandSize = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
@@ -97,3 +106,27 @@ def _size_of(size: Size) -> int | _Share:
 
 def _size(form: int | _Share) -> Size:
     return Share(form.percent, form.min) if isinstance(form, _Share) else form
+
+
+class _Era(Struct, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count
+
+
+class SeedForm(Form, frozen=True, forbid_unknown_fields=True):
+    seed: _Count64
+    since: _Count = 0
+    former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
+
+    @classmethod
+    def of(cls, record: Seed) -> Self:
+        former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
+        return cls(record.current.seed, record.current.since, former)
+
+    def record(self, key: SeedKey) -> Seed:
+        eras = (*(Era(one.seed, one.since) for one in self.former), Era(self.seed, self.since))
+        if any(era.seed >= 2**64 for era in eras):
+            raise BadRecord("the seed is not an unsigned 64-bit number", field="seed")
+        if any(before.since >= after.since for before, after in pairwise(eras)):
+            raise BadRecord("the seeds do not follow each other", field="former")
+        return Seed(eras)

@@ -23,16 +23,15 @@ from dataclasses import dataclass, field, replace
 
 from croupier.stores.etcd import KeyValue
 from sharding.generation import Generation
+from version_manager.map.chunks import Chunk, Chunked
 from version_manager.map.keys import (
-    ActiveKey,
     BadRecord,
-    CellKey,
+    ChunkKey,
     GenerationKey,
     Key,
     Keys,
     ManagerKey,
     ModelKey,
-    ProtocolKey,
     RegistrationKey,
     ReleaseKey,
     ResidencyKey,
@@ -41,10 +40,11 @@ from version_manager.map.keys import (
     ThawKey,
     VersionKey,
 )
+from version_manager.map.problems import KINDS, MOST_WORDS, Misfits, Problem
 from version_manager.map.records import Active, Announced, Record, Spent, Thaw, decode
 from version_manager.map.registrations import Registrations
 from version_manager.map.seed import Seed
-from version_manager.map.shard_image import Misfits, Problem, ShardImage
+from version_manager.map.shard_image import ShardImage
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
@@ -52,23 +52,6 @@ from version_manager.model.release import WHOLE, InvalidRelease, Model, Release,
 from version_manager.model.residency import ResidencyRule
 
 ModelId = tuple[str, str]
-
-# What is kept of the words about a bad record.
-_MOST_WORDS = 300
-
-_KINDS: dict[type[Key], str] = {
-    VersionKey: "version",
-    ReleaseKey: "release",
-    SpentKey: "spent",
-    GenerationKey: "generation",
-    ActiveKey: "active",
-    SeedKey: "seed",
-    CellKey: "cell",
-    ProtocolKey: "cell",
-    ThawKey: "thaw",
-    ManagerKey: "manager",
-    ResidencyKey: "residency",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +64,8 @@ class Map:
     generations: tuple[Generation, ...]
     # Every generation of the deployment that etcd still has, by number.
     archive: Mapping[int, Generation]
+    # Of these, and of those that deal, the ones that lie in chunks.
+    chunked: Mapping[int, Chunked] = field(default_factory=dict)
     # By tenant.
     residencies: Mapping[str, ResidencyRule] = field(default_factory=dict)
     # None before the first generation.
@@ -164,6 +149,7 @@ class Image:
             generations=shards.generations,
             pointer=shards.pointer,
             archive=shards.archive,
+            chunked=shards.chunked,
             residencies=self._residencies_after(said),
             seed=shards.seed,
             managers=self._managers_after(said),
@@ -183,8 +169,14 @@ class Image:
         if key in self._garbage:
             return False
         try:
-            # A seed is adopted again from the generations, which must be there.
-            return not isinstance(self._keys.parse(key), SeedKey)
+            match self._keys.parse(key):
+                case SeedKey():
+                    # It is adopted again from the generations, which must be there.
+                    return False
+                case ChunkKey() as chunk:
+                    return chunk.number in self.map.chunked
+                case _:
+                    return True
         except BadRecord:
             return False
 
@@ -210,9 +202,8 @@ class Image:
             case SpentKey(), Spent():
                 known_spent = self.spent.get((key.tenant, key.name), Spent())
                 return record.version < known_spent.version or record.release < known_spent.release
-            case GenerationKey(), Generation():
-                known_map = self.map.archive.get(key.number)
-                return known_map is not None and replace(known_map, seed_since=record.seed_since) != record
+            case GenerationKey(), _:
+                return self._is_other(key.number, record)
             case _, Active():
                 return bool(self.map.generations) and record.active < self.map.generations[0].number
             case _, Seed():
@@ -221,6 +212,15 @@ class Image:
                 return self.map.thaw is not None and record.number < self.map.thaw.number
             case _:
                 return False
+
+    def _is_other(self, number: int, record: Record) -> bool:
+        """Whether generation `number` is known, and not as `record`."""
+        known, whole = self.map.archive.get(number), self.map.chunked.get(number)
+        if known is None:
+            return False
+        if isinstance(record, Generation):
+            return replace(known, seed_since=record.seed_since) != record
+        return whole is None or whole.head != record
 
     def spent_key(self, model: ModelId) -> str:
         return self._keys.spent(*model)
@@ -266,11 +266,14 @@ class Image:
             kind = "unknown"
             try:
                 key = self._keys.parse(pair.key)
-                kind = _KINDS[type(key)]
-                said[key] = record = decode(key, pair.value)
+                kind = KINDS[type(key)]
+                record = decode(key, pair.value)
+                if isinstance(record, Chunk):
+                    record = replace(record, is_loose=bool(pair.lease))
+                said[key] = record
             except BadRecord as error:
                 # What is wrong may quote the value, of which etcd takes more than a megabyte.
-                words, field_name = error.message[:_MOST_WORDS], error.field[:_MOST_WORDS]
+                words, field_name = error.message[:MOST_WORDS], error.field[:MOST_WORDS]
                 self._garbage[pair.key] = problem = Problem(pair.key, kind, words, field_name)
                 problems.append(problem)
             else:

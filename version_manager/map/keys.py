@@ -4,6 +4,7 @@
     <prefix>models/<tenant>/<name>/release               what is served now
     <prefix>spent/<tenant>/<name>                        the highest numbers of what was deleted
     <prefix>shards/generations/<number>                  one immutable shard map
+    <prefix>shards/generations/<number>/<place>          a chunk of one that is large; see `chunks`
     <prefix>shards/active                                which of them deals, and which did before
     <prefix>thaw                                         the latest loss that was accepted
     <prefix>shards/seed                                  what keys the hash that deals, in all of them
@@ -65,6 +66,14 @@ class GenerationKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """Of a generation; places count from 1."""
+
+    number: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class ActiveKey:
     pass
 
@@ -108,6 +117,7 @@ Key = (
     | ReleaseKey
     | SpentKey
     | GenerationKey
+    | ChunkKey
     | ActiveKey
     | SeedKey
     | RegistrationKey
@@ -148,6 +158,13 @@ class Keys:
 
     def generation(self, number: int) -> str:
         return f"{self.shards}generations/{number}"
+
+    def chunk(self, number: int, place: int) -> str:
+        return f"{self.chunks(number)}{place}"
+
+    def chunks(self, number: int) -> str:
+        """What the keys of all chunks of a generation begin with."""
+        return f"{self.generation(number)}/"
 
     def cell(self, cell: str) -> str:
         return f"{self.prefix}cells/{cell}"
@@ -204,18 +221,28 @@ def _parse(parts: list[str]) -> Key | None:
             return ReleaseKey(check_name(tenant, "tenant"), check_name(name, "name"))
         case ["spent", tenant, name]:
             return SpentKey(check_name(tenant, "tenant"), check_name(name, "name"))
-        case ["shards", "generations", number]:
-            return GenerationKey(_number(number))
-        case ["shards", "active"]:
-            return ActiveKey()
-        case ["shards", "seed"]:
-            return SeedKey()
+        case ["shards", *_]:
+            return _parse_shards(parts)
         case ["cells" | "managers", *_]:
             return _parse_leased(parts)
         case ["thaw"]:
             return ThawKey()
         case ["tenants", tenant, "residency"]:
             return ResidencyKey(check_name(tenant, "tenant"))
+        case _:
+            return None
+
+
+def _parse_shards(parts: list[str]) -> Key | None:
+    match parts:
+        case ["shards", "generations", number]:
+            return GenerationKey(_number(number))
+        case ["shards", "generations", number, place]:
+            return ChunkKey(_number(number), _number(place))
+        case ["shards", "active"]:
+            return ActiveKey()
+        case ["shards", "seed"]:
+            return SeedKey()
         case _:
             return None
 

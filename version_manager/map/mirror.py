@@ -42,8 +42,8 @@ from version_manager.map.guard import Batch, listing_batch
 from version_manager.map.image import Image, Map
 from version_manager.map.keys import Keys
 from version_manager.map.outside import Outside, from_outside
+from version_manager.map.problems import Problem
 from version_manager.map.records import Spent, Thaw
-from version_manager.map.shard_image import Problem
 from version_manager.map.snapshot import Snapshot, last_good
 from version_manager.model.history import Change, History
 

@@ -19,7 +19,7 @@ from croupier.errors import CroupierError
 from croupier.stores.etcd import Compare, Etcd
 from croupier.telemetry.metrics import Counter
 from version_manager.map.audit import OUTSIDE, Audit
-from version_manager.map.keys import BadRecord, GenerationKey, Key, Keys, ReleaseKey, VersionKey
+from version_manager.map.keys import BadRecord, ChunkKey, GenerationKey, Key, Keys, ReleaseKey, VersionKey
 
 _log = logging.getLogger(__name__)
 _DELETIONS = Counter(
@@ -46,6 +46,9 @@ def from_outside(
             key = keys.parse(text)
         except BadRecord:
             continue
+        if isinstance(key, ChunkKey) and not mod_revision(keys.generation(key.number)):
+            # Whoever wrote it has not got as far as the head, and it ended with its lease.
+            continue
         companion = _companion(keys, key)
         if companion is None or mod_revision(companion) < revision:
             found.setdefault(revision, []).append(text)
@@ -57,7 +60,7 @@ def _companion(keys: Keys, key: Key) -> str | None:
     match key:
         case VersionKey() | ReleaseKey():
             return keys.spent(key.tenant, key.name)
-        case GenerationKey():
+        case GenerationKey() | ChunkKey():
             return keys.active
         case _:
             return None

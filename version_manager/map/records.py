@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, Self
 
 from msgspec import Meta, Struct, field
@@ -22,11 +21,13 @@ from croupier.names import MAX_VERSION, check_name
 from croupier.protocol import FIRST
 from sharding.generation import MAX_WORDS, Generation
 from version_manager.map import schema
-from version_manager.map.forms import Form, GenerationForm
+from version_manager.map.chunks import Chunk, ChunkForm, Head, HeadForm, is_head
+from version_manager.map.forms import Form, GenerationForm, SeedForm
 from version_manager.map.keys import (
     ActiveKey,
     BadRecord,
     CellKey,
+    ChunkKey,
     GenerationKey,
     Key,
     ManagerKey,
@@ -38,22 +39,18 @@ from version_manager.map.keys import (
     ThawKey,
     VersionKey,
 )
-from version_manager.map.seed import Era, Seed
+from version_manager.map.seed import Seed
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import WHOLE, Release, Split, Version
 from version_manager.model.residency import ResidencyRule, check_residency
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
-# msgspec knows bounds of 63 bits only: `_Seed` looks at the upper one.
-_Count64 = Annotated[int, Meta(ge=0)]
 _Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 _Engine = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
 _Protocol = Annotated[int, Meta(ge=FIRST, lt=2**32)]
 _Seconds = Annotated[float, Meta(ge=0)]
 
-# How often a deployment may be dealt anew.
-MAX_ERAS = 64
 # How long a generation may take over from another.
 MAX_RAMP_SECONDS = 30 * 86_400.0
 
@@ -134,7 +131,19 @@ class Spent:
 
 
 Record = (
-    Version | Release | Spent | Generation | Active | Seed | Thaw | Cell | Spoken | Announced | ResidencyRule
+    Version
+    | Release
+    | Spent
+    | Generation
+    | Head
+    | Chunk
+    | Active
+    | Seed
+    | Thaw
+    | Cell
+    | Spoken
+    | Announced
+    | ResidencyRule
 )
 
 
@@ -230,30 +239,6 @@ class _Active(Form, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class _Era(Struct, frozen=True, forbid_unknown_fields=True):
-    seed: _Count64
-    since: _Count
-
-
-class _Seed(Form, frozen=True, forbid_unknown_fields=True):
-    seed: _Count64
-    since: _Count = 0
-    former: Annotated[tuple[_Era, ...], Meta(max_length=MAX_ERAS - 1)] = ()
-
-    @classmethod
-    def of(cls, record: Seed) -> Self:
-        former = tuple(_Era(era.seed, era.since) for era in record.eras[:-1])
-        return cls(record.current.seed, record.current.since, former)
-
-    def record(self, key: SeedKey) -> Seed:
-        eras = (*(Era(one.seed, one.since) for one in self.former), Era(self.seed, self.since))
-        if any(era.seed >= 2**64 for era in eras):
-            raise BadRecord("the seed is not an unsigned 64-bit number", field="seed")
-        if any(before.since >= after.since for before, after in pairwise(eras)):
-            raise BadRecord("the seeds do not follow each other", field="former")
-        return Seed(eras)
-
-
 class _Cell(Form, frozen=True, forbid_unknown_fields=True):
     zone: str
     address: str
@@ -321,9 +306,11 @@ _BY_KEY: dict[type[Key], type[Form]] = {
     VersionKey: _Version,
     ReleaseKey: _Release,
     SpentKey: _Spent,
+    # Or a head.
     GenerationKey: GenerationForm,
+    ChunkKey: ChunkForm,
     ActiveKey: _Active,
-    SeedKey: _Seed,
+    SeedKey: SeedForm,
     CellKey: _Cell,
     ProtocolKey: _Spoken,
     ThawKey: _Thaw,
@@ -335,8 +322,10 @@ _BY_RECORD: dict[type[Record], type[Form]] = {
     Release: _Release,
     Spent: _Spent,
     Generation: GenerationForm,
+    Head: HeadForm,
+    Chunk: ChunkForm,
     Active: _Active,
-    Seed: _Seed,
+    Seed: SeedForm,
     Cell: _Cell,
     Spoken: _Spoken,
     Thaw: _Thaw,
@@ -357,7 +346,7 @@ def decode(key: Key, value: bytes) -> Record:
         BadRecord: saying what is wrong with it.
     """
     try:
-        record: Record = schema.read(value, _BY_KEY[type(key)]).record(key)
+        record: Record = schema.read(value, _form(key, value)).record(key)
     except (InvalidRequest, TooLarge) as error:
         raise BadRecord(error.message, field=getattr(error, "field", "")) from error
     return record
@@ -369,7 +358,11 @@ def carry_over(key: Key, before: bytes, after: bytes) -> bytes:
     Raises:
         NewerRecord: `before` is of a release that is two ahead.
     """
-    return schema.carry_over(before, after, _BY_KEY[type(key)])
+    return schema.carry_over(before, after, _form(key, after))
+
+
+def _form(key: Key, value: bytes) -> type[Form]:
+    return HeadForm if isinstance(key, GenerationKey) and is_head(value) else _BY_KEY[type(key)]
 
 
 def check_cell(cell: Cell) -> Cell:

@@ -10,51 +10,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sharding.generation import Generation
-from version_manager.map.keys import ActiveKey, GenerationKey, Key, Keys, SeedKey
+from version_manager.map.chunks import Chunked
+from version_manager.map.generations import Generations
+from version_manager.map.keys import ActiveKey, Key, Keys, SeedKey
+from version_manager.map.problems import Misfits, Problem
 from version_manager.map.records import Active, Record
 from version_manager.map.seed import Era, Seed
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`kind`: version, release, spent, generation, active, seed, cell, manager, residency or unknown.
-
-    `field` is what is wrong within the record; empty: all of it, or that is not known.
-    """
-
-    key: str
-    kind: str
-    message: str
-    field: str = ""
-
-
-class Misfits:
-    """What is wrong with the records that decode and do not fit the others, by key."""
-
-    def __init__(self) -> None:
-        self.by_key: dict[str, Problem] = {}
-
-    def blame(self, problem: Problem, problems: list[Problem]) -> None:
-        """Report it, once for as long as it does not fit."""
-        if problem.key not in self.by_key:
-            problems.append(problem)
-        self.by_key[problem.key] = problem
-
-    def clear(self, key: str) -> None:
-        self.by_key.pop(key, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
     """`generations` is active first, then previous; `archive` every generation of the deployment in etcd.
 
-    `pointer` is what says which of them deal.
+    `pointer` is what says which of them deal, `chunked` has those that lie in chunks.
     """
 
     generations: tuple[Generation, ...] = ()
     archive: Mapping[int, Generation] = field(default_factory=dict)
     seed: Seed | None = None
     pointer: Active | None = None
+    chunked: Mapping[int, Chunked] = field(default_factory=dict)
 
 
 class ShardImage:
@@ -64,8 +39,8 @@ class ShardImage:
         self._keys = keys
         self._misfits = misfits
         self.shards = Shards()
+        self._generations = Generations(keys, misfits)
         # What etcd says, as far as it decodes.
-        self._generations: dict[int, Generation] = {}
         self._active: Active | None = None
         # Whether etcd still has what `_active` says.
         self._is_pointed = False
@@ -77,7 +52,10 @@ class ShardImage:
             seed = self._settle_seed(problems)
             archive = self._of_deployment(seed, problems)
             generations, pointer = self._that_deal(archive, problems)
-            self.shards = Shards(generations, archive, seed, pointer)
+            chunked = self._generations.keep_chunked(
+                {*archive, *(generation.number for generation in generations)}
+            )
+            self.shards = Shards(generations, archive, seed, pointer, chunked)
         return self.shards
 
     def is_deployments(self, said: Seed) -> bool:
@@ -85,19 +63,14 @@ class ShardImage:
         known = self.shards.seed
         if known is not None:
             return said == known or said.follows(known)
-        in_etcd = self._generations
+        in_etcd = self._generations.known
         return not in_etcd or any(said.of(number).seed == one.seed for number, one in in_etcd.items())
 
     def _enter(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> bool:
         """Note what is said; returns whether anything is."""
-        touched = False
+        touched = self._generations.enter(said, problems)
         for key, record in said.items():
             match key, record:
-                case GenerationKey(), Generation():
-                    self._generations[key.number] = record
-                case GenerationKey(), _:
-                    self._generations.pop(key.number, None)
-                    self._misfits.clear(self._keys.generation(key.number))
                 case ActiveKey(), Active():
                     self._active, self._is_pointed = record, True
                 case ActiveKey(), _ if self.shards.generations:
@@ -121,24 +94,24 @@ class ShardImage:
                 self._misfits.clear(self._keys.seed)
                 return self._seed
             message = f"{self._seed.current.seed} is not the seed of this deployment"
-            self._misfits.blame(Problem(self._keys.seed, "seed", message), problems)
+            self._misfits.blame(Problem(self._keys.seed, "seed", message, "seed"), problems)
         if self.shards.seed is not None or self._active is None:
             return self.shards.seed
-        active = self._generations.get(self._active.active)
+        active = self._generations.known.get(self._active.active)
         return Seed((Era(active.seed),)) if active else None
 
     def _of_deployment(self, seed: Seed | None, problems: list[Problem]) -> dict[int, Generation]:
         """The generations in etcd that have the deployment's seed, and the last good ones of others."""
         archive: dict[int, Generation] = {}
-        for number, generation in self._generations.items():
+        for number, generation in self._generations.known.items():
             key = self._keys.generation(number)
             era = seed.of(number) if seed else Era(generation.seed)
             if generation.seed == era.seed:
                 archive[number] = replace(generation, seed_since=era.since)
-                self._misfits.clear(key)
+                self._misfits.clear(key, "seed")
                 continue
             message = f"its seed is {generation.seed}, and that of the deployment {era.seed}"
-            self._misfits.blame(Problem(key, "generation", message), problems)
+            self._misfits.blame(Problem(key, "generation", message, "seed"), problems)
             if number in self.shards.archive:
                 archive[number] = self.shards.archive[number]
         return archive

@@ -29,6 +29,7 @@ import msgspec
 from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.stores.etcd import KeyValue
 from croupier.telemetry.metrics import Counter
+from version_manager.map.chunks import Chunk
 from version_manager.map.image import Image, Map, ModelId
 from version_manager.map.keys import Keys
 from version_manager.map.records import Record, Spent, encode
@@ -182,15 +183,25 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
         yield keys.spent(tenant, name), numbers
     for tenant, residency in served.residencies.items():
         yield keys.residency(tenant), residency
-    deal = {generation.number: generation for generation in served.generations}
-    for number, generation in (deal | dict(served.archive)).items():
-        yield keys.generation(number), generation
+    yield from _generations_of(keys, served)
     if served.pointer is not None:
         yield keys.active, served.pointer
     if served.thaw is not None:
         yield keys.thaw, served.thaw
     if served.seed is not None:
         yield keys.seed, served.seed
+
+
+def _generations_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:
+    deal = {generation.number: generation for generation in served.generations}
+    for number, generation in (deal | dict(served.archive)).items():
+        whole = served.chunked.get(number)
+        if whole is None:
+            yield keys.generation(number), generation
+            continue
+        yield keys.generation(number), whole.head
+        for place, text in enumerate(whole.texts, 1):
+            yield keys.chunk(number, place), Chunk(text)
 
 
 def _lines(snapshot: Snapshot) -> Iterator[bytes]:

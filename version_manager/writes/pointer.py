@@ -1,4 +1,4 @@
-"""What `shards/active` says now, for whoever is about to change it, and what a change is refused for."""
+"""What `shards/active` says now, for whoever is about to change it, and how: what that is refused for."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from croupier.errors import Conflict, FailedPrecondition, NotFound
+from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, NotFound
 from croupier.stores.etcd import Etcd
-from sharding.generation import Generation
+from sharding.generation import MAX_WORDS, Generation
 from version_manager.map.keys import ActiveKey, BadRecord, GenerationKey, Keys
 from version_manager.map.mirror import Mirror
-from version_manager.map.records import Active, decode
+from version_manager.map.records import MAX_RAMP_SECONDS, Active, decode
 from version_manager.writes.writer import Writer
 
 
@@ -50,6 +50,43 @@ def ramp_running(record: Active, hint: str) -> RampRunning:
         previous=str(record.previous),
         basis_points=str(record.ramp),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a generation comes to deal, and what is told of it.
+
+    `author` is who says so where no certificate does. With `ramp_seconds` it takes over tenant by tenant;
+    `force` says why it is made although another one does; `rollback_to` is the generation whose content it
+    has, 0: none.
+    """
+
+    reason: str = ""
+    author: str = ""
+    ramp_seconds: float = 0.0
+    force: str = ""
+    rollback_to: int = 0
+
+    def check(self) -> None:
+        """Raises InvalidRequest."""
+        for name in ("reason", "author", "force"):
+            if len(getattr(self, name)) > MAX_WORDS:
+                raise InvalidRequest(f"the {name} has more than {MAX_WORDS} characters", field=name)
+        # Not a number is no number of seconds either.
+        if not 0 <= self.ramp_seconds <= MAX_RAMP_SECONDS:
+            raise InvalidRequest(f"a ramp takes from 0 to {MAX_RAMP_SECONDS:g} seconds", field="ramp_seconds")
+
+    def check_ramp(self, pointer: Active | None) -> None:
+        """Raises RampRunning: a tenant is dealt by one of two generations, and not by one of three."""
+        if pointer is None or not pointer.is_ramping:
+            return
+        if not (self.force or self.rollback_to):
+            raise ramp_running(pointer, "wait for it, finish it, roll it back, or say by force why not")
+        if self.ramp_seconds:
+            raise ramp_running(pointer, "what takes its place comes to all tenants at once")
+
+
+AT_ONCE = How()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +136,8 @@ class Pointers:
         """Whether etcd has generation `number`; one that cannot be read is not there. Raises BadRecord."""
         if number in self._mirror.map.archive:
             return True
-        if self._keys.generation(number) in self._mirror.bad_keys:
+        key, chunks = self._keys.generation(number), self._keys.chunks(number)
+        if any(bad == key or bad.startswith(chunks) for bad in self._mirror.bad_keys):
             return False
-        pair = await self._etcd.get(self._keys.generation(number))
+        pair = await self._etcd.get(key)
         return pair is not None and bool(decode(GenerationKey(number), pair.value))

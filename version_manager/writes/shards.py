@@ -16,7 +16,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from croupier.errors import CroupierError, InvalidRequest, TooLarge
 from croupier.stores.etcd import Compare, Delete, Etcd, Put
@@ -24,16 +24,29 @@ from sharding.changes import changes
 from sharding.generation import MAX_WORDS, Generation, InvalidGeneration, check_generation
 from sharding.ramp import WHOLE
 from version_manager.map.audit import MANAGER, Actor, Audit
+from version_manager.map.chunks import MAX_BYTES
+from version_manager.map.forms import MAX_ERAS
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
-from version_manager.map.records import MAX_ERAS, MAX_RAMP_SECONDS, Active, encode
+from version_manager.map.records import Active, encode
 from version_manager.map.seed import Era, Seed
-from version_manager.writes.pointer import Pointer, Pointers, UnknownGeneration, damaged, ramp_running
+from version_manager.writes.chunks import Chunks, Loose
+from version_manager.writes.pointer import (
+    AT_ONCE,
+    How,
+    Pointer,
+    Pointers,
+    UnknownGeneration,
+    damaged,
+    ramp_running,
+)
 from version_manager.writes.writer import Writer
 
 _log = logging.getLogger(__name__)
 
 KEPT_GENERATIONS = 32
+# Of those that lie in chunks, all together.
+_KEPT_BYTES = 2**26
 # Fits a JSON number: a tool that rounded it while somebody edits the map would deal every tenant anew.
 _SEED_BITS = 53
 # A manager that could not write the seed tries again after so many seconds.
@@ -41,36 +54,8 @@ _AGAIN_SECONDS = 5.0
 # Lines about a new generation that its entry of the audit has.
 _MOST_CHANGES = 100
 _MOST_OF_A_CHANGE = 200
-# etcd takes 1.5 MiB a request; the rest is for the keys and the audit.
-MAX_GENERATION_BYTES = 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a generation comes to deal, and what is told of it.
-
-    `author` is who says so where no certificate does. With `ramp_seconds` it takes over tenant by tenant;
-    `force` says why it is made although another one does; `rollback_to` is the generation whose content it
-    has, 0: none.
-    """
-
-    reason: str = ""
-    author: str = ""
-    ramp_seconds: float = 0.0
-    force: str = ""
-    rollback_to: int = 0
-
-    def check(self) -> None:
-        """Raises InvalidRequest."""
-        for name in ("reason", "author", "force"):
-            if len(getattr(self, name)) > MAX_WORDS:
-                raise InvalidRequest(f"the {name} has more than {MAX_WORDS} characters", field=name)
-        # Not a number is no number of seconds either.
-        if not 0 <= self.ramp_seconds <= MAX_RAMP_SECONDS:
-            raise InvalidRequest(f"a ramp takes from 0 to {MAX_RAMP_SECONDS:g} seconds", field="ramp_seconds")
-
-
-AT_ONCE = How()
+# etcd takes 1.5 MiB a request; the rest is for the keys and the audit. What is larger is written in chunks.
+_MOST_IN_ONE = 2**20
 
 
 class Shards:
@@ -88,6 +73,7 @@ class Shards:
         draw: Callable[[], int] = lambda: secrets.randbits(_SEED_BITS),
     ) -> None:
         self._pointers = Pointers(etcd, mirror, writer, keys)
+        self._chunks = Chunks(etcd, mirror, writer, keys, audit)
         self._clock = clock
         self._mirror = mirror
         self._writer = writer
@@ -149,7 +135,7 @@ class Shards:
             wanted = self._former(how.rollback_to, seed)
         if self._deals_already(wanted, pointer):
             return self.get(pointer.active)
-        _check_ramp(pointer.record, how)
+        how.check_ramp(pointer.record)
         number = self._next_number(pointer)
         generation = self._told(
             replace(
@@ -266,26 +252,47 @@ class Shards:
         self, generation: Generation, seed: Seed, pointer: Pointer, active: Active, entry: Put
     ) -> Generation | None:
         """Write `generation` and have it deal as `active` says; None: something changed meanwhile."""
-        number, value = generation.number, encode(generation)
-        if len(value) > MAX_GENERATION_BYTES:
+        value = encode(generation)
+        if len(value) <= _MOST_IN_ONE:
+            put = Put(self._keys.generation(generation.number), value)
+            return generation if await self._commit(put, generation, seed, pointer, active, entry) else None
+        value = await self._chunks.carried_over(pointer.active, generation.number, value)
+        if len(value) > MAX_BYTES:
             raise TooLarge(
-                f"the generation takes {len(value)} bytes, and etcd {MAX_GENERATION_BYTES}: "
-                "have fewer overrides"
+                f"the shard map takes {len(value)} bytes, and may take {MAX_BYTES}: have fewer overrides"
             )
-        key = self._keys.generation(number)
+        async with self._chunks.loose(generation.number, value) as whole:
+            if whole is None:
+                return None
+            done = await self._commit(whole.head, generation, seed, pointer, active, entry, whole)
+            return generation if done else None
+
+    async def _commit(
+        self,
+        put: Put,
+        generation: Generation,
+        seed: Seed,
+        pointer: Pointer,
+        active: Active,
+        entry: Put,
+        whole: Loose | None = None,
+    ) -> bool:
+        """`put` is under the generation's key, `whole` what follows on it."""
         if not active.is_ramping and not self._writer.understands(4):
             active = active.bare()
         ops: list[Put | Delete] = [
-            Put(key, value),
+            put,
+            *(whole.kept if whole else ()),
             Put(self._keys.active, encode(active)),
             *self._prune(pointer.active, active.previous),
         ]
-        compares = [Compare(self._keys.active, pointer.mod_revision), Compare(key, 0)]
+        compares = [Compare(self._keys.active, pointer.mod_revision), Compare(put.key, 0)]
+        compares += whole.compares if whole else ()
         if seed != self._mirror.map.seed or not self._mirror.mod_revision(self._keys.seed):
             ops.append(Put(self._keys.seed, encode(seed)))
             compares.append(Compare(self._keys.seed, self._mirror.mod_revision(self._keys.seed)))
-        follows = {key: self._keys.generation(pointer.active)}
-        return generation if await self._writer.commit(compares, ops, entry, follows) else None
+        follows = {} if whole else {put.key: self._keys.generation(pointer.active)}
+        return await self._writer.commit(compares, ops, entry, follows)
 
     async def keep_seed(self) -> None:
         """Have etcd hold the deployment's seed, the active generation's if it held none yet, for ever."""
@@ -318,14 +325,32 @@ class Shards:
 
     def _next_number(self, pointer: Pointer) -> int:
         number = max(pointer.active, *self._mirror.map.archive, 0) + 1
-        while self._keys.generation(number) in self._mirror.bad_keys:
+        while self._is_spoilt(number):
             number += 1
         return number
 
+    def _is_spoilt(self, number: int) -> bool:
+        """Whether somebody wrote something below that number which makes no sense, or is not finished."""
+        key, chunks = self._keys.generation(number), self._keys.chunks(number)
+        if any(bad == key or bad.startswith(chunks) for bad in self._mirror.bad_keys):
+            return True
+        return bool(self._mirror.mod_revision(self._keys.chunk(number, 1)))
+
     def _prune(self, *kept: int) -> list[Delete]:
         """The oldest generations beyond those that are kept, a few at a time."""
-        old = sorted(self._mirror.map.archive)[:-KEPT_GENERATIONS]
-        return [Delete(self._keys.generation(number)) for number in old[:8] if number not in kept]
+        served = self._mirror.map
+        numbers, room = sorted(served.archive, reverse=True), _KEPT_BYTES
+        old = numbers[KEPT_GENERATIONS:]
+        for number in numbers:
+            room -= served.chunked[number].head.size if number in served.chunked else 0
+            if room < 0 and number not in old:
+                old.append(number)
+        ops = []
+        for number in [number for number in sorted(old) if number not in kept][:8]:
+            ops.append(Delete(self._keys.generation(number)))
+            if number in served.chunked:
+                ops.append(Delete(self._keys.chunks(number), prefix=True))
+        return ops
 
     def _seed_for(self, wanted: Generation, pointer: Pointer) -> Seed:
         """The deployment's seed, which `wanted` has, or makes. Raises InvalidGeneration, ShardMapDamaged."""
@@ -348,13 +373,3 @@ def _content(generation: Generation) -> tuple[object, ...]:
     """What hands follow from, beside the seed."""
     seats = sorted(generation.seats, key=lambda seat: seat.cell)
     return generation.hand_size, seats, dict(generation.overrides)
-
-
-def _check_ramp(pointer: Active | None, how: How) -> None:
-    """Raises RampRunning: a tenant is dealt by one of two generations, and not by one of three."""
-    if pointer is None or not pointer.is_ramping:
-        return
-    if not (how.force or how.rollback_to):
-        raise ramp_running(pointer, "wait for it, finish it, roll it back, or say by force why not")
-    if how.ramp_seconds:
-        raise ramp_running(pointer, "what takes its place comes to all tenants at once")

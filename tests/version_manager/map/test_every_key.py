@@ -5,9 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from support.records import KEYS, FakeEtcd, cell, model_keys, shard_keys
+from support.records import KEYS, FakeEtcd, cell, chunk_keys, generation, model_keys, shard_keys
 
-from version_manager.map import image, keys, records
+from version_manager.map import keys, problems, records
+from version_manager.map.chunks import HeadForm
 from version_manager.map.image import Image, Map
 from version_manager.map.keys import Key
 from version_manager.map.records import Announced, Record, Spent, Spoken, Thaw, encode
@@ -26,6 +27,7 @@ LEASED = {
 KEPT = {
     **model_keys("acme", "churn"),
     **shard_keys(2, 1),
+    **chunk_keys(generation(3)),
     KEYS.seed: encode(Seed((Era(7),))),
     KEYS.spent("acme", "fraud"): encode(Spent(5, 5)),
     KEYS.residency("acme"): encode(ResidencyRule(10, ("churn",))),
@@ -51,12 +53,12 @@ def test_there_is_one_of_each_here() -> None:
 
 
 def test_each_kind_of_key_has_a_name_and_a_form() -> None:
-    assert image._KINDS.keys() == records._BY_KEY.keys() == set(get_args(Key))
+    assert problems.KINDS.keys() == records._BY_KEY.keys() == set(get_args(Key))
 
 
 def test_each_kind_of_record_has_a_form_of_its_own() -> None:
     assert records._BY_RECORD.keys() == set(get_args(Record))
-    assert set(records._BY_RECORD.values()) == set(records._BY_KEY.values())
+    assert set(records._BY_RECORD.values()) == {*records._BY_KEY.values(), HeadForm}
 
 
 def test_whatever_is_not_leased_is_kept_over_a_restart() -> None:

@@ -12,6 +12,7 @@ from support.waiting import eventually
 from croupier.errors import Conflict, FailedPrecondition, InvalidRequest, NotFound, TooLarge
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.ramp import WHOLE
+from version_manager.map.chunks import Chunk
 from version_manager.map.keys import ActiveKey, Keys, SeedKey
 from version_manager.map.records import Active, decode, encode
 from version_manager.map.seed import Era, Seed
@@ -162,12 +163,66 @@ async def test_what_changes_nothing_keeps_the_lookback(fleet, client):
     assert (await client.set_generation(generation("a", "b"), 2)).number == 3
 
 
-async def test_a_generation_that_does_not_fit_into_etcd_is_refused(client):
-    many = pb.Generation(
-        hand_size=1, seats=[pb.Seat(cell=f"cell-{n}", zone="z" * 100, weight=1) for n in range(8_000)]
-    )
+def large(overrides: int, group: str = "g") -> pb.Generation:
+    wanted = generation("a", "b")
+    for number in range(overrides):
+        wanted.overrides[f"tenant-ü-{number:060}"].isolation_group = f"{group}{number:060}"
+    return wanted
+
+
+async def test_a_generation_that_does_not_fit_into_etcd_is_refused(fleet, client):
     with pytest.raises(TooLarge):
-        await client.set_generation(many, 0)
+        await client.set_generation(large(60_000), 0)
+    assert not await fleet.kept()
+
+
+async def test_a_large_generation_is_written_in_chunks_and_goes_with_them(fleet, client):
+    await client.change_shards(change(large(10_000), 0, reason="begin"))
+    wanted = large(10_000, "h")
+    made = await client.change_shards(change(wanted, 1, ramp_seconds=600))
+    assert await client.get_generation(2) == await client.get_generation()
+    assert made.overrides == wanted.overrides
+    items = [pair for pair in await fleet.kept() if pair.key.startswith(KEYS.chunks(2))]
+    head = json.loads((await fleet.raw.get(KEYS.generation(2))).value)
+    assert (len(items), {pair.lease for pair in items}) == (len(head["chunks"]), {0})
+    assert (head["schema"], len(items) > 1) == (4, True)
+    assert REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 0
+    # A manager that begins reads it, with what it knew and without.
+    for _ in range(2):
+        await fleet.stop_manager()
+        client = await fleet.start_manager()
+        assert (await client.get_generation(2)).overrides == wanted.overrides
+        assert not (await client.get_status()).bad_records_total
+        fleet.snapshot().unlink()
+    # And one is left of those that were, with nothing of what is forgotten.
+    for number in range(2, 34):
+        await client.change_shards(change(generation("a", f"b-{number}"), number, force="fire"))
+    left = {pair.key for pair in await fleet.kept() if pair.key.startswith("croupier/shards/generations/")}
+    assert not left & {KEYS.generation(1), KEYS.chunk(1, 1)}
+    assert len([key for key in left if key.startswith(KEYS.chunks(2))]) == len(items)
+    assert b"deleted from outside" not in b"".join(await fleet.audit())
+    assert not [one for one in await fleet.audit() if b'"outside"' in one]
+
+
+async def test_chunks_that_somebody_left_are_not_written_over(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await fleet.raw.put(KEYS.chunk(2, 3), encode(Chunk("?")))
+    await eventually(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 1)
+    (bad,) = (await client.get_status()).bad_records
+    assert (bad.key, bad.kind, bad.field) == (KEYS.chunk(2, 3), "chunk", "text")
+    assert (await client.change_shards(change(large(10_000), 1))).number == 3
+
+
+async def test_damaged_chunks_are_written_back(fleet, client):
+    made = await client.change_shards(change(large(10_000), 0))
+    await fleet.raw.put(KEYS.chunk(1, 1), encode(Chunk("?")))
+    await fleet.raw.put(KEYS.chunk(1, 2), b"?")
+    await fleet.raw.delete(KEYS.chunk(1, 3))
+    await eventually(lambda: REGISTRY.get_sample_value("croupier_version_manager_bad_keys") == 3)
+    assert (await client.get_generation()).overrides == made.overrides
+    done = await client.repair(shards_only=True)
+    assert sorted(done.repaired) == [KEYS.chunk(1, place) for place in (1, 2, 3)]
+    assert not (await client.get_status()).bad_records_total
 
 
 async def test_old_generations_are_forgotten(fleet, client):
