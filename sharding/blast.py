@@ -10,6 +10,8 @@ is counted on the map is near them shows that the deal does what it should; wher
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +22,9 @@ import numpy as np
 from sharding import overlap
 from sharding.generation import Generation, size_of
 from sharding.population import Counts, Hands, Indices
+
+# Ways in which a last round may end that are looked at for one question.
+_MOST_REACHES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +96,26 @@ def _chances(zones: tuple[tuple[int, int], ...], size: int) -> tuple[Fraction, .
 def poison(hands: Hands, generation: Generation, count: int, trials: int, rng: np.random.Generator) -> Poison:
     """Let `count` tenants, drawn anew for each of `trials`, break every cell of their hands.
 
+    Where zones are of many sizes, exact chances take long: what is expected is that of the first trials then.
+
     Raises:
         ValueError: there are not as many tenants.
     """
     whole, partial = np.zeros(trials, np.int64), np.zeros(trials, np.int64)
     expected = np.zeros(2)
+    expecting = max(1, min(trials, _MOST_REACHES // _reaches(generation)))
     for trial in range(trials):
         drawn = rng.choice(len(hands), count, replace=False)
         cells = {cell for tenant in drawn for cell in hands.hand(tenant)}
         hurt = blast(hands, cells, drawn)
         whole[trial], partial[trial] = len(hurt.whole), len(hurt.partial)
-        odds = chances(generation, cells)
-        expected += (len(hands) - count) * np.array([float(odds[-1]), float(1 - odds[0] - odds[-1])])
-    return Poison(whole, partial, *(expected / max(trials, 1)).tolist())
+        if trial < expecting:
+            odds = chances(generation, cells)
+            expected += (len(hands) - count) * np.array([float(odds[-1]), float(1 - odds[0] - odds[-1])])
+    return Poison(whole, partial, *(expected / expecting).tolist())
+
+
+def _reaches(generation: Generation) -> int:
+    """In how many ways the last round of a deal may end, by the sizes of zones: what exact chances add up."""
+    zones = Counter(seat.zone for seat in generation.active())
+    return math.prod(alike + 1 for alike in Counter(zones.values()).values())

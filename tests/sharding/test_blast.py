@@ -72,3 +72,12 @@ def test_one_poison_tenant_takes_hardly_another_with_it() -> None:
     assert three.whole.mean() == pytest.approx(three.expected_whole, rel=0.3)
     with pytest.raises(ValueError, match="larger sample"):
         poison(HANDS, even(), len(TENANTS) + 1, 1, np.random.default_rng(5))
+
+
+def test_exact_chances_that_take_long_are_those_of_the_first_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = poison(HANDS, even(), 1, 50, np.random.default_rng(5))
+    first = poison(HANDS, even(), 1, 1, np.random.default_rng(5))
+    monkeypatch.setattr("sharding.blast._MOST_REACHES", 1)
+    some = poison(HANDS, even(), 1, 50, np.random.default_rng(5))
+    assert (some.whole == every.whole).all()
+    assert some.expected_partial == first.expected_partial
