@@ -21,6 +21,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from types import MappingProxyType
 
+from cell.codec.fence import Fence
 from cell.crash import slots
 from cell.crash.journal import Journal
 from cell.debug import Beliefs
@@ -90,6 +91,7 @@ class Cell:
         self._registration: Registration | None = None
         self._membership: asyncio.Task[None] | None = None
         self._hot_set: HotSet
+        self._fence = Fence()
         self._is_draining = False
         # Routers are the callers, and cancel what they have hedged or given up: many resets are no attack.
         limits = Limits(reset_burst=100_000, reset_rate=100_000)
@@ -127,7 +129,7 @@ class Cell:
         self._hot_set = HotSet(settings.folder, host, disk)
         self._stack.push_async_callback(self._hot_set.close)
         batcher = self._build_batcher()
-        self.debug |= Beliefs(host, journal.quarantine, batcher, keeper).views
+        self.debug |= Beliefs(host, journal.quarantine, batcher, keeper, self._fence).views
         services = self._register_services(host, batcher, slices, tracer)
         # Closed in the opposite order: the cell stays registered until its last request has ended.
         self._stack.push_async_callback(self._leave)
@@ -201,8 +203,16 @@ class Cell:
     ) -> list[str]:
         """Have the server serve; the names of what it serves."""
         settings = self._settings
-        pipeline = Pipeline(host, batcher, max_rows=settings.max_rows, clock=time.monotonic)
-        hot_path = HotPath(host, infer_path=INFER_PATH, max_rows=settings.max_rows, clock=time.monotonic)
+        pipeline = Pipeline(
+            host, batcher, max_rows=settings.max_rows, clock=time.monotonic, fence=self._fence
+        )
+        hot_path = HotPath(
+            host,
+            infer_path=INFER_PATH,
+            max_rows=settings.max_rows,
+            clock=time.monotonic,
+            fence=self._fence,
+        )
         handlers = Handlers(
             pipeline,
             hot_path,
@@ -275,6 +285,7 @@ class Cell:
                 rng=random.Random(os.urandom(16)),  # noqa: S311 (jitter)
                 part=OwnPart(settings, read_once=("peer_ca", "peer_certificate")).told,
                 work=work.told,
+                fence=self._fence,
             )
             await self._registration.run()
 

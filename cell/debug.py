@@ -5,6 +5,7 @@
     quarantine  what is not let near native code, the latest first
     batcher     what waits to be scored, and what runs
     memory      what this process takes, and what models may
+    fence       the oldest shard map whose requests are answered, by its number; 0: that of all
 
 A cell knows no tenant, and says none.
 """
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from cell.codec.fence import Fence
 from cell.crash.quarantine import Condemned, Quarantine
 from cell.loading.host import Host
 from cell.loading.singleflight import Load
@@ -32,6 +34,7 @@ class Beliefs:
     quarantine: Quarantine
     batcher: Batcher
     keeper: MemoryKeeper
+    fence: Fence
     clock: Callable[[], float] = time.monotonic
 
     @property
@@ -42,6 +45,7 @@ class Beliefs:
             "quarantine": lambda _: some(self.quarantine.condemned[::-1], _condemned),
             "batcher": lambda _: self.batcher.told(),
             "memory": lambda _: self.keeper.told(),
+            "fence": lambda _: {"oldest_generation": self.fence.floor},
         }
 
     def _residency(self) -> object:

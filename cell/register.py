@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
+from cell.codec.fence import Fence
 from cell.crash.quarantine import Quarantine
 from cell.loading.host import HostReport
 from croupier import protocol
@@ -100,7 +101,7 @@ class Pace:
 class Registration:
     """Registers one cell for as long as `run` runs; `lift` is told what a manager wants served again.
 
-    `part` tells what runs the cell, `work` what it is at.
+    `part` tells what runs the cell, `work` what it is at; `fence` is told which shard map deals.
     """
 
     def __init__(
@@ -116,7 +117,9 @@ class Registration:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         part: Callable[[], pb.Part | None] = lambda: None,
         work: Callable[[], pb.Work | None] = lambda: None,
+        fence: Fence | None = None,
     ) -> None:
+        self._fence = fence or Fence()
         self._part = part
         self._work = work
         self._peers = [_Peer(manager) for manager in managers]
@@ -202,6 +205,7 @@ class Registration:
                 end = _End.ANSWERED
                 peer.answers = True
                 self._note_answer(peer)
+                self._fence.hear(peer, answer.generation, answer.previous_generation)
                 for digest in answer.lift:
                     self._lift(digest)
         except Conflict as error:
@@ -213,6 +217,7 @@ class Registration:
             self._say_broken(peer, "the version manager is silent")
         finally:
             peer.answers = False
+            self._fence.forget(peer)
         return end
 
     def _say_broken(self, peer: _Peer, why: str) -> None:

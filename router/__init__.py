@@ -11,6 +11,7 @@
     pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
     attempt     deadline, retries inside the hand (`budget`), one call to a cell
     fanout      many items: a call to each cell
+    stale       what an old shard map dealt waits for a newer one; and how long a router may be behind
     cells       one connection to each cell (`latency`: how long its calls take; `tracing`: their spans)
 
 All of it is synchronous: a request costs no task and no timer of its own (`wheel`), and `units` are made

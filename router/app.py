@@ -59,6 +59,7 @@ from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
 from router.settings import RouterSettings
+from router.stale import Stale
 from router.tracing import LateSpans
 from router.troubles import Troubles
 from router.view import View
@@ -104,8 +105,15 @@ class _Stages:
         self.cells = Cells(self._open_channel)
         self.attempts = Attempts(self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
         self.admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant, clock=clock)
+        self.stale = Stale(wheel, clock=clock, seconds=settings.stale_seconds)
         self.pipeline = Pipeline(
-            self.admission, NoFeatures(), self.attempts, self.cells, rng=rng, max_items=settings.max_items
+            self.admission,
+            NoFeatures(),
+            self.attempts,
+            self.cells,
+            rng=rng,
+            max_items=settings.max_items,
+            stale=self.stale,
         )
         self.revisions = Revisions(wheel, clock=clock)
         self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
@@ -152,7 +160,7 @@ async def serve(
             Timing(silence=settings.watch_silence),
         )
         feed = ViewFeed(watch, on_swap=stages.follow, clock=clock, rng=rng, timing=timing)
-        beliefs = Beliefs(feed, stages.cells, stages.attempts, stages.admission)
+        beliefs = Beliefs(feed, stages.cells, stages.attempts, stages.admission, stages.stale)
         _IN_FLIGHT.set_function(lambda: stages.admission.in_flight)
         _AGE.set_function(lambda: feed.age)
         admin.debug |= beliefs.views | recorder.views
@@ -175,6 +183,11 @@ async def serve(
         stack.push_async_callback(server.stop)
         address = await server.start(settings.listen, services)
         _say(server, services, serving=feed.is_loaded)
+        stages.stale.attend(
+            feed.look_again,
+            lambda: feed.age < settings.stale_seconds,
+            lambda is_behind: _say(server, services, serving=not is_behind),
+        )
 
         life.spawn(feed.run(), "the feed")
         life.spawn(reports.run(), "the reports")
@@ -219,7 +232,7 @@ def _handlers(
     return Handlers(
         stages.pipeline,
         identity,
-        lambda: feed.is_loaded,
+        lambda: feed.is_loaded and not stages.stale.is_behind,
         clock=clock,
         version=version(),
         default_timeout=settings.default_timeout,

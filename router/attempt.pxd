@@ -62,6 +62,7 @@ cdef class Run:
     cdef double resume_at
     cdef double wait_until
     cdef bint has_lost
+    cdef object after
 
     cpdef object cancel(self)
     @cython.locals(call=CellCall)

@@ -39,12 +39,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
 from croupier.telemetry.metrics import Counter, LoopCounter
+from router.stale import StaleMap
 from router.suspects import QUARANTINED, Suspects
 from router.units import Unit, by_next_cell, settle, unsettled, untried
 
 if TYPE_CHECKING:
     from router.breakers import Breakers
     from router.budget import RetryBudget
+    from router.stale import Cancellable
     from router.wheel import Item, Wheel
 
 Outcome = bytes | CroupierError
@@ -142,12 +144,13 @@ class Attempts:
         exchange: Exchange,
         deadline: float,
         now: float,
-        ended: Callable[..., None],
+        ended: Callable[..., Cancellable | None],
         *args: Any,
     ) -> Run:
         """Give an outcome to every unit that has none; then, once, call `ended` with `args`.
 
-        `ended` may be called before this returns. Nothing is raised: a bug is an outcome too.
+        If that goes on with it, it returns what to cancel. It may be called before this returns. Nothing is
+        raised: a bug is an outcome too.
         """
         self.budget.deposit()
         run = Run(self, exchange, deadline, ended, args)
@@ -207,13 +210,13 @@ class Run:
         attempts: Attempts,
         exchange: Exchange,
         deadline: float,
-        ended: Callable[..., None],
+        ended: Callable[..., Cancellable | None],
         args: tuple[Any, ...],
     ) -> None:
         # The wheel's.
         self.slot: set[Item] | None = None
         self.attempts, self.exchange, self.deadline = attempts, exchange, deadline
-        self.ended: Callable[..., None] | None = ended
+        self.ended: Callable[..., Cancellable | None] | None = ended
         self.args: tuple[Any, ...] | None = args
         self.units: list[Unit] = []
         # How many units have no final outcome yet; what is in flight.
@@ -225,11 +228,15 @@ class Run:
         self.wait_until = inf
         # Whether any unit was lost.
         self.has_lost = False
+        # What goes on in its place once it has ended.
+        self.after: Cancellable | None = None
 
     def cancel(self) -> None:
         """Give up: the caller is gone."""
         if self.ended is not None:
             self.end_with(Cancelled("the caller hung up"))
+        elif self.after is not None:
+            self.after.cancel()
 
     def expire(self, now: float) -> None:
         """The wheel's: a call may be overdue, or the deadline has passed."""
@@ -481,7 +488,7 @@ class Run:
         # Whoever holds on to the run (a call that may be cancelled) holds on to nothing else.
         self.ended = self.args = None
         if ended is not None and args is not None:
-            ended(*args)
+            self.after = ended(*args)
 
     def note(self, call: CellCall, error: CroupierError, now: float) -> None:
         """What an error says about the cell."""
@@ -491,7 +498,7 @@ class Run:
             return
         if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
             self.note_answers(call, [error] * len(call.units), now)
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable) and not isinstance(error, StaleMap):
             breakers.refused(call.cell, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(call, now)

@@ -14,11 +14,12 @@ from typing import TypeAlias
 
 from croupier import protocol
 from croupier.codes import Code
-from croupier.errors import CroupierError
+from croupier.errors import CroupierError, Unavailable
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import to_error
 from router.attempt import CellCall, CellLost, CellUnreachable
+from router.stale import StaleMap
 from router.view import KnownCell
 
 MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
@@ -45,14 +46,14 @@ class Cells:
         self._open = open_channel
         self._grace = grace
         self._connections: dict[str, _Connection] = {}
-        # Those that announced that they know the field.
-        self._owner: set[str] = set()
+        # What each announced that it speaks.
+        self._protocols: dict[str, int] = {}
         self._closing: dict[asyncio.Task[None], Channel] = {}
 
     def update(self, cells: Mapping[str, KnownCell]) -> set[str]:
         """Follow the view; returns the cells whose connection is another one than before."""
         wanted = {name: known.cell.address for name, known in cells.items() if known.cell.address}
-        self._owner = {name for name, known in cells.items() if known.cell.protocol >= protocol.OWNER}
+        self._protocols = {name: known.cell.protocol for name, known in cells.items()}
         old = {name for name, held in self._connections.items() if wanted.get(name) != held.address}
         for name in old:
             self._close_in_peace(self._connections.pop(name))
@@ -62,9 +63,9 @@ class Cells:
             self._connections[name] = _Connection(wanted[name], channel)
         return old
 
-    def knows_owner(self, cell: str) -> bool:
-        """Whether the cell may be told whose a request is."""
-        return cell in self._owner
+    def protocol(self, cell: str) -> int:
+        """What the cell speaks: which fields it may be told."""
+        return self._protocols.get(cell, protocol.FIRST)
 
     def connection(self, cell: str) -> tuple[str, int]:
         """How the channel to a cell stands, in words, and how many calls are under way on it."""
@@ -137,4 +138,7 @@ def _translate(call: ClientCall) -> CroupierError:
         return CellUnreachable("the cell cannot be reached", retry_after=_RETRY_AFTER)
     if not details and call.code in (Code.CANCELLED, Code.UNAVAILABLE):
         return CellUnreachable("the cell is going away", retry_after=_RETRY_AFTER)
-    return to_error(call.code, call.status_message, details)
+    error = to_error(call.code, call.status_message, details)
+    if error.reason == StaleMap.reason and isinstance(error, Unavailable):
+        return StaleMap(error.message, retry_after=error.retry_after)
+    return error

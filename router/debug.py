@@ -25,8 +25,8 @@ from router.attempt import Attempts
 from router.cells import Cells
 from router.feeds import ViewFeed
 from router.pick import is_reachable, pick
-from router.route import NoShardMap, route
-from sharding.ramp import which
+from router.route import NoShardMap, dealt_by, route
+from router.stale import Stale
 from version_manager.model.resolve import Ask, Target, choices
 
 T = TypeVar("T")
@@ -40,6 +40,7 @@ class Beliefs:
     cells: Cells
     attempts: Attempts
     admission: Admission
+    stale: Stale
 
     @property
     def views(self) -> dict[str, View]:
@@ -57,6 +58,8 @@ class Beliefs:
         view = self.feed.view
         if view.current is None:
             return "no shard map is active yet"
+        if self.stale.is_behind:
+            return f"cells refuse what shard map {view.current.generation.number} deals, and none newer comes"
         breakers, now = self.attempts.breakers, self.attempts.clock()
         if not any(is_reachable(cell, breakers, now) for cell in view.cells.values()):
             return f"none of {len(view.cells)} cells can be reached"
@@ -137,7 +140,7 @@ class Beliefs:
             raise NoShardMap("no shard map is active yet")
         told: dict[str, object] = {
             "tenant": tenant,
-            "dealt_by": which(view.current, view.previous, view.ramp, tenant).generation.number,
+            "dealt_by": dealt_by(view, tenant),
             # Not `hand`, which would remember what nobody asks for.
             "hand": view.current.explain(tenant).hand,
             "previous_hand": view.previous.explain(tenant).hand if view.previous is not None else (),

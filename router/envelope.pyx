@@ -49,6 +49,7 @@ from protos.numbers cimport (
     Item_routing_key,
     Item_version,
     ModelInferRequest_artifact,
+    ModelInferRequest_generation,
     ModelInferRequest_model_name,
     ModelInferRequest_model_version,
     ModelInferRequest_owner,
@@ -237,10 +238,15 @@ def owner_field(owner):
     """Whose a request is, an unsigned number of 64 bits, for any message that has an artifact.
 
     Behind what the caller sent: of several the last one stands, so that no caller can say it. And behind
-    everything else of ours: a cell looks at a message's last bytes for it (`owner_at_end` in
-    cell/codec/plain.pyx), and for one that does not know it these are cut off.
+    everything else of ours but the generation: a cell looks at a message's last bytes for it (`owner_at_end`
+    in cell/codec/plain.pyx), and for one that does not know it these are cut off.
     """
     return _OWNER_TAG + owner.to_bytes(8, "little")
+
+
+def generation_field(number):
+    """The shard map that dealt a request, in the same way, behind the owner; empty for 0, which is none."""
+    return _GENERATION_TAG + number.to_bytes(8, "little") if number else b""
 
 
 def append_infer(bytes request not None, target):
@@ -420,6 +426,7 @@ def _tag(int number, int kind):
 # The numbers are the same in every message that a cell is sent.
 _ARTIFACT_TAG = _tag(ModelInferRequest_artifact, LEN)
 _OWNER_TAG = _tag(ModelInferRequest_owner, I64)
+_GENERATION_TAG = _tag(ModelInferRequest_generation, I64)
 _VERSION_TAG = _tag(ModelInferRequest_model_version, LEN)
 _ITEM_VERSION_TAG = _tag(Item_version, VARINT)
 _VERSIONS_TAG = _tag(ModelMetadataResponse_versions, LEN)

@@ -18,6 +18,7 @@ from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.cells import PREDICT, Cells, Metadata
+from router.stale import StaleMap
 from router.units import Unit, join_answers, join_payloads
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 # What a cell sends may be any number.
 _MOST_CODE = 1000
+_STALE = StaleMap.reason.encode()
 
 
 class BadAnswer(InternalError):
@@ -40,6 +42,10 @@ class ItemUnavailable(Unavailable):
     def __init__(self, result: bytes) -> None:
         super().__init__("the cell could not take this item now")
         self.result = result
+
+
+class StaleItem(ItemUnavailable, StaleMap):
+    """It was dealt by an old shard map."""
 
 
 class Whole:
@@ -58,7 +64,7 @@ class Whole:
         return Whole(self._cells, self._path, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
-        payload = call.units[0].payload_for(self._cells.knows_owner(call.cell))
+        payload = call.units[0].payload_for(self._cells.protocol(call.cell))
         return self._cells.start(self._path, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
@@ -79,7 +85,7 @@ class Fanout:
         return Fanout(self._cells, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
-        payload = join_payloads(call.units, self._cells.knows_owner(call.cell))
+        payload = join_payloads(call.units, self._cells.protocol(call.cell))
         return self._cells.start(PREDICT, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
@@ -93,7 +99,7 @@ class Fanout:
         outcomes: list[Outcome] = [*results]
         for place, code in failures:
             if code == Code.UNAVAILABLE:
-                outcomes[place] = ItemUnavailable(results[place])
+                outcomes[place] = _unavailable(results[place])
             elif not call.units[place].is_settled:
                 call.units[place].code = min(code, _MOST_CODE)
         return outcomes
@@ -101,6 +107,13 @@ class Fanout:
     def refusal(self, outcome: bytes) -> CroupierError | None:
         status = pb.Result.FromString(outcome).status
         return item_error(status) if status.code else None
+
+
+def _unavailable(result: bytes) -> ItemUnavailable:
+    # Of very many that are refused, few are read.
+    if _STALE in result and pb.Result.FromString(result).status.reason == StaleMap.reason:
+        return StaleItem(result)
+    return ItemUnavailable(result)
 
 
 def stitch(units: list[Unit], caller: Named) -> Outcome:

@@ -5,7 +5,8 @@
       ├─ begin, chunk…, end           collect, judge (view.refusal), swap
       │     └─ refused                only cells are taken from now on; after a while, connect again
       ├─ heartbeat                    all is well
-      └─ silence, or an error         broken: wait a little, connect again
+      ├─ silence, or an error         broken: wait a little, connect again
+      └─ somebody knows of a later one (`look_again`): connect again, at the next version manager
 
 A broken watch changes nothing: the view stands until a better one is there. What arrives is applied
 to the view as a whole; nobody ever sees half of it.
@@ -45,11 +46,12 @@ OnSwap = Callable[[View], None]
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Seconds: of silence until a watch counts as broken; until the next one is opened; until a catalog that
-    was refused is asked for again."""
+    was refused is asked for again; that a watch may take to bring something, before it is opened anew."""
 
     silence: float = 6.0
     backoff: Backoff = Backoff(first=0.05, longest=1.0)
     refused: float = 5.0
+    look: float = 2.0
 
 
 class ViewFeed:
@@ -82,6 +84,10 @@ class ViewFeed:
         # When to ask again for a catalog that this watch brought and that was refused.
         self._refused_until = math.inf
         self._assembly: Assembly | None = None
+        # When the watch was opened; how long it may be silent yet; whether somebody knows that it is behind.
+        self._opened = -math.inf
+        self._patience: asyncio.Timeout | None = None
+        self._is_doubted = False
         self._loaded = asyncio.Event()
         self._changed = asyncio.Condition()
 
@@ -115,12 +121,25 @@ class ViewFeed:
                 await self._follow()
             except CroupierError as error:
                 _log.warning("the watch broke: %s", error)
+            if self._is_doubted:
+                # Nothing says that it broke: another one is opened at once.
+                self._is_doubted = False
+                continue
             _BROKEN.inc()
             self._failures += 1
             await asyncio.sleep(self._timing.backoff.spread(self._failures, self._rng))
 
+    def look_again(self) -> None:
+        """Somebody knows of a later catalog: open a watch anew, but not while this one is young or busy."""
+        if self._patience is None or self._assembly is not None:
+            return
+        if self._clock() - self._opened >= self._timing.look:
+            self._is_doubted = True
+            self._patience.reschedule(asyncio.get_running_loop().time())
+
     async def _follow(self) -> None:
         """One watch, until it breaks."""
+        self._opened = self._clock()
         self._assembly = None
         self._refused_until = math.inf
         catalog = self.view.catalog
@@ -137,12 +156,14 @@ class ViewFeed:
         """The next event; None when the stream ended, or a refused catalog is to be asked for again."""
         left = self._refused_until - self._clock()
         try:
-            async with asyncio.timeout(min(self._timing.silence, left)):
+            async with asyncio.timeout(min(self._timing.silence, left)) as self._patience:
                 return await anext(stream, None) if left > 0 else None
         except TimeoutError:
-            if left < self._timing.silence:
+            if left < self._timing.silence or self._is_doubted:
                 return None
             raise Unavailable(f"nothing was heard for {self._timing.silence:g} s") from None
+        finally:
+            self._patience = None
 
     async def _take(self, event: pb.WatchEvent) -> None:
         kind = event.WhichOneof("event")

@@ -2,8 +2,9 @@
 
     admission → (resolve → route, once for each model and view) → features → pick → attempt
 
-`attempt` asks `budget` and `suspects` whether to go on. `app` makes the stages; whether a model is ready
-(`model_ready`) is asked past them.
+`attempt` asks `budget` and `suspects` whether to go on. What an old shard map dealt (`stale`) goes the same
+way once more, from resolve on. `app` makes the stages; whether a model is ready (`model_ready`) is asked past
+them.
 
 Everything is synchronous: a call that ends calls back. Stages do not call each other. What is refused
 before any call is raised; from then on, the end of a request comes to `done`, once, whatever happens.
@@ -19,6 +20,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
+from croupier.fields import join_first
 from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
 from croupier.transport.steps import step_of
@@ -31,10 +33,11 @@ from router.fanout import Fanout, Whole, stitch
 from router.features import Features
 from router.identity import check_claim
 from router.pick import is_reachable, pick
-from router.route import owner_of, point_of, route
+from router.route import dealt_by, owner_of, point_of, route
 from router.routes import Route, Routes
+from router.stale import Stale, Waiter
 from router.tracing import Traced
-from router.units import Unit
+from router.units import Unit, stale_places
 from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
 
@@ -67,6 +70,8 @@ class _Method:
     units: Callable[[str, bytes], list[Unit]]
     exchange: Whole | Fanout
     answer: Callable[[View, list[Unit], Named], Outcome]
+    # A request that makes these units again.
+    joined: Callable[[list[Unit]], bytes]
     takes_features: bool = True
 
 
@@ -87,26 +92,31 @@ class Pipeline:
         *,
         rng: Random,
         max_items: int,
+        stale: Stale | None = None,
     ) -> None:
         self._view = EMPTY
+        self._stale = Stale(attempts.wheel, clock=attempts.clock) if stale is None else stale
         self._admission = admission
         self._features = features
         self._attempts = attempts
         self._clock = attempts.clock
         self._suspects = attempts.suspects
         self._routes = routes = Routes(decide, rng.random)
-        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first)
+        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone)
         self._predict = _Method(
             lambda tenant, request: routes.items(tenant, request, max_items),
             Fanout(cells),
             lambda view, units, caller: stitch(units, caller),
+            lambda units: join_first([unit.request for unit in units]),
         )
-        self._metadata = _Method(routes.model, Whole(cells, MODEL_METADATA), _with_versions, False)
+        whole = Whole(cells, MODEL_METADATA)
+        self._metadata = _Method(routes.model, whole, _with_versions, _alone, takes_features=False)
 
     def follow(self, view: View) -> None:
         """Answer by `view` from now on; requests that are under way have read another one to their end."""
         self._view = view
         self._routes.follow(view)
+        self._stale.follow(view)
 
     def infer(
         self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
@@ -146,10 +156,7 @@ class Pipeline:
             units = method.units(tenant, request)
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
-            if self._attempts.breakers.troubled:
-                self._pick(view, units)
-            if self._suspects.refused or self._suspects.held:
-                self._look_at_suspects(units)
+            self._prepare(view, units)
         except BaseException:
             self._admission.leave(tenant)
             raise
@@ -159,10 +166,56 @@ class Pipeline:
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
             exchange = _told(method.exchange, caller)
-        args = method, view, tenant, units, done, caller
+        args = method, view, tenant, units, done, caller, exchange, deadline
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
 
+    def _prepare(self, view: View, units: list[Unit]) -> None:
+        if self._attempts.breakers.troubled:
+            self._pick(view, units)
+        if self._suspects.refused or self._suspects.held:
+            self._look_at_suspects(units)
+
     def _ended(
+        self,
+        method: _Method,
+        view: View,
+        tenant: str,
+        units: list[Unit],
+        done: Done,
+        caller: Named,
+        exchange: Exchange,
+        deadline: float,
+        until: float = 0.0,
+    ) -> Waiter | None:
+        if (places := stale_places(units)) is None:
+            self._finish(method, view, tenant, units, done, caller)
+            return None
+        stale = [units[place] for place in places]
+
+        def again(until: float) -> Run | None:
+            view = self._view
+            try:
+                fresh = method.units(tenant, method.joined(stale))
+                self._prepare(view, fresh)
+            except Exception as error:  # noqa: BLE001 - a bug is an outcome too
+                over(error if isinstance(error, CroupierError) else _bug(error))
+                return None
+            for place, unit in zip(places, fresh, strict=True):
+                units[place] = unit
+            args = method, view, tenant, units, done, caller, exchange, deadline, until
+            return self._attempts.run(fresh, exchange, deadline, self._clock(), self._ended, *args)
+
+        def over(error: CroupierError | None) -> None:
+            for unit in stale:
+                unit.outcome = error or unit.outcome
+            self._finish(method, view, tenant, units, done, caller)
+
+        until = until or self._stale.until(deadline)
+        waiter = Waiter(self._stale, tenant, stale[0].generation, until, again, over)
+        self._stale.hold(waiter, {unit.cells[unit.tried - 1] for unit in stale})
+        return waiter
+
+    def _finish(
         self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done, caller: Named
     ) -> None:
         self._admission.leave(tenant)
@@ -240,6 +293,7 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
         order if cells == order else cells,
         owner_of(view, tenant),
         point_of(view, tenant),
+        dealt_by(view, tenant),
     )
 
 
@@ -249,6 +303,15 @@ def _told(exchange: Whole | Fanout, caller: Named) -> Exchange:
     if caller.span is not None:
         return Traced(exchange, caller.span, metadata)
     return exchange.with_metadata(metadata)
+
+
+def _alone(units: list[Unit]) -> bytes:
+    return units[0].request
+
+
+def _bug(error: Exception) -> CroupierError:
+    _log.error("a bug in asking anew", exc_info=error)
+    return InternalError("internal error")
 
 
 def _first(view: View, units: list[Unit], caller: Named) -> Outcome:

@@ -13,7 +13,7 @@ from router.envelope import owner_field
 from router.view import View
 from sharding.hashing import hash64
 from sharding.placement import cells_for
-from sharding.ramp import point
+from sharding.ramp import point, which
 
 # Where all stand while nothing takes over: the ramp has always come to them.
 NOWHERE = -1
@@ -44,6 +44,13 @@ def point_of(view: View, tenant: str) -> int:
     if view.current is None or view.previous is None:
         return NOWHERE
     return point(view.current.generation, tenant)
+
+
+def dealt_by(view: View, tenant: str) -> int:
+    """The number of the generation that deals to the tenant; 0: there is none."""
+    if view.current is None:
+        return 0
+    return which(view.current, view.previous, view.ramp, tenant).generation.number
 
 
 def owner_of(view: View, tenant: str) -> bytes:

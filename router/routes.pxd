@@ -11,6 +11,9 @@ cdef class Route:
     cdef readonly tuple cells
     cdef readonly bytes owner
     cdef Py_ssize_t owner_size
+    # The generation that dealt it; 0: nobody is told.
+    cdef readonly object generation
+    cdef Py_ssize_t generation_size
     cdef tuple suffixes
     # Where there is no choice. Each further object to look at is one that the processor's cache may
     # not hold.

@@ -36,7 +36,7 @@ from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_fi
 from protos.numbers cimport PredictRequest_items
 from router.units cimport Unit, new_unit
 
-from router.envelope import check_items, infer_suffix, item_suffix, read_model
+from router.envelope import check_items, generation_field, infer_suffix, item_suffix, read_model
 from router.route import NOWHERE
 from version_manager.model.release import WHOLE, split_point
 
@@ -59,7 +59,8 @@ cdef class Route:
     `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
     that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests
     these are, as a field for the cell (`envelope.owner_field`). `point` is where the tenant stands on the
-    ramp of the generation that takes over, below any ramp where none does (`route.point_of`).
+    ramp of the generation that takes over, below any ramp where none does (`route.point_of`); `generation`
+    is the number of the one that dealt it, which cells are told.
     """
 
     def __init__(
@@ -70,9 +71,10 @@ cdef class Route:
         tuple cells not None,
         bytes owner not None=b"",
         int point=NOWHERE,
+        generation=0,
     ):
         self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
-        self.point = point
+        self.point, self.generation = point, generation
         self.owner_size = PyBytes_GET_SIZE(owner)
 
 
@@ -171,7 +173,8 @@ cdef class Routes:
 
     cdef Unit _aim(self, Unit unit, Route route, str tenant, Names* names):
         """Point `unit` at the version that its request gets."""
-        unit.route, unit.cells, unit.owner_size = route, route.cells, route.owner_size
+        unit.route, unit.cells = route, route.cells
+        unit.owner_size, unit.generation_size = route.owner_size, route.generation_size
         if route.suffix is not None:
             check_text(names.key)
             unit.suffix = route.suffix
@@ -208,8 +211,10 @@ cdef class Routes:
 
     cdef Route _decided(self, bytes key, str tenant, ask, suffix_of):
         cdef Route route = self._decide(self.view, tenant, ask)
-        # The owner last (`envelope.owner_field`): what is new goes before it.
-        route.suffixes = tuple([suffix_of(target) + route.owner for _, target in route.choices])
+        # What not every cell knows last, and of that the newer behind the older: it is cut off (`units.pyx`).
+        marks = route.owner + generation_field(route.generation)
+        route.generation_size = len(marks) - route.owner_size
+        route.suffixes = tuple([suffix_of(target) + marks for _, target in route.choices])
         if len(route.suffixes) == 1:
             route.suffix = route.suffixes[0]
         route.epoch, route.is_taken_over = self._epoch, route.point < self._ramp

@@ -56,6 +56,9 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     rates_top: int = option(
         500, "tenants, and models, whose requests are counted for version managers: the busiest; 0 for none"
     )
+    stale_seconds: float = option(
+        5.0, "time without a newer shard map, once cells refuse this one, after which the router is not ready"
+    )
     watch_silence: float = option(6.0, "silence of the version manager after which the watch is broken")
 
     def check(self) -> None:
@@ -68,6 +71,8 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
             _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
         if not 0 <= self.slow_request_ms < math.inf or not 0 <= self.access_log_ratio <= 1:
             raise InvalidSettings("--slow-request-ms is 0 or more, --access-log-ratio from 0 to 1")
+        if not 0 < self.stale_seconds < math.inf:
+            raise InvalidSettings("--stale-seconds is a number of seconds")
         if not 0 <= self.rates_top <= MOST_RATES:
             raise InvalidSettings(f"--rates-top is from 0 to {MOST_RATES}")
         if not 0 < self.token_max_seconds < math.inf or not self.token_audience:

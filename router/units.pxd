@@ -3,8 +3,10 @@ cdef class Unit:
     cdef Py_ssize_t start
     cdef Py_ssize_t size
     cdef bytes suffix
-    # Bytes at its end that say whose the request is: not every cell knows that field.
+    # Bytes at its end that say whose the request is, and behind these which shard map dealt it: not every
+    # cell knows these fields.
     cdef Py_ssize_t owner_size
+    cdef Py_ssize_t generation_size
     cdef public int tried
     # The cells whose connection broke while it was in flight, time by time.
     cdef public tuple lost_with
@@ -21,3 +23,4 @@ cpdef list untried(list units)
 cpdef dict by_next_cell(list units)
 cpdef Py_ssize_t settle(list units, list outcomes) except -1
 cpdef list unsettled(list units)
+cpdef list stale_places(list units)

@@ -11,9 +11,15 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
+from croupier import protocol as protocols
 from croupier.errors import InternalError, Unavailable
+from router.stale import StaleMap
 from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport put_head, record_size
+
+
+cdef int _OWNER = protocols.OWNER
+cdef int _GENERATION = protocols.GENERATION
 
 
 @cython.final
@@ -45,6 +51,11 @@ cdef class Unit:
         return None if self.route is None else self.route.choices[self.choice][1].artifact
 
     @property
+    def generation(self):
+        """The number of the shard map that dealt it; 0 for a unit that was not routed."""
+        return 0 if self.route is None else self.route.generation
+
+    @property
     def request(self):
         """What the caller sent."""
         return self.message[self.start : self.start + self.size]
@@ -55,17 +66,19 @@ cdef class Unit:
 
     @property
     def payload(self):
-        """The request with the exact version, the artifact and the owner."""
-        return self.payload_for(True)
+        """The request with the exact version, the artifact, the owner and the generation."""
+        return self.payload_for(protocols.CURRENT)
 
-    def payload_for(self, bint with_owner):
-        """The same for a cell that knows of owners, or does not."""
-        cdef bytes payload = unfilled(_payload_size(self, with_owner))
-        return filled(payload, _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload), with_owner))
+    def payload_for(self, int protocol):
+        """The same without what a cell that speaks `protocol` does not know."""
+        cdef bytes payload = unfilled(_payload_size(self, protocol))
+        return filled(payload, _put_payload(self, <uint8_t*>PyBytes_AS_STRING(payload), protocol))
 
     @property
     def is_settled(self):
-        """Whether the outcome is final: only what is `Unavailable` may be tried again."""
+        """Whether the outcome is final: only what is `Unavailable` may be tried at a further cell, unless an
+        old shard map dealt it.
+        """
         return _is_final(self.outcome)
 
     def answer(self):
@@ -125,16 +138,30 @@ cpdef list unsettled(list units):
     return [unit for unit in units if not _is_final(unit.outcome)]
 
 
-def join_payloads(list units not None, bint with_owner=True):
+cpdef list stale_places(list units):
+    """The places of those that a cell refused since an old shard map dealt them; None without."""
+    cdef Py_ssize_t place
+    cdef Unit unit
+    cdef list places = None
+    for place in range(len(units)):
+        unit = units[place]
+        if type(unit.outcome) is not bytes and isinstance(unit.outcome, StaleMap):
+            if places is None:
+                places = []
+            places.append(place)
+    return places
+
+
+def join_payloads(list units not None, int protocol=protocols.CURRENT):
     """A PredictRequest with the payload of each unit for an item; see `Unit.payload_for`."""
     cdef Py_ssize_t size = 0
     cdef Unit unit
     for unit in units:
-        size += record_size(_payload_size(unit, with_owner))
+        size += record_size(_payload_size(unit, protocol))
     cdef bytes joined = unfilled(size)
     cdef uint8_t* out = <uint8_t*>PyBytes_AS_STRING(joined)
     for unit in units:
-        out = _put_payload(unit, put_head(out, _payload_size(unit, with_owner)), with_owner)
+        out = _put_payload(unit, put_head(out, _payload_size(unit, protocol)), protocol)
     return filled(joined, out)
 
 
@@ -154,15 +181,26 @@ def join_answers(list units not None):
 
 
 cdef bint _is_final(outcome):
-    return type(outcome) is bytes or (outcome is not None and not isinstance(outcome, Unavailable))
+    if type(outcome) is bytes:
+        return True
+    return outcome is not None and (not isinstance(outcome, Unavailable) or isinstance(outcome, StaleMap))
 
 
-cdef Py_ssize_t _payload_size(Unit unit, bint with_owner):
-    return unit.size + PyBytes_GET_SIZE(unit.suffix) - (0 if with_owner else unit.owner_size)
+cdef Py_ssize_t _payload_size(Unit unit, int protocol):
+    return unit.size + _suffix_size(unit, protocol)
 
 
-cdef uint8_t* _put_payload(Unit unit, uint8_t* out, bint with_owner):
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(unit.suffix) - (0 if with_owner else unit.owner_size)
+cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(unit.suffix)
+    if protocol < _GENERATION:
+        size -= unit.generation_size
+    if protocol < _OWNER:
+        size -= unit.owner_size
+    return size
+
+
+cdef uint8_t* _put_payload(Unit unit, uint8_t* out, int protocol):
+    cdef Py_ssize_t size = _suffix_size(unit, protocol)
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
     memcpy(out + unit.size, PyBytes_AS_STRING(unit.suffix), size)
     return out + unit.size + size

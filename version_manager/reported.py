@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
@@ -21,9 +21,14 @@ Begin: TypeAlias = Callable[[Cell], AbstractAsyncContextManager[ReportingCell]]
 
 
 async def answers(
-    requests: AsyncIterator[pb.JoinRequest], begin: Begin, seconds: float
+    requests: AsyncIterator[pb.JoinRequest],
+    begin: Begin,
+    seconds: float,
+    deals: Callable[[], Sequence[int]] = tuple,
 ) -> AsyncGenerator[pb.JoinResponse, None]:
     """An answer to each message, the first of which says who it is; `seconds` of silence are the end.
+
+    `deals` tells the number of the generation that deals, and of the one before it, if there are any.
 
     Raises:
         InvalidRequest: a message makes no sense.
@@ -34,11 +39,18 @@ async def answers(
         raise InvalidRequest("the first message says who joins", field="cell")
     async with begin(_joining_cell(first)) as session:
         _take_further(session, first)
-        yield pb.JoinResponse(lease_seconds=seconds)
+        yield _answer(seconds, deals())
         while (report := await _next_report(requests, session, seconds)) is not None:
             _take_further(session, report)
             await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
-            yield pb.JoinResponse(lease_seconds=seconds, lift=session.take_lifts())
+            yield _answer(seconds, deals(), session.take_lifts())
+
+
+def _answer(seconds: float, deals: Sequence[int], lift: Sequence[bytes] = ()) -> pb.JoinResponse:
+    generation, previous, *_ = *deals, 0, 0
+    return pb.JoinResponse(
+        lease_seconds=seconds, lift=lift, generation=generation, previous_generation=previous
+    )
 
 
 def _state(cell: pb.Cell) -> CellState:

@@ -307,9 +307,13 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, requests: AsyncIterator[pb.JoinRequest], begin: Begin
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         with _own_faults():
-            async with aclosing(answers(requests, begin, self._parts.registry.lease_seconds)) as given:
+            seconds = self._parts.registry.lease_seconds
+            async with aclosing(answers(requests, begin, seconds, self._deals)) as given:
                 async for answer in given:
                     yield answer
+
+    def _deals(self) -> tuple[int, ...]:
+        return tuple(generation.number for generation in self._parts.mirror.map.generations)
 
     async def ListCells(self, request: pb.ListCellsRequest, context: _Context) -> pb.ListCellsResponse:
         cells = sorted(self._parts.mirror.map.cells.values(), key=lambda cell: cell.id)

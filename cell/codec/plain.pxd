@@ -12,6 +12,8 @@ cdef class Plain:
     cdef readonly Py_ssize_t rows
     # Whose it is; 0 where nobody said.
     cdef readonly unsigned long long owner
+    # The shard map that dealt it, by its number; 0 likewise.
+    cdef readonly unsigned long long generation
     cdef bytes message
     # Values by row, float32 or, as this says, float64; NULL where named features stand in their place.
     cdef const uint8_t* values

@@ -5,7 +5,7 @@ outputs without further wishes, or none; an Item when it has a dense row of floa
 numbers. All texts are ASCII, and the fields few. Whatever else a message holds, or holds in another way than
 an ordinary encoder writes it, makes it not plain: None. Then the general way decodes it with protobuf's own
 library, which also says what is wrong with it. So nothing is refused here, and no answer depends on which way
-a request goes.
+a request goes. A request that is plain, but that the fence keeps out, is STALE.
 
 What reading takes of a whole request stands in docs/benchmarks.md (`python -m bench cell`, decode).
 """
@@ -15,6 +15,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp, memcpy
 
+from cell.codec.fence cimport Fence
 from croupier.fields cimport I64, LEN, VARINT, Cursor, Field, next_field, next_of
 from protos.numbers cimport (
     InferInputTensor_contents,
@@ -27,6 +28,7 @@ from protos.numbers cimport (
     InferTensorContents_fp64_contents,
     Item_artifact,
     Item_features,
+    Item_generation,
     Item_label,
     Item_model,
     Item_owner,
@@ -34,6 +36,7 @@ from protos.numbers cimport (
     Item_row,
     Item_version,
     ModelInferRequest_artifact,
+    ModelInferRequest_generation,
     ModelInferRequest_id,
     ModelInferRequest_inputs,
     ModelInferRequest_model_name,
@@ -50,14 +53,18 @@ from protos.numbers cimport (
 from croupier.fields import MalformedMessage, TooManyFields
 
 cdef enum:
-    # An owner with its tag.
-    _OWNER_BYTES = 10
+    # An owner or a generation, with its tag.
+    _MARK_BYTES = 10
     _DIGEST_BYTES = 32
     _MOST_PARAMETERS = 64
     # Of one request or item, those of its parameters among them; values and features are one each.
     _MOST_FIELDS = 512
 
 cdef bytes _SHARED_MEMORY = b"shared_memory_region"
+cdef Fence _OPEN = Fence()
+
+# Stands in for what the fence keeps out.
+STALE = Plain.__new__(Plain)
 
 
 @cython.freelist(512)
@@ -69,19 +76,19 @@ cdef class _NotPlain(Exception):
     """Ends the reading; never seen outside."""
 
 
-def read_infer(bytes message not None):
-    """The ModelInferRequest in `message` as a `Plain`, or None if it is not plain."""
+def read_infer(bytes message not None, Fence fence not None=_OPEN):
+    """The ModelInferRequest in `message` as a `Plain`: None if it is not plain, STALE if it is kept out."""
     cdef Plain plain = Plain.__new__(Plain)
     plain.message = message
     try:
         _read_infer(plain)
     except (_NotPlain, MalformedMessage, TooManyFields):
         return None
-    return plain
+    return STALE if fence.keeps_out(plain.generation) else plain
 
 
-def read_items(bytes message not None, Py_ssize_t most):
-    """The items of a PredictRequest: a `Plain` for each, or its bytes if it is not plain.
+def read_items(bytes message not None, Py_ssize_t most, Fence fence not None=_OPEN):
+    """The items of a PredictRequest: a `Plain` for each, or its bytes if it is not plain, or kept out.
 
     None if the message is malformed, has anything but items, none of them, or more than `most`.
     """
@@ -96,7 +103,7 @@ def read_items(bytes message not None, Py_ssize_t most):
             plain = Plain.__new__(Plain)
             plain.message = message
             try:
-                _read_item(plain, &field)
+                _read_item(plain, &field, fence)
             except (_NotPlain, MalformedMessage, TooManyFields):
                 items.append(PyBytes_FromStringAndSize(<const char*>field.data, field.size))
             else:
@@ -109,14 +116,16 @@ def read_items(bytes message not None, Py_ssize_t most):
 def owner_at_end(bytes message not None):
     """The owner, if it is the last field of the message or of its last item, as a router writes it; else 0.
 
-    For deciding who comes first without reading the rest.
+    A generation may stand behind it. For deciding who comes first without reading the rest.
     """
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(message)
-    cdef const char* at = PyBytes_AS_STRING(message) + size - _OWNER_BYTES
+    cdef const char* begin = PyBytes_AS_STRING(message)
+    cdef const char* end = begin + PyBytes_GET_SIZE(message)
     cdef unsigned long long owner
-    if size < _OWNER_BYTES or memcmp(at, b"\xc9\x3e", 2) != 0:
+    if end - begin >= _MARK_BYTES and memcmp(end - _MARK_BYTES, b"\xd9\x3e", 2) == 0:
+        end -= _MARK_BYTES
+    if end - begin < _MARK_BYTES or memcmp(end - _MARK_BYTES, b"\xc9\x3e", 2) != 0:
         return 0
-    memcpy(&owner, at + 2, sizeof(owner))
+    memcpy(&owner, end - sizeof(owner), sizeof(owner))
     return owner
 
 
@@ -130,6 +139,9 @@ cdef int _read_infer(Plain plain) except -1:
     while next_of(&cursor, &field, &left):
         if field.number == ModelInferRequest_owner and field.kind == I64:
             memcpy(&plain.owner, field.data, sizeof(plain.owner))
+            continue
+        if field.number == ModelInferRequest_generation and field.kind == I64:
+            memcpy(&plain.generation, field.data, sizeof(plain.generation))
             continue
         if field.kind != LEN:
             raise _NotPlain
@@ -254,7 +266,7 @@ cdef int _read_contents(Field* whole, Text* contents) except -1:
     return field.number
 
 
-cdef int _read_item(Plain plain, Field* whole) except -1:
+cdef int _read_item(Plain plain, Field* whole, Fence fence) except -1:
     cdef Cursor cursor = Cursor(whole.data, whole.data + whole.size)
     cdef Field field
     cdef int left = _MOST_FIELDS
@@ -264,6 +276,9 @@ cdef int _read_item(Plain plain, Field* whole) except -1:
             continue
         if field.number == Item_owner and field.kind == I64:
             memcpy(&plain.owner, field.data, sizeof(plain.owner))
+            continue
+        if field.number == Item_generation and field.kind == I64:
+            memcpy(&plain.generation, field.data, sizeof(plain.generation))
             continue
         if field.kind != LEN:
             raise _NotPlain
@@ -278,6 +293,8 @@ cdef int _read_item(Plain plain, Field* whole) except -1:
         else:
             raise _NotPlain
     if plain.artifact is None or (plain.values == NULL and plain.features == NULL):
+        raise _NotPlain
+    if fence.keeps_out(plain.generation):
         raise _NotPlain
     plain.rows = 1
     return 0

@@ -9,7 +9,8 @@
 It happens between two turns of the event loop, so a model that was found stays (`score.pyx` sees to it that
 it outlives the loads of others). When a read has brought much, the calls behind wait in the `backlog`, from
 which owners are served in turns, some in each turn of the loop; what comes meanwhile takes its place there.
-A plain call with a cold model waits for that (`cold.py`) and then comes here again. What cannot go this way
+A plain call with a cold model waits for that (`cold.py`) and then comes here again. One that an old shard map
+dealt is refused at once: its router may send very many. What cannot go this way
 (not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it: slower, in a task
 of its own, with the same answer. Of a request with many items each goes its own way.
 
@@ -23,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from cell.codec.plain import Plain, read_infer, read_items
+from cell.codec.fence import Fence, StaleMap
+from cell.codec.plain import STALE, Plain, read_infer, read_items
 from cell.engines import Scorer
 from cell.loading.host import Host
 from cell.scoring.backlog import Backlog
@@ -35,6 +37,7 @@ from croupier.protocol import COLD_ANSWER
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.status import from_error
 
 _ANSWERED = LoopCounter("croupier_cell_hot_rows_total", "Requests and items answered by the hot path")
 
@@ -122,7 +125,8 @@ class _Read:
 class HotPath:
     """Answers the calls of one read.
 
-    `max_rows` bounds the rows or items of one request, `max_answer` the bytes of its answer.
+    `max_rows` bounds the rows or items of one request, `max_answer` the bytes of its answer; `fence` keeps
+    out what an old shard map dealt.
     """
 
     def __init__(
@@ -134,8 +138,11 @@ class HotPath:
         clock: Callable[[], float],
         most_nanoseconds: float = MOST_NANOSECONDS,
         max_answer: int = MAX_MESSAGE_BYTES,
+        fence: Fence | None = None,
     ) -> None:
         self._host = host
+        self._fence = fence or Fence()
+        self._stale = from_error(StaleMap())
         self._infer_path = infer_path
         self._max_rows = max_rows
         self._clock = clock
@@ -220,7 +227,7 @@ class HotPath:
             read.left.append((call, []))
         elif call.path == self._infer_path:
             self._take_infer(call, read)
-        elif (items := read_items(call.message, self._max_rows)) is None:
+        elif (items := read_items(call.message, self._max_rows, self._fence)) is None:
             read.left.append((call, []))
         elif not self._is_cold(call, items, read):
             scoring = read.scoring
@@ -231,7 +238,10 @@ class HotPath:
 
     def _take_infer(self, call: ServerCall, read: _Read) -> None:
         """The way of nearly every request: one look-up, one row."""
-        plain = read_infer(call.message)
+        plain = read_infer(call.message, self._fence)
+        if plain is STALE:
+            call.fail(self._stale.code, self._stale.message, self._stale.details)
+            return
         scorer = None if plain is None else self._host.find(plain.artifact, read.now)
         scoring, place = read.scoring, -1
         if scorer is not None:

@@ -2,7 +2,7 @@
 
 Plain requests go by `hot.py`: what must hold for every request stands in both, or in `server.Handlers.take`.
 
-    check     a digest, a deadline in the future
+    check     a digest, a deadline in the future, a shard map that is not too old
     host      a lease on the model, loaded on a miss
     decode    the caller's tensors, features or row against the model's signature
     admit     what the model itself does not take, as a category that it does not know
@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 
 from cell.codec import rows, tensors
 from cell.codec.answers import Room
+from cell.codec.fence import Fence, StaleMap
 from cell.codec.signature import Signature, answer_bytes
 from cell.engines import Scorer
 from cell.loading.host import Host
@@ -49,7 +50,7 @@ _REQUESTS = LoopCounter(
 
 class Pipeline:
     """Answers requests that are decoded; `max_rows` bounds the rows or items of one, `max_answer` its
-    answer.
+    answer, and `fence` keeps out what an old shard map dealt.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Pipeline:
         max_rows: int,
         clock: Callable[[], float],
         max_answer: int = MAX_MESSAGE_BYTES,
+        fence: Fence | None = None,
     ) -> None:
         self._host = host
+        self._fence = fence or Fence()
         self._batcher = batcher
         self._max_rows = max_rows
         self._max_answer = max_answer
@@ -78,10 +81,11 @@ class Pipeline:
 
         Raises:
             InvalidRequest: the request does not fit the model, or its answer no message.
-            And what `Host.lease` and `Batcher.score` raise.
+            And what `Fence.check`, `Host.lease` and `Batcher.score` raise.
         """
         _REQUESTS.values[_INFER] += 1
         deadline.check(self._clock())
+        self._fence.check(request.generation)
         digest = check_digest(request.artifact)
         with await self._lease(digest, deadline, request.owner, loads) as lease:
             signature = lease.model.signature
@@ -103,9 +107,10 @@ class Pipeline:
         """What a model takes and gives; loads it if need be.
 
         Raises:
-            What `Host.lease` raises.
+            What `Fence.check` and `Host.lease` raise.
         """
         deadline.check(self._clock())
+        self._fence.check(request.generation)
         digest = check_digest(request.artifact)
         with await self._lease(digest, deadline, request.owner) as lease:
             return _metadata(request, lease.model.signature)
@@ -136,8 +141,9 @@ class Pipeline:
                 f"{len(request.items)} items are over the limit of {self._max_rows}", field="items"
             )
         found = [*known] or [None] * len(request.items)
-        missing = [place for place, result in enumerate(found) if result is None]
         room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
+        self._refuse_stale(request, found)
+        missing = [place for place, result in enumerate(found) if result is None]
         making = [self._result(request.items[place], deadline, room, at_work, loads) for place in missing]
         results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
         made = dict(zip(missing, results, strict=True))
@@ -145,6 +151,16 @@ class Pipeline:
             made[place].SerializeToString() if result is None else result
             for place, result in enumerate(found)
         ]
+
+    def _refuse_stale(self, request: prediction_pb2.PredictRequest, found: list[bytes | None]) -> None:
+        """Put one refusal in the place of every item that an old shard map dealt: there may be very many."""
+        refusal = b""
+        for place, item in enumerate(request.items):
+            if found[place] is None and self._fence.refuses(item.generation):
+                if not refusal:
+                    status = item_status(StaleMap(), current_id())
+                    refusal = prediction_pb2.Result(status=status).SerializeToString()
+                found[place] = refusal
 
     async def _lease(
         self, digest: bytes, deadline: Deadline, owner: int, loads: Callable[[], None] | None = None

@@ -24,7 +24,7 @@ from croupier.lifecycle import Lifecycle
 
 async def test_an_empty_cell_says_that_it_is(server: CellServer) -> None:
     debug = server.cell.debug
-    assert sorted(debug) == ["batcher", "loads", "memory", "quarantine", "residency"]
+    assert sorted(debug) == ["batcher", "fence", "loads", "memory", "quarantine", "residency"]
     residency = await told(debug, "residency")
     assert (residency["resident"], residency["used_bytes"]) == (0, 0)
     assert residency["hottest"] == await told(debug, "quarantine") == {"entries": [], "more": 0}

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from fuzz.messages_seeds import MOST_ROWS, Model
+from fuzz.messages_seeds import FLOOR, MOST_ROWS, Model
 from google.protobuf.message import Message
 
+from cell.codec.fence import Fence
 from cell.codec.messages import parsed
 from cell.codec.plain import Plain, read_infer, read_items
 from cell.engines import Scorer
@@ -43,9 +44,13 @@ class Call:
     span: None = None
     noted: Any = None
     replies: list[bytes] = field(default_factory=list)
+    failure: str = ""
 
     def reply(self, message: bytes) -> None:
         self.replies.append(message)
+
+    def fail(self, code: int, message: str, details: bytes) -> None:
+        self.failure = f"{code}: {message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +108,11 @@ class Cell:
     def __init__(self, models: Sequence[Model]) -> None:
         host: Any = Resident(models)
         batcher: Any = AtOnce()
-        self._hot_path = HotPath(
-            host, infer_path=INFER, max_rows=MOST_ROWS, clock=lambda: 0.0, most_nanoseconds=math.inf
-        )
-        self._pipeline = Pipeline(host, batcher, max_rows=MOST_ROWS, clock=lambda: 0.0)
+        fence = Fence()
+        fence.hear("manager", FLOOR, 0)
+        told: Any = {"max_rows": MOST_ROWS, "clock": lambda: 0.0, "fence": fence}
+        self._hot_path = HotPath(host, infer_path=INFER, most_nanoseconds=math.inf, **told)
+        self._pipeline = Pipeline(host, batcher, **told)
         # Requests that were answered natively, and items of those that were answered in part.
         self.answered = 0
 
@@ -117,7 +123,7 @@ class Cell:
         # What is cold goes the general way too, with nothing answered before.
         results: dict[int, Results] = {id(call): found for call, found in left}
         results |= {id(call): [] for call, _ in cold}
-        return [[*call.replies] if call.replies else results[id(call)] for call in calls]
+        return [[*call.replies] if call.replies else results.get(id(call), []) for call in calls]
 
     async def differences(self, calls: Sequence[Call]) -> list[str]:
         """What differs, by call; empty where nothing does."""
@@ -125,6 +131,9 @@ class Cell:
         return [await self._difference(call, answer) for call, answer in zip(calls, answers, strict=True)]
 
     async def _difference(self, call: Call, answer: Results) -> str:
+        if call.failure:
+            expected = await self.generally(call)
+            return "" if expected == call.failure else f"natively {call.failure}, generally {expected}"
         if not any(answer):
             return ""
         self.answered += 1
@@ -166,9 +175,14 @@ def _misread(call: Call) -> str:
         read = read_items(call.message, MOST_ROWS)
         requests = parsed(pb.PredictRequest, call.message).items
     for plain, request in zip(read, requests, strict=True):
-        if isinstance(plain, Plain) and (plain.artifact, plain.owner) != (request.artifact, request.owner):
+        if isinstance(plain, Plain) and _marks(plain) != _marks(request):
             return f"read natively of {plain.owner}, by protobuf {request}"
     return ""
+
+
+def _marks(read: Any) -> tuple[bytes, int, int]:
+    """What a router wrote."""
+    return read.artifact, read.owner, read.generation
 
 
 def _compare(kind: Callable[[], Message], one: bytes | None, other: bytes) -> str:

@@ -1,8 +1,8 @@
 """A router's reading of requests against protobuf's: which model, version, label, key and tenant they name.
 
-What protobuf reads must be what is routed, and what goes on must carry the router's own artifact, version
-and owner, whatever the caller wrote. What protobuf refuses may pass a router, which looks at the outside
-only, if a cell would refuse it then: the request that goes on is not to be read either.
+What protobuf reads must be what is routed, and what goes on must carry the router's own artifact, version,
+owner and generation, whatever the caller wrote. What protobuf refuses may pass a router, which looks at the
+outside only, if a cell would refuse it then: the request that goes on is not to be read either.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _ALL_ITEMS = 2**31 - 1
 _PLACE = 0.25
 # Whose requests they are, as a router says it.
 _OWNER = 0x0123456789ABCDEF
+_GENERATION = 5
 
 
 class Router:
@@ -145,7 +146,8 @@ class Router:
         version = ask.version or {"stable": 1, "new": 2}.get(ask.label, 0)
         ends = ((WHOLE, version),) if version else ((WHOLE // 2, 1), (WHOLE, 2))
         choices = tuple((end, Target(tenant, ask.model, each, model.digest)) for end, each in ends)
-        return Route(model, choices, ("a",), ("a",), owner_field(_OWNER))  # type: ignore[arg-type]
+        named: Any = model
+        return Route(named, choices, ("a",), ("a",), owner_field(_OWNER), generation=_GENERATION)
 
     def _target(self, ask: Ask) -> Target:
         choices = self._decide(None, TENANT, ask).choices
@@ -160,17 +162,18 @@ class Router:
         if unit.target != target:
             return f"routed to {unit.target}, asked for {target}"
         sent = pb.Item.FromString(unit.payload)
-        if (sent.artifact, sent.version, sent.owner) != (target.artifact, target.version, _OWNER):
-            return f"a cell would read {sent.artifact.hex()} in version {sent.version} of {sent.owner}"
-        item.artifact, item.version, item.owner = target.artifact, target.version, _OWNER
+        if (*_marks(sent), sent.version) != (target.artifact, _OWNER, _GENERATION, target.version):
+            return f"a cell would read {_marks(sent)} in version {sent.version}"
+        item.artifact, item.version = target.artifact, target.version
+        item.owner, item.generation = _OWNER, _GENERATION
         return "" if _is_same(item, unit.payload) else "what goes on is not what was asked"
 
     def _routed(self, unit: Unit, data: bytes, target: Target) -> str:
         if unit.target != target:
             return f"routed to {unit.target}, asked for {target}"
         sent = oip.ModelInferRequest.FromString(unit.payload)
-        if (sent.artifact, sent.model_version, sent.owner) != (target.artifact, str(target.version), _OWNER):
-            return f"a cell would read {sent.artifact.hex()} in version {sent.model_version} of {sent.owner}"
+        if (*_marks(sent), sent.model_version) != (target.artifact, _OWNER, _GENERATION, str(target.version)):
+            return f"a cell would read {_marks(sent)} in version {sent.model_version}"
         return "" if unit.payload.startswith(data) else "what goes on is not what was asked"
 
     def _refused(self, native: Any, joined: Any, kind: Any) -> tuple[str, bytes | None]:
@@ -182,6 +185,10 @@ class Router:
         if payload is not None and _is_read(kind, payload) and len(units) == len(native):
             return "what protobuf refuses can be read once it is routed", None
         return "", payload
+
+
+def _marks(sent: Any) -> tuple[bytes, int, int]:
+    return sent.artifact, sent.owner, sent.generation
 
 
 def _ask_of(request: oip.ModelInferRequest) -> Ask:

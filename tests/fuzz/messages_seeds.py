@@ -33,7 +33,9 @@ from croupier.artifacts.packers.forest.layout import encode as encode_forest
 
 # Rows that a cell takes at most: few, so that one more is met often.
 MOST_ROWS = 12
-ARTIFACT, OWNER = 1000, 1001
+ARTIFACT, OWNER, GENERATION = 1000, 1001, 1003
+# Requests of older shard maps are refused.
+FLOOR = 3
 TENANT = "acme"
 
 _DOUBLES = np.random.default_rng(2).normal(size=4096)
@@ -316,6 +318,9 @@ def _with_artifact(parts: Parts, model: Model, rng: Random) -> Parts:
         parts.append(text(ARTIFACT, model.digest))
     if rng.random() < 0.3:
         parts.append(Part(OWNER, I64, struct.pack("<Q", rng.choice((0, 1, 2**64 - 1)))))
+    if rng.random() < 0.3:
+        number = rng.choice((0, 1, FLOOR - 1, FLOOR, FLOOR, 2**64 - 1))
+        parts.append(Part(GENERATION, I64, struct.pack("<Q", number)))
     return parts
 
 

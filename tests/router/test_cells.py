@@ -23,6 +23,7 @@ from croupier.transport.http2.limits import Limits
 from protos.inference.v2 import inference_pb2
 from router.attempt import CellLost, CellUnreachable
 from router.cells import MODEL_INFER, Cells
+from router.stale import StaleMap
 from router.view import KnownCell
 from version_manager.model.fleet import Cell
 
@@ -279,11 +280,22 @@ async def test_a_restarted_cell_is_found_again(cell: FakeCell, cells: Cells) -> 
     await eventually(partial(answers), "the cell is back")
 
 
-async def test_a_cell_is_told_of_owners_once_it_says_that_it_knows_them(cell: FakeCell, cells: Cells) -> None:
-    old, new = (KnownCell(replace(cell.registered(), protocol=number)) for number in (1, 2))
+async def test_a_cell_speaks_what_it_announced_last(cell: FakeCell, cells: Cells) -> None:
+    old, new = (KnownCell(replace(cell.registered(), protocol=number)) for number in (2, 5))
+    assert cells.protocol("b") == 1
     cells.update({"a": old})
-    assert not cells.knows_owner("a")
+    assert cells.protocol("a") == 2
     assert cells.update({"a": new}) == set()
-    assert cells.knows_owner("a")
+    assert cells.protocol("a") == 5
     cells.update({"a": old})
-    assert not cells.knows_owner("a")
+    assert cells.protocol("a") == 2
+
+
+async def test_what_an_old_shard_map_dealt_is_told_apart(cell: FakeCell, cells: Cells) -> None:
+    cell.before = refuse(Unavailable("old", reason="STALE_MAP", retry_after=0.5))
+    with pytest.raises(StaleMap, match="old") as caught:
+        await ask(cells)
+    assert caught.value.retry_after == 0.5
+    cell.before = refuse(FailedPrecondition("old", reason="STALE_MAP"))
+    with pytest.raises(FailedPrecondition):
+        await ask(cells)

@@ -4,6 +4,7 @@ import pytest
 
 from croupier.errors import CroupierError, NotFound, Unavailable
 from croupier.fields import join_first
+from croupier.protocol import CURRENT
 from croupier.request_ids import Known, RequestId
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.attempt import CellUnreachable
@@ -27,8 +28,8 @@ class Cells:
     def __init__(self) -> None:
         self.started: list[Any] = []
 
-    def knows_owner(self, cell: str) -> bool:
-        return True
+    def protocol(self, cell: str) -> int:
+        return CURRENT
 
     def start(self, path: bytes, call: Any, request: bytes, timeout: float | None, metadata: Metadata) -> str:
         self.started.append((path, call.cell, request, timeout, metadata))

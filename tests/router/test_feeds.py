@@ -282,3 +282,28 @@ async def test_a_cancelled_feed_hangs_up() -> None:
         async with following(manager):
             await connected(manager)
         await eventually(lambda: manager.watching == 0, "the end of the watch")
+
+
+async def test_a_later_catalog_that_somebody_knows_of_is_looked_for_at_once() -> None:
+    """The watch is silent, and not long enough to be taken for broken."""
+    timing = Timing(silence=600.0, backoff=Backoff(600.0, 600.0), look=0.0)
+    async with FakeManager(FIRST) as manager, following(manager, timing=timing) as (feed, _):
+        await connected(manager)
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta(12, (model(name="new"),))))]
+        await reached(feed, 10)
+        await eventually(lambda: feed._patience is not None, "it waits for an event")
+        feed.look_again()
+        await reached(feed, 12)
+        assert [request.revision for request in manager.asked] == [0, 10]
+
+
+async def test_a_young_watch_is_not_given_up_for_another() -> None:
+    timing = Timing(silence=600.0, look=600.0)
+    async with FakeManager(FIRST) as manager, following(manager, timing=timing) as (feed, _):
+        await connected(manager)
+        await reached(feed, 10)
+        await eventually(lambda: feed._patience is not None, "it waits for an event")
+        feed.look_again()
+        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
+        await reached(feed, 11)
+        assert len(manager.asked) == 1

@@ -23,6 +23,7 @@ from croupier.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
+from croupier.protocol import CURRENT, FIRST, OWNER
 from croupier.request_ids import Known, RequestId
 from croupier.telemetry.traces import Kind, Tracer
 from protos.inference.v2 import inference_pb2
@@ -33,6 +34,7 @@ from router.attempt import Attempts, CellUnreachable, NoCell
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Metadata
+from router.envelope import generation_field
 from router.features import NoFeatures
 from router.pipeline import NoCatalog, Pipeline
 from router.route import NoShardMap, route
@@ -74,11 +76,11 @@ class Cells:
         self.requests: list[bytes] = []
         self.cancelled: list[str] = []
         self.answer = answer
-        self.know_owners = False
+        self.speak = FIRST
         self._under_way: list[Any] = []
 
-    def knows_owner(self, cell: str) -> bool:
-        return self.know_owners
+    def protocol(self, cell: str) -> int:
+        return self.speak
 
     def start(
         self, path: bytes, call: Any, request: bytes, timeout: float | None, metadata: Metadata
@@ -174,7 +176,7 @@ def test_a_request_goes_through_all_stages() -> None:
 def test_a_cell_is_told_whose_a_request_is_whatever_the_caller_says(method: str, kind: Any) -> None:
     def owner(seed: int, claimed: int = 0, *, known: bool = True) -> int:
         front = Front(replace(VIEW, current=Dealer(replace(generation(NAMES), seed=seed))))
-        front.cells.know_owners = known
+        front.cells.speak = OWNER if known else FIRST
         request = kind.FromString(INFER) if method == "infer" else pb.Item(model="churn")
         request.owner = claimed
         sent = request if method == "infer" else pb.PredictRequest(items=[request])
@@ -193,14 +195,18 @@ def test_a_cell_is_told_whose_a_request_is_whatever_the_caller_says(method: str,
     assert owner(1, known=False) == 0
 
 
+@pytest.mark.parametrize("speaks", [OWNER, CURRENT])
 @pytest.mark.parametrize(("method", "request_"), METHODS)
-def test_whose_a_request_is_stands_last_where_a_cell_looks_first(method: str, request_: bytes) -> None:
+def test_whose_a_request_is_stands_last_where_a_cell_looks_first(
+    method: str, request_: bytes, speaks: int
+) -> None:
     """What stands behind it makes everybody one owner to the cell, which then is fair to nobody."""
     front = Front(features=Upper())
-    front.cells.know_owners = True
+    front.cells.speak = speaks
     front.ask(method, request_)
     [arrived] = front.cells.requests
     assert owner_at_end(arrived) == hash64("owner", "acme", seed=generation(NAMES).seed)
+    assert arrived.endswith(generation_field(1)) is (speaks == CURRENT)
 
 
 @pytest.mark.parametrize("method", ["infer", "predict"])

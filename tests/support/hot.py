@@ -26,6 +26,8 @@ from cell.scoring.hot import HotPath
 from croupier.artifacts.format import pack, view
 from croupier.artifacts.packers.forest import pack_forest
 from croupier.artifacts.packers.linear import pack_linear
+from croupier.codes import Code
+from croupier.transport.status import to_error
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 
@@ -83,6 +85,7 @@ class Call:
     request: Any
     deadline: float = math.inf
     replies: list[bytes] = field(default_factory=list)
+    failures: list[tuple[int, str]] = field(default_factory=list)
     is_open: bool = True
     arrived: float = 0.0
     span: Any = None
@@ -93,6 +96,13 @@ class Call:
 
     def reply(self, message: bytes) -> None:
         self.replies.append(message)
+
+    def fail(self, code: int, message: str, details: bytes) -> None:
+        self.failures.append((code, reason_of(details)))
+
+
+def reason_of(details: bytes) -> str:
+    return to_error(Code.UNAVAILABLE, "", details).reason
 
 
 class Loader:

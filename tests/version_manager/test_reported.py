@@ -55,6 +55,17 @@ async def test_each_message_is_taken_and_answered() -> None:
     assert not registry.is_known
 
 
+async def test_each_answer_says_which_shard_map_deals_now() -> None:
+    deals: list[int] = []
+    given = answers(messages(*[cell_report("cell-1")] * 4), Registry().join, 5.0, lambda: deals)
+    told = []
+    for numbers in ([], [3], [4, 3], [5, 4]):
+        deals[:] = numbers
+        answer = await anext(given)
+        told.append((answer.generation, answer.previous_generation))
+    assert told == [(0, 0), (3, 0), (4, 3), (5, 4)]
+
+
 @pytest.mark.parametrize("state", ["asleep", "ACTIVE"])
 async def test_what_makes_no_sense_is_refused(state: str) -> None:
     with pytest.raises(InvalidRequest):

@@ -9,7 +9,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cell.codec.plain import Plain, owner_at_end, read_infer, read_items
+from cell.codec.fence import Fence
+from cell.codec.plain import STALE, Plain, owner_at_end, read_infer, read_items
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -86,6 +87,39 @@ def test_the_owner_of_the_whole_message_is_its_last_field(sent: Any) -> None:
     assert owner_at_end(message) == 7
     for other in (b"", message[-9:], message[:-1], message + b"\x1a\x00", message[:-10]):
         assert owner_at_end(other) != 7
+
+
+def test_the_generation_stands_behind_the_owner() -> None:
+    one = infer(7)
+    one.generation = 9
+    many = prediction_pb2.PredictRequest(items=[item(5), item(7)])
+    many.items[1].generation = 9
+    for sent in (one, many):
+        message: bytes = sent.SerializeToString()
+        assert owner_at_end(message) == owner_at_end(message[:-10]) == 7
+        for other in (message[-19:], message[-10:], message[:-1], message + b"\x1a\x00"):
+            assert owner_at_end(other) == 0
+
+
+@given(OWNERS, OWNERS, OWNERS)
+def test_what_the_fence_keeps_out_is_not_plain(claimed: int, written: int, floor: int) -> None:
+    """The last number counts, as protobuf reads it: a router writes behind whatever a caller sent."""
+    fence = Fence()
+    fence.hear("manager", floor, 0)
+    suffix = inference_pb2.ModelInferRequest(generation=written).SerializeToString()
+    sent = inference_pb2.ModelInferRequest(generation=claimed).SerializeToString()
+    message = infer().SerializeToString() + sent + suffix
+    number = inference_pb2.ModelInferRequest.FromString(message).generation
+    plain = read_infer(message, fence)
+    assert plain is not None
+    assert (plain is STALE) == fence.refuses(number) == (0 < number < floor)
+    assert plain is STALE or plain.generation == number
+
+    one = item().SerializeToString() + sent + suffix
+    assert prediction_pb2.Item.FromString(one).generation == number
+    [read] = read_items(_record(1, one), 1, fence) or []
+    assert isinstance(read, bytes) == fence.refuses(number)
+    assert isinstance(read, bytes) or read.generation == number
 
 
 def _record(number: int, value: bytes) -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.cell_server import infer_request, row_item
 from support.cells import digest
 from support.hot import (
+    INFER,
     NAMES,
     PREDICT,
     Bench,
@@ -25,7 +26,9 @@ from support.hot import (
     load,
 )
 
+from cell.codec.fence import Fence
 from croupier.artifacts.packers.forest import pack_forest
+from croupier.codes import Code
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 
@@ -238,3 +241,28 @@ def test_no_bytes_do_harm(sent: bytes) -> None:
     call = Call(PREDICT, sent)
     for _, results in bench.answer(call):
         assert set(results) <= {None}
+
+
+def test_what_an_old_shard_map_dealt_is_refused_at_once() -> None:
+    fence = Fence()
+    fence.hear("manager", 6, 5)
+    bench = Bench(fence=fence)
+
+    def call(generation: int) -> Call:
+        request = infer_request(digest("regression"), X[:1])
+        request.generation = generation
+        return Call(INFER, request)
+
+    calls = [call(generation) for generation in (0, 4, 5, 6)]
+    assert bench.answer(*calls) == []
+    assert [call.failures for call in calls] == [[], [(Code.UNAVAILABLE, "STALE_MAP")], [], []]
+    assert [len(call.replies) for call in calls] == [1, 0, 1, 1]
+
+
+def test_items_of_an_old_shard_map_are_left_with_what_the_others_have() -> None:
+    fence = Fence()
+    fence.hear("manager", 6, 5)
+    items = [doubles_item("wide", X[0]), doubles_item("wide", X[1])]
+    items[0].generation, items[1].generation = 4, 5
+    [(_, results)] = Bench(fence=fence).answer(Call(PREDICT, pb.PredictRequest(items=items)))
+    assert (results[0], results[1] is None) == (None, False)

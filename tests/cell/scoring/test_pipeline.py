@@ -9,11 +9,13 @@ from support.cells import Clock, HeldThreads, SumScorer, digest, signature_of, t
 from support.fakes import metric
 
 from cell.codec.answers import AnswerTooLarge
+from cell.codec.fence import Fence, StaleMap
 from cell.loading.host import Host
 from cell.residency.residency import Residency
 from cell.scoring.batcher import Batcher
 from cell.scoring.pipeline import Pipeline
 from croupier.artifacts.format import Tensor
+from croupier.codes import Code
 from croupier.deadline import NEVER, Deadline
 from croupier.errors import CroupierError, DeadlineExceeded, InvalidRequest
 from protos.inference.v2 import inference_pb2
@@ -56,8 +58,10 @@ class Bench:
         self.residency: Residency[Any] = Residency(100)
         host = Host(self.residency, self.loads, clock=self.clock, rng=random.Random(1))
         batcher = Batcher(self.threads, workers=1, max_rows=8, max_queued_rows=100, clock=self.clock)
+        self.fence = Fence()
         # Room for three of the model's sums.
-        self.pipeline = Pipeline(host, batcher, max_rows=4, max_answer=12, clock=self.clock)
+        told: Any = {"max_rows": 4, "max_answer": 12, "clock": self.clock, "fence": self.fence}
+        self.pipeline = Pipeline(host, batcher, **told)
 
     def predict(self, *items: pb.Item, deadline: Deadline = NEVER) -> "asyncio.Task[pb.PredictResponse]":
         return asyncio.create_task(self.answer(items, deadline))
@@ -198,3 +202,25 @@ async def test_what_a_model_gives_beyond_its_word_is_not_encoded(bench: Bench) -
     task = asyncio.create_task(bench.pipeline.infer(infer(1), NEVER))
     await bench.run()
     assert isinstance(task.exception(), AnswerTooLarge)
+
+
+async def test_what_an_old_shard_map_dealt_is_refused_item_by_item(bench: Bench) -> None:
+    bench.fence.hear("manager", 6, 5)
+    old, new, unsaid = item(1, 2), item(3, 4), item(5, 6)
+    old.generation, new.generation = 4, 5
+    task = bench.predict(old, new, unsaid)
+    await bench.run()
+    results = task.result().results
+    assert [result.status.reason for result in results] == ["STALE_MAP", "", ""]
+    assert results[0].status.code == Code.UNAVAILABLE
+    assert [result.value.outputs[0].numbers.values[0] for result in results[1:]] == [7, 11]
+
+
+async def test_what_an_old_shard_map_dealt_is_refused_before_its_model_is_loaded(bench: Bench) -> None:
+    bench.fence.hear("manager", 6, 5)
+    told = {"artifact": KEY, "generation": 4}
+    with pytest.raises(StaleMap):
+        await bench.pipeline.infer(inference_pb2.ModelInferRequest(**told), NEVER)  # type: ignore[arg-type]
+    with pytest.raises(StaleMap):
+        await bench.pipeline.describe(inference_pb2.ModelMetadataRequest(**told), NEVER)  # type: ignore[arg-type]
+    assert bench.loads.begun == []
