@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from blocks import Block, benchmarks, code, demo, first, front, odds, programs
+from blocks import Block, benchmarks, code, demo, first, front, odds, plans, programs
 
 BLOCKS = (
     Block("README.md", "first", first.commands),
@@ -13,6 +13,7 @@ BLOCKS = (
     Block("README.md", "odds", odds.odds),
     Block("docs/operating.md", "limits", code.limits),
     Block("docs/faults.md", "faults", code.faults),
+    Block("docs/sharding.md", "plans", plans.three),
     *(Block("docs/languages.md", name, partial(programs.program, name)) for name in programs.PROGRAMS),
     *(Block("docs/benchmarks.md", name, partial(benchmarks.section, name)) for name in benchmarks.NAMES),
 )
