@@ -11,6 +11,7 @@ status              what of everything is wrong, by what managers told (`seen`):
 why                 what bears on one tenant, and what of it is wrong: `causes`
 top                 who asks for most, and what they get; `tenants usage` is the same of one tenant
 models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
+debug_tokens        which cell a reply named (`hand --debug`)
 blast               who is hurt when cells break; `plot` draws it, as it does what `hand` counts
 optimize            `shards optimize`
 release, tenants, shards, catalog, keys, hand, explain, predict, token, local      named like their verbs

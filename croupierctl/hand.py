@@ -11,7 +11,7 @@ import typer
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
-from croupierctl import output, plot
+from croupierctl import debug_tokens, output, plot
 from croupierctl.arguments import Tenant
 from croupierctl.blast import as_json, overlaps
 from croupierctl.servers import ask_manager, current
@@ -30,9 +30,16 @@ def hand(
     picture: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw that: .png, .svg or .pdf.")
     ] = None,
+    debug: Annotated[
+        str,
+        typer.Option(metavar="TOKEN[,…]", help="Say which cell a reply to `croupier-debug: 1` named."),
+    ] = "",
 ) -> None:
     """Show the cells that a tenant was dealt, and the chance that another one shares them."""
     check_name(tenant, "tenant")
+    if debug:
+        debug_tokens.show(tenant, debug)
+        return
     if picture is not None:
         plot.check(picture)
 

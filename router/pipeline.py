@@ -16,9 +16,11 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
+from croupier.debug_tokens import DEBUG, MOST_TOKENS, token
 from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
 from croupier.fields import join_first
 from croupier.request_ids import REQUEST_ID_KEY, Named
@@ -257,6 +259,16 @@ class Pipeline:
             if holders and not {*holders}.isdisjoint(unit.cells):
                 first = [cell for cell in holders if cell in unit.cells]
                 unit.cells = (*first, *[cell for cell in unit.cells if cell not in first])
+
+    def told(self, tenant: str, units: list[Unit]) -> list[tuple[bytes, bytes]]:
+        """The metadata that name what answered `units`, or was tried last, to an operator."""
+        current = self._view.current
+        if current is None:
+            return []
+        tried = dict.fromkeys((unit.generation, unit.cells[unit.tried - 1]) for unit in units if unit.tried)
+        seed = current.generation.seed
+        tokens = [token(seed, tenant, *one) for one in islice(tried, MOST_TOKENS)]
+        return [(DEBUG, ",".join(tokens).encode())] if tokens else []
 
     def is_ready(self) -> bool:
         """Whether any cell should answer."""

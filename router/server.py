@@ -16,6 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.codes import Code
+from croupier.debug_tokens import DEBUG
 from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
 from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
@@ -193,6 +194,8 @@ class Handlers:
     def _end(
         self, counted: tuple[str, str], call: ServerCall, tenant: str, outcome: Outcome, units: list[Unit]
     ) -> None:
+        if call.is_named and call.values(DEBUG):
+            call.noted = self._pipeline.told(tenant, units)
         if isinstance(outcome, bytes):
             call.reply(outcome)
             _REQUESTS.values[counted] += 1
@@ -218,7 +221,7 @@ class Handlers:
             _log.error("a request failed inside", exc_info=error, extra={"request_id": str(call.request_id)})
         if call.is_open:
             status = _status_of(error)
-            call.fail(status.code, status.message, status.details)
+            call.fail(status.code, status.message, status.details, call.noted or ())
         self._tally(tenant, units, error, call.took)
         self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values, error)
 

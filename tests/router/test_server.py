@@ -270,7 +270,7 @@ class Arrived:
 
     path = "/inference.GRPCInferenceService/ModelInfer"
     deadline, arrived, took, is_open, message = 20.0, 10.0, 0.0, True, b""
-    request_id, is_named, has_parent, span = RequestId("mine"), True, True, None
+    request_id, is_named, has_parent, span, noted = RequestId("mine"), True, True, None, None
 
     def __init__(self) -> None:
         self.failed: list[int] = []
@@ -278,7 +278,7 @@ class Arrived:
     def values(self, name: bytes) -> tuple[bytes, ...]:
         return (b"00-%032x-%016x-01" % (7, 9),) if name == b"traceparent" else ()
 
-    def fail(self, code: int, message: str, details: bytes) -> None:
+    def fail(self, code: int, message: str, details: bytes, trailing: Any = ()) -> None:
         self.failed.append(code)
 
 

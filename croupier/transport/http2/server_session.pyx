@@ -190,7 +190,9 @@ cdef class ServerSession(Session):
             else:
                 it.keep(name, namelen, value, valuelen)
         elif namelen == 14 and not memcmp(name, b"croupier-debug", 14):
-            it.is_named = it.is_named or (valuelen == 1 and value[0] == b"1")
+            if valuelen == 1 and value[0] == b"1":
+                it.is_named = True
+                it.keep(name, namelen, value, valuelen)
         elif namelen != 14 or memcmp(name, b"content-length", 14):
             it.keep(name, namelen, value, valuelen)
         return 0
