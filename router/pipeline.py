@@ -52,6 +52,8 @@ _ADDED = LoopHistogram(
     "From a request's arrival to its first call to a cell",
     buckets=(25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3),
 ).labels()
+# Instead of a moment: the request waits for no newer shard map.
+_NO_MORE = None
 # Where no cell is in trouble, or where that is looked at later.
 _NONE_OPEN = Breakers()
 
@@ -158,7 +160,8 @@ class Pipeline:
             units = method.units(tenant, request)
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
-            self._prepare(view, units)
+            if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
+                self._prepare(view, units)
         except BaseException:
             self._admission.leave(tenant)
             raise
@@ -187,12 +190,37 @@ class Pipeline:
         caller: Named,
         exchange: Exchange,
         deadline: float,
-        until: float = 0.0,
+        until: float | None = 0.0,
     ) -> Waiter | None:
-        if (places := stale_places(units)) is None:
-            self._finish(method, view, tenant, units, done, caller)
-            return None
-        stale = [units[place] for place in places]
+        places = stale_places(units)
+        if places is not None and until is not _NO_MORE:
+            return self._hold(places, method, tenant, units, done, caller, exchange, deadline, until)
+        self._admission.leave(tenant)
+        try:
+            outcome = method.answer(view, units, caller)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller is told of an end
+            _log.exception("a bug in an answer")
+            outcome = InternalError("internal error")
+        done(outcome, units)
+        return None
+
+    def _hold(
+        self,
+        places: list[int],
+        method: _Method,
+        tenant: str,
+        units: list[Unit],
+        done: Done,
+        caller: Named,
+        exchange: Exchange,
+        deadline: float,
+        until: float | None,
+    ) -> Waiter:
+        """Have those of `units` at `places` wait for a newer shard map.
+
+        Not in `_ended`, which every request passes: what closures share costs more than all the rest of it.
+        """
+        view, stale = self._view, [units[place] for place in places]
 
         def again(until: float) -> Run | None:
             view = self._view
@@ -210,23 +238,13 @@ class Pipeline:
         def over(error: CroupierError | None) -> None:
             for unit in stale:
                 unit.outcome = error or unit.outcome
-            self._finish(method, view, tenant, units, done, caller)
+            args = method, view, tenant, units, done, caller, exchange, deadline, _NO_MORE
+            self._ended(*args)
 
         until = until or self._stale.until(deadline)
         waiter = Waiter(self._stale, tenant, stale[0].generation, until, again, over)
         self._stale.hold(waiter, {unit.cells[unit.tried - 1] for unit in stale})
         return waiter
-
-    def _finish(
-        self, method: _Method, view: View, tenant: str, units: list[Unit], done: Done, caller: Named
-    ) -> None:
-        self._admission.leave(tenant)
-        try:
-            outcome = method.answer(view, units, caller)
-        except Exception:  # noqa: BLE001 - whatever it is, the caller is told of an end
-            _log.exception("a bug in an answer")
-            outcome = InternalError("internal error")
-        done(outcome, units)
 
     def _complete(self, units: list[Unit], caller: Named) -> None:
         with nullcontext() if caller.span is None else step_of(caller.span, "features"):
