@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -150,7 +151,9 @@ def test_comments_anywhere_never_change_what_is_exported(seed: int) -> None:
     assert [same.count(word) for word in ("# above", "# beside")] == [
         written.decode().count(word) for word in ("# above", "# beside")
     ]
-    assert {*read(to_yaml(after, written)).seats} == {*after.seats}
+    # What the library mangles is refused.
+    with suppress(InvalidFile):
+        assert {*read(to_yaml(after, written)).seats} == {*after.seats}
 
 
 def test_what_the_library_mangles_is_not_written() -> None:

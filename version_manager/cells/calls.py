@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from google.protobuf.message import DecodeError
@@ -15,6 +15,7 @@ from croupier.transport.client import Channel
 from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
+from sharding.placement import lookback
 from version_manager.map.image import Map
 from version_manager.model.fleet import Cell, CellState
 
@@ -95,9 +96,12 @@ def why_not_resident(response: pb.WarmResponse) -> str:
     return next(filter(None, map(_why, response.artifacts)), "")
 
 
-def hand_of(tenant: str, dealer: Dealer, served: Map) -> list[Cell]:
-    """The tenant's cells that are registered as active."""
-    dealt = (served.cells.get(cell) for cell in dealer.hand(tenant))
+def hand_of(tenant: str, dealers: Iterable[Dealer], served: Map) -> list[Cell]:
+    """The tenant's cells that are registered as active, of all `dealers`.
+
+    While a generation takes over, a tenant has the cells of both: one deals to it, and soon the other will.
+    """
+    dealt = (served.cells.get(cell) for cell in lookback(dealers, tenant))
     return [cell for cell in dealt if cell is not None and cell.state is CellState.ACTIVE]
 
 

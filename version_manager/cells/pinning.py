@@ -108,7 +108,7 @@ class Pinning:
         self._open = open_channel
         self._clock = clock
         self._sent: dict[str, _Sent] = {}
-        self._dealer: Dealer | None = None
+        self._dealers: list[Dealer] = []
         # Artifacts that may have ended a cell, until when.
         self._suspects: dict[bytes, float] = {}
 
@@ -146,16 +146,17 @@ class Pinning:
 
     async def _plan(self, served: Map) -> dict[str, dict[str, Share]]:
         """Each cell's shares; a tenant whose record wants nothing has one as well."""
-        if not served.generations:
-            return {}
-        if self._dealer is None or self._dealer.generation is not served.generations[0]:
-            self._dealer = Dealer(served.generations[0])
+        known = self._dealers
+        self._dealers = [
+            next((dealer for dealer in known if dealer.generation is one), None) or Dealer(one)
+            for one in served.dealing
+        ]
         plan: dict[str, dict[str, Share]] = {}
         for number, (tenant, residency) in enumerate(served.residencies.items()):
             if number % _TENANTS_A_TURN == 0:
                 await asyncio.sleep(0)
             share = Share(residency.floor_bytes, frozenset(_released(tenant, residency, served)))
-            for cell in hand_of(tenant, self._dealer, served):
+            for cell in hand_of(tenant, self._dealers, served):
                 plan.setdefault(cell.id, {})[tenant] = share
         return plan
 

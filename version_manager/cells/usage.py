@@ -58,9 +58,8 @@ class Usage:
         model = served.catalog.get(tenant, name)
         versions = [model.select(version=version)] if version else model.versions.values()
         artifacts = {one.number: one.artifact for one in versions}
-        hands = (hand_of(tenant, Dealer(dealt, cached=1), served) for dealt in served.generations)
-        cells = {cell.id: cell for hand in hands for cell in hand}
-        return await asyncio.gather(*(self._ask(cell, artifacts) for cell in cells.values()))
+        cells = hand_of(tenant, [Dealer(dealt, cached=1) for dealt in served.generations], served)
+        return await asyncio.gather(*(self._ask(cell, artifacts) for cell in cells))
 
     async def _ask(self, cell: Cell, artifacts: Mapping[int, bytes]) -> CellUsage:
         try:

@@ -89,9 +89,7 @@ class Warming:
 
     def _hand(self, tenant: str) -> list[Cell]:
         served = self._mirror.map
-        if not served.generations:
-            return []
-        return hand_of(tenant, Dealer(served.generations[0], cached=1), served)
+        return hand_of(tenant, [Dealer(one, cached=1) for one in served.dealing], served)
 
     async def _ask(self, asking: _Asking, cell: Cell, seconds: float) -> None:
         request = pb.WarmRequest(artifacts=asking.artifacts, group=asking.tenant, wait_seconds=seconds)

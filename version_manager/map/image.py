@@ -82,6 +82,11 @@ class Map:
         """How many of 10,000 tenants the active generation deals to; the previous one to the others."""
         return self.pointer.ramp if self.pointer else WHOLE
 
+    @property
+    def dealing(self) -> tuple[Generation, ...]:
+        """Those that deal to some tenants: the active one, and while that takes over, the one before it."""
+        return self.generations[: 1 if self.ramp >= WHOLE else 2]
+
 
 @dataclass(slots=True)
 class _Entry:

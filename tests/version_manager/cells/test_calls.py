@@ -123,4 +123,4 @@ def test_only_active_cells_that_are_registered_are_called() -> None:
     draining = replace(cell("cell-2"), state=CellState.DRAINING)
     served = SimpleNamespace(cells={"cell-1": cell("cell-1"), "cell-2": draining})
     dealer = SimpleNamespace(hand=lambda tenant: ["cell-1", "cell-2", "cell-3"])
-    assert hand_of("acme", dealer, served) == [cell("cell-1")]
+    assert hand_of("acme", [dealer], served) == [cell("cell-1")]

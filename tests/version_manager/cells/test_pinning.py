@@ -19,6 +19,7 @@ from protos.versions.v1 import versions_pb2
 from sharding.generation import Generation, Override, Seat
 from version_manager.cells.pinning import Pinning
 from version_manager.map.image import Map
+from version_manager.map.records import Active
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import Model
@@ -165,6 +166,18 @@ async def test_another_generation_moves_pins_and_floors():
         await world.sweep()
         assert (a.pinned, a.floors) == (set(), {"acme": 0})
         assert (b.pinned, b.floors) == ({A}, {"acme": 10})
+
+
+async def test_while_a_generation_takes_over_the_cells_of_both_hands_keep_it():
+    async with worlds() as (world, a, b):
+        world.keep(acme=ResidencyRule(10, ("churn",)))
+        both = dealt_to("b", 2), dealt_to("a")
+        world.map = replace(world.map, generations=both, pointer=Active(2, 1, ramp=1))
+        await world.sweep()
+        assert (a.pinned, b.pinned) == ({A}, {A})
+        world.map = replace(world.map, pointer=Active(2, 1))
+        await world.sweep()
+        assert (a.pinned, b.pinned) == (set(), {A})
 
 
 async def test_a_cell_that_joins_again_is_told_again():

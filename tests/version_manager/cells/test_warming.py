@@ -13,8 +13,10 @@ from croupier.transport.client import Channel
 from croupier.transport.serving import Server
 from protos.cell.v1 import cell_pb2 as pb
 from sharding.dealer import Dealer
+from sharding.generation import Override
 from version_manager.cells.warming import NotWarm, Warming
 from version_manager.map.image import Map
+from version_manager.map.records import Active
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.release import Version
@@ -227,6 +229,17 @@ async def test_cells_that_do_not_serve_are_not_asked():
         mirror = FixedMirror(*(registered(cell, CellState.DRAINING) for cell in cells))
         await warming(mirror).warm("acme", [VERSION])
         assert not any(cell.requests for cell in cells)
+
+
+async def test_while_a_generation_takes_over_the_cells_of_both_hands_load_it():
+    async with fake_cells("a", "b", "c") as cells:
+        mirror = FixedMirror(*map(registered, cells))
+        (left,) = {"a", "b", "c"} - {*mirror.hand}
+        (before,) = mirror.map.generations
+        other = replace(before, number=2, overrides={"acme": Override(pins=(left,))})
+        mirror.map = replace(mirror.map, generations=(other, before), pointer=Active(2, 1, ramp=1))
+        await warming(mirror).warm("acme", [VERSION])
+        assert all(cell.requests for cell in cells)
 
 
 async def test_without_a_generation_nobody_is_asked():
