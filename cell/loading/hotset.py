@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,6 +56,7 @@ class HotSet:
 
     def __init__(self, folder: Path, host: Host, disk: DiskCache, *, seconds: float = _SECONDS) -> None:
         self._path = folder / NAME
+        self._writing = threading.Lock()
         self._host = host
         self._disk = disk
         self._seconds = seconds
@@ -88,9 +90,14 @@ class HotSet:
 
     async def _write(self, digests: Sequence[bytes]) -> None:
         try:
-            await asyncio.to_thread(lambda: write_whole(self._path, encode(digests)))
+            await asyncio.to_thread(self._write_whole, digests)
         except OSError as error:
             _log.warning("the hot set cannot be written: %s", error)
+
+    def _write_whole(self, digests: Sequence[bytes]) -> None:
+        # A thread goes on when who waits for it is cancelled, and the last word is written while it does.
+        with self._writing:
+            write_whole(self._path, encode(digests))
 
     async def _restore(self) -> None:
         began = time.monotonic()

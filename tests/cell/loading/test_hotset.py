@@ -1,3 +1,4 @@
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,3 +193,12 @@ async def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path, kind: s
         await cell.hot_set.restored()
         await cell.hot_set._write([digest("a")])
     assert (tmp_path / NAME).is_file()
+
+
+async def test_writes_that_overlap_do_not_take_each_others_file_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_parts(tmp_path) as cell:
+        await asyncio.gather(*(cell.hot_set._write([digest("a")]) for _ in range(64)))
+    assert (tmp_path / NAME).is_file()
+    assert "cannot be written" not in caplog.text
