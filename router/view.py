@@ -36,6 +36,7 @@ from sharding.generation import Generation
 from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell, Load
+from version_manager.model.limits import TenantLimits
 
 # Losing this many models at once is nothing to stop for.
 _FEW = 10
@@ -78,6 +79,8 @@ class View:
     cells: Mapping[str, KnownCell] = field(default_factory=dict)
     thaw: int = 0
     ramp: int = WHOLE
+    # What tenants may take.
+    limits: TenantLimits = field(default_factory=TenantLimits)
 
     @property
     def generations(self) -> tuple[Generation, ...]:
