@@ -1,8 +1,9 @@
 """One tenant saturates every cell of its hand: who feels it, and how many should.
 
 Each cell has a quota of processor time (`quota`), all together less than one processor. The poison tenant
-asks in every other turn; everybody else's requests come at a fixed rate throughout. Tenants are told apart by
-how many cells of the poisoned hand are theirs, which the closed form predicts.
+asks in the second of three turns; everybody else's requests come at a fixed rate throughout. How far the
+first and the third are apart is what the machine does. Tenants are told apart by how many cells of the
+poisoned hand are theirs, which the closed form predicts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from statistics import median
 import numpy as np
 import uvloop
 
-from bench import calling, openloop, report
+from bench import calling, openloop, processes, report
 from bench.catalog import MODEL_INFER, Load
 from bench.demo import stage
 from bench.demo.loading import Seen
@@ -36,8 +37,9 @@ _FEATURES, _ROWS = 10, 128
 _STREAMS = 8
 _WARM_UP_SECONDS = 1.5
 _WARM_UP_STREAMS = 8
-# Until its requests have filled the queues of its cells.
+# Until its requests have filled the queues of its cells, and until those are empty again.
 _FILL_SECONDS = 0.5
+_EMPTY_SECONDS = 0.5
 _SEED = 14
 
 
@@ -69,8 +71,8 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Result:
     """Of one shape. Ratios are of the 99th percentiles of latencies, with the poison over without it: the
-    median of the rounds. `…_share` are of tenants that share 0, 1, … cells with the poison; `poison_rows` a
-    second.
+    median of the rounds. `disjoint_spread` is the same of two turns without it. `…_share` are of tenants that
+    share 0, 1, … cells with the poison; `poison_rows` a second.
     """
 
     cells: int
@@ -79,6 +81,7 @@ class Result:
     disjoint_p99_ratio: float
     partial_p99_ratio: float
     disjoint_p99_ms: float
+    disjoint_spread: float
     disjoint_errors: int
     partial_errors: int
     whole_errors: int
@@ -90,6 +93,7 @@ class Result:
 
 def run(plan: Plan, models: Sequence[Trained], shape: Shape) -> Result:
     with (
+        processes.pinned(processes.cores().proxy),
         tempfile.TemporaryDirectory(prefix="croupier-poison-") as folder,
         Stack(Path(folder), shape.cells, shape.zones, shape.hand) as stack,
     ):
@@ -109,9 +113,10 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
         with quota.held(cells, _SHARE / shape.cells) as has_quotas:
             turns, runs = [], 0
             for number in range(plan.rounds):
-                quiet = await _turn(playing, plan, everybody, number)
+                before = await _turn(playing, plan, everybody, number)
                 during, ended = await _poisoned(playing, plan, everybody, number, callers, poison)
-                turns.append((quiet, during))
+                await asyncio.sleep(_EMPTY_SECONDS)
+                turns.append((before, during, await _turn(playing, plan, everybody, number)))
                 runs += ended
     rows = runs * _ROWS / (plan.rounds * (plan.seconds + _FILL_SECONDS))
     return _judged(shape, has_quotas, sharing, models, turns, rows)
@@ -147,7 +152,7 @@ def _judged(
     has_quotas: bool,
     sharing: Sharing,
     models: Sequence[Trained],
-    turns: Sequence[tuple[Seen, Seen]],
+    turns: Sequence[tuple[Seen, Seen, Seen]],
     poison_rows: float,
 ) -> Result:
     shared = np.array([sharing.shared[model.recipe.tenant] for model in models])
@@ -161,7 +166,10 @@ def _judged(
         return float(np.quantile(found, 0.99)) * 1e3 if len(found) else float("nan")
 
     def ratio(low: int, high: int) -> float:
-        return median(p99(held, low, high) / p99(quiet, low, high) for quiet, held in turns)
+        return median(
+            2 * p99(held, low, high) / (p99(before, low, high) + p99(after, low, high))
+            for before, held, after in turns
+        )
 
     def errors(low: int, high: int) -> int:
         return sum(int((seen.failed & of(seen, low, high)).sum()) for turn in turns for seen in turn)
@@ -173,7 +181,8 @@ def _judged(
         has_quotas=has_quotas,
         disjoint_p99_ratio=ratio(0, 0),
         partial_p99_ratio=ratio(1, size - 1),
-        disjoint_p99_ms=median(p99(quiet, 0, 0) for quiet, _ in turns),
+        disjoint_p99_ms=median(p99(before, 0, 0) for before, _, _ in turns),
+        disjoint_spread=median(_apart(p99(before, 0, 0), p99(after, 0, 0)) for before, _, after in turns),
         disjoint_errors=errors(0, 0),
         partial_errors=errors(1, size - 1),
         whole_errors=errors(size, size),
@@ -182,6 +191,10 @@ def _judged(
         seen_share=tuple(count / sum(tenants) for count in tenants),
         poison_rows=poison_rows,
     )
+
+
+def _apart(one: float, other: float) -> float:
+    return max(one, other) / min(one, other)
 
 
 def _heavy() -> bytes:

@@ -25,7 +25,7 @@ def seen(*latencies: float) -> Seen:
 
 def test_each_group_of_tenants_is_judged_by_itself() -> None:
     quiet, held = seen(0.1, 0.1, 0.1), seen(0.2, 0.4, np.inf)
-    found = _judged(SHAPE, True, SHARING, MODELS, [(quiet, held)] * 3, 7.0)
+    found = _judged(SHAPE, True, SHARING, MODELS, [(quiet, held, quiet)] * 3, 7.0)
     assert found.disjoint_p99_ratio == pytest.approx(2)
     assert found.partial_p99_ratio == pytest.approx(4)
     assert (found.disjoint_errors, found.partial_errors, found.whole_errors) == (0, 0, 3)
@@ -33,5 +33,8 @@ def test_each_group_of_tenants_is_judged_by_itself() -> None:
 
 
 def test_the_median_of_the_rounds_counts() -> None:
-    rounds = [(seen(0.1, 0.1, 0.1), seen(factor, 0.1, 0.1)) for factor in (0.1, 0.3, 9.0)]
-    assert _judged(SHAPE, True, SHARING, MODELS, rounds, 7.0).disjoint_p99_ratio == pytest.approx(3)
+    before, after = seen(0.1, 0.1, 0.1), seen(0.2, 0.1, 0.1)
+    rounds = [(before, seen(factor, 0.1, 0.1), after) for factor in (0.1, 0.3, 9.0)]
+    found = _judged(SHAPE, True, SHARING, MODELS, rounds, 7.0)
+    assert found.disjoint_p99_ratio == pytest.approx(2)
+    assert found.disjoint_spread == pytest.approx(2)
