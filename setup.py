@@ -15,7 +15,10 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
-COMPILED = (Path("croupier/telemetry/traces.py"), Path("router/attempt.py"))
+COMPILED = (
+    Path("croupier/telemetry/traces.py"),
+    *map(Path, ("router/attempt.py", "router/losses.py")),
+)
 
 DIRECTIVES = {
     "language_level": 3,

@@ -9,7 +9,7 @@
     route       the tenant's hand, in this model's order
     features    what the family adds
     pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
-    attempt     deadline, retries inside the hand (`budget`), one call to a cell
+    attempt     deadline, retries inside the hand (`budget`), one call to a cell (`losses`: it died)
     fanout      many items: a call to each cell
     stale       what an old shard map dealt waits for a newer one; and how long a router may be behind
     cells       one connection to each cell (`latency`: how long its calls take; `tracing`: their spans)

@@ -2,6 +2,7 @@
 
 cimport cython
 
+from router.losses cimport Losses
 from router.units cimport Unit, by_next_cell, settle, unsettled, untried
 
 cdef class CellCall
@@ -21,7 +22,6 @@ cdef class Attempts:
     cdef object missed
     cdef dict alone
     cdef object working
-    cdef int apart
 
 
 @cython.final
@@ -58,10 +58,7 @@ cdef class Run:
     cdef list units
     cdef Py_ssize_t left
     cdef list calls
-    cdef list waiting
-    cdef double resume_at
-    cdef double wait_until
-    cdef bint has_lost
+    cdef Losses losses
     cdef object after
 
     cpdef object cancel(self)
@@ -73,20 +70,10 @@ cdef class Run:
     @cython.locals(now=double, outcomes=list)
     cdef object failed(self, CellCall call, error)
     cdef object settle(self, CellCall call, list outcomes, double now)
-    @cython.locals(unit=Unit, outcomes=list, is_alone=bint, is_culprit=bint)
-    cdef list lose(self, CellCall call, error, double now)
-    @cython.locals(unit=Unit, free=list, cells=tuple, is_last=bint)
-    cdef list wait_for(self, str cell, list units, double now)
     @cython.locals(call=CellCall)
-    cdef bint is_in_flight_to(self, str cell) except -1
-    cdef object put_aside(self, Unit unit, double now, bint is_slow)
-    @cython.locals(unit=Unit, let=list, cells=tuple, until=double, goes_alone=bint)
-    cdef list let_in(self, str cell, list units, double now)
-    cdef tuple waited_for(self, Unit unit, double now)
-    @cython.locals(left=double)
-    cdef double patience(self, bint is_last, double now) except -1
-    @cython.locals(unit=Unit)
-    cdef object note_answers(self, CellCall call, list outcomes, double now)
+    cdef list wait_for(self, str cell, list units, double now)
+    cdef Losses with_losses(self)
+    cdef bint is_waiting(self) except -1
     @cython.locals(back=list, group=list)
     cdef object send(self, list units, double now, bint is_first)
     @cython.locals(left=double, call=CellCall)
@@ -98,6 +85,7 @@ cdef class Run:
     @cython.locals(call=CellCall, unit=Unit)
     cdef object end(self)
     cdef object note(self, CellCall call, error, double now)
+    cdef object note_answers(self, CellCall call, outcomes, double now)
     cdef bint is_at_work(self, CellCall call, double now) except -1
     @cython.locals(whole=bint)
     cdef object note_silence(self, CellCall call, double now)

@@ -13,8 +13,7 @@ cell share one call. There are three ways that a call ends:
 3. The deadline passes. Whatever is in flight is cancelled.
 
 A call that is lost with its connection may be why that broke. Its units wait for the cell to come back before
-they go on, as `suspects.py` says. A unit that was lost with two cells goes to no third one, one that was lost
-twice goes alone, and one that was lost three times goes nowhere any more.
+they go on: `losses.py` says for how long, and where they may go then.
 
 Every call after a unit's first costs a token of the retry budget, and no unit goes twice to a cell, unless
 it was lost there.
@@ -33,14 +32,15 @@ It is long because it is one state machine, and how long it may run is said in o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
 from croupier.telemetry.metrics import Counter, LoopCounter
+from router.losses import CellLost, CellUnreachable, Losses, note_answers
 from router.stale import StaleMap
-from router.suspects import QUARANTINED, Suspects
+from router.suspects import Suspects
 from router.units import Unit, by_next_cell, settle, unsettled, untried
 
 if TYPE_CHECKING:
@@ -56,33 +56,8 @@ _RETRIES = LoopCounter("croupier_router_retries_total", "Calls to a further cell
 _OVERDUE = Counter("croupier_router_overdue_total", "Calls that were silent for an attempt's time")
 _DENIED = LoopCounter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
 
-_LOST = Counter("croupier_router_lost_total", "Calls whose connection broke while they were in the air")
-
 _RETRY_AFTER = 0.25
-# Between two attempts to reach a cell that is waited for; and that many run apart, so that a culprit does not
-# take those along once more that it took along before. Slower for those that may wait for long.
-_STEP = 0.025
-_APART = 0.005
-_MOST_APART = 16
-_SLOWER = 4
-_MOST_LOSSES = 3
 _TOO_LATE = "the deadline passed before a cell answered"
-
-
-class CellUnreachable(Unavailable):
-    """A cell could not be reached, or its connection broke. Ours, passing."""
-
-    reason = "CELL_UNREACHABLE"
-
-
-class CellLost(CellUnreachable):
-    """A cell's connection broke while a request was in flight. Ours, passing; or the request's doing."""
-
-
-class LostAgain(InternalError):
-    """Connections broke with this request in flight, again and again. The model's doing, probably."""
-
-    reason = "LOST_AGAIN"
 
 
 class NoCell(Unavailable):
@@ -136,7 +111,6 @@ class Attempts:
         # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
         self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
         self.alone = self.suspects.alone
-        self.apart = 0
 
     def run(
         self,
@@ -222,12 +196,8 @@ class Run:
         # How many units have no final outcome yet; what is in flight.
         self.left = 0
         self.calls: list[CellCall] = []
-        # Units that wait for the cell that lost them, when it is tried again, and until when at most.
-        self.waiting: list[Unit] = []
-        self.resume_at = 0.0
-        self.wait_until = inf
-        # Whether any unit was lost.
-        self.has_lost = False
+        # Units that wait for a cell that is gone; None nearly always.
+        self.losses: Losses | None = None
         # What goes on in its place once it has ended.
         self.after: Cancellable | None = None
 
@@ -256,10 +226,9 @@ class Run:
             else:
                 call.is_overdue = True
                 self.send(unsettled(call.units), now, False)
-        if self.waiting and now >= self.resume_at:
-            waiting, self.waiting = self.waiting, []
+        if self.losses is not None and now >= self.losses.resume_at:
             # Not a retry that adds load: whoever waits has been waiting for this cell alone.
-            self.send(unsettled(waiting), now, True)
+            self.send(self.losses.resume(), now, True)
         self.go_on()
 
     def begin(self, units: list[Unit], now: float) -> None:
@@ -290,7 +259,7 @@ class Run:
         self.note(call, error, now)
         outcomes: list[Outcome] = [error] * len(call.units)
         if isinstance(error, CellLost):
-            outcomes = self.lose(call, error, now)
+            outcomes = self.with_losses().lose(call.cell, call.units, error, now)
         call.end(False, now)
         self.settle(call, outcomes, now)
 
@@ -302,120 +271,19 @@ class Run:
             self.send(self.wait_for(call.cell, unsettled(call.units), now), now, False)
         self.go_on()
 
-    def lose(self, call: CellCall, error: CellLost, now: float) -> list[Outcome]:
-        """The outcomes of units whose connection broke."""
-        outcomes: list[Outcome] = []
-        suspects = self.attempts.suspects
-        # Of several artifacts nobody knows which one it was.
-        is_alone = len({unit.artifact for unit in call.units}) == 1
-        for unit in call.units:
-            _LOST.inc()
-            unit.lost_with = (*unit.lost_with, call.cell)
-            self.has_lost, self.wait_until = True, inf
-            outcome: CroupierError = error
-            is_culprit = len(unit.lost_with) == _MOST_LOSSES
-            if is_culprit:
-                outcome = LostAgain(f"cells ended {_MOST_LOSSES} times with it in flight")
-            if unit.artifact is not None:
-                if is_alone and suspects.is_working_long(unit.artifact, call.cell, now):
-                    # The cell had worked on it for long, and ended.
-                    outcome = suspects.suspect(unit.artifact, now)
-                elif is_culprit:
-                    suspects.suspect(unit.artifact, now)
-                else:
-                    suspects.lost(unit.artifact, call.cell, now, is_again=len(unit.lost_with) > 1)
-            outcomes.append(outcome)
-        return outcomes
-
     def wait_for(self, cell: str, units: list[Unit], now: float) -> list[Unit]:
-        """The units that need not wait for `cell`, which has just failed; the others are put aside.
+        """The units that go on, since they need not wait for `cell`, which has just failed."""
+        if self.losses is None and not self.attempts.held:
+            return units
+        return self.with_losses().wait_for(cell, units, [call.cell for call in self.calls], now)
 
-        Or end as they are, where neither of the two cells that they were lost with is back in time.
-        """
-        free: list[Unit] = []
-        for unit in units:
-            cells = self.waited_for(unit, now)
-            if cell not in cells:
-                free.append(unit)
-                continue
-            is_last = len(cells) > 1
-            if self.wait_until == inf:
-                self.wait_until = now + self.patience(is_last, now)
-            if now >= self.wait_until:
-                if not is_last:
-                    free.append(unit)
-                continue
-            # Either of two cells may be back first. What was lost counts as tried.
-            other = cells[0] if cell != cells[0] else cells[len(cells) - 1]
-            if other not in unit.cells or self.is_in_flight_to(other):
-                other = cell
-            if not is_last or not isinstance(unit.outcome, CellLost):
-                unit.tried -= 1
-            behind = [name for name in unit.cells[unit.tried :] if name != other]
-            unit.cells = (*unit.cells[: unit.tried], other, *behind)
-            self.put_aside(unit, now, is_last)
-        return free
+    def with_losses(self) -> Losses:
+        if self.losses is None:
+            self.losses = Losses(self.attempts.suspects, self.deadline)
+        return self.losses
 
-    def is_in_flight_to(self, cell: str) -> bool:
-        return cell in [call.cell for call in self.calls]
-
-    def put_aside(self, unit: Unit, now: float, is_slow: bool) -> None:
-        """Send the unit a little later."""
-        self.waiting.append(unit)
-        self.attempts.apart = (self.attempts.apart + 1) % _MOST_APART
-        pause = _STEP + _APART * self.attempts.apart
-        self.resume_at = now + (pause * _SLOWER if is_slow else pause)
-
-    def let_in(self, cell: str, units: list[Unit], now: float) -> list[Unit]:
-        """The units that may go to `cell` now.
-
-        Others are put aside, since each has to go alone; or stay where they are: it would be a third cell.
-        """
-        suspects = self.attempts.suspects
-        # A cell that has just come back may be slow: longer than for an attempt.
-        until = now + suspects.verdict_seconds
-        let: list[Unit] = []
-        for unit in units:
-            artifact, cells = unit.artifact, self.waited_for(unit, now)
-            if artifact is None:
-                let.append(unit)
-                continue
-            if len(cells) > 1 and cell not in cells and not {*cells}.isdisjoint(unit.cells):
-                continue
-            goes_alone = len(unit.lost_with) > 1 or suspects.goes_alone(artifact)
-            if not goes_alone or suspects.enter(artifact, cell, now, until):
-                let.append(unit)
-            else:
-                unit.tried -= 1
-                self.put_aside(unit, now, False)
-        return let
-
-    def waited_for(self, unit: Unit, now: float) -> tuple[str, ...]:
-        """The cell or the two that alone the unit may go to; empty if there are none."""
-        if unit.artifact is None:
-            return ()
-        if len(unit.lost_with) > 1 and unit.lost_with[0] != unit.lost_with[1]:
-            # Whatever others of the artifact were answered: it may be the request.
-            return unit.lost_with
-        return self.attempts.suspects.holders(unit.artifact, now)
-
-    def patience(self, is_last: bool, now: float) -> float:
-        """How many seconds to wait for a cell that died, or for one of the last two."""
-        left, suspects = max(0.0, self.deadline - now), self.attempts.suspects
-        # As with an attempt: a caller in a hurry gets a second chance too, where there is one.
-        return min(suspects.verdict_seconds, left) if is_last else min(suspects.hold_seconds, left / 2)
-
-    def note_answers(self, call: CellCall, outcomes: list[Outcome], now: float) -> None:
-        """A cell is back, or is one of many that answer: what it says of artifacts that were lost."""
-        suspects = self.attempts.suspects
-        for unit, outcome in zip(call.units, outcomes, strict=True):
-            if unit.artifact is None:
-                continue
-            if unit.artifact in self.attempts.missed:
-                error = self.exchange.refusal(outcome) if isinstance(outcome, bytes) else outcome
-                if error is not None and error.reason == QUARANTINED:
-                    suspects.quarantined(unit.artifact, error, now)
-            suspects.answered(unit.artifact, call.cell)
+    def is_waiting(self) -> bool:
+        return self.losses is not None and bool(self.losses.waiting)
 
     def send(self, units: list[Unit], now: float, is_first: bool) -> None:
         while units:
@@ -427,8 +295,8 @@ class Run:
 
     def call(self, cell: str, units: list[Unit], now: float, back: list[Unit]) -> None:
         """Make one call; units that have to go on, because it was never made, go into `back`."""
-        if self.attempts.missed or self.has_lost:
-            units = self.let_in(cell, units, now)
+        if self.attempts.missed or self.losses is not None:
+            units = self.with_losses().let_in(cell, units, now)
             if not units:
                 return
         left = max(0.0, self.deadline - now)
@@ -455,13 +323,13 @@ class Run:
 
     def go_on(self) -> None:
         """Wait for what comes next, or end."""
-        if not self.left or not (self.calls or self.waiting):
+        if not self.left or not (self.calls or self.is_waiting()):
             self.end()
-        elif self.slot is None or self.waiting:
+        elif self.slot is None or self.is_waiting():
             # Calls that start later are due later: the wheel's moment never comes too late for them.
             moment = self.deadline
-            if self.waiting:
-                moment = min(moment, self.resume_at)
+            if self.losses is not None and self.losses.waiting:
+                moment = min(moment, self.losses.resume_at)
             for call in self.calls:
                 if not call.is_overdue:
                     moment = min(moment, call.due)
@@ -479,7 +347,7 @@ class Run:
             if call.under_way is not None:
                 call.under_way.cancel()
                 call.under_way = None
-        self.calls, self.waiting = [], []
+        self.calls, self.losses = [], None
         if self.left:
             for unit in self.units:
                 if unit.outcome is None:
@@ -504,6 +372,9 @@ class Run:
             self.note_silence(call, now)
         else:
             breakers.answered(call.cell, now)
+
+    def note_answers(self, call: CellCall, outcomes: Sequence[Outcome], now: float) -> None:
+        note_answers(self.attempts.suspects, self.exchange.refusal, call.cell, call.units, outcomes, now)
 
     def is_at_work(self, call: CellCall, now: float) -> bool:
         """Whether the cell has said that it works on this for long, or on one of its artifacts for others."""

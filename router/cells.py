@@ -18,7 +18,8 @@ from croupier.errors import CroupierError, Unavailable
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import to_error
-from router.attempt import CellCall, CellLost, CellUnreachable
+from router.attempt import CellCall
+from router.losses import CellLost, CellUnreachable
 from router.stale import StaleMap
 from router.view import KnownCell
 

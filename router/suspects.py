@@ -37,6 +37,8 @@ from croupier.errors import CroupierError, FailedPrecondition
 
 QUARANTINED = "QUARANTINED"
 _MOST = 10_000
+# Those that try a cell again take so many turns.
+_TURNS = 16
 _REMEMBERED_SECONDS = 60.0
 # Between two long runs of an artifact, neither of which came to an end, its cell says nothing for a moment.
 _BETWEEN_SECONDS = 5.0
@@ -101,6 +103,7 @@ class Suspects:
         self.missed: Bounded[bytes, _Miss] = Bounded(_MOST)
         # The artifact that goes alone to a cell now, and until when none but it may.
         self.alone: dict[str, tuple[bytes, float]] = {}
+        self._turn = 0
 
     def lost(self, artifact: bytes, cell: str, now: float, *, is_again: bool = False) -> None:
         """The cell's connection broke with a request for the artifact in flight, perhaps not its first."""
@@ -172,6 +175,11 @@ class Suspects:
             # What two cells were lost with is free once it is answered itself.
             if hold.cells == (cell,) or (name == artifact and len(hold.cells) > 1):
                 del self.held[name]
+
+    def next_turn(self) -> int:
+        """Which turn the next one has that tries a cell again, so that not all do at once."""
+        self._turn = (self._turn + 1) % _TURNS
+        return self._turn
 
     def goes_alone(self, artifact: bytes) -> bool:
         """Whether no cell may be asked for it together with another such artifact."""

@@ -18,7 +18,8 @@ from croupier.errors import (
     InvalidRequest,
     Unavailable,
 )
-from router.attempt import CellUnreachable, NoCell
+from router.attempt import NoCell
+from router.losses import CellUnreachable
 from router.units import Unit
 
 

@@ -21,8 +21,8 @@ from croupier.errors import (
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from protos.inference.v2 import inference_pb2
-from router.attempt import CellLost, CellUnreachable
 from router.cells import MODEL_INFER, Cells
+from router.losses import CellLost, CellUnreachable
 from router.stale import StaleMap
 from router.view import KnownCell
 from version_manager.model.fleet import Cell

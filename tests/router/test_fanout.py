@@ -7,9 +7,9 @@ from croupier.fields import join_first
 from croupier.protocol import CURRENT
 from croupier.request_ids import Known, RequestId
 from protos.prediction.v1 import prediction_pb2 as pb
-from router.attempt import CellUnreachable
 from router.cells import MODEL_INFER, PREDICT, Metadata
 from router.fanout import BadAnswer, Fanout, ItemUnavailable, Whole, stitch
+from router.losses import CellUnreachable
 from router.units import Unit
 
 CALLER = Known(RequestId("call-1"))

@@ -30,12 +30,13 @@ from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import cells, envelope
 from router.admission import Admission
-from router.attempt import Attempts, CellUnreachable, NoCell
+from router.attempt import Attempts, NoCell
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Metadata
 from router.envelope import generation_field
 from router.features import NoFeatures
+from router.losses import CellUnreachable
 from router.pipeline import NoCatalog, Pipeline
 from router.route import NoShardMap, route
 from router.units import Unit

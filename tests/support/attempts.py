@@ -8,9 +8,10 @@ from typing import Any
 
 from croupier.errors import CroupierError, InternalError
 from protos.inference.v2 import inference_pb2
-from router.attempt import Attempts, CellCall, CellLost, CellUnreachable, Run
+from router.attempt import Attempts, CellCall, Run
 from router.breakers import Breakers
 from router.budget import RetryBudget
+from router.losses import CellLost, CellUnreachable
 from router.routes import Route, Routes
 from router.units import Unit
 from router.view import EMPTY

@@ -9,7 +9,7 @@ import pytest
 from support.attempts import HANG, Fleet, artifact, down, lost, routed
 
 from croupier.errors import DeadlineExceeded, FailedPrecondition
-from router.attempt import CellUnreachable, LostAgain
+from router.losses import CellUnreachable, LostAgain
 from router.suspects import Suspected
 from router.units import Unit
 
