@@ -6,6 +6,7 @@
     4   records of schema 3: dedicated seats, hands of a share of the cells, who made a generation and why
     5   records of schema 4: a generation takes over tenant by tenant; field 1003 of a request to a cell: the
         number of the generation that dealt it
+    6   fields 1005 and 1006 of a request to a cell: its priority, and that nothing is loaded for it
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.
@@ -13,12 +14,13 @@ the number that it announced, for it would pass over it, or refuse it.
 
 from __future__ import annotations
 
-CURRENT = 5
+CURRENT = 6
 FIRST = 1
 
 # The numbers at which a cell knows the field.
 OWNER = 2
 GENERATION = 5
+MARKS = 6
 
 # Goes with an answer of a cell that had to load its model first, as metadata. One of a release before says
 # nothing of it, and a router of one passes over it.

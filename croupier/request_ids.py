@@ -61,7 +61,7 @@ class Named(Protocol):
     """A request that may be asked what it is called.
 
     `is_named`: its caller gave an id or wants to hear of one, so that it goes with the request everywhere.
-    `span` is what is traced of it, if it is.
+    `span` is what is traced of it, if it is; `priority` what its caller says of that (`priorities`).
     """
 
     @property
@@ -73,6 +73,9 @@ class Named(Protocol):
     @property
     def span(self) -> Any: ...
 
+    @property
+    def priority(self) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -81,6 +84,7 @@ class Known:
     request_id: RequestId
     is_named: bool = True
     span: Any = None
+    priority: int = 0
 
 
 # The request for which this task works.

@@ -17,6 +17,8 @@ cdef enum:
     ModelMetadataRequest_artifact = 1000
     ModelMetadataRequest_owner = 1001
     ModelMetadataRequest_generation = 1003
+    ModelMetadataRequest_priority = 1005
+    ModelMetadataRequest_resident_only = 1006
     ModelMetadataResponse_name = 1
     ModelMetadataResponse_versions = 2
     ModelMetadataResponse_platform = 3
@@ -48,6 +50,8 @@ cdef enum:
     ModelInferRequest_artifact = 1000
     ModelInferRequest_owner = 1001
     ModelInferRequest_generation = 1003
+    ModelInferRequest_priority = 1005
+    ModelInferRequest_resident_only = 1006
     InferInputTensor_name = 1
     InferInputTensor_datatype = 2
     InferInputTensor_shape = 3
@@ -79,6 +83,8 @@ cdef enum:
     Item_artifact = 1000
     Item_owner = 1001
     Item_generation = 1003
+    Item_priority = 1005
+    Item_resident_only = 1006
     Features_features = 1
     Feature_name = 1
     Feature_number = 2

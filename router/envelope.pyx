@@ -24,6 +24,7 @@ from libc.string cimport memcmp, memset
 
 from croupier.errors import InvalidRequest
 from croupier.names import parse_version
+from croupier.priorities import PRIORITIES
 from croupier.fields cimport (
     I64,
     LEN,
@@ -54,6 +55,8 @@ from protos.numbers cimport (
     ModelInferRequest_model_version,
     ModelInferRequest_owner,
     ModelInferRequest_parameters,
+    ModelInferRequest_priority,
+    ModelInferRequest_resident_only,
     ModelMetadataResponse_versions,
     ModelReadyRequest_name,
     ModelReadyRequest_version,
@@ -238,8 +241,8 @@ def owner_field(owner):
     """Whose a request is, an unsigned number of 64 bits, for any message that has an artifact.
 
     Behind what the caller sent: of several the last one stands, so that no caller can say it. And behind
-    everything else of ours but the generation: a cell looks at a message's last bytes for it (`owner_at_end`
-    in cell/codec/plain.pyx), and for one that does not know it these are cut off.
+    everything else of ours but the generation and the marks: a cell looks at a message's last bytes for it
+    (`owner_at_end` in cell/codec/plain.pyx), and for one that does not know it these are cut off.
     """
     return _OWNER_TAG + owner.to_bytes(8, "little")
 
@@ -247,6 +250,14 @@ def owner_field(owner):
 def generation_field(number):
     """The shard map that dealt a request, in the same way, behind the owner; empty for 0, which is none."""
     return _GENERATION_TAG + number.to_bytes(8, "little") if number else b""
+
+
+def marks(int priority, bint resident_only=False):
+    """What one request says of itself, behind everything else: fields of any message that has an artifact.
+
+    Empty for a request as any other. `priority` is one of `croupier.priorities.Priority`.
+    """
+    return _MARKS[2 * priority + resident_only]
 
 
 def append_infer(bytes request not None, target):
@@ -427,6 +438,14 @@ def _tag(int number, int kind):
 _ARTIFACT_TAG = _tag(ModelInferRequest_artifact, LEN)
 _OWNER_TAG = _tag(ModelInferRequest_owner, I64)
 _GENERATION_TAG = _tag(ModelInferRequest_generation, I64)
+_PRIORITY_TAG = _tag(ModelInferRequest_priority, VARINT)
+_RESIDENT_ONLY = _tag(ModelInferRequest_resident_only, VARINT) + b"\1"
+# Each of two lengths in one byte, so that a cell knows them by a message's last bytes.
+_MARKS = [
+    (_PRIORITY_TAG + _encoded(priority) if priority else b"") + resident_only
+    for priority in range(PRIORITIES)
+    for resident_only in (b"", _RESIDENT_ONLY)
+]
 _VERSION_TAG = _tag(ModelInferRequest_model_version, LEN)
 _ITEM_VERSION_TAG = _tag(Item_version, VARINT)
 _VERSIONS_TAG = _tag(ModelMetadataResponse_versions, LEN)

@@ -21,8 +21,16 @@ from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.debug_tokens import DEBUG, MOST_TOKENS, token
-from croupier.errors import CroupierError, DeadlineExceeded, InternalError, NotFound, Unavailable
+from croupier.errors import (
+    CroupierError,
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    NotFound,
+    Unavailable,
+)
 from croupier.fields import join_first
+from croupier.priorities import PRIORITY, UNKNOWN, WORDS
 from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
 from croupier.transport.steps import step_of
@@ -39,7 +47,7 @@ from router.route import dealt_by, owner_of, point_of, route
 from router.routes import Route, Routes
 from router.stale import Stale, Waiter
 from router.tracing import Traced
-from router.units import Unit, stale_places
+from router.units import Unit, mark, stale_places
 from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
 
@@ -158,6 +166,8 @@ class Pipeline:
         self._admission.enter(tenant)
         try:
             units = method.units(tenant, request)
+            if caller.priority:
+                mark(units, envelope.marks(_checked(caller.priority)))
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
             if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
@@ -226,6 +236,7 @@ class Pipeline:
             view = self._view
             try:
                 fresh = method.units(tenant, method.joined(stale))
+                mark(fresh, stale[0].marks)
                 self._prepare(view, fresh)
             except Exception as error:  # noqa: BLE001 - a bug is an outcome too
                 over(error if isinstance(error, CroupierError) else _bug(error))
@@ -333,6 +344,14 @@ def _told(exchange: Whole | Fanout, caller: Named) -> Exchange:
     if caller.span is not None:
         return Traced(exchange, caller.span, metadata)
     return exchange.with_metadata(metadata)
+
+
+def _checked(priority: int) -> int:
+    """Raises InvalidRequest for one that is none."""
+    if priority == UNKNOWN:
+        words = " or ".join(word.decode() for word in WORDS)
+        raise InvalidRequest(f"the priority is not {words}", field=PRIORITY)
+    return priority
 
 
 def _alone(units: list[Unit]) -> bytes:

@@ -288,7 +288,7 @@ class Handlers:
                 tenant = self._identity.tenant(context.values)
             else:
                 tenant = self._traced_tenant(context.span, context.request_id, context.values)
-            caller = Known(context.request_id, span=context.span)
+            caller = Known(context.request_id, span=context.span, priority=context.priority)
             if asked := context.values(MIN_REVISION_KEY):
                 await self._known(read_wanted(asked), tenant, context.deadline.at)
             answer = partial(self._answer_frame, context, caller)

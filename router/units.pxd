@@ -7,6 +7,8 @@ cdef class Unit:
     # cell knows these fields.
     cdef Py_ssize_t owner_size
     cdef Py_ssize_t generation_size
+    # What else this one request says, behind all of that: empty nearly always (`envelope.marks`).
+    cdef public bytes marks
     cdef public int tried
     # The cells whose connection broke while it was in flight, time by time.
     cdef public tuple lost_with
@@ -19,6 +21,7 @@ cdef class Unit:
     cdef public object outcome
 
 cdef Unit new_unit(bytes message, Py_ssize_t start, Py_ssize_t size)
+cpdef object mark(list units, bytes marks)
 cpdef list untried(list units)
 cpdef dict by_next_cell(list units)
 cpdef Py_ssize_t settle(list units, list outcomes) except -1

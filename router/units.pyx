@@ -20,6 +20,7 @@ from croupier.fields cimport put_head, record_size
 
 cdef int _OWNER = protocols.OWNER
 cdef int _GENERATION = protocols.GENERATION
+cdef int _MARKS = protocols.MARKS
 
 
 @cython.final
@@ -28,7 +29,7 @@ cdef class Unit:
     """One prediction: the request for the cell, the cells in the order to try, and what came of it."""
 
     def __cinit__(self):
-        self.message = self.suffix = b""
+        self.message = self.suffix = self.marks = b""
         self.cells = self.lost_with = ()
 
     def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
@@ -66,7 +67,7 @@ cdef class Unit:
 
     @property
     def payload(self):
-        """The request with the exact version, the artifact, the owner and the generation."""
+        """The request with the exact version, the artifact, the owner, the generation and its marks."""
         return self.payload_for(protocols.CURRENT)
 
     def payload_for(self, int protocol):
@@ -93,6 +94,13 @@ cdef Unit new_unit(bytes message, Py_ssize_t start, Py_ssize_t size):
     cdef Unit unit = Unit.__new__(Unit)
     unit.message, unit.start, unit.size = message, start, size
     return unit
+
+
+cpdef object mark(list units, bytes marks):
+    """Have every one of `units` say `marks`; those of an item go with it wherever it is asked."""
+    cdef Unit unit
+    for unit in units:
+        unit.marks = marks
 
 
 cpdef list untried(list units):
@@ -187,7 +195,7 @@ cdef bint _is_final(outcome):
 
 
 cdef Py_ssize_t _payload_size(Unit unit, int protocol):
-    return unit.size + _suffix_size(unit, protocol)
+    return unit.size + _suffix_size(unit, protocol) + _marks_size(unit, protocol)
 
 
 cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
@@ -199,11 +207,19 @@ cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
     return size
 
 
+cdef Py_ssize_t _marks_size(Unit unit, int protocol):
+    return PyBytes_GET_SIZE(unit.marks) if protocol >= _MARKS else 0
+
+
 cdef uint8_t* _put_payload(Unit unit, uint8_t* out, int protocol):
-    cdef Py_ssize_t size = _suffix_size(unit, protocol)
+    cdef Py_ssize_t size = _suffix_size(unit, protocol), marks_size = _marks_size(unit, protocol)
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
-    memcpy(out + unit.size, PyBytes_AS_STRING(unit.suffix), size)
-    return out + unit.size + size
+    out += unit.size
+    memcpy(out, PyBytes_AS_STRING(unit.suffix), size)
+    out += size
+    if marks_size:
+        memcpy(out, PyBytes_AS_STRING(unit.marks), marks_size)
+    return out + marks_size
 
 
 cdef uint8_t* _put(uint8_t* out, bytes part):

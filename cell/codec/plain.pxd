@@ -14,6 +14,9 @@ cdef class Plain:
     cdef readonly unsigned long long owner
     # The shard map that dealt it, by its number; 0 likewise.
     cdef readonly unsigned long long generation
+    # What is shed first (`croupier.priorities`), and that nothing is loaded for it; 0 and no likewise.
+    cdef readonly unsigned int priority
+    cdef readonly bint resident_only
     cdef bytes message
     # Values by row, float32 or, as this says, float64; NULL where named features stand in their place.
     cdef const uint8_t* values

@@ -7,6 +7,8 @@ an ordinary encoder writes it, makes it not plain: None. Then the general way de
 library, which also says what is wrong with it. So nothing is refused here, and no answer depends on which way
 a request goes. A request that is plain, but that the fence keeps out, is STALE.
 
+It is long because both messages are read field by field, with what they share, and from their ends.
+
 What reading takes of a whole request stands in docs/benchmarks.md (`python -m bench cell`, decode).
 """
 
@@ -32,6 +34,8 @@ from protos.numbers cimport (
     Item_label,
     Item_model,
     Item_owner,
+    Item_priority,
+    Item_resident_only,
     Item_routing_key,
     Item_row,
     Item_version,
@@ -44,7 +48,9 @@ from protos.numbers cimport (
     ModelInferRequest_outputs,
     ModelInferRequest_owner,
     ModelInferRequest_parameters,
+    ModelInferRequest_priority,
     ModelInferRequest_raw_input_contents,
+    ModelInferRequest_resident_only,
     ParametersEntry_key,
     PredictRequest_items,
     Row_doubles,
@@ -55,6 +61,8 @@ from croupier.fields import MalformedMessage, TooManyFields
 cdef enum:
     # An owner or a generation, with its tag.
     _MARK_BYTES = 10
+    # A priority or a flag, with its tag.
+    _FLAG_BYTES = 3
     _DIGEST_BYTES = 32
     _MOST_PARAMETERS = 64
     # Of one request or item, those of its parameters among them; values and features are one each.
@@ -114,19 +122,50 @@ def read_items(bytes message not None, Py_ssize_t most, Fence fence not None=_OP
 
 
 def owner_at_end(bytes message not None):
-    """The owner, if it is the last field of the message or of its last item, as a router writes it; else 0.
+    """The owner, if a router wrote it as the last field of the message or of its last item; else 0.
 
-    A generation may stand behind it. For deciding who comes first without reading the rest.
+    A generation may stand behind it, and marks (`router/envelope.pyx`). For deciding who comes first without
+    reading the rest.
     """
+    return _tail_of(message).owner
+
+
+def priority_at_end(bytes message not None):
+    """The priority that stands behind the owner in the same way; 0 without."""
+    return _tail_of(message).priority
+
+
+cdef struct _Tail:
+    unsigned long long owner
+    unsigned int priority
+
+
+cdef _Tail _tail_of(bytes message) noexcept:
+    """What is read from the last bytes: nothing where they end in another way than a router's."""
     cdef const char* begin = PyBytes_AS_STRING(message)
     cdef const char* end = begin + PyBytes_GET_SIZE(message)
-    cdef unsigned long long owner
+    cdef _Tail tail = _Tail(0, 0)
+    # An owner may end like a mark: what needs no mark has none.
+    if _read_owner(begin, end, &tail.owner):
+        return tail
+    if end - begin >= _FLAG_BYTES and memcmp(end - _FLAG_BYTES, b"\xf0\x3e", 2) == 0:
+        end -= _FLAG_BYTES
+    if end - begin >= _FLAG_BYTES and memcmp(end - _FLAG_BYTES, b"\xe8\x3e", 2) == 0:
+        tail.priority = <uint8_t>(end - 1)[0]
+        end -= _FLAG_BYTES
+    if not _read_owner(begin, end, &tail.owner):
+        return _Tail(0, 0)
+    return tail
+
+
+cdef bint _read_owner(const char* begin, const char* end, unsigned long long* owner) noexcept:
+    """Read the owner that ends at `end`, or before a generation that does; whether there is one."""
     if end - begin >= _MARK_BYTES and memcmp(end - _MARK_BYTES, b"\xd9\x3e", 2) == 0:
         end -= _MARK_BYTES
     if end - begin < _MARK_BYTES or memcmp(end - _MARK_BYTES, b"\xc9\x3e", 2) != 0:
-        return 0
-    memcpy(&owner, end - sizeof(owner), sizeof(owner))
-    return owner
+        return False
+    memcpy(owner, end - sizeof(owner[0]), sizeof(owner[0]))
+    return True
 
 
 cdef int _read_infer(Plain plain) except -1:
@@ -142,6 +181,12 @@ cdef int _read_infer(Plain plain) except -1:
             continue
         if field.number == ModelInferRequest_generation and field.kind == I64:
             memcpy(&plain.generation, field.data, sizeof(plain.generation))
+            continue
+        if field.kind == VARINT and field.number == ModelInferRequest_priority:
+            plain.priority = <unsigned int>field.number_value
+            continue
+        if field.kind == VARINT and field.number == ModelInferRequest_resident_only:
+            plain.resident_only = field.number_value != 0
             continue
         if field.kind != LEN:
             raise _NotPlain
@@ -279,6 +324,12 @@ cdef int _read_item(Plain plain, Field* whole, Fence fence) except -1:
             continue
         if field.number == Item_generation and field.kind == I64:
             memcpy(&plain.generation, field.data, sizeof(plain.generation))
+            continue
+        if field.kind == VARINT and field.number == Item_priority:
+            plain.priority = <unsigned int>field.number_value
+            continue
+        if field.kind == VARINT and field.number == Item_resident_only:
+            plain.resident_only = field.number_value != 0
             continue
         if field.kind != LEN:
             raise _NotPlain

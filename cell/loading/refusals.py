@@ -17,11 +17,27 @@ import copy
 from collections.abc import Callable, Mapping
 
 from croupier.bounded import Bounded
-from croupier.errors import CroupierError, FailedPrecondition, Unavailable
+from croupier.errors import CroupierError, FailedPrecondition, QuotaExceeded, Unavailable
 
+_COLD_RETRY_AFTER = 1.0
 _STORE_SECONDS = 5.0
 _SPREAD = 0.2
 _MOST = 10_000
+
+
+class ColdLoads(QuotaExceeded):
+    """The tenant has had as many models loaded as it may, and this one is cold. Its own, passing.
+
+    Said of a request that the router marked so, before anything is loaded for it; what is resident is served.
+    """
+
+    reason = "COLD_LOADS"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model is not loaded, and the tenant has had as many loaded as it may",
+            retry_after=_COLD_RETRY_AFTER,
+        )
 
 
 class Refusals:

@@ -10,9 +10,9 @@ It happens between two turns of the event loop, so a model that was found stays 
 it outlives the loads of others). When a read has brought much, the calls behind wait in the `backlog`, from
 which owners are served in turns, some in each turn of the loop; what comes meanwhile takes its place there.
 A plain call with a cold model waits for that (`cold.py`) and then comes here again. One that an old shard map
-dealt is refused at once: its router may send very many. What cannot go this way
-(not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it: slower, in a task
-of its own, with the same answer. Of a request with many items each goes its own way.
+dealt is refused at once: its router may send very many; and so is one for which nothing is loaded. What
+cannot go this way (not plain, long work by itself, no time left) is handed back, and `pipeline.py` serves it:
+slower, in a task of its own, with the same answer. Of a request with many items each goes its own way.
 
 A load on the event loop takes the loop's turn, so that there are few: they have a part of the time
 (`_Spare`), and none is begun while others wait for theirs. One cold model now and then is here at once; a
@@ -28,6 +28,7 @@ from cell.codec.fence import Fence, StaleMap
 from cell.codec.plain import STALE, Plain, read_infer, read_items
 from cell.engines import Scorer
 from cell.loading.host import Host
+from cell.loading.refusals import ColdLoads
 from cell.scoring.backlog import Backlog
 from cell.scoring.encode import infer_answer, item_answer
 from cell.scoring.latency import COLD_QUEUE, HOT_QUEUE, HOT_SCORE
@@ -143,6 +144,7 @@ class HotPath:
         self._host = host
         self._fence = fence or Fence()
         self._stale = from_error(StaleMap())
+        self._not_loaded = from_error(ColdLoads())
         self._infer_path = infer_path
         self._max_rows = max_rows
         self._clock = clock
@@ -250,6 +252,9 @@ class HotPath:
                 plain, scorer, read, scoring.cost + self._most, scoring.size + self._max_answer
             )
         elif plain is not None:
+            if plain.resident_only and not self._host.has(plain.artifact):
+                call.fail(self._not_loaded.code, self._not_loaded.message, self._not_loaded.details)
+                return
             if self._is_cold(call, (plain,), read):
                 return
             place = self._add(plain, read, scoring.cost + self._most, scoring.size + self._max_answer)
@@ -265,7 +270,8 @@ class HotPath:
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
-                if not self._host.has(artifact):
+                # What is loaded for nobody here is refused in the general way.
+                if not self._host.has(artifact) and not plain.resident_only:
                     call.noted = COLD_ANSWER
                     if not self._load(call, artifact, read, most):
                         cold[artifact] = plain.owner

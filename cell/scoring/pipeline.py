@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from cell.codec import rows, tensors
 from cell.codec.answers import Room
@@ -25,13 +26,14 @@ from cell.codec.fence import Fence, StaleMap
 from cell.codec.signature import Signature, answer_bytes
 from cell.engines import Scorer
 from cell.loading.host import Host
+from cell.loading.refusals import ColdLoads
 from cell.residency.residency import Lease
 from cell.scoring.batcher import Batcher
 from croupier.artifacts.format import Tensor
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.items import item_status
-from croupier.names import check_digest
+from croupier.names import DIGEST_BYTES, check_digest
 from croupier.request_ids import current_id
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
@@ -41,6 +43,10 @@ from protos.prediction.v1 import prediction_pb2
 
 _log = logging.getLogger(__name__)
 
+# What says of itself whose it is, and whether anything is loaded for it.
+_Asking: TypeAlias = (
+    inference_pb2.ModelInferRequest | inference_pb2.ModelMetadataRequest | prediction_pb2.Item
+)
 _INFER, _PREDICT = ("infer",), ("predict",)
 _REQUESTS = LoopCounter(
     *("croupier_cell_requests_total", "Requests that went the general way, by method", ["method"]),
@@ -87,7 +93,7 @@ class Pipeline:
         deadline.check(self._clock())
         self._fence.check(request.generation)
         digest = check_digest(request.artifact)
-        with await self._lease(digest, deadline, request.owner, loads) as lease:
+        with await self._lease(request, digest, deadline, loads) as lease:
             signature = lease.model.signature
             outputs = tensors.requested_outputs(request, signature)
             inputs = tensors.decode(request, signature, self._max_rows)
@@ -112,7 +118,7 @@ class Pipeline:
         deadline.check(self._clock())
         self._fence.check(request.generation)
         digest = check_digest(request.artifact)
-        with await self._lease(digest, deadline, request.owner) as lease:
+        with await self._lease(request, digest, deadline) as lease:
             return _metadata(request, lease.model.signature)
 
     async def predict(
@@ -142,7 +148,7 @@ class Pipeline:
             )
         found = [*known] or [None] * len(request.items)
         room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
-        self._refuse_stale(request, found)
+        self._refuse(request, found)
         missing = [place for place, result in enumerate(found) if result is None]
         making = [self._result(request.items[place], deadline, room, at_work, loads) for place in missing]
         results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
@@ -152,26 +158,34 @@ class Pipeline:
             for place, result in enumerate(found)
         ]
 
-    def _refuse_stale(self, request: prediction_pb2.PredictRequest, found: list[bytes | None]) -> None:
-        """Put one refusal in the place of every item that an old shard map dealt: there may be very many."""
-        refusal = b""
+    def _refuse(self, request: prediction_pb2.PredictRequest, found: list[bytes | None]) -> None:
+        """Put one refusal in the place of every item that an old shard map dealt, and one of all for which
+        nothing is loaded: there may be very many.
+        """
+        stale = cold = b""
         for place, item in enumerate(request.items):
-            if found[place] is None and self._fence.refuses(item.generation):
-                if not refusal:
-                    status = item_status(StaleMap(), current_id())
-                    refusal = prediction_pb2.Result(status=status).SerializeToString()
-                found[place] = refusal
+            if found[place] is not None:
+                continue
+            if self._fence.refuses(item.generation):
+                stale = found[place] = stale or _refusal(StaleMap())
+            elif item.resident_only and self._is_cold(item.artifact):
+                cold = found[place] = cold or _refusal(ColdLoads())
+
+    def _is_cold(self, artifact: bytes) -> bool:
+        return len(artifact) == DIGEST_BYTES and not self._host.has(artifact)
 
     async def _lease(
-        self, digest: bytes, deadline: Deadline, owner: int, loads: Callable[[], None] | None = None
+        self, request: _Asking, digest: bytes, deadline: Deadline, loads: Callable[[], None] | None = None
     ) -> Lease[Scorer]:
-        """As `Host.lease`; a wait for it is a step of its own."""
+        """As `Host.lease`; a wait for it is a step of its own. Raises ColdLoads too."""
         if self._host.has(digest):
-            return await self._host.lease(digest, deadline, owner)
+            return await self._host.lease(digest, deadline, request.owner)
+        if request.resident_only:
+            raise ColdLoads
         if loads is not None:
             loads()
         with step("load"):
-            return await self._host.lease(digest, deadline, owner)
+            return await self._host.lease(digest, deadline, request.owner)
 
     async def _result(
         self,
@@ -201,7 +215,7 @@ class Pipeline:
         loads: Callable[[], None] | None,
     ) -> prediction_pb2.Value:
         digest = check_digest(item.artifact)
-        with await self._lease(digest, deadline, item.owner, loads) as lease:
+        with await self._lease(item, digest, deadline, loads) as lease:
             signature = lease.model.signature
             inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
             room.take(signature.row_bytes)
@@ -209,6 +223,11 @@ class Pipeline:
             scored = await self._batcher.score(lease, inputs, 1, names, deadline, item.owner, at_work)
         room.settle(signature.row_bytes, scored)
         return rows.to_value(signature.outputs, scored)
+
+
+def _refusal(error: CroupierError) -> bytes:
+    """The result of an item that came to `error`."""
+    return prediction_pb2.Result(status=item_status(error, current_id())).SerializeToString()
 
 
 def _metadata(

@@ -94,16 +94,22 @@ class AsyncClient:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> Prediction:
         """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
 
         `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
         catalog that has it, for which it may wait a little, or with Unavailable. `request_id` is what logs
-        call the request, one word of at most 128 bytes; without, an error says what they call it.
+        call the request, one word of at most 128 bytes; without, an error says what they call it. `priority`
+        "batch" has it refused before any other where there is too much to do.
         """
         item = Item(model, features, version, label, entity_id, key)
         (outcome,) = await self.predict_many(
-            [item], timeout=timeout, min_revision=min_revision, request_id=request_id
+            [item],
+            timeout=timeout,
+            min_revision=min_revision,
+            request_id=request_id,
+            priority=priority,
         )
         if isinstance(outcome, CroupierError):
             raise outcome
@@ -116,13 +122,14 @@ class AsyncClient:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole. `min_revision` and
-        `request_id` are as in `predict`.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision`,
+        `request_id` and `priority` are as in `predict`.
         """
-        metadata = partial(self._options.metadata, min_revision, request_id)
+        metadata = partial(self._options.metadata, min_revision, request_id, priority)
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
         while True:
@@ -145,19 +152,20 @@ class AsyncClient:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> AsyncIterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
         At most `in_flight` items are taken from `items` before their results are taken from here.
         A connection that breaks is replaced, and what it left unanswered is sent again; an item that
         the router could not serve is not. `timeout` is in seconds for the whole stream, None for none.
-        `min_revision` and `request_id` are as in `predict`.
+        `min_revision`, `request_id` and `priority` are as in `predict`.
         """
         window = self._options.window(in_flight, timeout, time.monotonic)
 
         def connect(requests: AsyncIterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata(min_revision, request_id)
+            metadata = self._options.metadata(min_revision, request_id, priority)
             return self._stub().predict_stream(requests, timeout=seconds, metadata=metadata)
 
         exchange = AsyncExchange(connect, items, window)

@@ -83,16 +83,22 @@ class Client:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> Prediction:
         """One prediction; the arguments are those of `Item`. `timeout` None takes the client's.
 
         `min_revision` is the `revision` that publishing or releasing answered: the router answers from a
         catalog that has it, for which it may wait a little, or with Unavailable. `request_id` is what logs
-        call the request, one word of at most 128 bytes; without, an error says what they call it.
+        call the request, one word of at most 128 bytes; without, an error says what they call it. `priority`
+        "batch" has it refused before any other where there is too much to do.
         """
         item = Item(model, features, version, label, entity_id, key)
         (outcome,) = self.predict_many(
-            [item], timeout=timeout, min_revision=min_revision, request_id=request_id
+            [item],
+            timeout=timeout,
+            min_revision=min_revision,
+            request_id=request_id,
+            priority=priority,
         )
         if isinstance(outcome, CroupierError):
             raise outcome
@@ -105,13 +111,14 @@ class Client:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole. `min_revision` and
-        `request_id` are as in `predict`.
+        An item that fails does not raise; the call does when it fails as a whole. `min_revision`,
+        `request_id` and `priority` are as in `predict`.
         """
-        metadata = partial(self._options.metadata, min_revision, request_id)
+        metadata = partial(self._options.metadata, min_revision, request_id, priority)
         work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
         while True:
@@ -134,6 +141,7 @@ class Client:
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
+        priority: str = "",
     ) -> Iterator[tuple[int, Outcome]]:
         """Each item's index in `items` and its prediction or error, as they are ready.
 
@@ -144,7 +152,7 @@ class Client:
 
         def connect(requests: Iterator[pb.PredictStreamRequest], seconds: Optional[float]) -> Any:
             # Asked for each connection: the token of the last one may have expired.
-            metadata = self._options.metadata(min_revision, request_id)
+            metadata = self._options.metadata(min_revision, request_id, priority)
             return self._connection.call("predict_stream", requests, seconds, metadata)
 
         with closing(BlockingExchange(connect, items, window)) as exchange:

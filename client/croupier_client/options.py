@@ -92,18 +92,22 @@ class Options:
         deadline = Deadline.after(timeout, clock())
         return Window(in_flight, policy=self.policy, deadline=deadline, rng=self.rng)
 
-    def metadata(self, min_revision: str = "", request_id: str = "") -> list[tuple[str, str]]:
-        """Who calls, in which trace, from which revision of the catalog on they want to be answered, and what
-        they call their request, as request metadata.
+    def metadata(
+        self, min_revision: str = "", request_id: str = "", priority: str = ""
+    ) -> list[tuple[str, str]]:
+        """Who calls, in which trace, from which revision of the catalog on they want to be answered, what
+        they call their request, and how soon it may be refused, as request metadata.
 
         Raises:
-            InvalidRequest: the token, the revision or the id cannot be a header.
+            InvalidRequest: the token, the revision, the id or the priority cannot be a header.
         """
         found = only_trace(self.trace())
         if request_id:
             found.append(("x-request-id", _checked_id(request_id)))
         if min_revision:
             found.append(("croupier-min-revision", _checked(min_revision, "min_revision")))
+        if priority:
+            found.append(("croupier-priority", _checked(priority, "priority")))
         if self.tenant:
             found.append(("croupier-tenant", self.tenant))
         token = self.token() if callable(self.token) else self.token

@@ -57,6 +57,11 @@ class Context:
         return self._call.request_id
 
     @property
+    def priority(self) -> int:
+        """What the caller says of when it is to be shed (`croupier.priorities`)."""
+        return self._call.priority
+
+    @property
     def metadata(self) -> Pairs:
         """The request's custom metadata; values of `-bin` keys are bytes.
 

@@ -53,6 +53,15 @@ async def test_every_call_may_be_called_as_its_caller_wants(client, server):
     assert shown == ["r-1", "r-2", "r-3", None]
 
 
+async def test_every_call_may_be_of_a_lower_priority(client, server):
+    await client.predict("m", [], priority="batch")
+    await client.predict_many(items(1), priority="batch")
+    async with aclosing(client.stream(items(1), priority="batch")) as answers:
+        assert [index async for index, _ in answers] == [0]
+    await client.predict("m", [])
+    assert [call.get("croupier-priority") for call in server.metadata] == [*["batch"] * 3, None]
+
+
 async def test_the_token_is_read_for_every_call(server):
     tokens = iter(["first", "second"])
     async with AsyncClient(server.target, token=lambda: next(tokens)) as client:

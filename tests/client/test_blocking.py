@@ -52,6 +52,14 @@ async def test_every_call_may_be_called_as_its_caller_wants(client, server):
     assert shown == ["r-1", "r-2", "r-3", None]
 
 
+async def test_every_call_may_be_of_a_lower_priority(client, server):
+    await asyncio.to_thread(client.predict, "m", [], priority="batch")
+    await asyncio.to_thread(client.predict_many, items(1), priority="batch")
+    await asyncio.to_thread(consume, client, items(1), priority="batch")
+    await asyncio.to_thread(client.predict, "m", [])
+    assert [call.get("croupier-priority") for call in server.metadata] == [*["batch"] * 3, None]
+
+
 async def test_threads_share_a_client(client):
     def work(number):
         return client.predict("m", [float(number)]).value

@@ -76,6 +76,12 @@ def test_clients_do_not_draw_alike():
     assert isinstance(build().rng, random.SystemRandom)
 
 
+def test_a_priority_is_metadata():
+    assert build().metadata(priority="batch") == [("croupier-priority", "batch")]
+    with pytest.raises(InvalidRequest, match="priority"):
+        build().metadata(priority="two\nlines")
+
+
 def test_an_id_is_metadata():
     assert build().metadata(request_id="mine-7") == [("x-request-id", "mine-7")]
     assert build().metadata(request_id="x" * 128) == [("x-request-id", "x" * 128)]

@@ -180,9 +180,9 @@ def _misread(call: Call) -> str:
     return ""
 
 
-def _marks(read: Any) -> tuple[bytes, int, int]:
+def _marks(read: Any) -> tuple[bytes, int, int, int, bool]:
     """What a router wrote."""
-    return read.artifact, read.owner, read.generation
+    return read.artifact, read.owner, read.generation, read.priority, bool(read.resident_only)
 
 
 def _compare(kind: Callable[[], Message], one: bytes | None, other: bytes) -> str:

@@ -15,12 +15,13 @@ from google.protobuf.message import DecodeError
 
 from croupier.errors import CroupierError, InvalidRequest, NotFound, PermissionDenied
 from croupier.names import parse_version
+from croupier.priorities import PRIORITIES
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.envelope import owner_field
 from router.routes import Route, Routes
-from router.units import Unit, join_payloads
+from router.units import Unit, join_payloads, mark
 from version_manager.model.release import WHOLE, split_point
 from version_manager.model.resolve import Ask, Target
 
@@ -58,6 +59,7 @@ class Router:
         if isinstance(target, CroupierError) or isinstance(native, CroupierError):
             return _differ(native, target), None
         self.routed += 1
+        mark(native, envelope.marks(*_said(data)))
         return self._routed(native[0], data, target), native[0].payload
 
     def predict(self, data: bytes) -> tuple[str, bytes | None]:
@@ -70,8 +72,9 @@ class Router:
             return _differ(native, InvalidRequest("too many or too few items")), None
         if isinstance(native, CroupierError) or len(native) != len(request.items):
             return f"{native!r} for {len(request.items)} items", None
+        mark(native, envelope.marks(*_said(data)))
         for unit, item in zip(native, request.items, strict=True):
-            if difference := self._item(unit, item):
+            if difference := self._item(unit, item, *_said(data)):
                 return difference, None
         units = [unit for unit in native if unit.outcome is None]
         self.routed += 1
@@ -154,7 +157,7 @@ class Router:
         point = split_point(TENANT, ask.model, ask.key) if ask.key else int(_PLACE * WHOLE)
         return next(target for end, target in choices if point < end)
 
-    def _item(self, unit: Unit, item: pb.Item) -> str:
+    def _item(self, unit: Unit, item: pb.Item, priority: int, resident_only: bool) -> str:
         ask = Ask(item.model, item.version, item.label, item.routing_key or item.entity_id)
         target = _tried(lambda: self._target(ask))
         if isinstance(target, CroupierError) or unit.outcome is not None:
@@ -165,6 +168,7 @@ class Router:
         if (*_marks(sent), sent.version) != (target.artifact, _OWNER, _GENERATION, target.version):
             return f"a cell would read {_marks(sent)} in version {sent.version}"
         item.artifact, item.version = target.artifact, target.version
+        item.priority, item.resident_only = priority or item.priority, resident_only or item.resident_only
         item.owner, item.generation = _OWNER, _GENERATION
         return "" if _is_same(item, unit.payload) else "what goes on is not what was asked"
 
@@ -174,6 +178,11 @@ class Router:
         sent = oip.ModelInferRequest.FromString(unit.payload)
         if (*_marks(sent), sent.model_version) != (target.artifact, _OWNER, _GENERATION, str(target.version)):
             return f"a cell would read {_marks(sent)} in version {sent.model_version}"
+        asked, (priority, resident_only) = oip.ModelInferRequest.FromString(data), _said(data)
+        if sent.priority != (priority or asked.priority):
+            return f"a cell would read the priority {sent.priority}"
+        if sent.resident_only != (resident_only or asked.resident_only):
+            return f"a cell would read {sent.resident_only} for resident_only"
         return "" if unit.payload.startswith(data) else "what goes on is not what was asked"
 
     def _refused(self, native: Any, joined: Any, kind: Any) -> tuple[str, bytes | None]:
@@ -185,6 +194,11 @@ class Router:
         if payload is not None and _is_read(kind, payload) and len(units) == len(native):
             return "what protobuf refuses can be read once it is routed", None
         return "", payload
+
+
+def _said(data: bytes) -> tuple[int, bool]:
+    """The priority of a request, and whether nothing is loaded for it, as its router has it: any."""
+    return len(data) % PRIORITIES if len(data) % 3 else 0, len(data) % 4 == 0
 
 
 def _marks(sent: Any) -> tuple[bytes, int, int]:

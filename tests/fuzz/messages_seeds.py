@@ -33,7 +33,7 @@ from croupier.artifacts.packers.forest.layout import encode as encode_forest
 
 # Rows that a cell takes at most: few, so that one more is met often.
 MOST_ROWS = 12
-ARTIFACT, OWNER, GENERATION = 1000, 1001, 1003
+ARTIFACT, OWNER, GENERATION, PRIORITY, RESIDENT_ONLY = 1000, 1001, 1003, 1005, 1006
 # Requests of older shard maps are refused.
 FLOOR = 3
 TENANT = "acme"
@@ -319,8 +319,12 @@ def _with_artifact(parts: Parts, model: Model, rng: Random) -> Parts:
     if rng.random() < 0.3:
         parts.append(Part(OWNER, I64, struct.pack("<Q", rng.choice((0, 1, 2**64 - 1)))))
     if rng.random() < 0.3:
-        number = rng.choice((0, 1, FLOOR - 1, FLOOR, FLOOR, 2**64 - 1))
-        parts.append(Part(GENERATION, I64, struct.pack("<Q", number)))
+        dealt_by = rng.choice((0, 1, FLOOR - 1, FLOOR, FLOOR, 2**64 - 1))
+        parts.append(Part(GENERATION, I64, struct.pack("<Q", dealt_by)))
+    if rng.random() < 0.3:
+        parts.append(number(PRIORITY, rng.choice((0, 1, 4, 9, 2**32 + 3, 2**64 - 1))))
+    if rng.random() < 0.3:
+        parts.append(number(RESIDENT_ONLY, rng.choice((0, 1, 1, 2**32))))
     return parts
 
 

@@ -18,7 +18,7 @@ LOCKED = json.loads(Path(__file__).with_name("wire.json").read_text())
 
 # What a router writes for the cell, in whatever message names a model; each that a cell did not always know
 # has its number in croupier/protocol.py, and goes to those alone that know it.
-OURS = {"artifact": 1000, "owner": 1001, "generation": 1003}
+OURS = {"artifact": 1000, "owner": 1001, "generation": 1003, "priority": 1005, "resident_only": 1006}
 
 # The published numbers of the Open Inference Protocol; the two numeric parameters are Triton's addition.
 PUBLISHED = {

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.fakes import digest, generation, metric, model, no_change, view
 
-from cell.codec.plain import owner_at_end
+from cell.codec.plain import owner_at_end, priority_at_end
 from croupier.errors import (
     Cancelled,
     CroupierError,
@@ -23,7 +23,8 @@ from croupier.errors import (
     PermissionDenied,
     QuotaExceeded,
 )
-from croupier.protocol import CURRENT, FIRST, OWNER
+from croupier.priorities import UNKNOWN
+from croupier.protocol import CURRENT, FIRST, GENERATION, OWNER
 from croupier.request_ids import Known, RequestId
 from croupier.telemetry.traces import Kind, Tracer
 from protos.inference.v2 import inference_pb2
@@ -208,6 +209,33 @@ def test_whose_a_request_is_stands_last_where_a_cell_looks_first(
     [arrived] = front.cells.requests
     assert owner_at_end(arrived) == hash64("owner", "acme", seed=generation(NAMES).seed)
     assert arrived.endswith(generation_field(1)) is (speaks == CURRENT)
+
+
+@pytest.mark.parametrize("speaks", [GENERATION, CURRENT])
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_a_cell_is_told_what_may_be_shed_first(method: str, request_: bytes, speaks: int) -> None:
+    front = Front()
+    front.cells.speak = speaks
+    front.ask(method, request_)
+    front.caller = replace(front.caller, priority=4)
+    front.ask(method, request_)
+    said = [
+        pb.PredictRequest.FromString(arrived).items[0].priority
+        if method == "predict"
+        else inference_pb2.ModelInferRequest.FromString(arrived).priority
+        for arrived in front.cells.requests
+    ]
+    assert said == [0, 4 if speaks == CURRENT else 0]
+    assert priority_at_end(front.cells.requests[1]) == said[1]
+
+
+@pytest.mark.parametrize(("method", "request_"), METHODS)
+def test_a_priority_that_is_none_is_the_callers_mistake(method: str, request_: bytes) -> None:
+    front = Front()
+    front.caller = replace(front.caller, priority=UNKNOWN)
+    with pytest.raises(InvalidRequest, match="live or batch"):
+        front.start(method, request_)
+    assert front.admission.in_flight == 0
 
 
 @pytest.mark.parametrize("method", ["infer", "predict"])

@@ -4,8 +4,10 @@ from hypothesis import strategies as st
 
 from croupier.errors import InternalError, InvalidRequest, Unavailable
 from croupier.fields import join_first
+from croupier.protocol import CURRENT, GENERATION, MARKS
 from protos.prediction.v1 import prediction_pb2 as pb
-from router.units import Unit, by_next_cell, join_answers, join_payloads, settle, unsettled, untried
+from router import envelope
+from router.units import Unit, by_next_cell, join_answers, join_payloads, mark, settle, unsettled, untried
 
 payloads = st.lists(st.one_of(st.binary(max_size=8), st.binary(min_size=120, max_size=300)), max_size=6)
 
@@ -65,6 +67,17 @@ def test_every_unit_needs_an_outcome() -> None:
 def test_payloads_and_answers_are_joined_as_the_envelope_does(parts: list[bytes]) -> None:
     assert join_payloads([unit(payload=part) for part in parts]) == join_first(parts)
     assert join_answers([unit(part) for part in parts]) == join_first(parts)
+
+
+@given(payloads, st.integers(0, 4), st.booleans())
+def test_marks_go_to_cells_that_know_them(parts: list[bytes], priority: int, resident_only: bool) -> None:
+    units, marks = [unit(payload=part) for part in parts], envelope.marks(priority, resident_only)
+    assert bool(marks) == bool(priority or resident_only)
+    mark(units, marks)
+    assert join_payloads(units, GENERATION) == join_first(parts)
+    for speaks in (MARKS, CURRENT):
+        assert join_payloads(units, speaks) == join_first([part + marks for part in parts])
+    assert [one.payload for one in units] == [part + marks for part in parts]
 
 
 def test_without_every_answer_there_is_nothing_to_join() -> None:

@@ -12,7 +12,7 @@ class PredictRequest(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "artifact", "owner", "generation")
+    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "artifact", "owner", "generation", "priority", "resident_only")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,8 @@ class Item(_message.Message):
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    RESIDENT_ONLY_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     label: str
@@ -33,7 +35,9 @@ class Item(_message.Message):
     artifact: bytes
     owner: int
     generation: int
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., artifact: _Optional[bytes] = ..., owner: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+    priority: int
+    resident_only: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., artifact: _Optional[bytes] = ..., owner: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., resident_only: bool = ...) -> None: ...
 
 class Features(_message.Message):
     __slots__ = ("features",)

@@ -45,6 +45,8 @@ cdef class ServerCall(Call):
     cdef readonly bint is_named
     # The caller says which span calls.
     cdef readonly bint has_parent
+    # What the caller says of when it is to be shed (`croupier.priorities`): nearly nobody does.
+    cdef readonly int priority
     cdef object _request_id
     # Metadata that go with a good answer, encoded.
     cdef public list noted

@@ -41,6 +41,7 @@ class ServerCall(Call):
     span: Span | None
     is_named: bool
     has_parent: bool
+    priority: int
     noted: list[tuple[bytes, bytes]] | None
     @property
     def path(self) -> str: ...

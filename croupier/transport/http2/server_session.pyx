@@ -26,6 +26,7 @@ from croupier.transport.http2.session cimport Session
 from croupier.transport.http2.wire cimport Budget
 
 from croupier.errors import InternalError, InvalidRequest, TooLarge, Unavailable, Unimplemented
+from croupier.priorities import UNKNOWN, WORDS
 from croupier.transport.compression import ACCEPTED
 from croupier.transport.status import from_error
 
@@ -193,6 +194,8 @@ cdef class ServerSession(Session):
             if valuelen == 1 and value[0] == b"1":
                 it.is_named = True
                 it.keep(name, namelen, value, valuelen)
+        elif namelen == 17 and not memcmp(name, b"croupier-priority", 17):
+            it.priority = WORDS.get(PyBytes_FromStringAndSize(<const char*>value, valuelen), UNKNOWN)
         elif namelen != 14 or memcmp(name, b"content-length", 14):
             it.keep(name, namelen, value, valuelen)
         return 0

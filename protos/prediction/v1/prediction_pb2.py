@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/prediction/v1/prediction.proto\x12\x16\x63roupier.prediction.v1\"=\n\x0ePredictRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.croupier.prediction.v1.Item\"\x80\x02\n\x04Item\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tentity_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x34\n\x08\x66\x65\x61tures\x18\x06 \x01(\x0b\x32 .croupier.prediction.v1.FeaturesH\x00\x12*\n\x03row\x18\x07 \x01(\x0b\x32\x1b.croupier.prediction.v1.RowH\x00\x12\x11\n\x08\x61rtifact\x18\xe8\x07 \x01(\x0c\x12\x0e\n\x05owner\x18\xe9\x07 \x01(\x06\x12\x13\n\ngeneration\x18\xeb\x07 \x01(\x06\x42\x07\n\x05input\"=\n\x08\x46\x65\x61tures\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.croupier.prediction.v1.Feature\"B\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"&\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0f\n\x07\x64oubles\x18\x02 \x03(\x01\"B\n\x0fPredictResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Result\"\x97\x01\n\x06Result\x12.\n\x05value\x18\x01 \x01(\x0b\x32\x1d.croupier.prediction.v1.ValueH\x00\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07took_us\x18\x04 \x01(\rB\t\n\x07outcome\"8\n\x05Value\x12/\n\x07outputs\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Output\"\xba\x01\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x07numbers\x18\x02 \x01(\x0b\x32\x1f.croupier.prediction.v1.NumbersH\x00\x12\x34\n\x08integers\x18\x03 \x01(\x0b\x32 .croupier.prediction.v1.IntegersH\x00\x12.\n\x05texts\x18\x04 \x01(\x0b\x32\x1d.croupier.prediction.v1.TextsH\x00\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1a\n\x08Integers\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"c\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"[\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.croupier.prediction.v1.PredictRequest\"\x9d\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.croupier.prediction.v1.PredictResponseH\x00\x12\x30\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x42\t\n\x07outcome2\xe1\x01\n\x11PredictionService\x12Z\n\x07Predict\x12&.croupier.prediction.v1.PredictRequest\x1a\'.croupier.prediction.v1.PredictResponse\x12p\n\rPredictStream\x12,.croupier.prediction.v1.PredictStreamRequest\x1a-.croupier.prediction.v1.PredictStreamResponse(\x01\x30\x01\x42W\n\x16\x63roupier.prediction.v1B\x0fPredictionProtoP\x01Z*croupier/protos/prediction/v1;predictionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/prediction/v1/prediction.proto\x12\x16\x63roupier.prediction.v1\"=\n\x0ePredictRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.croupier.prediction.v1.Item\"\xab\x02\n\x04Item\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tentity_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x34\n\x08\x66\x65\x61tures\x18\x06 \x01(\x0b\x32 .croupier.prediction.v1.FeaturesH\x00\x12*\n\x03row\x18\x07 \x01(\x0b\x32\x1b.croupier.prediction.v1.RowH\x00\x12\x11\n\x08\x61rtifact\x18\xe8\x07 \x01(\x0c\x12\x0e\n\x05owner\x18\xe9\x07 \x01(\x06\x12\x13\n\ngeneration\x18\xeb\x07 \x01(\x06\x12\x11\n\x08priority\x18\xed\x07 \x01(\r\x12\x16\n\rresident_only\x18\xee\x07 \x01(\x08\x42\x07\n\x05input\"=\n\x08\x46\x65\x61tures\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.croupier.prediction.v1.Feature\"B\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"&\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0f\n\x07\x64oubles\x18\x02 \x03(\x01\"B\n\x0fPredictResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Result\"\x97\x01\n\x06Result\x12.\n\x05value\x18\x01 \x01(\x0b\x32\x1d.croupier.prediction.v1.ValueH\x00\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07took_us\x18\x04 \x01(\rB\t\n\x07outcome\"8\n\x05Value\x12/\n\x07outputs\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Output\"\xba\x01\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x07numbers\x18\x02 \x01(\x0b\x32\x1f.croupier.prediction.v1.NumbersH\x00\x12\x34\n\x08integers\x18\x03 \x01(\x0b\x32 .croupier.prediction.v1.IntegersH\x00\x12.\n\x05texts\x18\x04 \x01(\x0b\x32\x1d.croupier.prediction.v1.TextsH\x00\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1a\n\x08Integers\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"c\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"[\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.croupier.prediction.v1.PredictRequest\"\x9d\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.croupier.prediction.v1.PredictResponseH\x00\x12\x30\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x42\t\n\x07outcome2\xe1\x01\n\x11PredictionService\x12Z\n\x07Predict\x12&.croupier.prediction.v1.PredictRequest\x1a\'.croupier.prediction.v1.PredictResponse\x12p\n\rPredictStream\x12,.croupier.prediction.v1.PredictStreamRequest\x1a-.croupier.prediction.v1.PredictStreamResponse(\x01\x30\x01\x42W\n\x16\x63roupier.prediction.v1B\x0fPredictionProtoP\x01Z*croupier/protos/prediction/v1;predictionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,33 +35,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTREQUEST']._serialized_start=65
   _globals['_PREDICTREQUEST']._serialized_end=126
   _globals['_ITEM']._serialized_start=129
-  _globals['_ITEM']._serialized_end=385
-  _globals['_FEATURES']._serialized_start=387
-  _globals['_FEATURES']._serialized_end=448
-  _globals['_FEATURE']._serialized_start=450
-  _globals['_FEATURE']._serialized_end=516
-  _globals['_ROW']._serialized_start=518
-  _globals['_ROW']._serialized_end=556
-  _globals['_PREDICTRESPONSE']._serialized_start=558
-  _globals['_PREDICTRESPONSE']._serialized_end=624
-  _globals['_RESULT']._serialized_start=627
-  _globals['_RESULT']._serialized_end=778
-  _globals['_VALUE']._serialized_start=780
-  _globals['_VALUE']._serialized_end=836
-  _globals['_OUTPUT']._serialized_start=839
-  _globals['_OUTPUT']._serialized_end=1025
-  _globals['_NUMBERS']._serialized_start=1027
-  _globals['_NUMBERS']._serialized_end=1052
-  _globals['_INTEGERS']._serialized_start=1054
-  _globals['_INTEGERS']._serialized_end=1080
-  _globals['_TEXTS']._serialized_start=1082
-  _globals['_TEXTS']._serialized_end=1105
-  _globals['_STATUS']._serialized_start=1107
-  _globals['_STATUS']._serialized_end=1206
-  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1208
-  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1299
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1302
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1459
-  _globals['_PREDICTIONSERVICE']._serialized_start=1462
-  _globals['_PREDICTIONSERVICE']._serialized_end=1687
+  _globals['_ITEM']._serialized_end=428
+  _globals['_FEATURES']._serialized_start=430
+  _globals['_FEATURES']._serialized_end=491
+  _globals['_FEATURE']._serialized_start=493
+  _globals['_FEATURE']._serialized_end=559
+  _globals['_ROW']._serialized_start=561
+  _globals['_ROW']._serialized_end=599
+  _globals['_PREDICTRESPONSE']._serialized_start=601
+  _globals['_PREDICTRESPONSE']._serialized_end=667
+  _globals['_RESULT']._serialized_start=670
+  _globals['_RESULT']._serialized_end=821
+  _globals['_VALUE']._serialized_start=823
+  _globals['_VALUE']._serialized_end=879
+  _globals['_OUTPUT']._serialized_start=882
+  _globals['_OUTPUT']._serialized_end=1068
+  _globals['_NUMBERS']._serialized_start=1070
+  _globals['_NUMBERS']._serialized_end=1095
+  _globals['_INTEGERS']._serialized_start=1097
+  _globals['_INTEGERS']._serialized_end=1123
+  _globals['_TEXTS']._serialized_start=1125
+  _globals['_TEXTS']._serialized_end=1148
+  _globals['_STATUS']._serialized_start=1150
+  _globals['_STATUS']._serialized_end=1249
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1251
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1342
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1345
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1502
+  _globals['_PREDICTIONSERVICE']._serialized_start=1505
+  _globals['_PREDICTIONSERVICE']._serialized_end=1730
 # @@protoc_insertion_point(module_scope)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cell.codec.fence import Fence
-from cell.codec.plain import STALE, Plain, owner_at_end, read_infer, read_items
+from cell.codec.plain import STALE, Plain, owner_at_end, priority_at_end, read_infer, read_items
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
+from router import envelope
 
 OWNERS = st.integers(0, 2**64 - 1)
 
@@ -99,6 +100,57 @@ def test_the_generation_stands_behind_the_owner() -> None:
         assert owner_at_end(message) == owner_at_end(message[:-10]) == 7
         for other in (message[-19:], message[-10:], message[:-1], message + b"\x1a\x00"):
             assert owner_at_end(other) == 0
+
+
+@pytest.mark.parametrize("resident_only", [False, True])
+@pytest.mark.parametrize("generation", [0, 9])
+@pytest.mark.parametrize("priority", range(5))
+@given(OWNERS)
+def test_marks_stand_behind_the_owner_and_the_generation(
+    priority: int, generation: int, resident_only: bool, owner: int
+) -> None:
+    """Whatever the owner's own bytes look like, which may be as a mark does."""
+    marks = envelope.marks(priority, resident_only)
+    suffix = envelope.owner_field(owner) + envelope.generation_field(generation) + marks
+    one = infer().SerializeToString() + suffix
+    other = prediction_pb2.PredictRequest(items=[item(5)]).SerializeToString()
+    for message in (one, other + _record(1, item().SerializeToString() + suffix)):
+        assert (owner_at_end(message), priority_at_end(message)) == (owner, priority)
+    plain = read_infer(one)
+    assert plain is not None
+    assert (plain.owner, plain.priority, plain.resident_only) == (owner, priority, resident_only)
+
+
+@pytest.mark.parametrize("ending", [b"\xe8\x3e\x04", b"\xf0\x3e\x01", b"\xd9\x3e\x04"])
+def test_an_owner_that_ends_as_a_mark_does_is_one(ending: bytes) -> None:
+    owner = int.from_bytes(b"12345"[: 8 - len(ending)] + ending, "little")
+    message = infer(owner).SerializeToString()
+    assert (owner_at_end(message), priority_at_end(message)) == (owner, 0)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\xe8\x3e\x04", b"\xf0\x3e\x01", b"\xe8\x3e\x04\xf0\x3e\x01"])
+def test_marks_without_an_owner_say_nothing(tail: bytes) -> None:
+    for message in (tail, b"\x1a\x00" + tail):
+        assert (owner_at_end(message), priority_at_end(message)) == (0, 0)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_numbers_of_any_size_are_read_as_protobuf_reads_them(priority: int, flag: int) -> None:
+    suffix = b"\xe8\x3e" + _varint(priority) + b"\xf0\x3e" + _varint(flag)
+    sent = inference_pb2.ModelInferRequest.FromString(infer().SerializeToString() + suffix)
+    plain = read_infer(infer().SerializeToString() + suffix)
+    [one] = read_items(_record(1, item().SerializeToString() + suffix), 1) or []
+    for read in (plain, one):
+        assert isinstance(read, Plain)
+        assert (read.priority, read.resident_only) == (sent.priority, sent.resident_only)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
 
 
 @given(OWNERS, OWNERS, OWNERS)

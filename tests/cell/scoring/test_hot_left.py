@@ -24,6 +24,7 @@ from support.hot import (
     doubles_item,
     generally,
     load,
+    packed,
 )
 
 from cell.codec.fence import Fence
@@ -257,6 +258,33 @@ def test_what_an_old_shard_map_dealt_is_refused_at_once() -> None:
     assert bench.answer(*calls) == []
     assert [call.failures for call in calls] == [[], [(Code.UNAVAILABLE, "STALE_MAP")], [], []]
     assert [len(call.replies) for call in calls] == [1, 0, 1, 1]
+
+
+def test_nothing_is_loaded_for_a_request_that_says_so() -> None:
+    """Refused at once, whoever else may have it loaded; what is resident is served."""
+    bench = Bench()
+    bench.loader.quick[digest("cold")] = load(packed()["regression"], "cold")
+
+    def call(name: str, resident_only: bool) -> Call:
+        request = infer_request(digest(name), X[:1])
+        request.resident_only = resident_only
+        return Call(INFER, request)
+
+    calls = [call("cold", True), call("regression", True), call("cold", False), call("cold", True)]
+    assert bench.answer(*calls) == []
+    refused = [(Code.RESOURCE_EXHAUSTED, "COLD_LOADS")]
+    assert [call.failures for call in calls] == [refused, [], [], []]
+    assert [len(call.replies) for call in calls] == [0, 1, 1, 1]
+    assert bench.loader.asked == [digest("cold")]
+
+
+def test_items_for_which_nothing_is_loaded_are_left_with_what_the_others_have() -> None:
+    bench = Bench()
+    items = [doubles_item("cold", X[0]), doubles_item("wide", X[1])]
+    items[0].resident_only = items[1].resident_only = True
+    [(_, results)] = bench.answer(Call(PREDICT, pb.PredictRequest(items=items)))
+    assert (results[0], results[1] is None) == (None, False)
+    assert bench.loader.asked == []
 
 
 def test_items_of_an_old_shard_map_are_left_with_what_the_others_have() -> None:

@@ -11,6 +11,7 @@ from support.fakes import metric
 from cell.codec.answers import AnswerTooLarge
 from cell.codec.fence import Fence, StaleMap
 from cell.loading.host import Host
+from cell.loading.refusals import ColdLoads
 from cell.residency.residency import Residency
 from cell.scoring.batcher import Batcher
 from cell.scoring.pipeline import Pipeline
@@ -214,6 +215,27 @@ async def test_what_an_old_shard_map_dealt_is_refused_item_by_item(bench: Bench)
     assert [result.status.reason for result in results] == ["STALE_MAP", "", ""]
     assert results[0].status.code == Code.UNAVAILABLE
     assert [result.value.outputs[0].numbers.values[0] for result in results[1:]] == [7, 11]
+
+
+async def test_nothing_is_loaded_for_who_says_so(bench: Bench) -> None:
+    told: Any = {"artifact": KEY, "resident_only": True}
+    with pytest.raises(ColdLoads):
+        await bench.pipeline.infer(inference_pb2.ModelInferRequest(**told), NEVER)
+    with pytest.raises(ColdLoads):
+        await bench.pipeline.describe(inference_pb2.ModelMetadataRequest(**told), NEVER)
+    one, other, bad = item(1, 2), item(3, 4), pb.Item(artifact=b"short", resident_only=True)
+    one.resident_only = True
+    # Nor does it wait for what is loaded for somebody else.
+    task = bench.predict(other, one, bad)
+    await bench.run()
+    results = task.result().results
+    assert [result.status.reason for result in results[1:]] == ["COLD_LOADS", "INVALID_REQUEST"]
+    assert [result.status.code for result in results[1:]] == [Code.RESOURCE_EXHAUSTED, Code.INVALID_ARGUMENT]
+    assert results[0].value.outputs[0].numbers.values[0] == 7
+    assert bench.loads.begun == [KEY]
+    task = bench.predict(one)
+    await bench.run()
+    assert task.result().results[0].value.outputs[0].numbers.values[0] == 3
 
 
 async def test_what_an_old_shard_map_dealt_is_refused_before_its_model_is_loaded(bench: Bench) -> None:

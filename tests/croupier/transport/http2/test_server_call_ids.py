@@ -125,3 +125,20 @@ def test_ids_push_nothing_out_of_the_table_of_headers(pair: Pair) -> None:
 
     found = [sizes(number) for number in range(100)]
     assert set(found[1:]) == {found[-1]}
+
+
+@pytest.mark.parametrize(
+    ("values", "priority"),
+    [
+        ((), 0),
+        ((b"live",), 0),
+        ((b"batch",), 4),
+        ((b"warm",), -1),
+        ((b"",), -1),
+        ((b"batch", b"x" * 300), -1),
+    ],
+)
+def test_what_a_caller_says_of_its_priority(pair: Pair, values: tuple[bytes, ...], priority: int) -> None:
+    _, served = pair.unary(pairs=tuple((b"croupier-priority", value) for value in values))
+    assert served.priority == priority
+    served.reply(b"answer")
