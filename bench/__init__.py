@@ -11,6 +11,7 @@
     shards      the shard map: what hands and plans cost; its verbs, and a tenant that saturates its hand
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them
+    fair        tenants that take more than their share, and overload
     demo        `make demo`
 
 `load`, `openloop`, `streams` and `calling` ask, `training` has real models with their answers, `processes`

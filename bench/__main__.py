@@ -29,6 +29,9 @@ from bench.demo import play as demo_bench
 from bench.demo.act_two import Script
 from bench.engine_models import SHAPES
 from bench.engine_peers import PEERS as ENGINES
+from bench.fair import beside as fair_beside
+from bench.fair import overload as fair_overload
+from bench.fair import play as fair_bench
 from bench.peers.known import PEERS
 from bench.series import SERIES
 from bench.shards import moves as shard_moves
@@ -254,6 +257,36 @@ def hostile(
 
 
 @app.command()
+def fair(
+    part: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    tenants: Annotated[int, typer.Option(min=1, help="Ordinary ones.")] = 50,
+    cold: Annotated[int, typer.Option(min=1, help="Models of the tenant with very many.")] = 100_000,
+    streams: Annotated[int, typer.Option(min=1, help="Of the tenant that opens very many.")] = 10_000,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second of all ordinary tenants.")] = 500.0,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of a turn without or with an offender.")] = 2.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns with each; the median counts.")] = 5,
+    json: Json = None,
+) -> None:
+    """Tenants that take more than their share, beside others on their hand; a fleet asked for too much."""
+    if unknown := set(part or ()) - set(fair_bench.PARTS):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--part")
+    plan = fair_bench.Plan(
+        tenants,
+        cold,
+        streams,
+        fair_beside.Plan(rate, seconds, rounds),
+        fair_overload.Plan((2, 5), rounds, quiet=3.0, seconds=3.0, step=1.5),
+        part or fair_bench.PARTS,
+    )
+    _fair(plan, json)
+
+
+def _fair(plan: fair_bench.Plan, json: Path | None) -> None:
+    if not fair_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def series(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERIES)}.")],
 ) -> None:
@@ -288,6 +321,17 @@ def smoke() -> None:
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
+        "fair": lambda json: _fair(
+            fair_bench.Plan(
+                8,
+                200,
+                100,
+                fair_beside.Plan(100.0, 0.5, 1),
+                fair_overload.Plan((2,), 1, quiet=1.0, seconds=1.5, step=0.5),
+                ("rate", "cold", "overload"),
+            ),
+            json,
+        ),
         "cell": lambda json: cell(models=20, requests=200, rounds=1, json=json),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.
         "engines": lambda json: engines(

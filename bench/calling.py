@@ -78,9 +78,11 @@ class SessionCaller:
 
 
 @asynccontextmanager
-async def channels(address: str, *, tls: ClientTls | None = None) -> AsyncIterator[list[Channel]]:
-    """As many connections to one proxy as h2load makes."""
-    opened = [Channel(address, tls=tls) for _ in range(CLIENTS)]
+async def channels(
+    address: str, *, tls: ClientTls | None = None, count: int = CLIENTS
+) -> AsyncIterator[list[Channel]]:
+    """As many connections to one proxy as h2load makes, or `count`."""
+    opened = [Channel(address, tls=tls) for _ in range(count)]
     try:
         yield opened
     finally:

@@ -27,6 +27,7 @@ ITEMS = 32
 HAND, _ZONES = 4, 4
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
 PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
 PREDICT_STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
 

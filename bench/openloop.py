@@ -93,7 +93,14 @@ async def open_loop_of_moments(
     It sleeps until a request is due, and leaves the core to others meanwhile: for a loop whose timers count
     microseconds.
     """
-    run = _OpenLoop(callers, load, arrivals(rate, seconds, seed), sleeps=True, stopped=stopped)
+    return await open_loop_of_arrivals(callers, load, arrivals(rate, seconds, seed), stopped=stopped)
+
+
+async def open_loop_of_arrivals(
+    callers: Sequence[Caller], load: Requests, due: Floats, *, stopped: asyncio.Event | None = None
+) -> Moments:
+    """The same of requests that are due at the seconds `due` from the start, in order."""
+    run = _OpenLoop(callers, load, due, sleeps=True, stopped=stopped)
     with _no_garbage_collection():
         await run.finish()
     sent = len(run.times)

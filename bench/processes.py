@@ -89,6 +89,11 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def give_way() -> None:
+    """Have the processor only when nobody else wants it: for whoever stands for another machine."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def start_pinned(process: Process, core: int) -> None:
     with pinned(core):
         process.start()

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import selectors
 import shutil
 import sys
@@ -140,7 +139,7 @@ def _measure(cell: _Cell, published: Many, plan: Plan, where: Path) -> list[Roun
         cell.started() as process,
         ProcessPoolExecutor(1, mp_context=spawn, initializer=take_short_slices) as hot,
         # What it takes to send and to compare a storm must not delay who asks the hot models.
-        ProcessPoolExecutor(1, mp_context=spawn, initializer=_give_way) as cold,
+        ProcessPoolExecutor(1, mp_context=spawn, initializer=processes.give_way) as cold,
     ):
         for number in range(published.count):
             (where / key_of(published.digest(number))).read_bytes()
@@ -221,11 +220,6 @@ class _Sent:
     ended: float
     rate: float
     failed: int
-
-
-def _give_way() -> None:
-    """Have the processor only when nobody else wants it."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _send_storms(asked: _Asked, at_once: int) -> _Sent:

@@ -5,5 +5,5 @@
     moves    an operator changes the map, by the command line, under load
 
 `play` runs all of them; `quota` holds cells to a share of a processor, so that a fleet on one
-machine behaves as one on many.
+machine behaves as one on many, and `heavy` has a model that takes much of it.
 """

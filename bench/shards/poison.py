@@ -24,16 +24,12 @@ from bench.demo import stage
 from bench.demo.loading import Seen
 from bench.demo.sharing import Sharing, choose
 from bench.demo.stage import Stage
-from bench.shards import quota
+from bench.shards import heavy, quota
 from bench.training import Trained
-from croupier.artifacts.packers.forest import pack_forest
 from croupierctl.stack import Stack
-from protos.inference.v2 import inference_pb2
 
 # Of one processor, all cells together.
 _SHARE = 0.8
-_MODEL = "poison"
-_FEATURES, _ROWS = 10, 128
 _STREAMS = 8
 _WARM_UP_SECONDS = 1.5
 _WARM_UP_STREAMS = 8
@@ -104,9 +100,9 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
     async with stage.prepared(stack, models) as playing, calling.callers(stack.router) as callers:
         sharing = choose(playing.dealer, playing.tenants)
         report.step(f"{shape.name}: {sharing.poison} saturates {', '.join(sharing.hand)}")
-        artifact = _heavy()
-        await playing.manager.publish(sharing.poison, _MODEL, artifact, release_if_first=True)
-        poison = Load(MODEL_INFER.encode(), [(sharing.poison.encode(), _question())], b"", None)
+        artifact, _ = heavy.trained()
+        await playing.manager.publish(sharing.poison, heavy.MODEL, artifact, release_if_first=True)
+        poison = Load(MODEL_INFER.encode(), [(sharing.poison.encode(), heavy.question())], b"", None)
         everybody = [1.0] * len(models)
         await playing.load.closed(everybody, _SEED, seconds=_WARM_UP_SECONDS, streams=_WARM_UP_STREAMS)
         cells = {name: one.pid for name, one in stack.processes.items() if name.startswith("cell-")}
@@ -118,7 +114,7 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
                 await asyncio.sleep(_EMPTY_SECONDS)
                 turns.append((before, during, await _turn(playing, plan, everybody, number)))
                 runs += ended
-    rows = runs * _ROWS / (plan.rounds * (plan.seconds + _FILL_SECONDS))
+    rows = runs * heavy.ROWS / (plan.rounds * (plan.seconds + _FILL_SECONDS))
     return _judged(shape, has_quotas, sharing, models, turns, rows)
 
 
@@ -195,25 +191,3 @@ def _judged(
 
 def _apart(one: float, other: float) -> float:
     return max(one, other) / min(one, other)
-
-
-def _heavy() -> bytes:
-    """A forest of which one request takes some milliseconds of a cell's time."""
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    random = np.random.default_rng(_SEED)
-    features = random.normal(size=(4_000, _FEATURES)).astype(np.float32)
-    model = ExtraTreesRegressor(n_estimators=400, max_depth=10, random_state=_SEED, n_jobs=1)
-    model.fit(features, features.sum(axis=1))
-    return pack_forest(model)
-
-
-def _question() -> bytes:
-    rows = np.random.default_rng(_SEED).normal(size=(_ROWS, _FEATURES)).astype("<f4")
-    tensor = inference_pb2.ModelInferRequest.InferInputTensor(
-        name="input", datatype="FP32", shape=[_ROWS, _FEATURES]
-    )
-    request = inference_pb2.ModelInferRequest(
-        model_name=_MODEL, inputs=[tensor], raw_input_contents=[rows.tobytes()]
-    )
-    return request.SerializeToString()

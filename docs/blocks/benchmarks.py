@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from blocks.results import Result, measured, number, result, share, table
+from blocks.results import Result, has_result, measured, number, result, share, table
 
 
 def route(found: Result) -> str:
@@ -189,11 +189,62 @@ def hostile(found: Result) -> str:
     return table(head, rows)
 
 
+def fair(found: Result) -> str:
+    parts = {
+        "Beside a tenant that takes more than its share": _offenders(found["offenders"]),
+        "Beside one that tries to get around its limit": _offenders(found["evasions"]),
+        "Overload": _overload(found["overload"]),
+        "One tenant's limit over two routers": _routers(found["routers"]),
+    }
+    return "".join(f"\n{said}:\n\n{rows}" for said, rows in parts.items() if rows)
+
+
+def _offenders(found: list[Result]) -> str:
+    head = [
+        *("tenant", "others' p99, of quiet", "quiet, of quiet before", "others' errors"),
+        *("refused", "served", "served/s"),
+    ]
+    return table(head, map(_offender, found)) if found else ""
+
+
+def _offender(row: Result) -> list[str]:
+    least, most = row["quiet_spread"]
+    return [
+        row["kind"],
+        number(row["others_p99_ratio"], "×"),
+        f"{number(least)} to {number(most)}",
+        number(row["others_errors"]),
+        number(row["offender_refused"]),
+        number(row["offender_served"]),
+        number(row["offender_served_per_s"]),
+    ]
+
+
+def _overload(found: Result) -> str:
+    rows = [
+        [
+            f"{factor} ×",
+            share(one["goodput_ratio"]),
+            number(one["reject_p99_ms"]),
+            number(one["recovery_s"]),
+        ]
+        for factor, one in found.items()
+    ]
+    head = ["offered, of the peak", "goodput, of the peak", "p99 of refusals, ms", "as before after, s"]
+    return table(head, rows) if rows else ""
+
+
+def _routers(found: Result) -> str:
+    rows = [[name, share(one["ratio"])] for name, one in found.items()]
+    return table(["requests, by router", "let through, of the limit"], rows) if rows else ""
+
+
 _TABLES: dict[str, Callable[[Result], str]] = {
     table.__name__: table
-    for table in (route, cell, engines, residency, storm, outage, policies, placement, hostile)
+    for table in (route, cell, engines, residency, storm, outage, policies, placement, hostile, fair)
 }
-NAMES = tuple(_TABLES)
+# What was never measured has no block yet.
+NAMES = tuple(name for name in _TABLES if has_result(name))
 
 
 def section(name: str) -> str:

@@ -18,6 +18,10 @@ def result(name: str) -> Result:
     return found
 
 
+def has_result(name: str) -> bool:
+    return (ROOT / f"bench/results/{name}.json").exists()
+
+
 def measured(found: Result) -> str:
     """A paragraph: by which command, when, of which commit, on what, beside what."""
     about = found["about"]

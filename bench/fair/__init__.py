@@ -1,0 +1,11 @@
+"""Fair shares, measured: `python -m bench fair`.
+
+    offenders   a tenant takes more than its share in some way, beside ordinary ones on the same hand
+    evasions    ways round a limit, of the same kind
+    overload    everybody together asks for more than the cells can do: the `demand`
+    routers     one tenant's limit over two routers
+
+`play` runs all of them on one fleet. An offender is a process of its own (`offender`) that does one of
+`acts` with what `wares` published for it; `beside` has the ordinary tenants ask meanwhile. `noting` calls
+and notes how each call ended, `judging` makes figures of it all, and `telling` shows them.
+"""

@@ -1,0 +1,168 @@
+"""Everybody together asks for more than the cells can do: what is answered in time, how soon the rest hears,
+and how long it takes afterwards until all is as before.
+
+Each cell has a quota of processor time (`bench.shards.quota`), all together about half a processor, and a
+request takes milliseconds of it: so cells are what is short, and who loads them is not. The peak is the most
+that is answered in time while the rate rises. Then each round has a quiet time at half of that, an overload,
+and the same quiet time again, in one open loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import selectors
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bench import calling, openloop, report
+from bench.demo.stage import Stage
+from bench.fair import judging
+from bench.fair.demand import Demand
+from bench.fair.noting import Ends, Notes, callers
+from bench.openloop import Floats
+from bench.shards import quota
+from croupier.priority import take_short_slices
+
+# Of one processor, each cell.
+_SHARE = 0.18
+# What callers wait.
+DEADLINE = 0.5
+# Of the peak, in quiet times.
+_QUIET = 0.5
+_FIRST_RATE, _GROWTH, _STEPS = 80.0, 1.25, 14
+# A step whose goodput is less than this share of its rate, twice in a row, is beyond the peak.
+_KEPT_UP, _ENOUGH = 0.85, 2
+# From the beginning of an overload until it is looked at: queues fill, and limits find their place.
+_SETTLE_SECONDS = 1.0
+_SEED = 47
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`factors` of the peak; seconds of each quiet time, of an overload, and of a step towards the peak."""
+
+    factors: Sequence[int]
+    rounds: int
+    quiet: float
+    seconds: float
+    step: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """`late_ms`: how late requests were sent at the 99th percentile, which is in `reject_p99_ms`."""
+
+    goodput_ratio: float
+    reject_p99_ms: float
+    recovery_s: float
+    late_ms: float
+    codes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the load's process is told: arrivals in seconds from the start, of requests of `demand`."""
+
+    router: str
+    demand: Demand
+    due: Floats
+
+
+async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
+    """By factor, and how it was measured."""
+    demand = await Demand.published(stage)
+    pids = {name: one.pid for name, one in stage.stack.processes.items() if name.startswith("cell-")}
+    with (
+        quota.held(pids, _SHARE) as has_quotas,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), take_short_slices) as load,
+    ):
+        peak = await _peak(stage, plan, demand, load)
+        report.step(f"overload: {peak:,.0f} requests/s at the peak")
+        found: dict[str, Any] = {}
+        for factor in plan.factors:
+            rounds = [await _round(stage, plan, demand, load, peak, factor, n) for n in range(plan.rounds)]
+            found[str(factor)] = _medians(rounds) | {
+                "peak_per_s": peak,
+                "has_quotas": has_quotas,
+                "rounds": [asdict(one) for one in rounds],
+            }
+    return found
+
+
+async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor) -> float:
+    """Goodput a second, the most of any step."""
+    best, rate, beyond = 0.0, _FIRST_RATE, 0
+    for number in range(_STEPS):
+        due = openloop.arrivals(rate, plan.step, _SEED + number)
+        ends, _ = await _ask(load, Asked(stage.stack.router, demand, due))
+        good = judging.goodput(ends, plan.step / 4, float(due[-1]), DEADLINE)
+        best, beyond = max(best, good), beyond + 1 if good < _KEPT_UP * rate else 0
+        if beyond == _ENOUGH:
+            break
+        rate *= _GROWTH
+    return best
+
+
+async def _round(
+    stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor, peak: float, factor: int, number: int
+) -> Round:
+    times = (plan.quiet, plan.seconds, plan.quiet)
+    due = piecewise(zip((_QUIET * peak, factor * peak, _QUIET * peak), times, strict=True), _SEED + number)
+    ends, late_ms = await _ask(load, Asked(stage.stack.router, demand, due))
+    begin, end = plan.quiet, plan.quiet + plan.seconds
+    good = judging.goodput(ends, begin + _SETTLE_SECONDS, end, DEADLINE)
+    found = Round(
+        goodput_ratio=good / peak,
+        reject_p99_ms=judging.reject_p99_ms(ends, begin + _SETTLE_SECONDS, end),
+        recovery_s=judging.recovery_seconds(ends, (0.0, begin), end, DEADLINE),
+        late_ms=late_ms,
+        codes=dict(ends.by_name()),
+    )
+    report.step(
+        f"overload × {factor}: goodput {found.goodput_ratio:.0%} of the peak, refused within"
+        f" {found.reject_p99_ms:.1f} ms, recovered after {found.recovery_s:.1f} s, {found.codes}"
+    )
+    return found
+
+
+def piecewise(parts: Iterable[tuple[float, float]], seed: int) -> Floats:
+    """When requests are due at several rates, each for its seconds, one after the other."""
+    found, begin = [], 0.0
+    for number, (rate, seconds) in enumerate(parts):
+        due = openloop.arrivals(rate, 2 * seconds, seed * 10 + number)
+        found.append(begin + due[due < seconds])
+        begin += seconds
+    return np.concatenate(found)
+
+
+def _medians(rounds: Sequence[Round]) -> dict[str, float]:
+    names = ("goodput_ratio", "reject_p99_ms", "recovery_s")
+    return {name: float(median(getattr(one, name) for one in rounds)) for name in names}
+
+
+async def _ask(load: ProcessPoolExecutor, asked: Asked) -> tuple[Ends, float]:
+    return await asyncio.wrap_future(load.submit(_load, asked))
+
+
+def _load(asked: Asked) -> tuple[Ends, float]:
+    """In the load's process: how requests ended, due in seconds from the start; how late they were sent."""
+
+    async def ask() -> tuple[Ends, float]:
+        notes = Notes()
+        async with calling.channels(asked.router) as channels:
+            moments = await openloop.open_loop_of_arrivals(
+                callers(channels, notes, DEADLINE), asked.demand, asked.due
+            )
+        ends = notes.ends(moments)
+        late_ms = float(np.quantile(moments.lateness, 0.99)) * 1e3
+        return Ends(asked.due[: len(ends.due)], ends.seconds, ends.codes), late_ms
+
+    # Its timers count microseconds, unlike uvloop's.
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        return runner.run(ask())
