@@ -3,10 +3,11 @@
     server      bytes in and out; errors become status, once
     identity    whose request (`tokens`, `keys`, `keyfile`)
     pipeline    the whole request on one screen, the only file that knows the order
-    admission   limits of all and of a tenant; sheds early
+    admission   limits of all and of a tenant, kept in `buckets`; sheds early
     envelope    which model; the payload stays opaque
     routes      what was decided for a model already: `version_manager.model.resolve` and `route`
     route       the tenant's hand, in this model's order
+    rows        what a request costs a tenant that has limits
     features    what the family adds
     pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
     attempt     deadline, retries inside the hand (`budget`), one call to a cell (`losses`: it died)

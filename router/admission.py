@@ -1,24 +1,59 @@
-"""Sheds early: a limit on requests in flight for each tenant, and one for all together.
+"""Sheds early: what a tenant may take (`buckets`), and how many requests all together may have in flight.
 
-Counts, not queues: a request over a limit is refused at once and told when to come back, while
-there is still room to answer those that were let in. The tenant's own limit is looked at first,
-since "you send too much" helps a caller more than "we are full".
+Nobody waits here: a request over a limit is refused at once and told when to come back, while there is still
+room to answer those that were let in. The tenant's own limits are looked at first, since "you send too much"
+helps a caller more than "we are full". What is refused is not charged.
+
+A request costs one of the rate for each of its items, since they are what routers count and `croupierctl
+top` shows, and its bytes. Its rows count where a limit of rows asks for them. Opening a stream costs as much
+as a request, and so does each request on it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from heapq import nsmallest
+from math import ceil, log2
 
 from croupier.errors import CroupierError, QuotaExceeded, Unavailable
 from croupier.recent import Noted, Recent
+from croupier.telemetry.metrics import LoopCounter, LoopGauge
+from router.buckets import BYTES, COLD_LOADS, EVERYBODY, IN_FLIGHT, RATE, ROWS, Account, Buckets
+from version_manager.model.limits import TenantLimits
 
-# Tenants that were refused, of which that is remembered.
-_MOST_REFUSED = 200
+STREAMS = "streams"
+# What a limit is of, for whoever is told of it.
+UNITS = {
+    RATE: "requests a second",
+    IN_FLIGHT: "requests in flight",
+    BYTES: "bytes a second",
+    ROWS: "rows a second",
+    COLD_LOADS: "cold loads a second",
+    STREAMS: "open streams at a router",
+}
+_REFUSED = LoopCounter(
+    "croupier_router_limit_refusals_total",
+    "Requests and streams that were refused for a limit of their tenant",
+    ["limit"],
+    [(kind,) for kind in UNITS],
+)
+_LIMITED = LoopGauge(
+    "croupier_router_limited_tenants", "Tenants that were refused for a limit in the last ten seconds"
+)
+
+# Tenants and limits that refused them, of which that is remembered.
+_MOST_REFUSED = 500
 # The refusals of the router's own limit, which is no tenant's name.
-_OWN = ""
+_OWN = ("", EVERYBODY)
+# Until there is room is told by so many steps for each doubling, and later by up to so much of it.
+_STEPS = 8
+_SPREAD = 0.1
+_LEAST_WAIT = 0.001
+_MORE = "whoever operates this can raise it: croupierctl tenants limit"
 
 
 class Overloaded(Unavailable):
@@ -27,19 +62,39 @@ class Overloaded(Unavailable):
     reason = "ROUTER_OVERLOADED"
 
 
-@dataclass(frozen=True, slots=True)
-class Pressed:
-    """A tenant that is at its limit, or was refused lately."""
+class OverLimit(QuotaExceeded):
+    """A tenant takes more than it may. Its own, until it has waited."""
 
-    tenant: str
-    in_flight: int
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """What a limit has refused lately. `limit` is for all routers together, and `share` of it this one's."""
+
+    kind: str
+    limit: float
+    share: float
     refused: Noted
 
 
-class Admission:
-    """`limit` for all requests in flight, `per_tenant` for one tenant's; `retry_after` in seconds.
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A tenant that has as many requests in flight as it may, or was refused lately.
 
-    `clock` is monotonic, in seconds, and asked when a request is refused.
+    `refused` is for the router's limit of a tenant's requests in flight, `limits` for its own.
+    """
+
+    tenant: str
+    in_flight: int
+    most: int
+    refused: Noted = field(default=Noted())
+    limits: tuple[Limited, ...] = ()
+
+
+class Admission:
+    """`limit` for all requests in flight, `per_tenant` for one tenant's, whatever its own limits are.
+
+    `retry_after` in seconds, where nobody knows when there will be room. `clock` is monotonic, in seconds,
+    and asked when a request is refused; `random` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -47,41 +102,70 @@ class Admission:
         limit: int,
         per_tenant: int,
         *,
+        streams: int = 256,
         retry_after: float = 0.1,
         clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.limit = limit
-        self.per_tenant = per_tenant
+        self.buckets = Buckets(limit, per_tenant, self._refuse, began=clock())
+        # Straight to those that every request asks.
+        self.enter, self.leave = self.buckets.enter, self.buckets.leave
         self._retry_after = retry_after
-        self._clock = clock
-        self._refused: Recent[str] = Recent(_MOST_REFUSED)
-        self._total = 0
-        self._tenants: dict[str, int] = {}
+        self._clock, self._random = clock, random
+        self._refused: Recent[tuple[str, str]] = Recent(_MOST_REFUSED)
+        self._most_streams = streams
+        self._streams: Counter[str] = Counter()
+        self._limits = TenantLimits()
 
     @property
     def in_flight(self) -> int:
-        return self._total
+        return self.buckets.in_flight
 
-    def enter(self, tenant: str) -> None:
-        """Count one request in; whoever enters leaves.
+    @property
+    def limit(self) -> int:
+        return self.buckets.limit
 
-        Raises:
-            QuotaExceeded: the tenant is at its limit.
-            Overloaded: the router is at its own.
+    @property
+    def per_tenant(self) -> int:
+        return self.buckets.per_tenant
+
+    def follow(self, limits: TenantLimits, share_of: Callable[[str], float] | None = None) -> None:
+        """Keep tenants to `limits` from now on, of which `share_of` says what part of it is this router's."""
+        self._limits = limits
+        self.buckets.follow(limits.of if limits != TenantLimits() else None, share_of)
+
+    @contextmanager
+    def stream(self, tenant: str) -> Iterator[None]:
+        """While a stream of `tenant` is open. Raises OverLimit, or Overloaded."""
+        if self._streams[tenant] >= self._most_streams:
+            raise self.over(tenant, STREAMS, self._most_streams, None)
+        self.leave(self.enter(tenant, 0, self._clock()))
+        self._streams[tenant] += 1
+        try:
+            yield
+        finally:
+            self._streams[tenant] -= 1
+            if not self._streams[tenant]:
+                del self._streams[tenant]
+
+    def streams(self, tenant: str) -> int:
+        """How many it has open."""
+        return self._streams.get(tenant, 0)
+
+    def over(self, tenant: str, kind: str, limit: float, wait: float | None) -> OverLimit:
+        """Note that `tenant` was refused for a limit, and say so; there is room in `wait` seconds at least.
+
+        What is said is the same for many requests, so that it is put into a status once (`server`).
         """
-        count = self._tenants.get(tenant, 0)
-        if count >= self.per_tenant or self._total >= self.limit:
-            raise self._refusal(tenant, count)
-        self._tenants[tenant] = count + 1
-        self._total += 1
-
-    def leave(self, tenant: str) -> None:
-        count = self._tenants[tenant]
-        if count == 1:
-            del self._tenants[tenant]
-        else:
-            self._tenants[tenant] = count - 1
-        self._total -= 1
+        self._refused.note((tenant, kind), self._clock())
+        _REFUSED.values[kind,] += 1
+        return OverLimit(
+            f"tenant {tenant} is at its limit of {limit:,.15g} {UNITS[kind]}; {_MORE}",
+            retry_after=self._retry_after if wait is None else spread(wait, self._random()),
+            subject=tenant,
+            limit=kind,
+            value=f"{limit:.15g}",
+        )
 
     @property
     def refused(self) -> Noted:
@@ -89,23 +173,55 @@ class Admission:
         return self._refused.of(_OWN, self._clock())
 
     def pressed(self, most: int) -> tuple[list[Pressed], int]:
-        """The tenants in trouble with their limit, the most refused first, and how many there are."""
-        refused = self._refused.all(self._clock())
-        refused.pop(_OWN, None)
-        full = [tenant for tenant, count in self._tenants.items() if count >= self.per_tenant]
-        tenants, none = {*refused, *full}, Noted()
-        worst = nsmallest(most, tenants, key=lambda tenant: (-refused.get(tenant, none).count, tenant))
-        in_flight = self._tenants
-        found = [Pressed(one, in_flight.get(one, 0), refused.get(one, none)) for one in worst]
-        return found, len(tenants)
-
-    def _refusal(self, tenant: str, count: int) -> CroupierError:
-        is_own = count < self.per_tenant
-        self._refused.note(_OWN if is_own else tenant, self._clock())
-        if is_own:
-            return Overloaded("the router has too many requests in flight", retry_after=self._retry_after)
-        return QuotaExceeded(
-            f"tenant {tenant} has {count} requests in flight, its limit",
-            retry_after=self._retry_after,
-            subject=tenant,
+        """The tenants in trouble with their limits, the most refused first, and how many there are."""
+        refused: dict[str, dict[str, Noted]] = {}
+        for (tenant, kind), noted in self._refused.all(self._clock()).items():
+            refused.setdefault(tenant, {})[kind] = noted
+        refused.pop("", None)
+        _LIMITED.value = len(refused)
+        for account in self.buckets.at_most():
+            refused.setdefault(account.tenant, {})
+        worst = nsmallest(
+            most,
+            refused.items(),
+            key=lambda one: (-sum(noted.count for noted in one[1].values()), one[0]),
         )
+        return [self._pressed(tenant, kinds) for tenant, kinds in worst], len(refused)
+
+    def _pressed(self, tenant: str, kinds: dict[str, Noted]) -> Pressed:
+        account = self.buckets.accounts.get(tenant)
+        limits = self._limits.of(tenant)
+        share = 1.0 if account is None else account.share
+        most = self.per_tenant if account is None else account.most
+        told: list[Limited] = []
+        for kind, noted in sorted(kinds.items(), key=lambda one: (-one[1].count, one[0])):
+            limit = self._most_streams if kind == STREAMS else getattr(limits, kind)
+            # None: there was one when it refused, or it is the router's.
+            if limit is not None and not (kind == IN_FLIGHT and most >= self.per_tenant):
+                told.append(Limited(kind, limit, 1.0 if kind == STREAMS else share, noted))
+        is_own = any(limited.kind == IN_FLIGHT for limited in told)
+        return Pressed(
+            tenant,
+            0 if account is None else account.in_flight,
+            most,
+            Noted() if is_own else kinds.get(IN_FLIGHT, Noted()),
+            tuple(told),
+        )
+
+    def _refuse(self, account: Account, kind: str, wait: float | None) -> CroupierError:
+        if kind == EVERYBODY:
+            self._refused.note(_OWN, self._clock())
+            return Overloaded("the router has too many requests in flight", retry_after=self._retry_after)
+        limits, limit = account.limits, float(self.per_tenant)
+        if limits is not None and (kind != IN_FLIGHT or account.most < self.per_tenant):
+            limit = getattr(limits, kind)
+        return self.over(account.tenant, kind, limit, wait)
+
+
+def spread(wait: float, random: float) -> float:
+    """`wait` seconds and up to a fifth more, so that those who were refused together come back apart.
+
+    It is one of few numbers: a status that was made once is found again.
+    """
+    wait = max(_LEAST_WAIT, wait * (1.0 + _SPREAD * random))
+    return float(2.0 ** (ceil(log2(wait) * _STEPS) / _STEPS))

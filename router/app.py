@@ -104,7 +104,13 @@ class _Stages:
         budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
         self.cells = Cells(self._open_channel)
         self.attempts = Attempts(self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
-        self.admission = Admission(settings.max_in_flight, settings.max_in_flight_per_tenant, clock=clock)
+        self.admission = Admission(
+            settings.max_in_flight,
+            settings.max_in_flight_per_tenant,
+            streams=settings.max_streams_per_tenant,
+            clock=clock,
+            random=rng.random,
+        )
         self.stale = Stale(wheel, clock=clock, seconds=settings.stale_seconds)
         self.pipeline = Pipeline(
             self.admission,

@@ -4,6 +4,7 @@
     cells     each cell as the view has it, its breaker and its connection
     suspects  what is retried, held back and refused for the sake of cells
     tenant    ?name=acme[&model=churn]: the hand, and with a model its cells in order and its versions
+    limits    tenants with limits, those first whose buckets are the emptiest
 
 Everything is told of this moment, and asked of the very parts that decide: nothing is kept for it.
 """
@@ -22,6 +23,7 @@ from croupier.names import check_name
 from croupier.telemetry.admin import View, some
 from router.admission import Admission
 from router.attempt import Attempts
+from router.buckets import Account
 from router.cells import Cells
 from router.feeds import ViewFeed
 from router.pick import is_reachable, pick
@@ -49,6 +51,7 @@ class Beliefs:
             "cells": lambda _: self._all_cells(),
             "suspects": lambda _: self._suspects(),
             "tenant": self._tenant,
+            "limits": lambda _: self._limits(),
         }
 
     def why_not_ready(self) -> str:
@@ -132,6 +135,27 @@ class Beliefs:
                     "goes_alone": miss.goes_alone,
                 },
             ),
+        }
+
+    def _limits(self) -> object:
+        now = self.attempts.clock()
+        accounts = [one for one in self.admission.buckets.accounts.values() if one.is_limited]
+        accounts.sort(key=lambda one: min((bucket.fill(now) for _, bucket in one.buckets()), default=1.0))
+        return some(accounts, self._account)
+
+    def _account(self, account: Account) -> object:
+        now = self.attempts.clock()
+        return {
+            "tenant": account.tenant,
+            "share": account.share,
+            "in_flight": account.in_flight,
+            "most_in_flight": account.most,
+            "streams": self.admission.streams(account.tenant),
+            # What is in it from 1, full, down to 0; below that it is in debt.
+            "buckets": {
+                kind: {"per_second": 1.0 / bucket.step, "fill": bucket.fill(now)}
+                for kind, bucket in account.buckets()
+            },
         }
 
     def _tenant(self, query: Mapping[str, str]) -> object:

@@ -2,9 +2,9 @@
 
     admission → (resolve → route, once for each model and view) → features → pick → attempt
 
-`attempt` asks `budget` and `suspects` whether to go on. What an old shard map dealt (`stale`) goes the same
-way once more, from resolve on. `app` makes the stages; whether a model is ready (`model_ready`) is asked past
-them.
+What a request costs its tenant, besides being one, is known once its units are. `attempt` asks `budget` and
+`suspects` whether to go on. What an old shard map dealt (`stale`) goes the same way once more, from resolve
+on. `app` makes the stages; whether a model is ready (`model_ready`) is asked past them.
 
 Everything is synchronous: a call that ends calls back. Stages do not call each other. What is refused
 before any call is raised; from then on, the end of a request comes to `done`, once, whatever happens.
@@ -38,6 +38,7 @@ from router import envelope
 from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
+from router.buckets import Account
 from router.cells import MODEL_INFER, MODEL_METADATA, Cells
 from router.fanout import Fanout, Whole, stitch
 from router.features import Features
@@ -45,6 +46,7 @@ from router.identity import check_claim
 from router.pick import is_reachable, pick
 from router.route import dealt_by, owner_of, point_of, route
 from router.routes import Route, Routes
+from router.rows import rows_of
 from router.stale import Stale, Waiter
 from router.tracing import Traced
 from router.units import Unit, mark, stale_places
@@ -84,6 +86,8 @@ class _Method:
     answer: Callable[[View, list[Unit], Named], Outcome]
     # A request that makes these units again.
     joined: Callable[[list[Unit]], bytes]
+    # How many rows they are to score.
+    rows: Callable[[list[Unit]], int]
     takes_features: bool = True
 
 
@@ -108,21 +112,25 @@ class Pipeline:
     ) -> None:
         self._view = EMPTY
         self._stale = Stale(attempts.wheel, clock=attempts.clock) if stale is None else stale
-        self._admission = admission
+        self._enter, self._leave = admission.enter, admission.leave
+        self.stream = admission.stream
         self._features = features
         self._attempts = attempts
         self._clock = attempts.clock
         self._suspects = attempts.suspects
         self._routes = routes = Routes(decide, rng.random)
-        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone)
+        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone, _rows)
         self._predict = _Method(
             lambda tenant, request: routes.items(tenant, request, max_items),
             Fanout(cells),
             lambda view, units, caller: stitch(units, caller),
             lambda units: join_first([unit.request for unit in units]),
+            len,
         )
         whole = Whole(cells, MODEL_METADATA)
-        self._metadata = _Method(routes.model, whole, _with_versions, _alone, takes_features=False)
+        self._metadata = _Method(
+            routes.model, whole, _with_versions, _alone, lambda units: 0, takes_features=False
+        )
 
     def follow(self, view: View) -> None:
         """Answer by `view` from now on; requests that are under way have read another one to their end."""
@@ -158,22 +166,25 @@ class Pipeline:
         done: Done,
         caller: Named,
     ) -> Run:
-        if self._clock() >= deadline:
+        now = self._clock()
+        if now >= deadline:
             raise DeadlineExceeded("the deadline has passed")
         view = self._view
         if view is EMPTY:
             raise NoCatalog("no catalog is loaded yet", retry_after=1.0)
-        self._admission.enter(tenant)
+        account = self._enter(tenant, len(request), now)
         try:
             units = method.units(tenant, request)
             if caller.priority:
                 mark(units, envelope.marks(_checked(caller.priority)))
+            if account.is_limited:
+                self._charge(method, account, units, now)
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
             if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
                 self._prepare(view, units)
         except BaseException:
-            self._admission.leave(tenant)
+            self._leave(account)
             raise
 
         now = self._clock()
@@ -181,8 +192,12 @@ class Pipeline:
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
             exchange = _told(method.exchange, caller)
-        args = method, view, tenant, units, done, caller, exchange, deadline
+        args = method, view, account, units, done, caller, exchange, deadline
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
+
+    def _charge(self, method: _Method, account: Account, units: list[Unit], now: float) -> None:
+        """What the request of a tenant with limits costs beside being one."""
+        account.charge(len(units), 0 if account.rows is None else method.rows(units), now)
 
     def _prepare(self, view: View, units: list[Unit]) -> None:
         if self._attempts.breakers.troubled:
@@ -194,7 +209,7 @@ class Pipeline:
         self,
         method: _Method,
         view: View,
-        tenant: str,
+        account: Account,
         units: list[Unit],
         done: Done,
         caller: Named,
@@ -204,8 +219,8 @@ class Pipeline:
     ) -> Waiter | None:
         places = stale_places(units)
         if places is not None and until is not _NO_MORE:
-            return self._hold(places, method, tenant, units, done, caller, exchange, deadline, until)
-        self._admission.leave(tenant)
+            return self._hold(places, method, account, units, done, caller, exchange, deadline, until)
+        self._leave(account)
         try:
             outcome = method.answer(view, units, caller)
         except Exception:  # noqa: BLE001 - whatever it is, the caller is told of an end
@@ -218,7 +233,7 @@ class Pipeline:
         self,
         places: list[int],
         method: _Method,
-        tenant: str,
+        account: Account,
         units: list[Unit],
         done: Done,
         caller: Named,
@@ -235,7 +250,7 @@ class Pipeline:
         def again(until: float) -> Run | None:
             view = self._view
             try:
-                fresh = method.units(tenant, method.joined(stale))
+                fresh = method.units(account.tenant, method.joined(stale))
                 mark(fresh, stale[0].marks)
                 self._prepare(view, fresh)
             except Exception as error:  # noqa: BLE001 - a bug is an outcome too
@@ -243,17 +258,17 @@ class Pipeline:
                 return None
             for place, unit in zip(places, fresh, strict=True):
                 units[place] = unit
-            args = method, view, tenant, units, done, caller, exchange, deadline, until
+            args = method, view, account, units, done, caller, exchange, deadline, until
             return self._attempts.run(fresh, exchange, deadline, self._clock(), self._ended, *args)
 
         def over(error: CroupierError | None) -> None:
             for unit in stale:
                 unit.outcome = error or unit.outcome
-            args = method, view, tenant, units, done, caller, exchange, deadline, _NO_MORE
+            args = method, view, account, units, done, caller, exchange, deadline, _NO_MORE
             self._ended(*args)
 
         until = until or self._stale.until(deadline)
-        waiter = Waiter(self._stale, tenant, stale[0].generation, until, again, over)
+        waiter = Waiter(self._stale, account.tenant, stale[0].generation, until, again, over)
         self._stale.hold(waiter, {unit.cells[unit.tried - 1] for unit in stale})
         return waiter
 
@@ -305,8 +320,13 @@ class Pipeline:
         return any(is_reachable(cell, breakers, now) for cell in self._view.cells.values())
 
     def model_ready(self, tenant: str, request: bytes) -> bool:
-        """Whether a request for the model would find a version and a cell that should answer."""
-        view, ask, now = self._view, envelope.read_model(request), self._clock()
+        """Whether a request for the model would find a version and a cell that should answer.
+
+        It costs what a request does. Raises CroupierError.
+        """
+        view, now = self._view, self._clock()
+        self._leave(self._enter(tenant, len(request), now))
+        ask = envelope.read_model(request)
         try:
             target = resolve(view.catalog, tenant, ask, 0)
             hand = route(view, tenant, target.model)
@@ -356,6 +376,10 @@ def _checked(priority: int) -> int:
 
 def _alone(units: list[Unit]) -> bytes:
     return units[0].request
+
+
+def _rows(units: list[Unit]) -> int:
+    return rows_of(units[0].request)
 
 
 def _bug(error: Exception) -> CroupierError:

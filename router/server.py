@@ -52,7 +52,7 @@ _STREAM = f"/{PREDICTION}/PredictStream"
 _log = logging.getLogger(__name__)
 _REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
 _RESPONSE, _STATUS = 2, 3
-_MOST_REFUSALS = 1024
+_MOST_REFUSALS = 4096
 _refusals: dict[tuple[object, ...], Status] = {}
 
 # A method that the pipeline answers, and one that is answered at once.
@@ -289,12 +289,13 @@ class Handlers:
             else:
                 tenant = self._traced_tenant(context.span, context.request_id, context.values)
             caller = Known(context.request_id, span=context.span, priority=context.priority)
-            if asked := context.values(MIN_REVISION_KEY):
-                await self._known(read_wanted(asked), tenant, context.deadline.at)
-            answer = partial(self._answer_frame, context, caller)
-            async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
-                async for response in answers:
-                    yield response
+            with self._pipeline.stream(tenant):
+                if asked := context.values(MIN_REVISION_KEY):
+                    await self._known(read_wanted(asked), tenant, context.deadline.at)
+                answer = partial(self._answer_frame, context, caller)
+                async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
+                    async for response in answers:
+                        yield response
 
     async def _known(self, wanted: Wanted, tenant: str, deadline: float) -> None:
         """Return once `wanted` is known. Raises CroupierError."""

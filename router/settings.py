@@ -41,7 +41,10 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     token_max_seconds: float = option(MAX_SECONDS, "how long tokens may hold from now on")
     max_connection_age: float = option(0.0, "age at which a connection is asked to begin anew; 0 for never")
     max_in_flight: int = option(4096, "requests in flight")
-    max_in_flight_per_tenant: int = option(512, "requests in flight of one tenant")
+    max_in_flight_per_tenant: int = option(
+        512, "requests in flight of one tenant; its own limit may say less"
+    )
+    max_streams_per_tenant: int = option(256, "streams that one tenant may have open")
     max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
     max_message_bytes: int = option(MAX_MESSAGE_BYTES, "bytes of one request")
     stream_at_once: int = option(32, "requests of one stream that are in work")

@@ -50,7 +50,7 @@ class Troubles:
                 pb.TenantTrouble(
                     tenant=one.tenant,
                     in_flight=one.in_flight,
-                    most_in_flight=admission.per_tenant,
+                    most_in_flight=one.most,
                     refused=one.refused.count,
                     refused_seconds=one.refused.seconds,
                 )

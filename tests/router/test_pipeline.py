@@ -47,6 +47,7 @@ from sharding.dealer import Dealer
 from sharding.hashing import hash64
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState
+from version_manager.model.limits import Limits
 from version_manager.model.resolve import Target
 
 NAMES = ["a", "b", "c", "d"]
@@ -331,11 +332,65 @@ def test_whatever_happens_a_request_leaves() -> None:
         front.start("predict", b"\xff")
     assert isinstance(front.infer(), bytes)
     assert front.admission.in_flight == 0
-    front.admission.enter("acme")
+    front.admission.enter("acme", 0, NOW)
     for method, request in METHODS:
         with pytest.raises(QuotaExceeded):
             front.start(method, request)
     assert front.admission.in_flight == 1
+
+
+def limited(**limits: float) -> Front:
+    admission = Admission(100, 100, clock=lambda: NOW)
+    admission.buckets.follow(lambda tenant: Limits(**limits), None)
+    return Front(admission=admission)
+
+
+def left(front: Front, kind: str) -> float:
+    """How many units of a limit there are for acme; a debt is below 0."""
+    bucket = dict(front.admission.buckets.accounts["acme"].buckets())[kind]
+    return bucket.fill(NOW) / bucket.step
+
+
+def test_a_request_costs_each_of_its_items_its_bytes_and_its_rows() -> None:
+    # As of a router that has just started: one of each is there.
+    front = limited(rate=1e3, rows=1e3, bytes=1e6)
+    items = pb.PredictRequest(items=[pb.Item(model="churn"), pb.Item(model="none")] * 5).SerializeToString()
+    front.ask("predict", items)
+    assert [left(front, kind) for kind in ("rate", "rows")] == pytest.approx([-9.0, -9.0], abs=0.01)
+    assert left(front, "bytes") == pytest.approx(1 - len(items), abs=0.01)
+    front = limited(rate=1e3, rows=1e3)
+    tensor = inference_pb2.ModelInferRequest.InferInputTensor(shape=[7, 3])
+    request = inference_pb2.ModelInferRequest(
+        model_name="churn", inputs=[tensor, tensor], raw_input_contents=[bytes(84)]
+    )
+    front.ask("infer", request.SerializeToString())
+    assert [left(front, kind) for kind in ("rate", "rows")] == pytest.approx([0.0, -6.0], abs=0.01)
+    front = limited(rate=1e3, rows=1e3)
+    front.ask("model_metadata", inference_pb2.ModelMetadataRequest(name="churn").SerializeToString())
+    assert [left(front, kind) for kind in ("rate", "rows")] == pytest.approx([0.0, 1.0], abs=0.01)
+
+
+def test_who_is_over_a_limit_is_refused_before_the_request_is_read() -> None:
+    front = limited(rate=1.0)
+    front.ask("infer", INFER)
+    for method, request in METHODS:
+        with pytest.raises(QuotaExceeded):
+            front.start(method, request)
+        with pytest.raises(QuotaExceeded):
+            front.start(method, b"\xff")
+    with pytest.raises(QuotaExceeded):
+        front.pipeline.model_ready("acme", b"\xff")
+    assert len(front.cells.made) == 1
+    assert front.admission.in_flight == 0
+
+
+def test_whether_a_model_is_ready_costs_a_request() -> None:
+    front = limited(rate=1.0)
+    request = inference_pb2.ModelReadyRequest(name="churn").SerializeToString()
+    assert front.pipeline.model_ready("acme", request)
+    with pytest.raises(QuotaExceeded):
+        front.pipeline.model_ready("acme", request)
+    assert front.admission.in_flight == 0
 
 
 def test_a_bug_in_a_stage_is_raised_and_the_request_leaves() -> None:

@@ -127,3 +127,30 @@ async def test_a_streams_deadline_ends_it_and_what_is_in_work(stage: World) -> N
 def test_details_are_read_from_the_trailing_metadata() -> None:
     bare = grpc.aio.AioRpcError(Code.UNKNOWN, grpc.aio.Metadata(), grpc.aio.Metadata())
     assert details_of(bare) == set()
+
+
+async def test_a_tenant_has_so_many_streams_open_and_no_more() -> None:
+    async with world(MODELS, max_streams_per_tenant=2) as stage:
+        held = [open_stream(stage) for _ in range(2)]
+        for number, stream in enumerate(held):
+            await stream.write(frame(number, "price"))
+            assert (await stream.read()).id == number
+        async with failing(Code.RESOURCE_EXHAUSTED, "QuotaFailure", "RetryInfo"):
+            await open_stream(stage).read()
+        other = stage.router.prediction.PredictStream(metadata=(("croupier-tenant", "globex"),))
+        await other.write(frame(1, "secret"))
+        assert (await other.read()).id == 1
+        # Those that are open go on, and whoever ends one may open another.
+        await held[0].write(frame(5, "price"))
+        assert (await held[0].read()).id == 5
+        held[1].cancel()
+
+        async def has_room() -> bool:
+            stream = open_stream(stage)
+            try:
+                await stream.write(frame(6, "price"))
+                return bool((await stream.read()).id == 6)
+            except (grpc.aio.AioRpcError, AttributeError, asyncio.InvalidStateError):
+                return False
+
+        await eventually(has_room, "room for another one")

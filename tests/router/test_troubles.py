@@ -49,10 +49,10 @@ def test_a_router_without_troubles_says_so(parts: Parts) -> None:
 def test_cells_tenants_requests_and_retries_are_told(parts: Parts) -> None:
     parts.told()
     parts.breakers.silent("a", 99.0, 100.0, whole=True)
-    parts.admission.enter("acme")
-    parts.admission.enter("acme")
+    parts.admission.enter("acme", 0, parts.now)
+    parts.admission.enter("acme", 0, parts.now)
     with pytest.raises(QuotaExceeded):
-        parts.admission.enter("acme")
+        parts.admission.enter("acme", 0, parts.now)
     parts.latest.ended(Known(RequestId("id")), "Predict", "INTERNAL", 0.5, (), lambda: "acme", "BUG")
     parts.retried = (7, 2)
     told = parts.told(after=2.0)
@@ -78,18 +78,18 @@ def test_a_cell_that_answers_again_is_in_no_trouble(parts: Parts) -> None:
 
 
 def test_however_much_is_wrong_a_report_is_bounded(parts: Parts) -> None:
-    parts.admission.per_tenant = 0
+    parts.admission.buckets.per_tenant = 0
     for number in range(2_000):
         name = f"{'long' * 30}-{number}"
         parts.breakers.unreachable(name, 100.0)
         with pytest.raises(QuotaExceeded):
-            parts.admission.enter(name)
+            parts.admission.enter(name, 0, parts.now)
         parts.latest.ended(Known(RequestId(name)), "Predict", "INTERNAL", 0.5, (), lambda name=name: name)  # type: ignore[misc]
     for now in (103.0, 106.0):
         parts.breakers.unreachable("worst", now)
     told = parts.told(after=7.0)
     assert (len(told.cells), told.cells_total, told.cells[0].cell) == (100, 2_001, "worst")
-    assert (len(told.tenants), told.tenants_total) == (50, 200)
+    assert (len(told.tenants), told.tenants_total) == (50, 500)
     assert told.ByteSize() < 50_000
 
 
