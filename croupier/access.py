@@ -125,6 +125,9 @@ VERSION_MANAGER = OPEN | _of(
     LiftQuarantine=_for(Role.OPERATOR),
     GetResidency=_for(*_READERS, tenant="tenant"),
     SetResidency=_for(Role.OPERATOR, tenant="tenant"),
+    # Of no tenant, everybody's: for no caller who is for some tenants.
+    GetLimits=_for(*_READERS, tenant="tenant"),
+    SetLimits=_for(Role.OPERATOR, tenant="tenant"),
 )
 
 _INFERENCE = "inference.GRPCInferenceService"

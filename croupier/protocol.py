@@ -6,7 +6,8 @@
     4   records of schema 3: dedicated seats, hands of a share of the cells, who made a generation and why
     5   records of schema 4: a generation takes over tenant by tenant; field 1003 of a request to a cell: the
         number of the generation that dealt it
-    6   fields 1005 and 1006 of a request to a cell: its priority, and that nothing is loaded for it
+    6   fields 1005 and 1006 of a request to a cell: its priority, and that nothing is loaded for it;
+        records of schema 5: what tenants may take
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.

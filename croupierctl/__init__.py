@@ -19,6 +19,7 @@ cells               with `warm` (`cells warm`)
 seats, tenant_rules, apply, export, history, ramp      the verbs of `cells`, `zones`, `tenants` and `shards`
                     that are about the shard map. All of them change it by `change`, which prints what is
                     `planned`, and `follow` what comes of it
+limit               `tenants limit`
 generation_file     what `shards apply` reads
 reasons, usage      what `explain` and `models` say
 signing             what `keys` and `token` sign with

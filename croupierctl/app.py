@@ -39,7 +39,7 @@ class _Root(LazyGroup):
             "tenants",
             "croupierctl.tenants",
             "app",
-            "What is kept for a tenant, dealt to it, and asked by it.",
+            "What is kept for a tenant, dealt to it, asked by it, and what it may take.",
         ),
         Verb("cells", "croupierctl.cells", "app", "The cells that are registered."),
         Verb("zones", "croupierctl.seats", "app", "The cells of a zone, all at once."),

@@ -1,4 +1,4 @@
-"""`croupierctl tenants`: what is kept for a tenant, and what it asks for."""
+"""`croupierctl tenants`: what is kept for a tenant, what it asks for, and what it may."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 
-from croupier.errors import NotFound
+from croupier.errors import NotFound, Unimplemented
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import Tenant
 from croupierctl.lazy import LazyGroup, Verb
+from croupierctl.limit import limited
 from croupierctl.servers import ask_manager
 from croupierctl.top import show
 from protos.versions.v1 import versions_pb2 as pb
+from version_manager.model.limits import Limits
+from version_manager.model.wire import limits_from_pb
 
 
 class _Tenants(LazyGroup):
@@ -22,6 +25,7 @@ class _Tenants(LazyGroup):
         Verb(
             "isolate", "croupierctl.tenant_rules", "isolate", "Give a tenant cells that nobody else is dealt."
         ),
+        Verb("limit", "croupierctl.limit", "limit", "Say what a tenant may take of the whole deployment."),
     )
 
 
@@ -90,19 +94,29 @@ def _request(
 def usage(tenant: Tenant) -> None:
     """Show what a tenant asks for now, by model and version, and what it gets.
 
-    As `croupierctl top --models`, of this tenant alone; its first row is the tenant as a whole. Routers count
-    those that ask for most, and tell nothing of others, whether there are such tenants or not.
+    As `croupierctl top --models`, of this tenant alone; its first row is the tenant as a whole, beside what
+    it may ask for. Routers count those that ask for most, and tell nothing of others, whether there are such
+    tenants or not.
     """
 
-    async def ask(manager: VersionManagerClient) -> tuple[pb.GetRatesResponse, pb.GetRatesResponse]:
+    async def ask(
+        manager: VersionManagerClient,
+    ) -> tuple[pb.GetRatesResponse, pb.GetRatesResponse, Limits | None]:
         whole = await manager.get_rates(pb.GetRatesRequest(tenant=tenant))
         models = await manager.get_rates(pb.GetRatesRequest(tenant=tenant, models=True, top=_MOST_MODELS))
-        return whole, models
+        try:
+            kept = await manager.get_limits(tenant)
+        except Unimplemented:
+            # It is of the release before, and nothing is limited.
+            return whole, models, None
+        return whole, models, limits_from_pb(kept.limits).over(limits_from_pb(kept.default_limits))
 
-    whole, models = ask_manager(ask)
+    whole, models, limits = ask_manager(ask)
     models.rows.extend(whole.rows)
     models.rows.sort(key=lambda row: bool(row.model))
-    show(models, models=True, empty=_not_counted(tenant) if models.routers else "")
+    show(models, models=True, limits=limits, empty=_not_counted(tenant) if models.routers else "")
+    if limits is not None:
+        output.say(f"{tenant} may take: {limited(limits)}")
 
 
 def _not_counted(tenant: str) -> str:

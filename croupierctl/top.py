@@ -16,6 +16,7 @@ import typer
 from croupierctl import output
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
+from version_manager.model.limits import Limits
 
 _AGAIN_SECONDS = 2.0
 _MOST_ROWS = 1000
@@ -58,13 +59,21 @@ def top(
         time.sleep(_AGAIN_SECONDS)
 
 
-def show(answer: pb.GetRatesResponse, *, models: bool, window: int = 0, empty: str = "") -> None:
-    """Print rows as they come, over one of their windows."""
+def show(
+    answer: pb.GetRatesResponse,
+    *,
+    models: bool,
+    window: int = 0,
+    limits: Limits | None = None,
+    empty: str = "",
+) -> None:
+    """Print rows as they come, over one of their windows; beside a tenant's own rate how high it may be."""
     everybody = answer.all.windows[window].counts.requests if answer.all.windows else 0
     names = ("tenant", "model", "version") if models else ("tenant",)
-    columns = (*names, "requests/s", "share", "failed", "refused", "p50", "p99", "cold", "retried", "slow")
+    rate, *figures = ("requests/s", "share", "failed", "refused", "p50", "p99", "cold", "retried", "slow")
+    columns = (*names, rate, *(("limit/s",) if limits else ()), *figures)
     rows = [
-        (*_names(row, models=models), *_figures(row.windows[window], everybody))
+        (*_names(row, models=models), *_figures(row, row.windows[window], everybody, limits))
         for row in answer.rows
         if row.windows
     ]
@@ -81,11 +90,12 @@ def _names(row: pb.RateRow, *, models: bool) -> tuple[Any, ...]:
     return (row.tenant, row.model, row.version or None) if models else (row.tenant,)
 
 
-def _figures(window: pb.RateWindow, everybody: int) -> Sequence[Any]:
+def _figures(row: pb.RateRow, window: pb.RateWindow, everybody: int, limits: Limits | None) -> Sequence[Any]:
     counts = window.counts
     rate = counts.requests / window.seconds if window.seconds else 0.0
     return (
         output.Shown(rate, f"{rate:,.4g}" if rate < 1000 else f"{rate:,.0f}"),
+        *((None if row.model else limits.rate,) if limits else ()),
         _part(counts.requests, everybody),
         _part(counts.failed, counts.requests),
         _part(counts.refused, counts.requests),

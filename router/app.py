@@ -59,6 +59,7 @@ from router.reports import Reports, report_of
 from router.revisions import Revisions
 from router.server import Handlers
 from router.settings import RouterSettings
+from router.shares import Shares
 from router.stale import Stale
 from router.tracing import LateSpans
 from router.troubles import Troubles
@@ -124,6 +125,7 @@ class _Stages:
         self.revisions = Revisions(wheel, clock=clock)
         self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
         self.rates = _rates(settings, clock, rng)
+        self.shares = Shares()
         self.troubles = Troubles(self.attempts, self.admission, self.latest, retries)
 
     def follow(self, view: View) -> None:
@@ -182,7 +184,7 @@ async def serve(
         def report() -> RouterReport:
             return report_of(feed, name, address, part.told(), stages.troubles.told())
 
-        reports = Reports(each, report, stages.rates)
+        reports = Reports(each, report, stages.rates, stages.shares)
         stack.push_async_callback(reports.leave)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)

@@ -20,19 +20,26 @@ from sharding.generation import Generation, check_generation
 from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta, UnknownModel
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import Limits, TenantLimits
 from version_manager.model.release import Model, check_release
 from version_manager.model.wire import (
     cell_from_pb,
     cell_to_pb,
     generation_from_pb,
     generation_to_pb,
+    limits_from_pb,
+    limits_to_pb,
     model_from_pb,
     model_to_pb,
+    tenant_limits_from_pb,
+    tenant_limits_to_pb,
 )
 
 _log = logging.getLogger(__name__)
 _BAD = Counter("croupier_router_bad_records_total", "Records of the watch that could not be used")
 _CHUNK_MODELS = 500
+_CHUNK_LIMITS = 500
+# Of either, in a piece.
 _PART_MODELS = 20
 
 M = TypeVar("M")
@@ -47,7 +54,11 @@ def parts(chunk: pb.WatchEvent.Chunk) -> Iterator[pb.WatchEvent.Chunk]:
     """`chunk` in pieces that stall no event loop: to convert all of its models at once takes milliseconds."""
     for start in range(0, len(chunk.models), _PART_MODELS):
         yield pb.WatchEvent.Chunk(models=chunk.models[start : start + _PART_MODELS])
+    for start in range(0, len(chunk.limits), _PART_MODELS):
+        yield pb.WatchEvent.Chunk(limits=chunk.limits[start : start + _PART_MODELS])
     last = pb.WatchEvent.Chunk(cells=chunk.cells, generations=chunk.generations)
+    if chunk.HasField("default_limits"):
+        last.default_limits.CopyFrom(chunk.default_limits)
     if chunk.HasField("ramp"):
         last.ramp = chunk.ramp
     yield last
@@ -65,6 +76,10 @@ class Assembly:
         self._generations: list[Generation] = []
         self._bad_generations: list[pb.Generation] = []
         self._ramp = WHOLE
+        self._limits: dict[str, Limits] = {}
+        self._bad_limits: list[pb.TenantLimits] = []
+        # What is said of the default; None: nothing, as by a manager that knows of no limits.
+        self._default_limits: pb.Limits | None = None
 
     def add(self, chunk: pb.WatchEvent.Chunk) -> None:
         self._received += len(chunk.models)
@@ -73,6 +88,9 @@ class Assembly:
         self._generations += _usable(chunk.generations, _generation, self._bad_generations)
         if chunk.HasField("ramp"):
             self._ramp = min(chunk.ramp, WHOLE)
+        self._limits.update(_usable(chunk.limits, tenant_limits_from_pb, self._bad_limits))
+        if chunk.HasField("default_limits"):
+            self._default_limits = chunk.default_limits
 
     def finish(self, end: pb.WatchEvent.End, held: View) -> View:
         """The view that takes the place of `held`.
@@ -89,7 +107,17 @@ class Assembly:
         generations = held.generations if is_held else tuple(self._generations)
         ramp = held.ramp if is_held else self._ramp
         thaw = self._begin.thaw if self._begin.HasField("thaw") else None
-        return successor(held, catalog, generations, self._cells, thaw, ramp)
+        limits = self._limits_after(held.limits)
+        return successor(held, catalog, generations, self._cells, thaw, ramp, limits)
+
+    def _limits_after(self, held: TenantLimits) -> TenantLimits | None:
+        if self._default_limits is None:
+            return None
+        last_good = {
+            one.tenant: held.tenants[one.tenant] for one in self._bad_limits if one.tenant in held.tenants
+        }
+        default = _usable([self._default_limits], limits_from_pb)
+        return TenantLimits(held.default).after(last_good | self._limits, *default)
 
     def _last_good(self, held: Catalog) -> Iterator[Model]:
         for message in self._bad_models:
@@ -111,6 +139,8 @@ def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
         tuple(message.removed_cells),
         () if bad else generations,
         min(message.ramp, WHOLE) if message.HasField("ramp") and not bad else None,
+        tuple(_usable(message.limits, tenant_limits_from_pb)),
+        *(_usable([message.default_limits], limits_from_pb) if message.HasField("default_limits") else ()),
     )
 
 
@@ -118,6 +148,7 @@ def events_of(view: View) -> Iterator[pb.WatchEvent]:
     """The events that build `view` from nothing."""
     yield begin_of(view)
     yield fleet_of(view)
+    yield from limits_of(view)
     yield from models_of(view)
     yield from end_of(view)
 
@@ -136,6 +167,15 @@ def fleet_of(view: View) -> pb.WatchEvent:
         ramp=view.ramp,
     )
     return pb.WatchEvent(chunk=fleet)
+
+
+def limits_of(view: View, at_once: int = _CHUNK_LIMITS) -> Iterator[pb.WatchEvent]:
+    """What tenants may take: everybody's first."""
+    default = limits_to_pb(view.limits.default)
+    yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(default_limits=default))
+    limits = iter(view.limits.tenants.items())
+    while chunk := [tenant_limits_to_pb(one) for one in islice(limits, at_once)]:
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(limits=chunk))
 
 
 def models_of(view: View, at_once: int = _CHUNK_MODELS) -> Iterator[pb.WatchEvent]:

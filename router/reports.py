@@ -1,4 +1,5 @@
-"""Tells every version manager what this router is and serves, once a second, for `croupierctl status`.
+"""Tells every version manager what this router is and serves, once a second, for `croupierctl status`; and is
+told with the answer which part of tenants' limits is this router's.
 
 A manager that is away, or hangs, is told again later; nothing here waits for one, and nothing depends on it.
 One of the release before does not know what it is told, and is tried again now and then.
@@ -15,6 +16,7 @@ from croupier.errors import CroupierError, Unimplemented
 from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import ViewFeed
 from router.rates import Known, Rates
+from router.shares import Shares
 
 _PAUSE = 1.0
 # Until a manager that does not know reports may be of another release.
@@ -52,19 +54,23 @@ def report_of(
 
 
 class Reports:
-    """`make` is called for each report; `rates` has what goes with it, if anything is counted."""
+    """`make` is called for each report; `rates` has what goes with it, if anything is counted. `shares` hears
+    what is answered.
+    """
 
     def __init__(
         self,
         managers: Sequence[Manager],
         make: Callable[[], pb.RouterReport],
         rates: Rates | None = None,
+        shares: Shares | None = None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._managers = managers
         self._make = make
         self._rates = rates
+        self._shares = shares
         # What each manager knows of them.
         self._known: list[Known] = [{} for _ in managers]
         self._sleep = sleep
@@ -109,3 +115,5 @@ class Reports:
         answer = await self._managers[place].report_router(report, rates, timeout=patience)
         # One that has just started is told all.
         self._known[place] = {} if answer.rates_unknown else known
+        if self._shares is not None:
+            self._shares.hear(answer.routers, {one.tenant: one.share for one in answer.shares})

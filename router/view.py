@@ -36,7 +36,7 @@ from sharding.generation import Generation
 from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell, Load
-from version_manager.model.limits import TenantLimits
+from version_manager.model.limits import Limits, TenantLimits
 
 # Losing this many models at once is nothing to stop for.
 _FEW = 10
@@ -62,6 +62,9 @@ class ViewChange:
     removed_cells: tuple[str, ...] = ()
     generations: tuple[Generation, ...] = ()
     ramp: int | None = None
+    # Of tenants; NO_LIMITS: they have none of their own any more. The default's None: as held.
+    limits: tuple[tuple[str, Limits], ...] = ()
+    default_limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class View:
             previous=previous,
             cells=_merge(self.cells, change.cells, change.removed_cells),
             ramp=self.ramp if change.ramp in {None, self.ramp} else change.ramp,
+            limits=self.limits.after(dict(change.limits), change.default_limits),
         )
         if all(getattr(after, field.name) is getattr(self, field.name) for field in fields(View)):
             return self
@@ -124,8 +128,12 @@ def successor(
     cells: Iterable[Cell],
     thaw: int | None = None,
     ramp: int = WHOLE,
+    limits: TenantLimits | None = None,
 ) -> View:
-    """The view that a whole snapshot makes; cells that it lacks are departed. `thaw` None: as held."""
+    """The view that a whole snapshot makes; cells that it lacks are departed.
+
+    `thaw`, `limits` None: as held.
+    """
     arrived = tuple(cells)
     lost = held.cells.keys() - {cell.id for cell in arrived}
     current, previous = _dealers(held, generations)
@@ -138,6 +146,7 @@ def successor(
         cells=_prune(merged, current, previous),
         thaw=held.thaw if thaw is None else thaw,
         ramp=ramp,
+        limits=held.limits if limits is None or limits == held.limits else limits,
     )
 
 

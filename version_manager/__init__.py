@@ -6,8 +6,9 @@
     doubts      what is allowed and probably not meant   debug      what this manager believes, for operators
     routers     those that watch                         status     what is held and heard of everybody
     rates       what routers count, added up             rate_table counts, and what they were seconds ago
+    shares      the part of limits that is a router's  dividing     who is told which
     ramper      has a new shard map take over           ramp_bounds  when that does harm
-    shard_answers  its ramp and its history
+    shard_answers  its ramp and its history            tenant_answers  a tenant's records and its use
     reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
     kept        how much of a report is kept
     planning/   what the map would do, and whom it serves: counted over all tenants, in a thread

@@ -33,6 +33,7 @@ from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
 from version_manager.cells.warming import Warming
 from version_manager.debug import Beliefs
+from version_manager.dividing import Dividing
 from version_manager.feed import Feed
 from version_manager.map import snapshot
 from version_manager.map.announcements import Announcements
@@ -46,9 +47,11 @@ from version_manager.rates import Rates
 from version_manager.routers import Routers
 from version_manager.server import SERVICE, Parts, VersionManagerService
 from version_manager.settings import ManagerSettings
+from version_manager.shares import Shares
 from version_manager.status import Probe, Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
+from version_manager.writes.limits import LimitRecords
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.ramping import Ramping
 from version_manager.writes.releases import Releases
@@ -134,7 +137,8 @@ class VersionManager:
         routers = Routers(mirror)
         probe = Probe(etcd)
         self._stack.push_async_callback(probe.close)
-        rates = Rates()
+        shares = Shares(lambda: mirror.map.limits)
+        rates = Rates(shares=shares)
         planner = Planner(mirror, shards, rates, registry)
         self._stack.callback(planner.close)
         ramping = Ramping(etcd, mirror, writer, keys, audit)
@@ -158,12 +162,14 @@ class VersionManager:
             thawing=Thawing(etcd, mirror, keys, audit, clock=time.time_ns),
             repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),
+            limits=LimitRecords(etcd, mirror, writer, keys, audit),
             registry=registry,
             feed=Feed(mirror),
             announcements=announcements,
             usage=Usage(mirror, open_channel),
             routers=routers,
             rates=rates,
+            dividing=Dividing(routers, rates, shares),
             statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
             tenant_statuses=TenantStatuses(mirror, keys, registry, routers),
             planner=planner,

@@ -6,12 +6,14 @@ this is an error; most of the time it is a typing error. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from sharding.generation import Generation, Override, Share, Size, dealt_as
 from version_manager.map.image import Map
+from version_manager.model.limits import NO_LIMITS, TenantLimits
 from version_manager.model.residency import ResidencyRule
+from version_manager.rates import Used
 
 # Told at most: who has more has one cause.
 MOST = 20
@@ -27,6 +29,28 @@ def of_residency(tenant: str, residency: ResidencyRule, served: Map) -> list[str
     if residency == ResidencyRule() or _is_known(tenant, served):
         return []
     return [f"there is no tenant {tenant}: none has a model here"]
+
+
+def of_limits(tenant: str, limits: TenantLimits, used: Mapping[str, Used], served: Map) -> list[str]:
+    """What to say about `limits` once they hold, where those of `tenant` (empty: of everybody) are new."""
+    said = []
+    if tenant and not _is_known(tenant, served) and limits.tenants.get(tenant, NO_LIMITS) != NO_LIMITS:
+        said.append(f"there is no tenant {tenant}: none has a model here")
+    # Whoever has limits of its own may still go by the default in some of them.
+    asked = (
+        [(tenant, used.get(tenant, Used()))] if tenant else sorted(used.items(), key=lambda one: -one[1][0])
+    )
+    return [*said, *islice((words for one in asked for words in _of_use(*one, limits)), MOST - len(said))]
+
+
+def _of_use(tenant: str, used: Used, limits: TenantLimits) -> Iterator[str]:
+    held = limits.of(tenant)
+    for most, rate, what in (
+        (held.rate, used.requests, "requests"),
+        (held.cold_loads, used.cold, "cold answers"),
+    ):
+        if most is not None and rate > most:
+            yield f"{tenant} has {rate:.3g} {what}/s now, more than the {most:g}/s that it may have"
 
 
 def _of_generation(generation: Generation, served: Map) -> Iterator[str]:

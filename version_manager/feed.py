@@ -63,7 +63,7 @@ class Feed:
 
 
 def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
-    """Begin, chunks of at most 500 models (the first has cells and generations instead), end."""
+    """Begin, chunks of at most 500 models or limits (the first has cells and generations instead), end."""
     catalog = served.catalog
     _SNAPSHOTS.inc()
     thaw = served.thaw.number if served.thaw else 0
@@ -73,8 +73,12 @@ def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
             cells=map(wire.cell_to_pb, served.cells.values()),
             generations=map(wire.generation_to_pb, served.generations),
             ramp=served.ramp,
+            default_limits=wire.limits_to_pb(served.limits.default),
         )
     )
+    limits = iter(served.limits.tenants.items())
+    while some := list(islice(limits, MODELS_A_CHUNK)):
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(limits=map(wire.tenant_limits_to_pb, some)))
     models = iter(catalog)
     while chunk := list(islice(models, MODELS_A_CHUNK)):
         yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(models=map(wire.model_to_pb, chunk)))
@@ -90,6 +94,8 @@ def delta_to_pb(change: Change) -> pb.WatchEvent.Delta:
         removed_cells=change.removed_cells,
         generations=map(wire.generation_to_pb, change.generations),
         ramp=change.ramp,
+        limits=map(wire.tenant_limits_to_pb, change.limits),
+        default_limits=None if change.default_limits is None else wire.limits_to_pb(change.default_limits),
     )
 
 

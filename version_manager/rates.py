@@ -30,6 +30,7 @@ from croupier.latencies import BUCKETS, MIDDLES
 from croupier.names import MAX_VERSION, check_name
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.rate_table import Key, Matrix, RateTable, Window
+from version_manager.shares import Shares
 
 # The first of a row's columns; a row's buckets stand behind them.
 FIELDS = ("requests", "refused", "failed", "cold", "retried", "slow")
@@ -65,6 +66,13 @@ class Asked(NamedTuple):
     total: float
 
 
+class Used(NamedTuple):
+    """By one tenant, a second."""
+
+    requests: float = 0.0
+    cold: float = 0.0
+
+
 class _Router:
     """What a life of a router told last: for each key its admission and its counts."""
 
@@ -75,10 +83,11 @@ class _Router:
 
 
 class Rates:
-    """`clock` is monotonic, in seconds."""
+    """`clock` is monotonic, in seconds. `shares` hears what a router was asked for since its last report."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, shares: Shares | None = None) -> None:
         self._clock = clock
+        self._shares = shares
         self._routers: Bounded[str, _Router] = Bounded(MOST_ROUTERS)
         self._tenants = RateTable(COLUMNS, MOST_KEYS, clock)
         self._models = RateTable(COLUMNS, MOST_KEYS, clock)
@@ -112,14 +121,20 @@ class Rates:
         is_known = isfinite(heard.heard_at)
         # What began since then is new as a whole.
         fresh = max(_FRESH, now - heard.heard_at) if is_known else _FRESH
+        seconds = now - heard.heard_at if is_known else min(rates.age, _FRESH)
         heard.heard_at = now
+        asked: dict[str, int] = {}
         for start in range(0, len(keys), _SLICE):
             part = slice(start, start + _SLICE)
-            self._add(keys[part], self._grown(heard, keys[part], told[part], rows[part], fresh))
+            grown = self._grown(heard, keys[part], told[part], rows[part], fresh)
+            self._add(keys[part], grown)
+            asked |= _requests(keys[part], grown)
             yield
             if self._routers.get(router) is not heard:
                 # It began anew meanwhile, and that has been told already.
-                break
+                return is_known
+        if self._shares is not None:
+            self._shares.asked(router, asked, seconds)
         return is_known
 
     def _add(self, keys: list[Key], grown: Matrix) -> None:
@@ -165,6 +180,11 @@ class Rates:
             answer.all.CopyFrom(everybody)
         return answer
 
+    def telling(self) -> set[str]:
+        """The routers that told of what they were asked for within the last seconds."""
+        since = self._clock() - _SILENT
+        return {name for name, router in self._routers.items() if router.heard_at >= since}
+
     def all_failed(self) -> tuple[int, int]:
         """How many requests of everybody this manager heard of, and how many of them failed."""
         _, totals = self._all.total()
@@ -180,6 +200,14 @@ class Rates:
         rates = (counts[:, 0] / seconds).tolist()
         named = {key.tenant: rate for key, rate in zip(self._tenants.keys, rates, strict=True) if rate}
         return Asked(named, float(everybody / seconds))
+
+    def used(self) -> Mapping[str, Used]:
+        """By each of the busiest tenants, over the shortest window."""
+        seconds, counts = self._tenants.windows()[0]
+        if seconds <= 0:
+            return {}
+        rates = (counts[:, [FIELDS.index("requests"), FIELDS.index("cold")]] / seconds).tolist()
+        return {key.tenant: Used(*one) for key, one in zip(self._tenants.keys, rates, strict=True)}
 
     def _grown(
         self,
@@ -213,6 +241,12 @@ class Rates:
         # The one that was heard longest ago stands first.
         while self._routers and now - next(iter(self._routers.values())).heard_at > _FORGOTTEN:
             self._routers.popitem(last=False)
+
+
+def _requests(keys: list[Key], grown: Matrix) -> dict[str, int]:
+    """Of the tenants among `keys`, those that asked for something, and for how much."""
+    counts = zip(keys, grown[:, FIELDS.index("requests")].tolist(), strict=True)
+    return {key.tenant: count for key, count in counts if count and key.tenant and not key.model}
 
 
 def _checked(rates: pb.Rates) -> Generator[None, None, tuple[list[Key], list[tuple[int, float]], Matrix]]:

@@ -25,7 +25,8 @@ MOST = 1000
 _MOST_WORDS = 300
 # Seconds that a change may be on its way.
 _ON_ITS_WAY = 2.0
-# Seconds of silence after which a router is forgotten.
+# Seconds of silence after which a router may be no more, and after which it is forgotten.
+_SILENT = 10.0
 _FORGOTTEN = 300.0
 
 
@@ -72,6 +73,12 @@ class Routers:
             self._heard.popitem(last=False)
         self._forget_killed()
         return [(router, now - router.heard_at) for router in self._heard.values()]
+
+    def present(self) -> set[str]:
+        """The ids of those that were heard within the last seconds."""
+        self._forget_killed()
+        since = self._clock() - _SILENT
+        return {name for name, router in self._heard.items() if router.heard_at >= since}
 
     def _forget_killed(self) -> None:
         """Those that have a successor, which began to report from their address after their last word."""

@@ -27,15 +27,17 @@ from croupier.transport.net.turns import in_turns
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
-from version_manager import doubts
+from version_manager import doubts, tenant_answers
 from version_manager.cells.registry import Registry
-from version_manager.cells.usage import CellUsage, Usage
+from version_manager.cells.usage import Usage
+from version_manager.dividing import Dividing
 from version_manager.feed import Feed
 from version_manager.listing import page
 from version_manager.map.announcements import Announcements
 from version_manager.map.audit import Actor
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
+from version_manager.model.limits import Limits
 from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
 from version_manager.model.resolve import Ask, select
@@ -43,10 +45,11 @@ from version_manager.planning.planner import Planner
 from version_manager.rates import Rates
 from version_manager.reported import Begin, answers
 from version_manager.routers import Routers
-from version_manager.shard_answers import history, ramp_to_pb
+from version_manager.shard_answers import freeze_to_pb, history, printable, ramp_to_pb
 from version_manager.status import Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
+from version_manager.writes.limits import LimitRecords
 from version_manager.writes.pointer import How
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.ramping import Move, Ramping
@@ -54,7 +57,7 @@ from version_manager.writes.releases import Releases
 from version_manager.writes.repair import Repairs
 from version_manager.writes.shards import Shards
 from version_manager.writes.tenants import Tenants
-from version_manager.writes.thawing import Freeze, Thawing
+from version_manager.writes.thawing import Thawing
 
 SERVICE = "croupier.versions.v1.VersionManager"
 # Keys that an answer names.
@@ -81,12 +84,14 @@ class Parts:
     repairs: Repairs
     thawing: Thawing
     tenants: Tenants
+    limits: LimitRecords
     registry: Registry
     feed: Feed
     announcements: Announcements
     usage: Usage
     routers: Routers
     rates: Rates
+    dividing: Dividing
     statuses: Statuses
     tenant_statuses: TenantStatuses
     planner: Planner
@@ -133,7 +138,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         _check_model(request)
         version = _version_number(request.version) if request.version else 0
         found = await self._parts.usage.of(request.tenant, request.name, version)
-        return pb.Usage(cells=map(_usage_to_pb, found))
+        return pb.Usage(cells=map(tenant_answers.usage_to_pb, found))
 
     async def DeleteVersion(
         self, request: pb.DeleteVersionRequest, context: _Context
@@ -236,10 +241,10 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         actor = self._actor(context)
         with _own_faults():
             done = await self._parts.repairs.repair(actor, shards_only=request.shards_only)
-        return pb.RepairResponse(repaired=done.keys, left=map(_printable, done.left[:_MOST_LEFT]))
+        return pb.RepairResponse(repaired=done.keys, left=map(printable, done.left[:_MOST_LEFT]))
 
     async def GetFreeze(self, request: pb.GetFreezeRequest, context: _Context) -> pb.Freeze:
-        return _freeze_to_pb(self._parts.thawing.freeze())
+        return freeze_to_pb(self._parts.thawing.freeze())
 
     async def Thaw(self, request: pb.ThawRequest, context: _Context) -> pb.Freeze:
         actor = self._actor(context)
@@ -251,7 +256,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             ) from error
         with _own_faults():
             left = await self._parts.thawing.thaw(request.reason, cluster_id, request.revision, actor)
-        return _freeze_to_pb(left)
+        return freeze_to_pb(left)
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: _Context) -> pb.Status:
         caller = self._caller(context)
@@ -266,10 +271,13 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         self, request: pb.ReportRouterRequest, context: _Context
     ) -> pb.ReportRouterResponse:
         self._parts.routers.report(request.report)
-        if not request.HasField("rates"):
-            return pb.ReportRouterResponse()
-        is_known = await in_turns(self._parts.rates.take(request.report.id, request.rates))
-        return pb.ReportRouterResponse(rates_unknown=not is_known)
+        answer = pb.ReportRouterResponse()
+        if request.HasField("rates"):
+            answer.rates_unknown = not await in_turns(
+                self._parts.rates.take(request.report.id, request.rates)
+            )
+        self._parts.dividing.add_to(answer, request.report.id)
+        return answer
 
     async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:
         caller = self._caller(context)
@@ -340,9 +348,20 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         return self._kept(request.tenant, *made)
 
     def _kept(self, tenant: str, residency: ResidencyRule, revision: int) -> pb.Residency:
-        message = wire.residency_to_pb(tenant, residency, revision)
-        message.warnings.extend(doubts.of_residency(tenant, residency, self._parts.mirror.map))
-        return message
+        return tenant_answers.residency_to_pb(tenant, residency, revision, self._parts.mirror.map)
+
+    async def GetLimits(self, request: pb.GetLimitsRequest, context: _Context) -> pb.KeptLimits:
+        return self._limits(request.tenant, *self._parts.limits.get(request.tenant))
+
+    async def SetLimits(self, request: pb.SetLimitsRequest, context: _Context) -> pb.KeptLimits:
+        expected = request.expected_revision if request.HasField("expected_revision") else None
+        wanted, why = wire.limits_from_pb(request.limits), tenant_answers.why_from_pb(request)
+        with _own_faults():
+            made = await self._parts.limits.set(request.tenant, wanted, expected, self._actor(context), why)
+        return self._limits(request.tenant, *made)
+
+    def _limits(self, tenant: str, own: Limits, revision: int) -> pb.KeptLimits:
+        return tenant_answers.limits_to_pb(tenant, own, revision, self._parts.mirror.map, self._parts.rates)
 
 
 @contextmanager
@@ -352,35 +371,6 @@ def _own_faults() -> Iterator[None]:
         yield
     except (EtcdUnauthenticated, EtcdPermissionDenied) as error:
         raise InternalError("etcd refuses the version manager") from error
-
-
-def _freeze_to_pb(freeze: Freeze) -> pb.Freeze:
-    lost, missing, older = freeze.counts
-    return pb.Freeze(
-        frozen=bool(freeze.why),
-        why=freeze.why,
-        lost_models=lost,
-        missing_keys=missing,
-        older_keys=older,
-        models=[pb.ModelKey(tenant=tenant, name=name) for tenant, name in freeze.models],
-        missing=map(_printable, freeze.missing),
-        older=map(_printable, freeze.older),
-        cluster=f"{freeze.cluster_id:016x}",
-        revision=freeze.revision,
-    )
-
-
-def _printable(key: str) -> str:
-    """A key in etcd may have bytes that are no text."""
-    return key.encode("utf-8", "backslashreplace").decode()
-
-
-def _usage_to_pb(usage: CellUsage) -> pb.CellUsage:
-    versions = [
-        pb.VersionUsage(version=number, requests=used.requests, idle_seconds=used.idle_seconds)
-        for number, used in usage.versions.items()
-    ]
-    return pb.CellUsage(cell=usage.cell, failure=usage.failure, versions=versions)
 
 
 def _check_model(

@@ -1,4 +1,4 @@
-"""What operators are told of the shard map beside its content: how far a ramp is, and what was before."""
+"""What operators are told of the map beside its content: how far a ramp is, what was, and why it stands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from sharding.changes import changes
 from sharding.generation import Generation
 from version_manager.map.records import Active
+from version_manager.writes.thawing import Freeze
 
 # Of one generation.
 _MOST_CHANGES = 20
@@ -47,3 +48,24 @@ def _past(before: Generation | None, generation: Generation) -> pb.PastGeneratio
         changes=[line[:_MOST_OF_A_CHANGE] for line in lines[:_MOST_CHANGES]],
         changes_total=len(lines),
     )
+
+
+def freeze_to_pb(freeze: Freeze) -> pb.Freeze:
+    lost, missing, older = freeze.counts
+    return pb.Freeze(
+        frozen=bool(freeze.why),
+        why=freeze.why,
+        lost_models=lost,
+        missing_keys=missing,
+        older_keys=older,
+        models=[pb.ModelKey(tenant=tenant, name=name) for tenant, name in freeze.models],
+        missing=map(printable, freeze.missing),
+        older=map(printable, freeze.older),
+        cluster=f"{freeze.cluster_id:016x}",
+        revision=freeze.revision,
+    )
+
+
+def printable(key: str) -> str:
+    """A key in etcd may have bytes that are no text."""
+    return key.encode("utf-8", "backslashreplace").decode()

@@ -44,7 +44,11 @@ class TenantStatuses:
         models = list(served.catalog.of_tenant(tenant))
         rule = served.residencies.get(tenant, ResidencyRule())
         revision = self._mirror.mod_revision(self._keys.residency(tenant))
-        status = pb.TenantStatus(models=len(models), residency=wire.residency_to_pb(tenant, rule, revision))
+        status = pb.TenantStatus(
+            models=len(models),
+            residency=wire.residency_to_pb(tenant, rule, revision),
+            limits=wire.limits_to_pb(served.limits.of(tenant)),
+        )
         hands = [(dealt.number, Dealer(dealt, cached=1).hand(tenant)) for dealt in served.generations]
         for (number, hand), before in zip(hands, (False, True), strict=False):
             if before:

@@ -196,6 +196,13 @@ class VersionManagerClient:
     async def set_residency(self, request: pb.SetResidencyRequest) -> pb.Residency:
         return await self._call(pb.Residency, "SetResidency", request)
 
+    async def get_limits(self, tenant: str = "") -> pb.KeptLimits:
+        """What `tenant` may take; without one, what everybody may who has no limits of their own."""
+        return await self._call(pb.KeptLimits, "GetLimits", pb.GetLimitsRequest(tenant=tenant))
+
+    async def set_limits(self, request: pb.SetLimitsRequest) -> pb.KeptLimits:
+        return await self._call(pb.KeptLimits, "SetLimits", request)
+
     async def watch(
         self, revision: int = 0, catalog: str = "", *, protocol: int = 0
     ) -> AsyncIterator[pb.WatchEvent]:

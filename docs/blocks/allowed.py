@@ -87,6 +87,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "docs/sharding.md": ("`90s`, `1h30m`", "--size 50% --min 2", "hand-size 2 --ramp 2s"),
     "docs/operating.md": (
         "its report is 3.5 s old",
+        "--rate 100 --bytes 8MiB --dry-run",
+        '--rate 100 --bytes 8MiB --reason "their contract"',
         "has waited for a load for 1 s",
         "a router gets nothing else from it for 4 s",
         "a run takes 2.5 s now",

@@ -76,6 +76,8 @@ ListCells       ---- +++ ++ ++ ??
 LiftQuarantine  ---- --- +- -- ??
 GetResidency    ---- ++- ++ +- ??
 SetResidency    ---- --- ++ -- ??
+GetLimits       ---- ++- ++ +- ??
+SetLimits       ---- --- ++ -- ??
 """
 CELL = """
 ServerLive      ++++ +++ ++ ++ ++

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -11,10 +12,12 @@ from router.view import EMPTY, View, ViewChange
 from sharding.dealer import Dealer
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import NO_LIMITS, UNLIMITED, Limits, TenantLimits
 
 MAP = generation(["a", "b"])
 FLEET = (Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1"))
 VIEW = view([model(name=f"m{n}") for n in range(1_100)], (MAP,), FLEET, revision=5)
+LIMITS = TenantLimits(Limits(rows=9), {"acme": Limits(rate=5, bytes=UNLIMITED)})
 BAD = "croupier_router_bad_records_total"
 
 
@@ -48,6 +51,7 @@ def test_a_view_survives_its_events() -> None:
 
 def test_a_view_survives_its_events_in_all_that_it_has() -> None:
     full = replace(VIEW.after(no_change(generations=(generation(["b"], number=2), MAP))), thaw=3, ramp=250)
+    full = replace(full, limits=LIMITS)
     assert [name for name in _names(View) if getattr(full, name) == getattr(EMPTY, name)] == []
     assert same(view_of(events_of(full)), full)
 
@@ -58,7 +62,44 @@ def _names(one: type[Any]) -> list[str]:
 
 def test_models_come_in_chunks() -> None:
     sizes = [len(event.chunk.models) for event in events_of(VIEW) if event.HasField("chunk")]
-    assert sizes == [0, 500, 500, 100]
+    assert sizes == [0, 0, 500, 500, 100]
+
+
+def test_limits_come_in_chunks_and_in_parts() -> None:
+    many = TenantLimits(Limits(rows=9), {f"tenant-{n}": Limits(rate=n + 1) for n in range(1_100)})
+    chunks = [event.chunk for event in events_of(replace(VIEW, limits=many)) if event.HasField("chunk")]
+    assert [len(chunk.limits) for chunk in chunks if not chunk.models] == [0, 0, 500, 500, 100]
+    assert max(len(part.limits) for chunk in chunks for part in parts(chunk)) == 20
+    begin = pb.WatchEvent.Begin()
+    assembly = Assembly(begin)
+    for chunk in chunks:
+        for part in parts(chunk):
+            assembly.add(part)
+    assert assembly.finish(pb.WatchEvent.End(models=1_100), EMPTY).limits == many
+
+
+def test_a_manager_that_knows_of_no_limits_takes_none_away() -> None:
+    """One of the release before, which the router came to by failover."""
+    held = replace(VIEW, limits=LIMITS)
+    events = [event for event in events_of(VIEW) if not event.chunk.HasField("default_limits")]
+    assert assembled(iter(events), held).limits is LIMITS
+    # One that knows, and has none, does.
+    assert assembled(events_of(VIEW), held).limits == TenantLimits()
+
+
+def test_bad_limits_are_left_out_and_the_held_ones_kept() -> None:
+    before = metric(BAD)
+    held = replace(VIEW, limits=LIMITS)
+    wrong = TenantLimits(Limits(rate=7), {"acme": Limits(rate=-1), "globex": Limits(rate=6)})
+    found = assembled(events_of(replace(VIEW, limits=wrong)), held).limits
+    assert found == TenantLimits(Limits(rate=7), {"acme": LIMITS.tenants["acme"], "globex": Limits(rate=6)})
+    wrong = TenantLimits(Limits(rate=math.nan))
+    assert assembled(events_of(replace(VIEW, limits=wrong)), held).limits == TenantLimits(LIMITS.default)
+    told = (("acme", Limits(in_flight=0.5)), ("../x", Limits(rate=5)), ("initech", Limits(rate=5)))
+    event = delta_event(no_change(limits=told, default_limits=Limits(rate=0)))
+    after = held.after(change_of(event.delta)).limits
+    assert after == LIMITS.after({"initech": Limits(rate=5)})
+    assert metric(BAD) == before + 5
 
 
 def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
@@ -74,14 +115,17 @@ def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
 
 
 def test_a_change_survives_its_event() -> None:
-    change = ViewChange(Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,), 250)
+    limits = (("acme", Limits(rate=5, rows=UNLIMITED)), ("globex", NO_LIMITS))
+    change = ViewChange(
+        Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,), 250, limits, Limits(in_flight=3)
+    )
     assert [name for name in _names(ViewChange) if not getattr(change, name)] == []
     assert change_of(delta_event(change).delta) == change
 
 
 def test_a_snapshot_with_a_missing_chunk_is_broken() -> None:
     events = list(events_of(VIEW))
-    del events[2]
+    del events[3]
     with pytest.raises(BrokenWatch, match="600 of 1100 models"):
         view_of(events)
     with pytest.raises(BrokenWatch, match="no whole snapshot"):
@@ -93,7 +137,7 @@ def test_a_snapshot_with_a_missing_chunk_is_broken() -> None:
 def test_bad_records_are_left_out_and_counted() -> None:
     before = metric(BAD)
     events = list(events_of(view([model(), model(name="bad")], (MAP,), FLEET)))
-    for message in events[2].chunk.models:
+    for message in events[3].chunk.models:
         if message.name == "bad":
             message.release.splits[0].basis_points = 1
     events[1].chunk.cells[0].state = "dancing"
@@ -106,7 +150,7 @@ def test_bad_records_are_left_out_and_counted() -> None:
 def test_bad_records_never_replace_good_ones() -> None:
     held = view([model(), model(name="bad")], (MAP,), FLEET)
     events = list(events_of(held))
-    for message in events[2].chunk.models:
+    for message in events[3].chunk.models:
         if message.name == "bad":
             message.release.splits[0].version = 99
     events[1].chunk.generations[0].hand_size = 0

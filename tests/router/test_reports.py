@@ -19,6 +19,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import Timing, ViewFeed
 from router.rates import Rates
 from router.reports import Reports, report_of
+from router.shares import Shares
 
 FIRST = view([model(name=f"m{n}") for n in range(30)], (generation(["a"]),), revision=10)
 
@@ -40,7 +41,8 @@ class Listener:
             raise self.failures.pop(0)
         self.heard.append(report)
         self.rates.append(rates)
-        return pb.ReportRouterResponse(rates_unknown=len(self.rates) == 1)
+        share = pb.TenantShare(tenant="acme", share=0.75)
+        return pb.ReportRouterResponse(rates_unknown=len(self.rates) == 1, routers=4, shares=[share])
 
 
 class Pauses:
@@ -78,6 +80,13 @@ async def test_what_a_manager_knows_of_rates_it_is_told_once_and_one_that_forgot
     told = [[key.tenant for key in one.keys] for one in listener.rates[:4] if one is not None]
     rates.close()
     assert told == [["acme"], ["acme"], [], []]
+
+
+async def test_what_is_answered_of_shares_is_heard() -> None:
+    shares, listener = Shares(), Listener()
+    reports = Reports([listener], lambda: pb.RouterReport(id="r"), None, shares, sleep=Pauses())
+    await run_until(reports, lambda: bool(listener.heard))
+    assert (shares.of("acme"), shares.of("globex")) == (0.75, 0.25)
 
 
 async def test_the_last_report_says_that_it_is_the_last() -> None:

@@ -18,11 +18,15 @@ from router.view import View, ViewChange
 from sharding.generation import Generation
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import Limits
 from version_manager.model.release import Model
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
-VIEW = view([model(), model("globex")], (MAP,), FLEET, revision=5).after(no_change(removed_cells=("a",)))
+LIMITS = (("acme", Limits(rate=5)),)
+VIEW = view([model(), model("globex")], (MAP,), FLEET, revision=5).after(
+    no_change(removed_cells=("a",), limits=LIMITS, default_limits=Limits(in_flight=9))
+)
 BAD = "croupier_router_bad_snapshots_total"
 FAILED = "croupier_router_snapshot_failures_total"
 
@@ -41,7 +45,7 @@ def feed() -> ViewFeed:
 
 
 def facts(found: View) -> tuple[object, ...]:
-    return found.catalog, found.generations, dict(found.cells)
+    return found.catalog, found.generations, dict(found.cells), found.limits
 
 
 def test_what_was_written_is_read(path: Path) -> None:
@@ -108,6 +112,9 @@ async def test_the_file_follows_the_feed(path: Path) -> None:
         later = VIEW.after(no_change(cells=(Cell("a", "zone-0", "a:2"),)))
         await source.load(later)
         await eventually(lambda: facts(snapshot.read(path)) == facts(later), "the second write")
+        limited = later.after(no_change(limits=(("globex", Limits(rate=7)),)))
+        await source.load(limited)
+        await eventually(lambda: facts(snapshot.read(path)) == facts(limited), "the third write")
     finally:
         keeper.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,6 +8,7 @@ from router.view import EMPTY, View, ViewChange, delta_refusal, refusal, success
 from sharding.generation import Generation
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell, CellState, Load
+from version_manager.model.limits import NO_LIMITS, Limits, TenantLimits
 
 CELLS = ["a", "b", "c", "d"]
 MAP = generation(CELLS)
@@ -35,6 +36,8 @@ BROUGHT: dict[str, Any] = {
     "removed_cells": ("a",),
     "generations": (generation(CELLS[1:], number=2), MAP),
     "ramp": 250,
+    "limits": (("acme", Limits(rate=5)),),
+    "default_limits": Limits(rows=9),
 }
 
 
@@ -51,9 +54,22 @@ def test_whatever_a_delta_brings_makes_another_view(name: str) -> None:
 
 
 def test_a_delta_and_a_snapshot_leave_a_view_what_they_say_nothing_of() -> None:
-    thawed = replace(HELD, thaw=4)
-    assert thawed.after(ViewChange(BROUGHT["models"])).thaw == 4
-    assert successor(thawed, HELD.catalog, HELD.generations, FLEET).thaw == 4
+    held = replace(HELD, thaw=4, limits=TenantLimits(Limits(rate=5)))
+    for after in (
+        held.after(ViewChange(BROUGHT["models"])),
+        successor(held, HELD.catalog, HELD.generations, FLEET),
+        # A snapshot that says the same: what goes by the limits is not made anew.
+        successor(held, HELD.catalog, HELD.generations, FLEET, limits=TenantLimits(Limits(rate=5))),
+    ):
+        assert after.thaw == 4
+        assert after.limits is held.limits
+
+
+def test_a_delta_takes_away_the_limits_of_a_tenant() -> None:
+    held = HELD.after(no_change(limits=(("acme", Limits(rate=5)),), default_limits=Limits(rate=9)))
+    assert (held.limits.of("acme").rate, held.limits.of("globex").rate) == (5, 9)
+    assert held.after(no_change(limits=(("acme", NO_LIMITS),))).limits.of("acme").rate == 9
+    assert held.after(no_change(default_limits=NO_LIMITS)).limits.of("globex") == NO_LIMITS
 
 
 def test_a_delta_that_is_not_newer_changes_nothing() -> None:

@@ -48,6 +48,10 @@ class FakeManager(services.VersionManagerServicer):
         self.previous = 0
         self.cells: list[pb.Cell] = []
         self.residencies: dict[str, pb.Residency] = {}
+        # By tenant; everybody's under "". What SetLimits was asked; whether this manager knows of limits.
+        self.limits: dict[str, pb.KeptLimits] = {}
+        self.asked_limits: list[pb.SetLimitsRequest] = []
+        self.can_limit = True
         self.failures: list[CroupierError | None] = []
         # What SetRelease was asked.
         self.releases: list[pb.SetReleaseRequest] = []
@@ -60,7 +64,7 @@ class FakeManager(services.VersionManagerServicer):
         self.thaws: list[pb.ThawRequest] = []
         # Why ReseedShards was asked.
         self.reasons: list[str] = []
-        # What SetGeneration and SetResidency warn of.
+        # What SetGeneration, SetResidency and SetLimits warn of.
         self.warnings: list[str] = []
         # What SetGeneration, PlanGeneration and SetRamp were asked; whether it plans at all.
         self.changes: list[pb.SetGenerationRequest] = []
@@ -339,6 +343,31 @@ class FakeManager(services.VersionManagerServicer):
         self.residencies[request.tenant] = made
         answer = pb.Residency(warnings=self.warnings)
         answer.MergeFrom(made)
+        return answer
+
+    @_mapped
+    def GetLimits(self, request: pb.GetLimitsRequest) -> pb.KeptLimits:
+        if not self.can_limit:
+            raise Unimplemented("what?")
+        return self._limits(request.tenant, self.limits.get(request.tenant, pb.KeptLimits()))
+
+    @_mapped
+    def SetLimits(self, request: pb.SetLimitsRequest) -> pb.KeptLimits:
+        self.asked_limits.append(request)
+        revision = self.limits.get(request.tenant, pb.KeptLimits()).revision
+        if request.HasField("expected_revision") and request.expected_revision != revision:
+            raise Conflict(f"the limits have revision {revision} by now")
+        made = pb.KeptLimits(limits=request.limits, revision=revision if request.dry_run else revision + 1)
+        if not request.dry_run:
+            self.limits[request.tenant] = made
+        answer = self._limits(request.tenant, made)
+        answer.warnings.extend(self.warnings)
+        return answer
+
+    def _limits(self, tenant: str, kept: pb.KeptLimits) -> pb.KeptLimits:
+        default = self.limits.get("", pb.KeptLimits()) if tenant else kept
+        answer = pb.KeptLimits(tenant=tenant, limits=pb.Limits(), default_limits=default.limits)
+        answer.MergeFrom(kept)
         return answer
 
     def _model(self, request: Any) -> pb.Model:

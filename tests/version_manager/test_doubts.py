@@ -1,10 +1,12 @@
 from sharding.generation import Generation, Override, Seat, Share
-from version_manager.doubts import MOST, of_generation, of_residency
+from version_manager.doubts import MOST, of_generation, of_limits, of_residency
 from version_manager.map.image import Map
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import UNLIMITED, Limits, TenantLimits
 from version_manager.model.release import Model
 from version_manager.model.residency import ResidencyRule
+from version_manager.rates import Used
 
 SEATS = (Seat("a", "east"), Seat("b", "west"), Seat("c", "west", draining=True))
 
@@ -31,6 +33,32 @@ def test_rules_for_a_tenant_that_is_not_there():
     assert said == "there is no tenant acne: none has a model here"
     # Whoever only looks has done nothing that could be wrong.
     assert of_residency("acne", ResidencyRule(), FLEET) == []
+
+
+def test_limits_below_what_is_asked_for_now():
+    used = {"acme": Used(120.0, 3.0), "globex": Used(7.0, 0.0), "initech": Used(200.0, 9.0)}
+    own = {"acme": Limits(rate=100, cold_loads=4), "initech": Limits(rate=UNLIMITED)}
+    limits = TenantLimits(Limits(rate=5, cold_loads=8), own)
+    assert of_limits("acme", limits, used, FLEET) == [
+        "acme has 120 requests/s now, more than the 100/s that it may have"
+    ]
+    # Of everybody's, all whom they bear on, those that ask for most first.
+    assert of_limits("", limits, used, FLEET) == [
+        "initech has 9 cold answers/s now, more than the 8/s that it may have",
+        "acme has 120 requests/s now, more than the 100/s that it may have",
+        "globex has 7 requests/s now, more than the 5/s that it may have",
+    ]
+    assert of_limits("acme", TenantLimits(Limits(rate=200)), used, FLEET) == []
+    assert of_limits("acme", limits, {}, FLEET) == []
+    many = {f"tenant-{number}": Used(10.0, 0.0) for number in range(MOST + 5)}
+    assert len(of_limits("", limits, many, FLEET)) == MOST
+
+
+def test_limits_of_a_tenant_that_is_not_there():
+    limits = TenantLimits(tenants={"acne": Limits(rate=5)})
+    assert of_limits("acne", limits, {}, FLEET) == ["there is no tenant acne: none has a model here"]
+    assert of_limits("acme", limits, {}, FLEET) == []
+    assert of_limits("acne", TenantLimits(), {}, FLEET) == []
 
 
 def test_hands_that_are_larger_than_the_fleet():

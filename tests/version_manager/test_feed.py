@@ -11,6 +11,7 @@ from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Thaw, encode
 from version_manager.model.history import Change
+from version_manager.model.limits import Limits
 from version_manager.model.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
 
 HEARTBEAT = 0.02
@@ -154,6 +155,26 @@ def test_large_catalogs_come_in_chunks():
     assert events[-1].end.models == 2 * MODELS_A_CHUNK + 1
 
 
+def test_limits_come_in_chunks_and_deltas_have_what_changed():
+    content = {
+        KEYS.limits(f"tenant-{number}"): encode(Limits(rate=5)) for number in range(MODELS_A_CHUNK + 1)
+    }
+    mirror, etcd = Mirror(NoEtcd(), KEYS), FakeEtcd(content)
+    mirror.take(etcd.listed())
+    events = list(snapshot(mirror.map))
+    assert [len(event.chunk.limits) for event in events[1:-1]] == [0, MODELS_A_CHUNK, 1]
+    # That there is no default is said, or a router would take this for a manager that knows of no limits.
+    assert events[1].chunk.HasField("default_limits")
+    mirror.take(etcd.put({KEYS.limits("tenant-7"): encode(Limits(rate=6))}))
+    mirror.take(etcd.delete(KEYS.limits("tenant-8")))
+    changes = mirror.after(mirror.place_of(mirror.map.catalog.name, 10))
+    assert [list(delta_to_pb(change).limits) for change in changes] == [
+        [pb.TenantLimits(tenant="tenant-7", limits=pb.Limits(rate=6))],
+        [pb.TenantLimits(tenant="tenant-8", limits=pb.Limits())],
+    ]
+    assert not any(delta_to_pb(change).HasField("default_limits") for change in changes)
+
+
 def test_a_delta_carries_every_kind_of_change():
     change = Change(5, (), (("acme", "churn"),), (cell(),), ("cell-2",), (generation(2), generation(1)))
     message = delta_to_pb(change)
@@ -169,13 +190,17 @@ def filled(message: Message) -> set[str]:
 
 def test_every_field_of_a_change_is_told(mirror):
     (model,) = mirror.map.catalog
-    change = Change(5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),), 250)
+    limits = (("acme", Limits(rate=5)),)
+    change = Change(
+        5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),), 250, limits, Limits(rows=9)
+    )
     assert [field.name for field in fields(Change) if not getattr(change, field.name)] == []
     assert filled(delta_to_pb(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
 
 
 def test_every_field_of_a_snapshot_is_told(mirror, etcd):
-    mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11))}))
+    limits = {KEYS.limits("acme"): encode(Limits(rate=5))}
+    mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11)), **limits}))
     begin, *chunks, end = snapshot(mirror.map)
     assert filled(begin.begin) == set(pb.WatchEvent.Begin.DESCRIPTOR.fields_by_name)
     told = set().union(*(filled(chunk.chunk) for chunk in chunks))

@@ -50,6 +50,19 @@ def test_a_router_is_known_with_its_silence_until_it_says_that_it_ends(world: Wo
     world.report(leaving=True)
 
 
+def test_those_are_present_that_were_heard_lately(world: World) -> None:
+    world.report("a:1", address="a:1")
+    world.report("b:1")
+    assert world.routers.present() == {"a:1", "b:1"}
+    world.now += 9
+    world.report("a:2", address="a:1")
+    # The first was killed, and this one was started in its place.
+    world.now += 0.5
+    assert world.routers.present() == {"a:2", "b:1"}
+    world.now += 1
+    assert world.routers.present() == {"a:2"}
+
+
 def test_a_router_that_went_without_a_word_is_forgotten_in_the_end(world: World) -> None:
     world.report("gone")
     world.now += 200

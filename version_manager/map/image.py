@@ -34,7 +34,6 @@ from version_manager.map.keys import (
     ModelKey,
     RegistrationKey,
     ReleaseKey,
-    ResidencyKey,
     SeedKey,
     SpentKey,
     ThawKey,
@@ -45,9 +44,11 @@ from version_manager.map.records import Active, Announced, Record, Spent, Thaw, 
 from version_manager.map.registrations import Registrations
 from version_manager.map.seed import Seed
 from version_manager.map.shard_image import ShardImage
+from version_manager.map.tenant_image import limits_after, residencies_after
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
+from version_manager.model.limits import TenantLimits
 from version_manager.model.release import WHOLE, InvalidRelease, Model, Release, Version, check_release
 from version_manager.model.residency import ResidencyRule
 
@@ -68,6 +69,7 @@ class Map:
     chunked: Mapping[int, Chunked] = field(default_factory=dict)
     # By tenant.
     residencies: Mapping[str, ResidencyRule] = field(default_factory=dict)
+    limits: TenantLimits = field(default_factory=TenantLimits)
     # None before the first generation.
     seed: Seed | None = None
     # The version managers that run.
@@ -139,6 +141,7 @@ class Image:
         self._take_spent(said)
         before = self.map
         ramp = shards.pointer.ramp if shards.pointer else WHOLE
+        limits, limited = limits_after(before.limits, said)
         change = Change(
             revision,
             models,
@@ -147,6 +150,8 @@ class Image:
             removed_cells,
             shards.generations if shards.generations != before.generations else (),
             ramp if ramp != before.ramp else None,
+            limited,
+            limits.default if limits.default != before.limits.default else None,
         )
         self.map = Map(
             catalog=self.map.catalog.apply(change.delta),
@@ -155,7 +160,8 @@ class Image:
             pointer=shards.pointer,
             archive=shards.archive,
             chunked=shards.chunked,
-            residencies=self._residencies_after(said),
+            residencies=residencies_after(before.residencies, said),
+            limits=limits,
             seed=shards.seed,
             managers=self._managers_after(said),
             thaw=self._thaw_after(said, problems),
@@ -369,13 +375,6 @@ class Image:
         for cell in change.removed_cells:
             del cells[cell]
         return cells
-
-    def _residencies_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, ResidencyRule]:
-        touched = {key.tenant: record for key, record in said.items() if isinstance(key, ResidencyKey)}
-        if not touched:
-            return self.map.residencies
-        both = {**self.map.residencies, **touched}
-        return {tenant: record for tenant, record in both.items() if isinstance(record, ResidencyRule)}
 
     def _managers_after(self, said: Mapping[Key, Record | None]) -> Mapping[str, Announced]:
         touched = {key.id: record for key, record in said.items() if isinstance(key, ManagerKey)}

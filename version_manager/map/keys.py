@@ -12,10 +12,13 @@
     <prefix>cells/<id>/protocol                          what it speaks; under the same lease
     <prefix>managers/<id>                                a version manager that runs; leased
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
+    <prefix>tenants/<tenant>/limits                      what it may take
+    <prefix>limits                                       what everybody may who has no limits of their own
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
     <prefix without slash>-audit/outside-<revision>      one that no version manager made
 
-Names are checked where they enter and hold no slash, so they are segments as they are. The audit
+Names are checked where they enter and hold no slash, so they are segments as they are. What holds for all
+tenants lies beside `tenants/`: below it, there might be a tenant of that name. The audit
 lies beside the prefix, not below it: it only grows, and every start of a manager would list it.
 """
 
@@ -110,6 +113,13 @@ class ResidencyKey:
     tenant: str
 
 
+@dataclass(frozen=True, slots=True)
+class LimitsKey:
+    """`tenant` empty: the default."""
+
+    tenant: str = ""
+
+
 ModelKey = VersionKey | ReleaseKey
 RegistrationKey = CellKey | ProtocolKey
 Key = (
@@ -124,6 +134,7 @@ Key = (
     | ThawKey
     | ManagerKey
     | ResidencyKey
+    | LimitsKey
 )
 
 
@@ -182,6 +193,10 @@ class Keys:
     def residency(self, tenant: str) -> str:
         return f"{self.prefix}tenants/{tenant}/residency"
 
+    def limits(self, tenant: str = "") -> str:
+        """Without a tenant, the default's."""
+        return f"{self.prefix}tenants/{tenant}/limits" if tenant else f"{self.prefix}limits"
+
     def tenant_of(self, key: str) -> str:
         """Whose `key` is, whether or not anything else about it is right; empty: nobody's."""
         match key.removeprefix(self.prefix).split("/"):
@@ -229,6 +244,10 @@ def _parse(parts: list[str]) -> Key | None:
             return ThawKey()
         case ["tenants", tenant, "residency"]:
             return ResidencyKey(check_name(tenant, "tenant"))
+        case ["tenants", tenant, "limits"]:
+            return LimitsKey(check_name(tenant, "tenant"))
+        case ["limits"]:
+            return LimitsKey()
         case _:
             return None
 

@@ -10,6 +10,7 @@ from version_manager.map.keys import (
     ChunkKey,
     GenerationKey,
     Key,
+    LimitsKey,
     ManagerKey,
     ProtocolKey,
     ReleaseKey,
@@ -34,6 +35,7 @@ KINDS: dict[type[Key], str] = {
     ThawKey: "thaw",
     ManagerKey: "manager",
     ResidencyKey: "residency",
+    LimitsKey: "limits",
 }
 
 # What is kept of the words about a bad record.
@@ -42,7 +44,7 @@ MOST_WORDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`kind`: version, release, spent, generation, chunk, active, seed, cell, manager, residency or unknown.
+    """`kind`: a value of KINDS, or unknown.
 
     `field` is what is wrong within the record; empty: all of it, or that is not known.
     """

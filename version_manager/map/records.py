@@ -30,6 +30,7 @@ from version_manager.map.keys import (
     ChunkKey,
     GenerationKey,
     Key,
+    LimitsKey,
     ManagerKey,
     ProtocolKey,
     ReleaseKey,
@@ -40,9 +41,11 @@ from version_manager.map.keys import (
     VersionKey,
 )
 from version_manager.map.seed import Seed
+from version_manager.map.tenant_forms import LimitsForm, ResidencyForm
 from version_manager.model.fleet import Cell, CellState
+from version_manager.model.limits import Limits
 from version_manager.model.release import WHOLE, Release, Split, Version
-from version_manager.model.residency import ResidencyRule, check_residency
+from version_manager.model.residency import ResidencyRule
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_VERSION)]
@@ -144,6 +147,7 @@ Record = (
     | Spoken
     | Announced
     | ResidencyRule
+    | Limits
 )
 
 
@@ -290,18 +294,6 @@ class _Thaw(Form, frozen=True, forbid_unknown_fields=True):
         return Thaw(self.number, int(self.cluster, 16), self.revision, self.reason)
 
 
-class _Residency(Form, frozen=True, forbid_unknown_fields=True):
-    floor_bytes: _Count
-    pinned: tuple[str, ...]
-
-    @classmethod
-    def of(cls, record: ResidencyRule) -> Self:
-        return cls(record.floor_bytes, record.pinned)
-
-    def record(self, key: ResidencyKey) -> ResidencyRule:
-        return check_residency(ResidencyRule(self.floor_bytes, self.pinned))
-
-
 _BY_KEY: dict[type[Key], type[Form]] = {
     VersionKey: _Version,
     ReleaseKey: _Release,
@@ -315,7 +307,8 @@ _BY_KEY: dict[type[Key], type[Form]] = {
     ProtocolKey: _Spoken,
     ThawKey: _Thaw,
     ManagerKey: _Announced,
-    ResidencyKey: _Residency,
+    ResidencyKey: ResidencyForm,
+    LimitsKey: LimitsForm,
 }
 _BY_RECORD: dict[type[Record], type[Form]] = {
     Version: _Version,
@@ -330,7 +323,8 @@ _BY_RECORD: dict[type[Record], type[Form]] = {
     Spoken: _Spoken,
     Thaw: _Thaw,
     Announced: _Announced,
-    ResidencyRule: _Residency,
+    ResidencyRule: ResidencyForm,
+    Limits: LimitsForm,
 }
 
 

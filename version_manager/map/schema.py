@@ -30,12 +30,12 @@ from msgspec import Meta, Raw, Struct
 
 from version_manager.map.keys import BadRecord
 
-CURRENT = 4
+CURRENT = 5
 FIRST = 1
 SINCE = "schema"
 
 # Which protocol number (`croupier.protocol`) says that a part understands a schema.
-PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3, 3: 4, 4: 5}
+PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3, 3: 4, 4: 5, 5: 6}
 
 _T = TypeVar("_T", bound=Struct)
 _Number = Annotated[int, Meta(ge=FIRST, lt=2**31)]

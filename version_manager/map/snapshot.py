@@ -33,6 +33,7 @@ from version_manager.map.chunks import Chunk
 from version_manager.map.image import Image, Map, ModelId
 from version_manager.map.keys import Keys
 from version_manager.map.records import Record, Spent, encode
+from version_manager.model.limits import NO_LIMITS
 
 _log = logging.getLogger(__name__)
 _IGNORED = Counter(
@@ -181,8 +182,7 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
             yield keys.release(model.tenant, model.name), model.release
     for (tenant, name), numbers in spent.items():
         yield keys.spent(tenant, name), numbers
-    for tenant, residency in served.residencies.items():
-        yield keys.residency(tenant), residency
+    yield from _tenants_of(keys, served)
     yield from _generations_of(keys, served)
     if served.pointer is not None:
         yield keys.active, served.pointer
@@ -190,6 +190,15 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
         yield keys.thaw, served.thaw
     if served.seed is not None:
         yield keys.seed, served.seed
+
+
+def _tenants_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:
+    for tenant, residency in served.residencies.items():
+        yield keys.residency(tenant), residency
+    for tenant, limits in served.limits.tenants.items():
+        yield keys.limits(tenant), limits
+    if served.limits.default != NO_LIMITS:
+        yield keys.limits(), served.limits.default
 
 
 def _generations_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:

@@ -11,6 +11,7 @@ from operator import itemgetter
 from sharding.generation import Generation
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import Limits
 from version_manager.model.release import Model
 
 
@@ -28,6 +29,9 @@ class Change:
     generations: tuple[Generation, ...] = ()
     # To how many of 10,000 tenants the active one deals; None when that did not change.
     ramp: int | None = None
+    # Tenants' own; NO_LIMITS: none any more. And the default; None when that did not change.
+    limits: tuple[tuple[str, Limits], ...] = ()
+    default_limits: Limits | None = None
 
     @property
     def delta(self) -> Delta:

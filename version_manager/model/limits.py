@@ -62,7 +62,7 @@ def _settled(own: float | None, default: float | None) -> float | None:
 class TenantLimits:
     """`default` is for everybody and has nothing UNLIMITED, `tenants` is what some have of their own.
 
-    Hundreds of thousands have nothing of their own, and cost nothing here.
+    Hundreds of thousands have nothing of their own, and cost nothing here; NO_LIMITS stands for nobody.
     """
 
     default: Limits = NO_LIMITS
@@ -73,17 +73,26 @@ class TenantLimits:
         own = self.tenants.get(tenant)
         return self.default if own is None else own.over(self.default)
 
-    def after(
-        self, changed: Mapping[str, Limits], removed: Iterable[str] = (), default: Limits | None = None
-    ) -> TenantLimits:
-        """What follows; itself if that says the same. `default` None: as it is."""
-        gone = {tenant for tenant in removed if tenant in self.tenants and tenant not in changed}
-        new = {tenant: one for tenant, one in changed.items() if self.tenants.get(tenant) != one}
+    def after(self, changed: Mapping[str, Limits], default: Limits | None = None) -> TenantLimits:
+        """What follows; itself if that says the same. NO_LIMITS: no longer any; `default` None: as it is."""
+        new = {name: one for name, one in changed.items() if self.tenants.get(name, NO_LIMITS) != one}
         everybodys = self.default if default is None else default.over(NO_LIMITS)
-        if not (gone or new) and everybodys == self.default:
+        if not new and everybodys == self.default:
             return self
-        kept = {tenant: one for tenant, one in self.tenants.items() if tenant not in gone} | new
-        return TenantLimits(everybodys, kept)
+        tenants = {**self.tenants, **new}
+        for name, one in new.items():
+            if one == NO_LIMITS:
+                del tenants[name]
+        return TenantLimits(everybodys, tenants)
+
+    def changed_to(self, after: TenantLimits, names: Iterable[str]) -> Mapping[str, Limits]:
+        """What of `names` has other limits in `after`, as its `after` takes it."""
+        before, now = self.tenants, after.tenants
+        return {
+            name: now.get(name, NO_LIMITS)
+            for name in names
+            if before.get(name, NO_LIMITS) != now.get(name, NO_LIMITS)
+        }
 
 
 def check_limits(limits: Limits) -> Limits:

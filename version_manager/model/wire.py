@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from croupier.artifacts.comparison import Comparison
-from croupier.names import DIGEST_BYTES
+from croupier.names import DIGEST_BYTES, check_name
 from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat, Share, Size, dealt_as, size_of
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
+from version_manager.model.limits import FIELDS, Limits, check_limits
 from version_manager.model.release import Model, Release, Split, Version
 from version_manager.model.residency import ResidencyRule
 
@@ -220,6 +221,31 @@ def residency_to_pb(tenant: str, residency: ResidencyRule, revision: int) -> pb.
 
 def residency_from_pb(message: pb.SetResidencyRequest) -> ResidencyRule:
     return ResidencyRule(message.floor_bytes, tuple(message.pinned))
+
+
+def limits_to_pb(limits: Limits) -> pb.Limits:
+    return pb.Limits(
+        rate=limits.rate,
+        in_flight=limits.in_flight,
+        cold_loads=limits.cold_loads,
+        rows=limits.rows,
+        bytes=limits.bytes,
+    )
+
+
+def limits_from_pb(message: pb.Limits) -> Limits:
+    """Raises InvalidRequest."""
+    told = {field.name: value for field, value in message.ListFields()}
+    return check_limits(Limits(**{name: told.get(name) for name in FIELDS}))
+
+
+def tenant_limits_to_pb(one: tuple[str, Limits]) -> pb.TenantLimits:
+    return pb.TenantLimits(tenant=one[0], limits=limits_to_pb(one[1]))
+
+
+def tenant_limits_from_pb(message: pb.TenantLimits) -> tuple[str, Limits]:
+    """Raises InvalidRequest."""
+    return check_name(message.tenant, "tenant"), limits_from_pb(message.limits)
 
 
 def delta_from_pb(message: pb.WatchEvent.Delta) -> Delta:

@@ -3,6 +3,6 @@
 Each reads what it needs (`stored_models` for models), decides, and has `writer` commit compares,
 operations and the entry; if a compare fails, it reads again. `publisher` makes and deletes versions,
 `releases` moves traffic, `shards` makes generations, which take over as `ramping` has them (both read
-`pointer` first, and `chunks` writes what one value cannot hold), `tenants` says what cells keep, `repair`
-puts back what etcd lost, `thawing` has everybody accept a loss that is meant.
+`pointer` first, and `chunks` writes what one value cannot hold), `tenants` says what cells keep, `limits`
+what tenants may take, `repair` puts back what etcd lost, `thawing` has everybody accept a loss that is meant.
 """

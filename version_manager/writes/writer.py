@@ -120,13 +120,17 @@ class Writer:
         """Whether everybody who has joined understands a record's schema."""
         return self.understands(schema_of(value))
 
+    def check_understood(self, value: bytes) -> None:
+        """Raises NotUnderstood."""
+        if not self.is_understood(value):
+            schema = schema_of(value)
+            raise NotUnderstood(f"a part that has joined is of a release that does not know schema {schema}")
+
     async def _kept(self, put: Put, before: str | None) -> Put:
         """`put` with what a newer release wrote under the key `before`, which nobody here can read."""
         if put.keeps_value:
             return put
-        if not self.is_understood(put.value):
-            schema = schema_of(put.value)
-            raise NotUnderstood(f"a part that has joined is of a release that does not know schema {schema}")
+        self.check_understood(put.value)
         pair = await self._etcd.get(before) if before else None
         if pair is None:
             return put

@@ -259,23 +259,27 @@ class WatchEvent(_message.Message):
         thaw: int
         def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ..., thaw: _Optional[int] = ...) -> None: ...
     class Chunk(_message.Message):
-        __slots__ = ("models", "cells", "generations", "ramp")
+        __slots__ = ("models", "cells", "generations", "ramp", "limits", "default_limits")
         MODELS_FIELD_NUMBER: _ClassVar[int]
         CELLS_FIELD_NUMBER: _ClassVar[int]
         GENERATIONS_FIELD_NUMBER: _ClassVar[int]
         RAMP_FIELD_NUMBER: _ClassVar[int]
+        LIMITS_FIELD_NUMBER: _ClassVar[int]
+        DEFAULT_LIMITS_FIELD_NUMBER: _ClassVar[int]
         models: _containers.RepeatedCompositeFieldContainer[Model]
         cells: _containers.RepeatedCompositeFieldContainer[Cell]
         generations: _containers.RepeatedCompositeFieldContainer[Generation]
         ramp: int
-        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ...) -> None: ...
+        limits: _containers.RepeatedCompositeFieldContainer[TenantLimits]
+        default_limits: Limits
+        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
     class End(_message.Message):
         __slots__ = ("models",)
         MODELS_FIELD_NUMBER: _ClassVar[int]
         models: int
         def __init__(self, models: _Optional[int] = ...) -> None: ...
     class Delta(_message.Message):
-        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations", "ramp")
+        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations", "ramp", "limits", "default_limits")
         REVISION_FIELD_NUMBER: _ClassVar[int]
         MODELS_FIELD_NUMBER: _ClassVar[int]
         REMOVED_MODELS_FIELD_NUMBER: _ClassVar[int]
@@ -283,6 +287,8 @@ class WatchEvent(_message.Message):
         REMOVED_CELLS_FIELD_NUMBER: _ClassVar[int]
         GENERATIONS_FIELD_NUMBER: _ClassVar[int]
         RAMP_FIELD_NUMBER: _ClassVar[int]
+        LIMITS_FIELD_NUMBER: _ClassVar[int]
+        DEFAULT_LIMITS_FIELD_NUMBER: _ClassVar[int]
         revision: int
         models: _containers.RepeatedCompositeFieldContainer[Model]
         removed_models: _containers.RepeatedCompositeFieldContainer[ModelKey]
@@ -290,7 +296,9 @@ class WatchEvent(_message.Message):
         removed_cells: _containers.RepeatedScalarFieldContainer[str]
         generations: _containers.RepeatedCompositeFieldContainer[Generation]
         ramp: int
-        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ...) -> None: ...
+        limits: _containers.RepeatedCompositeFieldContainer[TenantLimits]
+        default_limits: Limits
+        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
     class Heartbeat(_message.Message):
         __slots__ = ("revision",)
         REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -307,6 +315,28 @@ class WatchEvent(_message.Message):
     delta: WatchEvent.Delta
     heartbeat: WatchEvent.Heartbeat
     def __init__(self, begin: _Optional[_Union[WatchEvent.Begin, _Mapping]] = ..., chunk: _Optional[_Union[WatchEvent.Chunk, _Mapping]] = ..., end: _Optional[_Union[WatchEvent.End, _Mapping]] = ..., delta: _Optional[_Union[WatchEvent.Delta, _Mapping]] = ..., heartbeat: _Optional[_Union[WatchEvent.Heartbeat, _Mapping]] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("rate", "in_flight", "cold_loads", "rows", "bytes")
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    COLD_LOADS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    rate: float
+    in_flight: float
+    cold_loads: float
+    rows: float
+    bytes: float
+    def __init__(self, rate: _Optional[float] = ..., in_flight: _Optional[float] = ..., cold_loads: _Optional[float] = ..., rows: _Optional[float] = ..., bytes: _Optional[float] = ...) -> None: ...
+
+class TenantLimits(_message.Message):
+    __slots__ = ("tenant", "limits")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    limits: Limits
+    def __init__(self, tenant: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class ModelKey(_message.Message):
     __slots__ = ("tenant", "name")
@@ -896,6 +926,42 @@ class SetResidencyRequest(_message.Message):
     expected_revision: int
     def __init__(self, tenant: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pinned: _Optional[_Iterable[str]] = ..., expected_revision: _Optional[int] = ...) -> None: ...
 
+class GetLimitsRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class SetLimitsRequest(_message.Message):
+    __slots__ = ("tenant", "limits", "expected_revision", "reason", "author", "dry_run")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    limits: Limits
+    expected_revision: int
+    reason: str
+    author: str
+    dry_run: bool
+    def __init__(self, tenant: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., expected_revision: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class KeptLimits(_message.Message):
+    __slots__ = ("tenant", "limits", "default_limits", "revision", "warnings")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    limits: Limits
+    default_limits: Limits
+    revision: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ..., revision: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class ReseedShardsRequest(_message.Message):
     __slots__ = ("expected_number", "reason")
     EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -1099,10 +1165,22 @@ class ReportRouterRequest(_message.Message):
     def __init__(self, report: _Optional[_Union[RouterReport, _Mapping]] = ..., rates: _Optional[_Union[Rates, _Mapping]] = ...) -> None: ...
 
 class ReportRouterResponse(_message.Message):
-    __slots__ = ("rates_unknown",)
+    __slots__ = ("rates_unknown", "shares", "routers")
     RATES_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
     rates_unknown: bool
-    def __init__(self, rates_unknown: bool = ...) -> None: ...
+    shares: _containers.RepeatedCompositeFieldContainer[TenantShare]
+    routers: int
+    def __init__(self, rates_unknown: bool = ..., shares: _Optional[_Iterable[_Union[TenantShare, _Mapping]]] = ..., routers: _Optional[int] = ...) -> None: ...
+
+class TenantShare(_message.Message):
+    __slots__ = ("tenant", "share")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    share: float
+    def __init__(self, tenant: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()
@@ -1157,7 +1235,7 @@ class GetTenantRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ...) -> None: ...
 
 class TenantStatus(_message.Message):
-    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling", "running")
+    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling", "running", "limits")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     ALIKE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -1171,6 +1249,7 @@ class TenantStatus(_message.Message):
     ROUTERS_FIELD_NUMBER: _ClassVar[int]
     ROUTERS_TELLING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     models: int
     alike: _containers.RepeatedScalarFieldContainer[str]
     generation: int
@@ -1184,7 +1263,8 @@ class TenantStatus(_message.Message):
     routers: int
     routers_telling: int
     running: _containers.RepeatedCompositeFieldContainer[RunningVersion]
-    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningVersion, _Mapping]]] = ...) -> None: ...
+    limits: Limits
+    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningVersion, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class RunningVersion(_message.Message):
     __slots__ = ("model", "version", "cell", "run")

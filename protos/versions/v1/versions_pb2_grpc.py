@@ -119,6 +119,16 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
                 _registered_method=True)
+        self.GetLimits = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetLimits',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetLimitsRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.FromString,
+                _registered_method=True)
+        self.SetLimits = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/SetLimits',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetLimitsRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.FromString,
+                _registered_method=True)
         self.ReseedShards = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/ReseedShards',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReseedShardsRequest.SerializeToString,
@@ -294,6 +304,19 @@ class VersionManagerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetResidency(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLimits(self, request, context):
+        """What a tenant may take, or everybody who has no limits of their own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimits(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -480,6 +503,16 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.SetResidency,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Residency.SerializeToString,
+            ),
+            'GetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLimits,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetLimitsRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.SerializeToString,
+            ),
+            'SetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimits,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetLimitsRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.SerializeToString,
             ),
             'ReseedShards': grpc.unary_unary_rpc_method_handler(
                     servicer.ReseedShards,
@@ -1011,6 +1044,60 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/SetResidency',
             protos_dot_versions_dot_v1_dot_versions__pb2.SetResidencyRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Residency.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetLimits',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetLimitsRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/SetLimits',
+            protos_dot_versions_dot_v1_dot_versions__pb2.SetLimitsRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.KeptLimits.FromString,
             options,
             channel_credentials,
             insecure,

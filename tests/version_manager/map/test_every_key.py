@@ -14,6 +14,7 @@ from version_manager.map.keys import Key
 from version_manager.map.records import Announced, Record, Spent, Spoken, Thaw, encode
 from version_manager.map.seed import Era, Seed
 from version_manager.map.snapshot import last_good
+from version_manager.model.limits import UNLIMITED, Limits
 from version_manager.model.residency import ResidencyRule
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +32,8 @@ KEPT = {
     KEYS.seed: encode(Seed((Era(7),))),
     KEYS.spent("acme", "fraud"): encode(Spent(5, 5)),
     KEYS.residency("acme"): encode(ResidencyRule(10, ("churn",))),
+    KEYS.limits("acme"): encode(Limits(rate=5, rows=UNLIMITED)),
+    KEYS.limits(): encode(Limits(in_flight=8)),
     KEYS.thaw: encode(Thaw(3, 1, 9)),
 }
 

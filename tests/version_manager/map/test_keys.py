@@ -11,6 +11,7 @@ from version_manager.map.keys import (
     CellKey,
     GenerationKey,
     Keys,
+    LimitsKey,
     ManagerKey,
     ProtocolKey,
     ReleaseKey,
@@ -44,6 +45,8 @@ def test_the_layout_is_as_operators_know_it():
     assert KEYS.protocol("cell-1") == "croupier/cells/cell-1/protocol"
     assert KEYS.manager("00ab") == "croupier/managers/00ab"
     assert KEYS.residency("acme") == "croupier/tenants/acme/residency"
+    assert KEYS.limits("acme") == "croupier/tenants/acme/limits"
+    assert KEYS.limits() == "croupier/limits"
     assert KEYS.audit(1_700_000_000_000_000_000, "ab") == "croupier-audit/01700000000000000000-ab"
 
 
@@ -59,6 +62,7 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
     assert KEYS.parse(KEYS.protocol(name)) == ProtocolKey(name)
     assert KEYS.parse(KEYS.manager(name)) == ManagerKey(name)
     assert KEYS.parse(KEYS.residency(tenant)) == ResidencyKey(tenant)
+    assert KEYS.parse(KEYS.limits(tenant)) == LimitsKey(tenant) != KEYS.parse(KEYS.limits())
     assert KEYS.version(tenant, name, number).startswith(KEYS.model(tenant, name))
 
 
@@ -83,6 +87,9 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
         "croupier/spent/acme",
         "croupier/tenants/acme",
         "croupier/tenants/../residency",
+        "croupier/tenants/../limits",
+        "croupier/tenants/limits",
+        "croupier/limits/acme",
         "croupier/",
         "",
     ],

@@ -28,6 +28,8 @@ SPENT = KEYS.spent("acme", "churn")
         (KEYS.seed, {}, True),
         (SPENT, {}, True),
         (KEYS.residency("acme"), {}, True),
+        (KEYS.limits("acme"), {}, True),
+        (KEYS.limits(), {}, True),
         ("croupier/what", {}, False),
     ],
 )

@@ -14,6 +14,7 @@ from version_manager.map.keys import (
     BadRecord,
     CellKey,
     GenerationKey,
+    LimitsKey,
     ManagerKey,
     ProtocolKey,
     ReleaseKey,
@@ -35,6 +36,7 @@ from version_manager.map.records import (
 from version_manager.map.schema import CURRENT
 from version_manager.map.seed import Era, Seed
 from version_manager.model.fleet import Cell, CellState
+from version_manager.model.limits import UNLIMITED, Limits
 from version_manager.model.release import Release, Split, Version
 from version_manager.model.residency import ResidencyRule
 
@@ -46,6 +48,7 @@ CELL = CellKey("cell-1")
 RESIDENCY = ResidencyKey("acme")
 PROTOCOL = ProtocolKey("cell-1")
 MANAGER = ManagerKey("00ab")
+LIMITS = LimitsKey("acme")
 KEYS = [VERSION, RELEASE, SPENT, GENERATION, ActiveKey(), SeedKey(), CELL, PROTOCOL, MANAGER, RESIDENCY]
 
 DIGEST = "ab" * 32
@@ -88,6 +91,9 @@ SOUND = [
     (PROTOCOL, Spoken(2)),
     (MANAGER, Announced(2, 1)),
     (RESIDENCY, ResidencyRule(2**30, ("churn", "fraud"))),
+    (LIMITS, Limits(rate=0.5, in_flight=3, rows=UNLIMITED, bytes=2**53)),
+    (LIMITS, Limits(cold_loads=1)),
+    (LimitsKey(), Limits(rate=100)),
 ]
 
 
@@ -221,7 +227,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["number", "splits", "labels", "seed", "seats", "active", "zone", "artifact"])
+            st.sampled_from(
+                ["number", "splits", "labels", "seed", "seats", "active", "zone", "artifact", "rate", "rows"]
+            )
             | st.text(max_size=3),
             inner,
             max_size=4,
@@ -231,7 +239,10 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(KEYS), st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
+@given(
+    st.sampled_from([*KEYS, LIMITS]),
+    st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()),
+)
 def test_no_value_raises_anything_else(key, value):
     try:
         record = decode(key, value)

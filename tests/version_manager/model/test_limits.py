@@ -59,23 +59,25 @@ def test_what_holds_is_a_number_or_nothing(own: Limits, default: Limits) -> None
         assert found == (None if expected == UNLIMITED else expected)
 
 
-@given(st.dictionaries(names, limits, max_size=5), st.dictionaries(names, limits, max_size=5), limits)
+said = limits.filter(lambda found: found != NO_LIMITS)
+
+
+@given(st.dictionaries(names, said, max_size=5), st.dictionaries(names, said, max_size=5), limits)
 def test_changes_come_to_what_they_say_and_the_same_is_the_same_object(
-    before: dict[str, Limits], changed: dict[str, Limits], default: Limits
+    before: dict[str, Limits], wanted: dict[str, Limits], default: Limits
 ) -> None:
     held = TenantLimits().after(before)
-    after = held.after(changed, before.keys() - changed.keys(), default)
-    assert after.tenants == changed
+    changed = dict.fromkeys(before, NO_LIMITS) | wanted
+    after = held.after(changed, default)
+    assert after.tenants == wanted
     assert after.default == default.over(NO_LIMITS)
     assert held.tenants == before
-    assert after.after(changed, ["nobody"], default) is after
-    assert after.after({}) is after
+    assert after.after(changed, default) is after.after({"nobody": NO_LIMITS}) is after
+    # What has changed leads there too, and is no more than that.
+    told = held.changed_to(after, {*changed, "nobody"})
+    assert held.after(told, default) == after
+    assert all(before.get(name, NO_LIMITS) != one for name, one in told.items())
 
 
 def test_nothing_is_limited_until_somebody_says_so() -> None:
     assert TenantLimits().of("acme") == NO_LIMITS == Limits(None, None, None, None, None)
-
-
-def test_what_is_told_anew_and_removed_at_once_is_told_anew() -> None:
-    held = TenantLimits().after({"acme": Limits(rate=5)})
-    assert held.after({"acme": Limits(rate=5)}, ["acme"]) is held

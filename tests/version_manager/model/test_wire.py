@@ -3,12 +3,14 @@ from dataclasses import replace
 import pytest
 
 from croupier.artifacts.comparison import Comparison
+from croupier.errors import InvalidRequest
 from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat, Share
 from version_manager.model import wire
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
+from version_manager.model.limits import NO_LIMITS, UNLIMITED, Limits
 from version_manager.model.release import Model, Release, Split, Version
 
 VERSIONS = {1: Version(1, bytes(32), 10, "onnx", 1.5), 2: Version(2, bytes([1]) * 32, 11, "onnx", 2.5)}
@@ -100,3 +102,29 @@ def test_a_delta_names_what_is_set_and_what_is_removed():
         removed_models=[pb.ModelKey(tenant="acme", name="old")],
     )
     assert wire.delta_from_pb(message) == Delta(9, (MODELS[0],), (("acme", "old"),))
+
+
+@pytest.mark.parametrize(
+    "limits", [NO_LIMITS, Limits(rate=0.5, in_flight=3, rows=UNLIMITED), Limits(cold_loads=1, bytes=2**53)]
+)
+def test_limits_survive_the_wire(limits):
+    told = wire.tenant_limits_to_pb(("acme", limits))
+    assert wire.tenant_limits_from_pb(pb.TenantLimits.FromString(told.SerializeToString())) == (
+        "acme",
+        limits,
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        pb.TenantLimits(tenant="../x", limits=pb.Limits(rate=5)),
+        pb.TenantLimits(limits=pb.Limits(rate=5)),
+        pb.TenantLimits(tenant="acme", limits=pb.Limits(rate=0)),
+        pb.TenantLimits(tenant="acme", limits=pb.Limits(bytes=float("nan"))),
+        pb.TenantLimits(tenant="acme", limits=pb.Limits(in_flight=-float("inf"))),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(told):
+    with pytest.raises(InvalidRequest):
+        wire.tenant_limits_from_pb(told)

@@ -9,6 +9,7 @@ from croupier.stores.etcd import Compare, KeyValue
 from version_manager.map.chunks import CHUNK_BYTES, cut
 from version_manager.map.keys import GenerationKey
 from version_manager.map.records import decode, encode
+from version_manager.map.schema import CURRENT
 from version_manager.writes.chunks import Chunks
 
 VALUE = b"x" * (2 * CHUNK_BYTES + 1)
@@ -73,7 +74,7 @@ async def test_who_finds_another_at_the_same_number_writes_no_further():
 async def test_what_a_newer_release_wrote_is_carried_over():
     etcd, value = Etcd(), encode(generation(7))
     assert await chunks(etcd).carried_over(6, 7, value) == value
-    newer = b'{"schema":5,"later":1,' + value.removeprefix(b"{")
+    newer = b'{"schema":%d,"later":1,' % (CURRENT + 1) + value.removeprefix(b"{")
     etcd.pair = KeyValue("", newer, 1, 1, 0)
     assert b'"later":1' in await chunks(etcd).carried_over(6, 7, value)
     etcd.pair, etcd.map.chunked = None, {6: cut(newer)}
