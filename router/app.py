@@ -38,7 +38,7 @@ from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from croupier.version import version
-from protos.versions.v1.versions_pb2 import RouterReport
+from protos.versions.v1.versions_pb2 import ReportRouterResponse, RouterReport
 from router import snapshot
 from router.access_log import AccessLog
 from router.admission import Admission
@@ -65,6 +65,7 @@ from router.tracing import LateSpans
 from router.troubles import Troubles
 from router.view import View
 from router.wheel import Wheel, drive
+from version_manager.model.limits import TenantLimits
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +127,7 @@ class _Stages:
         self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
         self.rates = _rates(settings, clock, rng)
         self.shares = Shares()
+        self._limits = TenantLimits()
         self.troubles = Troubles(self.attempts, self.admission, self.latest, retries)
 
     def follow(self, view: View) -> None:
@@ -133,6 +135,14 @@ class _Stages:
         self._breakers.forget(self.cells.update(view.cells))
         self.pipeline.follow(view)
         self.revisions.follow(view)
+        if view.limits is not self._limits:
+            self._limits = view.limits
+            self.admission.follow(self._limits, self.shares.of)
+
+    def hear(self, answer: ReportRouterResponse) -> None:
+        """A version manager says which part of tenants' limits is this router's."""
+        if self.shares.hear(answer.routers, {one.tenant: one.share for one in answer.shares}):
+            self.admission.follow(self._limits, self.shares.of)
 
     def _open_channel(self, cell: str, address: str) -> Channel:
         check, durations = self._roles.expect(Role.CELL, cell), self._seconds.of(cell)
@@ -184,7 +194,7 @@ async def serve(
         def report() -> RouterReport:
             return report_of(feed, name, address, part.told(), stages.troubles.told())
 
-        reports = Reports(each, report, stages.rates, stages.shares)
+        reports = Reports(each, report, stages.rates, stages.hear)
         stack.push_async_callback(reports.leave)
         # Spawned work ends before the channels that it uses are closed.
         stack.push_async_callback(life.close)

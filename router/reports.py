@@ -16,7 +16,6 @@ from croupier.errors import CroupierError, Unimplemented
 from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import ViewFeed
 from router.rates import Known, Rates
-from router.shares import Shares
 
 _PAUSE = 1.0
 # Until a manager that does not know reports may be of another release.
@@ -54,8 +53,8 @@ def report_of(
 
 
 class Reports:
-    """`make` is called for each report; `rates` has what goes with it, if anything is counted. `shares` hears
-    what is answered.
+    """`make` is called for each report; `rates` has what goes with it, if anything is counted. `hear` is
+    called with each answer.
     """
 
     def __init__(
@@ -63,14 +62,14 @@ class Reports:
         managers: Sequence[Manager],
         make: Callable[[], pb.RouterReport],
         rates: Rates | None = None,
-        shares: Shares | None = None,
+        hear: Callable[[pb.ReportRouterResponse], None] = lambda answer: None,
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._managers = managers
         self._make = make
         self._rates = rates
-        self._shares = shares
+        self._hear = hear
         # What each manager knows of them.
         self._known: list[Known] = [{} for _ in managers]
         self._sleep = sleep
@@ -115,5 +114,4 @@ class Reports:
         answer = await self._managers[place].report_router(report, rates, timeout=patience)
         # One that has just started is told all.
         self._known[place] = {} if answer.rates_unknown else known
-        if self._shares is not None:
-            self._shares.hear(answer.routers, {one.tenant: one.share for one in answer.shares})
+        self._hear(answer)

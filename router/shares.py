@@ -29,13 +29,15 @@ class Shares:
         """Above 0, and 1 at most."""
         return self._told.get(tenant, self._equal)
 
-    def hear(self, routers: int, told: Mapping[str, float]) -> None:
+    def hear(self, routers: int, told: Mapping[str, float]) -> bool:
         """There are so many `routers`, and of some tenants the share is `told`. 0 of them: nothing is said.
 
-        What is no share is passed over.
+        What is no share is passed over. Returns whether any share is another now.
         """
         if routers < 1:
-            return
+            return False
+        before = self._equal, self._told
         self._equal = 1 / routers
         # NaN is within no bounds.
         self._told = {tenant: share for tenant, share in told.items() if 0 < share <= 1}
+        return before != (self._equal, self._told)

@@ -19,7 +19,6 @@ from protos.versions.v1 import versions_pb2 as pb
 from router.feeds import Timing, ViewFeed
 from router.rates import Rates
 from router.reports import Reports, report_of
-from router.shares import Shares
 
 FIRST = view([model(name=f"m{n}") for n in range(30)], (generation(["a"]),), revision=10)
 
@@ -82,11 +81,12 @@ async def test_what_a_manager_knows_of_rates_it_is_told_once_and_one_that_forgot
     assert told == [["acme"], ["acme"], [], []]
 
 
-async def test_what_is_answered_of_shares_is_heard() -> None:
-    shares, listener = Shares(), Listener()
-    reports = Reports([listener], lambda: pb.RouterReport(id="r"), None, shares, sleep=Pauses())
-    await run_until(reports, lambda: bool(listener.heard))
-    assert (shares.of("acme"), shares.of("globex")) == (0.75, 0.25)
+async def test_what_managers_answer_is_heard() -> None:
+    heard: list[pb.ReportRouterResponse] = []
+    away, well = Listener(Unavailable("away")), Listener()
+    reports = Reports([away, well], lambda: pb.RouterReport(id="r"), None, heard.append, sleep=Pauses())
+    await run_until(reports, lambda: len(heard) > 2)
+    assert {(one.routers, one.shares[0].share) for one in heard} == {(4, 0.75)}
 
 
 async def test_the_last_report_says_that_it_is_the_last() -> None:

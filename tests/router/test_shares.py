@@ -11,16 +11,17 @@ def test_without_a_word_this_is_the_only_router() -> None:
 
 def test_the_last_word_holds_and_who_is_not_named_is_shared_alike() -> None:
     shares = Shares()
-    shares.hear(4, {"acme": 0.7})
+    assert shares.hear(4, {"acme": 0.7})
+    assert not shares.hear(4, {"acme": 0.7})
     assert (shares.of("acme"), shares.of("globex")) == (0.7, 0.25)
-    shares.hear(2, {"globex": 0.1})
+    assert shares.hear(2, {"globex": 0.1})
     assert (shares.of("acme"), shares.of("globex")) == (0.5, 0.1)
 
 
 def test_a_manager_that_says_nothing_changes_nothing() -> None:
     shares = Shares()
     shares.hear(4, {"acme": 0.7})
-    shares.hear(0, {})
+    assert not shares.hear(0, {"acme": 0.1})
     assert (shares.of("acme"), shares.of("globex")) == (0.7, 0.25)
 
 

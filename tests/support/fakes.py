@@ -89,9 +89,11 @@ def heartbeat(revision: int = 1) -> pb.WatchEvent:
 class FakeManager(versions_pb2_grpc.VersionManagerServicer):
     """Plays watch events. Each new watch gets `greeting` first, then whatever is `send` to all.
 
-    `asked` has the requests of all watches so far, `reports` what routers said of themselves. `greeting` may
-    be a function of the request.
+    `asked` has the requests of all watches so far, `reports` what routers said of themselves, which `answer`
+    answers. `greeting` may be a function of the request.
     """
+
+    answer = pb.ReportRouterResponse()
 
     def __init__(self, greeting: View | Callable[[pb.WatchRequest], Iterable[pb.WatchEvent]] = EMPTY) -> None:
         self.greeting = greeting
@@ -138,7 +140,7 @@ class FakeManager(versions_pb2_grpc.VersionManagerServicer):
         self.reports.append(request.report)
         if request.HasField("rates"):
             self.rates.append(request.rates)
-        return pb.ReportRouterResponse()
+        return self.answer
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchEvent]:
         self.asked.append(request)
