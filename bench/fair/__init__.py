@@ -7,5 +7,6 @@
 
 `play` runs all of them on one fleet. An offender is a process of its own (`offender`) that does one of
 `acts` with what `wares` published for it; `beside` has the ordinary tenants ask meanwhile. `noting` calls
-and notes how each call ended, `judging` makes figures of it all, and `telling` shows them.
+and notes how each call ended, `limiting` tells a fleet what tenants may take, `judging` makes figures of it
+all, and `telling` shows them.
 """

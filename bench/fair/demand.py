@@ -17,7 +17,7 @@ from bench.training import TOLERANCE
 from protos.inference.v2 import inference_pb2
 
 TENANTS = 24
-_ROWS = 32
+_ROWS = 64
 # Different encodings of the right answer that are kept.
 _MOST_KNOWN = 64
 

@@ -30,12 +30,12 @@ from bench.shards import quota
 from croupier.priority import take_short_slices
 
 # Of one processor, each cell.
-_SHARE = 0.18
+_SHARE = 0.15
 # What callers wait.
 DEADLINE = 0.5
 # Of the peak, in quiet times.
 _QUIET = 0.5
-_FIRST_RATE, _GROWTH, _STEPS = 80.0, 1.25, 14
+_FIRST_RATE, _GROWTH, _STEPS = 100.0, 1.25, 14
 # A step whose goodput is less than this share of its rate, twice in a row, is beyond the peak.
 _KEPT_UP, _ENOUGH = 0.85, 2
 # From the beginning of an overload until it is looked at: queues fill, and limits find their place.

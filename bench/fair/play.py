@@ -13,7 +13,7 @@ import uvloop
 from bench import report
 from bench.demo import stage
 from bench.demo.stage import Stage
-from bench.fair import beside, offenders, overload, telling, wares
+from bench.fair import beside, limiting, offenders, overload, routers, telling, wares
 from bench.fair.beside import Row
 from bench.fair.offender import Offender
 from bench.training import Trained
@@ -24,7 +24,7 @@ CELLS = 3
 # So few that cold models drive others out.
 _CAPACITY_BYTES = 2**25
 _WARM_UP_SECONDS, _WARM_UP_STREAMS = 1.5, 8
-PARTS = (*offenders.offenders(1.0, 1), *offenders.evasions(), "overload")
+PARTS = (*offenders.offenders(1.0, 1), *offenders.evasions(), "overload", "routers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Plan:
     streams: int
     beside: beside.Plan
     overload: overload.Plan
+    routers: routers.Plan
     parts: Sequence[str] = PARTS
 
 
@@ -56,10 +57,12 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained]) -> Mapping[
     async with stage.prepared(stack, models) as playing:
         rows = await _beside(plan, playing)
         overloads = await overload.measure(playing, plan.overload) if "overload" in plan.parts else {}
+        splits = await routers.measure(playing, plan.routers) if "routers" in plan.parts else {}
     return {
         "offenders": [asdict(row) for row in rows if row.kind in offenders.offenders(1.0, 1)],
         "evasions": [asdict(row) for row in rows if row.kind in offenders.evasions()],
         "overload": overloads,
+        "routers": splits,
     }
 
 
@@ -78,8 +81,10 @@ async def _beside(plan: Plan, playing: Stage) -> list[Row]:
     everybody = [1.0] * len(playing.models)
     await playing.load.closed(everybody, 1, seconds=_WARM_UP_SECONDS, streams=_WARM_UP_STREAMS)
     found = []
+    everybodys = limiting.limited(playing.manager, limiting.EVERYBODY, offenders.LIMITS)
     with Offender.started() as process:
-        for way in chosen:
-            found.append(await beside.measure(playing, plan.beside, way, process, published))
-            report.step(telling.line(found[-1]))
+        async with everybodys:
+            for way in chosen:
+                found.append(await beside.measure(playing, plan.beside, way, process, published))
+                report.step(telling.line(found[-1]))
     return found

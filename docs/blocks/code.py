@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from blocks import ROOT
 
-_KINDS = ("process", "managers", "etcd", "network", "disk", "load", "change", "shards", "attack", "model")
+_KINDS = (
+    *("process", "managers", "etcd", "network", "disk"),
+    *("load", "fair", "change", "shards", "attack", "model"),
+)
 
 
 def limits() -> str:
