@@ -2,12 +2,12 @@
 
     server      bytes in and out; errors become status, once
     identity    whose request (`tokens`, `keys`, `keyfile`)
-    pipeline    the whole request on one screen, the only file that knows the order
+    pipeline    the whole request on one screen, the only file that knows the order; `methods`: what differs
     admission   limits of all and of a tenant, kept in `buckets`; sheds early
     envelope    which model; the payload stays opaque
     routes      what was decided for a model already: `version_manager.model.resolve` and `route`
     route       the tenant's hand, in this model's order
-    rows        what a request costs a tenant that has limits
+    rows        what a request costs a tenant that has limits; `cold_loads`: what it may have loaded
     features    what the family adds
     pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
     attempt     deadline, retries inside the hand (`budget`), one call to a cell (`losses`: it died)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,24 +28,24 @@ from croupier.errors import (
     NotFound,
     Unavailable,
 )
-from croupier.fields import join_first
 from croupier.priorities import PRIORITY, UNKNOWN, WORDS
 from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
 from croupier.transport.steps import step_of
-from router import envelope
+from router import envelope, methods
 from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.buckets import Account
-from router.cells import MODEL_INFER, MODEL_METADATA, Cells
-from router.fanout import Fanout, Whole, stitch
+from router.cells import Cells
+from router.cold_loads import ColdLoads
+from router.fanout import Fanout, Whole
 from router.features import Features
 from router.identity import check_claim
+from router.methods import Method
 from router.pick import is_reachable, pick
 from router.route import dealt_by, owner_of, point_of, route
 from router.routes import Route, Routes
-from router.rows import rows_of
 from router.stale import Stale, Waiter
 from router.tracing import Traced
 from router.units import Unit, mark, stale_places
@@ -77,20 +76,6 @@ class NoCatalog(Unavailable):
     reason = "NO_CATALOG"
 
 
-@dataclass(frozen=True, slots=True)
-class _Method:
-    """What differs: how a tenant's request becomes units, how they travel, and what they answer."""
-
-    units: Callable[[str, bytes], list[Unit]]
-    exchange: Whole | Fanout
-    answer: Callable[[View, list[Unit], Named], Outcome]
-    # A request that makes these units again.
-    joined: Callable[[list[Unit]], bytes]
-    # How many rows they are to score.
-    rows: Callable[[list[Unit]], int]
-    takes_features: bool = True
-
-
 class Pipeline:
     """Follows the view; `rng` places requests without a key.
 
@@ -114,23 +99,15 @@ class Pipeline:
         self._stale = Stale(attempts.wheel, clock=attempts.clock) if stale is None else stale
         self._enter, self._leave = admission.enter, admission.leave
         self.stream = admission.stream
+        self._cold = ColdLoads(admission)
         self._features = features
         self._attempts = attempts
         self._clock = attempts.clock
         self._suspects = attempts.suspects
         self._routes = routes = Routes(decide, rng.random)
-        self._infer = _Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone, _rows)
-        self._predict = _Method(
-            lambda tenant, request: routes.items(tenant, request, max_items),
-            Fanout(cells),
-            lambda view, units, caller: stitch(units, caller),
-            lambda units: join_first([unit.request for unit in units]),
-            len,
-        )
-        whole = Whole(cells, MODEL_METADATA)
-        self._metadata = _Method(
-            routes.model, whole, _with_versions, _alone, lambda units: 0, takes_features=False
-        )
+        self._infer = methods.infer(routes, cells)
+        self._predict = methods.predict(routes, cells, max_items)
+        self._metadata = methods.model_metadata(routes, cells)
 
     def follow(self, view: View) -> None:
         """Answer by `view` from now on; requests that are under way have read another one to their end."""
@@ -158,7 +135,7 @@ class Pipeline:
 
     def _run(
         self,
-        method: _Method,
+        method: Method,
         tenant: str,
         request: bytes,
         deadline: float,
@@ -175,10 +152,8 @@ class Pipeline:
         account = self._enter(tenant, len(request), now)
         try:
             units = method.units(tenant, request)
-            if caller.priority:
-                mark(units, envelope.marks(_checked(caller.priority)))
-            if account.is_limited:
-                self._charge(method, account, units, now)
+            if caller.priority or account.is_limited:
+                self._charge(method, account, units, caller.priority, now)
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
             if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
@@ -192,12 +167,20 @@ class Pipeline:
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
             exchange = _told(method.exchange, caller)
-        args = method, view, account, units, done, caller, exchange, deadline
+        args = method, view, account, units, done, caller, exchange, arrived, deadline
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
 
-    def _charge(self, method: _Method, account: Account, units: list[Unit], now: float) -> None:
-        """What the request of a tenant with limits costs beside being one."""
-        account.charge(len(units), 0 if account.rows is None else method.rows(units), now)
+    def _charge(self, method: Method, account: Account, units: list[Unit], priority: int, now: float) -> None:
+        """What a request costs beside being one, and what cells are told of it therefore.
+
+        Raises InvalidRequest for a priority that is none.
+        """
+        is_spent = False
+        if account.is_limited:
+            account.charge(len(units), 0 if account.rows is None else method.rows(units), now)
+            is_spent = self._cold.is_spent(account, now)
+        if priority or is_spent:
+            mark(units, envelope.marks(_checked(priority), is_spent))
 
     def _prepare(self, view: View, units: list[Unit]) -> None:
         if self._attempts.breakers.troubled:
@@ -207,19 +190,24 @@ class Pipeline:
 
     def _ended(
         self,
-        method: _Method,
+        method: Method,
         view: View,
         account: Account,
         units: list[Unit],
         done: Done,
         caller: Named,
         exchange: Exchange,
+        arrived: float,
         deadline: float,
         until: float | None = 0.0,
     ) -> Waiter | None:
         places = stale_places(units)
         if places is not None and until is not _NO_MORE:
-            return self._hold(places, method, account, units, done, caller, exchange, deadline, until)
+            return self._hold(
+                places, method, account, units, done, caller, exchange, arrived, deadline, until
+            )
+        if account.cold is not None:
+            self._cold.ended(account, units, arrived, self._clock())
         self._leave(account)
         try:
             outcome = method.answer(view, units, caller)
@@ -232,12 +220,13 @@ class Pipeline:
     def _hold(
         self,
         places: list[int],
-        method: _Method,
+        method: Method,
         account: Account,
         units: list[Unit],
         done: Done,
         caller: Named,
         exchange: Exchange,
+        arrived: float,
         deadline: float,
         until: float | None,
     ) -> Waiter:
@@ -258,13 +247,13 @@ class Pipeline:
                 return None
             for place, unit in zip(places, fresh, strict=True):
                 units[place] = unit
-            args = method, view, account, units, done, caller, exchange, deadline, until
+            args = method, view, account, units, done, caller, exchange, arrived, deadline, until
             return self._attempts.run(fresh, exchange, deadline, self._clock(), self._ended, *args)
 
         def over(error: CroupierError | None) -> None:
             for unit in stale:
                 unit.outcome = error or unit.outcome
-            args = method, view, account, units, done, caller, exchange, deadline, _NO_MORE
+            args = method, view, account, units, done, caller, exchange, arrived, deadline, _NO_MORE
             self._ended(*args)
 
         until = until or self._stale.until(deadline)
@@ -374,26 +363,6 @@ def _checked(priority: int) -> int:
     return priority
 
 
-def _alone(units: list[Unit]) -> bytes:
-    return units[0].request
-
-
-def _rows(units: list[Unit]) -> int:
-    return rows_of(units[0].request)
-
-
 def _bug(error: Exception) -> CroupierError:
     _log.error("a bug in asking anew", exc_info=error)
     return InternalError("internal error")
-
-
-def _first(view: View, units: list[Unit], caller: Named) -> Outcome:
-    outcome = units[0].outcome
-    return InternalError("a prediction was never tried") if outcome is None else outcome
-
-
-def _with_versions(view: View, units: list[Unit], caller: Named) -> Outcome:
-    outcome, target = _first(view, units, caller), units[0].target
-    if isinstance(outcome, CroupierError):
-        return outcome
-    return envelope.append_versions(outcome, sorted(view.catalog.get(target.tenant, target.model).versions))

@@ -384,6 +384,54 @@ def test_who_is_over_a_limit_is_refused_before_the_request_is_read() -> None:
     assert front.admission.in_flight == 0
 
 
+def sent_only_to_what_is_resident(front: Front, method: str, request: bytes) -> bool:
+    """Whether cells were told to load nothing for a request."""
+    front.ask(method, request)
+    last = front.cells.requests[-1]
+    if method == "infer":
+        return inference_pb2.ModelInferRequest.FromString(last).resident_only
+    (told,) = {item.resident_only for item in pb.PredictRequest.FromString(last).items}
+    return told
+
+
+def test_while_cold_loads_are_in_debt_cells_load_nothing_for_the_tenant() -> None:
+    front = limited(cold_loads=10.0)
+    front.cells.speak = CURRENT
+    two = pb.PredictRequest(items=[pb.Item(model="churn"), pb.Item(model="price")]).SerializeToString()
+    for method, request in (("infer", INFER), ("predict", two)):
+        assert not sent_only_to_what_is_resident(front, method, request)
+    bucket = front.admission.buckets.accounts["acme"].cold
+    assert bucket is not None
+    bucket.take(20.0, NOW)
+    for method, request in (("infer", INFER), ("predict", two)):
+        assert sent_only_to_what_is_resident(front, method, request)
+    # A caller may want it to be shed first besides.
+    front.caller = Known(RequestId(), is_named=False, priority=4)
+    front.ask("infer", INFER)
+    last = inference_pb2.ModelInferRequest.FromString(front.cells.requests[-1])
+    assert (last.priority, last.resident_only) == (4, True)
+
+
+def test_cold_answers_are_charged_and_what_is_not_loaded_is_over_the_limit() -> None:
+    front = limited(cold_loads=10.0)
+    start = front.cells.start
+
+    def cold(path: bytes, call: Any, *rest: Any) -> Sent:
+        call.note_cold()
+        return start(path, call, *rest)
+
+    front.cells.start = cold  # type: ignore[method-assign]
+    front.ask("infer", INFER)
+    assert left(front, "cold_loads") == pytest.approx(0.0, abs=0.01)
+    front.cells.start = start  # type: ignore[method-assign]
+    front.cells.answer = lambda cell, request: QuotaExceeded("it is not loaded", reason="COLD_LOADS")
+    error = front.ask("infer", INFER)
+    assert isinstance(error, QuotaExceeded)
+    assert error.metadata == {"subject": "acme", "limit": "cold_loads", "value": "10"}
+    assert 0.09 < error.retry_after < 0.13
+    assert left(front, "cold_loads") == pytest.approx(0.0, abs=0.01)
+
+
 def test_whether_a_model_is_ready_costs_a_request() -> None:
     front = limited(rate=1.0)
     request = inference_pb2.ModelReadyRequest(name="churn").SerializeToString()
@@ -411,7 +459,7 @@ def test_a_bug_in_an_answer_is_internal(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(units: object) -> bytes:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("router.pipeline.stitch", broken)
+    monkeypatch.setattr("router.methods.stitch", broken)
     front = Front()
     assert isinstance(front.ask("predict", PREDICT), InternalError)
     assert front.admission.in_flight == 0

@@ -1,0 +1,77 @@
+"""What differs between the methods that the pipeline answers: units, how they travel, what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from croupier.errors import CroupierError, InternalError
+from croupier.fields import join_first
+from croupier.request_ids import Named
+from router import envelope
+from router.cells import MODEL_INFER, MODEL_METADATA, Cells
+from router.fanout import Fanout, Whole, stitch
+from router.routes import Routes
+from router.rows import rows_of
+from router.units import Unit
+from router.view import View
+
+if TYPE_CHECKING:
+    from router.attempt import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a tenant's request becomes units, how they travel, and what they answer."""
+
+    units: Callable[[str, bytes], list[Unit]]
+    exchange: Whole | Fanout
+    answer: Callable[[View, list[Unit], Named], Outcome]
+    # A request that makes these units again.
+    joined: Callable[[list[Unit]], bytes]
+    # How many rows they are to score.
+    rows: Callable[[list[Unit]], int]
+    takes_features: bool = True
+
+
+def infer(routes: Routes, cells: Cells) -> Method:
+    """ModelInfer."""
+    return Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone, _rows)
+
+
+def predict(routes: Routes, cells: Cells, max_items: int) -> Method:
+    """Predict, of so many items at most."""
+    return Method(
+        lambda tenant, request: routes.items(tenant, request, max_items),
+        Fanout(cells),
+        lambda view, units, caller: stitch(units, caller),
+        lambda units: join_first([unit.request for unit in units]),
+        len,
+    )
+
+
+def model_metadata(routes: Routes, cells: Cells) -> Method:
+    """ModelMetadata, which is answered with all versions of the model."""
+    whole = Whole(cells, MODEL_METADATA)
+    return Method(routes.model, whole, _with_versions, _alone, lambda units: 0, takes_features=False)
+
+
+def _alone(units: list[Unit]) -> bytes:
+    return units[0].request
+
+
+def _rows(units: list[Unit]) -> int:
+    return rows_of(units[0].request)
+
+
+def _first(view: View, units: list[Unit], caller: Named) -> Outcome:
+    outcome = units[0].outcome
+    return InternalError("a prediction was never tried") if outcome is None else outcome
+
+
+def _with_versions(view: View, units: list[Unit], caller: Named) -> Outcome:
+    outcome, target = _first(view, units, caller), units[0].target
+    if isinstance(outcome, CroupierError):
+        return outcome
+    return envelope.append_versions(outcome, sorted(view.catalog.get(target.tenant, target.model).versions))
