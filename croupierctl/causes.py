@@ -14,7 +14,7 @@ from croupierctl.cell_faults import gives_up_used_models
 from croupierctl.faults import faults
 from croupierctl.seen import Fault, Seen, some, span
 from croupierctl.seen import words as words_of
-from croupierctl.strain import REFUSED_SECONDS, refused
+from croupierctl.strain import REFUSED_SECONDS, at_limits, refused
 from protos.versions.v1 import versions_pb2 as pb
 
 # Of a tenant's requests in some seconds: so many, before a share of them says something.
@@ -125,11 +125,13 @@ def _of_model(asked: Asked) -> Iterator[Fault]:
 
 
 def _of_limits(asked: Asked, told: pb.TenantStatus) -> Iterator[Fault]:
+    yield from at_limits(asked.tenant, told.troubles)
     pressed = [one for one in told.troubles if one.refused_seconds >= REFUSED_SECONDS]
     if pressed:
         yield refused(asked.tenant, pressed)
         return
-    for one in told.troubles[:_MOST]:
+    full = [one for one in told.troubles if one.refused or one.in_flight >= one.most_in_flight]
+    for one in full[:_MOST]:
         words = f"it is at its limit at router {one.router}: {one.in_flight:,} of {one.most_in_flight:,}"
         yield Fault("tenant", asked.tenant, f"{words} requests in flight")
 

@@ -7,7 +7,7 @@ in two of the last ten seconds is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from croupierctl.cell_faults import is_heard, waits_for_store
@@ -19,6 +19,15 @@ _FAILED_SHARE = 0.1
 # Seconds out of ten in which requests were refused.
 REFUSED_SECONDS = 2
 _MOST_TENANTS = 10
+# What the limits of a tenant are called by who sets them, and of what they are.
+_LIMITS = {
+    "rate": ("rate", "/s"),
+    "in_flight": ("in-flight", ""),
+    "cold_loads": ("cold-loads", "/s"),
+    "rows": ("rows", "/s"),
+    "bytes": ("bytes", "/s"),
+    "streams": ("streams", " a router"),
+}
 
 _STORE_ADVICE = (
     "see to the store and the way there, and that what reads there is not short of processor; models that "
@@ -144,6 +153,30 @@ def refused(tenant: str, told: list[pb.TenantTrouble]) -> Fault:
         f"see what it waits for: croupierctl why {tenant}; if its cells are well, it sends more than they "
         "answer: more cells for it, or a larger --max-in-flight-per-tenant of the routers",
     )
+
+
+def at_limits(tenant: str, told: Iterable[pb.TenantTrouble]) -> Iterator[Fault]:
+    """That it was refused for limits of its own: for each of them by how many routers, and how often."""
+    by_limit: dict[str, list[pb.LimitTrouble]] = {}
+    for trouble in told:
+        for one in trouble.limits:
+            by_limit.setdefault(one.limit, []).append(one)
+    for limit, rows in sorted(by_limit.items()):
+        at = f" at {len(rows)} routers" if len(rows) > 1 else ""
+        name, unit = _LIMITS.get(limit, (limit, ""))
+        advice = f"it sends more than it may; to allow more: croupierctl tenants limit {tenant} --{name}"
+        if limit == "streams":
+            advice = "it opens more streams than it may: a larger --max-streams-per-tenant of the routers"
+        yield Fault(
+            *("tenant", tenant),
+            f"it is at its limit: {name} {_number(max(row.value for row in rows))}{unit} (refused "
+            f"{sum(row.refused for row in rows):,} in the last 10 s{at})",
+            advice,
+        )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.6g}"
 
 
 def _heard(seen: Seen) -> Iterator[tuple[str, pb.RouterStatus]]:

@@ -46,7 +46,8 @@ def top(
 
     The figures are of the last ten seconds or a little more, of all routers together: requests a second,
     their share of all, what failed and what was refused for the caller's own fault, latency, and how many
-    waited for a model to be loaded. The order is that of these seconds.
+    waited for a model to be loaded. The order is that of these seconds. Who is at a limit was refused for
+    it in the last ten seconds (tenants limit).
     """
     request = pb.GetRatesRequest(models=models, order=by.name, top=rows)
     while True:
@@ -71,9 +72,13 @@ def show(
     everybody = answer.all.windows[window].counts.requests if answer.all.windows else 0
     names = ("tenant", "model", "version") if models else ("tenant",)
     rate, *figures = ("requests/s", "share", "failed", "refused", "p50", "p99", "cold", "retried", "slow")
-    columns = (*names, rate, *(("limit/s",) if limits else ()), *figures)
+    columns = (*names, rate, *(("limit/s",) if limits else ()), *figures, *(() if models else ("at limit",)))
     rows = [
-        (*_names(row, models=models), *_figures(row, row.windows[window], everybody, limits))
+        (
+            *_names(row, models=models),
+            *_figures(row, row.windows[window], everybody, limits),
+            *(() if models else (output.listing(row.at_limits),)),
+        )
         for row in answer.rows
         if row.windows
     ]

@@ -53,6 +53,16 @@ class Troubles:
                     most_in_flight=one.most,
                     refused=one.refused.count,
                     refused_seconds=one.refused.seconds,
+                    limits=[
+                        pb.LimitTrouble(
+                            limit=limit.kind,
+                            value=limit.limit,
+                            share=limit.share,
+                            refused=limit.refused.count,
+                            refused_seconds=limit.refused.seconds,
+                        )
+                        for limit in one.limits
+                    ],
                 )
                 for one in pressed
             ],

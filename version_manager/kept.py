@@ -21,6 +21,7 @@ _ROWS = {
     (pb.RouterTroubles, "cells"): 100,
     (pb.RouterTroubles, "tenants"): 50,
     (pb.RouterTroubles, "requests"): 48,
+    (pb.TenantTrouble, "limits"): 8,
 }
 _FEW = 4
 # The longest text: as long as a name of ours may be, and an id of a caller's.

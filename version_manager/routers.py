@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from croupier.bounded import Bounded
@@ -28,6 +28,8 @@ _ON_ITS_WAY = 2.0
 # Seconds of silence after which a router may be no more, and after which it is forgotten.
 _SILENT = 10.0
 _FORGOTTEN = 300.0
+# What a router said that was heard longer ago says nothing of now.
+_LATELY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,18 @@ class Routers:
         self._forget_killed()
         since = self._clock() - _SILENT
         return {name for name, router in self._heard.items() if router.heard_at >= since}
+
+    def mark_limited(self, rows: Iterable[pb.RateRow]) -> None:
+        """Say in `rows` of tenants for which of their limits a router has refused them lately."""
+        at: dict[str, set[str]] = {}
+        for router, silence in self.all():
+            if silence > _LATELY:
+                continue
+            for tenant in router.report.troubles.tenants:
+                told = [one.limit for one in tenant.limits if one.refused]
+                at.setdefault(tenant.tenant, set()).update(told, ["in_flight"] if tenant.refused else [])
+        for row in rows:
+            row.at_limits.extend(sorted(at.get(row.tenant, ())))
 
     def _forget_killed(self) -> None:
         """Those that have a successor, which began to report from their address after their last word."""

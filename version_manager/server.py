@@ -281,7 +281,10 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:
         caller = self._caller(context)
-        return self._parts.rates.get(request, frozenset() if caller is None else caller.tenants)
+        answer = self._parts.rates.get(request, frozenset() if caller is None else caller.tenants)
+        if not request.models:
+            self._parts.routers.mark_limited(answer.rows)
+        return answer
 
     def _actor(self, context: _Context) -> Actor:
         caller = self._caller(context)

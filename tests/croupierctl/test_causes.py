@@ -86,6 +86,30 @@ def test_a_limit_that_it_is_at_or_is_refused_for(world: World) -> None:
     assert "it has 256 of 256 requests in flight at router h:1, and 500 were refused" in fault.words
 
 
+def test_limits_of_its_own_that_refuse_it(world: World) -> None:
+    for number, refused in enumerate((300, 12)):
+        world.told.troubles.add(
+            router=f"h:{number}",
+            in_flight=3,
+            most_in_flight=512,
+            limits=[
+                pb.LimitTrouble(limit="rate", value=100.0, share=0.5, refused=refused, refused_seconds=9)
+            ],
+        )
+    fault = world.only()
+    assert fault.words == "it is at its limit: rate 100/s (refused 312 in the last 10 s at 2 routers)"
+    assert fault.advice.endswith("to allow more: croupierctl tenants limit acme --rate")
+    del world.told.troubles[1:]
+    world.told.troubles[0].limits[0].limit = "streams"
+    world.told.troubles[0].limits[0].value = 256
+    fault = world.only()
+    assert fault.words == "it is at its limit: streams 256 a router (refused 300 in the last 10 s)"
+    assert "--max-streams-per-tenant" in fault.advice
+    # What a later release knows is told as it says it.
+    world.told.troubles[0].limits[0].limit, world.told.troubles[0].limits[0].value = "wishes", 2e6
+    assert "its limit: wishes 2,000,000 (refused" in world.only().words
+
+
 def test_versions_that_are_quarantined_or_do_not_end(world: World) -> None:
     why = pb.Quarantined(artifact=b"\xab" * 32, why="SIGSEGV", phase="score")
     for cell in HAND:

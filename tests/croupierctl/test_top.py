@@ -29,14 +29,15 @@ def busy(manager):
         all=row("", 2000),
         routers=2,
     )
+    manager.rates.rows[0].at_limits.extend(["bytes", "rate"])
     return manager
 
 
 def test_tenants_are_shown_with_what_they_get(run, busy):
     shown = run("top").out.splitlines()
     assert [" ".join(line.split()) for line in shown[:3]] == [
-        "tenant requests/s share failed refused p50 p99 cold retried slow",
-        "acme 75 38 % 2 % 10 % 1.23 ms 1.5 s 0.4 % 0.13 % 0 %",
+        "tenant requests/s share failed refused p50 p99 cold retried slow at limit",
+        "acme 75 38 % 2 % 10 % 1.23 ms 1.5 s 0.4 % 0.13 % 0 % bytes, rate",
         "globex 25 12 % 0 % 0 % 1.23 ms 1.5 s 0 % 0 % 0 %",
     ]
     assert shown[-1] == "over 10 s, of 2 routers; 1,198 more of those that are counted"
@@ -57,6 +58,7 @@ def test_programs_get_numbers(ask, busy):
         "cold": 3 / 2250,
         "retried": 1 / 2250,
         "slow": 0.0,
+        "at_limit": ["bytes", "rate"],
     }
     assert globex["share"] == 0.125
 

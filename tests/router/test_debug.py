@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
+import grpc
+import pytest
 from support.admin import AdminPort
 from support.fakes import FakeManager, generation, model
 from support.ports import free_port
 from support.waiting import eventually
-from support.worlds import router, world
+from support.worlds import failing, router, world
 
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import Limits
 
 SPLIT = model(versions=(1, 2), splits=((1, 2_500), (2, 7_500)))
 
@@ -145,3 +149,26 @@ async def test_many_cells_are_cut_and_counted() -> None:
 
 def _far(number: int) -> Cell:
     return Cell(f"far-{number}", "zone-0", f"127.0.0.1:{number + 1}")
+
+
+async def test_it_tells_whose_buckets_are_the_emptiest() -> None:
+    port = AdminPort(_port())
+    async with world([SPLIT], cells=2, metrics_listen=port.listen) as made:
+        assert await port.view("limits") == {"entries": [], "more": 0}
+        own = Limits(rate=1e-3, in_flight=4.0, bytes=1e9)
+        made.change(ViewChange(Delta(0), limits=(("acme", own),), default_limits=Limits(rate=1000.0)))
+
+        async def is_limited() -> bool:
+            with suppress(grpc.aio.AioRpcError):
+                await made.router.infer()
+            return bool((await port.view("limits"))["entries"])
+
+        await eventually(is_limited, "limits")
+        (told,) = (await port.view("limits"))["entries"]
+        assert (told["tenant"], told["share"], told["in_flight"]) == ("acme", 1.0, 0)
+        assert (told["most_in_flight"], told["streams"]) == (4, 0)
+        assert told["buckets"]["rate"]["per_second"] == pytest.approx(1e-3)
+        assert told["buckets"]["rate"]["fill"] < 0.01
+        assert told["buckets"]["bytes"]["per_second"] == pytest.approx(1e9)
+        async with failing(grpc.StatusCode.RESOURCE_EXHAUSTED, "QuotaFailure", "RetryInfo", "ErrorInfo"):
+            await made.router.infer()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from support.fakes import hang
 from support.waiting import eventually
@@ -17,6 +19,7 @@ from router.budget import RetryBudget
 from router.latest import Latest
 from router.troubles import Troubles
 from router.wheel import Wheel
+from version_manager.model.limits import Limits, TenantLimits
 
 
 class Parts:
@@ -65,6 +68,13 @@ def test_cells_tenants_requests_and_retries_are_told(parts: Parts) -> None:
     (request,) = told.requests
     assert (request.request_id, request.reason, request.ago, request.seconds) == ("id", "BUG", 2.0, 0.5)
     assert (told.retries, told.retries_denied) == (7, 2)
+    parts.admission.follow(TenantLimits(Limits(rate=1.0)), lambda tenant: 0.5)
+    for _ in range(3):
+        with suppress(QuotaExceeded):
+            parts.admission.leave(parts.admission.enter("globex", 0, parts.now))
+    (limit,) = parts.told().tenants[0].limits
+    assert (limit.limit, limit.value, limit.share) == ("rate", 1.0, 0.5)
+    assert (limit.refused, limit.refused_seconds) == (2, 1)
     parts.retried = (7, 3)
     told = parts.told(after=20.0)
     assert (told.retries, told.retries_denied) == (0, 0)

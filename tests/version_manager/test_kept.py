@@ -8,6 +8,13 @@ from version_manager.kept import kept
 LONG = "x" * 10_000
 
 
+def test_of_limits_that_refused_a_tenant_few_are_kept() -> None:
+    limits = [pb.LimitTrouble(limit=LONG, value=float("nan"), refused=1)] * 1_000
+    told = kept(pb.RouterTroubles(tenants=[pb.TenantTrouble(tenant="acme", limits=limits)]))
+    assert len(told.tenants[0].limits) == 8
+    assert (len(told.tenants[0].limits[0].limit), told.tenants[0].limits[0].value) == (300, 0.0)
+
+
 def test_what_is_within_bounds_is_kept_as_it_is() -> None:
     troubles = pb.RouterTroubles(
         in_flight=3,

@@ -145,3 +145,18 @@ def test_who_reports_cannot_make_it_grow(world: World, monkeypatch: pytest.Monke
     for number in range(module.MOST + 5):
         world.report(f"r-{number}")
     assert len(world.routers.all()) == module.MOST
+
+
+def test_who_was_refused_for_a_limit_lately_is_marked(world: World) -> None:
+    for name, limit in (("a", "rate"), ("b", "bytes"), ("c", "rows")):
+        limits = [pb.LimitTrouble(limit=limit, refused=3), pb.LimitTrouble(limit="streams")]
+        tenants = [
+            pb.TenantTrouble(tenant="acme", limits=limits),
+            pb.TenantTrouble(tenant="other", refused=1),
+        ]
+        world.report(name, troubles=pb.RouterTroubles(tenants=tenants))
+        # The first of them is not heard any more.
+        world.now += 6
+    rows = [pb.RateRow(tenant=tenant) for tenant in ("acme", "globex", "other")]
+    world.routers.mark_limited(rows)
+    assert [list(row.at_limits) for row in rows] == [["rows"], [], ["in_flight"]]

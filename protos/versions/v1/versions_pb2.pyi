@@ -1115,20 +1115,36 @@ class CellTrouble(_message.Message):
     def __init__(self, cell: _Optional[str] = ..., breaker: _Optional[str] = ..., why: _Optional[str] = ..., seconds: _Optional[float] = ..., failed_ago: _Optional[float] = ..., opened: _Optional[int] = ..., given_up: _Optional[int] = ..., given_up_seconds: _Optional[int] = ...) -> None: ...
 
 class TenantTrouble(_message.Message):
-    __slots__ = ("tenant", "in_flight", "most_in_flight", "refused", "refused_seconds", "router")
+    __slots__ = ("tenant", "in_flight", "most_in_flight", "refused", "refused_seconds", "router", "limits")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MOST_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
     ROUTER_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     in_flight: int
     most_in_flight: int
     refused: int
     refused_seconds: int
     router: str
-    def __init__(self, tenant: _Optional[str] = ..., in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., router: _Optional[str] = ...) -> None: ...
+    limits: _containers.RepeatedCompositeFieldContainer[LimitTrouble]
+    def __init__(self, tenant: _Optional[str] = ..., in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., router: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[LimitTrouble, _Mapping]]] = ...) -> None: ...
+
+class LimitTrouble(_message.Message):
+    __slots__ = ("limit", "value", "share", "refused", "refused_seconds")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    limit: str
+    value: float
+    share: float
+    refused: int
+    refused_seconds: int
+    def __init__(self, limit: _Optional[str] = ..., value: _Optional[float] = ..., share: _Optional[float] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ...) -> None: ...
 
 class EndedRequest(_message.Message):
     __slots__ = ("request_id", "tenant", "model", "method", "code", "reason", "seconds", "cells", "attempts", "ago", "router")
@@ -1459,18 +1475,20 @@ class GetRatesResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[RateRow, _Mapping]]] = ..., rows_total: _Optional[int] = ..., all: _Optional[_Union[RateRow, _Mapping]] = ..., routers: _Optional[int] = ...) -> None: ...
 
 class RateRow(_message.Message):
-    __slots__ = ("tenant", "model", "version", "windows", "total")
+    __slots__ = ("tenant", "model", "version", "windows", "total", "at_limits")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    AT_LIMITS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     model: str
     version: int
     windows: _containers.RepeatedCompositeFieldContainer[RateWindow]
     total: RateWindow
-    def __init__(self, tenant: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., windows: _Optional[_Iterable[_Union[RateWindow, _Mapping]]] = ..., total: _Optional[_Union[RateWindow, _Mapping]] = ...) -> None: ...
+    at_limits: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, tenant: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[int] = ..., windows: _Optional[_Iterable[_Union[RateWindow, _Mapping]]] = ..., total: _Optional[_Union[RateWindow, _Mapping]] = ..., at_limits: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RateWindow(_message.Message):
     __slots__ = ("seconds", "counts", "p50", "p99")
