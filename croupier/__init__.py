@@ -8,6 +8,7 @@
     lifecycle   how a process starts, runs and stops; `malloc` has it give memory back
     request_ids what a request is called, in replies and in logs
     priorities  what is shed first where there is too much to do
+    fairness    whose turn it is where something waits; `codel`, whether what waits stands
     debug_tokens what a reply says of how it was made, for operators
     deadline    when a request is worth nothing any more
     backoff     how long to wait before the next try

@@ -26,6 +26,7 @@ class Priority(IntEnum):
 
 
 PRIORITIES = len(Priority)
+NAMES = [one.name.lower() for one in Priority]
 # What callers may say.
 WORDS: Final = {b"live": Priority.LIVE, b"batch": Priority.BATCH}
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 # What a cell sends may be any number.
 _MOST_CODE = 1000
 _STALE = StaleMap.reason.encode()
+# What a cell says that has too much to do.
+OVERLOADED = "OVERLOADED"
+_OVERLOADED = OVERLOADED.encode()
 
 
 class BadAnswer(InternalError):
@@ -39,8 +42,8 @@ class BadAnswer(InternalError):
 class ItemUnavailable(Unavailable):
     """A cell answered an item with UNAVAILABLE; `result` is the cell's own result."""
 
-    def __init__(self, result: bytes) -> None:
-        super().__init__("the cell could not take this item now")
+    def __init__(self, result: bytes, reason: str = "") -> None:
+        super().__init__("the cell could not take this item now", reason=reason)
         self.result = result
 
 
@@ -111,6 +114,8 @@ class Fanout:
 
 def _unavailable(result: bytes) -> ItemUnavailable:
     # Of very many that are refused, few are read.
+    if _OVERLOADED in result and pb.Result.FromString(result).status.reason == OVERLOADED:
+        return ItemUnavailable(result, OVERLOADED)
     if _STALE in result and pb.Result.FromString(result).status.reason == StaleMap.reason:
         return StaleItem(result)
     return ItemUnavailable(result)

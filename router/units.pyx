@@ -110,12 +110,15 @@ cpdef list untried(list units):
 
 
 cpdef dict by_next_cell(list units):
-    """The units that have a cell left to try, by that cell."""
+    """The units that have a cell left to try, by that cell.
+
+    What cells had too much to do for goes to two of them, and no further: it would only be too much there.
+    """
     cdef dict groups = {}
     cdef Unit unit
     cdef list group
     for unit in units:
-        if unit.tried < len(unit.cells):
+        if unit.tried < len(unit.cells) and not (unit.tried > 1 and _is_overload(unit.outcome)):
             cell = unit.cells[unit.tried]
             unit.tried += 1
             group = groups.get(cell)
@@ -186,6 +189,10 @@ def join_answers(list units not None):
     for unit in units:
         out = _put(put_head(out, PyBytes_GET_SIZE(unit.outcome)), <bytes>unit.outcome)
     return filled(joined, out)
+
+
+cdef bint _is_overload(outcome):
+    return isinstance(outcome, Unavailable) and outcome.reason == "OVERLOADED"
 
 
 cdef bint _is_final(outcome):

@@ -126,10 +126,13 @@ class Host:
         """Whether the model of `digest` is resident; that is no use of it."""
         return digest in self._residency
 
-    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease[Scorer]:
+    async def lease(
+        self, digest: bytes, deadline: Deadline, owner: int = 0, priority: int = 0
+    ) -> Lease[Scorer]:
         """A lease on the model of `digest`, loaded if need be; the caller releases it.
 
-        `owner` is an opaque number of whoever asks: owners share the load slots fairly. 0 is nobody known.
+        `owner` is an opaque number of whoever asks: owners share the load slots fairly, within a `priority`.
+        0 is nobody known.
 
         Raises:
             Quarantined: the model crashed this cell.
@@ -145,9 +148,11 @@ class Host:
         self._requests += 1
         _LOOKUPS.values[_MISS] += 1
         self._check(digest)
-        return await self._loads.lease(digest, deadline, owner)
+        return await self._loads.lease(digest, deadline, owner, priority)
 
-    def wait(self, digest: bytes, deadline: Deadline, owner: int, ended: Ended) -> Waiter | None:
+    def wait(
+        self, digest: bytes, deadline: Deadline, owner: int, ended: Ended, priority: int = 0
+    ) -> Waiter | None:
         """As `lease`, for who has no task: `ended` is told a lease, or what failed.
 
         None if it was told at once.
@@ -163,7 +168,7 @@ class Host:
             ended(lease)
             return None
         self._check(digest)
-        return self._loads.join(digest, deadline, owner, ended)
+        return self._loads.join(digest, deadline, owner, ended, priority)
 
     def was_counted(self, digest: bytes) -> None:
         """A request that has waited for this model goes the general way: its lease is not counted again."""

@@ -32,6 +32,7 @@ from cell.residency.residency import Lease
 from croupier import request_ids
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, Unavailable
+from croupier.priorities import PRIORITIES
 from croupier.telemetry.metrics import LoopCounter
 from croupier.telemetry.traces import current
 
@@ -110,9 +111,10 @@ class Load:
 class Waiter:
     """One request that waits for a load; `cancel` when it does not any more."""
 
-    __slots__ = ("_loads", "ended", "load", "timer")
+    __slots__ = ("_loads", "ended", "load", "priority", "timer")
 
-    def __init__(self, loads: SingleFlight, load: Load, ended: Ended) -> None:
+    def __init__(self, loads: SingleFlight, load: Load, ended: Ended, priority: int = 0) -> None:
+        self.priority = priority
         self._loads = loads
         self.load = load
         self.ended = ended
@@ -159,6 +161,8 @@ class SingleFlight:
         self._begun_seconds = 0.0
         # Requests that wait.
         self._waiting = 0
+        # By priority, those that may be shed, in the order of their coming: none of the highest.
+        self._lower: list[dict[Waiter, None]] = [{} for _ in range(PRIORITIES)]
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -172,10 +176,11 @@ class SingleFlight:
         """Those that wait for a slot and those that have one, in the order of their coming."""
         return self._loads.values()
 
-    def join(self, digest: bytes, deadline: Deadline, owner: int, ended: Ended) -> Waiter:
+    def join(self, digest: bytes, deadline: Deadline, owner: int, ended: Ended, priority: int = 0) -> Waiter:
         """Wait for the model of `digest`: `ended` is told, once, and never before this returns.
 
-        `owner` is who shares the slots with others (`loadqueue.py`).
+        `owner` is who shares the slots with others (`loadqueue.py`). Where there is no room to wait, the last
+        one of a lower priority gives up its place.
 
         Raises:
             LoadQueueFull: too many requests are waiting.
@@ -183,14 +188,16 @@ class SingleFlight:
         """
         now = self._clock()
         load = self._loads.get(digest)
-        if self._waiting >= self._most:
+        if self._waiting >= self._most and not self._shed_below(priority):
             TURNED_AWAY.values[_FULL] += 1
-            raise LoadQueueFull("too many requests wait for models", retry_after=_retry_after(self._work()))
+            raise _full(self._work())
         if load is None or not load.is_begun:
-            self._admit(digest, load, deadline, now, owner)
+            self._admit(digest, load, deadline, now, owner, priority)
             load = load or self._add(digest)
-            self._queue.join(digest, deadline.at, now, owner)
-        waiter = Waiter(self, load, ended)
+            self._queue.join(digest, deadline.at, now, owner, priority)
+        waiter = Waiter(self, load, ended, priority)
+        if priority:
+            self._lower[priority][waiter] = None
         if not load.waiters:
             load.since = now
         load.waiters[waiter] = None
@@ -201,7 +208,9 @@ class SingleFlight:
         self._begin()
         return waiter
 
-    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease[Scorer]:
+    async def lease(
+        self, digest: bytes, deadline: Deadline, owner: int = 0, priority: int = 0
+    ) -> Lease[Scorer]:
         """A lease on the model of `digest`, once its load has ended; the caller releases it.
 
         Raises:
@@ -209,7 +218,7 @@ class SingleFlight:
             And what `join` and the load raise.
         """
         ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        waiter = self.join(digest, deadline, owner, ending.set_result)
+        waiter = self.join(digest, deadline, owner, ending.set_result, priority)
         since = time.monotonic()
         try:
             outcome = await ending
@@ -294,9 +303,28 @@ class SingleFlight:
             self._give_up(load)
         return True
 
-    def _admit(self, digest: bytes, load: Load | None, deadline: Deadline, now: float, owner: int) -> None:
+    def _shed_below(self, priority: int) -> bool:
+        """Have the newest waiter of the lowest priority give up its place; whether there was one."""
+        for waiters in reversed(self._lower[priority + 1 :]):
+            if waiters:
+                waiter = next(reversed(waiters))
+                self.leave(waiter)
+                TURNED_AWAY.values[_FULL] += 1
+                waiter.ended(_full(self._work()))
+                return True
+        return False
+
+    def _admit(
+        self,
+        digest: bytes,
+        load: Load | None,
+        deadline: Deadline,
+        now: float,
+        owner: int,
+        priority: int,
+    ) -> None:
         """Raises LoadTooSlow when a load that is not begun should not be waited for."""
-        ahead = self._queue.seconds_ahead(deadline.at, now, owner)
+        ahead = self._queue.seconds_ahead(deadline.at, now, owner, priority)
         ahead += self._begun_seconds
         seconds = self._expected(digest) if load is None else load.seconds
         if load is not None and load.waiters:
@@ -358,6 +386,7 @@ class SingleFlight:
 
     def _forget(self, waiter: Waiter) -> None:
         self._waiting -= 1
+        self._lower[waiter.priority].pop(waiter, None)
         if waiter.timer is not None:
             waiter.timer.cancel()
             waiter.timer = None
@@ -381,6 +410,10 @@ class SingleFlight:
 
 def _retry_after(seconds: float) -> float:
     return min(max(seconds, _LEAST_RETRY_AFTER), _MOST_RETRY_AFTER)
+
+
+def _full(work: float) -> LoadQueueFull:
+    return LoadQueueFull("too many requests wait for models", retry_after=_retry_after(work))
 
 
 def _stopping() -> Unavailable:

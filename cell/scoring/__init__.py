@@ -11,8 +11,8 @@ is what waits for company; `batch` is what a thread does with a group, `batchsiz
 call may be. docs/decisions/0013 says why there are two.
 
 Owners, numbers that routers make of tenants, share both ways (docs/decisions/0017): `jobqueue` and
-`backlog` hold what waits, `fairness` says whose turn it is, `queuebounds` how much may wait, `overruns`
-what does not come to an end. `latency` is what it all takes.
+`backlog` hold what waits, `croupier/fairness` says whose turn it is, `queuebounds` how much may wait,
+`overruns` what does not come to an end. `latency` is what it all takes.
 
 To read it: `hot`, `score`, `encode`, `cold`; then `pipeline`, `batcher`, `jobqueue`, `batch`.
 """

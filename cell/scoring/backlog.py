@@ -1,46 +1,63 @@
-"""Calls that were too many for one go, by whose they are: owners take turns (`fairness.py`).
+"""Calls that were too many for one go, by priority and owner, who take turns (`croupier/fairness.py`).
 
 Who is in here waits for a turn of the event loop and for what others had scored less, not for all that stands
-before it.
+before it. While a priority's calls stand (`croupier/codel.py`), the newest are not taken in.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from cell.codec.plain import owner_at_end
-from cell.scoring.fairness import Shares
+from cell.codec.plain import owner_at_end, priority_at_end
+from croupier.codel import Codel
+from croupier.fairness import Ranks, Who
+from croupier.priorities import PRIORITIES, known
 from croupier.transport.http2.server_call import ServerCall
 
 
 class Backlog:
     """Calls that wait; the one who takes them says what they cost."""
 
-    def __init__(self) -> None:
-        self._shares = Shares()
-        self._calls: dict[int, deque[ServerCall]] = {}
+    def __init__(self, codel: Callable[[], Codel] = Codel) -> None:
+        self._ranks: Ranks[int] = Ranks()
+        self._codels = [codel() for _ in range(PRIORITIES)]
+        self._calls: dict[Who, deque[ServerCall]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._calls)
 
-    def put(self, calls: Iterable[ServerCall]) -> None:
+    def put(self, calls: Iterable[ServerCall], now: float) -> list[tuple[int, ServerCall]]:
+        """Have calls wait; returns those that are refused, with their priorities."""
+        refused = []
         for call in calls:
-            owner = owner_at_end(call.message)
-            self._calls.setdefault(owner, deque()).append(call)
-            self._shares.join(owner)
+            priority, owner = known(priority_at_end(call.message)), owner_at_end(call.message)
+            waiting, codel = self._calls.get((priority, owner)), self._codels[priority]
+            if waiting is None:
+                waiting = self._calls[priority, owner] = deque()
+                self._ranks.join(priority, owner)
+            elif codel.is_standing and now - waiting[0].arrived > codel.target:
+                refused.append((priority, call))
+                continue
+            waiting.append(call)
+        return refused
 
-    def take(self) -> tuple[int, ServerCall] | None:
-        """The owner whose turn it is, and its first call that somebody still waits for."""
-        while (owner := self._shares.next()) is not None:
-            calls = self._calls[owner]
+    def take(self, now: float) -> tuple[Who, ServerCall] | None:
+        """Whose turn it is, and its first call that somebody still waits for."""
+        while (who := self._ranks.next()) is not None:
+            calls = self._calls[who]
             call = calls.popleft()
-            if not calls:
-                del self._calls[owner]
-                self._shares.leave(owner)
             if call.is_open:
-                return owner, call
+                self._ranks.turn(who[0])
+                self._codels[who[0]].waited(now - call.arrived, now)
+            if not calls:
+                del self._calls[who]
+                self._ranks.leave(*who)
+                if not self._ranks.count(who[0]):
+                    self._codels[who[0]].emptied()
+            if call.is_open:
+                return who, call
         return None
 
-    def charge(self, owner: int, cost: float) -> None:
-        self._shares.charge(owner, cost)
+    def charge(self, who: Who, cost: float) -> None:
+        self._ranks.charge(*who, cost)

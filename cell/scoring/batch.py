@@ -29,6 +29,7 @@ from cell.engines.stop import Stop, Stopped
 from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import DeadlineExceeded, to_keep
+from croupier.fairness import Who
 from croupier.telemetry.metrics import Counter, Histogram
 from croupier.telemetry.traces import Span
 
@@ -59,6 +60,7 @@ class Job:
     size: int = 0
     at_work: Callable[[], None] | None = None
     since: float = 0.0
+    priority: int = 0
     # What is traced of its wait and its run.
     span: Span | None = None
     # Rows that went to threads; pieces that are there now; outputs of those that are back, by their first
@@ -66,6 +68,10 @@ class Job:
     given: int = 0
     running: int = 0
     parts: dict[int, Arrays] = field(default_factory=dict)
+
+    @property
+    def who(self) -> Who:
+        return self.priority, self.owner
 
     def give(self, rows: int) -> Piece:
         """Its next rows."""

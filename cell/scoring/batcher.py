@@ -16,9 +16,10 @@ so long, when they fill a call, or when one of them has no time to wait. How man
 expensive model is found out (`batchsize.py`); native models take `max_rows`. Little work of native models
 is done at once, on the event loop.
 
-**Owners share.** The queue, and the threads, are divided by who asks (`fairness.py`): an owner may have as
-much waiting as the whole queue has left, so that some is left for whoever comes next; a large request is cut
-into slices; and where others wait an owner has half of the threads. What cannot be cut, one run of an
+**Owners share.** The queue, and the threads, are divided by who asks (`croupier/fairness.py`): an owner may
+have as much waiting as the whole queue has left, so that some is left for whoever comes next; a large request
+is cut into slices; and where others wait an owner has half of the threads. What is of a lower priority gives
+up its place in a full queue. What cannot be cut, one run of an
 expensive model, may still hold a thread for long. Once it does, the thread is not counted: another one, of as
 many again, takes its place, and what stood behind it in its turn.
 
@@ -50,9 +51,10 @@ from cell.scoring.gathering import Gathering
 from cell.scoring.jobqueue import JobQueue, Sizes
 from cell.scoring.latency import BATCH_QUEUE, BATCH_SCORE
 from cell.scoring.overruns import Overruns
-from cell.scoring.queuebounds import QueueBounds
+from cell.scoring.queuebounds import SHED, Overloaded, QueueBounds
 from croupier.deadline import Deadline
 from croupier.errors import Unavailable
+from croupier.priorities import NAMES
 from croupier.telemetry.metrics import Counter
 from croupier.transport.steps import step
 
@@ -135,11 +137,12 @@ class Batcher:
         deadline: Deadline,
         owner: int = 0,
         at_work: Callable[[], None] | None = None,
+        priority: int = 0,
     ) -> Arrays:
         """The named outputs for `rows` rows of `inputs`, which fit the model's signature.
 
         The model is held by a lease of the batcher's own until its rows are scored. `at_work` is called if
-        that becomes a long run.
+        that becomes a long run. What has a lower `priority` (a higher number) is shed for it.
 
         Raises:
             DeadlineExceeded: the deadline passed before its turn, and nothing was scored, or in it.
@@ -154,13 +157,37 @@ class Batcher:
         self._overruns.check(lease.digest, now)
         loop = asyncio.get_running_loop()
         size = sum(array.nbytes for array in inputs.values()) + rows * lease.model.signature.row_bytes
+        self._make_room(priority, owner, rows, size, now)
         self._bounds.enter(owner, rows, size)
         answer: asyncio.Future[Arrays] = loop.create_future()
-        job = Job(lease.share(), inputs, rows, tuple(outputs), deadline, answer, owner, size, at_work, now)
+        job = Job(
+            lease.share(), inputs, rows, tuple(outputs), deadline, answer, owner, size, at_work, now, priority
+        )
         with step("batch", {"rows": rows}) as job.span:
             self._join(job)
             self._schedule(loop)
             return await answer
+
+    def _make_room(self, priority: int, owner: int, rows: int, size: int, now: float) -> None:
+        """Shed what is lower, if that lets so much in. Raises Overloaded while what waits stands."""
+        if self._queue.is_late((priority, owner), now):
+            SHED.values[NAMES[priority],] += 1
+            raise Overloaded
+        if self._bounds.has_room(owner, rows, size):
+            return
+        shed: list[Job] = []
+        has_room = False
+        for job in self._queue.waiting_below(priority):
+            shed.append(job)
+            self._bounds.leave(job.owner, job.rows, job.size)
+            if has_room := self._bounds.has_room(owner, rows, size):
+                break
+        for job in shed:
+            self._bounds.put_back(job.owner, job.rows, job.size)
+        for job in shed if has_room else ():
+            SHED.values[NAMES[job.priority],] += 1
+            self._queue.remove(job)
+            self._resolve(job, Overloaded())
 
     def told(self) -> dict[str, int]:
         """What waits here and what runs, in numbers."""

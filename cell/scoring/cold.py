@@ -23,6 +23,7 @@ from cell.loading.slices import Slices
 from cell.residency.residency import Lease
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, to_keep
+from croupier.fairness import Who
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.status import code_of, from_error
 
@@ -37,7 +38,7 @@ class _Waiting:
 
     __slots__ = ("call", "failure", "is_single", "leases", "left", "span", "waiters", "wanted")
 
-    def __init__(self, call: ServerCall, wanted: Mapping[bytes, int], is_single: bool) -> None:
+    def __init__(self, call: ServerCall, wanted: Mapping[bytes, Who], is_single: bool) -> None:
         self.call = call
         # Artifacts to join the loads of, and whose each is.
         self.wanted = [*wanted.items()]
@@ -89,7 +90,7 @@ class ColdCalls:
         self._complete: list[_Waiting] = []
         slices.then(self._answer)
 
-    def wait(self, call: ServerCall, wanted: Mapping[bytes, int], *, is_single: bool) -> None:
+    def wait(self, call: ServerCall, wanted: Mapping[bytes, Who], *, is_single: bool) -> None:
         """Answer `call` when all of the `wanted` artifacts are here, of which each is said whose it is.
 
         `is_single`: it has one model, whose failure is the call's.
@@ -101,12 +102,12 @@ class ColdCalls:
     def _join(self, waiting: _Waiting) -> None:
         call = waiting.call
         some, waiting.wanted = waiting.wanted[:_AT_ONCE], waiting.wanted[_AT_ONCE:]
-        for digest, owner in some:
+        for digest, (priority, owner) in some:
             if not call.is_open or waiting.failure is not None:
                 return
             ended = partial(self._ended, waiting)
             try:
-                waiter = self._host.wait(digest, Deadline(call.deadline), owner, ended)
+                waiter = self._host.wait(digest, Deadline(call.deadline), owner, ended, priority)
             except CroupierError as error:
                 self._ended(waiting, error)
             else:

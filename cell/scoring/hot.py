@@ -32,8 +32,11 @@ from cell.loading.refusals import ColdLoads
 from cell.scoring.backlog import Backlog
 from cell.scoring.encode import infer_answer, item_answer
 from cell.scoring.latency import COLD_QUEUE, HOT_QUEUE, HOT_SCORE
+from cell.scoring.queuebounds import SHED, Overloaded
 from cell.scoring.score import Scoring
+from croupier.fairness import Who
 from croupier.fields import join_first
+from croupier.priorities import NAMES, known
 from croupier.protocol import COLD_ANSWER
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
@@ -71,7 +74,7 @@ class Answered(NamedTuple):
     """
 
     left: list[tuple[ServerCall, Results]]
-    cold: list[tuple[ServerCall, dict[bytes, int]]]
+    cold: list[tuple[ServerCall, dict[bytes, Who]]]
     some_wait: bool
 
 
@@ -120,7 +123,7 @@ class _Read:
         self.inferring: list[tuple[ServerCall, int]] = []
         self.predicting: list[tuple[ServerCall, list[int]]] = []
         self.left: list[tuple[ServerCall, Results]] = []
-        self.cold: list[tuple[ServerCall, dict[bytes, int]]] = []
+        self.cold: list[tuple[ServerCall, dict[bytes, Who]]] = []
 
 
 class HotPath:
@@ -145,6 +148,7 @@ class HotPath:
         self._fence = fence or Fence()
         self._stale = from_error(StaleMap())
         self._not_loaded = from_error(ColdLoads())
+        self._overloaded = from_error(Overloaded())
         self._infer_path = infer_path
         self._max_rows = max_rows
         self._clock = clock
@@ -158,7 +162,7 @@ class HotPath:
         read = _Read(self._clock(), is_again=False)
         try:
             if self._backlog:
-                self._backlog.put(calls)
+                self.put_off(calls, read.now)
                 self._take_turns(read)
             else:
                 self._take_all(calls, read)
@@ -199,9 +203,12 @@ class HotPath:
             if call.span is not None:
                 call.span.past("score", seconds, rows=len(read.scoring))
 
-    def put_off(self, calls: Sequence[ServerCall]) -> None:
-        """Have calls wait for the turns to come."""
-        self._backlog.put(calls)
+    def put_off(self, calls: Sequence[ServerCall], now: float | None = None) -> None:
+        """Have calls wait for the turns to come, or refuse them while what waits stands."""
+        now = self._clock() if now is None else now
+        for priority, call in self._backlog.put(calls, now):
+            SHED.values[NAMES[priority],] += 1
+            call.fail(self._overloaded.code, self._overloaded.message, self._overloaded.details)
 
     def _take_all(self, calls: Sequence[ServerCall], read: _Read) -> None:
         """As they came, which is no matter while all fit."""
@@ -209,17 +216,17 @@ class HotPath:
         for taken, call in enumerate(calls):
             # `_is_full`, without a call for each.
             if scoring.cost >= most or scoring.size >= most_size:
-                self._backlog.put(calls[taken:])
+                self.put_off(calls[taken:], read.now)
                 return
             take_in(call, read)
 
     def _take_turns(self, read: _Read) -> None:
         scoring = read.scoring
-        while not self._is_full(scoring) and (taken := self._backlog.take()) is not None:
-            owner, call = taken
+        while not self._is_full(scoring) and (taken := self._backlog.take(read.now)) is not None:
+            who, call = taken
             cost = scoring.cost
             self._take_in(call, read)
-            self._backlog.charge(owner, _LEAST_NANOSECONDS + scoring.cost - cost)
+            self._backlog.charge(who, _LEAST_NANOSECONDS + scoring.cost - cost)
 
     def _is_full(self, scoring: Scoring) -> bool:
         return scoring.cost >= self._most or scoring.size >= self._max_answer
@@ -265,7 +272,7 @@ class HotPath:
 
     def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], read: _Read) -> bool:
         """Whether models of a call are not here; then it is among the cold ones."""
-        cold: dict[bytes, int] = {}
+        cold: dict[bytes, Who] = {}
         most = read.scoring.cost + self._most
         for plain in plains:
             if isinstance(plain, Plain) and plain.artifact not in cold:
@@ -274,7 +281,7 @@ class HotPath:
                 if not self._host.has(artifact) and not plain.resident_only:
                     call.noted = COLD_ANSWER
                     if not self._load(call, artifact, read, most):
-                        cold[artifact] = plain.owner
+                        cold[artifact] = known(plain.priority), plain.owner
         if not cold:
             return False
         read.scoring.charge(_COLD_NANOSECONDS * len(cold))

@@ -34,6 +34,7 @@ from croupier.deadline import Deadline
 from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.items import item_status
 from croupier.names import DIGEST_BYTES, check_digest
+from croupier.priorities import known as known_priority
 from croupier.request_ids import current_id
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
@@ -102,7 +103,14 @@ class Pipeline:
             names = [output.name for output in outputs]
             arrays = lease.model.admitted(inputs.arrays, "inputs")
             scored = await self._batcher.score(
-                lease, arrays, inputs.rows, names, deadline, request.owner, at_work
+                lease,
+                arrays,
+                inputs.rows,
+                names,
+                deadline,
+                request.owner,
+                at_work,
+                known_priority(request.priority),
             )
         room.settle(size, scored)
         return tensors.encode(request, outputs, scored)
@@ -179,13 +187,13 @@ class Pipeline:
     ) -> Lease[Scorer]:
         """As `Host.lease`; a wait for it is a step of its own. Raises ColdLoads too."""
         if self._host.has(digest):
-            return await self._host.lease(digest, deadline, request.owner)
+            return await self._host.lease(digest, deadline, request.owner, known_priority(request.priority))
         if request.resident_only:
             raise ColdLoads
         if loads is not None:
             loads()
         with step("load"):
-            return await self._host.lease(digest, deadline, request.owner)
+            return await self._host.lease(digest, deadline, request.owner, known_priority(request.priority))
 
     async def _result(
         self,
@@ -220,7 +228,9 @@ class Pipeline:
             inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
             room.take(signature.row_bytes)
             names = [output.name for output in signature.outputs]
-            scored = await self._batcher.score(lease, inputs, 1, names, deadline, item.owner, at_work)
+            scored = await self._batcher.score(
+                lease, inputs, 1, names, deadline, item.owner, at_work, known_priority(item.priority)
+            )
         room.settle(signature.row_bytes, scored)
         return rows.to_value(signature.outputs, scored)
 

@@ -89,7 +89,7 @@ class Resident:
     def count_hits(self, count: int) -> None:
         pass
 
-    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0) -> Lease:
+    async def lease(self, digest: bytes, deadline: Deadline, owner: int = 0, priority: int = 0) -> Lease:
         if digest not in self._scorers:
             raise NotFound("there is no such model")
         return Lease(digest, self._scorers[digest])

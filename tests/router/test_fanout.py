@@ -95,6 +95,15 @@ def test_only_unavailable_items_may_be_tried_again() -> None:
     assert outcomes[1:] == [failed(8), value(2)]
 
 
+def test_what_a_cell_had_too_much_to_do_for_is_known_as_that() -> None:
+    busy = pb.Status(code=14, message="OVERLOADED", reason="OVERLOADED")
+    other = pb.Status(code=14, message="OVERLOADED", reason="NO_ROOM")
+    results = [pb.Result(status=status).SerializeToString() for status in (busy, other)]
+    outcomes = read(response(*results), 2)
+    assert [one.reason for one in outcomes] == ["OVERLOADED", "UNAVAILABLE"]
+    assert [one.result for one in outcomes] == results
+
+
 @pytest.mark.parametrize(
     "bad", [b"\xff", response(value(1)), response(value(1), value(2), value(3)), b"", b"\x0a\x01\xff\x0a\x00"]
 )

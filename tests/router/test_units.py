@@ -84,3 +84,13 @@ def test_without_every_answer_there_is_nothing_to_join() -> None:
     value = pb.Result(version=1).SerializeToString()
     assert join_answers([unit(value), unit(InvalidRequest("bad"))]) is None
     assert join_answers([unit()]) is None
+
+
+def test_what_two_cells_had_too_much_to_do_for_goes_no_further() -> None:
+    busy, other = Unavailable("busy", reason="OVERLOADED"), Unavailable("no room", reason="NO_ROOM")
+    for outcome, asked in ((busy, ["a", "b"]), (other, ["a", "b", "c"])):
+        one, cells = unit(cells=("a", "b", "c")), []
+        while groups := by_next_cell([one]):
+            cells += groups
+            one.outcome = outcome
+        assert cells == asked

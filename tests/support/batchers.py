@@ -31,11 +31,12 @@ class Bench:
         deadline: Deadline = NEVER,
         owner: int = 0,
         at_work: Callable[[], None] | None = None,
+        priority: int = 0,
     ) -> "asyncio.Task[Mapping[str, Any]]":
         """Score rows (row, 0)."""
         inputs = {"input": np.array([[row, 0] for row in rows], np.float32)}
         return asyncio.create_task(
-            self.batcher.score(lease, inputs, len(rows), outputs, deadline, owner, at_work)
+            self.batcher.score(lease, inputs, len(rows), outputs, deadline, owner, at_work, priority)
         )
 
     def look(self) -> None:
@@ -55,11 +56,13 @@ def job_of(
     deadline: Deadline = NEVER,
     outputs: tuple[str, ...] = ("sum",),
     owner: int = 0,
+    priority: int = 0,
+    since: float = 0.0,
 ) -> Job:
     """Rows (row, 0) for the model that `lease` holds."""
     inputs = {"input": np.array([[row, 0] for row in rows], np.float32)}
     answer: asyncio.Future[Arrays] = asyncio.get_running_loop().create_future()
-    return Job(lease, inputs, len(rows), outputs, deadline, answer, owner)
+    return Job(lease, inputs, len(rows), outputs, deadline, answer, owner, since=since, priority=priority)
 
 
 def sums(task: "asyncio.Task[Mapping[str, Any]]") -> list[float]:

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from support.cells import digest
 
 from cell.loading.loadqueue import DUE_WITHIN, WAITER, LoadQueue
+from croupier.fairness import PATIENCE
 
 A, B, C = map(digest, "abc")
 NEVER = float("inf")
@@ -166,7 +167,7 @@ def test_callers_that_give_up_and_come_again_leave_nothing_behind() -> None:
         queue.join(B, NEVER, 0.0)
         queue.join(A, NEVER, 0.0)
         queue.remove(B)
-    assert len(queue._owners[0].heap) <= 130
+    assert len(queue._owners[0, 0].heap) <= 130
     assert drained(queue) == [A]
     assert queue._owners == {}
 
@@ -204,3 +205,26 @@ def test_everything_comes_out_once_and_no_request_after_the_background(
         assert queue.seconds_ahead(NEVER, 1e9, 0) >= 0.0
     assert sorted(drained(queue)) == sorted(model)
     assert queue.seconds_ahead(NEVER, 1e9) == 0.0
+
+
+def test_what_is_lower_loads_when_nothing_higher_waits_or_after_some_turns() -> None:
+    queue = LoadQueue()
+    for priority, names in ((4, ["batch"]), (0, [f"live {number}" for number in range(2 * PATIENCE)])):
+        for name in names:
+            queue.add(digest(name), 1.0)
+            queue.join(digest(name), NEVER, 0.0, 1, priority)
+    assert queue.seconds_ahead(NEVER, 0.0, 2, 0) < 2 < 2 * PATIENCE <= queue.seconds_ahead(NEVER, 0.0, 2, 4)
+    assert drained(queue).index(digest("batch")) == PATIENCE
+    assert queue.seconds == 0.0
+
+
+def test_a_load_that_two_want_comes_as_the_higher_one_has_it() -> None:
+    queue = LoadQueue()
+    for key in (A, B):
+        queue.add(key, 1.0)
+    queue.join(A, NEVER, 0.0, 1, 4)
+    queue.join(B, NEVER, 0.0, 2, 0)
+    queue.join(A, NEVER, 0.0, 2, 0)
+    assert queue.seconds_ahead(NEVER, 0.0, 3, 3) == 2.0
+    assert sorted(drained(queue)) == sorted([A, B])
+    assert queue.seconds == 0.0

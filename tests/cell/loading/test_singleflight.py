@@ -32,8 +32,11 @@ class Bench:
         self.begun.append(load)
         return lambda: self.cancelled.append(load.digest)
 
-    def join(self, name: str, digest: bytes, deadline: Deadline = NEVER) -> object:
-        return self.loads.join(digest, deadline, 0, lambda outcome: self.told.append((name, outcome)))
+    def join(self, name: str, digest: bytes, deadline: Deadline = NEVER, priority: int = 0) -> object:
+        def ended(outcome: Outcome) -> None:
+            self.told.append((name, outcome))
+
+        return self.loads.join(digest, deadline, 0, ended, priority)
 
     @property
     def digests(self) -> list[bytes]:
@@ -89,6 +92,24 @@ async def test_only_so_many_wait() -> None:
     assert 0.05 <= caught.value.retry_after <= 5.0
     waiter.cancel()
     bench.join("third", B)
+
+
+async def test_the_newest_of_the_lowest_priority_gives_up_its_place() -> None:
+    bench = Bench(most=4)
+    bench.join("live", A)
+    for name, key, priority in (("shadow", B, 2), ("batch 1", B, 4), ("batch 2", C, 4)):
+        bench.join(name, key, priority=priority)
+    with pytest.raises(LoadQueueFull):
+        bench.join("batch 3", C, priority=4)
+    for priority in (0, 3, 1):
+        bench.join("another", A, priority=priority)
+    # What waits for them alone is given up, and B is waited for.
+    assert bench.digests == [A]
+    assert (B in bench.loads, C in bench.loads) == (True, False)
+    assert [name for name, _ in bench.told] == ["batch 2", "batch 1", "another"]
+    assert all(isinstance(outcome, LoadQueueFull) for _, outcome in bench.told)
+    with pytest.raises(LoadQueueFull):
+        bench.join("another", A, priority=2)
 
 
 async def test_one_that_cannot_be_here_in_time_is_told_so_and_loads_all_the_same() -> None:

@@ -95,7 +95,7 @@ class Bench:
 
     def wait(self, *keys: bytes, call: Call | None = None, owner: int = 0) -> Call:
         call = call or Call()
-        self.cold.wait(call, dict.fromkeys(keys, owner), is_single=len(keys) == 1)  # type: ignore[arg-type]
+        self.cold.wait(call, dict.fromkeys(keys, (0, owner)), is_single=len(keys) == 1)  # type: ignore[arg-type]
         return call
 
     def end(self, key: bytes, error: Exception | None = None) -> None:

@@ -47,7 +47,7 @@ def test_the_hot_path_loads_only_so_many() -> None:
     names = ("pair", "regression", "numbered")
     items = [row_item(digest(name), X[0]) for name in names]
     call = Call(PREDICT, pb.PredictRequest(items=items))
-    assert bench.hot_path.answer([call]) == ([], [(call, {digest("numbered"): 0})], False)  # type: ignore[list-item]
+    assert bench.hot_path.answer([call]) == ([], [(call, {digest("numbered"): (0, 0)})], False)  # type: ignore[list-item]
     assert bench.loader.asked == [digest("pair"), digest("regression")]
 
 
@@ -77,7 +77,7 @@ def test_nothing_loads_on_the_hot_path_while_others_wait_for_their_loads() -> No
 
 def test_a_cold_call_says_what_it_waits_for_and_whose_that_is(bench: Bench) -> None:
     infer = Call(INFER, infer_request(digest("cold"), X[:1]))
-    infer.request.owner = 7
+    infer.request.owner, infer.request.priority = 7, 9
     items = [row_item(digest(name), X[0]) for name in ("pair", "cold", "colder", "cold")]
     several = Call(PREDICT, pb.PredictRequest(items=items))
     left, cold, some_wait = bench.hot_path.answer([infer, several])  # type: ignore[list-item]
@@ -86,7 +86,7 @@ def test_a_cold_call_says_what_it_waits_for_and_whose_that_is(bench: Bench) -> N
         (infer, [digest("cold")]),
         (several, [digest("cold"), digest("colder")]),
     ]
-    assert cold[0][1][digest("cold")] == 7
+    assert cold[0][1][digest("cold")] == (4, 7)
     assert infer.replies == several.replies == []
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cell.scoring.fairness import Shares
+from croupier.fairness import PATIENCE, Patience, Ranks, Shares
+from croupier.priorities import PRIORITIES
 
 
 def serve(shares: Shares, costs: dict[int, float], rounds: int) -> Counter[int]:
@@ -85,3 +86,45 @@ def test_it_holds_no_more_than_it_has_to(steps: list[tuple[str, int, float]]) ->
             assert (found in waiting) if waiting else found is None
         assert len(shares) == len(waiting)
         assert len(shares._order) <= 2 * len(waiting) + 65
+
+
+def test_what_is_higher_comes_first_and_owners_share_within() -> None:
+    ranks: Ranks[str] = Ranks()
+    for priority, owner in ((4, "a"), (0, "b"), (0, "a"), (1, "b")):
+        ranks.join(priority, owner)
+    taken = []
+    for _ in range(2 * PATIENCE):
+        found = ranks.next()
+        assert found is not None
+        ranks.turn(found[0])
+        ranks.charge(*found, 1.0)
+        taken.append(found)
+    live = [found for found in taken if found[0] == 0]
+    assert abs(live.count((0, "a")) - live.count((0, "b"))) <= 1
+    assert [taken.index((1, "b")), taken.index((4, "a"))] == [PATIENCE, PATIENCE + 1]
+
+
+@given(st.lists(st.booleans(), min_size=PRIORITIES, max_size=PRIORITIES))
+def test_nobody_who_waits_starves(waiting: list[bool]) -> None:
+    patience, taken = Patience(), []
+    for _ in range(200):
+        order = [*patience.order(waiting)]
+        assert {*order} == {priority for priority, waits in enumerate(waiting) if waits}
+        if not order:
+            return
+        patience.turn(order[0], waiting)
+        taken.append(order[0])
+    assert {*taken} == {*order}
+    assert taken[0] == min(order)
+    # What is highest has nearly all of it.
+    assert taken.count(min(order)) >= 200 * PATIENCE // (PATIENCE + PRIORITIES)
+
+
+def test_who_waits_but_may_not_is_passed_over_for_what_is_lower() -> None:
+    ranks: Ranks[str] = Ranks()
+    ranks.join(0, "a")
+    ranks.join(2, "b")
+    assert ranks.next(lambda priority, owner: owner != "a") == (2, "b")
+    ranks.leave(2, "b")
+    assert ranks.next(lambda priority, owner: owner != "a") is None
+    assert (ranks.count(0), ranks.count(2), len(ranks)) == (1, 0, 1)
