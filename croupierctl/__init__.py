@@ -3,7 +3,7 @@
 app, lazy           the verbs by name, imported when they are used
 servers             whom to talk to: `ask_manager`, `ask_each`
 output, advice      what is printed: tables or JSON, and what to do about an error
-arguments           what several verbs take
+arguments, how      what several verbs take; what all take that change the shard map
 tracing             a command as part of a trace
 
 status              what of everything is wrong, by what managers told (`seen`): `faults` judges all there is,

@@ -11,18 +11,8 @@ import typer
 from croupier.errors import TooLarge
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import generation_file
-from croupierctl.change import (
-    TIMEOUT,
-    DryRun,
-    Force,
-    How,
-    Ramp,
-    Reason,
-    Timeout,
-    Watch,
-    change,
-    stale,
-)
+from croupierctl.change import change, stale
+from croupierctl.how import Force, How, changing
 from sharding.edits import Edit, between
 from sharding.generation import Generation, check_generation
 
@@ -50,23 +40,15 @@ def plan(file: File, base: Base = 0, force: Force = "") -> None:
     _apply(file, base, How(dry_run=True, force=force))
 
 
-def apply(
-    file: File,
-    base: Base = 0,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing()
+def apply(file: File, base: Base = 0, *, how: How) -> None:
     """Make a shard map from a file the next generation.
 
     What the file leaves out stays: overrides, hand size, seed. It changes the generation whose number it
     has: if another one is active by now, that is a conflict, and what changed since is listed. A seat
     that it takes away has to be drained first.
     """
-    _apply(file, base, How(dry_run, force, reason, ramp, watch, timeout))
+    _apply(file, base, how)
 
 
 def _apply(file: Path, base: int, how: How) -> None:

@@ -13,15 +13,15 @@ import getpass
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import typer
 
 from croupier.errors import Conflict, FailedPrecondition, NotFound, Unimplemented
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output, planned
-from croupierctl.arguments import duration
 from croupierctl.follow import Following, follow
+from croupierctl.how import How
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.changes import changes
@@ -32,31 +32,6 @@ from version_manager.model.wire import generation_from_pb, generation_to_pb
 DEFAULT_HAND_SIZE = 4
 # Changes that a conflict lists.
 _MOST_CHANGES = 20
-
-DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Print what it would do, and stop.")]
-Force: TypeAlias = Annotated[
-    str, typer.Option(metavar="REASON", help="Do it although it is refused, and say why.")
-]
-Reason: TypeAlias = Annotated[
-    str, typer.Option(metavar="WORDS", help="What it is for: kept with the map. By default, the command.")
-]
-Ramp: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        metavar="TIME", parser=duration, help="Take over tenant by tenant, within 90s, 10m or 1h30m."
-    ),
-]
-Wait: TypeAlias = Annotated[
-    bool,
-    typer.Option(
-        "--wait", help="Return once no hand has them, every router knows that, and they are asked nothing."
-    ),
-]
-Watch: TypeAlias = Annotated[bool, typer.Option("--watch", help="Follow it until all tenants have moved.")]
-Timeout: TypeAlias = Annotated[
-    float, typer.Option(metavar="TIME", parser=duration, help="Follow it for so long at most.")
-]
-TIMEOUT = 3600.0
 
 
 class Refused(FailedPrecondition):
@@ -69,22 +44,6 @@ class StaleChange(Conflict):
     """The map that was to be changed is not active any more. The operator's: see what changed since."""
 
     reason = "STALE_GENERATION"
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """What every verb takes. `force` and `reason` are words, `ramp` and `timeout` seconds.
-
-    With `wait`, it is followed until the cells that are not dealt any more have nothing left to do.
-    """
-
-    dry_run: bool = False
-    force: str = ""
-    reason: str = ""
-    ramp: float = 0.0
-    watch: bool = False
-    timeout: float = TIMEOUT
-    wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import typer
 from croupier.errors import InvalidRequest
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
-from croupierctl.change import TIMEOUT, DryRun, Force, How, Ramp, Reason, Timeout, Watch, change
+from croupierctl.change import change
+from croupierctl.how import How, changing
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.changes import changes
@@ -81,16 +82,13 @@ def diff(
         output.note(f"generation {new.number} deals as {old.number} does")
 
 
+@changing()
 def rollback(
     to: Annotated[
         int, typer.Option("--to", min=0, help="The generation whose content is to deal; 0: the one before.")
     ] = 0,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    *,
+    how: How,
 ) -> None:
     """Have an earlier generation deal again.
 
@@ -117,5 +115,4 @@ def rollback(
         # It was right once: it may move whatever it moved then. Nobody is left without a cell all the same.
         return Edit(after, tuple(dict.fromkeys(s.cell for one in (active, after) for s in one.seats)))
 
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(f"shards rollback --to {number}", make, how, rollback_to=number)

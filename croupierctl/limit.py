@@ -13,7 +13,8 @@ from croupier.errors import InvalidRequest
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
 from croupierctl import output
-from croupierctl.change import DryRun, Reason, user
+from croupierctl.change import user
+from croupierctl.how import DryRun, Reason
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.limits import FIELDS, NO_LIMITS, UNLIMITED, Limits, check_limits

@@ -9,7 +9,8 @@ import typer
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
-from croupierctl.change import TIMEOUT, DryRun, Force, How, Ramp, Reason, Timeout, Watch, change
+from croupierctl.change import change
+from croupierctl.how import How, changing
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.edits import Edit, between
@@ -17,17 +18,14 @@ from sharding.generation import Generation, check_generation
 from version_manager.model.wire import generation_from_pb
 
 
+@changing()
 def optimize(
     most: Annotated[
         int, typer.Option("--most", min=1, max=256, help="Tenants that are pinned at most.")
     ] = 256,
     apply: Annotated[bool, typer.Option("--apply", help="Pin them: the next generation.")] = False,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    *,
+    how: How,
 ) -> None:
     """Propose pins for the heaviest tenants.
 
@@ -43,7 +41,6 @@ def optimize(
             overrides = {**active.overrides, **rules.overrides}
             return between(active, check_generation(replace(active, overrides=overrides)))
 
-        how = How(dry_run, force, reason, ramp, watch, timeout)
         change(f"shards optimize --most {most} --apply", make, how)
         return
     found = ask_manager(lambda manager: manager.optimize_shards(most))

@@ -8,7 +8,8 @@ import typer
 
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
-from croupierctl.change import Reason, user
+from croupierctl.change import user
+from croupierctl.how import Reason
 from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 

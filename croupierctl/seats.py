@@ -11,7 +11,8 @@ import typer
 from croupier.errors import FailedPrecondition, NotFound
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.arguments import hand_size as hand_size_of
-from croupierctl.change import TIMEOUT, DryRun, Force, How, Make, Ramp, Reason, Timeout, Wait, Watch, change
+from croupierctl.change import Make, change
+from croupierctl.how import How, changing
 from protos.versions.v1 import versions_pb2 as pb
 from sharding import edits
 from sharding.edits import Edit
@@ -37,54 +38,32 @@ class NoCells(FailedPrecondition):
     reason = "NO_CELLS"
 
 
-def drain(
-    cells: Cells,
-    wait: Wait = False,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing(wait=True)
+def drain(cells: Cells, how: How) -> None:
     """Deal cells to nobody, so that they can be stopped.
 
     Each hand that has one gets another cell instead. Their seats stay, and `cells undrain` gives every
     hand back as it was. Stop a cell when --wait returns.
     """
-    how = How(dry_run, force, reason, ramp, watch, timeout, wait)
     change(_words("cells drain", cells), _edit(edits.drain, cells), how)
 
 
-def undrain(
-    cells: Cells,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing()
+def undrain(cells: Cells, how: How) -> None:
     """Deal drained cells again.
 
     Every hand is as it was before.
     """
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(_words("cells undrain", cells), _undrain(lambda _: cells), how)
 
 
+@changing(wait=True)
 def replace_cell(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The cell that goes.", show_default=False)],
     new: Annotated[
         str, typer.Argument(metavar="NEW", help="A registered cell without a seat.", show_default=False)
     ],
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    wait: Wait = False,
-    timeout: Timeout = TIMEOUT,
+    how: How,
 ) -> None:
     """Seat a cell in the place of another one.
 
@@ -97,10 +76,10 @@ def replace_cell(
         (seat,) = _seats(await manager.list_cells(), [new])
         return edits.swap(active, old, seat)
 
-    how = How(dry_run, force, reason, ramp, watch, timeout, wait)
     change(f"cells replace {old} {new}", make, how)
 
 
+@changing()
 def add(
     cells: Annotated[
         list[str], typer.Argument(metavar="[ID...]", help="Registered cells.", show_default=False)
@@ -109,12 +88,8 @@ def add(
     hand_size: Annotated[
         str, typer.Option(metavar="N|N%", help="Cells in a hand, of the first map of a deployment.")
     ] = "",
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    *,
+    how: How,
 ) -> None:
     """Seat registered cells: they are dealt from now on.
 
@@ -135,57 +110,33 @@ def add(
             raise FailedPrecondition("--hand-size is for the first map: croupierctl shards hand-size")
         return replace(edit, after=replace(edit.after, hand_size=size)) if size else edit
 
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(_words("cells add", cells or ["--all"]), make, how)
 
 
-def remove(
-    cells: Cells,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing(ramp=False)
+def remove(cells: Cells, how: How) -> None:
     """Take the seats of cells away that are gone for good.
 
     Drain them first: then nobody moves.
     """
-    how = How(dry_run, force, reason, 0.0, watch, timeout)
     change(_words("cells remove", cells), _edit(edits.remove, cells), how)
 
 
 @app.command("drain")
-def drain_zone(
-    zone: Zone,
-    wait: Wait = False,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing(wait=True)
+def drain_zone(zone: Zone, how: How) -> None:
     """Deal no cell of a zone any more: hands are dealt from the others."""
 
     async def make(manager: VersionManagerClient, active: Generation) -> Edit:
         return edits.drain(active, edits.in_zone(active, zone))
 
-    change(f"zones drain {zone}", make, How(dry_run, force, reason, ramp, watch, timeout, wait))
+    change(f"zones drain {zone}", make, how)
 
 
 @app.command("undrain")
-def undrain_zone(
-    zone: Zone,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
-) -> None:
+@changing()
+def undrain_zone(zone: Zone, how: How) -> None:
     """Deal all cells of a zone again: every hand is as it was before."""
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(f"zones undrain {zone}", _undrain(lambda active: edits.in_zone(active, zone)), how)
 
 

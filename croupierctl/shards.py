@@ -10,7 +10,8 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import generation_file, output
 from croupierctl.arguments import hand_size as hand_size_of
 from croupierctl.catalog import report_repair
-from croupierctl.change import TIMEOUT, DryRun, Force, How, Ramp, Reason, Timeout, Watch, change
+from croupierctl.change import change
+from croupierctl.how import How, changing
 from croupierctl.lazy import LazyGroup, Verb
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
@@ -77,18 +78,15 @@ def show(
 
 
 @app.command("hand-size")
+@changing()
 def hand_size(
     size: Annotated[
         str,
         typer.Argument(metavar="N|N%", help="How many cells, or a share of them as 20%.", show_default=False),
     ],
     least: Annotated[int, typer.Option("--min", min=0, help="With a share: so many cells at least.")] = 0,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    *,
+    how: How,
 ) -> None:
     """Say how many cells the hand of a tenant without a size of its own has. This is about everybody."""
     wanted = hand_size_of(size, least)
@@ -96,7 +94,6 @@ def hand_size(
     async def make(manager: VersionManagerClient, active: Generation) -> Edit:
         return resize(active, wanted)
 
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(f"shards hand-size {size}{f' --min {least}' if least else ''}", make, how)
 
 

@@ -12,13 +12,15 @@ from croupier.names import check_name
 from croupierctl import output
 from croupierctl.arguments import Tenant
 from croupierctl.arguments import hand_size as hand_size_of
-from croupierctl.change import TIMEOUT, DryRun, Force, How, Ramp, Reason, Timeout, Watch, change
+from croupierctl.change import change
+from croupierctl.how import How, changing
 from protos.versions.v1 import versions_pb2 as pb
 from sharding import edits
 from sharding.edits import Edit
 from sharding.generation import Generation
 
 
+@changing()
 def hand(
     tenant: Tenant,
     size: Annotated[
@@ -37,12 +39,8 @@ def hand(
     clear: Annotated[
         bool, typer.Option("--clear", help="Forget what was said of the tenant before.")
     ] = False,
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    *,
+    how: How,
 ) -> None:
     """Say what hand a tenant is dealt.
 
@@ -70,21 +68,17 @@ def hand(
         *((f"--group {group or repr('')}",) if group is not None else ()),
         *(("--clear",) if clear else ()),
     )
-    change(f"tenants hand {tenant} {' '.join(said)}", make, How(dry_run, force, reason, ramp, watch, timeout))
+    change(f"tenants hand {tenant} {' '.join(said)}", make, how)
 
 
+@changing()
 def isolate(
     tenant: Tenant,
     cells: Annotated[
         int,
         typer.Option("--cells", min=0, help="How many; 0 gives them back to all.", show_default=False),
     ],
-    dry_run: DryRun = False,
-    force: Force = "",
-    reason: Reason = "",
-    ramp: Ramp = 0.0,
-    watch: Watch = False,
-    timeout: Timeout = TIMEOUT,
+    how: How,
 ) -> None:
     """Give a tenant cells that nobody else is dealt.
 
@@ -99,7 +93,6 @@ def isolate(
             return replace(edit, refusals=(*edit.refusals, _UNKNOWN.format(tenant)))
         return edit
 
-    how = How(dry_run, force, reason, ramp, watch, timeout)
     change(f"tenants isolate {tenant} --cells {cells}", make, how)
 
 
