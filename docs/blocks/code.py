@@ -9,7 +9,7 @@ from blocks import ROOT
 
 _KINDS = (
     *("process", "managers", "etcd", "network", "disk"),
-    *("load", "fair", "change", "shards", "attack", "model"),
+    *("load", "fair", "change", "shards", "edits", "attack", "model"),
 )
 
 

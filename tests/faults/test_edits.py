@@ -1,44 +1,36 @@
-"""A wrong edit of every key of the shard map, by hand, under load: no caller sees it, `status` names it."""
+"""Wrong edits of the shard map in etcd, by hand: hands stay as they are, and `status` names key and field."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from support.fleet import publish
-from support.load import MODEL, Load, tenants
+from support.harm import with_manager
 from support.waiting import wait_until
 
-from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.etcd import Etcd, EtcdConfig
-from croupier_client import Client
 from croupierctl.faults import faults
 from croupierctl.seen import Answer, Seen
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.map.keys import Keys
 
-pytestmark = pytest.mark.system
-
 KEYS = Keys()
-LOADED = tenants(4)
 # Overrides that take more than one value in etcd holds.
 MANY = 10_000
 
 T = TypeVar("T")
 
 
-def ask(stack: Stack, call: Callable[[VersionManagerClient], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with VersionManagerClient(stack.manager) as manager:
-            return await call(manager)
-
-    return asyncio.run(run())
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory, serving) -> Iterator[Stack]:
+    """Two cells, each of which is the whole hand of some tenants."""
+    stack = Stack(tmp_path_factory.mktemp("edited"), cells=2, zones=2, hand_size=1)
+    with serving(stack):
+        yield stack
 
 
 def in_etcd(stack: Stack, call: Callable[[Etcd], Awaitable[T]]) -> T:
@@ -65,36 +57,24 @@ def write(stack: Stack, key: str, value: bytes | None) -> None:
 
 def words(stack: Stack) -> list[str]:
     """What `croupierctl status` says of records."""
-    told = ask(stack, lambda manager: manager.get_status())
+    told = with_manager(stack, lambda manager: manager.get_status())
     return [fault.words for fault in faults(Seen([Answer(stack.manager, told)])) if fault.part == "record"]
 
 
-@contextmanager
-def large_map(stack: Stack) -> Iterator[dict[str, bytes]]:
-    """With one that lies in chunks, and the one before it; gives what is in etcd of it."""
-    for tenant in LOADED:
-        publish(stack, tenant.name, MODEL, tenant.artifact)
-    first = ask(stack, lambda manager: manager.get_generation())
-    wanted = pb.Generation()
-    wanted.CopyFrom(first)
-    for number in range(MANY):
-        wanted.overrides[f"nobody-{number:080}"].isolation_group = f"group-{number:080}"
+def grow(stack: Stack) -> pb.Generation:
+    """Have a map that lies in chunks deal, beside the one before it; returns that map."""
+    wanted = with_manager(stack, lambda manager: manager.get_generation())
+    number = wanted.number
+    for place in range(MANY):
+        wanted.overrides[f"nobody-{place:080}"].isolation_group = f"group-{place:080}"
     change = pb.SetGenerationRequest(
-        generation=wanted, expected_number=first.number, reason="many rules", ramp_seconds=86_400
+        generation=wanted, expected_number=number, reason="many rules", ramp_seconds=86_400
     )
-    made = ask(stack, lambda manager: manager.change_shards(change))
-    assert made.number == first.number + 1
+    made = with_manager(stack, lambda manager: manager.change_shards(change))
     # The ramp's next step would write over an edit of the pointer that makes sense.
     pause = pb.SetRampRequest(expected_number=made.number, action=pb.SetRampRequest.PAUSE)
-    ask(stack, lambda manager: manager.set_ramp(pause))
-    for tenant in LOADED:
-        with Client(stack.router, tenant=tenant.name) as client:
-
-            def answers(client: Client = client) -> bool:
-                return bool(client.predict(MODEL, [1.0, 2.0]).version)
-
-            wait_until(answers, "each tenant's model is routed")
-    yield content(stack)
+    with_manager(stack, lambda manager: manager.set_ramp(pause))
+    return with_manager(stack, lambda manager: manager.get_generation())
 
 
 def edited(value: bytes, **fields: Any) -> bytes:
@@ -125,27 +105,26 @@ def wrong_edits(before: dict[str, bytes], number: int) -> Iterator[tuple[str, by
     yield f"{KEYS.shards}generations/x", active, f"{KEYS.shards}generations/x", "", "generations/x"
 
 
-def test_a_wrong_edit_of_every_key_changes_no_answer_and_is_named(tmp_path: Path) -> None:
-    with (
-        Stack(tmp_path, cells=2, zones=2, hand_size=1) as stack,
-        large_map(stack) as before,
-        Load(stack.router, LOADED, rate=100.0) as seen,
-    ):
-        dealt = ask(stack, lambda manager: manager.get_generation())
-        edits = [*wrong_edits(before, dealt.number)]
-        assert {KEYS.active, KEYS.seed, KEYS.generation(dealt.number)} < {key for key, *_ in edits}
+@pytest.mark.fault(
+    "Every key of the shard map is edited wrongly in etcd, or deleted", "no error; `status` names it"
+)
+def test_every_key_of_the_map_is_edited_wrongly(fleet: Stack, load) -> None:
+    dealt = grow(fleet)
+    before = content(fleet)
+    edits = [*wrong_edits(before, dealt.number)]
+    assert {KEYS.active, KEYS.seed, KEYS.generation(dealt.number)} < {key for key, *_ in edits}
+    with load() as seen:
         for key, value, named, field, word in edits:
-            where = (
-                f"{named} in etcd is passed over, field {field}: " if field else f"{named} in etcd is passed"
-            )
-            write(stack, key, value)
+            where = f"{named} in etcd is passed over"
+            told = f"{where}, field {field}: " if field else where
+            write(fleet, key, value)
 
-            def is_named(where: str = where, word: str = word) -> bool:
-                return any(one.startswith(where) and word in one for one in words(stack))
+            def is_named(told: str = told, word: str = word) -> bool:
+                return any(one.startswith(told) and word in one for one in words(fleet))
 
-            wait_until(is_named, f"{where} … {word}")
-            assert ask(stack, lambda manager: manager.get_generation()) == dealt
-            write(stack, key, before.get(key))
-            wait_until(lambda: not words(stack), f"{key} is mended")
-        assert content(stack) == before
-    seen.check(errors=0)
+            wait_until(is_named, f"{told} … {word}")
+            assert with_manager(fleet, lambda manager: manager.get_generation()) == dealt
+            write(fleet, key, before.get(key))
+            wait_until(lambda: not words(fleet), f"{key} is mended")
+    assert content(fleet) == before
+    seen.check()

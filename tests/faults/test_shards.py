@@ -14,7 +14,9 @@ from support.harm import await_registered, hand_of, with_manager
 from support.load import TENANTS
 from support.waiting import wait_until
 
+from croupier.grpcio.manager import VersionManagerClient
 from croupierctl.stack import Stack
+from protos.versions.v1 import versions_pb2 as pb
 
 ONE = TENANTS[0].name
 
@@ -105,6 +107,33 @@ def test_a_rollback_during_a_ramp(fleet: Stack, load, tmp_path) -> None:
         croupierctl(fleet, "shards", "rollback")
         assert ramp_of(fleet) == 10_000
     seen.check()
+
+
+@pytest.mark.fault("Sixteen maps follow each other at once, each with another cell for all", "no error")
+def test_maps_that_follow_each_other_at_once(fleet: Stack, load) -> None:
+    before = with_manager(fleet, lambda manager: manager.get_generation())
+    with as_it_was(fleet), load() as seen:
+        for number in range(16):
+            deal_all_to(fleet, before, f"cell-{number % 4}")
+            if number % 4 == 3:
+                # So that cells report in between.
+                until = seen.answered + 200
+                wait_until(lambda until=until: seen.answered > until, "answers")
+    seen.check()
+
+
+def deal_all_to(stack: Stack, before: pb.Generation, cell: str) -> None:
+    """A new generation as `before`, with that cell alone in each hand."""
+
+    async def call(manager: VersionManagerClient) -> None:
+        wanted = pb.Generation()
+        wanted.CopyFrom(before)
+        for tenant in TENANTS:
+            wanted.overrides[tenant.name].CopyFrom(pb.Override(pins=[cell]))
+        active = await manager.get_generation()
+        await manager.set_generation(wanted, expected_number=active.number)
+
+    with_manager(stack, call)
 
 
 def ramp_of(stack: Stack) -> int:
