@@ -39,6 +39,11 @@ def test_links_lead_to_something(page: Path) -> None:
 
 
 @PAGES
+def test_no_page_stands_as_a_merge_left_it(page: Path) -> None:
+    assert re.findall(r"^(?:<{7}|>{7}).*", page.read_text(), re.MULTILINE) == []
+
+
+@PAGES
 def test_make_has_the_targets_that_pages_name(page: Path) -> None:
     named = {name for line in commands(page) for name in re.findall(r"(?:^|&& )make ([\w-]+)", line)}
     assert named <= set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
