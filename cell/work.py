@@ -1,7 +1,8 @@
 """What the cell is at, for its reports: what waits, how long loads and the store take, what does not end.
 
-Numbers of now and of the last ten seconds, asked of the parts that know when a report is made. A cell knows
-no tenant, and names none.
+Numbers of now and of the last ten seconds, asked of the parts that know when a report is made; but how long
+loads took is counted since the cell began, so that whoever hears it may look at any span. A cell knows no
+tenant, and names none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from cell.loading.host import Host
 from cell.loading.loader import Loader
 from cell.scoring.batcher import Batcher
+from croupier.latencies import packed
 from croupier.recent import Growth
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -37,6 +39,7 @@ class Work:
         seconds, grown = self._growth.look(self.clock(), totals)
         requests, misses, evictions, loaded, failed, turned_away = grown
         took, reading = self.loader.lately()
+        first_bucket, buckets = packed(self.loader.times.counts)
         return pb.Work(
             seconds=seconds,
             requests=requests,
@@ -52,6 +55,8 @@ class Work:
             waiting_rows=self.batcher.told()["waiting_rows"],
             store=pb.StoreReads(**asdict(reading)),
             run=self._run(),
+            first_load_bucket=first_bucket,
+            load_buckets=buckets,
         )
 
     def _run(self) -> pb.LongRun | None:

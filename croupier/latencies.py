@@ -40,6 +40,20 @@ def bucket_of(seconds: float) -> int:
     return 1 + (exponent - 1 - FIRST_OCTAVE) * PER_OCTAVE + int((2 * mantissa - 1) * PER_OCTAVE)
 
 
+def packed(counts: Sequence[int]) -> tuple[int, list[int]]:
+    """Counts without the empty buckets at either end: the first of those that are left, and they."""
+    first = next((place for place, count in enumerate(counts) if count), 0)
+    last = max((place for place, count in enumerate(counts) if count), default=-1)
+    return first, list(counts[first : last + 1])
+
+
+def unpacked(first: int, counts: Sequence[int]) -> list[int]:
+    """The counts of all buckets, of what `packed` made of them; what is in no bucket of ours is left out."""
+    known = list(counts[: max(BUCKETS - first, 0)])
+    before = [0] * min(first, BUCKETS)
+    return [*before, *known, *[0] * (BUCKETS - len(before) - len(known))]
+
+
 def quantile(counts: Sequence[int], share: float) -> float | None:
     """What `share` of those counted took at most, in seconds; None if there are none."""
     place = ceil(share * sum(counts))

@@ -7,7 +7,8 @@
     routers     those that watch                         status     what is held and heard of everybody
     rates       what routers count, added up             rate_table counts, and what they were seconds ago
     shares      the part of limits that is a router's  dividing     who is told which
-    ramper      has a new shard map take over           ramp_bounds  when that does harm
+    ramper      has a new shard map take over           ramp_bounds  when that does harm, of what
+                                                        ramp_tally   adds up
     shard_answers  its ramp and its history            tenant_answers  a tenant's records and its use
     reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
     kept        how much of a report is kept

@@ -2,10 +2,10 @@
 
     errors   the share of requests that fail, as routers count them
     hits     the share of requests whose model was in the cell's memory
-    loads    the slowest of the latest loads that cells report
+    loads    the 99th percentile of how long loads take, as cells count them
 
-Each has a bound. Errors and hits are judged over all of the ramp and over its last minute, so that neither a
-quiet beginning nor a long one hides what goes wrong; and only by so many requests at least, since silence
+Each has a bound, and is judged over all of the ramp and over its last minute, so that neither a quiet
+beginning nor a long one hides what goes wrong; and only by so many requests or loads at least, since silence
 decides nothing. A manager that began to look while the ramp ran already knows of no hits before it and judges
 none; errors it then compares with none at all. Pure.
 """
@@ -15,25 +15,26 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from croupier.latencies import BUCKETS, quantile
+
 _MINUTE = 60.0
-# Loads of one report that say something of how long loads take, and how many times as slow is too slow.
-_LEAST_LOADS = 20
+# Of fewer loads, the 99th percentile is the slowest one; and how many times as slow is too slow.
+_LEAST_LOADS = 100
 _LOAD_FACTOR = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was counted up to now, of all routers and all cells: `asked` are the cells' requests.
+    """What was counted up to now, of all routers and all cells.
 
-    Loads are those of the last seconds: how many, and how long the slowest took.
+    `asked` are the cells' requests, `loads` how many loads fell into each bucket of `latencies`.
     """
 
     requests: int = 0
     failed: int = 0
     asked: int = 0
     hits: int = 0
-    loads: int = 0
-    slowest_load: float = 0.0
+    loads: tuple[int, ...] = (0,) * BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,6 @@ class Judge:
         self._generation = 0
         self._is_rising = False
         self._before: tuple[Sample, Sample] | None = None
-        self._slowest_before = 0.0
         self._began = Sample()
         self._began_at = 0.0
 
@@ -72,7 +72,6 @@ class Judge:
         if generation != self._generation:
             self._generation = generation
             self._before = self._samples[0][1], sample
-            self._slowest_before = max(one.slowest_load for _, one in self._samples)
             self._is_rising = False
         if not is_rising:
             self._is_rising = False
@@ -85,9 +84,9 @@ class Judge:
         at, lately = self._samples[0]
         spans = [self._began, lately] if at > self._began_at else [self._began]
         for since in spans:
-            if fault := self._errors(since, now) or self._hits(since, now):
+            if fault := self._errors(since, now) or self._hits(since, now) or self._loads(since, now):
                 return fault
-        return self._loads(now)
+        return ""
 
     def _errors(self, since: Sample, now: Sample) -> str:
         share, is_known = self._share(now.failed - since.failed, now.requests - since.requests)
@@ -111,18 +110,21 @@ class Judge:
             f"{_percent(share)} of the requests find their model in memory, and {_percent(before)} did before"
         )
 
-    def _loads(self, now: Sample) -> str:
-        bound = max(self._bounds.load_seconds, _LOAD_FACTOR * self._slowest_before)
-        if now.loads < _LEAST_LOADS or now.slowest_load <= bound:
+    def _loads(self, since: Sample, now: Sample) -> str:
+        took, before = _load_p99(since, now), _load_p99(*self._before) if self._before else 0.0
+        if took <= max(self._bounds.load_seconds, _LOAD_FACTOR * before):
             return ""
-        return (
-            f"the slowest of the latest loads took {now.slowest_load:.1f} s, "
-            f"and {self._slowest_before:.1f} s before"
-        )
+        return f"99 % of the loads take up to {took:.1f} s, and up to {before:.1f} s before"
 
     def _share(self, part: int, whole: int) -> tuple[float, bool]:
         """The share, and whether there are enough requests to say it."""
         return (part / whole, True) if whole >= max(1, self._bounds.least_requests) else (0.0, False)
+
+
+def _load_p99(since: Sample, now: Sample) -> float:
+    """How long 99 of 100 loads took at most, in seconds; 0 where there were too few to say."""
+    counts = [count - then for count, then in zip(now.loads, since.loads, strict=True)]
+    return quantile(counts, 0.99) or 0.0 if sum(counts) >= _LEAST_LOADS else 0.0
 
 
 def _percent(share: float) -> str:

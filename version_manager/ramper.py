@@ -21,7 +21,8 @@ from version_manager.cells.registry import Registry
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Active
-from version_manager.ramp_bounds import Bounds, Judge, Sample
+from version_manager.ramp_bounds import Bounds, Judge
+from version_manager.ramp_tally import Tally
 from version_manager.rates import Rates
 from version_manager.writes.ramping import Ramping, step_seconds
 
@@ -36,33 +37,6 @@ _PAUSES = Counter(
 )
 
 _LOOK_SECONDS = 1.0
-
-
-class Tally:
-    """What cells counted, though each begins anew when it starts again."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._known: dict[str, tuple[int, int]] = {}
-        self._asked = 0
-        self._hits = 0
-
-    def sample(self, requests: int, failed: int) -> Sample:
-        """With what routers counted."""
-        known: dict[str, tuple[int, int]] = {}
-        loads, slowest = 0, 0.0
-        for name, heard in self._registry.heard.items():
-            asked, hits = known[name] = heard.cell.load.requests, heard.cell.load.hits
-            asked_before, hits_before = self._known.get(name, (asked, hits))
-            if asked < asked_before or hits < hits_before:
-                asked_before = hits_before = 0
-            self._asked += asked - asked_before
-            self._hits += hits - hits_before
-            if heard.work is not None:
-                loads += heard.work.loaded
-                slowest = max(slowest, heard.work.slowest_load_seconds)
-        self._known = known
-        return Sample(requests, failed, self._asked, self._hits, loads, slowest)
 
 
 class Ramper:

@@ -47,7 +47,7 @@ class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
         "a ramp is held when this share of requests fewer than before it finds its model loaded; 1: never",
     )
     ramp_load_seconds: float = option(
-        2.0, "a ramp is held when loads take longer, and three times as long as before it"
+        2.0, "a ramp is held when the p99 of loads is above that, and above three times what it was before"
     )
     ramp_requests: int = option(1000, "of fewer requests no ramp is held")
     ramp_settle_seconds: float = option(

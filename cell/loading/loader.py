@@ -127,14 +127,14 @@ class Loader:
         self.fetch_timeout = fetch_timeout
         self._pool = pool
         self._arena = arena
-        self._times = LoadTimes()
+        self.times = LoadTimes()
         self._took = Times()
         self.store_reads = StoreReads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def expected_seconds(self, digest: bytes) -> float:
         """How long a load of `digest` takes once it is begun; 0 when nothing was measured."""
-        return self._times.expected(STORE if self.disk.holds(digest) is False else DISK)
+        return self.times.expected(STORE if self.disk.holds(digest) is False else DISK)
 
     def begin(
         self, digest: bytes, make_room: MakeRoom, done: Done, mark: Callable[[str], None]
@@ -198,7 +198,7 @@ class Loader:
     def measured(self, source: str, began: float) -> None:
         now = time.perf_counter()
         seconds = now - began
-        self._times.note(source, seconds)
+        self.times.note(source, seconds)
         self._took.note(seconds, now)
         _BY_SOURCE[source].observe(seconds)
 

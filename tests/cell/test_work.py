@@ -19,6 +19,7 @@ from cell.loading.host import HostReport
 from cell.loading.storereads import StoreReads
 from cell.work import Work
 from croupier.errors import CroupierError
+from croupier.latencies import BUCKETS
 from croupier.recent import Took
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -37,7 +38,10 @@ class Parts:
             counts=lambda: self.counted,
             longest_wait=lambda: 2.5,
         )
-        loader: Any = SimpleNamespace(lately=lambda: (Took(2, 0.5, 0.75), StoreReads().told(0.0)))
+        loader: Any = SimpleNamespace(
+            lately=lambda: (Took(2, 0.5, 0.75), StoreReads().told(0.0)),
+            times=SimpleNamespace(counts=[0, 0, 5, 0, 2, *[0] * (BUCKETS - 5)]),
+        )
         batcher: Any = SimpleNamespace(
             told=lambda: {"waiting_rows": 9},
             longest_run=lambda: self.run,
@@ -53,6 +57,7 @@ def test_counts_are_those_of_the_last_seconds() -> None:
     assert (first.seconds, first.requests, first.misses, first.loaded) == (0.0, 0, 0, 0)
     assert (first.loading, first.oldest_load_seconds, first.waiting_rows) == (1, 2.5, 9)
     assert (first.load_seconds, first.slowest_load_seconds) == (0.5, 0.75)
+    assert (first.first_load_bucket, [*first.load_buckets]) == (2, [5, 0, 2])
     parts.clock.advance(4.0)
     parts.requests, parts.hits, parts.counted = 1_100, 960, (6, 8, 10, 12)
     told = parts.work.told()

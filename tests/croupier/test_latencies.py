@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier.latencies import BOUNDS, BUCKETS, MIDDLES, bucket_of, quantile
+from croupier.latencies import BOUNDS, BUCKETS, MIDDLES, bucket_of, packed, quantile, unpacked
 
 
 def test_buckets_rise_by_a_quarter_at_most() -> None:
@@ -40,6 +40,19 @@ def test_a_quantile_is_within_an_eighth_of_the_true_one(share: float) -> None:
         counts[bucket_of(one)] += 1
     true = seconds[round(share * 1000) - 1]
     assert quantile(counts, share) == pytest.approx(true, rel=1 / 8)
+
+
+@given(st.lists(st.sampled_from([0, 0, 0, 1, 2**40]), min_size=BUCKETS, max_size=BUCKETS))
+def test_what_is_packed_is_told_without_the_empty_buckets_at_its_ends(counts: list[int]) -> None:
+    first, told = packed(counts)
+    assert unpacked(first, told) == counts
+    assert not told or 0 not in (told[0], told[-1])
+
+
+@pytest.mark.parametrize(("first", "told"), [(0, [1] * 1000), (BUCKETS - 1, [1, 1]), (2**31, [1]), (5, [])])
+def test_what_falls_into_no_bucket_of_ours_is_left_out(first: int, told: list[int]) -> None:
+    found = unpacked(first, told)
+    assert (len(found), sum(found)) == (BUCKETS, max(min(len(told), BUCKETS - first), 0))
 
 
 def test_nothing_counted_has_no_quantile() -> None:

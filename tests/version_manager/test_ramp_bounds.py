@@ -1,7 +1,10 @@
 """What holds a ramp, and what does not."""
 
+from collections.abc import Mapping
+
 import pytest
 
+from croupier.latencies import bucket_of
 from version_manager.ramp_bounds import Bounds, Judge, Sample
 
 BOUNDS = Bounds(errors=0.01, hits=0.1, load_seconds=2.0, least_requests=100)
@@ -19,15 +22,25 @@ class Fleet:
             self.second(0, seconds=70, is_rising=False)
 
     def second(
-        self, failed: int = 0, hits: int = 100, *, seconds: int = 1, is_rising: bool = True, **load
+        self,
+        failed: int = 0,
+        hits: int = 100,
+        *,
+        seconds: int = 1,
+        is_rising: bool = True,
+        loads: Mapping[float, int] = {},
     ) -> str:
-        """Seconds of a hundred requests each."""
+        """Seconds of a hundred requests each. `loads`: how many took how long."""
         why = ""
         for _ in range(seconds):
             self.now += 1
             known = self.sample
+            counts = [*known.loads]
+            for took, count in loads.items():
+                counts[bucket_of(took)] += count
             self.sample = Sample(
-                known.requests + 100, known.failed + failed, known.asked + 100, known.hits + hits, **load
+                *(known.requests + 100, known.failed + failed),
+                *(known.asked + 100, known.hits + hits, tuple(counts)),
             )
             why = why or self.judge.look(self.now, self.sample, self.generation, is_rising=is_rising)
         return why
@@ -87,24 +100,43 @@ def test_without_a_before_errors_are_compared_with_none_and_hits_with_nothing():
 
 
 @pytest.mark.parametrize(
-    ("before", "loads", "slowest", "is_held"),
+    ("before", "loads", "is_held"),
     [
-        (0.1, 20, 1.9, False),
-        (0.1, 20, 2.1, True),
-        (0.1, 19, 9.0, False),
-        (1.0, 20, 2.9, False),
-        (1.0, 20, 3.1, True),
-        (0.0, 50, 2.1, True),
+        ({0.1: 100}, {1.9: 100}, False),
+        ({0.1: 100}, {2.3: 100}, True),
+        # The slowest of a hundred is not the 99th.
+        ({0.1: 100}, {0.1: 99, 30.0: 1}, False),
+        ({0.1: 100}, {0.1: 98, 30.0: 2}, True),
+        # Too few to say.
+        ({0.1: 100}, {9.0: 99}, False),
+        ({1.0: 100}, {2.9: 100}, False),
+        ({1.0: 100}, {4.0: 100}, True),
+        # Those before were too few to forgive anything.
+        ({1.0: 99}, {2.9: 100}, True),
+        ({}, {2.3: 100}, True),
     ],
 )
-def test_slow_loads_hold_it(before, loads, slowest, is_held):
+def test_loads_that_become_slow_hold_it(before, loads, is_held):
     fleet = Fleet()
-    fleet.second(loads=5, slowest_load=before, is_rising=False)
+    fleet.second(loads=before, is_rising=False)
     fleet.begin()
-    why = fleet.second(loads=loads, slowest_load=slowest)
-    assert why == (
-        f"the slowest of the latest loads took {slowest:.1f} s, and {before:.1f} s before" if is_held else ""
+    assert bool(fleet.second(loads=loads)) == is_held
+
+
+def test_what_is_said_of_slow_loads_is_their_99th_percentile():
+    fleet = Fleet()
+    fleet.second(loads={0.5: 500}, is_rising=False)
+    fleet.begin()
+    assert fleet.second(loads={0.1: 900, 5.0: 100}) == (
+        "99 % of the loads take up to 5.5 s, and up to 0.6 s before"
     )
+
+
+def test_a_long_good_ramp_does_not_hide_a_minute_of_slow_loads():
+    fleet = Fleet()
+    fleet.begin()
+    assert fleet.second(seconds=3_600, loads={0.1: 100}) == ""
+    assert fleet.second(seconds=60, loads={0.1: 95, 5.0: 5})
 
 
 def test_one_that_is_gone_on_with_is_judged_by_what_follows():

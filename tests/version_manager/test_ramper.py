@@ -14,9 +14,8 @@ from support.waiting import eventually
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.ramp import WHOLE
 from version_manager.map.records import Active
-from version_manager.model.fleet import Cell, Load
 from version_manager.ramp_bounds import Bounds
-from version_manager.ramper import Ramper, Tally
+from version_manager.ramper import Ramper
 from version_manager.writes.ramping import stepped
 
 RISING = Active(2, 1, 0, 600.0)
@@ -128,24 +127,6 @@ async def test_it_holds_what_does_harm_and_says_so(caplog):
     assert (world.map.pointer.paused, why in caplog.text) == (why, True)
     assert await world.after(100) == []
     assert REGISTRY.get_sample_value("croupier_version_manager_ramp_paused") == 1
-
-
-def cell(requests: int, hits: int, work: pb.Work | None = None) -> SimpleNamespace:
-    return SimpleNamespace(cell=Cell("a", "z", "", load=Load(requests=requests, hits=hits)), work=work)
-
-
-def test_cells_counts_add_up_though_each_begins_anew():
-    world = World(None)
-    tally = Tally(world)
-    world.heard = {"a": cell(100, 90)}
-    assert (tally.sample(7, 1).asked, tally.sample(7, 1).hits) == (0, 0)
-    world.heard = {"a": cell(110, 95), "b": cell(1_000, 1_000)}
-    found = tally.sample(7, 1)
-    assert (found.requests, found.failed, found.asked, found.hits) == (7, 1, 10, 5)
-    # It was started again, and the other one is gone.
-    world.heard = {"a": cell(4, 2, pb.Work(loaded=3, slowest_load_seconds=1.5))}
-    found = tally.sample(7, 1)
-    assert (found.asked, found.hits, found.loads, found.slowest_load) == (14, 7, 3, 1.5)
 
 
 async def test_two_managers_have_a_generation_take_over(tmp_path):

@@ -779,7 +779,7 @@ class Load(_message.Message):
     def __init__(self, capacity_bytes: _Optional[int] = ..., used_bytes: _Optional[int] = ..., resident: _Optional[int] = ..., loading: _Optional[int] = ..., oldest_seconds: _Optional[float] = ..., requests: _Optional[int] = ..., hits: _Optional[int] = ..., quarantined: _Optional[_Iterable[_Union[Quarantined, _Mapping]]] = ..., quarantined_total: _Optional[int] = ..., work: _Optional[_Union[Work, _Mapping]] = ...) -> None: ...
 
 class Work(_message.Message):
-    __slots__ = ("seconds", "requests", "misses", "evictions", "loaded", "failed", "turned_away", "load_seconds", "slowest_load_seconds", "loading", "oldest_load_seconds", "waiting_rows", "store", "run")
+    __slots__ = ("seconds", "requests", "misses", "evictions", "loaded", "failed", "turned_away", "load_seconds", "slowest_load_seconds", "loading", "oldest_load_seconds", "waiting_rows", "store", "run", "first_load_bucket", "load_buckets")
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MISSES_FIELD_NUMBER: _ClassVar[int]
@@ -794,6 +794,8 @@ class Work(_message.Message):
     WAITING_ROWS_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_LOAD_BUCKET_FIELD_NUMBER: _ClassVar[int]
+    LOAD_BUCKETS_FIELD_NUMBER: _ClassVar[int]
     seconds: float
     requests: int
     misses: int
@@ -808,7 +810,9 @@ class Work(_message.Message):
     waiting_rows: int
     store: StoreReads
     run: LongRun
-    def __init__(self, seconds: _Optional[float] = ..., requests: _Optional[int] = ..., misses: _Optional[int] = ..., evictions: _Optional[int] = ..., loaded: _Optional[int] = ..., failed: _Optional[int] = ..., turned_away: _Optional[int] = ..., load_seconds: _Optional[float] = ..., slowest_load_seconds: _Optional[float] = ..., loading: _Optional[int] = ..., oldest_load_seconds: _Optional[float] = ..., waiting_rows: _Optional[int] = ..., store: _Optional[_Union[StoreReads, _Mapping]] = ..., run: _Optional[_Union[LongRun, _Mapping]] = ...) -> None: ...
+    first_load_bucket: int
+    load_buckets: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, seconds: _Optional[float] = ..., requests: _Optional[int] = ..., misses: _Optional[int] = ..., evictions: _Optional[int] = ..., loaded: _Optional[int] = ..., failed: _Optional[int] = ..., turned_away: _Optional[int] = ..., load_seconds: _Optional[float] = ..., slowest_load_seconds: _Optional[float] = ..., loading: _Optional[int] = ..., oldest_load_seconds: _Optional[float] = ..., waiting_rows: _Optional[int] = ..., store: _Optional[_Union[StoreReads, _Mapping]] = ..., run: _Optional[_Union[LongRun, _Mapping]] = ..., first_load_bucket: _Optional[int] = ..., load_buckets: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StoreReads(_message.Message):
     __slots__ = ("done", "failed", "failure", "mean_seconds", "slowest_seconds", "under_way", "oldest_seconds")

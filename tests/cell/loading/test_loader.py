@@ -24,6 +24,7 @@ from cell.residency.residency import ModelTooLarge
 from croupier.artifacts.format import view
 from croupier.artifacts.packers.linear import pack_linear
 from croupier.errors import DataLoss, NotFound, Unavailable
+from croupier.latencies import bucket_of
 from croupier.stores.objects import key_of, open_store
 
 
@@ -272,6 +273,8 @@ async def test_what_is_read_from_the_store_is_known_while_it_is_and_for_a_while(
     took, reading = bench.loader.lately()
     assert (took.count, reading.done, reading.failed, reading.under_way) == (2, 1, 0, 0)
     assert 0.0 < reading.mean_seconds <= took.slowest
+    counts = bench.loader.times.counts
+    assert (sum(counts), counts[bucket_of(took.slowest)] > 0) == (2, True)
 
 
 async def test_what_cannot_be_read_is_told_with_its_reason(bench: Bench) -> None:
