@@ -182,6 +182,13 @@ def _of_router(who: str, name: str, router: pb.RouterStatus) -> Iterator[Fault]:
             "see that it is told the version managers and can reach them: --manager",
         )
         return
+    if report.not_ready:
+        yield Fault(
+            *("router", name),
+            f"{who} is not ready: {report.not_ready}",
+            "callers are to be kept from it until it is: see that it, and the version manager that it hears, "
+            "are up to date, and its log; restart it if it stays so",
+        )
     if not report.HasField("view_age"):
         yield Fault(
             *("router", name),

@@ -192,7 +192,8 @@ async def serve(
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
 
         def report() -> RouterReport:
-            return report_of(feed, name, address, part.told(), stages.troubles.told())
+            told, why = stages.troubles.told(), beliefs.why_not_ready()
+            return report_of(feed, name, address, part.told(), told, why)
 
         reports = Reports(each, report, stages.rates, stages.hear)
         stack.push_async_callback(reports.leave)

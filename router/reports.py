@@ -34,9 +34,14 @@ class Manager(Protocol):
 
 
 def report_of(
-    feed: ViewFeed, name: str, address: str, part: pb.Part, troubles: pb.RouterTroubles | None = None
+    feed: ViewFeed,
+    name: str,
+    address: str,
+    part: pb.Part,
+    troubles: pb.RouterTroubles | None = None,
+    not_ready: str = "",
 ) -> pb.RouterReport:
-    """What to tell of the router `name` that serves the view of `feed`."""
+    """What to tell of the router `name` that serves the view of `feed`, or why it serves nobody."""
     view = feed.view
     return pb.RouterReport(
         id=name,
@@ -49,6 +54,7 @@ def report_of(
         view_age=feed.age if feed.has_heard else None,
         refuses=feed.refuses,
         troubles=troubles,
+        not_ready=not_ready,
     )
 
 

@@ -77,6 +77,11 @@ FAULTS: list[tuple[Harm, str, str]] = [
     (lambda s: s.routers[0].report.ClearField("view_age"), "serves from its snapshot", "--manager"),
     (lambda s: setattr(s.routers[0].report, "view_age", 30.0), "heard no watch for 30 s", "--manager"),
     (lambda s: setattr(s.routers[0].report, "refuses", "it is empty"), "takes no other: it is empty", "thaw"),
+    (
+        lambda s: setattr(s.routers[0].report, "not_ready", "cells refuse what shard map 7 deals"),
+        "(host:7) is not ready: cells refuse what shard map 7 deals",
+        "restart it if it stays so",
+    ),
     (lambda s: setattr(s.routers[0], "behind", True), "is behind: it serves revision 9 of c", "restart it"),
     (missing, "cell cell-1 in a has a seat and is not registered", "cells remove cell-1"),
     (lambda s: setattr(s.cells[0], "heard", 9.0), "cell cell-1 hangs", "look at it at h:1"),

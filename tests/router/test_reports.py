@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
+import grpc
 import pytest
-from support.fakes import FakeManager, generation, model, view
+from support.fakes import FakeManager, generation, model, refuse, view
 from support.waiting import eventually
-from support.worlds import router
+from support.worlds import router, world
 
 from croupier.backoff import Backoff
 from croupier.codes import Code
@@ -127,11 +129,26 @@ async def test_a_report_says_what_is_served_and_what_is_refused(is_refused: bool
     )
 
 
+async def test_a_router_whose_map_cells_refuse_says_so() -> None:
+    async with world(stale_seconds=0.1) as found:
+        for cell in found.cells.values():
+            cell.before = refuse(Unavailable("it was dealt by an old shard map", reason="STALE_MAP"))
+
+        async def is_told() -> bool:
+            with suppress(grpc.RpcError):
+                await found.router.infer()
+            return "cells refuse what shard map" in found.manager.reports[-1].not_ready
+
+        await eventually(lambda: bool(found.manager.reports), "a report")
+        await eventually(is_told, "that it is not ready, and why")
+
+
 async def test_a_router_reports_while_it_runs_and_says_when_it_ends() -> None:
     async with FakeManager(FIRST) as manager:
         async with router(manager.address) as front:
             await eventually(lambda: any(one.serving for one in manager.reports), "a report")
             report = manager.reports[-1]
+        assert report.not_ready == "none of 0 cells can be reached"
         assert report.address == front.address
         assert report.part.protocol == CURRENT
         assert (report.catalog, report.revision) == (FIRST.catalog.name, 10)

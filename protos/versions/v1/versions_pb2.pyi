@@ -1045,7 +1045,7 @@ class Certificate(_message.Message):
     def __init__(self, setting: _Optional[str] = ..., ends: _Optional[float] = ...) -> None: ...
 
 class RouterReport(_message.Message):
-    __slots__ = ("id", "address", "part", "serving", "catalog", "revision", "generation", "view_age", "refuses", "leaving", "troubles")
+    __slots__ = ("id", "address", "part", "serving", "catalog", "revision", "generation", "view_age", "refuses", "leaving", "troubles", "not_ready")
     ID_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
@@ -1057,6 +1057,7 @@ class RouterReport(_message.Message):
     REFUSES_FIELD_NUMBER: _ClassVar[int]
     LEAVING_FIELD_NUMBER: _ClassVar[int]
     TROUBLES_FIELD_NUMBER: _ClassVar[int]
+    NOT_READY_FIELD_NUMBER: _ClassVar[int]
     id: str
     address: str
     part: Part
@@ -1068,7 +1069,8 @@ class RouterReport(_message.Message):
     refuses: str
     leaving: bool
     troubles: RouterTroubles
-    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ..., troubles: _Optional[_Union[RouterTroubles, _Mapping]] = ...) -> None: ...
+    not_ready: str
+    def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ..., troubles: _Optional[_Union[RouterTroubles, _Mapping]] = ..., not_ready: _Optional[str] = ...) -> None: ...
 
 class RouterTroubles(_message.Message):
     __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests")
