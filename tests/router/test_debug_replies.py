@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
+from support.fakes import refuse
 from support.worlds import World, world
 
 from croupier.debug_tokens import named
+from croupier.errors import FailedPrecondition, Unavailable
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 
@@ -44,6 +47,33 @@ async def test_items_of_one_cell_are_named_once(stage: World) -> None:
     await call
     (said,) = await told(call)
     assert cell_of(stage, said)
+
+
+async def refused(stage: World, name: str) -> tuple[list[str], list[str]]:
+    """The cells that a request that fails is told by its tokens, and those that were asked, by name."""
+    request = inference_pb2.ModelInferRequest(model_name=name)
+    call = stage.router.inference.ModelInfer(request, metadata=(*stage.router.metadata, *ASKING))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call
+    return [cell_of(stage, one) for one in await told(call)], [cell for cell, _ in stage.calls()]
+
+
+async def test_an_error_names_the_cell_that_it_comes_from(stage: World) -> None:
+    for cell in stage.cells.values():
+        cell.before = refuse(FailedPrecondition("quarantined"))
+    named_cells, asked = await refused(stage, "churn")
+    assert (named_cells, len(asked)) == (asked, 1)
+
+
+async def test_of_several_that_were_tried_an_error_names_the_last(stage: World) -> None:
+    first, second = stage.hand()
+    first.before, second.before = refuse(Unavailable("away")), refuse(FailedPrecondition("quarantined"))
+    named_cells, asked = await refused(stage, "churn")
+    assert (named_cells, {*asked}) == ([second.id], {first.id, second.id})
+
+
+async def test_an_error_without_a_cell_names_none(stage: World) -> None:
+    assert await refused(stage, "nowhere") == ([], [])
 
 
 @pytest.mark.parametrize("asking", [(), (("croupier-debug", "0"),)])
