@@ -20,7 +20,8 @@ seats, tenant_rules, apply, export, history, ramp      the verbs of `cells`, `zo
                     that are about the shard map. All of them change it by `change`, which prints what is
                     `planned`, and `follow` what comes of it
 limit               `tenants limit`
-generation_file     what `shards apply` reads
+generation_file     what `shards apply` reads and `export` writes: `yaml_tree` has it with its places in the
+                    text, `yaml_edit` changes it there
 reasons, usage      what `explain` and `models` say
 signing             what `keys` and `token` sign with
 stack               the fleet of `local`: `stack_process` is one of its processes, `stack_state` what is

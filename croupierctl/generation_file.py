@@ -7,8 +7,8 @@ there keeps its comments and its order, and writes what is other.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -18,11 +18,11 @@ from croupier.errors import InvalidRequest
 from sharding.generation import Generation, Override, Seat, Share, Size
 
 if TYPE_CHECKING:
-    from ruamel.yaml import YAML
+    from croupierctl.yaml_edit import Edits
+    from croupierctl.yaml_tree import Node
 
 # More than the largest map that there may be takes; a file that is none of ours is not read to its end.
 MAX_BYTES = 64 * 2**20
-MAX_DEPTH = 16
 
 
 class InvalidFile(InvalidRequest):
@@ -123,39 +123,21 @@ def _size(said: int | FileShare) -> Size:
 def _load(data: bytes) -> Any:
     """What YAML says. Raises InvalidFile."""
     # Who asks for anything but a file would wait for its import.
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    yaml = YAML(typ="safe")
+    from croupierctl.yaml_tree import read
+
     try:
-        text = data.decode()
-        _check_shape(yaml, text)
-        return yaml.load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+        return read(data.decode()).value
+    except (YAMLError, ValueError) as error:
         raise _no_yaml(error) from error
 
 
-def _check_shape(yaml: YAML, text: str) -> None:
-    """Raises InvalidFile for what a shard map has no use for: references, which multiply, and depth.
-
-    What loads YAML calls itself for each level, in C, until there is no stack left; what reads it does not.
-    """
-    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
-
-    depth = 0
-    for event in yaml.parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > MAX_DEPTH or isinstance(event, AliasEvent):
-            what = "says something by reference" if isinstance(event, AliasEvent) else "is nested too deeply"
-            mark = event.start_mark
-            raise InvalidFile(f"the file is not a shard map: it {what}, line {mark.line + 1}")
-
-
-def _no_yaml(error: Exception) -> InvalidFile:
+def _no_yaml(error: Exception, what: str = "the file is not a shard map") -> InvalidFile:
     """What is wrong, and where; without what the library says of its own switches."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return InvalidFile(f"the file is not a shard map: {problem or error}{where}")
+    return InvalidFile(f"{what}: {problem or error}{where}")
 
 
 def render(generation: Generation) -> dict[str, object]:
@@ -196,35 +178,29 @@ def to_yaml(generation: Generation, before: bytes = b"") -> str:
     """The map as YAML: that of `before`, where there is one, with what is other in `generation`.
 
     Raises:
-        InvalidFile: `before` is no YAML of a shard map, or its comments cannot be kept.
+        InvalidFile: `before` is no shard map in YAML, or its comments cannot be kept.
     """
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    made = io.StringIO()
+    from croupierctl.yaml_edit import CommentsLost, Edits, dump
+    from croupierctl.yaml_tree import read
+
+    wanted = plain(generation)
     if not before.strip():
-        # In C: of a map of many thousand rules, the other way takes minutes.
-        plainly: Any = YAML(typ="safe")
-        plainly.default_flow_style = False
-        plainly.sort_base_mapping_type_on_output = False
-        plainly.dump(plain(generation), made)
-        return made.getvalue()
-    yaml = YAML()
-    yaml.width = 2**16
+        return dump(wanted)
     try:
-        text = before.decode()
-        _check_shape(YAML(typ="safe"), text)
-        file = yaml.load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise _no_yaml(error) from error
-    if not isinstance(file, dict) or {*file} - {*ShardMap.__struct_fields__}:
-        raise InvalidFile("the file that is there is not a shard map: it is not written over")
-    _become(file, plain(generation))
-    yaml.dump(file, made)
-    if not _reads_as(made.getvalue(), generation):
-        # The library mangles comments beside a mapping in braces.
-        raise InvalidFile("the comments of the file that is there cannot be kept: write to another one")
-    return made.getvalue()
+        text = before.decode().rstrip("\n") + "\n"
+        root = read(text)
+        msgspec.convert(root.value, type=ShardMap)
+    except (YAMLError, ValueError) as error:
+        raise _no_yaml(error, "the file that is there is not a shard map, and is not written over") from error
+    edits = Edits(text)
+    with suppress(CommentsLost):
+        _become(edits, None, root, wanted)
+        if _reads_as(made := edits.done(), generation):
+            return made
+    # Or it is written in a way that is not known here.
+    raise InvalidFile("the comments of the file that is there cannot be kept: write to another one")
 
 
 def _reads_as(text: str, wanted: Generation) -> bool:
@@ -238,74 +214,75 @@ def _reads_as(text: str, wanted: Generation) -> bool:
     ) == replace(wanted, seed_since=0, at=0.0)
 
 
-def _become(node: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Give `node` the values of `wanted`, and leave what is as it should be untouched, comments and all."""
-    below = _take_below(node)
-    for name in [name for name in node if name not in wanted]:
-        # What says something that is as ever, such as `draining: false`, says it still.
-        if name not in PLAIN_SEAT or node[name] != PLAIN_SEAT[name]:
-            del node[name]
-    for name, value in wanted.items():
-        stands = node.get(name)
-        if name == "seats" and isinstance(stands, list):
-            _seats_become(stands, value)
-        elif isinstance(stands, dict) and isinstance(value, dict) and stands:
-            _become(stands, value)
-        elif name in node and stands == value:
-            continue
-        elif isinstance(stands, list) and isinstance(value, list):
-            stands[:] = value
-        else:
-            node[name] = value
-    _put_below(node, below)
+def _become(edits: Edits, key: Node | None, node: Node, wanted: Mapping[str, Any]) -> None:
+    """Give a mapping the values of `wanted`, and leave what is as it should be untouched."""
+    if not node.is_block:
+        _become_flow(edits, key, node, _merged(node.value, wanted))
+        return
+    gone, stands = [], set()
+    for place, (name, value) in enumerate(zip(node.keys, node.children, strict=True)):
+        if name.value in wanted:
+            stands.add(name.value)
+            _child_becomes(edits, name, value, wanted[name.value])
+        elif not _is_as_ever(name.value, value.value):
+            gone.append(place)
+    new = {name: value for name, value in wanted.items() if name not in stands}
+    edits.change(key, node, gone, new)
 
 
-def _seats_become(node: list[Any], wanted: list[dict[str, Any]]) -> None:
+def _child_becomes(edits: Edits, key: Node, node: Node, value: Any) -> None:
+    if node.value == value:
+        return
+    if key.value == "seats":
+        _seats_become(edits, key, node, value)
+    elif isinstance(node.value, dict | None) and isinstance(value, dict) and value:
+        _become(edits, key, node, value)
+    elif node.is_block and isinstance(value, list) and value:
+        _items_become(edits, key, node, value)
+    else:
+        edits.put(key, node, value)
+
+
+def _become_flow(edits: Edits, key: Node | None, node: Node, value: Any) -> None:
+    """Of what was empty, lines are made; else it is in braces still."""
+    if value == node.value:
+        return
+    if node.children or key is None:
+        edits.put(key, node, value)
+    else:
+        edits.change(key, node, (), value)
+
+
+def _items_become(edits: Edits, key: Node, node: Node, wanted: list[str]) -> None:
+    """Names in lines: in their order, or what is beside them would be about others."""
+    if [name for name in node.value if name in wanted] + [n for n in wanted if n not in node.value] == wanted:
+        gone = [place for place, name in enumerate(node.value) if name not in wanted]
+        edits.change(key, node, gone, [name for name in wanted if name not in node.value])
+    else:
+        edits.put(key, node, wanted)
+
+
+def _seats_become(edits: Edits, key: Node, node: Node, wanted: list[dict[str, Any]]) -> None:
     """Seats are known by their cells: what stands in another order stays so."""
     by_cell = {seat["cell"]: seat for seat in wanted}
-    for index in reversed(range(len(node))):
-        seat = node[index]
-        cell = seat.get("cell") if isinstance(seat, dict) else None
-        found = by_cell.pop(cell, None) if isinstance(cell, str) else None
-        if found is None:
-            if index:
-                _put_below(node[index - 1], _take_below(seat))
-            del node[index]
-        else:
-            _become(seat, found)
-    node.extend(seat for seat in wanted if seat["cell"] in by_cell)
-
-
-def _take_below(node: Any) -> str:
-    """The comment below a mapping, which is about what follows it, taken from there.
-
-    ruamel.yaml keeps it with what ends the line of the last field, wherever that goes.
-    """
-    last, token = _last_comment(node)
-    if token is None:
-        return ""
-    beside, _, below = token.value.partition("\n")
-    token.value = f"{beside}\n"
-    if not beside:
-        del node.ca.items[last]
-    return str(below)
-
-
-def _put_below(node: Any, below: str) -> None:
-    """Have the comment `below` stand below the last field of a mapping."""
-    from ruamel.yaml.error import CommentMark
-    from ruamel.yaml.tokens import CommentToken
-
-    last, token = _last_comment(node)
-    if not below or last is None:
+    found = [by_cell.pop(seat["cell"], None) for seat in node.value]
+    new = [seat for seat in wanted if seat["cell"] in by_cell]
+    if not node.is_block:
+        kept = [_merged(old, seat) for old, seat in zip(node.value, found, strict=True) if seat]
+        _become_flow(edits, key, node, kept + new)
         return
-    if token is not None:
-        token.value += below
-    else:
-        node.ca.items[last] = [None, None, CommentToken(f"\n{below}", CommentMark(0), None), None]
+    for seat, one in zip(found, node.children, strict=True):
+        if seat:
+            _become(edits, None, one, seat)
+    edits.change(key, node, [place for place, seat in enumerate(found) if not seat], new)
 
 
-def _last_comment(node: Any) -> tuple[Any, Any]:
-    """The last field of a mapping, and the comment that follows its value; None where there is none."""
-    last = next(reversed(node), None) if hasattr(node, "ca") and isinstance(node, dict) else None
-    return last, (node.ca.items.get(last) or [None] * 3)[2] if last is not None else None
+def _merged(stands: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """`wanted`, in the order of what stands, with what that says although it is as ever."""
+    kept = {name: wanted.get(name, value) for name, value in (stands or {}).items()}
+    return {n: v for n, v in kept.items() if n in wanted or _is_as_ever(n, v)} | dict(wanted)
+
+
+def _is_as_ever(name: str, value: Any) -> bool:
+    """Whether this says, such as `draining: false`, what holds without it: it says it still."""
+    return name in PLAIN_SEAT and bool(value == PLAIN_SEAT[name])
