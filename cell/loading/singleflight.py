@@ -15,6 +15,8 @@ again helps. How many requests may wait is a bound of memory, and not of load.
 
 What nobody waits for (`warm`) loads when no request does, on half of the slots at most: a store that
 hangs cannot take them all.
+
+It is long because who waits, who has a slot and who gives up a place are one set of books.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ Every waiting caller has its own future and its own lease, which ends after its 
 caller that hangs up changes nothing for the others and no model goes while it is being used.
 
 `batch.py` has what is done in a thread.
+
+It is long because whatever begins, ends or gives way is noted in the same few tables.
 """
 
 from __future__ import annotations
