@@ -62,6 +62,7 @@ _BY_REASON = {
         "croupierctl catalog thaw --reason WHY"
     ),
     "NOT_FROZEN": "",
+    "NOT_UNDERSTOOD": "upgrade what is older first: `croupierctl status` shows who runs what",
     "STALE_FREEZE": "look again at what would be lost: croupierctl catalog status",
     "UNKNOWN_SEAT": "see which cells have seats: croupierctl shards show",
     "UNKNOWN_ZONE": "see which zones there are: croupierctl shards show",

@@ -7,7 +7,7 @@ manager before it said.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.rates import Rates
@@ -16,6 +16,8 @@ from version_manager.shares import Shares
 
 # Seconds until every router has reported a few times.
 _YOUNG = 5.0
+# Tenants that are told of in one go.
+_SLICE = 50
 # Seconds after which it is counted anew who is there.
 _COUNTED = 1.0
 
@@ -35,8 +37,8 @@ class Dividing:
         self._quiet = 0
         self._counted_at = float("-inf")
 
-    def add_to(self, answer: pb.ReportRouterResponse, router: str) -> None:
-        """Say in `answer` what is `router`'s, which has reported just now."""
+    def add_to(self, answer: pb.ReportRouterResponse, router: str) -> Generator[None, None, None]:
+        """Say in `answer` what is `router`'s, which has reported just now. It yields after each slice."""
         now = self._clock()
         if now < self._from:
             return
@@ -46,5 +48,8 @@ class Dividing:
             self._quiet = len(self._present - self._rates.telling())
             self._shares.keep(self._present)
         answer.routers = len(self._present)
-        for tenant, share in self._shares.of(router, max(1, answer.routers), self._quiet):
+        shares = self._shares.of(router, max(1, answer.routers), self._quiet)
+        for place, (tenant, share) in enumerate(shares, 1):
             answer.shares.add(tenant=tenant, share=share)
+            if place % _SLICE == 0:
+                yield

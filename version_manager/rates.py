@@ -134,7 +134,7 @@ class Rates:
                 # It began anew meanwhile, and that has been told already.
                 return is_known
         if self._shares is not None:
-            self._shares.asked(router, asked, seconds)
+            yield from self._shares.asked(router, asked, seconds)
         return is_known
 
     def _add(self, keys: list[Key], grown: Matrix) -> None:

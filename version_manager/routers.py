@@ -26,7 +26,7 @@ _MOST_WORDS = 300
 # Seconds that a change may be on its way.
 _ON_ITS_WAY = 2.0
 # Seconds of silence after which a router may be no more, and after which it is forgotten.
-_SILENT = 10.0
+_SILENT = 5.0
 _FORGOTTEN = 300.0
 # What a router said that was heard longer ago says nothing of now.
 _LATELY = 10.0

@@ -276,7 +276,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             answer.rates_unknown = not await in_turns(
                 self._parts.rates.take(request.report.id, request.rates)
             )
-        self._parts.dividing.add_to(answer, request.report.id)
+        await in_turns(self._parts.dividing.add_to(answer, request.report.id))
         return answer
 
     async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:

@@ -18,7 +18,7 @@ Pure. Memory is bounded by `MOST` pairs of a router and a tenant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
 from version_manager.model.limits import NO_LIMITS, TenantLimits
 
@@ -30,6 +30,8 @@ _LEAST_SECONDS = 0.5
 _DRAWN = 0.05
 _FEW = 0.5
 _FLOOR = 0.02
+# Tenants that are looked at in one go, in a fraction of a millisecond.
+_SLICE = 100
 # Requests a second that are none any more.
 _IDLE = 0.001
 
@@ -44,12 +46,15 @@ class Shares:
         self._totals: dict[str, float] = {}
         self._pairs = 0
 
-    def asked(self, router: str, requests: Mapping[str, int], seconds: float) -> None:
-        """A router was asked for so many `requests` of each tenant in the last `seconds`, and no others."""
+    def asked(self, router: str, requests: Mapping[str, int], seconds: float) -> Generator[None, None, None]:
+        """A router was asked for so many `requests` of each tenant in the last `seconds`, and no others.
+
+        It yields after each slice of them.
+        """
         seconds = max(seconds, _LEAST_SECONDS)
         weight = 1 - 0.5 ** (seconds / _HALF)
         limits, known = self._limits(), self._asked.setdefault(router, {})
-        for tenant in [*known, *(requests.keys() - known.keys())]:
+        for place, tenant in enumerate([*known, *(requests.keys() - known.keys())], 1):
             rate, before = requests.get(tenant, 0) / seconds, known.get(tenant)
             mean = rate if before is None else before + weight * (rate - before)
             if mean < _IDLE or limits.of(tenant) == NO_LIMITS:
@@ -57,11 +62,19 @@ class Shares:
             elif before is None and self._pairs >= MOST:
                 continue
             self._set(known, tenant, mean)
+            if place % _SLICE == 0:
+                yield
+                if self._asked.get(router) is not known:
+                    # It was taken for gone meanwhile.
+                    return
         if not known:
             del self._asked[router]
 
     def keep(self, routers: Collection[str]) -> None:
-        """Forget all others: they are gone, and those that are left are asked for what they were."""
+        """Forget all others: they are gone, and those that are left are asked for what they were.
+
+        One that only was silent tells next what it was asked for meanwhile, and is where it was.
+        """
         for router in self._asked.keys() - set(routers):
             known = self._asked.pop(router)
             for tenant in list(known):
@@ -72,7 +85,7 @@ class Shares:
         tell of no tenants.
         """
         limits, equal = self._limits(), 1 / routers
-        for tenant, asked in self._asked.get(router, {}).items():
+        for tenant, asked in list(self._asked.get(router, {}).items()):
             drawn = _FEW + _DRAWN * (limits.of(tenant).rate or 0.0)
             part = (asked + drawn * equal) / (max(self._totals.get(tenant, 0.0), asked) + drawn)
             share = (1 - _FLOOR) * part + _FLOOR * equal

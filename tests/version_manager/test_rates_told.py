@@ -1,5 +1,7 @@
 """What others hear of rates: what a tenant uses now, and what each router was asked for since before."""
 
+from collections.abc import Iterator
+
 import pytest
 from support.steps import finished
 
@@ -15,8 +17,9 @@ class World:
         self.heard: list[tuple[str, dict[str, int], float]] = []
         self.rates = Rates(lambda: self.now, self)  # type: ignore[arg-type]
 
-    def asked(self, router: str, requests: dict[str, int], seconds: float) -> None:
+    def asked(self, router: str, requests: dict[str, int], seconds: float) -> Iterator[None]:
         self.heard.append((router, requests, seconds))
+        yield
 
     def tell(self, age: float, incarnation: int = 1, *, cold: int = 0, **requests: int) -> None:
         """Cumulative, as a router does; it began `age` seconds ago. Its models are nobody's concern here."""

@@ -54,7 +54,7 @@ def test_those_are_present_that_were_heard_lately(world: World) -> None:
     world.report("a:1", address="a:1")
     world.report("b:1")
     assert world.routers.present() == {"a:1", "b:1"}
-    world.now += 9
+    world.now += 4.5
     world.report("a:2", address="a:1")
     # The first was killed, and this one was started in its place.
     world.now += 0.5

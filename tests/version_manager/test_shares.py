@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.steps import finished
 
 from version_manager import shares as module
 from version_manager.model.limits import NO_LIMITS, UNLIMITED, Limits, TenantLimits
@@ -26,7 +27,7 @@ class Fleet:
         self.told: dict[str, float] = {}
 
     def report(self, name: str, requests: int, seconds: float = 1.0, tenant: str = "acme") -> None:
-        self.shares.asked(name, {tenant: requests} if requests else {}, seconds)
+        finished(self.shares.asked(name, {tenant: requests} if requests else {}, seconds))
         told = dict(self.shares.of(name, len(self.names)))
         self.told[name] = told.get(tenant, 1 / len(self.names))
 
@@ -47,6 +48,7 @@ class Fleet:
 splits = st.lists(st.floats(0, 1), min_size=1, max_size=12).filter(lambda parts: sum(parts) > 0.1)
 
 
+@settings(max_examples=25)
 @given(splits, st.sampled_from([1.0, 2.0, 10.0]))
 def test_of_a_tenant_at_its_limit_each_router_has_the_part_that_it_is_asked(
     parts: list[float], times: float
@@ -72,6 +74,7 @@ def test_noise_is_small_and_the_sum_exact() -> None:
         assert sum(found) == pytest.approx(1, abs=0.05)
 
 
+@settings(max_examples=25)
 @given(splits, st.integers(0, 2**32), st.floats(0.5, 1_000))
 def test_whatever_is_told_each_share_is_a_share_and_all_together_are_bounded(
     parts: list[float], seed: int, rate: float
@@ -123,13 +126,13 @@ def test_only_who_has_limits_is_divided() -> None:
     fleet.report("router-0", 50, tenant="globex")
     assert not list(fleet.shares.of("router-0", 2))
     fleet.limits = TenantLimits(Limits(rows=5), {"initech": Limits(rows=UNLIMITED)})
-    fleet.shares.asked("router-0", {"globex": 50, "initech": 50}, 1.0)
-    fleet.shares.asked("router-1", {"globex": 50}, 1.0)
+    finished(fleet.shares.asked("router-0", {"globex": 50, "initech": 50}, 1.0))
+    finished(fleet.shares.asked("router-1", {"globex": 50}, 1.0))
     assert [name for name, _ in fleet.shares.of("router-0", 2)] == ["globex"]
     # And no longer once it has none.
     fleet.limits = TenantLimits(NO_LIMITS)
     for router in ("router-0", "router-1"):
-        fleet.shares.asked(router, {"globex": 50}, 1.0)
+        finished(fleet.shares.asked(router, {"globex": 50}, 1.0))
         assert not list(fleet.shares.of(router, 2))
     assert (fleet.shares._asked, fleet.shares._totals, fleet.shares._pairs) == ({}, {}, 0)
 
@@ -153,9 +156,21 @@ def test_memory_is_bounded_and_those_that_are_known_go_on(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "MOST", 3)
     shares = Shares(lambda: TenantLimits(Limits(rate=5)))
     for router in ("a", "b"):
-        shares.asked(router, {"x": 5, "y": 5}, 1.0)
+        finished(shares.asked(router, {"x": 5, "y": 5}, 1.0))
     assert shares._pairs == 3
-    shares.asked("a", {"x": 5, "y": 5}, 1.0)
+    finished(shares.asked("a", {"x": 5, "y": 5}, 1.0))
     assert len(dict(shares.of("a", 2))) == 2
     shares.keep(["b"])
     assert shares._pairs == 1
+
+
+def test_a_router_that_is_gone_before_its_report_was_taken_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_SLICE", 1)
+    shares = Shares(lambda: TenantLimits(Limits(rate=5)))
+    steps = shares.asked("a", {"x": 5, "y": 5, "z": 5}, 1.0)
+    next(steps)
+    shares.keep([])
+    assert list(steps) == []
+    assert (shares._asked, shares._totals, shares._pairs) == ({}, {}, 0)
