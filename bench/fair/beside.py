@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+
+import numpy as np
 
 from bench import report
 from bench.demo.loading import Seen
@@ -40,7 +43,8 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Row:
     """Of one offender. `quiet_spread`: of 99th percentiles of quiet turns, each over the one before, the
-    least and the most. CPU is of one processor, without it and with it.
+    least and the most; `ratio_by` has the ratio of each kind of models alone. CPU is of one processor,
+    without it and with it.
     """
 
     kind: str
@@ -49,6 +53,7 @@ class Row:
     offender_refused: int
     offender_served: int
     quiet_spread: tuple[float, float]
+    ratio_by: dict[str, float]
     quiet_p99_ms: tuple[float, ...]
     during_p99_ms: tuple[float, ...]
     others_requests: int
@@ -67,9 +72,9 @@ class _Turn:
     seen: Seen
     cpu: dict[str, float]
 
-    @property
-    def p99_ms(self) -> float:
-        return judging.p99_ms(self.seen.latencies)
+    def p99_ms(self, models: Sequence[int]) -> float:
+        """Of the requests for some models, by number."""
+        return judging.p99_ms(self.seen.latencies[np.isin(self.seen.models, models)])
 
 
 async def measure(stage: Stage, plan: Plan, offender: Offender, process: Process, wares: Wares) -> Row:
@@ -82,7 +87,7 @@ async def measure(stage: Stage, plan: Plan, offender: Offender, process: Process
         account = account.with_(await acting)
         await asyncio.sleep(_PAUSE_SECONDS)
         quiet.append(await _turn(stage, plan, 2 * number + 2))
-    return _row(plan, offender, quiet, during, account, wares)
+    return _row(stage, plan, offender, quiet, during, account, wares)
 
 
 async def _turn(stage: Stage, plan: Plan, number: int) -> _Turn:
@@ -95,10 +100,23 @@ async def _turn(stage: Stage, plan: Plan, number: int) -> _Turn:
 
 
 def _row(
-    plan: Plan, offender: Offender, quiet: list[_Turn], during: list[_Turn], account: Account, wares: Wares
+    stage: Stage,
+    plan: Plan,
+    offender: Offender,
+    quiet: list[_Turn],
+    during: list[_Turn],
+    account: Account,
+    wares: Wares,
 ) -> Row:
     turns = [one.seen for one in (*quiet, *during)]
-    ratio = Ratio([one.p99_ms for one in quiet], [one.p99_ms for one in during])
+    kinds: defaultdict[str, list[int]] = defaultdict(list)
+    for number, model in enumerate(stage.models):
+        kinds[model.recipe.algorithm].append(number)
+
+    def ratio_of(models: Sequence[int]) -> Ratio:
+        return Ratio([one.p99_ms(models) for one in quiet], [one.p99_ms(models) for one in during])
+
+    ratio = ratio_of(range(len(stage.models)))
     items = offender.load(wares, 0).items
     seconds = plan.rounds * (offender.fill + plan.seconds)
     problems: Counter[str] = reduce(Counter.__add__, (seen.problems for seen in turns), Counter())
@@ -111,6 +129,7 @@ def _row(
         offender_refused=account.refused,
         offender_served=account.served,
         quiet_spread=ratio.spread,
+        ratio_by={kind: ratio_of(models).median for kind, models in sorted(kinds.items())},
         quiet_p99_ms=tuple(ratio.quiet),
         during_p99_ms=tuple(ratio.during),
         others_requests=sum(len(seen.due) for seen in turns),
