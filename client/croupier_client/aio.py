@@ -20,7 +20,7 @@ from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
 from croupier_client.options import Metadata, Options, PathLike, Token, Trace
-from croupier_client.status import from_rpc_error
+from croupier_client.status import debug_of, from_rpc_error
 from croupier_client.stub import Stub
 
 _C = TypeVar("_C", bound="AsyncClient")
@@ -34,6 +34,8 @@ class AsyncClient:
     shown where the router asks for them. `timeout` is in seconds for each call, retries included;
     None for none. `retries`: how often more a call is tried that was `Unavailable`.
     `trace` gives `traceparent` and `tracestate` of the span that calls, where that is not OpenTelemetry's.
+    `debug` has predictions and errors (but not those of streams) say which cell they came from: by a token in
+    `debug`, which operators can read.
 
     Every method raises the `croupier_client.errors` class that says what is wrong and whose fault it is.
     """
@@ -50,9 +52,10 @@ class AsyncClient:
         timeout: Optional[float] = 5.0,
         retries: int = 2,
         trace: Optional[Trace] = None,
+        debug: bool = False,
     ) -> None:
         files = ca, certificate, key
-        self._options = Options.build(target, tenant, token, files, timeout, retries, trace)
+        self._options = Options.build(target, tenant, token, files, timeout, retries, trace, debug)
         # Opened when first used: grpcio ties a channel to the loop that runs at that moment.
         self._channel: grpc.aio.Channel | None = None
 
@@ -177,12 +180,12 @@ class AsyncClient:
 
     async def _send(
         self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata
-    ) -> Union[pb.PredictResponse, CroupierError]:
+    ) -> Union[steps.Reply, CroupierError]:
         shown = metadata()
         try:
-            response: pb.PredictResponse = await self._stub().predict(
-                request, timeout=seconds, metadata=shown
-            )
+            call = self._stub().predict(request, timeout=seconds, metadata=shown)
+            response: pb.PredictResponse = await call
+            debug = debug_of(await call.trailing_metadata()) if self._options.debug else ""
         except grpc.aio.AioRpcError as error:
             return from_rpc_error(error)
         except grpc.aio.UsageError:
@@ -191,7 +194,7 @@ class AsyncClient:
             if _is_cancelled() or not self._is_closed():
                 raise
             return Cancelled("the client was closed")
-        return response
+        return steps.Reply(response, debug)
 
     def _stub(self) -> Stub:
         if self._channel is None:

@@ -21,7 +21,7 @@ from croupier_client.encode import Features, Item
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
 from croupier_client.options import Metadata, Options, PathLike, Token, Trace
-from croupier_client.status import from_rpc_error
+from croupier_client.status import debug_of, from_rpc_error
 from croupier_client.stub import Stub
 
 _C = TypeVar("_C", bound="Client")
@@ -42,9 +42,10 @@ class Client:
         timeout: Optional[float] = 5.0,
         retries: int = 2,
         trace: Optional[Trace] = None,
+        debug: bool = False,
     ) -> None:
         files = ca, certificate, key
-        self._options = Options.build(target, tenant, token, files, timeout, retries, trace)
+        self._options = Options.build(target, tenant, token, files, timeout, retries, trace, debug)
         self._connection = _Connection(target, self._options.tls)
 
     def __enter__(self: _C) -> _C:
@@ -161,15 +162,15 @@ class Client:
 
     def _send(
         self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata
-    ) -> Union[pb.PredictResponse, CroupierError]:
+    ) -> Union[steps.Reply, CroupierError]:
         shown = metadata()
         try:
-            response: pb.PredictResponse = self._connection.call("predict", request, seconds, shown)
+            response, call = self._connection.call("predict_with_call", request, seconds, shown)
         except grpc.RpcError as error:
             return from_rpc_error(error)
         except Cancelled as error:
             return error
-        return response
+        return steps.Reply(response, debug_of(call.trailing_metadata()) if self._options.debug else "")
 
 
 class _Connection:

@@ -26,12 +26,14 @@ class Prediction:
 
     `outputs` holds each output's values by name, in the model's order, an output of several
     dimensions row by row; `version` is the version that answered; `took` the seconds in the cell,
-    from decoded to scored, a cold load included.
+    from decoded to scored, a cold load included. `debug` has tokens, with commas between them, of the
+    cells that the request was answered by, if the client asks for them.
     """
 
     outputs: Mapping[str, Values]
     version: int
     took: float
+    debug: str = ""
 
     @property
     def value(self) -> Union[float, int, str, Values]:
@@ -50,21 +52,21 @@ class Prediction:
 Outcome = Union[Prediction, PredictError]
 
 
-def decode(result: pb.Result) -> Outcome:
+def decode(result: pb.Result, debug: str = "") -> Outcome:
     """A result's prediction or error."""
     kind = result.WhichOneof("outcome")
     if kind == "status":
-        return from_item(result.status)
+        return from_item(result.status, debug)
     if kind != "value":
         return InternalError("the server sent a result without an outcome that this release knows")
     try:
         outputs = {output.name: _values(output) for output in result.value.outputs}
     except InternalError as error:
         return error
-    return Prediction(outputs, result.version, result.took_us / 1e6)
+    return Prediction(outputs, result.version, result.took_us / 1e6, debug)
 
 
-def decode_all(response: pb.PredictResponse, expected: int) -> list[Outcome]:
+def decode_all(response: pb.PredictResponse, expected: int, debug: str = "") -> list[Outcome]:
     """The outcomes of `expected` items, in their order.
 
     Raises:
@@ -72,7 +74,7 @@ def decode_all(response: pb.PredictResponse, expected: int) -> list[Outcome]:
     """
     if len(response.results) != expected:
         raise InternalError(f"the server sent {len(response.results)} results for {expected} items")
-    return [decode(result) for result in response.results]
+    return [decode(result, debug) for result in response.results]
 
 
 def _values(output: pb.Output) -> Values:

@@ -24,11 +24,13 @@ class CroupierError(Exception):
 
     `code` is the gRPC status code that stands for the class, for services that pass an error on. `request_id`
     is what the request is called in the server's logs; "" for an error that did not come from there.
+    `debug` is as in `Prediction`.
     """
 
     code = 2
     reason = ""
     request_id = ""
+    debug = ""
 
     def __init__(self, message: str, *, reason: str = "", **metadata: str) -> None:
         super().__init__(message)

@@ -15,6 +15,7 @@ from croupier_client.channels import credentials
 from croupier_client.deadline import Deadline
 from croupier_client.errors import InvalidRequest
 from croupier_client.retry import RetryPolicy
+from croupier_client.status import DEBUG_KEY
 from croupier_client.tracing import only_trace, trace_pairs
 from croupier_client.window import Window
 
@@ -49,6 +50,7 @@ class Options:
     timeout: float | None
     policy: RetryPolicy
     trace: Trace = trace_pairs
+    debug: bool = False
     # Seeded by the system: clients that started together must not draw the same back-off.
     rng: random.Random = field(default_factory=random.SystemRandom)
 
@@ -62,6 +64,7 @@ class Options:
         timeout: float | None,
         retries: int,
         trace: Trace | None = None,
+        debug: bool = False,
     ) -> Options:
         """`paths`: PEM files of the authority, the certificate and its key. `trace`: None for OpenTelemetry.
 
@@ -76,7 +79,9 @@ class Options:
         except OSError as error:
             raise InvalidRequest(f"cannot read {error.filename}: {error.strerror}", field="ca") from error
         policy = RetryPolicy(retries)
-        return cls(target, _checked(tenant, "tenant"), token, tls, timeout, policy, trace or trace_pairs)
+        return cls(
+            target, _checked(tenant, "tenant"), token, tls, timeout, policy, trace or trace_pairs, debug
+        )
 
     def for_tenant(self, tenant: str, token: Token) -> Options:
         """The same for another tenant. Raises InvalidRequest."""
@@ -106,6 +111,8 @@ class Options:
             found.append(("x-request-id", _checked_id(request_id)))
         if min_revision:
             found.append(("croupier-min-revision", _checked(min_revision, "min_revision")))
+        if self.debug:
+            found.append((DEBUG_KEY, "1"))
         if priority:
             found.append(("croupier-priority", _checked(priority, "priority")))
         if self.tenant:

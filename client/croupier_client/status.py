@@ -7,7 +7,7 @@ that this release does not know is no failure of its own: the error says what ca
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Union
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -18,7 +18,9 @@ from croupier_client.messages import status as status_pb
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _REQUEST_ID_KEY = "x-request-id"
+DEBUG_KEY = "croupier-debug"
 _TYPE_URL = "type.googleapis.com/google.rpc."
+_Metadata = Iterable[tuple[str, Union[str, bytes]]]
 _CLASSES: dict[int, type[errors.CroupierError]] = {
     cls.code: cls
     for cls in (
@@ -43,28 +45,35 @@ _CLASSES: dict[int, type[errors.CroupierError]] = {
 def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> errors.CroupierError:
     """The error that a failed call's status stands for, with the call as its cause."""
     details, request_id = b"", ""
-    metadata: Iterable[tuple[str, str | bytes]] = error.trailing_metadata() or ()  # type: ignore[assignment]
+    metadata: _Metadata = error.trailing_metadata() or ()  # type: ignore[assignment]
     for key, value in metadata:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             details = value
         elif key == _REQUEST_ID_KEY and isinstance(value, str):
             request_id = value
     found = _with_details(error.code().value[0], error.details() or "", details)
-    _name(found, found.request_id or request_id)
+    _name(found, found.request_id or request_id, debug_of(metadata))
     found.__cause__ = error
     return found
 
 
-def from_item(status: pb.Status) -> errors.CroupierError:
+def debug_of(metadata: _Metadata | None) -> str:
+    """What trailing metadata say to who asked which cells answered."""
+    return next((str(value) for key, value in metadata or () if key == DEBUG_KEY), "")
+
+
+def from_item(status: pb.Status, debug: str = "") -> errors.CroupierError:
     """The error that the status of one item stands for."""
     error = _error(status.code, status.message, status.reason, retry_after=status.retry_after_ms / 1e3)
-    _name(error, status.request_id)
+    _name(error, status.request_id, debug)
     return error
 
 
-def _name(error: errors.CroupierError, request_id: str) -> None:
+def _name(error: errors.CroupierError, request_id: str, debug: str = "") -> None:
     if request_id:
         error.request_id = request_id
+    if debug:
+        error.debug = debug
 
 
 def _with_details(code: int, message: str, details: bytes) -> errors.CroupierError:

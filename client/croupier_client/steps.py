@@ -35,7 +35,15 @@ class Wait:
     seconds: float
 
 
-Answer = Union[pb.PredictResponse, CroupierError, None]
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `debug`: the tokens that came with it, if they were asked for."""
+
+    response: pb.PredictResponse
+    debug: str = ""
+
+
+Answer = Union[Reply, CroupierError, None]
 Steps = Generator[Union[Send, Wait], Answer, list[Outcome]]
 
 
@@ -93,7 +101,7 @@ def _outcomes(answer: Answer, count: int) -> list[Outcome]:
     assert answer is not None, "the answer to Send is a response or an error"
     if isinstance(answer, CroupierError):
         return [answer] * count
-    return decode_all(answer, count)
+    return decode_all(answer.response, count, answer.debug)
 
 
 def _raise_if_all(outcomes: dict[int, Outcome], answer: Answer) -> None:

@@ -18,6 +18,8 @@ class Stub:
             request_serializer=pb.PredictRequest.SerializeToString,
             response_deserializer=pb.PredictResponse.FromString,
         )
+        # Of a blocking channel: the answer, and the call that has what came with it.
+        self.predict_with_call = getattr(self.predict, "with_call", None)
         self.predict_stream = channel.stream_stream(
             f"{_SERVICE}/PredictStream",
             request_serializer=pb.PredictStreamRequest.SerializeToString,

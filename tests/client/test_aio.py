@@ -62,6 +62,18 @@ async def test_every_call_may_be_of_a_lower_priority(client, server):
     assert [call.get("croupier-priority") for call in server.metadata] == [*["batch"] * 3, None]
 
 
+async def test_who_asks_is_told_by_a_token_which_cell_answered(server):
+    server.item_failures["m"].append(served.Unavailable("whole hand down"))
+    server.item_failures["bad"].append(served.NotFound("no such model"))
+    async with AsyncClient(server.target, debug=True) as client:
+        # Of the try that was answered.
+        assert (await client.predict("m", [])).debug == "token-1-2"
+        good, bad = await client.predict_many([Item("m", [1.0]), Item("bad", [])])
+    assert (good.debug, bad.debug) == ("token-1-3", "token-1-3")
+    async with AsyncClient(server.target) as client:
+        assert (await client.predict("m", [])).debug == ""
+
+
 async def test_the_token_is_read_for_every_call(server):
     tokens = iter(["first", "second"])
     async with AsyncClient(server.target, token=lambda: next(tokens)) as client:

@@ -34,6 +34,18 @@ async def test_a_prediction(client, server):
     assert 0.0 < server.timeouts[0] <= 21.0
 
 
+async def test_who_asks_is_told_by_a_token_which_cell_answered(server):
+    server.item_failures["bad"].append(served.NotFound("no such model"))
+
+    def ask():
+        with Client(server.target, debug=True) as client:
+            one = client.predict("m", [])
+            return [one, *client.predict_many([Item("m", [1.0]), Item("bad", [])])]
+
+    found = await asyncio.to_thread(ask)
+    assert [one.debug for one in found] == ["token-1-1", "token-1-2", "token-1-2"]
+
+
 async def test_every_call_may_say_which_catalog_it_wants(client, server):
     await asyncio.to_thread(client.predict, "m", [], min_revision="c:1")
     await asyncio.to_thread(client.predict_many, items(1), min_revision="c:2")

@@ -115,3 +115,12 @@ def test_an_error_says_what_its_request_is_called():
     assert from_rpc_error(failed(grpc.StatusCode.NOT_FOUND, "no", ("x-request-id", "r"))).request_id == "r"
     item = pb.Status.FromString(item_status(served.NotFound("no"), "mine-7").SerializeToString())
     assert from_item(item).request_id == "mine-7"
+
+
+def test_an_error_has_the_token_that_came_with_it():
+    found = from_rpc_error(failed(grpc.StatusCode.NOT_FOUND, "no", ("croupier-debug", "abc,def")))
+    assert (found.debug, from_item(pb.Status(code=5), "abc").debug, from_item(pb.Status(code=5)).debug) == (
+        "abc,def",
+        "abc",
+        "",
+    )

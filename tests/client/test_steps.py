@@ -8,7 +8,7 @@ from croupier_client.decode import Prediction
 from croupier_client.encode import InvalidFeatures, Item
 from croupier_client.errors import DeadlineExceeded, InternalError, NotFound, Unavailable
 from croupier_client.retry import RetryPolicy
-from croupier_client.steps import Send, Wait, predict
+from croupier_client.steps import Reply, Send, Wait, predict
 from protos.prediction.v1 import prediction_pb2 as pb
 
 
@@ -53,7 +53,7 @@ def bad(code):
 
 
 def answer(*results):
-    return pb.PredictResponse(results=results)
+    return Reply(pb.PredictResponse(results=results))
 
 
 ITEMS = [Item("a", [1.0]), Item("b", [2.0]), Item("c", [3.0])]

@@ -49,6 +49,8 @@ class PredictionServer(services.PredictionServiceServicer):
 
     async def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         self._note(context)
+        if asked := self.metadata[-1].get("croupier-debug"):
+            context.set_trailing_metadata((("croupier-debug", f"token-{asked}-{len(self.metadata)}"),))
         try:
             if self.failures:
                 raise self.failures.popleft()
