@@ -150,6 +150,7 @@ CELL = (
         Warm=_for(Role.VERSION_MANAGER, Role.OPERATOR),
         Unpin=_for(Role.VERSION_MANAGER, Role.OPERATOR),
         Usage=_for(Role.VERSION_MANAGER, Role.OPERATOR),
+        HotList=_for(Role.VERSION_MANAGER),
     )
 )
 

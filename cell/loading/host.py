@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable, Mapping, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,6 +32,7 @@ from cell.loading.singleflight import (
     SingleFlight,
     Waiter,
 )
+from cell.residency.entries import Entry
 from cell.residency.residency import Lease, Residency
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
@@ -192,27 +193,36 @@ class Host:
         return self._refusals.kept
 
     async def warm(
-        self, digest: bytes, *, group: str | None = None, aged: bool = False, pin: bool = False
+        self,
+        digest: bytes,
+        *,
+        group: str | None = None,
+        aged: bool = False,
+        proven: bool = False,
+        pin: bool = False,
     ) -> None:
         """Have the model of `digest` resident, loaded when no request waits.
 
-        `group` is whose floor it counts for; `aged` ones go before all others until they are used; with `pin`
-        it stays until `unpin`. The caller bounds how many it asks for at a time.
+        `group` is whose floor it counts for; `aged` ones go before all others until they are used, `proven`
+        ones stay as if they had been, and with `pin` it stays until `unpin`. The caller bounds how many it
+        asks for at a time.
 
         Raises:
             What `Loader.begin` says, and `Residency.plan` and `Residency.pin` raise.
         """
         if digest not in self._residency:
             self._check(digest)
-            await self._loads.warm(digest, group=group, aged=aged)
+            await self._loads.warm(digest, group=group, aged=aged, proven=proven)
         if group is not None:
             # It came for a request, so for nobody's floor.
             self._residency.enlist(digest, group)
         if pin:
             self._residency.pin(digest)
 
-    def load_now(self, digest: bytes) -> Scorer | None:
+    def load_now(self, digest: bytes, owner: int = 0) -> Scorer | None:
         """The model of `digest`, which is not resident, if loading it waits for nothing: a miss, counted.
+
+        `owner` is who wants it.
 
         None says only that `lease` may have it, or says why not. Valid as what `find` returns.
         """
@@ -220,7 +230,7 @@ class Host:
             return None
         try:
             self._check(digest)
-            scorer = self._at_once(digest, seconds=self._expected(digest))
+            scorer = self._at_once(digest, seconds=self._expected(digest), owner=owner)
         except CroupierError:
             return None
         if scorer is not None:
@@ -239,13 +249,15 @@ class Host:
         self._check(digest)
         return self._at_once(digest, bulk=True) is not None
 
-    def _at_once(self, digest: bytes, *, seconds: float = 0.0, bulk: bool = False) -> Scorer | None:
+    def _at_once(
+        self, digest: bytes, *, seconds: float = 0.0, bulk: bool = False, owner: int = 0
+    ) -> Scorer | None:
         try:
             scorer = self._loader.load_now(
                 digest, lambda size: self._reserve(digest, size, seconds=seconds, bulk=bulk)
             )
             if scorer is not None:
-                self._admit(digest, scorer, aged=bulk).release()
+                self._admit(digest, scorer, aged=bulk, owner=owner).release()
                 LOADS.values[LOADED] += 1
         finally:
             self._residency.abandon(digest)
@@ -255,6 +267,10 @@ class Host:
     def hottest(self, count: int = sys.maxsize) -> list[bytes]:
         """As `Residency.hottest`."""
         return self._residency.hottest(count)
+
+    def hot(self, at_once: int) -> Iterator[list[Entry]]:
+        """As `Residency.hot`."""
+        return self._residency.hot(at_once)
 
     def fullness(self) -> float:
         """Which part of the capacity is taken, or held for what is loading."""
@@ -333,7 +349,14 @@ class Host:
                     outcome = result
                 else:
                     is_aged = load.is_aged and not load.waiters
-                    outcome = self._admit(digest, result, aged=is_aged, group=load.group)
+                    outcome = self._admit(
+                        digest,
+                        result,
+                        aged=is_aged,
+                        proven=load.is_proven,
+                        group=load.group,
+                        owner=load.owner,
+                    )
             except CroupierError as error:
                 outcome = error
             finally:
@@ -352,12 +375,25 @@ class Host:
         plan = self._residency.plan(size, now=self._clock(), load_seconds=seconds, bulk=bulk)
         _evict(self._residency.reserve(digest, plan))
 
-    def _admit(self, digest: bytes, scorer: Scorer, *, aged: bool, group: str | None = None) -> Lease[Scorer]:
+    def _admit(
+        self,
+        digest: bytes,
+        scorer: Scorer,
+        *,
+        aged: bool,
+        proven: bool = False,
+        group: str | None = None,
+        owner: int = 0,
+    ) -> Lease[Scorer]:
         grows = section("dictionary growth") if len(self._residency) >= _MANY else nullcontext()
         try:
             with grows:
                 lease, evicted = self._residency.admit(
-                    digest, scorer, scorer.resident_bytes, self._clock(), aged=aged, group=group
+                    *(digest, scorer, scorer.resident_bytes, self._clock()),
+                    aged=aged,
+                    proven=proven,
+                    group=group,
+                    owner=owner,
                 )
         except CroupierError:
             scorer.close()

@@ -83,7 +83,9 @@ class Load:
         "group",
         "is_aged",
         "is_begun",
+        "is_proven",
         "mark",
+        "owner",
         "seconds",
         "since",
         "waiters",
@@ -105,9 +107,13 @@ class Load:
         self.waiters: dict[Waiter, None] = {}
         # Who has it loaded in the background; it goes on with no request waiting.
         self.warmers: list[Ended] | None = None
-        # Whose floor the model counts for, and whether it goes before others unless a request waits for it.
+        # Whose floor the model counts for, and whether it goes before others unless a request waits for it,
+        # or stays as one that was used.
         self.group: str | None = None
         self.is_aged = False
+        self.is_proven = False
+        # The first who waits for it; 0: nobody known.
+        self.owner = 0
 
 
 class Waiter:
@@ -197,6 +203,7 @@ class SingleFlight:
             self._admit(digest, load, deadline, now, owner, priority)
             load = load or self._add(digest)
             self._queue.join(digest, deadline.at, now, owner, priority)
+        load.owner = load.owner or owner
         waiter = Waiter(self, load, ended, priority)
         if priority:
             self._lower[priority][waiter] = None
@@ -241,12 +248,12 @@ class SingleFlight:
                 del outcome, ending, waiter
         return outcome
 
-    async def warm(self, digest: bytes, *, group: str | None, aged: bool) -> None:
+    async def warm(self, digest: bytes, *, group: str | None, aged: bool, proven: bool = False) -> None:
         """Load the model of `digest` in the background. Raises what the load raises."""
         load = self._loads.get(digest)
         if load is None:
             load = self._add(digest)
-            load.group, load.is_aged = group, aged
+            load.group, load.is_aged, load.is_proven = group, aged, proven
         ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
         def ended(outcome: Outcome) -> None:

@@ -21,11 +21,12 @@ _RETRY_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class WarmOptions:
-    """How to load: `group` is whose floor it counts for, `aged` and `pin` as `Residency` has them."""
+    """How to load: `group` is whose floor it counts for, the others are as `Residency` has them."""
 
     group: str | None = None
     aged: bool = False
     pin: bool = False
+    proven: bool = False
 
 
 class Warmer:
@@ -75,7 +76,13 @@ class Warmer:
         for digest in left:
             try:
                 with step("load"):
-                    await self._host.warm(digest, group=options.group, aged=options.aged, pin=options.pin)
+                    await self._host.warm(
+                        digest,
+                        group=options.group,
+                        aged=options.aged,
+                        proven=options.proven,
+                        pin=options.pin,
+                    )
                 results[digest] = None
             except Exception as error:  # noqa: BLE001 (it is this artifact's result)
                 results[digest] = error

@@ -10,7 +10,7 @@ each time that it walked over the entries that had come since the last time.
 
 cimport cython
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
     # S3-FIFO counts in two bits.
@@ -38,13 +38,18 @@ cdef class Entry:
     cdef public int leases
     # Uses since it was admitted, as far as 30 bits go; and in the lowest two, `hits`.
     cdef uint32_t counts
+    # Who had it loaded: the number that a router makes of a tenant; 0 for nobody known.
+    cdef readonly uint64_t owner
 
-    def __init__(self, bytes digest not None, model, Py_ssize_t size, double used_at, group=None):
+    def __init__(
+        self, bytes digest not None, model, Py_ssize_t size, double used_at, group=None, uint64_t owner=0
+    ):
         self.digest = digest
         self.model = model
         self.size = size
         self.used_at = used_at
         self.group = group
+        self.owner = owner
 
     @property
     def hits(self):

@@ -8,7 +8,7 @@ they may go, in front of all others, since they were the next victims when they 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from cell.residency.entries import Entry, Queue
@@ -122,11 +122,9 @@ class Floors:
             return group.parked
         return None
 
-    def parked(self) -> Iterator[Entry]:
-        """All that are parked now."""
-        yield from self._parked
-        for group in self._groups.values():
-            yield from group.parked
+    def queues(self) -> tuple[Queue, ...]:
+        """Where entries are parked now."""
+        return (self._parked, *(group.parked for group in self._groups.values() if group.parked.count))
 
     def freed(self) -> list[Entry]:
         """Parked models that may go by now, still standing where they are parked."""

@@ -4,6 +4,7 @@ A policy orders entries; it evicts nobody and knows neither leases nor pins nor 
 room walks `victims()`, takes who may go, passes over who may not, and then tells the policy by `evict`.
 
     add        a new model
+    add_proven a new model that is in use elsewhere, so that it need not show first what it is worth
     add_first  one that goes before all others until it is used: a bulk load, or one given free again
     touch      it was used; on the way of every request, so the lazy policies only count here
     victims    in the order that they would go; may move entries between queues, lets nobody go
@@ -38,6 +39,9 @@ class Policy(ABC):
 
     @abstractmethod
     def add(self, entry: Entry) -> None: ...
+
+    def add_proven(self, entry: Entry) -> None:
+        self.add(entry)
 
     def add_first(self, entry: Entry) -> None:
         self.first.push(entry)
@@ -133,6 +137,11 @@ class S3Fifo(Policy):
         entry.hits = 0
         queue = self._main if self._ghosts.take(entry.digest) else self._small
         queue.push(entry)
+
+    def add_proven(self, entry: Entry) -> None:
+        self._ghosts.take(entry.digest)
+        entry.hits = 0
+        self._main.push(entry)
 
     # Native, since it is on the way of every request.
     touch = staticmethod(count_use)

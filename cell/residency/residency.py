@@ -22,9 +22,9 @@ who is live, and their first use makes them ordinary.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -42,6 +42,8 @@ _MOST_RETRY_AFTER = 10.0
 _STAMP_SECONDS = 1 / 16
 _GUARD = 10.0
 _KEPT_SHARE = 0.5
+# Entries of one page, where nothing happens between two.
+_WALKED = 1024
 
 
 class ModelTooLarge(FailedPrecondition):
@@ -144,15 +146,30 @@ class Residency(Generic[Model]):
         Kept ones first; then by the policy's queues, of each the newest first; bulk loads that were never
         used last.
         """
-        found = [entry.digest for entry in islice(self._floors.parked(), count)]
+        every = chain.from_iterable(self.hot(_WALKED))
+        return [entry.digest for entry in islice(every, count)]
+
+    def hot(self, at_once: int) -> Iterator[list[Entry]]:
+        """The resident models in the order of `hottest`, at most `at_once` at a time.
+
+        Between two pages anything may come, go or be used: what stays where it is comes once, and what moves
+        may come again or not at all.
+        """
         bulk, *queues = self._policy.queues()
-        for queue in reversed(queues):
-            entry, end = queue.end.older, queue.end
-            while entry is not end and len(found) < count:
-                found.append(entry.digest)
-                entry = entry.older
-        found.extend(entry.digest for entry in islice(bulk, max(0, count - len(found))))
-        return found
+        left = len(self._entries)
+        for queue in (*self._floors.queues(), *reversed(queues), bulk):
+            end, is_bulk = queue.end, queue is bulk
+            entry = end.newer if is_bulk else end.older
+            while entry is not end and left > 0:
+                page: list[Entry] = []
+                while entry is not end and len(page) < at_once:
+                    page.append(entry)
+                    entry = entry.newer if is_bulk else entry.older
+                left -= len(page)
+                yield page
+                # Who has left the queue meanwhile leads nowhere, and who was used back to the beginning.
+                last = next((one for one in reversed(page) if one.queue is queue), None)
+                entry = end if last is None else last.newer if is_bulk else last.older
 
     def oldest_seconds(self, now: float) -> float:
         """Seconds since the least recently used model was asked for; 0 when none is resident.
@@ -236,12 +253,15 @@ class Residency(Generic[Model]):
         now: float,
         *,
         aged: bool = False,
+        proven: bool = False,
         group: Hashable | None = None,
+        owner: int = 0,
     ) -> tuple[Lease[Model], list[Model]]:
         """Give a loaded model its place, with `size` as measured; returns a lease and who went for it.
 
         More than was reserved may mean more victims. One that is `aged` goes before all others until it
-        is used. `group` is whose floor it counts for.
+        is used, and one that is `proven` stays as if it had been used. `group` is whose floor it counts for,
+        `owner` who had it loaded.
 
         Raises:
             ModelTooLarge, NoRoom: as `plan`; the reservation is gone then.
@@ -251,12 +271,15 @@ class Residency(Generic[Model]):
         evicted = self._evict(self.plan(size))
         if now >= self._next_stamp:
             self._renew_stamp(now)
-        entry = Entry(digest, model, size, self._stamp, None if group is None else self._floors.group(group))
+        counted = None if group is None else self._floors.group(group)
+        entry = Entry(digest, model, size, self._stamp, counted, owner)
         self._entries[digest] = entry
         self.used += size
         self._floors.came(entry)
         if aged:
             self._set_aside(entry)
+        elif proven:
+            self._policy.add_proven(entry)
         else:
             self._policy.add(entry)
         return Lease(entry), evicted

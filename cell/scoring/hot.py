@@ -280,7 +280,7 @@ class HotPath:
                 # What is loaded for nobody here is refused in the general way.
                 if not self._host.has(artifact) and not plain.resident_only:
                     call.noted = COLD_ANSWER
-                    if not self._load(call, artifact, read, most):
+                    if not self._load(call, plain, read, most):
                         cold[artifact] = known(plain.priority), plain.owner
         if not cold:
             return False
@@ -314,7 +314,7 @@ class HotPath:
             read.hits += 1
         return place
 
-    def _load(self, call: ServerCall, artifact: bytes, read: _Read, most: float) -> bool:
+    def _load(self, call: ServerCall, plain: Plain, read: _Read, most: float) -> bool:
         """Load a model at once, if there is time for that; whether it is here."""
         host, scoring = self._host, read.scoring
         if host.is_loading or scoring.cost + _LOAD_NANOSECONDS > most:
@@ -323,11 +323,11 @@ class HotPath:
             return False
         scoring.charge(_LOAD_NANOSECONDS)
         began = self._clock()
-        if host.load_now(artifact) is None:
+        if host.load_now(plain.artifact, plain.owner) is None:
             return False
         if call.span is not None:
             call.span.past("load", self._clock() - began)
-        read.loaded.add(artifact)
+        read.loaded.add(plain.artifact)
         return True
 
     def _reply(self, read: _Read) -> None:

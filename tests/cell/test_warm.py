@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from onnx import numpy_helper
@@ -203,3 +204,47 @@ async def test_it_says_how_often_a_model_was_asked_for(server: CellServer) -> No
     await server.infer(infer_request(cold, rows))
     (count,) = (await usage(server, cold)).values()
     assert count <= 1
+
+
+async def hot_list(server: CellServer, most: int = 0) -> list[pb.HotListPage]:
+    call = server.channel.unary_stream(f"/{SERVICE}/HotList")
+    return [
+        pb.HotListPage.FromString(data)
+        async for data in call(pb.HotListRequest(most=most).SerializeToString())
+    ]
+
+
+def hot_digests(pages: list[pb.HotListPage]) -> list[bytes]:
+    artifacts = b"".join(page.artifacts for page in pages)
+    return [artifacts[at : at + 32] for at in range(0, len(artifacts), 32)]
+
+
+async def test_the_hot_list_says_what_is_here_whose_it_is_and_how_much_it_is_used(tmp_path: Path) -> None:
+    async with open_cell(tmp_path, eviction_policy="lru") as server:
+        first, second, third = await publish(server, 3)
+        await warm(server, third, aged=True)
+        for owner, key in enumerate((first, second, second), 7):
+            request = infer_request(key, ROWS)
+            request.owner = owner
+            await server.infer(request)
+        pages = await hot_list(server)
+        assert hot_digests(pages) == [second, first, third]
+        assert [owner for page in pages for owner in page.owners] == [8, 7, 0]
+        assert pages[0].requests[0] >= 1
+        assert hot_digests(await hot_list(server, most=2)) == [second, first]
+
+
+async def test_a_long_hot_list_comes_in_pages_and_a_cell_without_models_has_none(server: CellServer) -> None:
+    assert await hot_list(server) == []
+    keys = await publish(server, 300)
+    await warm(server, *keys, proven=True)
+    pages = await hot_list(server)
+    assert [len(page.owners) for page in pages] == [256, 44]
+    assert sorted(hot_digests(pages)) == sorted(keys)
+
+
+async def test_garbage_for_a_hot_list_is_refused(server: CellServer) -> None:
+    call = server.channel.unary_stream(f"/{SERVICE}/HotList")(b"\xff")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT

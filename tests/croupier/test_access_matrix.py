@@ -91,6 +91,7 @@ PredictStream   --+- --- -- -- ??
 Warm            ---+ --- +- -- ??
 Unpin           ---+ --- +- -- ??
 Usage           ---+ --- +- -- ??
+HotList         ---+ --- -- -- ??
 """
 # Health and reflection, on every server.
 OPEN = {

@@ -36,7 +36,7 @@ def filled(*sizes: int, capacity: int = 100, policy: Policy | None = None) -> Re
 
 def resident(residency: Residency[Any]) -> list[bytes]:
     """Who is resident: who would go first in front, about, and parked ones last."""
-    queues = [*residency._policy.queues(), residency._floors.parked()]
+    queues = [*residency._policy.queues(), *residency._floors.queues()]
     return [entry.digest for queue in queues for entry in queue]
 
 

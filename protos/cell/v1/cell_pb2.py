@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.prediction.v1 import prediction_pb2 as protos_dot_prediction_dot_v1_dot_prediction__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/cell/v1/cell.proto\x12\x10\x63roupier.cell.v1\x1a%protos/prediction/v1/prediction.proto\"\x8a\x01\n\x0bWarmRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\x12\r\n\x05group\x18\x02 \x01(\t\x12\x18\n\x0b\x66loor_bytes\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03pin\x18\x04 \x01(\x08\x12\x0c\n\x04\x61ged\x18\x05 \x01(\x08\x12\x14\n\x0cwait_seconds\x18\x06 \x01(\x01\x42\x0e\n\x0c_floor_bytes\";\n\x0cWarmResponse\x12+\n\tartifacts\x18\x01 \x03(\x0b\x32\x18.croupier.cell.v1.Warmed\"\xc0\x01\n\x06Warmed\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.croupier.cell.v1.Warmed.State\x12.\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.Status\"E\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08RESIDENT\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"!\n\x0cUnpinRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\"\x0f\n\rUnpinResponse\"!\n\x0cUsageRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\"9\n\rUsageResponse\x12(\n\x08resident\x18\x01 \x03(\x0b\x32\x16.croupier.cell.v1.Used\"@\n\x04Used\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x10\n\x08requests\x18\x02 \x01(\x04\x12\x14\n\x0cidle_seconds\x18\x03 \x01(\x01\x32\xe1\x01\n\x04\x43\x65ll\x12\x45\n\x04Warm\x12\x1d.croupier.cell.v1.WarmRequest\x1a\x1e.croupier.cell.v1.WarmResponse\x12H\n\x05Unpin\x12\x1e.croupier.cell.v1.UnpinRequest\x1a\x1f.croupier.cell.v1.UnpinResponse\x12H\n\x05Usage\x12\x1e.croupier.cell.v1.UsageRequest\x1a\x1f.croupier.cell.v1.UsageResponseB?\n\x10\x63roupier.cell.v1B\tCellProtoP\x01Z\x1e\x63roupier/protos/cell/v1;cellv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/cell/v1/cell.proto\x12\x10\x63roupier.cell.v1\x1a%protos/prediction/v1/prediction.proto\"\x9a\x01\n\x0bWarmRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\x12\r\n\x05group\x18\x02 \x01(\t\x12\x18\n\x0b\x66loor_bytes\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03pin\x18\x04 \x01(\x08\x12\x0c\n\x04\x61ged\x18\x05 \x01(\x08\x12\x14\n\x0cwait_seconds\x18\x06 \x01(\x01\x12\x0e\n\x06proven\x18\x07 \x01(\x08\x42\x0e\n\x0c_floor_bytes\";\n\x0cWarmResponse\x12+\n\tartifacts\x18\x01 \x03(\x0b\x32\x18.croupier.cell.v1.Warmed\"\xc0\x01\n\x06Warmed\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.croupier.cell.v1.Warmed.State\x12.\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.Status\"E\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0c\n\x08RESIDENT\x10\x01\x12\x0b\n\x07LOADING\x10\x02\x12\n\n\x06\x46\x41ILED\x10\x03\"!\n\x0cUnpinRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\"\x0f\n\rUnpinResponse\"!\n\x0cUsageRequest\x12\x11\n\tartifacts\x18\x01 \x03(\x0c\"9\n\rUsageResponse\x12(\n\x08resident\x18\x01 \x03(\x0b\x32\x16.croupier.cell.v1.Used\"@\n\x04Used\x12\x10\n\x08\x61rtifact\x18\x01 \x01(\x0c\x12\x10\n\x08requests\x18\x02 \x01(\x04\x12\x14\n\x0cidle_seconds\x18\x03 \x01(\x01\"\x1e\n\x0eHotListRequest\x12\x0c\n\x04most\x18\x01 \x01(\x04\"B\n\x0bHotListPage\x12\x11\n\tartifacts\x18\x01 \x01(\x0c\x12\x0e\n\x06owners\x18\x02 \x03(\x06\x12\x10\n\x08requests\x18\x03 \x03(\x04\x32\xaf\x02\n\x04\x43\x65ll\x12\x45\n\x04Warm\x12\x1d.croupier.cell.v1.WarmRequest\x1a\x1e.croupier.cell.v1.WarmResponse\x12H\n\x05Unpin\x12\x1e.croupier.cell.v1.UnpinRequest\x1a\x1f.croupier.cell.v1.UnpinResponse\x12H\n\x05Usage\x12\x1e.croupier.cell.v1.UsageRequest\x1a\x1f.croupier.cell.v1.UsageResponse\x12L\n\x07HotList\x12 .croupier.cell.v1.HotListRequest\x1a\x1d.croupier.cell.v1.HotListPage0\x01\x42?\n\x10\x63roupier.cell.v1B\tCellProtoP\x01Z\x1e\x63roupier/protos/cell/v1;cellv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,23 +34,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020croupier.cell.v1B\tCellProtoP\001Z\036croupier/protos/cell/v1;cellv1'
   _globals['_WARMREQUEST']._serialized_start=87
-  _globals['_WARMREQUEST']._serialized_end=225
-  _globals['_WARMRESPONSE']._serialized_start=227
-  _globals['_WARMRESPONSE']._serialized_end=286
-  _globals['_WARMED']._serialized_start=289
-  _globals['_WARMED']._serialized_end=481
-  _globals['_WARMED_STATE']._serialized_start=412
-  _globals['_WARMED_STATE']._serialized_end=481
-  _globals['_UNPINREQUEST']._serialized_start=483
-  _globals['_UNPINREQUEST']._serialized_end=516
-  _globals['_UNPINRESPONSE']._serialized_start=518
-  _globals['_UNPINRESPONSE']._serialized_end=533
-  _globals['_USAGEREQUEST']._serialized_start=535
-  _globals['_USAGEREQUEST']._serialized_end=568
-  _globals['_USAGERESPONSE']._serialized_start=570
-  _globals['_USAGERESPONSE']._serialized_end=627
-  _globals['_USED']._serialized_start=629
-  _globals['_USED']._serialized_end=693
-  _globals['_CELL']._serialized_start=696
-  _globals['_CELL']._serialized_end=921
+  _globals['_WARMREQUEST']._serialized_end=241
+  _globals['_WARMRESPONSE']._serialized_start=243
+  _globals['_WARMRESPONSE']._serialized_end=302
+  _globals['_WARMED']._serialized_start=305
+  _globals['_WARMED']._serialized_end=497
+  _globals['_WARMED_STATE']._serialized_start=428
+  _globals['_WARMED_STATE']._serialized_end=497
+  _globals['_UNPINREQUEST']._serialized_start=499
+  _globals['_UNPINREQUEST']._serialized_end=532
+  _globals['_UNPINRESPONSE']._serialized_start=534
+  _globals['_UNPINRESPONSE']._serialized_end=549
+  _globals['_USAGEREQUEST']._serialized_start=551
+  _globals['_USAGEREQUEST']._serialized_end=584
+  _globals['_USAGERESPONSE']._serialized_start=586
+  _globals['_USAGERESPONSE']._serialized_end=643
+  _globals['_USED']._serialized_start=645
+  _globals['_USED']._serialized_end=709
+  _globals['_HOTLISTREQUEST']._serialized_start=711
+  _globals['_HOTLISTREQUEST']._serialized_end=741
+  _globals['_HOTLISTPAGE']._serialized_start=743
+  _globals['_HOTLISTPAGE']._serialized_end=809
+  _globals['_CELL']._serialized_start=812
+  _globals['_CELL']._serialized_end=1115
 # @@protoc_insertion_point(module_scope)

@@ -8,20 +8,22 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class WarmRequest(_message.Message):
-    __slots__ = ("artifacts", "group", "floor_bytes", "pin", "aged", "wait_seconds")
+    __slots__ = ("artifacts", "group", "floor_bytes", "pin", "aged", "wait_seconds", "proven")
     ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     FLOOR_BYTES_FIELD_NUMBER: _ClassVar[int]
     PIN_FIELD_NUMBER: _ClassVar[int]
     AGED_FIELD_NUMBER: _ClassVar[int]
     WAIT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
     artifacts: _containers.RepeatedScalarFieldContainer[bytes]
     group: str
     floor_bytes: int
     pin: bool
     aged: bool
     wait_seconds: float
-    def __init__(self, artifacts: _Optional[_Iterable[bytes]] = ..., group: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pin: bool = ..., aged: bool = ..., wait_seconds: _Optional[float] = ...) -> None: ...
+    proven: bool
+    def __init__(self, artifacts: _Optional[_Iterable[bytes]] = ..., group: _Optional[str] = ..., floor_bytes: _Optional[int] = ..., pin: bool = ..., aged: bool = ..., wait_seconds: _Optional[float] = ..., proven: bool = ...) -> None: ...
 
 class WarmResponse(_message.Message):
     __slots__ = ("artifacts",)
@@ -80,3 +82,19 @@ class Used(_message.Message):
     requests: int
     idle_seconds: float
     def __init__(self, artifact: _Optional[bytes] = ..., requests: _Optional[int] = ..., idle_seconds: _Optional[float] = ...) -> None: ...
+
+class HotListRequest(_message.Message):
+    __slots__ = ("most",)
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    most: int
+    def __init__(self, most: _Optional[int] = ...) -> None: ...
+
+class HotListPage(_message.Message):
+    __slots__ = ("artifacts", "owners", "requests")
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    OWNERS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    artifacts: bytes
+    owners: _containers.RepeatedScalarFieldContainer[int]
+    requests: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, artifacts: _Optional[bytes] = ..., owners: _Optional[_Iterable[int]] = ..., requests: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -49,6 +49,11 @@ class CellStub(object):
                 request_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.SerializeToString,
                 response_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.FromString,
                 _registered_method=True)
+        self.HotList = channel.unary_stream(
+                '/croupier.cell.v1.Cell/HotList',
+                request_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.HotListRequest.SerializeToString,
+                response_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.HotListPage.FromString,
+                _registered_method=True)
 
 
 class CellServicer(object):
@@ -75,6 +80,13 @@ class CellServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HotList(self, request, context):
+        """Lists what is in memory, the hottest first: for who is to load it before this cell goes or gives tenants away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CellServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -92,6 +104,11 @@ def add_CellServicer_to_server(servicer, server):
                     servicer.Usage,
                     request_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.FromString,
                     response_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.SerializeToString,
+            ),
+            'HotList': grpc.unary_stream_rpc_method_handler(
+                    servicer.HotList,
+                    request_deserializer=protos_dot_cell_dot_v1_dot_cell__pb2.HotListRequest.FromString,
+                    response_serializer=protos_dot_cell_dot_v1_dot_cell__pb2.HotListPage.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +192,33 @@ class Cell(object):
             '/croupier.cell.v1.Cell/Usage',
             protos_dot_cell_dot_v1_dot_cell__pb2.UsageRequest.SerializeToString,
             protos_dot_cell_dot_v1_dot_cell__pb2.UsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HotList(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/croupier.cell.v1.Cell/HotList',
+            protos_dot_cell_dot_v1_dot_cell__pb2.HotListRequest.SerializeToString,
+            protos_dot_cell_dot_v1_dot_cell__pb2.HotListPage.FromString,
             options,
             channel_credentials,
             insecure,

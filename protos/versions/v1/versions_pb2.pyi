@@ -6,6 +6,15 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Handover(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HANDOVER_UNSPECIFIED: _ClassVar[Handover]
+    HANDOVER_RUNNING: _ClassVar[Handover]
+    HANDOVER_DONE: _ClassVar[Handover]
+HANDOVER_UNSPECIFIED: Handover
+HANDOVER_RUNNING: Handover
+HANDOVER_DONE: Handover
+
 class PublishRequest(_message.Message):
     __slots__ = ("header", "chunk")
     class Header(_message.Message):
@@ -386,7 +395,7 @@ class Generation(_message.Message):
     def __init__(self, number: _Optional[int] = ..., seed: _Optional[int] = ..., hand_size: _Optional[int] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ..., overrides: _Optional[_Mapping[str, Override]] = ..., previous: _Optional[int] = ..., seed_since: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ..., ramp: _Optional[_Union[Ramp, _Mapping]] = ...) -> None: ...
 
 class Ramp(_message.Message):
-    __slots__ = ("active", "previous", "basis_points", "seconds", "paused", "author", "reason", "at")
+    __slots__ = ("active", "previous", "basis_points", "seconds", "paused", "author", "reason", "at", "warmed", "to_warm")
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     BASIS_POINTS_FIELD_NUMBER: _ClassVar[int]
@@ -395,6 +404,8 @@ class Ramp(_message.Message):
     AUTHOR_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
+    WARMED_FIELD_NUMBER: _ClassVar[int]
+    TO_WARM_FIELD_NUMBER: _ClassVar[int]
     active: int
     previous: int
     basis_points: int
@@ -403,7 +414,9 @@ class Ramp(_message.Message):
     author: str
     reason: str
     at: float
-    def __init__(self, active: _Optional[int] = ..., previous: _Optional[int] = ..., basis_points: _Optional[int] = ..., seconds: _Optional[float] = ..., paused: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ...) -> None: ...
+    warmed: int
+    to_warm: int
+    def __init__(self, active: _Optional[int] = ..., previous: _Optional[int] = ..., basis_points: _Optional[int] = ..., seconds: _Optional[float] = ..., paused: _Optional[str] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ..., warmed: _Optional[int] = ..., to_warm: _Optional[int] = ...) -> None: ...
 
 class Seat(_message.Message):
     __slots__ = ("cell", "zone", "weight", "draining", "dedicated")
@@ -436,7 +449,7 @@ class Override(_message.Message):
     def __init__(self, pins: _Optional[_Iterable[str]] = ..., excludes: _Optional[_Iterable[str]] = ..., hand_size: _Optional[int] = ..., isolation_group: _Optional[str] = ..., hand_percent: _Optional[int] = ..., hand_min: _Optional[int] = ...) -> None: ...
 
 class SetGenerationRequest(_message.Message):
-    __slots__ = ("generation", "expected_number", "reason", "author", "ramp_seconds", "force", "rollback_to")
+    __slots__ = ("generation", "expected_number", "reason", "author", "ramp_seconds", "force", "rollback_to", "warm", "cold")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -444,6 +457,8 @@ class SetGenerationRequest(_message.Message):
     RAMP_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FORCE_FIELD_NUMBER: _ClassVar[int]
     ROLLBACK_TO_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    COLD_FIELD_NUMBER: _ClassVar[int]
     generation: Generation
     expected_number: int
     reason: str
@@ -451,7 +466,9 @@ class SetGenerationRequest(_message.Message):
     ramp_seconds: float
     force: str
     rollback_to: int
-    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., ramp_seconds: _Optional[float] = ..., force: _Optional[str] = ..., rollback_to: _Optional[int] = ...) -> None: ...
+    warm: bool
+    cold: bool
+    def __init__(self, generation: _Optional[_Union[Generation, _Mapping]] = ..., expected_number: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., ramp_seconds: _Optional[float] = ..., force: _Optional[str] = ..., rollback_to: _Optional[int] = ..., warm: bool = ..., cold: bool = ...) -> None: ...
 
 class PlanGenerationRequest(_message.Message):
     __slots__ = ("generation", "expected_number", "named_cells", "rollback_to")
@@ -737,7 +754,7 @@ class GetGenerationRequest(_message.Message):
     def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class Cell(_message.Message):
-    __slots__ = ("id", "zone", "address", "weight", "state", "load", "protocol")
+    __slots__ = ("id", "zone", "address", "weight", "state", "load", "protocol", "warming", "leaving")
     ID_FIELD_NUMBER: _ClassVar[int]
     ZONE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -745,6 +762,8 @@ class Cell(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    WARMING_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
     id: str
     zone: str
     address: str
@@ -752,7 +771,9 @@ class Cell(_message.Message):
     state: str
     load: Load
     protocol: int
-    def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., protocol: _Optional[int] = ...) -> None: ...
+    warming: bool
+    leaving: bool
+    def __init__(self, id: _Optional[str] = ..., zone: _Optional[str] = ..., address: _Optional[str] = ..., weight: _Optional[float] = ..., state: _Optional[str] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., protocol: _Optional[int] = ..., warming: bool = ..., leaving: bool = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("capacity_bytes", "used_bytes", "resident", "loading", "oldest_seconds", "requests", "hits", "quarantined", "quarantined_total", "work")
@@ -863,16 +884,18 @@ class JoinRequest(_message.Message):
     def __init__(self, cell: _Optional[_Union[Cell, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ...) -> None: ...
 
 class JoinResponse(_message.Message):
-    __slots__ = ("lease_seconds", "lift", "generation", "previous_generation")
+    __slots__ = ("lease_seconds", "lift", "generation", "previous_generation", "handover")
     LEASE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     LIFT_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    HANDOVER_FIELD_NUMBER: _ClassVar[int]
     lease_seconds: float
     lift: _containers.RepeatedScalarFieldContainer[bytes]
     generation: int
     previous_generation: int
-    def __init__(self, lease_seconds: _Optional[float] = ..., lift: _Optional[_Iterable[bytes]] = ..., generation: _Optional[int] = ..., previous_generation: _Optional[int] = ...) -> None: ...
+    handover: Handover
+    def __init__(self, lease_seconds: _Optional[float] = ..., lift: _Optional[_Iterable[bytes]] = ..., generation: _Optional[int] = ..., previous_generation: _Optional[int] = ..., handover: _Optional[_Union[Handover, str]] = ...) -> None: ...
 
 class ListCellsRequest(_message.Message):
     __slots__ = ()

@@ -19,10 +19,10 @@ class Host:
 
     def __init__(self) -> None:
         self.held: dict[bytes, asyncio.Event] = {}
-        self.asked: list[tuple[bytes, str | None, bool, bool]] = []
+        self.asked: list[tuple[bytes, str | None, bool, bool, bool]] = []
 
-    async def warm(self, digest: bytes, *, group: str | None, aged: bool, pin: bool) -> None:
-        self.asked.append((digest, group, aged, pin))
+    async def warm(self, digest: bytes, *, group: str | None, aged: bool, proven: bool, pin: bool) -> None:
+        self.asked.append((digest, group, aged, proven, pin))
         if digest in self.held:
             await self.held[digest].wait()
         if digest == C:
@@ -33,7 +33,7 @@ async def test_each_is_loaded_once_and_as_it_was_asked_for() -> None:
     host = Host()
     results = await Warmer(host).warm([A, B, A], WarmOptions("g", aged=True, pin=True), 1.0)  # type: ignore[arg-type]
     assert results == {A: None, B: None}
-    assert host.asked == [(A, "g", True, True), (B, "g", True, True)]
+    assert host.asked == [(A, "g", True, False, True), (B, "g", True, False, True)]
 
 
 async def test_what_fails_is_its_own_result() -> None:
