@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import MappingProxyType
 
 from cell.codec.fence import Fence
@@ -108,6 +108,9 @@ class Cell:
             return "it is starting"
         if self._settings.manager and not (self._registration and self._registration.is_registered):
             return "no version manager has it registered"
+        # Whoever restarts cells one after another waits for this.
+        if self._registration is not None and self._registration.is_warming:
+            return "it loads what was hot"
         return ""
 
     async def start(self) -> None:
@@ -144,11 +147,13 @@ class Cell:
         self._hot_set.start()
 
     async def stop(self) -> None:
-        """Say that this cell drains, let the routers hear it, end what runs, close the parts."""
-        self._is_draining = True
+        """Have others load what is hot here, say that this cell drains, end what runs, close the parts."""
         wait = self._settings.drain_seconds
-        if self._registration is not None and await self._registration.drain(wait):
-            await asyncio.sleep(wait)
+        if self._registration is not None:
+            await self._registration.leave(self._settings.handover_seconds)
+            self._is_draining = True
+            if await self._registration.drain(wait):
+                await asyncio.sleep(wait)
         await self._stack.aclose()
 
     async def _build_host(
@@ -286,8 +291,19 @@ class Cell:
                 part=OwnPart(settings, read_once=("peer_ca", "peer_certificate")).told,
                 work=work.told,
                 fence=self._fence,
+                is_warming=not self._hot_set.is_empty(),
             )
-            await self._registration.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._registration.run())
+                group.create_task(self._warm_up(self._registration))
+
+    async def _warm_up(self, registration: Registration) -> None:
+        """Be asked first once what was hot is back, and what others held for this cell; or in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.warming_seconds):
+                await self._hot_set.restored()
+                await registration.handed_over()
+        registration.activate()
 
     async def _leave(self) -> None:
         if self._membership is not None:

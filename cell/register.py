@@ -40,6 +40,10 @@ _JOINS = Counter("croupier_cell_joins_total", "Attempts to register")
 
 ACTIVE = "active"
 DRAINING = "draining"
+# What a cell tells beside its state: it is active, but about to go; and it drains, but only until it is warm.
+LEAVING = "leaving"
+WARMING = "warming"
+_STATES = {LEAVING: ACTIVE, WARMING: DRAINING}
 
 # Of the quarantined artifacts, so many are reported: the latest.
 _MOST_QUARANTINED = 64
@@ -75,7 +79,7 @@ class _Peer:
         self.answers = False
         # Set when the next report should not wait for its second.
         self.hurry = asyncio.Event()
-        # States of the reports that the stream which stands has sent and not had answered.
+        # What the reports said that the stream which stands has sent and not had answered.
         self.unanswered: list[str] = []
 
 
@@ -91,9 +95,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between reports; until the next stream is tried; silence that ends a stream."""
+    """Seconds: between reports, also while one waits; until the next stream is tried; of silence, its end."""
 
     report: float = 1.0
+    hurried: float = 0.1
     backoff: Backoff = Backoff(first=0.1, longest=5.0)
     silence: float = 10.0
 
@@ -118,6 +123,7 @@ class Registration:
         part: Callable[[], pb.Part | None] = lambda: None,
         work: Callable[[], pb.Work | None] = lambda: None,
         fence: Fence | None = None,
+        is_warming: bool = False,
     ) -> None:
         self._fence = fence or Fence()
         self._part = part
@@ -130,8 +136,11 @@ class Registration:
         self._lift = lift
         self._rng = rng
         self._sleep = sleep
-        self._state = ACTIVE
+        # What it says of itself.
+        self._phase = WARMING if is_warming else ACTIVE
         self._drain_known = asyncio.Event()
+        # What is loaded since this cell leaves, or warms, is loaded; or no manager sees to that.
+        self._handed_over = asyncio.Event()
         rng.choice(self._peers).is_home.set()
 
     async def run(self) -> None:
@@ -145,14 +154,42 @@ class Registration:
         """Whether the version manager that has the cell answers its reports."""
         return any(peer.is_home.is_set() and peer.answers for peer in self._peers)
 
+    @property
+    def is_warming(self) -> bool:
+        """Whether it has come back, and is asked last until what was hot is loaded."""
+        return self._phase == WARMING
+
     async def drain(self, timeout: float) -> bool:
         """Report that this cell drains; whether the manager answered that within `timeout` seconds."""
-        self._state = DRAINING
-        for peer in self._peers:
-            peer.hurry.set()
+        self._say(DRAINING)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._drain_known.wait(), timeout)
         return self._drain_known.is_set()
+
+    async def leave(self, timeout: float) -> None:
+        """Report that this cell is about to drain, and wait until others hold what is hot here.
+
+        It is asked as before meanwhile. At most `timeout` seconds, and none where no manager would see to it.
+        """
+        if self._phase == ACTIVE and self.is_registered:
+            self._handed_over.clear()
+            self._say(LEAVING)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._handed_over.wait(), timeout)
+
+    async def handed_over(self) -> None:
+        """Wait until this cell, which is warming, has loaded what others held for it."""
+        await self._handed_over.wait()
+
+    def activate(self) -> None:
+        """Report that this cell is warm."""
+        if self.is_warming:
+            self._say(ACTIVE)
+
+    def _say(self, phase: str) -> None:
+        self._phase = phase
+        for peer in self._peers:
+            peer.hurry.set()
 
     async def _keep(self, peer: _Peer) -> None:
         """A stream to `peer`, again and again."""
@@ -204,7 +241,7 @@ class Registration:
                     _log.info(words, self._endpoint.id)
                 end = _End.ANSWERED
                 peer.answers = True
-                self._note_answer(peer)
+                self._note_answer(peer, answer)
                 self._fence.hear(peer, answer.generation, answer.previous_generation)
                 for digest in answer.lift:
                     self._lift(digest)
@@ -254,18 +291,23 @@ class Registration:
         # grpcio asks for one report more after the server has ended the stream: the next one has begun then.
         while unanswered is peer.unanswered:
             peer.hurry.clear()
-            unanswered.append(self._state)
+            unanswered.append(self._phase)
             yield pb.JoinRequest(cell=self._cell(), part=self._part())
+            is_hurried = self._phase in _STATES and not self._handed_over.is_set()
             with suppress(TimeoutError):
-                await asyncio.wait_for(peer.hurry.wait(), self._pace.report)
+                pause = self._pace.hurried if is_hurried else self._pace.report
+                await asyncio.wait_for(peer.hurry.wait(), pause)
 
-    def _note_answer(self, peer: _Peer) -> None:
-        is_drain = bool(peer.unanswered) and peer.unanswered.pop(0) == DRAINING
+    def _note_answer(self, peer: _Peer, answer: pb.JoinResponse) -> None:
+        phase = peer.unanswered.pop(0) if peer.unanswered else ""
         if not peer.is_home.is_set():
             return
         _REGISTERED.set(1)
-        if is_drain:
+        if phase == DRAINING:
             self._drain_known.set()
+        # A manager of the release before says nothing of it.
+        if phase == self._phase and phase in _STATES and answer.handover != pb.HANDOVER_RUNNING:
+            self._handed_over.set()
 
     def _cell(self) -> pb.Cell:
         report = self._report()
@@ -274,7 +316,9 @@ class Registration:
             zone=self._endpoint.zone,
             address=self._endpoint.address,
             weight=self._endpoint.weight,
-            state=self._state,
+            state=_STATES.get(self._phase, self._phase),
+            warming=self._phase == WARMING,
+            leaving=self._phase == LEAVING,
             protocol=protocol.CURRENT,
             load=pb.Load(
                 capacity_bytes=report.capacity_bytes,

@@ -33,6 +33,8 @@ _NOT_NEGATIVE = (
     "cache_bytes",
     "churn_guard",
     "load_hang_seconds",
+    "handover_seconds",
+    "warming_seconds",
 )
 
 
@@ -83,6 +85,12 @@ class CellSettings(ServerSettings, PeerSettings, TelemetrySettings):
         900.0, "how long a model that its engine refused is refused at once; half as long for one in use"
     )
     supervise: bool = option(True, "have a parent process that starts this cell again when it crashes")
+    handover_seconds: float = option(
+        10.0, "how long to serve on until others hold what is hot here, before this cell drains"
+    )
+    warming_seconds: float = option(
+        30.0, "how long to be asked last after a start, while what was hot before it is loaded"
+    )
     drain_seconds: float = option(1.0, "how long to keep serving after saying that this cell drains")
     grace_seconds: float = option(10.0, "how long running requests may take at the end")
 

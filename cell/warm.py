@@ -22,7 +22,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Cell"].full_name
 
 _WARM = f"/{SERVICE}/Warm"
 MOST_ARTIFACTS = 10_000
-# Models of a page of the hot list, which takes the event loop about 0.2 ms, and seconds between two pages.
+# Models of a page of the hot list, which takes the loop no longer than a read; and seconds between two.
 _A_PAGE = 256
 _PAUSE = 0.001
 # Hot lists at a time, of one connection.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from croupierctl.seen import CELL_SILENCE, Fault, Word, some, span
+from croupierctl.seen import CELL_SILENCE, Fault, Word, some, span, state
 from protos.versions.v1 import versions_pb2 as pb
 
 # Of cells that left a moment ago: so long may a restart take.
@@ -186,7 +186,7 @@ def _of_seat(name: str, cell: pb.CellStatus) -> Iterator[Fault]:
             "have the map follow it: croupierctl cells add --all; or start it in the other --zone",
         )
     if cell.cell.state not in ("", "active"):
-        yield Fault("cell", name, f"cell {name} is {cell.cell.state}")
+        yield Fault("cell", name, f"cell {name} is {state(cell.cell)}")
     elif not cell.seated:
         yield Fault("cell", name, f"cell {name} has no seat: croupierctl cells add {name} gives it one")
 

@@ -11,6 +11,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output
 from croupierctl.arguments import digest_of
 from croupierctl.lazy import LazyGroup, Verb
+from croupierctl.seen import state
 from croupierctl.servers import ask_manager
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -110,7 +111,7 @@ def _row(cell: pb.Cell) -> tuple[object, ...]:
         cell.id,
         cell.zone,
         cell.address,
-        cell.state,
+        state(cell),
         cell.weight,
         load.resident,
         load.loading,

@@ -20,7 +20,7 @@ import typer
 from croupier.errors import Conflict, FailedPrecondition, NotFound, Unimplemented
 from croupier.grpcio.manager import VersionManagerClient
 from croupierctl import output, planned
-from croupierctl.follow import Following, follow
+from croupierctl.follow import Following, follow, switched
 from croupierctl.how import How
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
@@ -82,7 +82,12 @@ def change(words: str, make: Make, how: How, *, rollback_to: int = 0) -> None:
         before = await standing(manager)
         edit = await make(manager, before)
         number = await _apply(manager, _Change(before, edit, rollback_to), words, how)
-        if how.dry_run or not (how.watch or how.wait):
+        if how.dry_run:
+            return
+        if not (how.watch or how.wait):
+            if number > before.number and not (how.ramp or how.cold):
+                # It was asked for without a ramp: when this returns, it deals.
+                await switched(manager, Following(number, (), how.timeout))
             return
         dealt = {seat.cell for seat in edit.after.seats if not seat.draining}
         gone = tuple(cell for cell in edit.cells if how.wait and cell not in dealt)
@@ -120,6 +125,8 @@ async def _apply(manager: VersionManagerClient, change: _Change, words: str, how
             author=after.author or user(),
             ramp_seconds=how.ramp,
             force=how.force,
+            warm=not (how.ramp or how.cold),
+            cold=how.cold,
         )
     )
     _report(change, made.number, made.warnings, is_made=True)

@@ -25,6 +25,8 @@ from protos.versions.v1 import versions_pb2 as pb
 from sharding.ramp import WHOLE
 
 POLL_SECONDS = 1.0
+# What waits for nothing but cells that load is there soon.
+_SWITCH_SECONDS = 0.2
 
 
 class RampHeld(FailedPrecondition):
@@ -58,7 +60,7 @@ class Following:
 class Step:
     """How far it is: `ramp` in basis points and why it is `held`, who is `behind`, and what is `left`.
 
-    `loading` are models that cells load now.
+    `loading` are models that cells load now. Of `to_warm` that they load before anybody moves, `warmed` are.
     """
 
     number: int
@@ -68,6 +70,8 @@ class Step:
     behind: tuple[str, ...] = ()
     loading: int = 0
     left: tuple[str, ...] = ()
+    warmed: int = 0
+    to_warm: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -81,6 +85,11 @@ class Step:
         there = WHOLE if not self.routers else WHOLE * (self.routers - len(self.behind)) // self.routers
         return min(self.ramp if self.ramp < WHOLE else there, WHOLE - 1)
 
+    @property
+    def is_warming(self) -> bool:
+        """Whether nobody moves before cells have loaded more."""
+        return not self.ramp and self.warmed < self.to_warm
+
     def words(self) -> str:
         """What is left, for people."""
         if self.is_done:
@@ -89,6 +98,7 @@ class Step:
             f"generation {self.number} deals to {self.ramp / 100:g} % of the tenants"
             if self.ramp < WHOLE
             else "",
+            f"warming {self.warmed:,} of {self.to_warm:,}" if self.is_warming else "",
             f"{len(self.behind)} of {self.routers} routers do not answer from it yet: {some(self.behind)}"
             if self.behind
             else "",
@@ -106,6 +116,8 @@ class Step:
             "routers": self.routers,
             "behind": [*self.behind],
             "loading": self.loading,
+            "warmed": self.warmed,
+            "to_warm": self.to_warm,
             "left": [*self.left],
             "done": self.is_done,
         }
@@ -138,6 +150,34 @@ async def follow(manager: VersionManagerClient, what: Following) -> None:
             if time.monotonic() >= give_up:
                 raise NotSettled(f"it has not settled within {span(what.timeout)}: {words}")
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def switched(manager: VersionManagerClient, what: Following) -> None:
+    """Wait until generation `what.number` deals to all, or another one does; say what that waits for.
+
+    Raises:
+        RampHeld: it stands.
+        NotSettled: it took longer than it may.
+    """
+    give_up, said = time.monotonic() + what.timeout, ""
+    while True:
+        try:
+            status = await manager.get_status()
+        except Unimplemented:
+            # One of a release before, which waits for nothing.
+            return
+        except Unavailable:
+            status = pb.Status()
+        step = step_of(what, status)
+        if status.generation > what.number or (status.generation == what.number and step.ramp >= WHOLE):
+            return
+        if step.held:
+            raise RampHeld(f"generation {what.number} does not deal yet: {step.held}")
+        if step.is_warming and (words := f"warming {step.warmed:,} of {step.to_warm:,}") != said:
+            output.note(said := words)
+        if time.monotonic() >= give_up:
+            raise NotSettled(f"generation {what.number} does not deal to all within {span(what.timeout)}")
+        await asyncio.sleep(min(POLL_SECONDS, _SWITCH_SECONDS))
 
 
 async def _look(manager: VersionManagerClient, what: Following) -> Step:
@@ -178,6 +218,8 @@ def step_of(what: Following, status: pb.Status) -> Step:
         routers=len(routers),
         behind=tuple(behind),
         loading=sum(one.cell.load.loading for one in status.cells if one.registered),
+        warmed=ramp.warmed if ramp else 0,
+        to_warm=ramp.to_warm if ramp else 0,
         left=tuple(filter(None, (_left(waited.get(cell), cell) for cell in what.cells))),
     )
 

@@ -33,7 +33,8 @@ _Verb: TypeAlias = Callable[..., None]
 class How:
     """`force` and `reason` are words, `ramp` and `timeout` seconds.
 
-    With `wait`, the change is followed until the cells that are not dealt any more have nothing left to do.
+    Unless it is `cold`, tenants move once cells have loaded what they will be asked for. With `wait`, the
+    change is followed until the cells that are not dealt any more have nothing left to do.
     """
 
     dry_run: DryRun = False
@@ -45,6 +46,10 @@ class How:
             metavar="TIME", parser=duration, help="Take over tenant by tenant, within 90s, 10m or 1h30m."
         ),
     ] = 0.0
+    cold: Annotated[
+        bool,
+        typer.Option("--cold", help="Do not wait until cells have loaded what they will be asked for."),
+    ] = False
     watch: Annotated[bool, typer.Option("--watch", help="Follow it until all tenants have moved.")] = False
     wait: Annotated[
         bool,
@@ -63,7 +68,7 @@ _HINTS = get_type_hints(How, include_extras=True)
 
 def changing(*, wait: bool = False, ramp: bool = True) -> Callable[[_Verb], _Verb]:
     """Have a verb take `how` from the command line: with --wait if it frees cells, --ramp if tenants move."""
-    left_out = {name for name, is_taken in (("wait", wait), ("ramp", ramp)) if not is_taken}
+    left_out = {name for name, is_taken in (("wait", wait), ("ramp", ramp), ("cold", ramp)) if not is_taken}
     options = [
         inspect.Parameter(
             *(field.name, inspect.Parameter.KEYWORD_ONLY),

@@ -169,7 +169,7 @@ def _seats(registered: Sequence[pb.Cell], wanted: Iterable[str]) -> list[Seat]:
         if name not in cells:
             raise UnknownCell(f"no cell {name} is registered{edits.guess(name, cells)}")
     return [
-        Seat(cell.id, cell.zone, cell.weight, draining=cell.state != CellState.ACTIVE)
+        Seat(cell.id, cell.zone, cell.weight, draining=not cell.warming and cell.state != CellState.ACTIVE)
         for cell in (cells[name] for name in dict.fromkeys(wanted))
     ]
 

@@ -112,6 +112,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def state(cell: pb.Cell) -> str:
+    """Its state in a word: one that is warming drains for who knows no such state."""
+    return "warming" if cell.warming else cell.state
+
+
 def some(names: Sequence[str], most: int = 3) -> str:
     """The first of `names`, and how many more there are."""
     named = ", ".join(names[:most])

@@ -78,7 +78,7 @@ class Process:
         if self.child is not None:
             self.child.wait()
 
-    def stop(self, timeout: float = 10.0) -> int:
+    def stop(self, timeout: float = 20.0) -> int:
         """SIGTERM, then SIGKILL after `timeout` seconds; returns the exit code."""
         if self.child is None:
             return 0

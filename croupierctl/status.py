@@ -12,7 +12,7 @@ from croupier.errors import CroupierError
 from croupierctl import output
 from croupierctl.advice import advice
 from croupierctl.faults import faults
-from croupierctl.seen import Seen
+from croupierctl.seen import Seen, state
 from croupierctl.servers import ask_each, current
 from croupierctl.upkeep import due
 from croupierctl.verdict import UNKNOWN, Verdict, ago, answer, failure, objects, rows
@@ -144,7 +144,7 @@ def _cell_rows(seen: Seen) -> list[tuple[Any, ...]]:
             (
                 name,
                 cell.zone,
-                cell.state if one.registered else "missing",
+                state(cell) if one.registered else "missing",
                 one.part.release,
                 load.resident if one.registered else None,
                 output.size(load.used_bytes) if one.registered else None,

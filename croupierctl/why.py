@@ -15,7 +15,7 @@ from croupierctl import output
 from croupierctl.advice import advice
 from croupierctl.arguments import Tenant
 from croupierctl.causes import Asked, causes
-from croupierctl.seen import Seen, Word, words
+from croupierctl.seen import Seen, Word, state, words
 from croupierctl.servers import ask_each, current
 from croupierctl.verdict import UNKNOWN, Verdict, ago, answer, failure, objects, rows
 from protos.versions.v1 import versions_pb2 as pb
@@ -216,7 +216,7 @@ def _cell_rows(asked: Asked) -> list[tuple[Any, ...]]:
             (
                 name,
                 one.cell.zone,
-                one.cell.state,
+                state(one.cell),
                 load.resident,
                 output.Shown(share, f"{share:.0%} of {output.size(load.capacity_bytes).text}"),
                 ago(load.oldest_seconds) if load.resident else None,

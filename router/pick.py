@@ -3,7 +3,7 @@
 `pick` only orders, and drops no cell that has an address: when everything looks broken, the router
 tries all the same (health checks fail open). Nothing outside the hand is ever added.
 
-    active → draining → open → departed, drained → departed and open
+    active → draining, warming → open → departed, drained → departed and open
 
 where open is what a cell's circuit breaker is (`breakers.py`).
 
@@ -18,7 +18,7 @@ from router.breakers import Breakers
 from router.view import KnownCell
 from version_manager.model.fleet import CellState
 
-_STANDING = {CellState.ACTIVE: 0, CellState.DRAINING: 1, CellState.DRAINED: 3}
+_STANDING = {CellState.ACTIVE: 0, CellState.WARMING: 1, CellState.DRAINING: 1, CellState.DRAINED: 3}
 _OPEN = 2
 _DEPARTED = 3
 

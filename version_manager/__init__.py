@@ -9,12 +9,13 @@
     shares      the part of limits that is a router's  dividing     who is told which
     ramper      has a new shard map take over           ramp_bounds  when that does harm, of what
                                                         ramp_tally   adds up
-    shard_answers  its ramp and its history            tenant_answers  a tenant's records and its use
+    handovers   has cells load before they are asked    shard_answers  the map's ramp and its history
+    tenant_answers  a tenant's records and its use
     reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
     kept        how much of a report is kept
     planning/   what the map would do, and whom it serves: counted over all tenants, in a thread
     writes/     every change: publisher, releases, shards, tenants, repair, thawing, by one writer
-    cells/      who joined, and what they are told: to warm, to pin
+    cells/      who joined, and what they are told: to warm, to pin, to hand over
     map/        etcd in memory: keys, records, images, the guard, the mirror
     model/      what a router may import: catalog, release, resolve, fleet, and their form on the wire
 

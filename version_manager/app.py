@@ -28,6 +28,7 @@ from croupier.telemetry.admin import Admin, View
 from croupier.telemetry.export import exporting
 from croupier.transport.client import Channel
 from protos.versions.v1 import versions_pb2_grpc
+from version_manager.cells.handover import Handover
 from version_manager.cells.pinning import Pinning
 from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
@@ -35,6 +36,7 @@ from version_manager.cells.warming import Warming
 from version_manager.debug import Beliefs
 from version_manager.dividing import Dividing
 from version_manager.feed import Feed
+from version_manager.handovers import Handovers
 from version_manager.map import snapshot
 from version_manager.map.announcements import Announcements
 from version_manager.map.audit import Audit
@@ -142,10 +144,14 @@ class VersionManager:
         planner = Planner(mirror, shards, rates, registry)
         self._stack.callback(planner.close)
         ramping = Ramping(etcd, mirror, writer, keys, audit)
+        handover = Handover(mirror, registry, open_channel, settings.handover_seconds)
+        handovers = Handovers(mirror, registry, handover, rates)
+        self._spawn(handovers.run(), "handovers")
         ramper = Ramper(
             *(mirror, keys, ramping, registry, rates),
             settings.ramp_bounds,
             settings.ramp_settle_seconds,
+            handovers,
         )
         self._spawn(ramper.run(), "ramper")
         part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
@@ -170,9 +176,12 @@ class VersionManager:
             routers=routers,
             rates=rates,
             dividing=Dividing(routers, rates, shares),
-            statuses=Statuses(mirror, keys, registry, routers, probe, part.told),
+            statuses=Statuses(
+                *(mirror, keys, registry, routers, probe, part.told), progress=handovers.progress
+            ),
             tenant_statuses=TenantStatuses(mirror, keys, registry, routers),
             planner=planner,
+            handovers=handovers,
         )
 
     async def stop(self) -> None:

@@ -5,6 +5,9 @@ from when a manager saw the pointer as it stands, by its own clock, so that cloc
 nothing; a manager that starts begins with a whole step's wait. So a ramp takes a little longer than it was
 told, and stands while no manager runs, or the map is frozen.
 
+The first step is taken once cells hold what they will be asked for (`handovers`), as far as that can be had
+in time: a map that is to deal to all at once is a ramp of one step.
+
 Only a generation that was ramped ends the one before it; one that came at once looks back until the next.
 """
 
@@ -14,17 +17,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from croupier.errors import CroupierError
 from croupier.telemetry.metrics import Counter, Gauge
 from version_manager.cells.registry import Registry
+from version_manager.handovers import Handovers
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Active
 from version_manager.ramp_bounds import Bounds, Judge
 from version_manager.ramp_tally import Tally
 from version_manager.rates import Rates
-from version_manager.writes.ramping import Ramping, step_seconds
+from version_manager.writes.ramping import SWITCH_SECONDS, Ramping, step_seconds
 
 _log = logging.getLogger(__name__)
 _RAMP = Gauge(
@@ -37,6 +42,9 @@ _PAUSES = Counter(
 )
 
 _LOOK_SECONDS = 1.0
+# While a ramp waits for cells, and between two looks.
+_WAITING_SECONDS = 0.1
+_PACE_SECONDS = 0.02
 
 
 class Ramper:
@@ -51,6 +59,7 @@ class Ramper:
         rates: Rates,
         bounds: Bounds,
         settle_seconds: float,
+        handovers: Handovers,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -61,6 +70,7 @@ class Ramper:
         self._rates = rates
         self._judge = Judge(bounds)
         self._settle_seconds = settle_seconds
+        self._handovers = handovers
         self._clock = clock
         self._seen = 0
         self._seen_at = clock()
@@ -72,7 +82,17 @@ class Ramper:
                 await self.turn()
             except CroupierError as error:
                 _log.warning("the ramp of the shard map stands: %s", error)
-            await asyncio.sleep(_LOOK_SECONDS)
+            pointer = self._mirror.map.pointer
+            is_waiting = pointer is not None and pointer.is_ramping and not pointer.ramp
+            await self._mirror_moves(_WAITING_SECONDS if is_waiting else _LOOK_SECONDS)
+
+    async def _mirror_moves(self, seconds: float) -> None:
+        """Or after so many seconds: what is to deal at once does not wait for the next look."""
+        moved = self._mirror.next_move()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await moved.wait()
+        await asyncio.sleep(_PACE_SECONDS)
 
     async def turn(self) -> None:
         """Look, and do what is due now. Raises CroupierError: it could not be done, and still is."""
@@ -98,13 +118,22 @@ class Ramper:
             self._seen, self._seen_at = revision, now
         return revision
 
+    def _may_rise(self, pointer: Active, waited: float) -> bool:
+        """Whether a step is due. The first waits until cells have loaded what they will be asked for."""
+        is_due = waited >= step_seconds(pointer)
+        if pointer.ramp:
+            return is_due
+        is_warm = self._handovers.of_ramp(pointer).is_done or waited >= self._handovers.seconds
+        return is_warm and (is_due or pointer.seconds <= SWITCH_SECONDS)
+
     async def _act(self, pointer: Active, revision: int, waited: float, is_rising: bool, why: str) -> None:
         if why:
             if await self._ramping.hold(pointer, revision, why):
                 _log.error("the ramp of generation %d is held: %s", pointer.active, why)
                 _PAUSES.inc()
-        elif is_rising and waited >= step_seconds(pointer):
-            await self._ramping.step(pointer, revision)
+        elif is_rising:
+            if self._may_rise(pointer, waited):
+                await self._ramping.step(pointer, revision)
         elif (
             _has_taken_over(pointer)
             and waited >= self._settle_seconds

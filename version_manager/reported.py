@@ -11,10 +11,17 @@ from croupier.errors import InvalidRequest
 from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.cells.joined import CellSilent
-from version_manager.cells.reporting import ReportingCell
+from version_manager.cells.reporting import Handing, ReportingCell
 from version_manager.kept import kept
 from version_manager.model import wire
 from version_manager.model.fleet import Cell, CellState
+
+_HANDOVERS = {
+    Handing.NONE: pb.HANDOVER_UNSPECIFIED,
+    Handing.WANTED: pb.HANDOVER_RUNNING,
+    Handing.RUNNING: pb.HANDOVER_RUNNING,
+    Handing.DONE: pb.HANDOVER_DONE,
+}
 
 # What has the cell known for a block: `Registry.join` or `Registry.listen`.
 Begin: TypeAlias = Callable[[Cell], AbstractAsyncContextManager[ReportingCell]]
@@ -39,28 +46,33 @@ async def answers(
         raise InvalidRequest("the first message says who joins", field="cell")
     async with begin(_joining_cell(first)) as session:
         _take_further(session, first)
-        yield _answer(seconds, deals())
+        yield _answer(seconds, deals(), session)
         while (report := await _next_report(requests, session, seconds)) is not None:
             _take_further(session, report)
             await session.report(_state(report.cell), wire.load_from_pb(report.cell.load))
-            yield _answer(seconds, deals(), session.take_lifts())
+            yield _answer(seconds, deals(), session)
 
 
-def _answer(seconds: float, deals: Sequence[int], lift: Sequence[bytes] = ()) -> pb.JoinResponse:
+def _answer(seconds: float, deals: Sequence[int], session: ReportingCell) -> pb.JoinResponse:
     generation, previous, *_ = *deals, 0, 0
     return pb.JoinResponse(
-        lease_seconds=seconds, lift=lift, generation=generation, previous_generation=previous
+        lease_seconds=seconds,
+        lift=session.take_lifts(),
+        generation=generation,
+        previous_generation=previous,
+        handover=_HANDOVERS[session.handing],
     )
 
 
 def _state(cell: pb.Cell) -> CellState:
     try:
-        return CellState(cell.state or CellState.ACTIVE)
+        return wire.state_of(cell) if cell.state else CellState.ACTIVE
     except ValueError as error:
         raise InvalidRequest("a cell is active, draining or drained", field="state") from error
 
 
 def _take_further(session: ReportingCell, report: pb.JoinRequest) -> None:
+    session.hear(_state(report.cell), is_leaving=report.cell.leaving)
     if report.HasField("part"):
         session.part = kept(report.part)
     if report.cell.load.HasField("work"):

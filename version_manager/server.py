@@ -32,6 +32,7 @@ from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
 from version_manager.dividing import Dividing
 from version_manager.feed import Feed
+from version_manager.handovers import Handovers
 from version_manager.listing import page
 from version_manager.map.announcements import Announcements
 from version_manager.map.audit import Actor
@@ -95,6 +96,7 @@ class Parts:
     statuses: Statuses
     tenant_statuses: TenantStatuses
     planner: Planner
+    handovers: Handovers
 
 
 class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
@@ -193,7 +195,15 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
         wanted = wire.generation_from_pb(request.generation)
-        how = How(request.reason, request.author, request.ramp_seconds, request.force, request.rollback_to)
+        how = How(
+            request.reason,
+            request.author,
+            request.ramp_seconds,
+            request.force,
+            request.rollback_to,
+            request.warm,
+            request.cold,
+        )
         with _own_faults():
             made = await self._parts.shards.set(wanted, request.expected_number, self._actor(context), how)
         return self._told(made)
@@ -297,7 +307,8 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         if generation.number in {active.number for active in served.generations[:1]}:
             message.warnings.extend(doubts.of_generation(generation, served))
             if served.pointer is not None and served.pointer.is_ramping:
-                message.ramp.CopyFrom(ramp_to_pb(served.pointer))
+                progress = self._parts.handovers.progress(served.pointer)
+                message.ramp.CopyFrom(ramp_to_pb(served.pointer, progress))
         return message
 
     async def Join(

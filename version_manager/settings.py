@@ -50,6 +50,11 @@ class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
         2.0, "a ramp is held when the p99 of loads is above that, and above three times what it was before"
     )
     ramp_requests: int = option(1000, "of fewer requests no ramp is held")
+    handover_seconds: float = option(
+        60.0,
+        "how long cells may take to load what others hold hot, before a shard map deals and a cell goes; "
+        "0: nothing waits for that",
+    )
     ramp_settle_seconds: float = option(
         60.0, "how long the generation before is looked back to after a ramp is whole"
     )
@@ -88,7 +93,13 @@ class ManagerSettings(ServerSettings, PeerSettings, TelemetrySettings):
         for name in ("ramp_errors", "ramp_hits"):
             if not 0 < getattr(self, name) <= 1:
                 raise InvalidSettings(f"--{name.replace('_', '-')} is a share: above 0, and 1 at most")
-        for name in ("warm_seconds", "ramp_load_seconds", "ramp_requests", "ramp_settle_seconds"):
+        for name in (
+            "warm_seconds",
+            "ramp_load_seconds",
+            "ramp_requests",
+            "ramp_settle_seconds",
+            "handover_seconds",
+        ):
             if not getattr(self, name) >= 0:
                 raise InvalidSettings(f"--{name.replace('_', '-')} cannot be below 0")
         self.check_exposure()

@@ -8,6 +8,7 @@ from itertools import pairwise
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.changes import changes
 from sharding.generation import Generation
+from version_manager.cells.handover import Progress
 from version_manager.map.records import Active
 from version_manager.writes.thawing import Freeze
 
@@ -16,7 +17,8 @@ _MOST_CHANGES = 20
 _MOST_OF_A_CHANGE = 200
 
 
-def ramp_to_pb(pointer: Active) -> pb.Ramp:
+def ramp_to_pb(pointer: Active, progress: Progress | None = None) -> pb.Ramp:
+    """`progress`: how far cells have loaded what they will be asked for, if that is known."""
     return pb.Ramp(
         active=pointer.active,
         previous=pointer.previous,
@@ -26,6 +28,8 @@ def ramp_to_pb(pointer: Active) -> pb.Ramp:
         author=pointer.author,
         reason=pointer.reason,
         at=pointer.at,
+        warmed=progress.warmed if progress else 0,
+        to_warm=progress.to_warm if progress else 0,
     )
 
 

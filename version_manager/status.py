@@ -21,10 +21,12 @@ from croupier.stores.etcd import Etcd
 from croupier.stores.etcd_status import MemberStatus
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Seat
+from version_manager.cells.handover import Progress
 from version_manager.cells.registry import Registry
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.problems import Problem
+from version_manager.map.records import Active
 from version_manager.model import wire
 from version_manager.model.fleet import Cell
 from version_manager.routers import Routers
@@ -73,7 +75,10 @@ class Probe:
 
 
 class Statuses:
-    """`part` tells what this process runs, `clock` seconds since 1970."""
+    """`part` tells what this process runs, `progress` how far cells have loaded for a ramp.
+
+    `clock` gives seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class Statuses:
         probe: Probe,
         part: Callable[[], pb.Part],
         *,
+        progress: Callable[[Active], Progress | None] = lambda pointer: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._mirror = mirror
@@ -92,6 +98,7 @@ class Statuses:
         self._routers = routers
         self._probe = probe
         self._part = part
+        self._progress = progress
         self._clock = clock
 
     async def get(self, tenants: frozenset[str] = frozenset()) -> pb.Status:
@@ -116,7 +123,7 @@ class Statuses:
             frozen_since=mirror.frozen_since,
         )
         if served.pointer is not None and served.pointer.is_ramping:
-            status.ramp.CopyFrom(ramp_to_pb(served.pointer))
+            status.ramp.CopyFrom(ramp_to_pb(served.pointer, self._progress(served.pointer)))
         self._add_bad_records(status, tenants)
         self._add_cells(status)
         self._add_routers(status, tenants)

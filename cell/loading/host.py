@@ -12,8 +12,7 @@ What loads, in which order and for how long anybody waits is in `singleflight.py
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, Iterable, Mapping, ValuesView
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,7 +31,6 @@ from cell.loading.singleflight import (
     SingleFlight,
     Waiter,
 )
-from cell.residency.entries import Entry
 from cell.residency.residency import Lease, Residency
 from croupier.deadline import Deadline
 from croupier.errors import CroupierError
@@ -105,6 +103,8 @@ class Host:
         # No lease: what is returned is valid until control goes back to the event loop.
         self.find = residency.find
         self.take_back = residency.take_back
+        self.hottest, self.hot = residency.hottest, residency.hot
+        self.unpin, self.set_floor = residency.unpin, residency.set_floor
         self._loader = loader
         self._clock = clock
         self._check_loadable = check_loadable
@@ -230,7 +230,7 @@ class Host:
             return None
         try:
             self._check(digest)
-            scorer = self._at_once(digest, seconds=self._expected(digest), owner=owner)
+            scorer = self._at_once(digest, owner, self._expected(digest), bulk=False)
         except CroupierError:
             return None
         if scorer is not None:
@@ -247,15 +247,14 @@ class Host:
         if digest in self._residency or digest in self._loads:
             return digest in self._residency
         self._check(digest)
-        return self._at_once(digest, bulk=True) is not None
+        return self._at_once(digest, 0, 0.0, bulk=True) is not None
 
-    def _at_once(
-        self, digest: bytes, *, seconds: float = 0.0, bulk: bool = False, owner: int = 0
-    ) -> Scorer | None:
+    def _at_once(self, digest: bytes, owner: int, seconds: float, *, bulk: bool) -> Scorer | None:
+        def make_room(size: int) -> None:
+            self._reserve(digest, size, seconds=seconds, bulk=bulk)
+
         try:
-            scorer = self._loader.load_now(
-                digest, lambda size: self._reserve(digest, size, seconds=seconds, bulk=bulk)
-            )
+            scorer = self._loader.load_now(digest, make_room)
             if scorer is not None:
                 self._admit(digest, scorer, aged=bulk, owner=owner).release()
                 LOADS.values[LOADED] += 1
@@ -264,30 +263,14 @@ class Host:
         self._tell()
         return scorer
 
-    def hottest(self, count: int = sys.maxsize) -> list[bytes]:
-        """As `Residency.hottest`."""
-        return self._residency.hottest(count)
-
-    def hot(self, at_once: int) -> Iterator[list[Entry]]:
-        """As `Residency.hot`."""
-        return self._residency.hot(at_once)
-
     def fullness(self) -> float:
         """Which part of the capacity is taken, or held for what is loading."""
         residency = self._residency
         return (residency.used + residency.reserved) / max(1, residency.capacity)
 
-    def unpin(self, digest: bytes) -> None:
-        """As `Residency.unpin`."""
-        self._residency.unpin(digest)
-
     def uses(self, digest: bytes) -> tuple[int, float] | None:
         """As `Residency.uses`."""
         return self._residency.uses(digest, self._clock())
-
-    def set_floor(self, group: str, floor: int) -> None:
-        """As `Residency.set_floor`."""
-        self._residency.set_floor(group, floor)
 
     @property
     def used(self) -> int:
@@ -348,11 +331,10 @@ class Host:
                 if isinstance(result, Exception):
                     outcome = result
                 else:
-                    is_aged = load.is_aged and not load.waiters
                     outcome = self._admit(
                         digest,
                         result,
-                        aged=is_aged,
+                        aged=load.is_aged and not load.waiters,
                         proven=load.is_proven,
                         group=load.group,
                         owner=load.owner,

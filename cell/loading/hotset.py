@@ -64,6 +64,13 @@ class HotSet:
         # Before that, what the file says is better than what is here.
         self._is_restored = asyncio.Event()
 
+    def is_empty(self) -> bool:
+        """Whether there is nothing to bring back, as far as the file's size tells."""
+        try:
+            return self._path.stat().st_size <= len(_HEADER)
+        except OSError:
+            return True
+
     def start(self) -> None:
         """Bring the models back, then write what is hot, until closed."""
         self._task = asyncio.create_task(self._run(), name="hot-set")

@@ -7,5 +7,7 @@ those of a group at its floor (`floors`) are parked outside the policy's queues 
 no search for room meets them twice. A load that would push out models used within ten times its own
 duration is refused (the churn guard), and bulk loads come in as the next victims.
 
+`walk` goes through all of them, some at a time, hottest first.
+
 To read it: `residency`, `policies`, `floors`, `entries`, `ghosts`.
 """

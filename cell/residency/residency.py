@@ -22,6 +22,7 @@ who is live, and their first use makes them ordinary.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -31,6 +32,7 @@ from typing import Generic, Self, TypeVar
 from cell.residency.entries import Entry, take_back, use
 from cell.residency.floors import Floors
 from cell.residency.policies import Policy, S3Fifo
+from cell.residency.walk import pages
 from croupier.errors import FailedPrecondition, NotFound, Unavailable
 
 Model = TypeVar("Model")
@@ -140,7 +142,7 @@ class Residency(Generic[Model]):
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._entries
 
-    def hottest(self, count: int) -> list[bytes]:
+    def hottest(self, count: int = sys.maxsize) -> list[bytes]:
         """At most `count` of the resident models, about in the order in which they should be kept longest.
 
         Kept ones first; then by the policy's queues, of each the newest first; bulk loads that were never
@@ -150,26 +152,10 @@ class Residency(Generic[Model]):
         return [entry.digest for entry in islice(every, count)]
 
     def hot(self, at_once: int) -> Iterator[list[Entry]]:
-        """The resident models in the order of `hottest`, at most `at_once` at a time.
-
-        Between two pages anything may come, go or be used: what stays where it is comes once, and what moves
-        may come again or not at all.
-        """
+        """The resident models in the order of `hottest`, at most `at_once` at a time: see `walk`."""
         bulk, *queues = self._policy.queues()
-        left = len(self._entries)
-        for queue in (*self._floors.queues(), *reversed(queues), bulk):
-            end, is_bulk = queue.end, queue is bulk
-            entry = end.newer if is_bulk else end.older
-            while entry is not end and left > 0:
-                page: list[Entry] = []
-                while entry is not end and len(page) < at_once:
-                    page.append(entry)
-                    entry = entry.newer if is_bulk else entry.older
-                left -= len(page)
-                yield page
-                # Who has left the queue meanwhile leads nowhere, and who was used back to the beginning.
-                last = next((one for one in reversed(page) if one.queue is queue), None)
-                entry = end if last is None else last.newer if is_bulk else last.older
+        kept = (*self._floors.queues(), *reversed(queues))
+        return pages(kept, at_once, len(self._entries), oldest_first=[bulk])
 
     def oldest_seconds(self, now: float) -> float:
         """Seconds since the least recently used model was asked for; 0 when none is resident.

@@ -151,3 +151,39 @@ def test_people_see_a_bar_with_what_is_left(seated, run, monkeypatch):
         (4_000, "generation 2 deals to 40 % of the tenants"),
         (10_000, "generation 2 deals to all, and everybody has followed it"),
     ]
+
+
+WAITING = pb.Ramp(active=2, previous=1, basis_points=0, seconds=1.0, warmed=3412, to_warm=9000)
+
+
+def test_what_cells_load_before_anybody_moves_is_said():
+    waiting = step_of(WHAT, status(2, ramp=WAITING))
+    assert waiting.words() == "generation 2 deals to 0 % of the tenants; warming 3,412 of 9,000"
+    assert (waiting.told()["warmed"], waiting.told()["to_warm"]) == (3412, 9000)
+    rising = pb.Ramp(basis_points=5, warmed=3412, to_warm=9000)
+    assert "warming" not in step_of(WHAT, status(2, ramp=rising)).words()
+
+
+def test_a_verb_returns_when_its_map_deals(seated, run):
+    seated.statuses = [status(1, generation=1), status(1, ramp=WAITING), status(1)]
+    said = run("cells", "drain", "cell-3").err
+    assert "warming 3,412 of 9,000" in said
+    assert seated.statuses == []
+    assert (seated.changes[-1].warm, seated.changes[-1].cold) == (True, False)
+
+
+def test_a_verb_that_is_cold_or_ramped_does_not_wait(seated, run):
+    seated.status = status(1, ramp=WAITING)
+    run("cells", "drain", "cell-3", "--cold")
+    assert (seated.changes[-1].warm, seated.changes[-1].cold) == (False, True)
+    run("cells", "undrain", "cell-3", "--ramp", "10m")
+    assert (seated.changes[-1].warm, seated.changes[-1].cold) == (False, False)
+
+
+def test_a_map_that_is_held_or_does_not_come_to_deal_is_told(seated, run):
+    held = pb.Ramp(active=2, previous=1, paused="errors")
+    seated.status = status(1, ramp=held)
+    assert "generation 2 does not deal yet: errors" in run("cells", "drain", "cell-3", code=1).err
+    seated.status = status(1, ramp=WAITING, generation=3)
+    said = run("cells", "undrain", "cell-3", "--timeout", "0s", code=1).err
+    assert "generation 3 does not deal to all within 0 s" in said

@@ -25,9 +25,21 @@ def asked(*words: str, **options: bool) -> tuple[list[tuple[str, How]], str]:
 
 
 def test_what_is_said_stands_in_how() -> None:
-    words = ("--dry-run", "--force", "so", "--reason", "why", "--ramp", "1m", "--watch", "--timeout", "90")
+    words = (
+        "--dry-run",
+        "--force",
+        "so",
+        "--reason",
+        "why",
+        "--ramp",
+        "1m",
+        "--cold",
+        "--watch",
+        "--timeout",
+        "90",
+    )
     ((own, how),), _ = asked("c-1", "--zone", "b", *words)
-    assert (own, how) == ("c-1 b", How(True, "so", "why", 60.0, True, False, 90.0))
+    assert (own, how) == ("c-1 b", How(True, "so", "why", 60.0, True, True, False, 90.0))
 
 
 def test_what_is_not_said_is_as_ever() -> None:
@@ -35,7 +47,9 @@ def test_what_is_not_said_is_as_ever() -> None:
     assert asked("c-1", "--wait", wait=True)[0] == [("c-1 a", How(wait=True))]
 
 
-@pytest.mark.parametrize(("option", "options"), [("--wait", {}), ("--ramp", {"ramp": False})])
+@pytest.mark.parametrize(
+    ("option", "options"), [("--wait", {}), ("--ramp", {"ramp": False}), ("--cold", {"ramp": False})]
+)
 def test_what_a_verb_does_not_take_is_no_option_of_it(option: str, options: dict[str, bool]) -> None:
     seen, said = asked("c-1", option, "1", **options)
     assert (seen, "No such option" in said) == ([], True)

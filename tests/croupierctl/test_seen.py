@@ -3,7 +3,7 @@
 import pytest
 from support.statuses import router, status
 
-from croupierctl.seen import Answer, Fault, Seen, some, span, words
+from croupierctl.seen import Answer, Fault, Seen, some, span, state, words
 from protos.versions.v1 import versions_pb2 as pb
 
 
@@ -66,3 +66,8 @@ def test_of_many_names_some_are_said() -> None:
 )
 def test_durations_read_well(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_a_cell_that_is_warming_is_said_to_be() -> None:
+    assert state(pb.Cell(state="draining", warming=True)) == "warming"
+    assert state(pb.Cell(state="draining")) == "draining"

@@ -13,10 +13,11 @@ from support.waiting import eventually
 
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.ramp import WHOLE
+from version_manager.cells.handover import Progress
 from version_manager.map.records import Active
 from version_manager.ramp_bounds import Bounds
 from version_manager.ramper import Ramper
-from version_manager.writes.ramping import stepped
+from version_manager.writes.ramping import SWITCH_SECONDS, stepped
 
 RISING = Active(2, 1, 0, 600.0)
 
@@ -33,9 +34,15 @@ class World:
         self.heard: dict[str, SimpleNamespace] = {}
         self.counts = (0, 0)
         self.done: list[str] = []
+        # What cells load before a ramp rises, and how long it waits for that.
+        self.progress = Progress(is_done=True)
+        self.seconds = 30.0
         self.ramper = Ramper(
-            *(self, KEYS, self, self, self, Bounds(least_requests=100), 60.0), clock=lambda: self.now
+            *(self, KEYS, self, self, self, Bounds(least_requests=100), 60.0, self), clock=lambda: self.now
         )
+
+    def of_ramp(self, pointer: Active) -> Progress:
+        return self.progress
 
     def mod_revision(self, key: str) -> int:
         assert key == KEYS.active
@@ -90,6 +97,29 @@ async def test_a_step_counts_from_when_the_pointer_was_seen_and_from_no_clock_of
     world.map.pointer, world.revision = replace(world.map.pointer, at=1.0), 99
     assert await world.after(5) == []
     assert await world.after(1) == ["step"]
+
+
+async def test_a_ramp_waits_at_its_beginning_for_cells_that_load_but_not_for_ever():
+    world = World(RISING)
+    world.progress = Progress()
+    assert await world.after(29) == []
+    world.progress.is_done = True
+    assert await world.after(0) == ["step"]
+    # The steps behind the first wait for nothing but their time.
+    world.progress.is_done = False
+    assert await world.after(6) == ["step"]
+    stuck = World(RISING)
+    stuck.progress = Progress()
+    assert await stuck.after(30) == ["step"]
+
+
+async def test_what_is_to_deal_at_once_deals_as_soon_as_cells_have_loaded():
+    world = World(replace(RISING, seconds=SWITCH_SECONDS))
+    world.progress = Progress()
+    assert await world.after(3) == []
+    world.progress.is_done = True
+    assert await world.after(0) == ["step"]
+    assert world.map.pointer.ramp == WHOLE
 
 
 @pytest.mark.parametrize(

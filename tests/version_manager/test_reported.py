@@ -10,7 +10,7 @@ from support.manager import cell_report
 from croupier.errors import Conflict, CroupierError, InvalidRequest
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.cells.joined import CellSilent
-from version_manager.cells.reporting import ReportingCell
+from version_manager.cells.reporting import Handing, ReportingCell
 from version_manager.model.fleet import Cell, CellState
 from version_manager.reported import answers
 
@@ -84,3 +84,15 @@ async def test_silence_and_the_end_of_the_session_end_it(ends: bool, error: type
     with pytest.raises(error):
         await anext(given)
     assert not registry.is_known
+
+
+async def test_a_cell_that_leaves_is_told_when_others_hold_what_is_hot_there() -> None:
+    registry = Registry()
+    leaving = cell_report("cell-1")
+    leaving.cell.leaving = True
+    given = answers(messages(cell_report("cell-1"), *[leaving] * 2), registry.join, 5.0)
+    assert (await anext(given)).handover == pb.HANDOVER_UNSPECIFIED
+    assert (await anext(given)).handover == pb.HANDOVER_RUNNING
+    registry.session.handing = Handing.DONE
+    assert (await anext(given)).handover == pb.HANDOVER_DONE
+    await given.aclose()

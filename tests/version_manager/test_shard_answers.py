@@ -5,6 +5,7 @@ from dataclasses import replace
 from support.records import generation
 
 from protos.versions.v1 import versions_pb2 as pb
+from version_manager.cells.handover import Progress
 from version_manager.map.records import Active
 from version_manager.shard_answers import history, ramp_to_pb
 
@@ -39,3 +40,9 @@ def test_each_generation_is_compared_with_the_one_before_it_that_is_there():
     assert [one.changes_total for one in found] == [50, 1, 0]
     assert [len(one.changes) for one in found] == [20, 1, 0]
     assert (found[1].author, found[1].reason, found[1].at) == ("ann", "more", 7.0)
+
+
+def test_a_ramp_that_waits_says_for_how_much():
+    told = ramp_to_pb(Active(2, 1, 0, 60.0), Progress(3, 9))
+    assert (told.warmed, told.to_warm) == (3, 9)
+    assert not ramp_to_pb(Active(2, 1, 0, 60.0)).to_warm

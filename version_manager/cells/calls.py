@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from google.protobuf.message import DecodeError
 
 from croupier.codes import Code
 from croupier.errors import CroupierError, FailedPrecondition, Unavailable
 from croupier.grpcio.outgoing import outgoing
+from croupier.names import DIGEST_BYTES
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2 as pb
@@ -22,6 +23,7 @@ from version_manager.model.fleet import Cell, CellState
 _WARM = "/croupier.cell.v1.Cell/Warm"
 _UNPIN = "/croupier.cell.v1.Cell/Unpin"
 _USAGE = "/croupier.cell.v1.Cell/Usage"
+_HOT_LIST = "/croupier.cell.v1.Cell/HotList"
 # As many as a cell takes in one call.
 _MOST_ARTIFACTS = 10_000
 _UNREADABLE = "its answer cannot be read"
@@ -64,21 +66,53 @@ class CellCalls:
         except DecodeError as error:
             raise CellRefused(_UNREADABLE) from error
 
+    async def hot_list(self, keep: Container[bytes], most: int, timeout: float) -> list[tuple[bytes, int]]:
+        """Of the `most` artifacts that the cell holds hottest those in `keep`, in order, and whose each is.
+
+        Raises CellAway, CellRefused.
+        """
+        request = pb.HotListRequest(most=most).SerializeToString()
+        found: list[tuple[bytes, int]] = []
+        with _failures():
+            async with asyncio.timeout(timeout):
+                await self._channel.session()
+                async with self._channel.stream(_HOT_LIST, timeout=timeout, metadata=outgoing()) as stream:
+                    await stream.send(request)
+                    stream.end()
+                    async for data in stream:
+                        found += _kept(pb.HotListPage.FromString(data), keep)
+        return found
+
     async def _call(self, path: str, data: bytes, timeout: float) -> bytes:
-        try:
+        with _failures():
             async with asyncio.timeout(timeout):
                 # A cell that cannot be reached, or is another one, ends in no call: that says why.
                 await self._channel.session()
                 return await self._channel.unary(path, data, timeout=timeout, metadata=outgoing())
-        except TimeoutError as error:
-            raise CellAway("it does not answer") from error
-        except RpcError as error:
-            if error.code == Code.UNAVAILABLE:
-                # A cell that says so itself gives details: that it is stopping, say.
-                raise CellAway(error.message if error.details else BROKEN) from error
-            raise CellRefused(error.message or f"status {error.code}") from error
-        except (ConnectionError, CroupierError, ValueError) as error:
-            raise CellAway(str(error)) from error
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What a call fails with, as what it says of the cell. Raises CellAway, CellRefused."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise CellAway("it does not answer") from error
+    except RpcError as error:
+        if error.code == Code.UNAVAILABLE:
+            # A cell that says so itself gives details: that it is stopping, say.
+            raise CellAway(error.message if error.details else BROKEN) from error
+        raise CellRefused(error.message or f"status {error.code}") from error
+    except DecodeError as error:
+        raise CellRefused(_UNREADABLE) from error
+    except (ConnectionError, CroupierError, ValueError) as error:
+        raise CellAway(str(error)) from error
+
+
+def _kept(page: pb.HotListPage, keep: Container[bytes]) -> list[tuple[bytes, int]]:
+    starts = range(0, len(page.artifacts), DIGEST_BYTES)
+    told = (page.artifacts[at : at + DIGEST_BYTES] for at in starts)
+    return [pair for pair in zip(told, page.owners, strict=False) if pair[0] in keep]
 
 
 @asynccontextmanager

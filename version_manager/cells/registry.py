@@ -31,12 +31,13 @@ from version_manager.cells.reporting import ReportingCell
 from version_manager.map.keys import Keys
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import check_cell
-from version_manager.model.fleet import Cell, Load
+from version_manager.model.fleet import Cell, CellState, Load
 
 _log = logging.getLogger(__name__)
 
 _SESSIONS = Gauge("croupier_version_manager_sessions", "Cells joined to this manager")
 _JOINS = Counter("croupier_version_manager_joins_total", "Cells that joined")
+_MOST_GONE = 10_000
 
 
 class NotJoined(NotFound):
@@ -70,6 +71,8 @@ class Registry:
         self._listeners: dict[str, ReportingCell] = {}
         # The last load of those whose stream ended, and until when it is believed, the earliest first.
         self._silent: dict[str, tuple[float, Load]] = {}
+        # Those that were joined here, were active and said nothing of going.
+        self._gone: list[str] = []
         self._sleep = sleep
         self._clock = clock
         self._is_stopping = False
@@ -126,7 +129,9 @@ class Registry:
     def with_load(self, cell: Cell) -> Cell:
         """`cell` with its latest load report, if it joined or reports here, or did so a moment ago."""
         if session := self.find(cell.id):
-            return replace(cell, load=session.cell.load)
+            is_warming = session.cell.state is CellState.WARMING and cell.state is CellState.DRAINING
+            state = CellState.WARMING if is_warming else cell.state
+            return replace(cell, load=session.cell.load, state=state)
         until, load = self._silent.get(cell.id, (0.0, cell.load))
         return replace(cell, load=load) if self._clock() < until else cell
 
@@ -175,6 +180,16 @@ class Registry:
         await asyncio.gather(*(session.close() for session in sessions.values()))
 
     @property
+    def joined(self) -> list[JoinedCell]:
+        """The cells that joined here."""
+        return [*self._sessions.values()]
+
+    def take_gone(self) -> list[str]:
+        """The cells that were joined here and are not any more, without a word of theirs; each once."""
+        gone, self._gone = self._gone, []
+        return [cell for cell in gone if cell not in self._sessions]
+
+    @property
     def heard(self) -> dict[str, ReportingCell]:
         """The cells that joined here or report here."""
         return {**self._listeners, **self._sessions}
@@ -211,6 +226,8 @@ class Registry:
         if self._sessions.get(session.cell.id) is session:
             del self._sessions[session.cell.id]
             self._fell_silent(session.cell)
+            if session.cell.state is CellState.ACTIVE and not session.is_leaving:
+                self._gone = [*self._gone[-_MOST_GONE:], session.cell.id]
             _log.info("cell %s left", session.cell.id)
         _SESSIONS.set(len(self._sessions))
         await session.close()

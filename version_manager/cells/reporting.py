@@ -6,9 +6,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum, auto
 
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.fleet import Cell, CellState, Load
+
+
+class Handing(Enum):
+    """Whether others load what a cell holds hot that leaves, or it what others do, as it has come back."""
+
+    NONE = auto()
+    WANTED = auto()
+    RUNNING = auto()
+    DONE = auto()
 
 
 class ReportingCell:
@@ -23,6 +33,9 @@ class ReportingCell:
         self.part: pb.Part | None = None
         # What it is at, in the same way.
         self.work: pb.Work | None = None
+        # It is about to drain; and what is done about that, or about its having come back.
+        self.is_leaving = False
+        self.handing = Handing.NONE
         self._clock = clock
         self._heard_at = clock()
         self.ended = asyncio.Event()
@@ -40,6 +53,14 @@ class ReportingCell:
         self.check()
         self._heard_at = self._clock()
         self.cell = replace(self.cell, state=state, load=load)
+
+    def hear(self, state: CellState, *, is_leaving: bool) -> None:
+        """Take whether the cell is about to go, or has just come back in `state`."""
+        if is_leaving != self.is_leaving or not (is_leaving or state is CellState.WARMING):
+            self.handing = Handing.NONE
+        self.is_leaving = is_leaving
+        if self.handing is Handing.NONE and (is_leaving or state is CellState.WARMING):
+            self.handing = Handing.WANTED
 
     @property
     def silence(self) -> float:

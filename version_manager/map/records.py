@@ -251,7 +251,8 @@ class _Cell(Form, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, record: Cell) -> Self:
-        return cls(record.zone, record.address, record.weight, record.state)
+        state = CellState.DRAINING if record.state is CellState.WARMING else record.state
+        return cls(record.zone, record.address, record.weight, state)
 
     def record(self, key: CellKey) -> Cell:
         return check_cell(Cell(key.id, self.zone, self.address, self.weight, self.state))

@@ -9,7 +9,13 @@ from croupier.protocol import FIRST
 
 
 class CellState(StrEnum):
+    """One that is `WARMING` has come back, and loads what was hot: it is asked last, as one that drains.
+
+    A part of the release before knows no such state: for it, and in etcd, that is a cell that drains.
+    """
+
     ACTIVE = "active"
+    WARMING = "warming"
     DRAINING = "draining"
     DRAINED = "drained"
 

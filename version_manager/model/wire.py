@@ -194,10 +194,17 @@ def cell_to_pb(cell: Cell) -> pb.Cell:
         zone=cell.zone,
         address=cell.address,
         weight=cell.weight,
-        state=cell.state.value,
+        state=(CellState.DRAINING if cell.state is CellState.WARMING else cell.state).value,
         load=load_to_pb(cell.load),
         protocol=cell.protocol,
+        warming=cell.state is CellState.WARMING,
     )
+
+
+def state_of(message: pb.Cell) -> CellState:
+    """Raises ValueError for a state that is not a `CellState`."""
+    state = CellState(message.state)
+    return CellState.WARMING if message.warming and state is CellState.DRAINING else state
 
 
 def cell_from_pb(message: pb.Cell) -> Cell:
@@ -207,7 +214,7 @@ def cell_from_pb(message: pb.Cell) -> Cell:
         message.zone,
         message.address,
         message.weight,
-        CellState(message.state),
+        state_of(message),
         load_from_pb(message.load),
         announced(message.protocol),
     )

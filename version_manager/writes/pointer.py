@@ -56,7 +56,9 @@ def ramp_running(record: Active, hint: str) -> RampRunning:
 class How:
     """How a generation comes to deal, and what is told of it.
 
-    `author` is who says so where no certificate does. With `ramp_seconds` it takes over tenant by tenant;
+    `author` is who says so where no certificate does. With `ramp_seconds` it takes over tenant by tenant,
+    once cells hold what they will be asked for, unless it is `cold`; without, it deals to all, and waits for
+    that only if it is to be `warm`.
     `force` says why it is made although another one does; `rollback_to` is the generation whose content it
     has, 0: none.
     """
@@ -66,6 +68,8 @@ class How:
     ramp_seconds: float = 0.0
     force: str = ""
     rollback_to: int = 0
+    warm: bool = False
+    cold: bool = False
 
     def check(self) -> None:
         """Raises InvalidRequest."""

@@ -30,6 +30,9 @@ from version_manager.writes.writer import Writer
 # A ramp takes so many steps, but none within a second of the one before.
 STEPS = 100
 LEAST_STEP_SECONDS = 1.0
+# A ramp that takes no longer has one step, which waits for nothing but cells that load (`ramper`). A manager
+# of the release before takes it after a step's time.
+SWITCH_SECONDS = 1.0
 
 
 class NoRamp(FailedPrecondition):

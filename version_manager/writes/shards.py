@@ -40,6 +40,7 @@ from version_manager.writes.pointer import (
     damaged,
     ramp_running,
 )
+from version_manager.writes.ramping import SWITCH_SECONDS
 from version_manager.writes.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -149,12 +150,16 @@ class Shards:
                 at=self._now(),
             )
         )
-        ramp = 0 if how.ramp_seconds and pointer.record else WHOLE
+        seconds = self._ramp_seconds(how, pointer.record)
+        ramp = WHOLE
+        if seconds:
+            # A ramp waits at 0 for cells to load (`ramper`).
+            ramp = 1 if how.cold else 0
         active = Active(
             number,
             self._lookback(generation, pointer.record),
             ramp,
-            how.ramp_seconds if ramp < WHOLE else 0.0,
+            seconds,
             author=generation.author,
             reason=generation.reason,
             at=generation.at,
@@ -169,6 +174,13 @@ class Shards:
             **{name: value for name, value in told.items() if value},
         )
         return await self._make(generation, seed, pointer, active, entry)
+
+    def _ramp_seconds(self, how: How, pointer: Active | None) -> float:
+        """How long it takes to take over from what `pointer` says; 0: it deals to all at once."""
+        if pointer is None:
+            return 0.0
+        may_wait = how.warm and not pointer.is_ramping and self._writer.understands(4)
+        return how.ramp_seconds or (SWITCH_SECONDS if may_wait else 0.0)
 
     def _former(self, number: int, seed: Seed) -> Generation:
         """What generation `number` dealt, to be dealt again. Raises UnknownGeneration, InvalidGeneration."""

@@ -202,3 +202,12 @@ async def test_writes_that_overlap_do_not_take_each_others_file_away(
         await asyncio.gather(*(cell.hot_set._write([digest("a")]) for _ in range(64)))
     assert (tmp_path / NAME).is_file()
     assert "cannot be written" not in caplog.text
+
+
+async def test_a_cell_that_was_never_warm_has_nothing_to_bring_back(tmp_path: Path) -> None:
+    async with open_parts(tmp_path) as opened:
+        assert opened.hot_set.is_empty()
+        (tmp_path / NAME).write_bytes(encode([]))
+        assert opened.hot_set.is_empty()
+        (tmp_path / NAME).write_bytes(encode([bytes(32)]))
+        assert not opened.hot_set.is_empty()

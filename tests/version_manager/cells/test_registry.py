@@ -286,3 +286,28 @@ async def test_a_load_is_believed_for_a_lease_after_its_stream_ended(fleet):
         pass
     # Whoever comes no more is forgotten, not only disbelieved.
     assert set(registry._silent) == {"cell-0", "cell-2"}
+
+
+async def test_a_cell_that_is_warming_drains_in_etcd_and_says_what_it_is_to_who_asks(fleet, client):
+    report = cell_report("cell-1", state="draining")
+    report.cell.warming = True
+    async with joined(client, report):
+        await until_listed(client, "cell-1")
+        (listed_cell,) = await client.list_cells()
+        assert (listed_cell.state, listed_cell.warming) == ("draining", True)
+        assert json.loads((await fleet.raw.get(KEY)).value)["state"] == "draining"
+
+
+@pytest.mark.parametrize(
+    ("state", "is_leaving", "gone"),
+    [(CellState.ACTIVE, False, ["cell-1"]), (CellState.ACTIVE, True, []), (CellState.DRAINING, False, [])],
+)
+async def test_a_cell_that_goes_without_a_word_is_told_once(fleet, state, is_leaving, gone):
+    registry = Registry(fleet.raw, KEYS)
+    async with registry.join(Cell("cell-1", "a", "127.0.0.1:9000", state=state)) as session:
+        session.hear(state, is_leaving=is_leaving)
+        assert registry.joined == [session]
+        assert registry.take_gone() == []
+    assert registry.take_gone() == gone
+    assert registry.take_gone() == []
+    await registry.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from croupier.errors import Cancelled, Conflict
-from version_manager.cells.reporting import ReportingCell
+from version_manager.cells.reporting import Handing, ReportingCell
 from version_manager.model.fleet import Cell, CellState, Load
 
 CELL = Cell("cell-1", "a", "127.0.0.1:9000")
@@ -51,3 +51,20 @@ async def test_nothing_is_taken_of_one_that_is_over():
     with pytest.raises(Conflict):
         await cell.report(CellState.DRAINING, Load(used_bytes=5))
     assert cell.cell == CELL
+
+
+def test_what_is_done_for_a_cell_begins_when_it_says_that_it_goes_and_ends_when_it_does_not():
+    session = ReportingCell(CELL)
+    assert session.handing is Handing.NONE
+    session.hear(CellState.ACTIVE, is_leaving=True)
+    assert session.handing is Handing.WANTED
+    session.handing = Handing.DONE
+    session.hear(CellState.ACTIVE, is_leaving=True)
+    assert session.handing is Handing.DONE
+    session.hear(CellState.ACTIVE, is_leaving=False)
+    assert session.handing is Handing.NONE
+    session.hear(CellState.WARMING, is_leaving=False)
+    session.handing = Handing.RUNNING
+    # It is to go before it is warm: that is another matter.
+    session.hear(CellState.ACTIVE, is_leaving=True)
+    assert session.handing is Handing.WANTED

@@ -16,7 +16,7 @@ def test_a_cell_that_says_no_more_is_active_empty_and_of_the_first_release():
 
 
 def test_states_are_the_words_of_the_records():
-    assert [str(state) for state in CellState] == ["active", "draining", "drained"]
+    assert [str(state) for state in CellState] == ["active", "warming", "draining", "drained"]
     assert all(CellState(str(state)) is state for state in CellState)
 
 

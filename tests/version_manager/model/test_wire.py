@@ -128,3 +128,12 @@ def test_limits_survive_the_wire(limits):
 def test_limits_that_make_no_sense_are_refused(told):
     with pytest.raises(InvalidRequest):
         wire.tenant_limits_from_pb(told)
+
+
+def test_a_cell_that_is_warming_drains_for_who_knows_no_such_state():
+    cell = Cell("cell-1", "a", "127.0.0.1:9000", state=CellState.WARMING)
+    message = wire.cell_to_pb(cell)
+    assert (message.state, message.warming) == ("draining", True)
+    assert wire.cell_from_pb(message) == cell
+    # Only one that drains for them can be warming.
+    assert wire.state_of(pb.Cell(state="active", warming=True)) is CellState.ACTIVE

@@ -367,3 +367,30 @@ async def test_what_was_before_is_told_the_latest_first(client):
         *(1, "ann", "begin", 1, 0),
     )
     assert (second.number, second.seats, second.changes_total, len(second.changes)) == (2, 2, 1, 1)
+
+
+async def test_a_generation_that_is_to_be_warm_waits_at_the_beginning_of_a_ramp_of_one_step(fleet, client):
+    first = await client.change_shards(change(generation("a"), 0, warm=True))
+    assert not first.HasField("ramp")
+    second = await client.change_shards(change(generation("a", "b"), 1, warm=True))
+    assert (second.ramp.basis_points, second.ramp.seconds) == (0, 1.0)
+
+    # There is nothing to load.
+    async def deals() -> bool:
+        return not (await client.get_generation()).HasField("ramp")
+
+    await eventually(deals)
+    assert told(await pointer(fleet)) == (2, 1, WHOLE)
+
+
+async def test_a_ramp_that_is_cold_does_not_wait_at_its_beginning(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    made = await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600, cold=True))
+    assert made.ramp.basis_points == 1
+
+
+async def test_what_is_forced_while_a_ramp_runs_does_not_wait_for_cells(fleet, client):
+    await client.set_generation(generation("a"), 0)
+    await client.change_shards(change(generation("a", "b"), 1, ramp_seconds=600))
+    made = await client.change_shards(change(generation("c"), 2, force="fire", warm=True))
+    assert not made.HasField("ramp")
