@@ -4,6 +4,7 @@
     evasions    ways round a limit, of the same kind
     overload    everybody together asks for more than the cells can do: the `demand`
     routers     one tenant's limit over two routers
+    restart     cells go and come: which share of the requests finds its model loaded
 
 `play` runs all of them on one fleet. An offender is a process of its own (`offender`) that does one of
 `acts` with what `wares` published for it; `beside` has the ordinary tenants ask meanwhile. `noting` calls
