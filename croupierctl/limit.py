@@ -14,7 +14,7 @@ from croupier.grpcio.manager import VersionManagerClient
 from croupier.names import check_name
 from croupierctl import output
 from croupierctl.change import user
-from croupierctl.how import DryRun, Reason
+from croupierctl.how import DryRun
 from croupierctl.servers import ask_manager, current
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model.limits import FIELDS, NO_LIMITS, UNLIMITED, Limits, check_limits
@@ -109,7 +109,9 @@ def limit(
     clear: Annotated[bool, typer.Option("--clear", help="Forget what was said before.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Only show what holds, as without any limit.")] = False,
     dry_run: DryRun = False,
-    reason: Reason = "",
+    reason: Annotated[
+        str, typer.Option(metavar="WORDS", help="What it is for, in the audit. By default, the command.")
+    ] = "",
 ) -> None:
     """Say what a tenant may take of the whole deployment.
 
