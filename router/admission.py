@@ -132,7 +132,7 @@ class Admission:
     def follow(self, limits: TenantLimits, share_of: Callable[[str], float] | None = None) -> None:
         """Keep tenants to `limits` from now on, of which `share_of` says what part of it is this router's."""
         self._limits = limits
-        self.buckets.follow(limits.of if limits != TenantLimits() else None, share_of)
+        self.buckets.follow(limits if limits != TenantLimits() else None, share_of)
 
     @contextmanager
     def stream(self, tenant: str) -> Iterator[None]:

@@ -38,7 +38,7 @@ cdef class Account:
     cpdef bint is_full(self, double now)
     cpdef tuple longest(self, double now)
     cpdef list buckets(self)
-    cpdef charge(self, Py_ssize_t requests, double rows, double now)
+    cpdef bint charge(self, Py_ssize_t requests, double rows, double now)
     cpdef set(self, limits, double share, Py_ssize_t most, double began, double now)
 
 
@@ -55,7 +55,8 @@ cdef class Buckets:
     cdef double _began
     cdef Py_ssize_t _room
     cdef Py_ssize_t _most
-    cdef object _limits_of
+    cdef object _limits
+    cdef list _spare
     cdef object _share_of
     cdef unsigned long long _epoch
     cdef list _listed
@@ -66,6 +67,7 @@ cdef class Buckets:
     cpdef leave(self, Account account)
     @cython.locals(account=Account)
     cpdef list at_most(self)
+    @cython.locals(account=Account)
     cdef Account _open(self, str tenant, double now)
     @cython.locals(share=double)
     cdef _look_at(self, Account account, double now)

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from math import isnan
 from typing import TypeAlias
 
-from version_manager.model.limits import NO_LIMITS, Limits
+from version_manager.model.limits import NO_LIMITS, Limits, TenantLimits
 
 # A bucket holds what it lets through in so long.
 BURST_SECONDS = 1.0
@@ -41,6 +41,7 @@ RATE, IN_FLIGHT, BYTES, ROWS, COLD_LOADS = "rate", "in_flight", "bytes", "rows",
 EVERYBODY = ""
 
 _LEAST_SHARE = 1e-6
+_SPARE = 256
 
 # Who is refused, for which limit, and for how many seconds at least; None: nobody knows.
 Refuse: TypeAlias = "Callable[[Account, str, float | None], Exception]"
@@ -121,12 +122,16 @@ class Account:
         kinds = ((RATE, self.rate), (BYTES, self.volume), (ROWS, self.rows), (COLD_LOADS, self.cold))
         return [(kind, bucket) for kind, bucket in kinds if bucket is not None]
 
-    def charge(self, requests: int, rows: int, now: float) -> None:
-        """What was let in as one request turned out to be so many, of so many rows."""
+    def charge(self, requests: int, rows: int, now: float) -> bool:
+        """What was let in as one request turned out to be so many, of so many rows.
+
+        Returns whether nothing may be loaded for it now.
+        """
         if self.rate is not None and requests > 1:
             self.rate.take(requests - 1, now)
         if self.rows is not None:
             self.rows.take(rows, now)
+        return self.cold is not None and self.cold.wait(now) > 0
 
     def set(self, limits: Limits, share: float, most: int, began: float, now: float) -> None:
         """Keep to `share` of `limits` from now on, and to `most` in flight in any case."""
@@ -175,7 +180,9 @@ class Buckets:
         self.accounts: dict[str, Account] = {}
         self._refuse, self._began = refuse, began
         self._room, self._most = room, most
-        self._limits_of: Callable[[str], Limits] | None = None
+        self._limits: TenantLimits | None = None
+        # Accounts of tenants without limits that were let go: making one takes longer than all the rest.
+        self._spare: list[Account] = []
         self._share_of: Callable[[str], float] | None = None
         # Accounts are of an epoch: in the next one they are looked at anew, when they are used.
         self._epoch = 1
@@ -183,11 +190,9 @@ class Buckets:
         self._listed: list[Account] = []
         self._hand = 0
 
-    def follow(
-        self, limits_of: Callable[[str], Limits] | None, share_of: Callable[[str], float] | None
-    ) -> None:
-        """What `limits_of` and `share_of` say of a tenant may have changed. None: nobody has limits."""
-        self._limits_of, self._share_of = limits_of, share_of
+    def follow(self, limits: TenantLimits | None, share_of: Callable[[str], float] | None) -> None:
+        """What `limits` and `share_of` say of a tenant may have changed. None: nobody has limits."""
+        self._limits, self._share_of = limits, share_of
         self._epoch += 1
 
     def enter(self, tenant: str, size: int, now: float) -> Account:
@@ -219,14 +224,22 @@ class Buckets:
         self.in_flight -= 1
         if account.in_flight == 0 and not account.is_limited:
             self._forget(account)
+            if account.limits is None and len(self._spare) < _SPARE:
+                self._spare.append(account)
 
     def at_most(self) -> list[Account]:
         """Those that have as many requests in flight as they may."""
         return [account for account in self.accounts.values() if account.in_flight >= account.most]
 
     def _open(self, tenant: str, now: float) -> Account:
-        account = self.accounts[tenant] = Account(tenant, self.per_tenant)
-        if self._limits_of is None:
+        if self._spare:
+            account = self._spare.pop()
+            account.tenant, account.most = tenant, self.per_tenant
+        else:
+            account = Account(tenant, self.per_tenant)
+        self.accounts[tenant] = account
+        limits = self._limits
+        if limits is None or (limits.default == NO_LIMITS and tenant not in limits.tenants):
             account.epoch = self._epoch
         else:
             self._look_at(account, now)
@@ -236,8 +249,8 @@ class Buckets:
         """Have it keep to what holds now."""
         account.epoch = self._epoch
         limits, share = NO_LIMITS, 1.0
-        if self._limits_of is not None:
-            limits = self._limits_of(account.tenant)
+        if self._limits is not None:
+            limits = self._limits.of(account.tenant)
             share = 1.0 if self._share_of is None else self._share_of(account.tenant)
         # Whatever is wrong with a share, it is no reason to let through more than all, or nothing.
         share = 1.0 if isnan(share) else min(1.0, max(_LEAST_SHARE, share))

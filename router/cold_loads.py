@@ -40,10 +40,6 @@ class ColdLoads:
         # When a tenant was charged for an artifact last.
         self._charged: Bounded[tuple[str, bytes], float] = Bounded(_MOST)
 
-    def is_spent(self, account: Account, now: float) -> bool:
-        """Whether nothing may be loaded for it now."""
-        return account.cold is not None and account.cold.wait(now) > 0
-
     def ended(self, account: Account, units: list[Unit], arrived: float, now: float) -> None:
         """A request of a tenant with such a limit has ended, which came at `arrived`."""
         if account.cold is None:

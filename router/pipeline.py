@@ -152,8 +152,12 @@ class Pipeline:
         account = self._enter(tenant, len(request), now)
         try:
             units = method.units(tenant, request)
-            if caller.priority or account.is_limited:
-                self._charge(method, account, units, caller.priority, now)
+            is_spent = False
+            if account.is_limited:
+                rows = 0 if account.rows is None else method.rows(units)
+                is_spent = account.charge(len(units), rows, now)
+            if caller.priority or is_spent:
+                mark(units, envelope.marks(_checked(caller.priority), is_spent))
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
             if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
@@ -169,18 +173,6 @@ class Pipeline:
             exchange = _told(method.exchange, caller)
         args = method, view, account, units, done, caller, exchange, arrived, deadline
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
-
-    def _charge(self, method: Method, account: Account, units: list[Unit], priority: int, now: float) -> None:
-        """What a request costs beside being one, and what cells are told of it therefore.
-
-        Raises InvalidRequest for a priority that is none.
-        """
-        is_spent = False
-        if account.is_limited:
-            account.charge(len(units), 0 if account.rows is None else method.rows(units), now)
-            is_spent = self._cold.is_spent(account, now)
-        if priority or is_spent:
-            mark(units, envelope.marks(_checked(priority), is_spent))
 
     def _prepare(self, view: View, units: list[Unit]) -> None:
         if self._attempts.breakers.troubled:

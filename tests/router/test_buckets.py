@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from router import buckets
 from router.buckets import BYTES, COLD_LOADS, EVERYBODY, IN_FLIGHT, RATE, ROWS, Account, Bucket, Buckets
-from version_manager.model.limits import LEAST, MOST, Limits
+from version_manager.model.limits import LEAST, MOST, NO_LIMITS, Limits, TenantLimits
 
 rates = st.one_of(st.floats(LEAST, 1e6), st.sampled_from([1.0, 100.0, MOST]))
 
@@ -39,7 +39,7 @@ def made(
     """Buckets of tenants who all have `limits`, in a router that began long ago."""
     found = Buckets(limit, per_tenant, Refused, began=began, room=room, most=most)
     if limits is not None:
-        found.follow(lambda tenant: limits, share if callable(share) else lambda tenant: share)
+        found.follow(TenantLimits(limits), share if callable(share) else lambda tenant: share)
     return found
 
 
@@ -212,13 +212,13 @@ def test_cold_loads_refuse_nothing_by_themselves() -> None:
 def test_limits_and_shares_that_change_hold_at_once() -> None:
     found = made(Limits(rate=100.0))
     asked(found, 50, 0.0)
-    found.follow(lambda tenant: Limits(rate=10.0), lambda tenant: 1.0)
+    found.follow(TenantLimits(Limits(rate=10.0)), lambda tenant: 1.0)
     assert asked(found, 100, 0.0) == 5
-    found.follow(lambda tenant: Limits(rate=10.0), lambda tenant: 0.1)
+    found.follow(TenantLimits(Limits(rate=10.0)), lambda tenant: 0.1)
     assert asked(found, 100, 1.0) == 1
     found.follow(None, None)
     assert asked(found, 1000, 1.0) == 1000
-    found.follow(lambda tenant: Limits(rate=3.0), None)
+    found.follow(TenantLimits(Limits(rate=3.0)), None)
     assert asked(found, 100, 1.0) == 3
 
 
@@ -249,6 +249,22 @@ def test_nothing_is_kept_of_tenants_without_limits() -> None:
     for number in range(1000):
         refusal(found, 0.0, f"tenant-{number}")
     assert found.accounts == {}
+
+
+def test_nothing_is_kept_of_tenants_without_limits_where_others_have_some() -> None:
+    found = Buckets(100, 100, Refused, began=-1e6)
+    found.follow(TenantLimits(tenants={"acme": Limits(rate=10.0)}), None)
+    for number in range(1000):
+        asked(found, 1, 0.0, f"tenant-{number}")
+    assert asked(found, 20, 0.0) == 10
+    assert list(found.accounts) == ["acme"]
+    # Who is given limits while it has a request in flight is counted on.
+    held = found.enter("globex", 0, 0.0)
+    found.follow(TenantLimits(tenants={"globex": Limits(in_flight=2.0)}), None)
+    found.enter("globex", 0, 0.0)
+    assert refusal(found, 0.0, "globex") == (IN_FLIGHT, None)
+    found.leave(held)
+    assert asked(found, 1, 0.0, "globex") == 1
 
 
 def test_of_those_with_limits_who_is_full_again_is_forgotten() -> None:
@@ -328,9 +344,12 @@ def _played(module: Any, seed: int) -> list[Any]:
         now += random.choice([0.0, random.expovariate(10.0), random.expovariate(0.5)])
         what = random.random()
         if what < 0.02:
-            all_limits = {name: limits() for name in names}
+            own = {name: limits() for name in names if random.random() < 0.7}
+            told_limits = TenantLimits(random.choice([NO_LIMITS, limits().over(NO_LIMITS)]), own)
             shares = {name: random.choice([1.0, random.random(), float("nan")]) for name in names}
-            found.follow(*random.choice([(None, None), (all_limits.get, None), (all_limits.get, shares.get)]))
+            found.follow(
+                *random.choice([(None, None), (told_limits, None), (told_limits, shares.__getitem__)])
+            )
         elif what < 0.4 and held:
             found.leave(held.pop(random.randrange(len(held))))
         else:
@@ -339,7 +358,7 @@ def _played(module: Any, seed: int) -> list[Any]:
             except Refused as refused:
                 told.append((refused.tenant, refused.kind, refused.wait))
             else:
-                account.charge(random.randrange(1, 9), random.randrange(40), now)
+                told.append(account.charge(random.randrange(1, 9), random.randrange(40), now))
                 if account.cold is not None:
                     account.cold.take(1.0, now)
                 held.append(account)

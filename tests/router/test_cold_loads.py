@@ -56,7 +56,7 @@ class Front:
         account = self.enter()
         self.admission.leave(account)
         assert account.cold is not None
-        assert self.cold.is_spent(account, self.now) == (account.cold.wait(self.now) > 0)
+        assert account.charge(1, 0, self.now) == (account.cold.wait(self.now) > 0)
         return max(0.0, account.cold.wait(self.now))
 
 
@@ -147,5 +147,5 @@ def test_a_tenant_without_such_a_limit_pays_for_nothing() -> None:
     for name in NAMES:
         front.end(front.unit(name, cold=True))
     account = front.enter()
-    assert not front.cold.is_spent(account, front.now)
+    assert not account.charge(1, 0, front.now)
     assert front.cold._charged == {}

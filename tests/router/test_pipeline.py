@@ -47,7 +47,7 @@ from sharding.dealer import Dealer
 from sharding.hashing import hash64
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState
-from version_manager.model.limits import Limits
+from version_manager.model.limits import Limits, TenantLimits
 from version_manager.model.resolve import Target
 
 NAMES = ["a", "b", "c", "d"]
@@ -341,7 +341,7 @@ def test_whatever_happens_a_request_leaves() -> None:
 
 def limited(**limits: float) -> Front:
     admission = Admission(100, 100, clock=lambda: NOW)
-    admission.buckets.follow(lambda tenant: Limits(**limits), None)
+    admission.follow(TenantLimits(Limits(**limits)))
     return Front(admission=admission)
 
 
