@@ -32,6 +32,7 @@ from bench.engine_peers import PEERS as ENGINES
 from bench.fair import beside as fair_beside
 from bench.fair import overload as fair_overload
 from bench.fair import play as fair_bench
+from bench.fair import restart as fair_restart
 from bench.fair import routers as fair_routers
 from bench.peers.known import PEERS
 from bench.series import SERIES
@@ -277,7 +278,8 @@ def fair(
         streams,
         fair_beside.Plan(rate, seconds, rounds),
         fair_overload.Plan((2, 5), rounds, quiet=3.0, seconds=3.0, step=1.5),
-        fair_routers.Plan(settle=5.0, seconds=10.0),
+        fair_routers.Plan(settle=8.0, seconds=10.0),
+        fair_restart.Plan(),
         part or fair_bench.PARTS,
     )
     _fair(plan, json)
@@ -331,6 +333,7 @@ def smoke() -> None:
                 fair_beside.Plan(100.0, 0.5, 1),
                 fair_overload.Plan((2,), 1, quiet=1.0, seconds=1.5, step=0.5),
                 fair_routers.Plan(settle=0.0, seconds=1.0),
+                fair_restart.Plan(),
                 ("rate", "cold", "overload"),
             ),
             json,

@@ -13,7 +13,7 @@ import uvloop
 from bench import report
 from bench.demo import stage
 from bench.demo.stage import Stage
-from bench.fair import beside, limiting, offenders, overload, routers, telling, wares
+from bench.fair import beside, limiting, offenders, overload, restart, routers, telling, wares
 from bench.fair.beside import Row
 from bench.fair.offender import Offender
 from bench.training import Trained
@@ -24,7 +24,7 @@ CELLS = 3
 # So few that cold models drive others out.
 _CAPACITY_BYTES = 2**25
 _WARM_UP_SECONDS, _WARM_UP_STREAMS = 1.5, 8
-PARTS = (*offenders.offenders(1.0, 1), *offenders.evasions(), "overload", "routers")
+PARTS = (*offenders.offenders(1.0, 1), *offenders.evasions(), "overload", "routers", "restart")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,25 @@ class Plan:
     beside: beside.Plan
     overload: overload.Plan
     routers: routers.Plan
+    restart: restart.Plan
     parts: Sequence[str] = PARTS
 
 
 def run(plan: Plan, json: Path | None) -> bool:
-    """Measure, print and write; true if nobody else's request failed or was answered wrongly."""
+    """Measure, print and write; true if nobody's request failed that should not, or was answered wrongly."""
     models = stage.train(plan.tenants)
     with (
         tempfile.TemporaryDirectory(prefix="croupier-fair-") as folder,
         Stack(Path(folder), CELLS, CELLS, CELLS, cell_capacity=_CAPACITY_BYTES) as stack,
     ):
-        told = uvloop.run(_play(plan, stack, models))
+        told = dict(uvloop.run(_play(plan, stack, models)))
+    told["restart"] = {}
+    if "restart" in plan.parts:
+        told["restart"] = restart.run(plan.restart, stage.train(plan.restart.tenants))
     telling.show(told)
     report.write_json(json, told)
-    return not any(row["others_errors"] for row in (*told["offenders"], *told["evasions"]))
+    errors = sum(row["others_errors"] for row in (*told["offenders"], *told["evasions"]))
+    return not errors and not told["restart"].get("errors")
 
 
 async def _play(plan: Plan, stack: Stack, models: Sequence[Trained]) -> Mapping[str, Any]:

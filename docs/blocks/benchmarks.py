@@ -195,6 +195,7 @@ def fair(found: Result) -> str:
         "Beside one that tries to get around its limit": _offenders(found["evasions"]),
         "Overload": _overload(found["overload"]),
         "One tenant's limit over two routers": _routers(found["routers"]),
+        "Cells that go and come": _restart(found["restart"]),
     }
     return "".join(f"\n{said}:\n\n{rows}" for said, rows in parts.items() if rows)
 
@@ -232,6 +233,19 @@ def _overload(found: Result) -> str:
     ]
     head = ["offered, of the peak", "goodput, of the peak", "p99 of refusals, ms", "as before after, s"]
     return table(head, rows) if rows else ""
+
+
+def _restart(found: Result) -> str:
+    rows = [
+        [
+            kind,
+            f"{one['hit_rate_before']:.2%}",
+            f"{one['hit_rate_during']:.2%}",
+            number(one["errors"]),
+        ]
+        for kind, one in found.get("kinds", {}).items()
+    ]
+    return table(["", "found in memory before", "from then on", "errors"], rows) if rows else ""
 
 
 def _routers(found: Result) -> str:
