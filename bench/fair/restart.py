@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,15 @@ class VerbFailed(Exception):
 
 
 def run(plan: Plan, models: Sequence[Trained]) -> dict[str, Any]:
-    """The worst of all kinds, and each of them, on a fleet of its own."""
-    with (
-        tempfile.TemporaryDirectory(prefix="croupier-restart-") as folder,
-        Stack(Path(folder), plan.cells, _ZONES, _HAND) as stack,
-    ):
-        return told(uvloop.run(_played(plan, stack, models)))
+    """The worst of all kinds, and each, on a fleet of its own: what one has loaded would help the next."""
+    found: dict[str, Seen] = {}
+    for kind in plan.kinds:
+        with (
+            tempfile.TemporaryDirectory(prefix="croupier-restart-") as folder,
+            Stack(Path(folder), plan.cells, _ZONES, _HAND) as stack,
+        ):
+            found |= uvloop.run(_played(replace(plan, kinds=(kind,)), stack, models))
+    return told(found)
 
 
 async def _played(plan: Plan, stack: Stack, models: Sequence[Trained]) -> dict[str, Seen]:
