@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 PACKAGES = ("cell", "croupier", "router", "sharding")
 COMPILED = (
     Path("croupier/telemetry/traces.py"),
-    *map(Path, ("router/attempt.py", "router/buckets.py", "router/losses.py")),
+    *map(Path, ("router/attempt.py", "router/buckets.py", "router/hedges.py", "router/losses.py")),
 )
 
 DIRECTIVES = {

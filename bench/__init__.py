@@ -7,7 +7,7 @@
     engines     beside other engines (`engine_models`, `engine_peer`, `engine_peers`, `engine_compilers`), and
                 `transforms`, the steps before them
     policies    who stays: `eviction` has policies to compare with, `traces` the requests
-    placement   what dealing costs
+    placement   what dealing costs; `balance`: which cell of the hand gets a request
     shards      the shard map: what hands and plans cost; its verbs, and a tenant that saturates its hand
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them

@@ -82,10 +82,11 @@ def outage(
 def placement(
     cells: Annotated[int, typer.Option(min=2)] = 64,
     tenants: Annotated[int, typer.Option(min=2)] = 100_000,
+    requests: Annotated[int, typer.Option(min=10, help="Placed in the hands.")] = 1_500_000,
     json: Json = None,
 ) -> None:
-    """Deal hands: how fast, how even, and how many slots move when a cell leaves."""
-    placement_bench.run(cells=cells, tenants=tenants, json=json)
+    """Deal hands: how fast, how even, how many slots move when a cell leaves; and place requests in them."""
+    placement_bench.run(cells=cells, tenants=tenants, requests=requests, json=json)
 
 
 @app.command()
@@ -321,7 +322,7 @@ def smoke() -> None:
             ),
             json,
         ),
-        "placement": lambda json: placement(cells=16, tenants=2_000, json=json),
+        "placement": lambda json: placement(cells=16, tenants=2_000, requests=3_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),

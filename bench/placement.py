@@ -1,4 +1,7 @@
-"""Dealing hands: microseconds a hand, how even the cells come out, what one lost cell moves."""
+"""Dealing hands: microseconds a hand, how even the cells come out, what one lost cell moves.
+
+And which cell of a hand gets a request: `balance.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import report
+from bench import balance, report
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
 
@@ -29,7 +32,7 @@ class Result:
     ideal_moved: float
 
 
-def run(*, cells: int, tenants: int, json: Path | None) -> Result:
+def run(*, cells: int, tenants: int, requests: int, json: Path | None) -> Result:
     seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(cells))
     generation = Generation(number=1, seed=1, hand_size=_HAND, seats=seats)
     names = [f"tenant-{number}" for number in range(tenants)]
@@ -50,5 +53,11 @@ def run(*, cells: int, tenants: int, json: Path | None) -> Result:
     )
     rows = [(name, f"{value:.4g}") for name, value in asdict(result).items()]
     report.table("placement", rows)
-    report.write_json(json, asdict(result))
+    found = balance.compare(cells=cells, tenants=tenants // 5, models=2 * tenants, requests=requests)
+    head = ["placed", "find their model", "busiest cell to the mean", "hot models"]
+    shown = [
+        [one.placed, f"{one.hit_rate:.1%}", f"{one.max_over_mean:.3g}", str(one.hot_models)] for one in found
+    ]
+    report.grid(f"{requests:,} requests", head, shown)
+    report.write_json(json, asdict(result) | {"balance": [asdict(one) for one in found]})
     return result

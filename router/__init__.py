@@ -9,8 +9,11 @@
     route       the tenant's hand, in this model's order
     rows        what a request costs a tenant that has limits; `cold_loads`: what it may have loaded
     features    what the family adds
-    pick        which of the hand now, by `breakers`; `suspects` keeps a request from ending cell after cell
-    attempt     deadline, retries inside the hand (`budget`), one call to a cell (`losses`: it died)
+    pick        which of the hand now, by `breakers` and `outliers`; `suspects` keeps a request from ending
+                cell after cell, and `pushbacks` from asking a cell that said not to be asked yet
+    balance     which of these has less to do, by `loads`; hot models have `copies` in more than one cell
+    attempt     deadline, retries inside the hand (`budget`), one call to a cell (`hedges`: it is silent,
+                `losses`: it died)
     fanout      many items: a call to each cell
     stale       what an old shard map dealt waits for a newer one; and how long a router may be behind
     cells       one connection to each cell (`latency`: how long its calls take; `tracing`: their spans)

@@ -53,6 +53,8 @@ from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
 from router.latency import CellSeconds
 from router.latest import Latest
+from router.loads import Loads
+from router.outliers import Outliers
 from router.pipeline import Pipeline
 from router.rates import Rates
 from router.reports import Reports, report_of
@@ -100,12 +102,16 @@ class _Stages:
     def __init__(self, settings: RouterSettings, clock: Callable[[], float], rng: Random) -> None:
         self._seconds = CellSeconds()
         self._tls, self._roles = settings.peer_tls, settings.roles
-        self._breakers = Breakers(probe=settings.attempt_timeout)
+        loads = Loads()
+        outliers = Outliers(loads, probe=settings.attempt_timeout)
+        self._breakers = Breakers(probe=settings.attempt_timeout, outliers=outliers)
         wheel = Wheel()
         drive(wheel, asyncio.get_running_loop())
         budget = RetryBudget(now=clock(), share=settings.retry_share, per_second=settings.retries_per_second)
         self.cells = Cells(self._open_channel)
-        self.attempts = Attempts(self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout)
+        self.attempts = Attempts(
+            self._breakers, budget, wheel, clock=clock, timeout=settings.attempt_timeout, loads=loads
+        )
         self.admission = Admission(
             settings.max_in_flight,
             settings.max_in_flight_per_tenant,
@@ -132,7 +138,9 @@ class _Stages:
 
     def follow(self, view: View) -> None:
         self._seconds.follow(view.cells)
-        self._breakers.forget(self.cells.update(view.cells))
+        moved = self.cells.update(view.cells)
+        self._breakers.forget(moved)
+        self.attempts.loads.forget(moved)
         self.pipeline.follow(view)
         self.revisions.follow(view)
         if view.limits is not self._limits:
@@ -178,7 +186,9 @@ async def serve(
             Timing(silence=settings.watch_silence),
         )
         feed = ViewFeed(watch, on_swap=stages.follow, clock=clock, rng=rng, timing=timing)
-        beliefs = Beliefs(feed, stages.cells, stages.attempts, stages.admission, stages.stale)
+        beliefs = Beliefs(
+            feed, stages.cells, stages.attempts, stages.admission, stages.stale, stages.pipeline.copies
+        )
         _IN_FLIGHT.set_function(lambda: stages.admission.in_flight)
         _AGE.set_function(lambda: feed.age)
         admin.debug |= beliefs.views | recorder.views

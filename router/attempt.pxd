@@ -2,6 +2,8 @@
 
 cimport cython
 
+from router.hedges cimport Hedges, note_answer, patience
+from router.loads cimport CellLoad, Loads
 from router.losses cimport Losses
 from router.units cimport Unit, by_next_cell, settle, unsettled, untried
 
@@ -17,10 +19,14 @@ cdef class Attempts:
     cdef readonly object clock
     cdef readonly double timeout
     cdef readonly object suspects
+    cdef readonly Loads loads
+    cdef readonly Hedges hedges
     cdef set troubled
     cdef object held
     cdef object missed
     cdef dict alone
+    cdef double look_at
+    cdef readonly object pushbacks
     cdef object working
 
 
@@ -30,6 +36,13 @@ cdef class CellCall:
     cdef readonly str cell
     cdef readonly list units
     cdef Run run
+    cdef CellLoad load
+    cdef int slot
+    cdef bint is_cold
+    cdef double hedge_at
+    cdef CellCall partner
+    cdef bint is_hedge
+    cdef bint is_hedged
     cdef double started
     cdef double due
     cdef bint is_overdue
@@ -38,9 +51,16 @@ cdef class CellCall:
 
     cpdef object begin(self)
     @cython.locals(unit=Unit)
+    cdef object start(self, double left)
+    @cython.locals(unit=Unit)
     cpdef object note_cold(self)
     cpdef object answer(self, bytes response)
     cpdef object fail(self, error)
+    @cython.locals(unit=Unit, seconds=double)
+    cdef object note_answer(self, double now)
+    cdef object give_way(self, double now)
+    cdef bint part(self) except -1
+    cdef object note_error(self, bint is_cells)
     @cython.locals(unit=Unit)
     cdef set artifacts(self)
     cdef object end(self, bint is_answered, double now)
@@ -69,7 +89,10 @@ cdef class Run:
     cdef object answered(self, CellCall call, bytes response)
     @cython.locals(now=double, outcomes=list)
     cdef object failed(self, CellCall call, error)
+    @cython.locals(has_other=bint)
     cdef object settle(self, CellCall call, list outcomes, double now)
+    @cython.locals(unit=Unit, attempts=Attempts, other=CellCall, before=Py_ssize_t)
+    cdef object hedge(self, CellCall call, double now)
     @cython.locals(call=CellCall)
     cdef list wait_for(self, str cell, list units, double now)
     cdef Losses with_losses(self)
@@ -82,7 +105,7 @@ cdef class Run:
     @cython.locals(moment=double, call=CellCall)
     cdef object go_on(self)
     cdef object end_with(self, error)
-    @cython.locals(call=CellCall, unit=Unit)
+    @cython.locals(call=CellCall, unit=Unit, now=double)
     cdef object end(self)
     cdef object note(self, CellCall call, error, double now)
     cdef object note_answers(self, CellCall call, outcomes, double now)

@@ -12,6 +12,10 @@ cell share one call. There are three ways that a call ends:
    cell's threads as well.
 3. The deadline passes. Whatever is in flight is cancelled.
 
+And a call that is silent for longer than nearly all such calls is sent to the next cell as well, if that can
+be afforded (`hedges.py`): whichever of the two is answered first ends the other. If one of them fails, the
+units wait for the other one; only when it fails too, or is overdue, they go on.
+
 A call that is lost with its connection may be why that broke. Its units wait for the cell to come back before
 they go on: `losses.py` says for how long, and where they may go then.
 
@@ -38,7 +42,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
 from croupier.telemetry.metrics import Counter, LoopCounter
+from router.hedges import BUSY, Hedges, note_answer, note_won, patience
+from router.loads import CellLoad, Loads
 from router.losses import CellLost, CellUnreachable, Losses, note_answers
+from router.outliers import PERIOD_SECONDS
+from router.pushbacks import Pushbacks
 from router.stale import StaleMap
 from router.suspects import Suspects
 from router.units import Unit, by_next_cell, settle, unsettled, untried
@@ -103,14 +111,21 @@ class Attempts:
         clock: Callable[[], float],
         timeout: float = 1.0,
         suspects: Suspects | None = None,
+        loads: Loads | None = None,
+        hedges: Hedges | None = None,
     ) -> None:
         self.breakers, self.budget, self.wheel = breakers, budget, wheel
         self.troubled = breakers.troubled
         self.clock, self.timeout = clock, timeout
         self.suspects = Suspects() if suspects is None else suspects
+        self.loads = Loads() if loads is None else loads
+        self.hedges = Hedges() if hedges is None else hedges
         # Of artifacts that are held, and that were not answered since they were lost: empty nearly always.
         self.held, self.missed, self.working = self.suspects.held, self.suspects.missed, self.suspects.working
         self.alone = self.suspects.alone
+        self.pushbacks = Pushbacks()
+        # When cells are judged next, one beside the other.
+        self.look_at = 0.0
 
     def run(
         self,
@@ -127,6 +142,11 @@ class Attempts:
         raised: a bug is an outcome too.
         """
         self.budget.deposit()
+        self.hedges.deposit()
+        if now >= self.look_at:
+            self.look_at = now + PERIOD_SECONDS
+            self.breakers.look(now)
+            self.pushbacks.look(now)
         run = Run(self, exchange, deadline, ended, args)
         run.begin(untried(units), now)
         return run
@@ -138,9 +158,26 @@ class CellCall:
     def __init__(self, run: Run, cell: str, units: list[Unit], started: float, due: float) -> None:
         self.run, self.cell, self.units, self.started, self.due = run, cell, units, started, due
         self.is_overdue = False
-        # The cell has said that it is at work on it, and for long.
-        self.has_begun = False
+        # The cell has said that it is at work on it, and for long; that it had to load a model for it.
+        self.has_begun = self.is_cold = False
+        # When it is sent to the next cell as well; and the other call of the two, while both are in flight.
+        self.hedge_at = inf
+        self.partner: CellCall | None = None
+        self.is_hedge = self.is_hedged = False
+        # While it is in flight, where it counts.
+        self.load: CellLoad | None = None
+        self.slot = 0
         self.under_way: Started | None = None
+
+    def start(self, left: float) -> None:
+        """Send it, with `left` seconds to go. Raises what the exchange does."""
+        unit = self.units[0]
+        self.slot = unit.slot
+        self.load = self.run.attempts.loads.of(self.cell)
+        self.load.begin(self.slot)
+        if len(self.units) == 1 and unit.near > 1:
+            self.hedge_at = self.started + patience(unit.route, self.load, self.cell, self.started)
+        self.under_way = self.run.exchange.start(self, None if left == inf else left)
 
     def begin(self) -> None:
         """The cell has begun to answer, or says that it is at work on it, and for long."""
@@ -151,6 +188,7 @@ class CellCall:
 
     def note_cold(self) -> None:
         """The answer that is about to come was waited for, until a model was loaded."""
+        self.is_cold = True
         for unit in self.units:
             if not unit.is_settled:
                 unit.is_cold = True
@@ -163,11 +201,51 @@ class CellCall:
         """The call as a whole came to this."""
         self.run.failed(self, error)
 
+    def note_answer(self, now: float) -> None:
+        """The cell answered it."""
+        unit, seconds = self.units[0], now - self.started
+        if self.load is None:
+            return
+        if self.is_cold:
+            self.load.note_well(self.slot)
+        else:
+            self.load.note_answer(self.slot, seconds)
+        if len(self.units) == 1:
+            note_answer(unit.route, self.cell, seconds, self.is_cold, now)
+        if self.is_hedge:
+            note_won()
+
+    def give_way(self, now: float) -> None:
+        """Its run ends without it: if that is since its hedge was answered, it takes longer still."""
+        if self.is_hedged and self.load is not None:
+            self.load.note_answer(self.slot, now - self.started)
+        self.part()
+
+    def part(self) -> bool:
+        """Whether another call in flight is for the same; from now on, each goes its own way."""
+        if self.partner is None:
+            return False
+        self.partner.partner = None
+        self.partner = None
+        return True
+
+    def note_error(self, is_cells: bool) -> None:
+        """It failed, by its cell or by who asks."""
+        if self.load is None:
+            return
+        if is_cells:
+            self.load.note_failure(self.slot)
+        else:
+            self.load.note_well(self.slot)
+
     def artifacts(self) -> set[bytes]:
         return {unit.artifact for unit in self.units if unit.artifact is not None}
 
     def end(self, is_answered: bool, now: float) -> None:
         """It is in flight no more."""
+        if self.load is not None:
+            self.load.end(self.slot)
+            self.load = None
         if self.run.attempts.alone:
             for artifact in self.artifacts():
                 self.run.attempts.suspects.leave(artifact, self.cell)
@@ -216,7 +294,11 @@ class Run:
             self.end_with(DeadlineExceeded(_TOO_LATE))
             return
         for call in self.calls.copy():
-            if call.is_overdue or now < call.due:
+            if call.is_overdue:
+                continue
+            if now < call.due:
+                if now >= call.hedge_at:
+                    self.hedge(call, now)
                 continue
             _OVERDUE.inc()
             self.note_silence(call, now)
@@ -225,7 +307,8 @@ class Run:
                 call.due = inf
             else:
                 call.is_overdue = True
-                self.send(unsettled(call.units), now, False)
+                if not call.part():
+                    self.send(unsettled(call.units), now, False)
         if self.losses is not None and now >= self.losses.resume_at:
             # Not a retry that adds load: whoever waits has been waiting for this cell alone.
             self.send(self.losses.resume(), now, True)
@@ -239,6 +322,7 @@ class Run:
     def answered(self, call: CellCall, response: bytes) -> None:
         now = self.attempts.clock()
         self.attempts.breakers.answered(call.cell, now)
+        call.note_answer(now)
         try:
             outcomes = self.exchange.outcomes(call, response)
             if len(outcomes) != len(call.units):
@@ -266,8 +350,9 @@ class Run:
     def settle(self, call: CellCall, outcomes: list[Outcome], now: float) -> None:
         self.calls.remove(call)
         self.left -= settle(call.units, outcomes)
+        has_other = call.part()
         # The units of an overdue call have gone on already.
-        if self.left and not call.is_overdue:
+        if self.left and not call.is_overdue and not has_other:
             self.send(self.wait_for(call.cell, unsettled(call.units), now), now, False)
         self.go_on()
 
@@ -304,7 +389,7 @@ class Run:
         if self.attempts.troubled:
             self.attempts.breakers.started(cell, now)
         try:
-            call.under_way = self.exchange.start(call, None if left == inf else left)
+            call.start(left)
         except Exception as error:  # noqa: BLE001 - a bug is an outcome too
             if isinstance(error, CroupierError):
                 self.note(call, error, now)
@@ -313,6 +398,25 @@ class Run:
             back.extend(self.wait_for(cell, unsettled(units), now))
         else:
             self.calls.append(call)
+
+    def hedge(self, call: CellCall, now: float) -> None:
+        """Send what `call` is silent about to the next cell as well, unless there is a reason not to."""
+        call.hedge_at = inf
+        unit, attempts = call.units[0], self.attempts
+        if call.has_begun or self.losses is not None or attempts.held or attempts.missed:
+            return
+        if unit.tried >= unit.near or (attempts.working and self.is_at_work(call, now)):
+            return
+        cell = unit.cells[unit.tried]
+        if attempts.loads.of(cell).weigh(unit.slot) > BUSY or not attempts.hedges.take(attempts.budget, now):
+            return
+        unit.tried += 1
+        before = len(self.calls)
+        self.call(cell, call.units, now, [])
+        if len(self.calls) > before:
+            other = self.calls[before]
+            other.is_hedge = call.is_hedged = True
+            other.partner, call.partner = call, other
 
     def may_retry(self, now: float) -> bool:
         if self.attempts.budget.take(now):
@@ -332,7 +436,7 @@ class Run:
                 moment = min(moment, self.losses.resume_at)
             for call in self.calls:
                 if not call.is_overdue:
-                    moment = min(moment, call.due)
+                    moment = min(moment, call.due, call.hedge_at)
             self.attempts.wheel.add(self, moment)
 
     def end_with(self, error: CroupierError) -> None:
@@ -343,7 +447,9 @@ class Run:
         if self.slot is not None:
             self.attempts.wheel.remove(self)
         for call in self.calls:
-            call.end(False, self.attempts.clock())
+            now = self.attempts.clock()
+            call.give_way(now)
+            call.end(False, now)
             if call.under_way is not None:
                 call.under_way.cancel()
                 call.under_way = None
@@ -363,15 +469,20 @@ class Run:
         breakers = self.attempts.breakers
         if isinstance(error, CellUnreachable):
             breakers.unreachable(call.cell, now)
+            call.note_error(True)
             return
         if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
             self.note_answers(call, [error] * len(call.units), now)
         if isinstance(error, Unavailable) and not isinstance(error, StaleMap):
             breakers.refused(call.cell, now)
+            call.note_error(True)
+            for artifact in call.artifacts():
+                self.attempts.pushbacks.note(artifact, call.cell, error.retry_after, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(call, now)
         else:
             breakers.answered(call.cell, now)
+            call.note_error(isinstance(error, InternalError))
 
     def note_answers(self, call: CellCall, outcomes: Sequence[Outcome], now: float) -> None:
         note_answers(self.attempts.suspects, self.exchange.refusal, call.cell, call.units, outcomes, now)
@@ -390,9 +501,11 @@ class Run:
     def note_silence(self, call: CellCall, now: float) -> None:
         if call.has_begun:
             self.attempts.breakers.answered(call.cell, now)
+            call.note_error(False)
             return
         whole = now - call.started >= self.attempts.timeout
         self.attempts.breakers.silent(call.cell, call.started, now, whole=whole)
+        call.note_error(True)
 
 
 def retries() -> tuple[int, int]:

@@ -20,6 +20,7 @@ from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import to_error
 from router.attempt import CellCall
 from router.losses import CellLost, CellUnreachable
+from router.pushbacks import seconds_of
 from router.stale import StaleMap
 from router.view import KnownCell
 
@@ -27,6 +28,7 @@ MODEL_INFER = b"/inference.GRPCInferenceService/ModelInfer"
 MODEL_METADATA = b"/inference.GRPCInferenceService/ModelMetadata"
 PREDICT = b"/croupier.prediction.v1.PredictionService/Predict"
 
+_PUSHBACK = b"grpc-retry-pushback-ms"
 _RETRY_AFTER = 0.25
 
 # As they go on the wire.
@@ -140,6 +142,8 @@ def _translate(call: ClientCall) -> CroupierError:
     if not details and call.code in (Code.CANCELLED, Code.UNAVAILABLE):
         return CellUnreachable("the cell is going away", retry_after=_RETRY_AFTER)
     error = to_error(call.code, call.status_message, details)
+    if isinstance(error, Unavailable) and call.has_metadata and (told := call.values(_PUSHBACK)):
+        error.retry_after = max(error.retry_after, seconds_of(told[0]))
     if error.reason == StaleMap.reason and isinstance(error, Unavailable):
         return StaleMap(error.message, retry_after=error.retry_after)
     return error

@@ -2,6 +2,7 @@
 
     view      the catalog, the shard maps, and how old they are
     cells     each cell as the view has it, its breaker and its connection
+    hot       models that several cells of their hand serve
     suspects  what is retried, held back and refused for the sake of cells
     tenant    ?name=acme[&model=churn]: the hand, and with a model its cells in order and its versions
     limits    tenants with limits, those first whose buckets are the emptiest
@@ -25,6 +26,7 @@ from router.admission import Admission
 from router.attempt import Attempts
 from router.buckets import Account
 from router.cells import Cells
+from router.copies import Copies, Hot, Name
 from router.feeds import ViewFeed
 from router.pick import is_reachable, pick
 from router.route import NoShardMap, dealt_by, route
@@ -43,6 +45,7 @@ class Beliefs:
     attempts: Attempts
     admission: Admission
     stale: Stale
+    copies: Copies
 
     @property
     def views(self) -> dict[str, View]:
@@ -50,6 +53,7 @@ class Beliefs:
             "view": lambda _: self._view(),
             "cells": lambda _: self._all_cells(),
             "suspects": lambda _: self._suspects(),
+            "hot": lambda _: self._hot(),
             "tenant": self._tenant,
             "limits": lambda _: self._limits(),
         }
@@ -110,9 +114,22 @@ class Beliefs:
             "protocol": cell.protocol,
             "state": "departed" if known.departed else cell.state,
             "breaker": self.attempts.breakers.state(name, self.attempts.clock()),
+            "ejected": self._ejected(name),
             "connection": connection,
             "calls": calls,
+            "in_flight": self.attempts.loads.in_flight(name),
+            "latency_seconds": self.attempts.loads.latency(name),
         }
+
+    def _ejected(self, name: str) -> object:
+        found = self.attempts.breakers.ejection(name)
+        if found is None:
+            return None
+        left = max(0.0, found.until - self.attempts.clock())
+        return {"why": found.why, "times": found.times, "seconds": left}
+
+    def _hot(self) -> object:
+        return some(self.copies.known(self.attempts.clock()).items(), _told_of)
 
     def _suspects(self) -> object:
         suspects, now = self.attempts.suspects, self.attempts.clock()
@@ -180,6 +197,7 @@ class Beliefs:
         suspects = self.attempts.suspects
         return {
             "model": model,
+            "copies": hot.copies if (hot := self.copies.hot.get((tenant, model))) is not None else 1,
             "order": order,
             "picked": pick(order, view.cells, self.attempts.breakers, now),
             "cells": [self._cell(name) for name in order],
@@ -194,6 +212,11 @@ class Beliefs:
                 for points, target in _shares(found)
             ],
         }
+
+
+def _told_of(item: tuple[Name, Hot]) -> object:
+    (tenant, model), hot = item
+    return {"tenant": tenant, "model": model, "copies": hot.copies, "requests_per_second": hot.rate}
 
 
 def _shares(found: Sequence[tuple[int, Target]]) -> list[tuple[int, Target]]:

@@ -165,6 +165,20 @@ class Losses:
         return min(self.suspects.hold_seconds, left / 2)
 
 
+def look_at(suspects: Suspects, units: list[Unit], now: float) -> None:
+    """Refuse what has ended cells; for what cells lost, ask those first, and alone, that may be back."""
+    for unit in units:
+        artifact = unit.artifact
+        if unit.outcome is not None or artifact is None:
+            continue
+        unit.outcome = suspects.refusal(artifact, now)
+        holders = suspects.holders(artifact, now)
+        if holders and not {*holders}.isdisjoint(unit.cells):
+            first = [cell for cell in holders if cell in unit.cells]
+            unit.cells = (*first, *[cell for cell in unit.cells if cell not in first])
+            unit.near = 0
+
+
 def note_answers(
     suspects: Suspects,
     refusal: Callable[[bytes], CroupierError | None],

@@ -3,16 +3,17 @@
 `pick` only orders, and drops no cell that has an address: when everything looks broken, the router
 tries all the same (health checks fail open). Nothing outside the hand is ever added.
 
-    active → draining, warming → open → departed, drained → departed and open
+    active → draining, warming → open, ejected → departed, drained → departed and open
 
-where open is what a cell's circuit breaker is (`breakers.py`).
+where open is what a cell's circuit breaker is, and ejected are cells that are worse than the others
+(`breakers.py`).
 
 Pure: the time is an argument, in seconds on a monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from router.breakers import Breakers
 from router.view import KnownCell
@@ -27,14 +28,31 @@ def pick(
     order: Sequence[str], cells: Mapping[str, KnownCell], breakers: Breakers, now: float
 ) -> tuple[str, ...]:
     """The cells of `order` that have an address, the likeliest to answer first; ties keep their order."""
-    ranked = [(standing(cells[name], breakers, now), name) for name in order if name in cells]
+    known = [name for name in order if name in cells]
+    ejected = breakers.ejected(known, now)
+    ranked = [(standing(cells[name], breakers, now, ejected), name) for name in known]
     ranked.sort(key=lambda pair: pair[0])
     return tuple([name for _, name in ranked])
 
 
-def standing(known: KnownCell, breakers: Breakers, now: float) -> int:
+def nearest(
+    order: Sequence[str],
+    hand: Collection[str],
+    cells: Mapping[str, KnownCell],
+    breakers: Breakers,
+    now: float,
+) -> int:
+    """How many cells of `order`, from the first one on, are of `hand`, and none is worse off than another."""
+    ejected = breakers.ejected(order, now)
+    for place, name in enumerate(order):
+        if name not in hand or standing(cells[name], breakers, now, ejected):
+            return place
+    return len(order)
+
+
+def standing(known: KnownCell, breakers: Breakers, now: float, ejected: Collection[str] = frozenset()) -> int:
     """How far back a cell stands; below 2, it should answer."""
-    behind = _OPEN if breakers.is_open(known.cell.id, now) else 0
+    behind = _OPEN if known.cell.id in ejected or breakers.is_open(known.cell.id, now) else 0
     if known.departed:
         return _DEPARTED + behind
     return max(_STANDING[known.cell.state], behind)

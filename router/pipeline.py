@@ -1,6 +1,6 @@
 """The whole request on one screen; the only file that knows the order of the stages.
 
-    admission → (resolve → route, once for each model and view) → features → pick → attempt
+    admission → (resolve → route, once for each model and view) → features → pick → balance → attempt
 
 What a request costs its tenant, besides being one, is known once its units are. `attempt` asks `budget` and
 `suspects` whether to go on. What an old shard map dealt (`stale`) goes the same way once more, from resolve
@@ -35,16 +35,19 @@ from croupier.transport.steps import step_of
 from router import envelope, methods
 from router.admission import Admission
 from router.attempt import Attempts
+from router.balance import Balance
 from router.breakers import Breakers
 from router.buckets import Account
 from router.cells import Cells
 from router.cold_loads import ColdLoads
+from router.copies import Copies
 from router.fanout import Fanout, Whole
 from router.features import Features
 from router.identity import check_claim
+from router.losses import look_at
 from router.methods import Method
-from router.pick import is_reachable, pick
-from router.route import dealt_by, owner_of, point_of, route
+from router.pick import is_reachable, nearest, pick
+from router.route import dealt_by, hand_of, owner_of, point_of, route
 from router.routes import Route, Routes
 from router.stale import Stale, Waiter
 from router.tracing import Traced
@@ -104,6 +107,10 @@ class Pipeline:
         self._attempts = attempts
         self._clock = attempts.clock
         self._suspects = attempts.suspects
+        # Empty nearly always, and then all that a request looks at.
+        self._troubled, self._pushed_back = attempts.breakers.troubled, attempts.pushbacks.until
+        self.copies = Copies()
+        self._balance = Balance(attempts.loads, self.copies)
         self._routes = routes = Routes(decide, rng.random)
         self._infer = methods.infer(routes, cells)
         self._predict = methods.predict(routes, cells, max_items)
@@ -160,13 +167,14 @@ class Pipeline:
                 mark(units, envelope.marks(_checked(caller.priority), is_spent))
             if method.takes_features and self._features.adds:
                 self._complete(units, caller)
-            if self._attempts.breakers.troubled or self._suspects.refused or self._suspects.held:
+            if self._troubled or self._suspects.refused or self._suspects.held or self._pushed_back:
                 self._prepare(view, units)
         except BaseException:
             self._leave(account)
             raise
 
         now = self._clock()
+        self._balance.place(units, now)
         _ADDED.observe(now - arrived)
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
@@ -175,10 +183,12 @@ class Pipeline:
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
 
     def _prepare(self, view: View, units: list[Unit]) -> None:
-        if self._attempts.breakers.troubled:
+        if self._troubled:
             self._pick(view, units)
+        if self._pushed_back:
+            self._attempts.pushbacks.heed(units, self._clock())
         if self._suspects.refused or self._suspects.held:
-            self._look_at_suspects(units)
+            look_at(self._suspects, units, self._clock())
 
     def _ended(
         self,
@@ -239,8 +249,10 @@ class Pipeline:
                 return None
             for place, unit in zip(places, fresh, strict=True):
                 units[place] = unit
+            now = self._clock()
+            self._balance.place(fresh, now)
             args = method, view, account, units, done, caller, exchange, arrived, deadline, until
-            return self._attempts.run(fresh, exchange, deadline, self._clock(), self._ended, *args)
+            return self._attempts.run(fresh, exchange, deadline, now, self._ended, *args)
 
         def over(error: CroupierError | None) -> None:
             for unit in stale:
@@ -269,21 +281,9 @@ class Pipeline:
             if unit.order not in picked:
                 picked[unit.order] = pick(unit.order, view.cells, breakers, now)
             unit.cells = picked[unit.order]
-
-    def _look_at_suspects(self, units: list[Unit]) -> None:
-        """Refuse what has ended cells; ask cells that may be back first, and alone, for what they lost."""
-        suspects, now = self._suspects, self._clock()
-        for unit in units:
-            if unit.outcome is not None:
-                continue
-            artifact = unit.artifact
-            if artifact is None:
-                continue
-            unit.outcome = suspects.refusal(artifact, now)
-            holders = suspects.holders(artifact, now)
-            if holders and not {*holders}.isdisjoint(unit.cells):
-                first = [cell for cell in holders if cell in unit.cells]
-                unit.cells = (*first, *[cell for cell in unit.cells if cell not in first])
+            if unit.near and unit.route is not None:
+                hand = unit.route.cells[: unit.route.near]
+                unit.near = nearest(unit.cells, hand, view.cells, breakers, now)
 
     def told(self, tenant: str, units: list[Unit]) -> list[tuple[bytes, bytes]]:
         """The metadata that name what answered `units`, or was tried last, to an operator."""
@@ -336,6 +336,7 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
         owner_of(view, tenant),
         point_of(view, tenant),
         dealt_by(view, tenant),
+        nearest(cells, hand_of(view, tenant), view.cells, _NONE_OPEN, 0.0),
     )
 
 

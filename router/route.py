@@ -53,6 +53,13 @@ def dealt_by(view: View, tenant: str) -> int:
     return which(view.current, view.previous, view.ramp, tenant).generation.number
 
 
+def hand_of(view: View, tenant: str) -> tuple[str, ...]:
+    """The cells that the tenant is dealt now, without those of the other generation; none without a map."""
+    if view.current is None:
+        return ()
+    return which(view.current, view.previous, view.ramp, tenant).hand(tenant)
+
+
 def owner_of(view: View, tenant: str) -> bytes:
     """The field that tells a cell whose a request is: a number that only this deployment makes of the tenant.
 

@@ -10,6 +10,21 @@ cdef class Route:
     cdef readonly tuple order
     cdef readonly tuple cells
     cdef readonly bytes owner
+    # The owner's among the tenants that a cell tells apart: see `loads`.
+    cdef int slot
+    # How many of `cells`, from the first one on, may be chosen from by how busy they are; how many of these
+    # serve the model now; and how often it was asked for since when: see `balance`.
+    cdef readonly Py_ssize_t near
+    cdef readonly Py_ssize_t copies
+    cdef Py_ssize_t asked
+    cdef double since
+    # What 95 of 100 calls for it take, of how many; and which of `order` have answered it since `warm_since`,
+    # and in the minute before that: see `hedges`.
+    cdef public double tail
+    cdef public Py_ssize_t timed
+    cdef public unsigned int warm
+    cdef public unsigned int warm_before
+    cdef public double warm_since
     cdef Py_ssize_t owner_size
     # The generation that dealt it; 0: nobody is told.
     cdef readonly object generation

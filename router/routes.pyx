@@ -34,6 +34,7 @@ from router.envelope cimport (
 )
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_field, next_of
 from protos.numbers cimport PredictRequest_items
+from router.loads cimport SLOTS
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, generation_field, infer_suffix, item_suffix, read_model
@@ -60,7 +61,8 @@ cdef class Route:
     that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests
     these are, as a field for the cell (`envelope.owner_field`). `point` is where the tenant stands on the
     ramp of the generation that takes over, below any ramp where none does (`route.point_of`); `generation`
-    is the number of the one that dealt it, which cells are told.
+    is the number of the one that dealt it, which cells are told. The first `near` of `cells` may be chosen
+    from by how busy they are.
     """
 
     def __init__(
@@ -72,10 +74,14 @@ cdef class Route:
         bytes owner not None=b"",
         int point=NOWHERE,
         generation=0,
+        Py_ssize_t near=0,
     ):
         self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
         self.point, self.generation = point, generation
+        self.near, self.copies = min(near, len(cells)), 1
         self.owner_size = PyBytes_GET_SIZE(owner)
+        # Its last byte is as good as any: it is a hash.
+        self.slot = owner[self.owner_size - 1] % SLOTS if owner else 0
 
 
 @cython.final
@@ -132,7 +138,9 @@ cdef class Routes:
         cdef Names names
         memset(&names, 0, sizeof(Names))
         cdef Route route = self._decided(None, tenant, read_model(request), infer_suffix)
-        return [self._aim(new_unit(request, 0, PyBytes_GET_SIZE(request)), route, tenant, &names)]
+        cdef Unit unit = self._aim(new_unit(request, 0, PyBytes_GET_SIZE(request)), route, tenant, &names)
+        unit.near = 0
+        return [unit]
 
     def items(self, str tenant not None, bytes request not None, Py_ssize_t most):
         """A unit for each item of a PredictRequest; one that has no route has its error for an outcome.
@@ -174,6 +182,7 @@ cdef class Routes:
     cdef Unit _aim(self, Unit unit, Route route, str tenant, Names* names):
         """Point `unit` at the version that its request gets."""
         unit.route, unit.cells = route, route.cells
+        unit.slot, unit.near = route.slot, route.near
         unit.owner_size, unit.generation_size = route.owner_size, route.generation_size
         if route.suffix is not None:
             check_text(names.key)

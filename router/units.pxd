@@ -15,7 +15,11 @@ cdef class Unit:
     # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
     cdef public int code
     cdef public bint is_cold
-    cdef object route
+    # Which of the tenants that a cell tells apart it is of: see `loads`.
+    cdef public int slot
+    # How many of its cells, from the first one on, may be chosen from by how busy they are.
+    cdef public Py_ssize_t near
+    cdef readonly object route
     cdef Py_ssize_t choice
     cdef public tuple cells
     cdef public object outcome

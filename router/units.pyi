@@ -1,6 +1,7 @@
 from typing import final
 
 from router.attempt import Outcome
+from router.routes import Route
 from version_manager.model.resolve import Target
 
 @final
@@ -15,7 +16,13 @@ class Unit:
     # The gRPC code of an item whose answer is an error; and whether the answer came after a load.
     code: int
     is_cold: bool
+    # Which of the tenants that a cell tells apart it is of.
+    slot: int
+    # How many of its cells, from the first one on, may be chosen from by how busy they are.
+    near: int
     def __init__(self, payload: bytes, cells: tuple[str, ...], outcome: Outcome | None = None) -> None: ...
+    @property
+    def route(self) -> Route | None: ...
     @property
     def order(self) -> tuple[str, ...]: ...
     @property

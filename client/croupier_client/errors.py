@@ -91,7 +91,7 @@ class TooLarge(CroupierError):
 
 
 class _TryAgain(CroupierError):
-    """`retry_after`: seconds after which trying again makes sense; 0 when nothing is known."""
+    """`retry_after`: seconds after which trying again makes sense; 0: nothing is known, infinity: never."""
 
     def __init__(self, message: str, *, retry_after: float = 0.0, reason: str = "", **metadata: str) -> None:
         super().__init__(message, reason=reason, **metadata)

@@ -2,8 +2,8 @@
 
 Only `Unavailable` is: it alone says that the same request may succeed later. Waits double from
 50 ms to 1 s and are drawn at random below that, so that the clients of a restarted router do not
-come back as one; a server's `retry_after` is a floor. A wait that would reach past the deadline
-is not begun: the caller has the real error now instead of a DeadlineExceeded later.
+come back as one; a server's `retry_after` is a floor (infinity: it is not to be). A wait that would reach
+past the deadline is not begun: the caller has the real error now instead of a DeadlineExceeded later.
 """
 
 from __future__ import annotations

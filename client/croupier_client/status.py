@@ -6,6 +6,7 @@ that this release does not know is no failure of its own: the error says what ca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Union
 
@@ -19,6 +20,8 @@ from croupier_client.messages import status as status_pb
 _DETAILS_KEY = "grpc-status-details-bin"
 _REQUEST_ID_KEY = "x-request-id"
 DEBUG_KEY = "croupier-debug"
+# Of gRPC's retries (gRFC A6): milliseconds to wait, or not to try again.
+_PUSHBACK_KEY = "grpc-retry-pushback-ms"
 _TYPE_URL = "type.googleapis.com/google.rpc."
 _Metadata = Iterable[tuple[str, Union[str, bytes]]]
 _CLASSES: dict[int, type[errors.CroupierError]] = {
@@ -44,17 +47,26 @@ _CLASSES: dict[int, type[errors.CroupierError]] = {
 
 def from_rpc_error(error: grpc.aio.AioRpcError | grpc.RpcError) -> errors.CroupierError:
     """The error that a failed call's status stands for, with the call as its cause."""
-    details, request_id = b"", ""
+    details, request_id, pushback = b"", "", 0.0
     metadata: _Metadata = error.trailing_metadata() or ()  # type: ignore[assignment]
     for key, value in metadata:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             details = value
         elif key == _REQUEST_ID_KEY and isinstance(value, str):
             request_id = value
+        elif key == _PUSHBACK_KEY:
+            pushback = _seconds(value)
     found = _with_details(error.code().value[0], error.details() or "", details)
     _name(found, found.request_id or request_id, debug_of(metadata))
+    if isinstance(found, (errors.QuotaExceeded, errors.Unavailable)):
+        found.retry_after = max(found.retry_after, pushback)
     found.__cause__ = error
     return found
+
+
+def _seconds(pushback: str | bytes) -> float:
+    """How long not to try again: for ever, if it is below 0 or not a number."""
+    return int(pushback) / 1e3 if pushback.isdigit() else math.inf
 
 
 def debug_of(metadata: _Metadata | None) -> str:

@@ -1,3 +1,4 @@
+import math
 import random
 
 import pytest
@@ -54,3 +55,7 @@ def test_the_longest_retry_after_counts():
 def test_a_negative_count_is_refused():
     with pytest.raises(InvalidRequest):
         RetryPolicy(-1)
+
+
+def test_what_must_not_be_tried_again_is_not():
+    assert wait(Unavailable("gone", retry_after=math.inf)) is None

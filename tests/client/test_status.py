@@ -1,5 +1,7 @@
 """What a server's status becomes, compared with what it becomes inside a fleet."""
 
+import math
+
 import grpc
 import pytest
 from hypothesis import given
@@ -124,3 +126,19 @@ def test_an_error_has_the_token_that_came_with_it():
         "abc",
         "",
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("1500", 1.5), ("250", 1.0), ("0", 1.0), ("-1", math.inf), ("soon", math.inf), ("", math.inf)],
+)
+def test_pushback_of_grpc_is_heeded_beside_the_details(told, seconds):
+    details = fleet.from_error(served.Unavailable("overload", retry_after=1.0)).details
+    metadata = (("grpc-retry-pushback-ms", told), (fleet.DETAILS_KEY, details))
+    found = from_rpc_error(failed(grpc.StatusCode.UNAVAILABLE, "overload", *metadata))
+    assert found.retry_after == seconds
+
+
+def test_pushback_says_nothing_of_what_is_not_tried_again():
+    metadata = ("grpc-retry-pushback-ms", "10")
+    assert type(from_rpc_error(failed(grpc.StatusCode.NOT_FOUND, "no", metadata))) is errors.NotFound

@@ -53,6 +53,7 @@ async def test_a_router_that_can_reach_no_cell_is_not_ready_and_says_which_it_kn
         await made.router.infer()
         asked = made.hand()[0]
         cells = {cell["id"]: cell for cell in (await port.view("cells"))["entries"]}
+        assert 0.0 < cells[asked.id].pop("latency_seconds") < 60.0
         assert cells[asked.id] == {
             "id": asked.id,
             "zone": asked.zone,
@@ -61,8 +62,10 @@ async def test_a_router_that_can_reach_no_cell_is_not_ready_and_says_which_it_kn
             "protocol": 1,
             "state": "active",
             "breaker": "closed",
+            "ejected": None,
             "connection": "connected",
             "calls": 0,
+            "in_flight": 0,
         }
         made.change(ViewChange(Delta(0), removed_cells=tuple(made.cells)))
 

@@ -66,6 +66,8 @@ class Fleet:
         self.calls: list[tuple[str, list[bytes]]] = []
         self.timeouts: list[float | None] = []
         self.cancelled: list[str] = []
+        # That of the model `m`, for tests that ask for it again and again.
+        self.route = route_of("m")
 
     def play(self, **scripts: Any) -> None:
         self.scripts = {cell: list(lines) for cell, lines in scripts.items()}
@@ -170,9 +172,15 @@ def artifact(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
-def routed(name: str) -> Unit:
+def route_of(name: str) -> Route:
+    """The route of the model `name`, any cell of whose hand may be chosen."""
+    target = Target("acme", name, 1, artifact(name))
+    return Route(Model("acme", name, {}), ((WHOLE, target),), HAND, HAND, near=len(HAND))
+
+
+def routed(name: str, route: Route | None = None) -> Unit:
     """A unit of the model `name`, whose artifact may be asked of the whole hand."""
-    route = Route(Model("acme", name, {}), ((WHOLE, Target("acme", name, 1, artifact(name))),), HAND, HAND)
+    route = route_of(name) if route is None else route
     routes = Routes(lambda view, tenant, ask: route, lambda: 0.0)
     routes.follow(EMPTY)
     [unit] = routes.infer("acme", inference_pb2.ModelInferRequest(model_name=name).SerializeToString())
