@@ -11,6 +11,8 @@ from enum import IntEnum
 from typing import Final
 
 PRIORITY = "croupier-priority"
+# The reason of an UNAVAILABLE where there is too much to do: of who asks, and no sign of a cell in trouble.
+OVERLOADED: Final = "OVERLOADED"
 # Stands for a word that is none.
 UNKNOWN: Final = -1
 

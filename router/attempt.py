@@ -41,6 +41,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
+from croupier.priorities import OVERLOADED
 from croupier.telemetry.metrics import Counter, LoopCounter
 from router.hedges import BUSY, Hedges, note_answer, note_won, patience
 from router.loads import CellLoad, Loads
@@ -474,7 +475,11 @@ class Run:
         if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
             self.note_answers(call, [error] * len(call.units), now)
         if isinstance(error, Unavailable) and not isinstance(error, StaleMap):
-            breakers.refused(call.cell, now)
+            if error.reason == OVERLOADED:
+                # Whoever asks too much of it: a breaker would keep out those as well whom it lets in.
+                breakers.answered(call.cell, now)
+            else:
+                breakers.refused(call.cell, now)
             call.note_error(True)
             for artifact in call.artifacts():
                 self.attempts.pushbacks.note(artifact, call.cell, error.retry_after, now)

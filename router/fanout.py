@@ -13,6 +13,7 @@ from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
 from croupier.items import item_error, item_status
+from croupier.priorities import OVERLOADED
 from croupier.request_ids import Named
 from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 # What a cell sends may be any number.
 _MOST_CODE = 1000
 _STALE = StaleMap.reason.encode()
-# What a cell says that has too much to do.
-OVERLOADED = "OVERLOADED"
 _OVERLOADED = OVERLOADED.encode()
 
 

@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 
 from croupier import protocol as protocols
 from croupier.errors import InternalError, Unavailable
+from croupier.priorities import OVERLOADED
 from router.stale import StaleMap
 from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport put_head, record_size
@@ -192,7 +193,7 @@ def join_answers(list units not None):
 
 
 cdef bint _is_overload(outcome):
-    return isinstance(outcome, Unavailable) and outcome.reason == "OVERLOADED"
+    return isinstance(outcome, Unavailable) and outcome.reason == OVERLOADED
 
 
 cdef bint _is_final(outcome):

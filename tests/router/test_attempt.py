@@ -48,6 +48,20 @@ def test_without_a_deadline_the_cell_is_told_of_none() -> None:
     assert asking.answer() == b"late a"
 
 
+def test_who_asks_too_much_of_a_cell_goes_to_one_other_and_opens_no_breaker() -> None:
+    """A breaker would keep out those as well whom the cell lets in."""
+    full, busy = Unavailable("full", reason="OVERLOADED"), Unavailable("busy")
+    fleet = Fleet(a=[full] * 10, b=[full] * 10)
+    for _ in range(10):
+        assert fleet.ask().answers() == [full]
+    assert {*fleet.asked} == {"a", "b"}
+    assert not fleet.is_open("a")
+    fleet = Fleet(a=[busy] * 10)
+    for _ in range(10):
+        assert fleet.ask().answer() == b"ok b"
+    assert fleet.is_open("a")
+
+
 @pytest.mark.parametrize("error", [down(), Unavailable("busy")])
 def test_unavailable_goes_on_to_the_next_cell(error: Exception, at_once: bool) -> None:
     fleet = Fleet(a=[error], b=[error], at_once=at_once)
