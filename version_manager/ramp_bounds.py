@@ -6,8 +6,11 @@
 
 Each has a bound, and is judged over all of the ramp and over its last minute, so that neither a quiet
 beginning nor a long one hides what goes wrong; and only by so many requests or loads at least, since silence
-decides nothing. A manager that began to look while the ramp ran already knows of no hits before it and judges
-none; errors it then compares with none at all. Pure.
+decides nothing.
+
+A manager that begins to look while a ramp is under way knows of nothing before it: it compares with the first
+whole minute that it sees. Until then it has no baseline, and takes no step; it judges no hits, and compares
+errors and loads with none at all. Pure.
 """
 
 from __future__ import annotations
@@ -55,11 +58,16 @@ class Judge:
         # The samples of the last minute, and the one that is just older.
         self._samples: deque[tuple[float, Sample]] = deque()
         # Of the ramp that is judged: its generation, whether it rises, what was before it, and since when.
-        self._generation = 0
+        self._generation: int | None = None
         self._is_rising = False
         self._before: tuple[Sample, Sample] | None = None
         self._began = Sample()
         self._began_at = 0.0
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether it is known what was before the ramp."""
+        return self._before is not None
 
     def look(self, now: float, sample: Sample, generation: int, *, is_rising: bool) -> str:
         """Why the ramp of `generation` is to be held; empty: it may go on, or does not rise.
@@ -69,10 +77,12 @@ class Judge:
         self._samples.append((now, sample))
         while len(self._samples) > 2 and self._samples[1][0] <= now - _MINUTE:
             self._samples.popleft()
+        began_now = self._generation not in (None, generation)
+        oldest_at, oldest = self._samples[0]
+        if began_now or (self._before is None and oldest_at <= now - _MINUTE):
+            self._before = oldest, sample
         if generation != self._generation:
-            self._generation = generation
-            self._before = self._samples[0][1], sample
-            self._is_rising = False
+            self._generation, self._is_rising = generation, False
         if not is_rising:
             self._is_rising = False
             return ""

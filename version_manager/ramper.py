@@ -3,7 +3,8 @@
 Every manager does that: whoever is first writes the pointer, and the others see it. What is due is reckoned
 from when a manager saw the pointer as it stands, by its own clock, so that clocks that are apart hurry
 nothing; a manager that starts begins with a whole step's wait. So a ramp takes a little longer than it was
-told, and stands while no manager runs, or the map is frozen.
+told, and stands while no manager runs, or the map is frozen. One that meets a ramp under way takes no step of
+it until it has seen what it can judge it by (`ramp_bounds`).
 
 The first step is taken once cells hold what they will be asked for (`handovers`), as far as that can be had
 in time: a map that is to deal to all at once is a ramp of one step.
@@ -97,13 +98,15 @@ class Ramper:
     async def turn(self) -> None:
         """Look, and do what is due now. Raises CroupierError: it could not be done, and still is."""
         now, pointer = self._clock(), self._mirror.map.pointer
+        sample = self._tally.sample(*self._rates.all_failed())
         if pointer is None:
+            # So that the first generation is seen to begin.
+            self._judge.look(now, sample, 0, is_rising=False)
             return
         revision = self._look(now)
         _RAMP.set(pointer.ramp)
         _PAUSED.set(bool(pointer.paused) and pointer.is_ramping)
         is_rising = pointer.is_ramping and not pointer.paused and pointer.seconds > 0
-        sample = self._tally.sample(*self._rates.all_failed())
         why = self._judge.look(now, sample, pointer.active, is_rising=is_rising)
         # What somebody wrote over it is not written over in passing.
         if not self._mirror.is_frozen and self._key not in self._mirror.bad_keys:
@@ -120,11 +123,15 @@ class Ramper:
 
     def _may_rise(self, pointer: Active, waited: float) -> bool:
         """Whether a step is due. The first waits until cells have loaded what they will be asked for."""
+        # Nothing would be judged after its only step.
+        is_switch = pointer.seconds <= SWITCH_SECONDS
+        if not (is_switch or self._judge.has_baseline):
+            return False
         is_due = waited >= step_seconds(pointer)
         if pointer.ramp:
             return is_due
         is_warm = self._handovers.of_ramp(pointer).is_done or waited >= self._handovers.seconds
-        return is_warm and (is_due or pointer.seconds <= SWITCH_SECONDS)
+        return is_warm and (is_due or is_switch)
 
     async def _act(self, pointer: Active, revision: int, waited: float, is_rising: bool, why: str) -> None:
         if why:

@@ -95,8 +95,31 @@ def test_silence_decides_nothing():
 def test_without_a_before_errors_are_compared_with_none_and_hits_with_nothing():
     fleet = Fleet(is_known=False)
     fleet.begin()
-    assert fleet.second(1, 10, seconds=60) == ""
-    assert fleet.second(2, 10, seconds=60).startswith("1.")
+    assert fleet.second(1, 10, seconds=30) == ""
+    assert fleet.second(2, 10, seconds=29).startswith("1.")
+
+
+def test_the_first_whole_minute_is_the_baseline_of_a_ramp_that_was_under_way():
+    fleet = Fleet(is_known=False)
+    fleet.second(hits=90, loads={1.0: 9})
+    assert not fleet.judge.has_baseline
+    assert fleet.second(hits=90, loads={1.0: 9}, seconds=59) == ""
+    assert not fleet.judge.has_baseline
+    assert fleet.second(hits=90, loads={1.0: 9}) == ""
+    assert fleet.judge.has_baseline
+    # What comes later is not what it is compared with.
+    assert fleet.second(hits=81, loads={2.9: 9}, seconds=300) == ""
+    assert fleet.second(hits=81, loads={6.0: 9}, seconds=60).endswith("s, and up to 1.1 s before")
+    fleet.second(seconds=61, is_rising=False)
+    assert fleet.second(hits=60, seconds=60).endswith("and 90.0 % did before")
+
+
+def test_a_ramp_that_was_seen_to_begin_has_its_baseline_at_once():
+    fleet = Fleet(is_known=False)
+    fleet.second(is_rising=False)
+    assert not fleet.judge.has_baseline
+    fleet.begin()
+    assert fleet.judge.has_baseline
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from support.manager import Fleet, generation
 from support.records import KEYS
 from support.waiting import eventually
 
+from croupier.latencies import BUCKETS, bucket_of
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.ramp import WHOLE
 from version_manager.cells.handover import Progress
 from version_manager.map.records import Active
+from version_manager.model.fleet import Load
 from version_manager.ramp_bounds import Bounds
 from version_manager.ramper import Ramper
 from version_manager.writes.ramping import SWITCH_SECONDS, stepped
@@ -31,7 +33,11 @@ class World:
         self.revision = 5
         self.is_frozen = False
         self.bad_keys: set[str] = set()
-        self.heard: dict[str, SimpleNamespace] = {}
+        # Of a hundred requests how many find their model, and how long the others' loads take.
+        self.traffic = (100, 0.1)
+        work = pb.Work(load_buckets=[0] * BUCKETS)
+        self.cell = SimpleNamespace(cell=SimpleNamespace(load=Load()), work=work)
+        self.heard = {"a": self.cell}
         self.counts = (0, 0)
         self.done: list[str] = []
         # What cells load before a ramp rises, and how long it waits for that.
@@ -40,6 +46,13 @@ class World:
         self.ramper = Ramper(
             *(self, KEYS, self, self, self, Bounds(least_requests=100), 60.0, self), clock=lambda: self.now
         )
+
+    def serve(self) -> None:
+        """A second of it: a hundred requests and as many loads."""
+        hits, took = self.traffic
+        cell, buckets = self.cell.cell, self.cell.work.load_buckets
+        cell.load = Load(requests=cell.load.requests + 100, hits=cell.load.hits + hits)
+        buckets[bucket_of(took)] += 100
 
     def of_ramp(self, pointer: Active) -> Progress:
         return self.progress
@@ -72,12 +85,21 @@ class World:
         await self.ramper.turn()
         for _ in range(round(seconds)):
             self.now += 1.0
+            self.serve()
             await self.ramper.turn()
         return self.done
 
 
+async def seeing(pointer: Active) -> World:
+    """One whose manager has looked before `pointer` came."""
+    world = World(None)
+    await world.after(0)
+    world.map.pointer = pointer
+    return world
+
+
 async def test_it_takes_the_steps_that_are_due_until_all_are_taken_over():
-    world = World(RISING)
+    world = await seeing(RISING)
     assert await world.after(5) == []
     assert await world.after(1) == ["step"]
     assert world.map.pointer.ramp == 100
@@ -90,7 +112,7 @@ async def test_it_takes_the_steps_that_are_due_until_all_are_taken_over():
 
 
 async def test_a_step_counts_from_when_the_pointer_was_seen_and_from_no_clock_of_others():
-    world = World(replace(RISING, at=1e12))
+    world = await seeing(replace(RISING, at=1e12))
     assert await world.after(6) == ["step"]
     # Another manager was faster.
     await world.after(4)
@@ -100,7 +122,7 @@ async def test_a_step_counts_from_when_the_pointer_was_seen_and_from_no_clock_of
 
 
 async def test_a_ramp_waits_at_its_beginning_for_cells_that_load_but_not_for_ever():
-    world = World(RISING)
+    world = await seeing(RISING)
     world.progress = Progress()
     assert await world.after(29) == []
     world.progress.is_done = True
@@ -108,7 +130,7 @@ async def test_a_ramp_waits_at_its_beginning_for_cells_that_load_but_not_for_eve
     # The steps behind the first wait for nothing but their time.
     world.progress.is_done = False
     assert await world.after(6) == ["step"]
-    stuck = World(RISING)
+    stuck = await seeing(RISING)
     stuck.progress = Progress()
     assert await stuck.after(30) == ["step"]
 
@@ -138,7 +160,7 @@ async def test_what_does_not_rise_is_left_alone(pointer):
 
 
 async def test_while_the_map_is_frozen_or_the_pointer_is_garbage_nothing_is_done():
-    world = World(RISING)
+    world = await seeing(RISING)
     world.is_frozen = True
     assert await world.after(60) == []
     world.is_frozen, world.bad_keys = False, {KEYS.active}
@@ -157,6 +179,50 @@ async def test_it_holds_what_does_harm_and_says_so(caplog):
     assert (world.map.pointer.paused, why in caplog.text) == (why, True)
     assert await world.after(100) == []
     assert REGISTRY.get_sample_value("croupier_version_manager_ramp_paused") == 1
+
+
+async def test_a_manager_that_starts_in_a_ramp_takes_no_step_before_its_baseline_is_whole():
+    world = World(replace(RISING, ramp=3_000))
+    assert await world.after(59) == []
+    assert await world.after(1) == ["step"]
+    assert await world.after(6) == ["step"]
+
+
+async def test_meanwhile_another_manager_takes_them_and_errors_hold_it():
+    world = World(RISING)
+    await world.after(30)
+    world.map.pointer, world.revision = stepped(RISING), 6
+    assert await world.after(29) == []
+    world.counts = (1_000, 20)
+    assert await world.after(0) == ["hold"]
+    assert world.map.pointer.paused == "2.0 % of the requests fail, and 0.0 % did before"
+
+
+async def test_a_baseline_is_taken_while_the_ramp_is_held_too():
+    world = World(replace(RISING, ramp=3_000, paused="it was asked for"))
+    assert await world.after(60) == []
+    world.map.pointer, world.revision = replace(RISING, ramp=3_000), 6
+    assert await world.after(6) == ["step"]
+
+
+async def test_a_ramp_of_one_step_waits_for_no_baseline():
+    assert await World(replace(RISING, seconds=SWITCH_SECONDS)).after(0) == ["step"]
+
+
+@pytest.mark.parametrize(
+    ("hits", "took", "why"),
+    [
+        (50, 0.1, "find their model in memory, and 90.0 % did before"),
+        (90, 9.0, "s, and up to 0.1 s before"),
+    ],
+)
+async def test_a_manager_that_starts_in_a_ramp_holds_it_for_what_becomes_worse(hits, took, why):
+    world = World(replace(RISING, ramp=3_000))
+    world.traffic = (90, 0.1)
+    assert await world.after(61) == ["step"]
+    world.traffic = (hits, took)
+    assert "hold" in await world.after(60)
+    assert world.map.pointer.paused.endswith(why)
 
 
 async def test_two_managers_have_a_generation_take_over(tmp_path):
