@@ -56,6 +56,7 @@ cdef class Buckets:
     cdef Py_ssize_t _room
     cdef Py_ssize_t _most
     cdef object _limits
+    cdef object _own
     cdef list _spare
     cdef object _share_of
     cdef unsigned long long _epoch

@@ -23,7 +23,7 @@ uncompiled it does the same. Moments are in seconds on one monotonic clock, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isnan
 from typing import TypeAlias
 
@@ -181,6 +181,8 @@ class Buckets:
         self._refuse, self._began = refuse, began
         self._room, self._most = room, most
         self._limits: TenantLimits | None = None
+        # Of those that have limits of their own, where nobody else has any; None: everybody has some.
+        self._own: Mapping[str, Limits] | None = {}
         # Accounts of tenants without limits that were let go: making one takes longer than all the rest.
         self._spare: list[Account] = []
         self._share_of: Callable[[str], float] | None = None
@@ -193,6 +195,10 @@ class Buckets:
     def follow(self, limits: TenantLimits | None, share_of: Callable[[str], float] | None) -> None:
         """What `limits` and `share_of` say of a tenant may have changed. None: nobody has limits."""
         self._limits, self._share_of = limits, share_of
+        if limits is None:
+            self._own = {}
+        else:
+            self._own = limits.tenants if limits.default == NO_LIMITS else None
         self._epoch += 1
 
     def enter(self, tenant: str, size: int, now: float) -> Account:
@@ -238,8 +244,7 @@ class Buckets:
         else:
             account = Account(tenant, self.per_tenant)
         self.accounts[tenant] = account
-        limits = self._limits
-        if limits is None or (limits.default == NO_LIMITS and tenant not in limits.tenants):
+        if self._own is not None and tenant not in self._own:
             account.epoch = self._epoch
         else:
             self._look_at(account, now)
