@@ -5,6 +5,9 @@ cimport cython
 from router.loads cimport CellLoad, after
 from router.routes cimport Route
 
+cdef double _warm, _floor, _never
+cdef Py_ssize_t _enough, _most_cells
+
 
 @cython.final
 cdef class Hedges:
@@ -23,5 +26,5 @@ cpdef object note_answer(Route route, str cell, double seconds, bint is_cold, do
 cpdef double patience(Route route, CellLoad load, str cell, double now) except -1
 
 
-@cython.locals(order=tuple, place=Py_ssize_t)
+@cython.locals(order=tuple, place=Py_ssize_t, count=Py_ssize_t)
 cdef unsigned int _bit(Route route, str cell) except? 0

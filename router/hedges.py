@@ -38,9 +38,12 @@ WARM_SECONDS = 60.0
 # Calls that a cell may have in flight and still not be busy.
 BUSY = 16
 # Of the cells of a route, as many are told apart.
-_MOST_CELLS = 31
+_most_cells = 31
 # So many answers make an estimate of the model's own.
 ENOUGH = 20
+
+# The same as C's, for what every call asks.
+_warm, _floor, _never, _enough = WARM_SECONDS, FLOOR_SECONDS, inf, ENOUGH
 
 
 class Hedges:
@@ -73,8 +76,8 @@ def note_answer(route: Route | None, cell: str, seconds: float, is_cold: bool, n
     """The cell answered a request of the route after so many seconds; cold, if it had to load the model."""
     if route is None:
         return
-    if now - route.warm_since >= WARM_SECONDS:
-        route.warm_before = route.warm if now - route.warm_since < 2 * WARM_SECONDS else 0
+    if now - route.warm_since >= _warm:
+        route.warm_before = route.warm if now - route.warm_since < 2 * _warm else 0
         route.warm, route.warm_since = 0, now
     route.warm |= _bit(route, cell)
     if not is_cold:
@@ -84,18 +87,19 @@ def note_answer(route: Route | None, cell: str, seconds: float, is_cold: bool, n
 
 def patience(route: Route | None, load: CellLoad, cell: str, now: float) -> float:
     """How many seconds a call to the cell may be silent; infinity for one that is not to be hedged."""
-    if route is None or now - route.warm_since >= 2 * WARM_SECONDS:
-        return inf
+    if route is None or now - route.warm_since >= 2 * _warm:
+        return _never
     if not (route.warm | route.warm_before) & _bit(route, cell):
-        return inf
-    tail = route.tail if route.timed >= ENOUGH else max(route.tail, load.tail)
-    return max(FLOOR_SECONDS, tail)
+        return _never
+    tail = route.tail if route.timed >= _enough else max(route.tail, load.tail)
+    return max(_floor, tail)
 
 
 def _bit(route: Route, cell: str) -> int:
     """That of the cell among those of the route; none for one beyond those that are told apart."""
     order = route.order
-    for place in range(min(len(order), _MOST_CELLS)):
+    count = min(len(order), _most_cells)
+    for place in range(count):
         # By identity: whichever of its cells it was, a route has that name itself.
         if order[place] is cell:
             return 1 << place

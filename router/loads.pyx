@@ -15,6 +15,8 @@ Native, because every call comes here twice; a few additions each time, and noth
 """
 
 cimport cython
+from cpython.dict cimport PyDict_GetItemWithError
+from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef enum:
@@ -138,11 +140,13 @@ cdef class Loads:
 
     cpdef CellLoad of(self, str cell):
         """The load of a cell, for as long as it is the same process at the same place."""
-        found = self._cells.get(cell)
-        if found is None:
-            found = self._cells[cell] = CellLoad(cell)
-            (<CellLoad>found).cap(self.most_of_one)
-        return <CellLoad>found
+        cdef PyObject* known = PyDict_GetItemWithError(self._cells, cell)
+        cdef CellLoad found
+        if known != NULL:
+            return <CellLoad>known
+        found = self._cells[cell] = CellLoad(cell)
+        found.cap(self.most_of_one)
+        return found
 
     cpdef object weigh_anew(self):
         """Have a tenant count for what cells have in the mean by now, as others see them."""
