@@ -25,7 +25,6 @@ T = TypeVar("T")
 # Whoever looks waits no longer, whatever hangs; one answer of several is waited for a little less.
 _PATIENCE = 1.4
 _EACH = 1.2
-_REQUESTS = 10
 _ROWS = 12
 _NAMES = 1_000
 
@@ -173,7 +172,7 @@ def _say(asked: Asked, most: int) -> None:
         rows(_VERSIONS, _version_rows(asked), most)
     if told is not None and told.requests:
         output.say("the latest requests that failed or were slow:")
-        rows(_ENDED, _ended_rows(told), min(most, _REQUESTS))
+        rows(_ENDED, _ended_rows(told), most)
 
 
 def _kept(told: pb.TenantStatus) -> str:

@@ -56,6 +56,9 @@ def test_a_name_that_nobody_has(world: World) -> None:
 def test_a_hand_that_is_empty(world: World) -> None:
     del world.told.hand[:]
     assert "the hand of acme is empty" in world.only().words
+    # Before the first map nobody has one, and no rule is to be looked for.
+    world.told.generation = 0
+    assert world.causes() == []
 
 
 def test_a_model_that_is_not_there_or_has_no_release(world: World) -> None:
@@ -72,6 +75,10 @@ def test_a_version_with_traffic_that_is_in_no_memory_is_worth_knowing(world: Wor
     note = world.only()
     assert "version 2 is in no cell's memory" in note.words
     assert not note.is_wrong
+    # Nobody asks for one that gets no traffic.
+    splits[1].basis_points = 0
+    world.found = pb.Model(release=pb.Release(splits=splits))
+    assert world.causes() == []
 
 
 def test_a_limit_that_it_is_at_or_is_refused_for(world: World) -> None:
@@ -84,6 +91,16 @@ def test_a_limit_that_it_is_at_or_is_refused_for(world: World) -> None:
     world.told.troubles[0].refused, world.told.troubles[0].refused_seconds = 500, 3
     fault = world.only()
     assert "it has 256 of 256 requests in flight at router h:1, and 500 were refused" in fault.words
+
+
+def test_a_limit_that_it_was_at_for_a_moment_is_a_note_however_many_routers_say_so(world: World) -> None:
+    for number in range(30):
+        world.told.troubles.add(
+            router=f"h:{number}", in_flight=3, most_in_flight=256, refused=1, refused_seconds=1
+        )
+    found = world.causes()
+    assert [note.is_wrong for note in found] == [False] * 5
+    assert found[0].words == "it is at its limit at router h:0: 3 of 256 requests in flight"
 
 
 def test_limits_of_its_own_that_refuse_it(world: World) -> None:
@@ -120,8 +137,19 @@ def test_versions_that_are_quarantined_or_do_not_end(world: World) -> None:
     del world.told.refused[:]
     world.told.running.add(model="churn", version=7, cell="cell-1", run=pb.LongRun(seconds=4.0))
     assert "version 7 of churn has run on cell-1 for 4 s" in world.only().words
+    # What runs now is said before what was stopped earlier.
+    world.told.running[0].run.stopped = 3
+    assert "version 7 of churn has run on cell-1 for 4 s" in world.only().words
     world.told.running[0].run.CopyFrom(pb.LongRun(stopped=3))
     assert "was stopped on cell-1 3 times in the last 10 s" in world.only().words
+
+
+def test_of_versions_however_many_the_first_are_told(world: World) -> None:
+    why = pb.Quarantined(artifact=b"\xab" * 32, why="SIGSEGV", phase="score")
+    for version in range(1, 31):
+        world.told.refused.add(model="churn", version=version, cell="cell-1", quarantined=why)
+        world.told.running.add(model="churn", version=version, cell="cell-1", run=pb.LongRun(seconds=4.0))
+    assert [fault.words.split()[1] for fault in world.causes()] == ["1", "2", "3", "4", "5"] * 2
 
 
 def open_breaker(world: World, *cells: str) -> None:
@@ -140,6 +168,9 @@ def test_cells_that_are_cooling(world: World) -> None:
     fault = world.only()
     assert "2 of 2 cells of its hand are cooling" in fault.words
     assert "wait or fail" in fault.advice
+    # One request is let through to see whether it is well again: the others still go elsewhere.
+    world.status.routers[0].report.troubles.cells[0].breaker = "half-open"
+    assert "2 of 2 cells of its hand are cooling" in world.only().words
     # Nobody asks them now: whether they are well is not known.
     for trouble in world.status.routers[0].report.troubles.cells:
         trouble.breaker = "overdue"
@@ -153,6 +184,9 @@ def test_models_that_do_not_fit(world: World) -> None:
     fits, full = world.causes()
     assert "do not fit: 1 of 2 give up what is in use, with 4,200 cold loads a minute" in fits.words
     assert "cell cell-1 gives up models that are in use" in full.words
+    # A few that had to go are no storm.
+    load.work.evictions = 9
+    assert [fault.words for fault in world.causes()] == [full.words]
 
 
 def rates(requests: int, **counts: int) -> pb.RateRow:
@@ -176,6 +210,12 @@ def test_shares_of_its_requests(world: World, row: pb.RateRow, words: str) -> No
     assert [words in fault.words for fault in found] == ([True] if words else [])
 
 
+def test_shares_are_of_the_first_window_that_has_begun(world: World) -> None:
+    world.rates = rates(100, cold=38)
+    world.rates.windows.insert(0, pb.RateWindow())
+    assert "38% of its requests are cold" in world.only().words
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "words", "advice"),
     [
@@ -193,6 +233,16 @@ def test_the_latest_requests(world: World, code: str, reason: str, words: str, a
     for one in world.told.requests:
         one.ago = 31.0
     assert world.causes() == []
+
+
+def test_of_kinds_however_many_the_latest_are_told_with_the_slowest_of_each(world: World) -> None:
+    for number in range(30):
+        for seconds in (1.5, 2.5):
+            world.told.requests.add(
+                tenant="acme", code="OK", reason=f"REASON_{number}", seconds=seconds, ago=5.0
+            )
+    found = world.causes()
+    assert [fault.words for fault in found] == ["requests are slow: one took 2.5 s"] * 5
 
 
 HARMS: list[tuple[Callable[[pb.Status], object], str]] = [
@@ -225,6 +275,28 @@ def test_what_is_wrong_elsewhere_is_not(world: World) -> None:
     world.status.bad_records_total = 1
     trouble = pb.TenantTrouble(tenant="globex", refused=10, refused_seconds=5)
     world.status.routers[0].report.troubles.tenants.append(trouble)
+    assert world.causes() == []
+
+
+def test_of_its_cells_notes_are_told_too_and_of_those_before_and_of_everybody_faults_alone(
+    world: World,
+) -> None:
+    world.status.cells[0].cell.state = "draining"
+    note = world.only()
+    assert (note.words, note.is_wrong) == ("cell cell-1 is draining", False)
+    world.told.hand[:], world.told.previous_hand[:] = ["cell-2"], ["cell-1"]
+    assert world.causes() == []
+    world.status.cells[0].heard = 9.0
+    assert "cell cell-1 hangs" in world.causes()[0].words
+    world.status.cells[0].heard = 0.5
+    # That no router reports is a note.
+    del world.status.routers[:]
+    assert world.causes() == []
+
+
+def test_a_record_of_a_tenant_whose_name_begins_alike_is_none_of_it(world: World) -> None:
+    world.status.bad_records.add(key="croupier/models/acme-2/x/release", message="?")
+    world.status.bad_records_total = 1
     assert world.causes() == []
 
 

@@ -6,9 +6,12 @@ import json
 import threading
 from typing import Any
 
+import grpc
 import pytest
+from click.testing import Result
 from support.ports import free_port
-from support.statuses import status
+from support.statuses import router, status
+from support.version_manager_fake import FakeManager
 from typer.testing import CliRunner
 
 from croupier.errors import InternalError
@@ -27,8 +30,8 @@ def known(manager: Any) -> Any:
     manager.status = status()
     for one in manager.status.cells:
         one.cell.load.work.CopyFrom(pb.Work(seconds=10, loaded=5, store=pb.StoreReads()))
-    for router in manager.status.routers:
-        router.report.troubles.CopyFrom(pb.RouterTroubles(most_in_flight=4096))
+    for one_router in manager.status.routers:
+        one_router.report.troubles.CopyFrom(pb.RouterTroubles(most_in_flight=4096))
     manager.tenant_status = pb.TenantStatus(
         models=1, generation=2, hand=["cell-1", "cell-2"], routers=1, routers_telling=1
     )
@@ -40,6 +43,23 @@ def known(manager: Any) -> Any:
     used = [pb.VersionUsage(version=7, requests=120, idle_seconds=2.0)]
     manager.usage = pb.Usage(cells=[pb.CellUsage(cell="cell-1", versions=used), pb.CellUsage(cell="cell-2")])
     return manager
+
+
+def restart(known: Any, **calls: Any) -> None:
+    """Have the manager answer some calls in another way."""
+    for name, call in calls.items():
+        setattr(known, name, call)
+    known.__exit__()
+    known.__enter__()
+
+
+def refuse(code: grpc.StatusCode) -> Any:
+    return lambda request, context: context.abort(code, "it refuses")
+
+
+def ask_both(*managers: Any) -> Result:
+    targets = ",".join(one.target for one in managers)
+    return CliRunner().invoke(app, ["--manager", targets, "why", "acme"])
 
 
 def test_a_tenant_that_is_well_is_told_so(run: Any, known: Any) -> None:
@@ -146,9 +166,7 @@ def test_what_fails_or_hangs_keeps_the_rest_from_nobody(run: Any, known: Any) ->
     def fail(*_: object) -> pb.GetRatesResponse:
         raise InternalError("broken")
 
-    known.GetUsage, known.GetRates = hang, fail
-    known.__exit__()
-    known.__enter__()
+    restart(known, GetUsage=hang, GetRates=fail)
     try:
         result = CliRunner().invoke(app, ["--manager", known.target, "why", "acme", "churn"])
     finally:
@@ -157,3 +175,94 @@ def test_what_fails_or_hangs_keeps_the_rest_from_nobody(run: Any, known: Any) ->
     assert "what cells have in memory is not known: it has not answered for 1.2 s" in shown
     assert "how much it asks for is not known" in shown
     assert "model churn, release 3:" in shown
+
+
+def test_what_was_not_asked_for_or_is_of_a_release_before_is_no_failure(run: Any, known: Any) -> None:
+    known.rates = None
+    assert "is not known" not in run("why", "acme").out
+    restart(known, GetUsage=refuse(grpc.StatusCode.NOT_FOUND))
+    shown = run("why", "acme", "churn").out
+    assert "is not known" not in shown
+    # Not that nobody asked for it.
+    (line,) = [line for line in shown.splitlines() if "forest" in line]
+    assert line.split()[-2:] == ["unknown", "unknown"]
+
+
+def test_a_manager_that_tells_no_status_may_know_the_tenant(run: Any, known: Any) -> None:
+    known.status = None
+    assert "generation 2 deals it 2 cells" in run("why", "acme", code=1).out
+
+
+def test_of_several_managers_the_one_that_knows_most_is_believed(known: Any) -> None:
+    with FakeManager() as fresh:
+        fresh.status, fresh.tenant_status = known.status, pb.TenantStatus(models=1)
+        for managers in ((fresh, known), (known, fresh)):
+            assert "generation 2 deals it 2 cells" in ask_both(*managers).stdout
+
+
+def test_who_may_not_know_of_a_tenant_is_told_so_once_all_say_it(known: Any) -> None:
+    restart(known, GetTenant=refuse(grpc.StatusCode.PERMISSION_DENIED))
+    denied = CliRunner().invoke(app, ["--manager", known.target, "why", "acme"])
+    assert denied.exit_code != 0
+    assert "cell-1" not in denied.stdout
+    with FakeManager() as older:
+        older.status, older.tenant_status = known.status, None
+        assert "what its hand is and routers say of it is not known" in " ".join(
+            ask_both(known, older).stdout.split()
+        )
+
+
+def test_of_rates_those_of_the_tenant_are_told(run: Any, known: Any) -> None:
+    for tenant, requests in (("acme-2", 100), ("acme", 40)):
+        window = pb.RateWindow(seconds=10.0, counts=pb.Counts(requests=requests))
+        known.rates.rows.add(tenant=tenant, windows=[window])
+    assert "in the last 10 s 40 requests" in run("why", "acme").out
+
+
+def test_the_worst_of_what_routers_say_of_a_cell_is_told(run: Any, known: Any) -> None:
+    known.status.routers.append(router("host:8"))
+    first, second = (one.report.troubles.cells for one in known.status.routers)
+    said = {"cell": "cell-1", "failed_ago": 1.0, "seconds": 1.0}
+    first.add(**said, breaker="closed", why="unavailable", opened=9)
+    shown = run("why", "acme").out
+    assert "closed (" not in shown
+    first[0].breaker, first[0].opened = "half-open", 1
+    second.add(**said, breaker="open", why="unreachable", opened=2)
+    assert "open (unreachable) at 2 routers" in " ".join(run("why", "acme", "--all", code=1).out.split())
+
+
+def test_a_read_that_hangs_and_a_cell_that_is_away_are_seen_in_its_row(run: Any, known: Any) -> None:
+    first, second = known.status.cells
+    first.cell.load.work.store.CopyFrom(pb.StoreReads(mean_seconds=0.002, oldest_seconds=0.5))
+    second.registered = False
+    rows = json.loads(run("why", "acme", "--json", code=1).out)["hand"]
+    assert (rows[0]["store_seconds"], rows[1]["state"]) == (0.5, "missing")
+
+
+def test_versions_with_traffic_come_first_with_who_refuses_them(run: Any, known: Any) -> None:
+    for number in (8, 9):
+        known.models["acme", "churn"].versions.add(number=number, artifact=b"\xcd" * 32, engine="onnx")
+    known.tenant_status.refused.add(model="other", version=8, cell="cell-2")
+    rows = json.loads(run("why", "acme", "churn", "--json", code=1).out)["versions"]
+    assert [row["version"] for row in rows] == [7, 9, 8]
+    assert [row["refused"] for row in rows] == [[], [], []]
+
+
+def test_every_row_is_shown_on_demand(run: Any, known: Any) -> None:
+    known.tenant_status.hand[:] = [f"cell-{number}" for number in range(1, 17)]
+    for number in range(30):
+        known.tenant_status.requests.add(request_id=f"id-{number}", tenant="acme", code="OK", ago=99.0)
+    brief, full = run("why", "acme").out, run("why", "acme", "--all").out
+    assert (brief.count("missing"), full.count("missing")) == (10, 14)
+    assert (brief.count("id-"), full.count("id-")) == (12, 30)
+
+
+def test_a_code_is_not_repeated_as_its_reason(run: Any, known: Any) -> None:
+    known.tenant_status.requests.add(tenant="acme", code="INTERNAL", reason="INTERNAL", ago=99.0)
+    assert json.loads(run("why", "acme", "--json").out)["requests"][0]["reason"] == ""
+
+
+def test_a_name_that_cannot_be_is_asked_of_nobody(run: Any, known: Any) -> None:
+    asked = CliRunner().invoke(app, ["--manager", known.target, "why", "acme", "../churn"])
+    assert asked.exit_code != 0
+    assert "has no model" not in asked.stdout

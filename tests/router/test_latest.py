@@ -56,6 +56,11 @@ def test_what_failed_or_was_slow_is_kept_and_nothing_else(latest: Latest, clock:
     ]
 
 
+def test_who_hangs_up_has_not_failed(latest: Latest) -> None:
+    end(latest, "acme", "CANCELLED", 0.999)
+    assert latest.all() == []
+
+
 def test_none_is_slow_where_that_is_turned_off(clock: Clock) -> None:
     latest = Latest(0.0, clock=clock)
     end(latest, "acme", "OK", 1e9)
@@ -86,6 +91,31 @@ def test_in_a_flood_of_one_kind_some_are_kept(latest: Latest, clock: Clock) -> N
         clock.now += 0.01
         end(latest, "loud")
     assert len({int(one.at * 4) for one in latest.all()}) == MOST_OF_TENANT
+
+
+def test_what_is_of_another_kind_or_slow_is_kept_though_one_was_just_before(
+    latest: Latest, clock: Clock
+) -> None:
+    for code, seconds in (("INTERNAL", 0.1), ("INTERNAL", 1.0), ("NOT_FOUND", 0.1), ("NOT_FOUND", 0.1)):
+        clock.now += 0.01
+        end(latest, "acme", code, seconds)
+    assert [(one.code, one.seconds) for one in latest.all()] == [
+        ("NOT_FOUND", 0.1),
+        ("INTERNAL", 1.0),
+        ("INTERNAL", 0.1),
+    ]
+
+
+def test_a_tenant_that_fails_again_is_not_the_first_to_go(latest: Latest, clock: Clock) -> None:
+    for number in range(MOST_TENANTS):
+        end(latest, f"tenant-{number}")
+    clock.now += 1
+    end(latest, "tenant-0")
+    end(latest, "another")
+    assert {one.tenant for one in latest.all()} == {
+        "another",
+        *(f"tenant-{number}" for number in range(MOST_TENANTS) if number != 1),
+    }
 
 
 def test_tenants_are_bounded(latest: Latest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from random import Random
 
 import pytest
@@ -83,6 +83,17 @@ def test_a_call_that_is_not_traced_has_no_steps() -> None:
     with step("store") as span:
         assert span is None
         assert current.get() is None
+
+
+def test_a_step_of_what_is_left_in_the_middle_was_cancelled(spans: list[Span]) -> None:
+    def work() -> Generator[None]:
+        with step("stream"):
+            yield
+
+    left = work()
+    next(left)
+    left.close()
+    assert [(one.name, one.code) for one in spans] == [("stream", Code.CANCELLED)]
 
 
 def test_a_foreign_failure_is_internal() -> None:
