@@ -6,6 +6,7 @@ from contextlib import nullcontext
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.version_manager_fake import cell
 
 from croupier.errors import Unavailable
 from croupierctl import follow
@@ -86,6 +87,17 @@ def test_a_drain_can_be_waited_for_again(seated, run):
     said = run("cells", "drain", "cell-3", "--wait").err
     assert "nothing changes" in said
     assert "cell-3 had 9 requests" in said
+
+
+def test_of_a_replacement_the_cell_that_goes_is_waited_for_and_not_the_one_that_comes(seated, run):
+    seated.cells.append(cell(8, "zone-d"))
+    seated.statuses = [status(2), status(2)]
+    seated.cell_tenants = [pb.ListCellTenantsResponse(tenants_total=4)]
+    said = run("cells", "replace", "cell-3", "cell-8", "--wait").err.splitlines()
+    assert said == [
+        "cell-3 is in the hands of 4 tenants",
+        "generation 2 deals to all, and everybody has followed it",
+    ]
 
 
 def test_programs_get_a_line_for_each_step(seated, run):

@@ -12,7 +12,7 @@ from support.worlds import world
 from croupier.errors import QuotaExceeded
 from croupier.request_ids import Known, RequestId
 from protos.versions.v1 import versions_pb2 as pb
-from router.admission import Admission
+from router.admission import Admission, Overloaded
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
@@ -85,6 +85,16 @@ def test_a_cell_that_answers_again_is_in_no_trouble(parts: Parts) -> None:
     parts.breakers.answered("a", 101.0)
     (cell,) = parts.told().cells
     assert (cell.breaker, cell.why, cell.seconds, cell.opened, cell.given_up) == ("closed", "", 0.0, 0, 1)
+    assert cell.failed_ago == 0.0
+
+
+def test_what_is_refused_to_everybody_is_told(parts: Parts) -> None:
+    for tenant in ("acme", "globex", "initech"):
+        parts.admission.enter(tenant, 0, parts.now)
+    with pytest.raises(Overloaded):
+        parts.admission.enter("umbrella", 0, parts.now)
+    told = parts.told()
+    assert (told.in_flight, told.refused, told.refused_seconds) == (3, 1, 1)
 
 
 def test_however_much_is_wrong_a_report_is_bounded(parts: Parts) -> None:

@@ -33,6 +33,13 @@ def test_a_ramp_that_rises_gives_nobody_back(generation, tenant: str, one: int, 
         assert which(active, previous, high, tenant) is active
 
 
+def test_a_ramp_takes_those_whose_points_lie_below_it() -> None:
+    for tenant in TENANTS[:100]:
+        at = point(AFTER.generation, tenant)
+        assert which(AFTER, BEFORE, at, tenant) is BEFORE
+        assert which(AFTER, BEFORE, at + 1, tenant) is AFTER
+
+
 class Deployment:
     """Two generations and a ramp, as an operator moves them."""
 

@@ -1,6 +1,7 @@
 """What holds a ramp, and what does not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -153,6 +154,17 @@ def test_what_is_said_of_slow_loads_is_their_99th_percentile():
     assert fleet.second(loads={0.1: 900, 5.0: 100}) == (
         "99 % of the loads take up to 5.5 s, and up to 0.6 s before"
     )
+
+
+def test_a_ramp_of_few_requests_is_judged_by_all_of_them():
+    fleet = Fleet()
+    fleet.begin()
+    held = ""
+    for second in range(1, 121):
+        known = fleet.sample
+        fleet.sample = replace(known, requests=known.requests + 1, failed=known.failed + (second % 10 == 0))
+        held = held or fleet.judge.look(fleet.now + second, fleet.sample, 2, is_rising=True)
+    assert held == "10.0 % of the requests fail, and 0.0 % did before"
 
 
 def test_a_long_good_ramp_does_not_hide_a_minute_of_slow_loads():

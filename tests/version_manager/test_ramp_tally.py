@@ -42,6 +42,8 @@ def test_of_a_cell_that_began_anew_all_counts() -> None:
     # It served more than before already, and loads tell.
     assert heard.after(a=cell(9, 9, loaded(1, first=11))) == (13, 11, {10: 5, 11: 7})
     assert heard.after(a=cell(1, 1, pb.Work())) == (14, 12, {10: 5, 11: 7})
+    # More requests than before, but fewer hits.
+    assert heard.after(a=cell(9, 0, pb.Work())) == (23, 12, {10: 5, 11: 7})
 
 
 def test_what_is_told_with_other_ends_is_counted_by_its_buckets() -> None:

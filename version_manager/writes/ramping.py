@@ -57,7 +57,7 @@ def step_seconds(pointer: Active) -> float:
 def stepped(pointer: Active) -> Active:
     """`pointer` a step of its ramp further on. One that is to take no time is whole with one step."""
     share = step_seconds(pointer) / pointer.seconds if pointer.seconds else 1.0
-    return replace(pointer, ramp=min(WHOLE, pointer.ramp + max(1, round(WHOLE * share))))
+    return replace(pointer, ramp=min(WHOLE, pointer.ramp + round(WHOLE * share)))
 
 
 class Ramping:

@@ -120,6 +120,12 @@ async def test_whoever_has_a_certificate_is_named_as_that_says():
     assert etcd.pointer == replace(RUNNING, paused="to pause it was asked for", author="operator/eve", at=7.0)
 
 
+async def test_one_that_is_held_is_held_no_more_once_it_is_finished():
+    etcd = OneKey(replace(RUNNING, paused="wait for eve"))
+    await ramping(etcd).move(Move.FINISH, 2, "", "", SOMEBODY)
+    assert (etcd.pointer.ramp, etcd.pointer.paused) == (WHOLE, "")
+
+
 async def test_the_one_step_is_taken_by_whoever_is_first():
     etcd = OneKey(RUNNING)
     assert await ramping(etcd).step(RUNNING, 5)
@@ -139,7 +145,7 @@ async def test_the_generation_before_ends_with_the_ramp():
     whole = replace(RUNNING, ramp=WHOLE)
     etcd = OneKey(whole)
     assert await ramping(etcd).end(whole, 5)
-    assert (etcd.pointer.active, etcd.pointer.previous) == (2, 0)
+    assert (etcd.pointer.active, etcd.pointer.previous, etcd.pointer.seconds) == (2, 0, 0.0)
 
 
 async def test_a_ramp_can_be_finished_although_a_part_knows_of_none():
