@@ -83,7 +83,7 @@ def test_cells_tenants_requests_and_retries_are_told(parts: Parts) -> None:
 def test_a_cell_that_answers_again_is_in_no_trouble(parts: Parts) -> None:
     parts.breakers.silent("a", 99.0, 100.0, whole=True)
     parts.breakers.answered("a", 101.0)
-    (cell,) = parts.told().cells
+    (cell,) = parts.told(after=5.0).cells
     assert (cell.breaker, cell.why, cell.seconds, cell.opened, cell.given_up) == ("closed", "", 0.0, 0, 1)
     assert cell.failed_ago == 0.0
 
