@@ -61,15 +61,28 @@ def _scalar(value: Any) -> str:
 
 @lru_cache(4096, typed=True)
 def _quoted(value: Any) -> str:
-    made = io.StringIO()
     # In braces more has to be quoted than in lines.
-    _yaml.dump([value], made)
+    made = _made(_yaml, value)
+    # A key ends in its line.
+    return made if len(made.splitlines()) == 1 else _made(_escaping, value)
+
+
+def _made(yaml: Any, value: Any) -> str:
+    made = io.StringIO()
+    yaml.dump([value], made)
     return made.getvalue()[1:-2]
 
 
-_yaml: Any = YAML(typ="safe")
-_yaml.width = 2**16
-_yaml.default_flow_style = True
+def _dumper(style: str | None) -> Any:
+    yaml: Any = YAML(typ="safe")
+    yaml.width = 2**16
+    yaml.default_flow_style = True
+    yaml.default_style = style
+    return yaml
+
+
+_yaml = _dumper(None)
+_escaping = _dumper('"')
 
 
 class Edits:

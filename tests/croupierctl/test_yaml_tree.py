@@ -1,7 +1,7 @@
 """A tree says what ruamel.yaml says, and where it stands."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -21,6 +21,7 @@ values = st.recursive(
 
 
 @given(values, st.booleans())
+@example({"\n": None, "a\u2028": ["b\u2029c\r"]}, False)
 def test_what_is_dumped_is_read_as_it_was_by_both(value: object, is_flow: bool) -> None:
     text = dump(value, is_flow=is_flow)
     assert read(text).value == value
