@@ -343,7 +343,8 @@ class Run:
             error = DeadlineExceeded(_TOO_LATE)
         self.note(call, error, now)
         outcomes: list[Outcome] = [error] * len(call.units)
-        if isinstance(error, CellLost):
+        # What a hedge is lost with may be lost for the other call as well, and is no second loss.
+        if isinstance(error, CellLost) and not call.is_hedge:
             outcomes = self.with_losses().lose(call.cell, call.units, error, now)
         call.end(False, now)
         self.settle(call, outcomes, now)

@@ -5,7 +5,8 @@ The first answer wins, and the other call is cancelled. Such a call costs a cell
 - it is for one prediction whose model answers from the memory of this very cell: one that has to be loaded,
   or that nobody has asked for lately, is slow for a reason that the next cell would have too;
 - it waits for as long as 95 of 100 such calls take (the model's own, or where it was hardly asked for, the
-  cell's), and never less than `FLOOR_SECONDS`, which is two ticks of the wheel;
+  cell's), and never less than `FLOOR_SECONDS`: by then a cell has long said that a model runs on and on, and
+  what holds up one cell goes to no other;
 - the next cell has to be of the hand, in order and not busy;
 - one request in twenty may have one, by a budget like that of retries; and it takes a retry, too, so that
   where retries are over there are no hedges either.
@@ -32,7 +33,8 @@ _HEDGES = LoopCounter(
     known=[("sent",), ("won",), ("denied",)],
 )
 
-FLOOR_SECONDS = 0.01
+# Twice what a cell takes to say that it is at work for long.
+FLOOR_SECONDS = 0.1
 # A model that a cell has not answered for in so long may have left its memory.
 WARM_SECONDS = 60.0
 # Calls that a cell may have in flight and still not be busy.

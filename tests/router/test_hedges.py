@@ -64,8 +64,17 @@ def test_the_first_one_may_still_be_answered_first() -> None:
 def test_the_cell_that_was_overtaken_is_known_to_take_longer() -> None:
     fleet = world(a=[HANG])
     ask(fleet)
-    fleet.wait(0.1)
+    fleet.wait(2 * FLOOR_SECONDS)
     assert fleet.attempts.loads.of("a").turn()[3] >= FLOOR_SECONDS
+
+
+def test_what_two_cells_that_died_together_had_goes_to_the_third() -> None:
+    fleet = world(a=[HANG], b=[HANG])
+    asking = ask(fleet)
+    fleet.wait(2 * FLOOR_SECONDS)
+    first, hedge = fleet.under_way
+    first.line = hedge.line = lost()
+    assert asking.answer() == b"ok c"
 
 
 @pytest.mark.parametrize("error", [down(), Unavailable("full"), lost()])
@@ -100,7 +109,7 @@ def test_where_both_fail_or_are_overdue_a_third_cell_is_asked() -> None:
     asking = ask(fleet)
     fleet.wait(TIMEOUT + 0.005)
     assert fleet.asked == ["a", "b"]
-    fleet.wait(0.1)
+    fleet.wait(2 * FLOOR_SECONDS)
     assert fleet.asked == ["a", "b", "c"]
     assert asking.answer() == b"ok c"
     assert fleet.cancelled == ["a", "b"]
