@@ -58,7 +58,7 @@ def serving() -> Serving:
 
     @contextmanager
     def start(stack: Stack) -> Iterator[None]:
-        paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        paths = filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", os.pathsep.join(paths))
             with stack:

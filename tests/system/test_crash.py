@@ -37,7 +37,7 @@ def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Three supervised cells, which are everybody's hand."""
     tests = str(Path(__file__).parents[1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([tests, os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")])))
         folder = tmp_path_factory.mktemp("crash")
         with Stack(folder, cells=3, zones=3, hand_size=3, cell_module="support.crash_cell") as stack:
             for tenant in NEIGHBOURS:
