@@ -20,6 +20,7 @@ from support.attackers import attackers
 from support.fleet import publish
 from support.harm import Memory, MiB, resident_mib, stalls_of
 from support.load import MODEL, TENANTS, Load, Seen, Tally, Tenant
+from support.paths import with_tests
 from support.waiting import wait_until
 
 from croupier.telemetry.stalls import SCHEDULER
@@ -58,9 +59,8 @@ def serving() -> Serving:
 
     @contextmanager
     def start(stack: Stack) -> Iterator[None]:
-        paths = filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+            patch.setenv("PYTHONPATH", with_tests())
             with stack:
                 for tenant in TENANTS:
                     publish(stack, tenant.name, MODEL, tenant.artifact)

@@ -13,13 +13,13 @@ from interop import cases, client, grpcio_peer, server
 from interop import testing_pb2 as pb
 from interop.messages import UNARY, zeros
 from support.certificates import Authority
+from support.paths import with_tests
 from support.ports import free_port
 
 from croupier.settings import ClientTls, ServerTls
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.status import RpcError
 
-TESTS = Path(__file__).parents[1]
 CASES = cases.CASES | {
     # A thousand of them belong to the program: they are half a gigabyte.
     "concurrent_large_unary": partial(cases.concurrent_large_unary, calls=100),
@@ -86,7 +86,7 @@ async def test_a_caller_that_is_refused_in_the_middle_hears_why(direction: str) 
 
 
 def test_the_programs_of_both_sides() -> None:
-    environment = os.environ | {"PYTHONPATH": str(TESTS)}
+    environment = os.environ | {"PYTHONPATH": with_tests()}
     program = [sys.executable, "-m", "interop.server", "--port", "0"]
     with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True) as serving:
         try:

@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-TESTS = Path(__file__).parents[1]
+from support.paths import with_tests
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -17,7 +15,7 @@ def test_nothing_is_left_of_cancelled_calls(loop: str) -> None:
     program = [sys.executable, "-m", "soak.cancels", "--calls", "20000", "--every", "2000"]
     result = subprocess.run(
         [*program, "--bound", "150", "--loop", loop],
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": with_tests()},
         capture_output=True,
         text=True,
         timeout=300,

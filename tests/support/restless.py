@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.paths import with_tests
+
 
 @dataclass
 class Supervised:
@@ -61,12 +63,10 @@ def supervised(
         "import sys; from cell.supervisor import supervise; told = sys.argv[1:];"
         "sys.exit(supervise('support.restless', told[2:], told[1], spare_after=float(told[0])))"
     )
-    tests = str(Path(__file__).parents[1])
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(spare_after), listen, str(folder)],
         stderr=subprocess.PIPE,
-        env=os.environ
-        | {"PYTHONPATH": os.pathsep.join([tests, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])},
+        env=os.environ | {"PYTHONPATH": with_tests()},
     )
     try:
         yield Supervised(parent, folder)

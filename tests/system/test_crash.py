@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
 import re
 import time
 from collections import Counter
@@ -13,11 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import pytest
 from support.crash_cell import MARK, crashing
 from support.fleet import publish
+from support.paths import with_tests
 from support.waiting import eventually, wait_until
 
 from croupier.grpcio.manager import VersionManagerClient
@@ -35,9 +34,8 @@ _ENDED = re.compile(r"the cell ended by (\w+)")
 @pytest.fixture(scope="module")
 def crash_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Three supervised cells, which are everybody's hand."""
-    tests = str(Path(__file__).parents[1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [tests, os.environ.get("PYTHONPATH")])))
+        patch.setenv("PYTHONPATH", with_tests())
         folder = tmp_path_factory.mktemp("crash")
         with Stack(folder, cells=3, zones=3, hand_size=3, cell_module="support.crash_cell") as stack:
             for tenant in NEIGHBOURS:
