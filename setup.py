@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
 COMPILED = (
@@ -81,7 +82,19 @@ def _extension(path: Path) -> Extension:
     )
 
 
+class Compile(build_ext):
+    """On all processors; an editable install where a wheel finds it again, and not in a folder of its own."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+        if self.editable_mode:
+            build = self.distribution.get_command_class("build")(self.distribution)
+            build.ensure_finalized()
+            self.build_lib = build.build_lib
+
+
 # A debug build never lies beside the sources, where it would be taken for the real one.
 OPTIONS = {"build": {"build_base": FOLDER, "build_lib": f"{FOLDER}/lib", "build_temp": f"{FOLDER}/temp"}}
 
-setup(ext_modules=extensions(), options=OPTIONS if IS_DEBUG else {})
+setup(ext_modules=extensions(), cmdclass={"build_ext": Compile}, options=OPTIONS if IS_DEBUG else {})
