@@ -11,7 +11,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,15 @@ def pinned(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def confine(pid: int, core: int) -> None:
+    """Have all threads of `pid` and of its descendants, and those that they start later, run on `core`."""
+    for stat in family(pid, stats()):
+        for thread in Path(f"/proc/{stat.pid}/task").iterdir():
+            # It may have ended meanwhile.
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), {core})
 
 
 def give_way() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def run(plan: Plan, json: Path | None, picture: Path | None) -> bool:
     return bool(result["passed"])
 
 
-async def _play(stack: Stack, models: list[Trained], plan: Plan) -> tuple[ActOne, Played, Tenancy]:
+async def _play(stack: Stack, models: Sequence[Trained], plan: Plan) -> tuple[ActOne, Played, Tenancy]:
     async with stage.prepared(stack, models) as on:
         first = await act_one.play(on, plan.seconds, STREAMS)
         sharing = choose(on.dealer, on.tenants)

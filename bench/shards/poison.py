@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -89,7 +90,6 @@ class Result:
 
 def run(plan: Plan, models: Sequence[Trained], shape: Shape) -> Result:
     with (
-        processes.pinned(processes.cores().proxy),
         tempfile.TemporaryDirectory(prefix="croupier-poison-") as folder,
         Stack(Path(folder), shape.cells, shape.zones, shape.hand) as stack,
     ):
@@ -106,7 +106,9 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
         everybody = [1.0] * len(models)
         await playing.load.closed(everybody, _SEED, seconds=_WARM_UP_SECONDS, streams=_WARM_UP_STREAMS)
         cells = {name: one.pid for name, one in stack.processes.items() if name.startswith("cell-")}
-        with quota.held(cells, _SHARE / shape.cells) as has_quotas:
+        others = [one.pid for name, one in stack.processes.items() if name not in cells]
+        # They have all processors until now, to start and to warm up.
+        with quota.held(cells, _SHARE / shape.cells) as has_quotas, _on_one_core([*others, playing.load.pid]):
             turns, runs = [], 0
             for number in range(plan.rounds):
                 before = await _turn(playing, plan, everybody, number)
@@ -116,6 +118,16 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
                 runs += ended
     rows = runs * heavy.ROWS / (plan.rounds * (plan.seconds + _FILL_SECONDS))
     return _judged(shape, has_quotas, sharing, models, turns, rows)
+
+
+@contextmanager
+def _on_one_core(pids: Sequence[int]) -> Iterator[None]:
+    """These processes, and this one, stay on the processor that the cells are not on."""
+    core = processes.cores().proxy
+    for pid in pids:
+        processes.confine(pid, core)
+    with processes.pinned(core):
+        yield
 
 
 async def _turn(playing: Stage, plan: Plan, weights: list[float], number: int) -> Seen:

@@ -8,14 +8,13 @@ who asks them, and what stands between, loses nothing to them.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import report
-from bench.processes import cores, family, stats
+from bench.processes import confine, cores, family, stats
 
 _ROOT = Path("/sys/fs/cgroup")
 # Short: all that a cell may take in a period it takes at once, in which the others of the machine wait.
@@ -32,7 +31,7 @@ def held(pids: Mapping[str, int], share: float, root: Path = _ROOT) -> Iterator[
     with ExitStack() as stack:
         try:
             for name, pid in pids.items():
-                _confine([stat.pid for stat in family(pid, stats())], cores().load)
+                confine(pid, cores().load)
                 stack.enter_context(_group(_folder(root) / f"croupier-bench-{name}-{pid}", pid, share))
         except OSError as error:
             stack.close()
@@ -40,15 +39,6 @@ def held(pids: Mapping[str, int], share: float, root: Path = _ROOT) -> Iterator[
             yield False
         else:
             yield True
-
-
-def _confine(pids: list[int], core: int) -> None:
-    """Have all threads of processes, and those that they start later, run on `core`."""
-    for pid in pids:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            # It may have ended meanwhile.
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), {core})
 
 
 def _folder(root: Path) -> Path:
