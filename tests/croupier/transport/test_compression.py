@@ -65,7 +65,9 @@ def test_every_cut_is_refused(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", COMPRESSED)
-@pytest.mark.parametrize("more", [b"\0", b"garbage", gzip.compress(b"another member")])
+@pytest.mark.parametrize(
+    "more", [b"\0", b"garbage", gzip.compress(b"another member")], ids=["a byte", "garbage", "a member"]
+)
 def test_what_follows_the_end_is_refused(encoding: str, more: bytes) -> None:
     with pytest.raises(InvalidRequest, match="goes on"):
         decompress(encoding, packed(encoding, b"rows") + more, 100)

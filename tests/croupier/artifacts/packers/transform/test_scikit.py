@@ -72,7 +72,7 @@ def numbers(seed: int, rows: int = 40, columns: int = 4) -> Any:
 @pytest.mark.parametrize(
     "chosen",
     [[2, 0], [False, True, True, False], slice(1, 4), [-1], lambda frame: [3]],
-    ids=str,
+    ids=lambda chosen: "called" if callable(chosen) else str(chosen),
 )
 def test_columns_of_an_array(chosen: Any) -> None:
     columns = ColumnTransformer([("some", StandardScaler(), chosen)], remainder="passthrough")
