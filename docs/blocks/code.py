@@ -9,7 +9,7 @@ from blocks import ROOT
 
 _KINDS = (
     *("process", "managers", "etcd", "network", "disk"),
-    *("load", "fair", "change", "shards", "edits", "attack", "model"),
+    *("load", "fair", "change", "shards", "ramp", "edits", "attack", "model"),
 )
 
 
@@ -49,6 +49,8 @@ def _value(name: str, node: ast.expr) -> str:
 
 def faults() -> str:
     """A section for each kind, a row for each test that has a mark."""
+    files = {path.stem.removeprefix("test_") for path in (ROOT / "tests/faults").glob("test_*.py")}
+    assert files == set(_KINDS), files ^ set(_KINDS)
     return "".join(_kind(kind) for kind in _KINDS)
 
 
