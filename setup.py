@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 PACKAGES = ("cell", "croupier", "router", "sharding")
 COMPILED = (
     Path("croupier/telemetry/traces.py"),
-    *map(Path, ("router/attempt.py", "router/buckets.py", "router/hedges.py", "router/losses.py")),
+    *(Path(f"router/{name}.py") for name in ("attempt", "buckets", "cold_loads", "hedges", "losses")),
 )
 
 DIRECTIVES = {

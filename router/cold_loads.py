@@ -13,6 +13,8 @@ otherwise.
 load in the background what it refuses for the time that takes. So a request that a cell had, and that ended
 without its answer, counts as cold: nobody gets loads for nothing by hanging up. Where it was not, cold
 models wait a little longer than they would have to, and nothing else.
+
+Compiled with the types of `cold_loads.pxd`, since every request passes `ended` whose tenant has such a limit.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ class ColdLoads:
         if account.cold is None:
             return
         for unit in units:
+            if not (unit.code or unit.is_cold) and isinstance(unit.outcome, bytes):
+                # As nearly all end.
+                continue
             if _is_refused(unit):
                 unit.outcome, unit.code = self._refusal(account, now), 0
             elif unit.artifact is not None and _may_be_cold(unit):

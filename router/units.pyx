@@ -60,6 +60,9 @@ cdef class Unit:
     @property
     def request(self):
         """What the caller sent."""
+        if self.size == PyBytes_GET_SIZE(self.message):
+            # Not copied, which may be megabytes.
+            return self.message
         return self.message[self.start : self.start + self.size]
 
     def complete(self, bytes request not None):
