@@ -20,28 +20,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
 from itertools import pairwise, product, zip_longest
-from math import comb, prod
+from math import comb
 
 Distribution = tuple[Fraction, ...]
-
-
-def hands(cells: int, size: int) -> int:
-    """How many different hands there are without zones."""
-    return comb(cells, size)
-
-
-def zoned_hands(zones: Sequence[int], size: int) -> int:
-    """How many different hands there are over zones of so many cells.
-
-    Raises:
-        ValueError: as `zoned_overlap`.
-    """
-    rounds, partial = _rounds(zones, size)
-    if not partial:
-        return prod(comb(cells, rounds) for cells in zones)
-    cells, spare = zones[0], len(zones) - partial
-    inside = [comb(cells, rounds + 1)] * partial + [comb(cells, rounds)] * spare
-    return comb(len(zones), partial) * prod(inside)
 
 
 def overlap(cells: int, size: int) -> Distribution:

@@ -1,7 +1,8 @@
 import pytest
 from blocks.odds import MAPS, ZONES, odds
+from support.odds import zoned_hands
 
-from sharding.overlap import zoned_hands, zoned_overlap
+from sharding.overlap import zoned_overlap
 
 
 def test_the_readme_s_odds_are_those_of_the_formula() -> None:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.generations import TENANTS
+from support.odds import zoned_hands
 
 from sharding import overlap as overlaps
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
-from sharding.overlap import hands, overlap, shared_with, zoned_hands, zoned_overlap
+from sharding.overlap import overlap, shared_with, zoned_overlap
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ from sharding.overlap import hands, overlap, shared_with, zoned_hands, zoned_ove
     ],
 )
 def test_published_figures(cells: int, size: int, shards: int, chances: list[float]) -> None:
-    assert shards == hands(cells, size)
+    assert overlap(cells, size)[size] == Fraction(1, shards)
     assert [float(p) for p in overlap(cells, size)] == pytest.approx(chances, rel=1e-11)
 
 
@@ -211,8 +212,6 @@ def test_no_figure_for_what_cannot_be_held_or_dealt(held: list[int], zones: list
 def test_no_figure_where_there_is_no_closed_form(zones: list[int], size: int) -> None:
     with pytest.raises(ValueError, match="zone"):
         zoned_overlap(zones, size)
-    with pytest.raises(ValueError, match="zone"):
-        zoned_hands(zones, size)
 
 
 def test_no_figure_for_a_hand_that_the_cells_cannot_fill() -> None:
