@@ -75,7 +75,7 @@ class Judge:
         One that is gone on with is judged by what follows, and still compared with what was before it.
         """
         self._samples.append((now, sample))
-        while len(self._samples) > 2 and self._samples[1][0] <= now - _MINUTE:
+        while len(self._samples) > 1 and self._samples[1][0] <= now - _MINUTE:
             self._samples.popleft()
         began_now = self._generation not in (None, generation)
         oldest_at, oldest = self._samples[0]
@@ -99,26 +99,27 @@ class Judge:
         return ""
 
     def _errors(self, since: Sample, now: Sample) -> str:
-        share, is_known = self._share(now.failed - since.failed, now.requests - since.requests)
-        before, was_known = 0.0, False
-        if self._before is not None:
-            first, last = self._before
-            before, was_known = self._share(last.failed - first.failed, last.requests - first.requests)
-        if not is_known or share <= (before if was_known else 0.0) + self._bounds.errors:
+        share, before = self._failing(since, now), self._failing(*self._before) if self._before else 0.0
+        if share <= before + self._bounds.errors:
             return ""
         return f"{_percent(share)} of the requests fail, and {_percent(before)} did before"
+
+    def _failing(self, since: Sample, now: Sample) -> float:
+        return self._share(now.failed - since.failed, now.requests - since.requests, unknown=0.0)
 
     def _hits(self, since: Sample, now: Sample) -> str:
         if self._before is None:
             return ""
-        first, last = self._before
-        before, was_known = self._share(last.hits - first.hits, last.asked - first.asked)
-        share, is_known = self._share(now.hits - since.hits, now.asked - since.asked)
-        if not (is_known and was_known) or share >= before - self._bounds.hits:
+        # What is not known is well now, and was bad before.
+        share, before = self._hitting(since, now, unknown=1.0), self._hitting(*self._before, unknown=0.0)
+        if share >= before - self._bounds.hits:
             return ""
         return (
             f"{_percent(share)} of the requests find their model in memory, and {_percent(before)} did before"
         )
+
+    def _hitting(self, since: Sample, now: Sample, *, unknown: float) -> float:
+        return self._share(now.hits - since.hits, now.asked - since.asked, unknown=unknown)
 
     def _loads(self, since: Sample, now: Sample) -> str:
         took, before = _load_p99(since, now), _load_p99(*self._before) if self._before else 0.0
@@ -126,9 +127,9 @@ class Judge:
             return ""
         return f"99 % of the loads take up to {took:.1f} s, and up to {before:.1f} s before"
 
-    def _share(self, part: int, whole: int) -> tuple[float, bool]:
-        """The share, and whether there are enough requests to say it."""
-        return (part / whole, True) if whole >= max(1, self._bounds.least_requests) else (0.0, False)
+    def _share(self, part: int, whole: int, *, unknown: float) -> float:
+        """The share; `unknown` if there are too few requests to say it."""
+        return part / whole if whole >= max(1, self._bounds.least_requests) else unknown
 
 
 def _load_p99(since: Sample, now: Sample) -> float:

@@ -54,7 +54,7 @@ class Fleet:
 def test_a_ramp_that_does_no_harm_goes_on():
     fleet = Fleet()
     fleet.begin()
-    assert fleet.second(1, 91, seconds=300) == ""
+    assert fleet.second(1, 90, seconds=300) == ""
 
 
 def test_errors_beyond_what_there_was_hold_it():
@@ -69,6 +69,14 @@ def test_errors_that_were_there_before_do_not():
     fleet.begin()
     assert fleet.second(6, seconds=100) == ""
     assert fleet.second(20, seconds=100).endswith("and 5.0 % did before")
+
+
+def test_errors_of_long_before_forgive_nothing():
+    fleet = Fleet()
+    fleet.second(5, seconds=60, is_rising=False)
+    fleet.second(seconds=70, is_rising=False)
+    fleet.begin()
+    assert fleet.second(2).endswith("and 0.0 % did before")
 
 
 def test_misses_hold_it():
@@ -174,10 +182,25 @@ def test_a_long_good_ramp_does_not_hide_a_minute_of_slow_loads():
     assert fleet.second(seconds=60, loads={0.1: 95, 5.0: 5})
 
 
+def test_the_last_minute_is_since_the_look_that_is_just_older_than_it():
+    """Looks that come rarely are of a longer time, and of no longer one than between two of them."""
+    fleet = Fleet()
+    fleet.begin()
+    failed = 0
+    for look in range(1, 60):
+        # 9 of the 1,000 requests of each; of the last, 15.
+        failed += 9 if look < 59 else 15
+        fleet.sample = Sample(7_000 + look * 1_000, failed)
+        held = fleet.judge.look(fleet.now + 70 * look, fleet.sample, 2, is_rising=True)
+        assert held == ("" if look < 59 else "1.5 % of the requests fail, and 0.0 % did before")
+
+
 def test_one_that_is_gone_on_with_is_judged_by_what_follows():
     fleet = Fleet()
     fleet.begin()
     assert fleet.second(50)
     assert fleet.second(50, seconds=5, is_rising=False) == ""
+    # Of what was counted while it did not rise.
+    assert fleet.second(50) == ""
     assert fleet.second(seconds=30) == ""
     assert fleet.second(50, seconds=3)

@@ -44,6 +44,14 @@ def test_of_a_cell_that_began_anew_all_counts() -> None:
     assert heard.after(a=cell(1, 1, pb.Work())) == (14, 12, {10: 5, 11: 7})
     # More requests than before, but fewer hits.
     assert heard.after(a=cell(9, 0, pb.Work())) == (23, 12, {10: 5, 11: 7})
+    # Fewer, and as many hits.
+    assert heard.after(a=cell(3, 0, pb.Work())) == (26, 12, {10: 5, 11: 7})
+
+
+def test_as_many_loads_elsewhere_are_those_of_a_cell_that_began_anew() -> None:
+    heard = Heard()
+    heard.after(a=cell(0, 0, loaded(5, first=10)))
+    assert heard.after(a=cell(0, 0, loaded(5, first=9))) == (0, 0, {9: 5})
 
 
 def test_what_is_told_with_other_ends_is_counted_by_its_buckets() -> None:
