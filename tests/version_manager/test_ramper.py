@@ -1,9 +1,11 @@
 """What a manager does of a ramp by itself, and when: with a clock of the test's own."""
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
 from prometheus_client import REGISTRY
@@ -106,6 +108,7 @@ async def test_it_takes_the_steps_that_are_due_until_all_are_taken_over():
     await world.after(6 * 99)
     assert (world.map.pointer.ramp, world.map.pointer.previous) == (WHOLE, 1)
     assert await world.after(59) == []
+    assert REGISTRY.get_sample_value("croupier_version_manager_ramp_basis_points") == WHOLE
     assert await world.after(1) == ["end"]
     assert world.map.pointer.previous == 0
     assert await world.after(1_000) == []
@@ -153,6 +156,8 @@ async def test_what_is_to_deal_at_once_deals_as_soon_as_cells_have_loaded():
         replace(RISING, paused="it was asked for"),
         # By hand, and so for as long as a hand wants it.
         replace(RISING, ramp=500, seconds=0.0),
+        # It has taken over from nobody.
+        Active(2, 0, WHOLE, 600.0),
     ],
 )
 async def test_what_does_not_rise_is_left_alone(pointer):
@@ -173,8 +178,10 @@ async def test_it_holds_what_does_harm_and_says_so(caplog):
     await world.after(1)
     world.map.pointer, world.revision = RISING, 6
     assert await world.after(1) == []
-    world.counts = (2_000, 500)
+    world.counts, pauses = (2_000, 500), "croupier_version_manager_ramp_pauses_total"
+    before = REGISTRY.get_sample_value(pauses)
     assert await world.after(1) == ["hold"]
+    assert REGISTRY.get_sample_value(pauses) == before + 1
     why = "50.0 % of the requests fail, and 0.0 % did before"
     assert (world.map.pointer.paused, why in caplog.text) == (why, True)
     assert await world.after(100) == []
@@ -223,6 +230,22 @@ async def test_a_manager_that_starts_in_a_ramp_holds_it_for_what_becomes_worse(h
     world.traffic = (hits, took)
     assert "hold" in await world.after(60)
     assert world.map.pointer.paused.endswith(why)
+
+
+async def test_between_two_looks_it_waits_until_the_map_moves(monkeypatch):
+    monkeypatch.setattr("version_manager.ramper._LOOK_SECONDS", 3_600.0)
+    monkeypatch.setattr("version_manager.ramper._PACE_SECONDS", 0.0)
+    world, moved, looks = World(Active(1)), asyncio.Event(), []
+    world.next_move = lambda: moved
+    monkeypatch.setattr(world.ramper, "turn", AsyncMock(side_effect=lambda: looks.append(1)))
+    task = asyncio.create_task(world.ramper.run())
+    for expected in (1, 2):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(looks) == expected
+        moved.set()
+        moved = asyncio.Event()
+    task.cancel()
 
 
 async def test_two_managers_have_a_generation_take_over(tmp_path):
