@@ -37,7 +37,10 @@ cdef class Route:
     # Where its tenant stands on the ramp, and whether the newer generation deals to it.
     cdef readonly int point
     cdef bint is_taken_over
-    # Where what came of its requests is counted, as of that change of who is counted at all: see `tallies`.
+    # What its first choice is called where what came of its requests is counted, and all if there are more;
+    # and in which rows, as of that change of who is counted at all: see `tallies`.
+    cdef str version_name
+    cdef tuple version_names
     cdef uint64_t counted_as
     cdef Py_ssize_t tenant_row
     cdef Py_ssize_t version_row
