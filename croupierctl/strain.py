@@ -27,6 +27,12 @@ _LIMITS = {
     "rows": ("rows", "/s"),
     "bytes": ("bytes", "/s"),
     "streams": ("streams", " a router"),
+    "uploads": ("uploads", " bytes a router"),
+}
+# Bounds of each router, which no limit of a tenant changes.
+_OF_ROUTERS = {
+    "streams": "it opens more streams than it may: a larger --max-streams-per-tenant of the routers",
+    "uploads": "it sends too many large requests at once: --max-uploading-bytes-per-tenant of the routers",
 }
 
 _STORE_ADVICE = (
@@ -165,8 +171,8 @@ def at_limits(tenant: str, told: Iterable[pb.TenantTrouble]) -> Iterator[Fault]:
         at = f" at {len(rows)} routers" if len(rows) > 1 else ""
         name, unit = _LIMITS.get(limit, (limit, ""))
         advice = f"it sends more than it may; to allow more: croupierctl tenants limit {tenant} --{name}"
-        if limit == "streams":
-            advice = "it opens more streams than it may: a larger --max-streams-per-tenant of the routers"
+        if limit in _OF_ROUTERS:
+            advice = _OF_ROUTERS[limit]
         yield Fault(
             *("tenant", tenant),
             f"it is at its limit: {name} {_number(max(row.value for row in rows))}{unit} (refused "

@@ -3,7 +3,8 @@
     server      bytes in and out; errors become status, once
     identity    whose request (`tokens`, `keys`, `keyfile`)
     pipeline    the whole request on one screen, the only file that knows the order; `methods`: what differs
-    admission   limits of all and of a tenant, kept in `buckets`; sheds early
+    admission   limits of all and of a tenant, kept in `buckets`; sheds early, large requests before they are
+                taken in (`refusals`: their statuses)
     envelope    which model; the payload stays opaque
     routes      what was decided for a model already: `version_manager.model.resolve` and `route`
     route       the tenant's hand, in this model's order

@@ -7,6 +7,10 @@ helps a caller more than "we are full". What is refused is not charged.
 A request costs one of the rate for each of its items, since they are what routers count and `croupierctl
 top` shows, and its bytes. Its rows count where a limit of rows asks for them. Opening a stream costs as much
 as a request, and so does each request on it.
+
+A large request is looked at before it is taken in (`upload`): one that would be refused once it is here is
+refused at once, with what is on its way of the same tenant counted as if it were here. That is bounded
+without limits too.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import nsmallest
 from math import ceil, log2
 
@@ -25,7 +30,7 @@ from croupier.telemetry.metrics import LoopCounter, LoopGauge
 from router.buckets import BYTES, COLD_LOADS, EVERYBODY, IN_FLIGHT, RATE, ROWS, Account, Buckets
 from version_manager.model.limits import TenantLimits
 
-STREAMS = "streams"
+STREAMS, UPLOADS = "streams", "uploads"
 # What a limit is of, for whoever is told of it.
 UNITS = {
     RATE: "requests a second",
@@ -34,6 +39,7 @@ UNITS = {
     ROWS: "rows a second",
     COLD_LOADS: "cold loads a second",
     STREAMS: "open streams at a router",
+    UPLOADS: "bytes of large requests on their way to a router",
 }
 _REFUSED = LoopCounter(
     "croupier_router_limit_refusals_total",
@@ -93,6 +99,8 @@ class Pressed:
 class Admission:
     """`limit` for all requests in flight, `per_tenant` for one tenant's, whatever its own limits are.
 
+    One tenant may have `streams` open, and `uploads` bytes of large requests on their way.
+
     `retry_after` in seconds, where nobody knows when there will be room. `clock` is monotonic, in seconds,
     and asked when a request is refused; `random` gives numbers from 0 to 1.
     """
@@ -103,6 +111,7 @@ class Admission:
         per_tenant: int,
         *,
         streams: int = 256,
+        uploads: int = 48 * 2**20,
         retry_after: float = 0.1,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = lambda: 0.0,
@@ -113,8 +122,9 @@ class Admission:
         self._retry_after = retry_after
         self._clock, self._random = clock, random
         self._refused: Recent[tuple[str, str]] = Recent(_MOST_REFUSED)
-        self._most_streams = streams
+        self._own = {STREAMS: streams, UPLOADS: uploads}
         self._streams: Counter[str] = Counter()
+        self._uploading: Counter[str] = Counter()
         self._limits = TenantLimits()
 
     @property
@@ -137,8 +147,8 @@ class Admission:
     @contextmanager
     def stream(self, tenant: str) -> Iterator[None]:
         """While a stream of `tenant` is open. Raises OverLimit, or Overloaded."""
-        if self._streams[tenant] >= self._most_streams:
-            raise self.over(tenant, STREAMS, self._most_streams, None)
+        if self.streams(tenant) >= self._own[STREAMS]:
+            raise self.over(tenant, STREAMS, self._own[STREAMS], None)
         self.leave(self.enter(tenant, 0, self._clock()))
         self._streams[tenant] += 1
         try:
@@ -147,6 +157,27 @@ class Admission:
             self._streams[tenant] -= 1
             if not self._streams[tenant]:
                 del self._streams[tenant]
+
+    def upload(self, tenant: str, size: int) -> Callable[[], None]:
+        """A request of `size` bytes begins to arrive; returns what to call once it is here, or will not be.
+
+        The first is let in at any size that a request may have. Raises OverLimit, or Overloaded.
+        """
+        ahead = self._uploading.get(tenant, 0)
+        if ahead and ahead + size > self._own[UPLOADS]:
+            raise self.over(tenant, UPLOADS, self._own[UPLOADS], None)
+        self.buckets.check(tenant, ahead, self._clock())
+        self._uploading[tenant] = ahead + size
+        return partial(self._uploaded, tenant, size)
+
+    def _uploaded(self, tenant: str, size: int) -> None:
+        self._uploading[tenant] -= size
+        if not self._uploading[tenant]:
+            del self._uploading[tenant]
+
+    def uploading(self, tenant: str) -> int:
+        """How many bytes of large requests are on their way."""
+        return self._uploading.get(tenant, 0)
 
     def streams(self, tenant: str) -> int:
         """How many it has open."""
@@ -195,10 +226,10 @@ class Admission:
         most = self.per_tenant if account is None else account.most
         told: list[Limited] = []
         for kind, noted in sorted(kinds.items(), key=lambda one: (-one[1].count, one[0])):
-            limit = self._most_streams if kind == STREAMS else getattr(limits, kind)
+            limit = self._own[kind] if kind in self._own else getattr(limits, kind)
             # None: there was one when it refused, or it is the router's.
             if limit is not None and not (kind == IN_FLIGHT and most >= self.per_tenant):
-                told.append(Limited(kind, limit, 1.0 if kind == STREAMS else share, noted))
+                told.append(Limited(kind, limit, 1.0 if kind in self._own else share, noted))
         is_own = any(limited.kind == IN_FLIGHT for limited in told)
         return Pressed(
             tenant,

@@ -116,6 +116,7 @@ class _Stages:
             settings.max_in_flight,
             settings.max_in_flight_per_tenant,
             streams=settings.max_streams_per_tenant,
+            uploads=settings.max_uploading_bytes_per_tenant,
             clock=clock,
             random=rng.random,
         )

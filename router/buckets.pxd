@@ -12,6 +12,7 @@ cdef class Bucket:
     cdef readonly double full_at
 
     cpdef double wait(self, double now)
+    cpdef double wait_behind(self, double cost, double now)
     cpdef take(self, double cost, double now)
     @cython.locals(step=double, owed=double, depth=double, debt=double)
     cpdef change(self, double rate, double now)
@@ -65,7 +66,11 @@ cdef class Buckets:
 
     @cython.locals(account=Account)
     cpdef Account enter(self, str tenant, Py_ssize_t size, double now)
+    @cython.locals(account=Account)
+    cpdef check(self, str tenant, Py_ssize_t ahead, double now)
     cpdef leave(self, Account account)
+    @cython.locals(account=Account)
+    cdef Account _account(self, str tenant, double now)
     @cython.locals(account=Account)
     cpdef list at_most(self)
     @cython.locals(account=Account)
@@ -75,4 +80,5 @@ cdef class Buckets:
     @cython.locals(old=Account)
     cdef _list(self, Account account, double now)
     cdef _forget(self, Account account)
+    cdef _let_go(self, Account account)
     cdef _refusal(self, Account account, double now)

@@ -60,6 +60,10 @@ class Bucket:
         """Seconds until there is a unit in it; 0 or less: there is."""
         return self.full_at - now - self.depth + self.step * _NEARLY
 
+    def wait_behind(self, cost: float, now: float) -> float:
+        """The same once so many units more were taken."""
+        return max(self.full_at, now) + cost * self.step - now - self.depth + self.step * _NEARLY
+
     def take(self, cost: float, now: float) -> None:
         """Take so many units, whether or not they are there."""
         self.full_at = max(self.full_at, now) + cost * self.step
@@ -206,11 +210,7 @@ class Buckets:
 
         Raises what `refuse` makes; then nothing is taken.
         """
-        account = self.accounts.get(tenant)
-        if account is None:
-            account = self._open(tenant, now)
-        elif account.epoch != self._epoch:
-            self._look_at(account, now)
+        account = self._account(tenant, now)
         if (
             account.in_flight >= account.most
             or self.in_flight >= self.limit
@@ -225,17 +225,45 @@ class Buckets:
             account.volume.take(size, now)
         return account
 
+    def check(self, tenant: str, ahead: int, now: float) -> None:
+        """Raise what `enter` would, once `ahead` bytes were taken that are on their way; nothing is taken."""
+        account = self._account(tenant, now)
+        if (
+            account.in_flight >= account.most
+            or self.in_flight >= self.limit
+            or (account.is_limited and account.is_empty(now))
+        ):
+            raise self._refusal(account, now)
+        if account.volume is not None:
+            wait = account.volume.wait_behind(ahead, now)
+            if wait > 0:
+                raise self._refuse(account, BYTES, wait)
+        self._let_go(account)
+
     def leave(self, account: Account) -> None:
         account.in_flight -= 1
         self.in_flight -= 1
-        if account.in_flight == 0 and not account.is_limited:
-            self._forget(account)
-            if account.limits is None and len(self._spare) < _SPARE:
-                self._spare.append(account)
+        self._let_go(account)
 
     def at_most(self) -> list[Account]:
         """Those that have as many requests in flight as they may."""
         return [account for account in self.accounts.values() if account.in_flight >= account.most]
+
+    def _account(self, tenant: str, now: float) -> Account:
+        """That of `tenant`, with the limits that hold now."""
+        account = self.accounts.get(tenant)
+        if account is None:
+            account = self._open(tenant, now)
+        elif account.epoch != self._epoch:
+            self._look_at(account, now)
+        return account
+
+    def _let_go(self, account: Account) -> None:
+        """Forget it, if nothing is to be known of it."""
+        if account.in_flight == 0 and not account.is_limited:
+            self._forget(account)
+            if account.limits is None and len(self._spare) < _SPARE:
+                self._spare.append(account)
 
     def _open(self, tenant: str, now: float) -> Account:
         if self._spare:

@@ -168,6 +168,7 @@ class Beliefs:
             "in_flight": account.in_flight,
             "most_in_flight": account.most,
             "streams": self.admission.streams(account.tenant),
+            "uploading": self.admission.uploading(account.tenant),
             # What is in it from 1, full, down to 0; below that it is in debt.
             "buckets": {
                 kind: {"per_second": 1.0 / bucket.step, "fill": bucket.fill(now)}

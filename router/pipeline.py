@@ -101,7 +101,7 @@ class Pipeline:
         self._view = EMPTY
         self._stale = Stale(attempts.wheel, clock=attempts.clock) if stale is None else stale
         self._enter, self._leave = admission.enter, admission.leave
-        self.stream = admission.stream
+        self.stream, self.upload = admission.stream, admission.upload
         self._cold = ColdLoads(admission)
         self._features = features
         self._attempts = attempts

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from croupier.codes import Code
 from croupier.debug_tokens import DEBUG
-from croupier.errors import Cancelled, CroupierError, InternalError, QuotaExceeded, Unavailable
+from croupier.errors import Cancelled, CroupierError, InternalError
 from croupier.fields import MAX_FIELDS
 from croupier.items import item_status
 from croupier.request_ids import Known, Named, RequestId
@@ -26,7 +26,7 @@ from croupier.telemetry.traces import Span, Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
-from croupier.transport.status import Status, code_of, from_error
+from croupier.transport.status import code_of
 from croupier.transport.steps import step_of, trace
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
@@ -36,6 +36,7 @@ from router.access_log import AccessLog
 from router.identity import Identity, Values
 from router.latest import Latest
 from router.pipeline import Done, Pipeline
+from router.refusals import status_of
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
 from router.stream import Requests, answer_all
 from router.tallies import Tallies
@@ -52,8 +53,6 @@ _STREAM = f"/{PREDICTION}/PredictStream"
 _log = logging.getLogger(__name__)
 _REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their outcome", ["method", "code"])
 _RESPONSE, _STATUS = 2, 3
-_MOST_REFUSALS = 4096
-_refusals: dict[tuple[object, ...], Status] = {}
 
 # A method that the pipeline answers, and one that is answered at once.
 _Routed: TypeAlias = "Callable[[str, bytes, float, float, Done, Named], Run]"
@@ -118,7 +117,7 @@ class Handlers:
 
     def add_to(self, server: Server) -> list[str]:
         """Register both services; returns their names."""
-        server.add_batch(self._methods, self.take, scale_of=_scale_of)
+        server.add_batch(self._methods, self.take, scale_of=_scale_of, uploads=self.upload)
         server.add_stream(_STREAM, self.predict_stream, scale=_scale_of(_STREAM))
         return [INFERENCE, PREDICTION]
 
@@ -133,6 +132,16 @@ class Handlers:
                 self._begin_when_known(asked, methods[call.path], call)
             else:
                 methods[call.path](call)
+
+    def upload(self, call: ServerCall, size: int) -> Callable[[], None] | None:
+        """Refuse a large request, or let it arrive; see `Route`."""
+        tenant = ""
+        try:
+            tenant = self._identity.tenant(call.values)
+            return self._pipeline.upload(tenant, size)
+        except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
+            self._fail(_counted(call.path), call, error, tenant=tenant)
+            return None
 
     def _begin_when_known(
         self, asked: tuple[bytes, ...], begin: Callable[[ServerCall], None], call: ServerCall
@@ -220,7 +229,7 @@ class Handlers:
         if not isinstance(error, CroupierError) or isinstance(error, InternalError):
             _log.error("a request failed inside", exc_info=error, extra={"request_id": str(call.request_id)})
         if call.is_open:
-            status = _status_of(error)
+            status = status_of(error)
             call.fail(status.code, status.message, status.details, call.noted or ())
         self._tally(tenant, units, error, call.took)
         self._note(call, counted[0], Code(code_of(error)).name, call.took, units, call.values, error)
@@ -347,23 +356,6 @@ class Handlers:
 
 # A router reads the fields at a message's outside, so it takes no more of them than that.
 _scale_of = partial(scale_of, max_fields=MAX_FIELDS)
-
-
-def _status_of(error: Exception) -> Status:
-    """The status for `error`. What comes in floods when there is too much to do is made only once.
-
-    A status takes as long to make as a request to serve, and little to find again.
-    """
-    if not isinstance(error, (QuotaExceeded, Unavailable)):
-        return from_error(error)
-    # All that a status says.
-    key = (type(error), error.message, error.reason, error.retry_after, *error.metadata.items())
-    status = _refusals.get(key)
-    if status is None:
-        if len(_refusals) >= _MOST_REFUSALS:
-            _refusals.clear()
-        _refusals[key] = status = from_error(error)
-    return status
 
 
 def _frame(name: int, outcome: Outcome, caller: Named) -> bytes:

@@ -45,6 +45,9 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
         512, "requests in flight of one tenant; its own limit may say less"
     )
     max_streams_per_tenant: int = option(256, "streams that one tenant may have open")
+    max_uploading_bytes_per_tenant: int = option(
+        48 * 2**20, "bytes of one tenant's requests of more than 64 KiB that are on their way in"
+    )
     max_items: int = option(1024, "items in one Predict request; no more than a cell takes rows")
     max_message_bytes: int = option(MAX_MESSAGE_BYTES, "bytes of one request")
     stream_at_once: int = option(32, "requests of one stream that are in work")

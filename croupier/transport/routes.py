@@ -11,6 +11,8 @@ from croupier.transport.http2.server_call import Route, ServerCall
 from croupier.weight import Scale
 
 BatchHandler: TypeAlias = Callable[[list[ServerCall]], None]
+# See `Route`.
+Uploads: TypeAlias = Callable[[ServerCall, int], Callable[[], None] | None]
 UnaryHandler: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
 StreamHandler: TypeAlias = Callable[[Messages, Context], AsyncIterator[bytes]]
 
@@ -35,17 +37,24 @@ class RouteTable:
         self._batch: BatchHandler | None = None
 
     def add_batch(
-        self, paths: Iterable[str], handler: BatchHandler, *, scale_of: Callable[[str], Scale] | None = None
+        self,
+        paths: Iterable[str],
+        handler: BatchHandler,
+        *,
+        scale_of: Callable[[str], Scale] | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
         """Serve unary methods by one synchronous handler, which gets every call that a read brought.
 
         `scale_of` tells what weighs the messages of a path: one that is too heavy, or no protobuf, is refused
-        as soon as that shows.
+        as soon as that shows. `uploads` is asked before a large message is taken in: see `Route`.
         """
         self._batch = handler
         for path in paths:
             scale = scale_of(path) if scale_of else None
-            self._routes[path.encode()] = Route(path, handler, batch=True, scale=scale, durations=_of(path))
+            self._routes[path.encode()] = Route(
+                path, handler, batch=True, scale=scale, durations=_of(path), uploads=uploads
+            )
 
     def add_unary(
         self, path: str, handler: UnaryHandler, *, max_message_bytes: int = 0, max_open: int = 0

@@ -122,6 +122,10 @@ def test_limits_of_its_own_that_refuse_it(world: World) -> None:
     fault = world.only()
     assert fault.words == "it is at its limit: streams 256 a router (refused 300 in the last 10 s)"
     assert "--max-streams-per-tenant" in fault.advice
+    world.told.troubles[0].limits[0].limit = "uploads"
+    fault = world.only()
+    assert fault.words == "it is at its limit: uploads 256 bytes a router (refused 300 in the last 10 s)"
+    assert "--max-uploading-bytes-per-tenant" in fault.advice
     # What a later release knows is told as it says it.
     world.told.troubles[0].limits[0].limit, world.told.troubles[0].limits[0].value = "wishes", 2e6
     assert "its limit: wishes 2,000,000 (refused" in world.only().words

@@ -188,3 +188,70 @@ def test_when_to_come_back_is_late_enough_not_much_later_and_one_of_few(wait: fl
     told = spread(wait, random)
     assert max(0.001, wait) <= told <= max(0.001, wait) * 1.2
     assert (log2(told) * 8) == pytest.approx(round(log2(told) * 8), abs=1e-6)
+
+
+class TestUploads:
+    """Large requests, before they are here."""
+
+    LIMITS = TenantLimits(tenants={"acme": Limits(bytes=1000)})
+
+    def over(self, front: Front, size: int) -> str:
+        with pytest.raises(QuotaExceeded) as caught:
+            front.admission.upload("acme", size)
+        return caught.value.metadata["limit"]
+
+    def test_without_limits_a_tenant_has_a_bound_for_what_is_on_its_way(self) -> None:
+        front = Front(uploads=1000)
+        ended = front.admission.upload("acme", 800)
+        assert self.over(front, 201) == "uploads"
+        front.admission.upload("acme", 200)()
+        front.admission.upload("globex", 900)()
+        ended()
+        assert front.admission.uploading("acme") == 0
+        # Alone it may be larger than that, or it would be told to try again for ever.
+        front.admission.upload("acme", 2000)()
+        assert (front.admission.buckets.accounts, front.admission.in_flight) == ({}, 0)
+
+    def test_nothing_is_taken_in_of_a_tenant_that_is_in_debt(self) -> None:
+        front = Front()
+        front.admission.follow(self.LIMITS)
+        front.ask(0)
+        front.admission.upload("acme", 3000)()
+        front.admission.leave(front.enter(size=3000))  # type: ignore[arg-type]
+        assert self.over(front, 3000) == "bytes"
+        front.now += 1.9
+        assert self.over(front, 3000) == "bytes"
+        front.now += 0.2
+        front.admission.upload("acme", 3000)()
+
+    def test_what_is_on_its_way_counts_as_if_it_were_here(self) -> None:
+        front = Front()
+        front.admission.follow(self.LIMITS)
+        ended = front.admission.upload("acme", 600)
+        front.admission.upload("acme", 600)
+        with pytest.raises(QuotaExceeded) as caught:
+            front.admission.upload("acme", 600)
+        assert 0.2 <= caught.value.retry_after <= 0.25
+        # It is refused before it is here, and those that were let in are let in.
+        ended()
+        front.enter(size=600)
+        assert self.over(front, 600) == "bytes"
+        front.enter(size=600)
+        assert [one.kind for one in front.admission.pressed(9)[0][0].limits] == ["bytes"]
+
+    def test_what_would_be_refused_for_another_limit_is_not_taken_in_either(self) -> None:
+        front = Front(10, 1)
+        front.enter()
+        assert self.over(front, 10) == "in_flight"
+        front = Front(1, 1)
+        front.enter("globex")
+        with pytest.raises(Overloaded):
+            front.admission.upload("acme", 10)
+        assert front.admission.uploading("acme") == 0
+
+    def test_the_bound_is_told_as_the_routers_own(self) -> None:
+        front = Front(uploads=1000)
+        front.admission.upload("acme", 800)
+        self.over(front, 201)
+        [pressed], _ = front.admission.pressed(9)
+        assert [(one.kind, one.limit, one.share) for one in pressed.limits] == [("uploads", 1000, 1.0)]

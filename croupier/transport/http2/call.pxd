@@ -40,13 +40,16 @@ cdef class Call(Outgoing):
     # long as this object lives, once the stream is gone.
     cdef Py_ssize_t kept
     cdef Wire lender
+    # Called when the message that is arriving is whole, or will not be; None where nobody wants to hear.
+    cdef object uploaded
     # What has arrived since the stream's window was opened last, and what before that, until it is `is_wide`.
     cdef Py_ssize_t unconsumed
     cdef Py_ssize_t consumed
     cdef bint is_wide
 
     cdef int take_in(self, const uint8_t* data, Py_ssize_t size) except -1
-    cdef int begin_message(self) except -1
+    cdef bint begin_message(self) except -1
+    cdef bint take_up(self) except -1
     cdef int begin_partial(self, Py_ssize_t size) except -1
     cdef int take_part(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int take_compressed(self, const uint8_t* data, Py_ssize_t size) except -1

@@ -6,7 +6,8 @@ four bytes, the message). What it sends is `Outgoing`, its metadata are `Headers
 A message that lies in one chunk is one copy. A longer one grows as its bytes arrive, to twice of what has
 come, never to what its length claims. A stream's window opens again only as messages are taken. Where
 messages are weighed, one that breaks protobuf's form or has too many parts is refused by its first bytes;
-and since the window is small until it has opened once, the others are hardly sent.
+a large one can be refused as soon as its length is known (`take_up`). Since the window is small until it has
+opened once, the others are hardly sent.
 
 Whatever a peer makes us keep is held against the connection's budget (`Wire.hold`), and at what it costs
 here: a message of no bytes is an object in a queue all the same, and a header that HPACK says in one byte
@@ -48,6 +49,8 @@ cdef extern from "Python.h":
     int _resize_bytes "_PyBytes_Resize"(PyObject**, Py_ssize_t) except -1
 
 cdef enum:
+    # A message of more bytes is asked about before it is taken in.
+    _LARGE = 65_536
     # The least memory that a message is given ahead of its bytes.
     _FIRST_ROOM = 256
     # A compressed message may grow so many times without a charge: at this
@@ -127,7 +130,8 @@ cdef class Call(Outgoing):
                 size -= part
                 if self.prefix_size < PREFIX:
                     return 0
-                self.begin_message()
+                if not self.begin_message():
+                    return 0
                 if self.inflater is None and self.declared <= size:
                     # The usual case: the whole message lies in this chunk.
                     message = PyBytes_FromStringAndSize(<const char*>data, self.declared)
@@ -199,7 +203,8 @@ cdef class Call(Outgoing):
         self.prefix_size = 0
         return self.complete(message)
 
-    cdef int begin_message(self) except -1:
+    cdef bint begin_message(self) except -1:
+        """Its length is known; returns whether it is to be taken in."""
         cdef uint8_t* p = self.prefix
         self.declared = (<Py_ssize_t>p[1] << 24) | (p[2] << 16) | (p[3] << 8) | p[4]
         if self.declared > self.max_message:
@@ -210,7 +215,13 @@ cdef class Call(Outgoing):
             raise InternalError("a message is compressed, and grpc-encoding does not say how")
         self.partial_size = self.grown = 0
         self.inflater = Inflater(self.encoding) if p[0] else None
-        return 0
+        if self.declared > (_LARGE // _FREE_GROWTH if p[0] else _LARGE):
+            return self.take_up()
+        return True
+
+    cdef bint take_up(self) except -1:
+        """A large message begins; returns whether it is to be taken in."""
+        return True
 
     cdef int complete(self, object message) except -1:
         """A whole message is here. What was held for its bytes is now held for the message."""
@@ -288,6 +299,9 @@ cdef class Call(Outgoing):
 
     cdef void drop_partial(self):
         cdef PyObject* partial = <PyObject*>self.partial
+        if self.uploaded is not None:
+            uploaded, self.uploaded = self.uploaded, None
+            uploaded()
         self.partial = NULL
         self.inflater = None
         self.weighing = None

@@ -14,6 +14,7 @@ cdef class Route:
     cdef readonly Scale scale
     cdef readonly object handler
     cdef readonly object refusal
+    cdef readonly object uploads
     cdef readonly Durations durations
 
 

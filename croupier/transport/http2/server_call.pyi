@@ -18,6 +18,7 @@ class Route:
     max_open: int
     scale: Scale | None
     durations: Durations | None
+    uploads: Callable[[ServerCall, int], Callable[[], None] | None] | None
     def __init__(
         self,
         path: str,
@@ -30,6 +31,7 @@ class Route:
         max_open: int = 0,
         scale: Scale | None = None,
         durations: Durations | None = None,
+        uploads: Callable[[ServerCall, int], Callable[[], None] | None] | None = None,
     ) -> None: ...
 
 class ServerCall(Call):

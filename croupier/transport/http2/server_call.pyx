@@ -27,15 +27,19 @@ cdef class Route:
     the calls that one connection may have open; 0 is no bound. Messages that `scale` weighs are protobuf, and
     those that are too heavy are refused as they arrive. `durations` are told how long each call took, if its
     session's clock is `time.monotonic`.
+
+    `uploads` is called with a call and the length of its message before a large one is taken in, or a
+    compressed one that may become large. It may answer the call; else it returns what to call when the
+    message is whole, or will not be. It raises nothing, and touches no other call.
     """
 
     def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
                  Py_ssize_t max_message=0, Py_ssize_t max_open=0, Scale scale=None,
-                 Durations durations=None):
+                 Durations durations=None, uploads=None):
         self.path, self.handler, self.refusal = path, handler, refusal
         self.is_batch, self.is_streaming = batch, streaming
         self.max_message, self.max_open, self.scale = max_message, max_open, scale
-        self.durations = durations
+        self.durations, self.uploads = durations, uploads
 
 
 cdef class ServerCall(Call):
@@ -171,6 +175,11 @@ cdef class ServerCall(Call):
             self.resume()
         if self.sending == Sending.OPEN:
             self.sending = Sending.ENDING
+
+    cdef bint take_up(self) except -1:
+        if self.route.uploads is not None:
+            self.uploaded = self.route.uploads(self, self.declared)
+        return self.stage != Stage.OVER
 
     cdef void submit(self, object pairs, bint has_body):
         """Send the response's headers, with a body behind them or as the end of the stream."""
