@@ -2,7 +2,7 @@
 and how even the cells come out.
 
     sticky    every request goes to the first cell of its model's order
-    balanced  as a router does it: hot models on two or three cells, and busy cells passed over
+    balanced  as a router does it: hot models on two to four cells, and busy cells passed over
 
 Nothing is served: a cell is a cache of so many models, the least recently used of which goes first, and has
 a call in flight for as long as an answer takes, longer where the model has to be loaded. Arrivals are

@@ -3,7 +3,7 @@
 Every model has an order over the cells of its hand, so that the first of them has it in memory. It stays
 with the first one, but for two cases:
 
-- its model is **hot**, so that one cell should not have all of it: the first two or three of the order serve
+- its model is **hot**, so that one cell should not have all of it: the first two to four of the order serve
   it, whichever of them is less busy. `copies.py` says what is hot, and for how long;
 - the cell is **above its bound**: one and a half times what the cells of the hand have in flight in the
   mean, and more than a few calls. Then the next one in the order that is below it is asked. So only what

@@ -1,9 +1,9 @@
-"""How many cells of its hand serve a model: one, and two or three for one that is hot.
+"""How many cells of its hand serve a model: one, and up to four for one that is hot.
 
-Hot is a model that is a large part of its cell's work: two cells serve it, if it is asked for more than half
-as often as a cell of the hand is asked in the mean, for everything; three, if for more than that. It has to
-be so twice in a row, for each further cell has to load the model; and it is taken back, cell by cell, only
-after it was well below for half a minute.
+Hot is a model that is a large part of its cell's work: two cells serve it, if it is asked for more than a
+fifth as often as a cell of the hand is asked in the mean, for everything; and one more for each further
+fifth. It has to be so twice in a row, for each further cell has to load the model; and it is taken back, cell
+by cell, only after it was well below for half a minute.
 
 A request comes here only where its model is asked for often, once a second (`balance.pyx`), so that millions
 of models cost nothing here. Several routes of a model (its versions and labels) add up.
@@ -21,10 +21,10 @@ from croupier.bounded import Bounded
 # Tenant and model.
 Name: TypeAlias = tuple[str, str]
 
-MOST_COPIES = 3
+MOST_COPIES = 4
 # Of what a cell of the hand is asked for in the mean, what it should have of one model at most; and below
 # what part of that the last copy is too many.
-_SHARE = 0.5
+_SHARE = 0.2
 _ENOUGH = 0.6
 # Of what makes a model hot, what one of its routes has to have for the model to be looked at.
 _PART = 0.25

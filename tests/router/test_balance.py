@@ -101,13 +101,13 @@ def test_what_one_other_tenant_has_in_flight_moves_nobody() -> None:
     assert other.place()[0] == "b"
 
 
-def test_a_hot_model_is_served_by_three_cells_in_turns_and_later_by_one_again() -> None:
+def test_a_hot_model_is_served_by_four_cells_in_turns_and_later_by_one_again() -> None:
     world = World()
     assert world.ask(3000) == {"a": 3000}
-    for _ in range(6):
+    for _ in range(8):
         asked = world.ask(3000)
-    assert asked == {"a": 1000, "b": 1000, "c": 1000}
-    assert world.copies.known(world.now)["acme", "churn"].copies == 3
+    assert asked == {"a": 750, "b": 750, "c": 750, "d": 750}
+    assert world.copies.known(world.now)["acme", "churn"].copies == 4
     # Some other model of the hand is asked for much more, for long.
     for _ in range(100):
         for cell in HAND:

@@ -29,7 +29,7 @@ from version_manager.model.catalog import Catalog
 from version_manager.model.release import Model
 
 # A model that several cells of a hand hold is loaded by as many of the next one, up to so many.
-MOST_COPIES = 3
+MOST_COPIES = 4
 
 
 @dataclass(frozen=True, slots=True)
