@@ -2,12 +2,14 @@ import asyncio
 import json
 import signal
 import sys
+from unittest.mock import AsyncMock
 
 import pytest
 from support.certificates import Authority
 from support.etcd import EtcdServer
 from support.manager import Fleet, artifact
 from support.ports import free_port
+from support.waiting import eventually
 
 from croupier.errors import CroupierError
 from croupier.grpcio.channels import credentials
@@ -64,6 +66,25 @@ async def test_an_address_in_use_is_an_error(fleet, tmp_path):
     await manager.stop()
     await life.close()
     assert not life.failed
+
+
+async def test_collections_are_spared_once_there_is_a_map_and_before_anybody_is_served(
+    fleet, tmp_path, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(app.gc, "collect", lambda: seen.append("collected"))
+    monkeypatch.setattr(app.gc, "freeze", lambda: seen.append("frozen"))
+    monkeypatch.setattr(VersionManager, "_serve", AsyncMock(side_effect=lambda parts: seen.append(parts)))
+    await fleet.client.publish("acme", "churn", artifact())
+    life = Lifecycle()
+    argv = ["--etcd", fleet.etcd.endpoint, "--store", f"file://{tmp_path}", "--metrics-listen", "127.0.0.1:0"]
+    serving = asyncio.create_task(app.serve(life, told(*argv)))
+    await eventually(lambda: len(seen) == 3)
+    assert seen[:2] == ["collected", "frozen"]
+    assert seen[2].mirror.map.catalog.find("acme", "churn") is not None
+    life.stop()
+    await serving
+    await life.close()
 
 
 async def test_two_prefixes_in_one_etcd_are_two_deployments(fleet):

@@ -6,6 +6,9 @@ from collections.abc import Collection
 
 import numpy as np
 
+# Imported when it is first asked for otherwise, and nothing else goes on meanwhile.
+from numpy.random import default_rng
+
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.blast import blast, chances, poison
 from sharding.generation import Generation
@@ -48,7 +51,7 @@ def of_poison(
     generation: Generation, members: Members, hands: Hands, rates: Loads | None, count: int
 ) -> pb.Blast:
     """When `count` tenants break what serves them, over so many `TRIALS`."""
-    found = poison(hands, generation, count, TRIALS, np.random.default_rng(_DRAWN_BY))
+    found = poison(hands, generation, count, TRIALS, default_rng(_DRAWN_BY))
     message = _begun(generation, members, hands, rates)
     message.whole, message.partial = float(found.whole.mean()), float(found.partial.mean())
     message.expected_whole, message.expected_partial = found.expected_whole, found.expected_partial
