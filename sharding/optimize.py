@@ -18,7 +18,7 @@ import numpy as np
 from sharding.dealer import Dealer
 from sharding.generation import NO_OVERRIDE, Generation, Override
 from sharding.plan import Population, balance_of
-from sharding.population import Loads, deal
+from sharding.population import Loads, deal, slices
 
 # Tenants that get pins at most.
 MOST_PINNED = 256
@@ -92,7 +92,10 @@ def _heaviest(
 
     ranked = np.argsort(-population.rates, kind="stable")
     free = (
-        t for t in ranked.tolist() if population.rates[t] > 0 and sizes[t] and is_free(population.names[t])
+        tenant
+        for some in slices(ranked)
+        for tenant in some.tolist()
+        if population.rates[tenant] > 0 and sizes[tenant] and is_free(population.names[tenant])
     )
     return [(tenant, int(sizes[tenant])) for tenant, _ in zip(free, range(most), strict=False)]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ Marks = npt.NDArray[np.bool_]
 Loads = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.uint64]
 
-# Names whose keys are made at once: the interpreter's lock is held meanwhile.
+# Of how many something is done at once, while the interpreter's lock is held.
 _AT_ONCE = 8192
 
 
@@ -140,6 +141,12 @@ def keys_of(names: Sequence[str], seed: int) -> Keys:
     for first in range(0, len(names), _AT_ONCE):
         name_keys(names[first : first + _AT_ONCE], seed, keys[first : first + _AT_ONCE])
     return keys
+
+
+def slices(numbers: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """All of it, in parts for which others need not wait."""
+    for first in range(0, len(numbers), _AT_ONCE):
+        yield numbers[first : first + _AT_ONCE]
 
 
 def cells_of(*generations: Generation) -> tuple[str, ...]:

@@ -15,18 +15,56 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from sharding.plan import Population
-from sharding.population import Counts, Keys, Loads, keys_of
+from sharding.population import Counts, Indices, Keys, Loads, keys_of, slices
 from version_manager.model.catalog import Catalog
 from version_manager.model.release import Model
 from version_manager.rates import Asked
 
 # Of the names' order: any number, the same everywhere.
 _SEED = 0
-_AT_ONCE = 8192
+
+Held: TypeAlias = npt.NDArray[np.object_]
+
+
+class Names(Sequence[str]):
+    """Names, put together of `parts`, of which the garbage collector does not know.
+
+    It walks a list whole, however long that is, and whatever made it look.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self, parts: Iterable[Held]) -> None:
+        parts = [*parts]
+        self._held = np.empty(sum(map(len, parts)), np.object_)
+        first = 0
+        for part in parts:
+            self._held[first : first + len(part)] = part
+            first += len(part)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        found: str | list[str] = self._held[at].tolist() if isinstance(at, slice) else self._held[at]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        for some in slices(self._held):
+            yield from some.tolist()
+
+    def at(self, places: Indices) -> Held:
+        return self._held[places]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,20 +109,20 @@ class Members:
 
 def members_of(catalog: Catalog) -> Members:
     """Every tenant that has a model, released or not."""
-    unordered: list[str] = []
+    unordered: list[Held] = []
     # Numbers, not objects: to free a million of those takes long.
     models, model_bytes = array("q"), array("q")
     for bucket in catalog.buckets():
         # A bucket at a time: one dictionary of all tenants would stop everybody whenever it grows.
-        for tenant, (count, size) in _count(bucket).items():
-            unordered.append(tenant)
+        found = _count(bucket)
+        unordered.append(np.array([*found], np.object_))
+        for count, size in found.values():
             models.append(count)
             model_bytes.append(size)
-    keys = keys_of(unordered, _SEED)
+    named = Names(unordered)
+    keys = keys_of(named, _SEED)
     order = np.argsort(keys, kind="stable")
-    names = [unordered[at] for at in _each(order)]
-    while unordered:
-        del unordered[-_AT_ONCE:]
+    names = Names(named.at(some) for some in slices(order))
     counts, sizes = (np.frombuffer(numbers, np.int64)[order] for numbers in (models, model_bytes))
     return Members(names, keys[order], counts, sizes)
 
@@ -103,8 +141,3 @@ def _count(bucket: Iterable[Model]) -> dict[str, tuple[int, int]]:
             count, size = count + len(sizes), size + sum(sizes.values())
         found[model.tenant] = count, size
     return found
-
-
-def _each(numbers: Counts) -> Iterator[int]:
-    for first in range(0, len(numbers), _AT_ONCE):
-        yield from numbers[first : first + _AT_ONCE].tolist()

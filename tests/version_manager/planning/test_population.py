@@ -1,5 +1,7 @@
 """A catalog's tenants as arrays."""
 
+import gc
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from support.fakes import model
 
 from version_manager.model.catalog import Catalog
 from version_manager.model.release import Model, Release, Split, Version
-from version_manager.planning.population import members_of
+from version_manager.planning.population import Names, members_of
 from version_manager.rates import Asked
 
 
@@ -31,7 +33,17 @@ def test_every_tenant_stands_once_with_its_models(places):
 def test_the_order_is_that_of_no_catalog():
     names = [f"tenant-{number}" for number in range(50)]
     one, other = (members(*map(model, some)) for some in (names, reversed(names)))
-    assert one.names == other.names != names
+    assert [*one.names] == [*other.names] != names
+
+
+def test_names_are_a_sequence_that_no_collection_walks():
+    names = [f"tenant-{number}" for number in range(20_000)]
+    found = Names(np.array(part, np.object_) for part in (names[:1], names[1:9_000], [], names[9_000:]))
+    assert [*found] == found[:] == names
+    assert (len(found), found[7], found[-1], found[3:5]) == (20_000, names[7], names[-1], names[3:5])
+    assert found.at(np.array([2, 0])).tolist() == [names[2], names[0]]
+    assert [one for one in gc.get_referents(found) if gc.is_tracked(one)] == [Names]
+    assert [*Names([])] == []
 
 
 def test_what_a_release_names_counts_once():
