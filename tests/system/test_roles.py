@@ -101,7 +101,7 @@ async def test_a_cell_is_who_its_certificate_says(tmp_path: Path, caplog: pytest
     made = Deployment(tmp_path)
     packed = train_regressor()[2]
     async with (
-        Fleet(tmp_path, **made.told("version-manager/m-1")) as fleet,
+        Fleet(tmp_path, warm_seconds=3.0, **made.told("version-manager/m-1")) as fleet,
         made.client(fleet.address, "operator/sre") as operator,
     ):
         # One that joins as another is not taken.
