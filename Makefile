@@ -15,7 +15,7 @@ demo: setup ## Train and serve models for 200 tenants, break things, check every
 
 .PHONY: test
 test: setup ## Run everything that CI runs
-	@$(BIN)/tox run
+	@failed=0; $(BIN)/tox run-parallel -m static || failed=1; $(BIN)/tox run -m running && exit $$failed
 
 COUNT ?= 1000000
 SEED ?= 1
