@@ -19,9 +19,11 @@ is done at once, on the event loop.
 **Owners share.** The queue, and the threads, are divided by who asks (`croupier/fairness.py`): an owner may
 have as much waiting as the whole queue has left, so that some is left for whoever comes next; a large request
 is cut into slices; and where others wait an owner has half of the threads. What is of a lower priority gives
-up its place in a full queue. What cannot be cut, one run of an
-expensive model, may still hold a thread for long. Once it does, the thread is not counted: another one, of as
-many again, takes its place, and what stood behind it in its turn.
+up its place in a full queue. What cannot be cut, one run of an expensive model, may still hold a thread for
+long. Once it does, the thread is not counted: another one, of as many again, takes its place, and what stood
+behind it in its turn. And while all threads are in one owner's runs of models that are known to take longer
+than a turn, one more is for others. Such runs, and those that may take as long, are left to threads that the
+kernel has step back behind others (`spare_pool`): they take of the processors what nobody else wants.
 
 **What does not end** is stopped at its deadline, when nobody waits for it any more, or after `most_seconds`,
 and its model refused for a while (`overruns.py`). What does not stop then is the watchdog's
@@ -78,9 +80,10 @@ _MOST_ANSWER = 16 * 2**20
 class _Call:
     """A turn in a thread."""
 
-    __slots__ = ("is_long", "jobs", "owners", "turn")
+    __slots__ = ("batches", "is_long", "jobs", "owners", "turn")
 
     def __init__(self, batches: Sequence[Batch], most_seconds: float) -> None:
+        self.batches = batches
         self.turn = Turn(batches, most_seconds)
         self.jobs = [piece.job for batch in batches for piece in batch.pieces]
         self.owners = {job.owner for job in self.jobs}
@@ -89,6 +92,8 @@ class _Call:
 
 class Batcher:
     """Scores for many callers in the threads of `pool`: `workers` turns at a time, and as many that are long.
+
+    Those of runs that take a while are of `spare_pool`, if there is one.
 
     A batch has up to `max_rows` rows, of an expensive model no more than keep its call within
     `target_seconds`; more than `max_queued_rows` or `max_queued_bytes` waiting is overload. A run is stopped
@@ -106,8 +111,9 @@ class Batcher:
         max_queued_bytes: int = 128 * 2**20,
         target_seconds: float = 0.02,
         most_seconds: float = 10.0,
+        spare_pool: Executor | None = None,
     ) -> None:
-        self._pool = pool
+        self._pool, self._spare_pool = pool, spare_pool or pool
         self._workers = workers
         self._max_rows = max_rows
         self._clock = clock
@@ -256,7 +262,7 @@ class Batcher:
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         """Dispatch at the end of this turn, when what it brought is all here."""
-        if not self._is_scheduled and self._may_begin():
+        if not self._is_scheduled and (self._may_begin() or self._is_one_owners()):
             self._is_scheduled = True
             loop.call_soon(self._dispatch, loop)
 
@@ -264,18 +270,27 @@ class Batcher:
         """Whether a thread is free: a long run takes none of the workers, but one of as many again."""
         return len(self._calls) - self._long < self._workers and len(self._calls) < 2 * self._workers
 
+    def _is_one_owners(self) -> bool:
+        """Whether one owner's slow runs are in all the threads, and in no more: one is for somebody else."""
+        running = [call for call in self._calls.values() if not call.is_long]
+        return (
+            len(running) == self._workers
+            and len(self._calls) < 2 * self._workers
+            and all(self._is_slow(call.batches) for call in running)
+            and len(set().union(*(call.owners for call in running))) == 1
+        )
+
+    def _is_slow(self, batches: Iterable[Batch]) -> bool:
+        """Whether a run among them is known to take longer than a turn."""
+        return any(_takes_long(batch) and self._sizes.is_known(batch.digest) for batch in batches)
+
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_scheduled = False
         now = self._clock()
         for digest in [digest for digest, group in self._gathering.items() if group.is_ready(now)]:
             for job in self._gathering.pop(digest).jobs:
                 self._queue.put(job)
-        while self._may_begin():
-            batches, self._held_up = self._held_up, []
-            if not batches:
-                batches = self._take(now, self._may_have) or self._take(now, self._may_have_more)
-            if not batches:
-                break
+        while batches := self._next_turn(now):
             if _is_little(batches):
                 turn = Turn(batches)
                 turn.run(self._clock)
@@ -284,6 +299,13 @@ class Batcher:
                 self._begin(batches, loop)
         if self._gathering:
             self._wake_later(loop, now)
+
+    def _next_turn(self, now: float) -> list[Batch]:
+        """What the next thread is to do; nothing where none is free, or nobody waits who may have it."""
+        if self._may_begin():
+            batches, self._held_up = self._held_up, []
+            return batches or self._take(now, self._may_have) or self._take(now, self._may_have_more)
+        return self._take(now, self._is_idle) if self._is_one_owners() else []
 
     def _take(self, now: float, may: Callable[[int], bool]) -> list[Batch]:
         taken = self._queue.take(now, may)
@@ -304,9 +326,14 @@ class Batcher:
         """The same where a thread would be idle: who is in a long run might not give it back."""
         return self._turns_of[owner] < self._workers and not self._long_of[owner]
 
+    def _is_idle(self, owner: int) -> bool:
+        """Whether the owner is in no thread."""
+        return not self._turns_of[owner]
+
     def _begin(self, batches: Sequence[Batch], loop: asyncio.AbstractEventLoop) -> None:
         call = _Call(batches, self._most_seconds)
-        future = loop.run_in_executor(self._pool, call.turn.run, self._clock)
+        pool = self._spare_pool if any(map(_takes_long, batches)) else self._pool
+        future = loop.run_in_executor(pool, call.turn.run, self._clock)
         self._calls[future] = call
         self._turns_of.update(call.owners)
         future.add_done_callback(self._finish)
@@ -423,6 +450,11 @@ def _is_little(batches: Sequence[Batch]) -> bool:
     return sum(batch.seconds for batch in batches) <= _MOST_HERE and all(
         isinstance(m, Native) for m in models
     )
+
+
+def _takes_long(batch: Batch) -> bool:
+    """Whether its run is expected to take longer than a turn, and cannot be cut."""
+    return batch.seconds > _TURN and not isinstance(batch.pieces[0].job.lease.model, Native)
 
 
 def _stopping() -> Unavailable:

@@ -34,6 +34,10 @@ class BatchSizes:
         size = int(known[0]) if known else self._first
         return max(1, min(size, most) if most else size)
 
+    def is_known(self, digest: bytes) -> bool:
+        """Whether its calls were seen."""
+        return self._sizes.get(digest) is not None
+
     def row_seconds(self, digest: bytes) -> float:
         """About what a row takes; of a model that was never seen, so much that its first call is a whole
         one.

@@ -115,6 +115,9 @@ class JobQueue:
             return may(owner)
 
         while taken.seconds < self._turn_seconds and (who := self._ranks.next(may_have)) is not None:
+            if taken.batches and self._least_seconds(who) > self._turn_seconds:
+                # Those before it would be answered only after it.
+                break
             self._ranks.turn(who[0])
             self._take_batch(who, now, taken)
         return taken
@@ -137,6 +140,12 @@ class JobQueue:
             codel.target = max(TARGET, _RUNS * self._run_seconds)
         for piece in batch.pieces:
             self._ranks.charge(*piece.job.who, piece.rows * (seconds / rows - batch.row_seconds))
+
+    def _least_seconds(self, who: Who) -> float:
+        """What the next run of an owner takes, about."""
+        job = next(iter(self._groups[who].values()))[0]
+        sizes = self._sizes_of(job)
+        return min(job.rows - job.given, sizes.slice) * sizes.row_seconds
 
     def _take_batch(self, owner: Who, now: float, taken: Taken) -> None:
         digest = next(iter(self._groups[owner]))

@@ -17,7 +17,7 @@ from croupier.deadline import NEVER, Deadline
 class Bench:
     """A batcher whose threads wait to be told."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, **limits: Any) -> None:
         self.threads = HeldThreads()
         self.clock = Clock()
         settings = {"workers": 1, "max_rows": 8, "max_queued_rows": 100, **limits}

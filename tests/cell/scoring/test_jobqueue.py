@@ -207,3 +207,13 @@ async def test_all_that_waits_is_taken_back_at_the_end() -> None:
     assert (len(queue), queue.take_all(), queue.take(NOW)) == (0, [], Taken())
     queue.put(job_of(one, 1, deadline=NEVER))
     assert len(queue.take(NOW).batches) == 1
+
+
+async def test_what_takes_longer_than_a_turn_joins_none_that_has_something_in_it() -> None:
+    quick, slow = leases(2)
+    queue = JobQueue(lambda job: Sizes(8, 8, 0.02 if job.lease is slow else 0.0001), 0.01)
+    jobs = [job_of(lease, 1, owner=owner) for owner, lease in enumerate((quick, slow, quick))]
+    for job in jobs:
+        queue.put(job)
+    turns = [taken_rows(queue.take(NOW)) for _ in range(3)]
+    assert turns == [[[(jobs[0], 1), (jobs[2], 1)]], [[(jobs[1], 1)]], []]
