@@ -188,7 +188,9 @@ class Pipeline:
         if self._pushed_back:
             self._attempts.pushbacks.heed(units, self._clock())
         if self._suspects.refused or self._suspects.held:
-            look_at(self._suspects, units, self._clock())
+            now = self._clock()
+            self._suspects.let_go(now)
+            look_at(self._suspects, units, now)
 
     def _ended(
         self,

@@ -31,12 +31,15 @@ Pure: times are arguments, in seconds on a monotonic clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from croupier.bounded import Bounded
 from croupier.errors import CroupierError, FailedPrecondition
 
 QUARANTINED = "QUARANTINED"
 _MOST = 10_000
+# Of what is over, as many are forgotten in a go.
+_AT_ONCE = 64
 # Those that try a cell again take so many turns.
 _TURNS = 16
 _REMEMBERED_SECONDS = 60.0
@@ -83,6 +86,9 @@ class _Work:
 class _Refusal:
     error: CroupierError
     until: float
+
+
+_Ends = TypeVar("_Ends", _Hold, _Refusal)
 
 
 class Suspects:
@@ -213,6 +219,14 @@ class Suspects:
             return ()
         return hold.cells
 
+    def let_go(self, now: float) -> None:
+        """Forget what is over, also of artifacts that nobody asks for: the oldest first, some at a time.
+
+        While there is any, every request looks.
+        """
+        _drop(self.held, now)
+        _drop(self.refused, now)
+
     def refusal(self, artifact: bytes, now: float) -> CroupierError | None:
         """Why the artifact is not asked for at all now."""
         found = self.refused.get(artifact)
@@ -222,3 +236,12 @@ class Suspects:
             del self.refused[artifact]
             return None
         return found.error
+
+
+def _drop(kept: Bounded[bytes, _Ends], now: float) -> None:
+    """The first of `kept`, as far as they are over."""
+    for _ in range(min(_AT_ONCE, len(kept))):
+        artifact, first = next(iter(kept.items()))
+        if now < first.until:
+            break
+        del kept[artifact]

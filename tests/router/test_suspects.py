@@ -169,3 +169,20 @@ def test_an_answer_clears_the_artifact_wherever_it_came_from(cell: str) -> None:
     suspects.answered(A, cell)
     suspects.lost(A, "two", 1.0)
     assert suspects.holders(A, 1.0) == ("two",)
+
+
+def test_what_nobody_asks_for_again_is_forgotten_once_it_is_over() -> None:
+    suspects = Suspects(hold_seconds=1.0, refusal=30.0)
+    for number in range(100):
+        suspects.quarantined(b"%032d" % number, quarantined(), 10.0)
+        suspects.lost(b"%032d" % (1000 + number), "one", 10.0)
+    suspects.let_go(10.9)
+    assert (len(suspects.held), len(suspects.refused)) == (100, 100)
+    suspects.let_go(11.0)
+    # Not all at once.
+    assert 0 < len(suspects.held) < 100
+    suspects.let_go(11.0)
+    assert (len(suspects.held), len(suspects.refused)) == (0, 100)
+    for _ in range(2):
+        suspects.let_go(40.0)
+    assert not suspects.refused
