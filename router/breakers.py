@@ -106,6 +106,11 @@ class Breakers:
         breaker = self._breakers.get(cell)
         return breaker is not None and now < breaker.until
 
+    def is_cut_off(self, cell: str, now: float) -> bool:
+        """Whether it is open since there is no connection to the cell."""
+        breaker = self._breakers.get(cell)
+        return breaker is not None and now < breaker.until and breaker.why == UNREACHABLE
+
     def state(self, cell: str, now: float) -> str:
         """`closed`, `open`, `half-open` (its probe is under way), `overdue` (the next request is one).
 

@@ -28,7 +28,7 @@ from router.buckets import Account
 from router.cells import Cells
 from router.copies import Copies, Hot, Name
 from router.feeds import ViewFeed
-from router.pick import is_reachable, pick
+from router.pick import is_connected, pick
 from router.route import NoShardMap, dealt_by, route
 from router.stale import Stale
 from version_manager.model.resolve import Ask, Target, choices
@@ -68,7 +68,7 @@ class Beliefs:
         if self.stale.is_behind:
             return f"cells refuse what shard map {view.current.generation.number} deals, and none newer comes"
         breakers, now = self.attempts.breakers, self.attempts.clock()
-        if not any(is_reachable(cell, breakers, now) for cell in view.cells.values()):
+        if not any(is_connected(cell, breakers, now) for cell in view.cells.values()):
             return f"none of {len(view.cells)} cells can be reached"
         return ""
 

@@ -61,3 +61,13 @@ def standing(known: KnownCell, breakers: Breakers, now: float, ejected: Collecti
 def is_reachable(known: KnownCell, breakers: Breakers, now: float) -> bool:
     """Whether the cell should answer, from all that is known."""
     return standing(known, breakers, now) < _OPEN
+
+
+def is_connected(known: KnownCell, breakers: Breakers, now: float) -> bool:
+    """Whether requests get to the cell, if it is one that should answer, from all that is known.
+
+    A router is ready with one of them. Cells that are silent, as while they wait for a store that hangs, are
+    so to every router; without any that is ready, models that are loaded would not be served either.
+    """
+    is_standing = not known.departed and _STANDING[known.cell.state] < _OPEN
+    return is_standing and not breakers.is_cut_off(known.cell.id, now)

@@ -46,7 +46,7 @@ from router.features import Features
 from router.identity import check_claim
 from router.losses import look_at
 from router.methods import Method
-from router.pick import is_reachable, nearest, pick
+from router.pick import is_connected, is_reachable, nearest, pick
 from router.route import dealt_by, hand_of, owner_of, point_of, route
 from router.routes import Route, Routes
 from router.stale import Stale, Waiter
@@ -298,9 +298,9 @@ class Pipeline:
         return [(DEBUG, ",".join(tokens).encode())] if tokens else []
 
     def is_ready(self) -> bool:
-        """Whether any cell should answer."""
+        """Whether requests get to any cell."""
         breakers, now = self._attempts.breakers, self._clock()
-        return any(is_reachable(cell, breakers, now) for cell in self._view.cells.values())
+        return any(is_connected(cell, breakers, now) for cell in self._view.cells.values())
 
     def model_ready(self, tenant: str, request: bytes) -> bool:
         """Whether a request for the model would find a version and a cell that should answer.

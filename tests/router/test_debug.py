@@ -9,11 +9,12 @@ from typing import Any
 import grpc
 import pytest
 from support.admin import AdminPort
-from support.fakes import FakeManager, generation, model
+from support.fakes import FakeManager, generation, hang, model
 from support.ports import free_port
 from support.waiting import eventually
 from support.worlds import failing, router, world
 
+from protos.inference.v2 import inference_pb2
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell
@@ -74,6 +75,24 @@ async def test_a_router_that_can_reach_no_cell_is_not_ready_and_says_which_it_kn
 
         await eventually(gone, "the cells' departure")
         assert {cell["state"] for cell in (await port.view("cells"))["entries"]} == {"departed"}
+
+
+async def test_a_router_whose_cells_are_all_silent_is_ready() -> None:
+    port = AdminPort(_port())
+    async with world([SPLIT], cells=2, attempt_timeout=0.02, metrics_listen=port.listen) as made:
+        for cell in made.cells.values():
+            cell.before = hang
+
+        async def all_are_silent() -> bool:
+            with suppress(grpc.aio.AioRpcError):
+                await made.router.infer("churn", timeout=0.2)
+            breakers = {cell["breaker"] for cell in (await port.view("cells"))["entries"]}
+            return breakers <= {"open", "half-open"}
+
+        await eventually(all_are_silent, "silence")
+        assert await port.page("/readyz") == (200, "ok")
+        ready = await made.router.inference.ServerReady(inference_pb2.ServerReadyRequest())
+        assert ready.ready
 
 
 async def test_a_cell_that_died_is_named_by_its_breaker_and_by_what_it_lost() -> None:

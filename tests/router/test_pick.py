@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.breakers import Breakers
-from router.pick import is_reachable, pick
+from router.pick import is_connected, is_reachable, pick
 from router.view import KnownCell
 from version_manager.model.fleet import Cell, CellState
 
@@ -73,3 +73,17 @@ def test_reachable_is_what_should_answer(breakers: Breakers) -> None:
     assert not is_reachable(replace(known("a"), departed=True), breakers, 0.0)
     breakers.unreachable("a", 0.0)
     assert not is_reachable(known("a"), breakers, 0.5)
+
+
+def test_requests_get_to_a_cell_that_is_silent_or_refuses() -> None:
+    breakers = Breakers(threshold=1, first=1.0)
+    assert is_connected(known("a", CellState.WARMING), breakers, 0.0)
+    assert not is_connected(known("a", CellState.DRAINED), breakers, 0.0)
+    assert not is_connected(replace(known("a"), departed=True), breakers, 0.0)
+    breakers.silent("a", 0.0, 1.0, whole=True)
+    breakers.refused("b", 1.0)
+    breakers.unreachable("c", 1.0)
+    assert [is_reachable(known(name), breakers, 1.5) for name in "abc"] == [False] * 3
+    assert [is_connected(known(name), breakers, 1.5) for name in "abc"] == [True, True, False]
+    # Its turn to be probed has come.
+    assert is_connected(known("c"), breakers, 2.0)
