@@ -15,6 +15,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from cell.codec.messages import on_bytes, parsed
+from cell.codec.plain import owner_at_end, priority_at_end
 from cell.loading.host import Host
 from cell.loading.slices import Slices
 from cell.scoring.cold import ColdCalls
@@ -22,6 +23,7 @@ from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fields import join_first
+from croupier.priorities import known
 from croupier.protocol import COLD_ANSWER
 from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
@@ -162,7 +164,8 @@ class Handlers:
 
     def _serve_alone(self, call: ServerCall, results: Results | None = None) -> None:
         """Have a call served in a task of its own, when it is its turn: a read may bring very many."""
-        self._slices.add(partial(self._begin_alone, call, results or []), _TASK_SECONDS)
+        who = known(priority_at_end(call.message)), owner_at_end(call.message)
+        self._slices.add(partial(self._begin_alone, call, results or []), _TASK_SECONDS, who)
 
     def _begin_alone(self, call: ServerCall, results: Results) -> None:
         if not call.is_open:

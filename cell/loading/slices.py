@@ -1,10 +1,13 @@
 """Work of the event loop for loading, a slice at a time, so that calls to hot models go in between. Pure.
 
 Whatever a load needs on the event loop (its place in the queue, room, eviction, its waiters' answers) is
-added here as a small piece of work. A slice does pieces in their order until `most` seconds are over, and
-then waits for another turn of the loop, in which the sockets were looked at and hot calls answered. So a
-storm of a thousand cold models takes as long as it takes, and delays nobody else by more than a slice and one
-piece.
+added here as a small piece of work. A slice does pieces until `most` seconds are over, and then waits for
+another turn of the loop, in which the sockets were looked at and hot calls answered. So a storm of a thousand
+cold models takes as long as it takes, and delays hot calls by no more than a slice and one piece.
+
+Nor does it delay by more those who wait here themselves: whose piece is next, says who was served least
+(`croupier/fairness.py`). What is no caller's, the ends of loads, is as one of them; each has its pieces done
+in their order.
 
 `cost` is what a piece makes others do later in the same turn, a task that is woken, say: it counts as spent.
 What should be done once for all that a slice has finished is said by `then`, and happens at its end.
@@ -16,9 +19,13 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from croupier.fairness import Ranks, Who
+
 _log = logging.getLogger(__name__)
 
 MOST_SECONDS = 0.0003
+# Whose pieces are that are no caller's: owners are above 0.
+OURS: Who = (0, -1)
 
 
 class Slices:
@@ -34,16 +41,23 @@ class Slices:
         self._clock = clock
         self._wait = wait
         self._most = most
-        self._pieces: deque[tuple[Callable[[], None], float]] = deque()
+        self._ranks: Ranks[int] = Ranks()
+        self._pieces: dict[Who, deque[tuple[Callable[[], None], float]]] = {}
+        self._count = 0
         self._endings: list[Callable[[], None]] = []
         self._is_waiting = False
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return self._count
 
-    def add(self, piece: Callable[[], None], cost: float = 0.0) -> None:
-        """Have `piece` done in a slice to come, behind all that were added before."""
-        self._pieces.append((piece, cost))
+    def add(self, piece: Callable[[], None], cost: float = 0.0, who: Who = OURS) -> None:
+        """Have `piece` done in a slice to come, behind all that were added before for `who`."""
+        pieces = self._pieces.get(who)
+        if pieces is None:
+            pieces = self._pieces[who] = deque()
+            self._ranks.join(*who)
+        pieces.append((piece, cost))
+        self._count += 1
         if not self._is_waiting:
             self._is_waiting = True
             self._wait(self._run)
@@ -54,18 +68,35 @@ class Slices:
 
     def _run(self) -> None:
         self._is_waiting = False
-        until = self._clock() + self._most
-        for _ in range(len(self._pieces)):
-            piece, cost = self._pieces.popleft()
-            self._do(piece)
-            until -= cost
-            if self._clock() >= until:
+        began = self._clock()
+        until = began + self._most
+        for _ in range(self._count):
+            if (who := self._ranks.next()) is None:
                 break
+            piece, cost = self._take(who)
+            self._do(piece)
+            now = self._clock()
+            self._ranks.charge(*who, now - began + cost)
+            until -= cost
+            if now >= until:
+                break
+            began = now
         for ending in self._endings:
             self._do(ending)
-        if self._pieces and not self._is_waiting:
+        if self._count and not self._is_waiting:
             self._is_waiting = True
             self._wait(self._run)
+
+    def _take(self, who: Who) -> tuple[Callable[[], None], float]:
+        """The next piece of `who`, whose turn it is."""
+        self._ranks.turn(who[0])
+        pieces = self._pieces[who]
+        taken = pieces.popleft()
+        self._count -= 1
+        if not pieces:
+            del self._pieces[who]
+            self._ranks.leave(*who)
+        return taken
 
     def _do(self, piece: Callable[[], None]) -> None:
         try:

@@ -36,12 +36,14 @@ _MOST_TOLD = 4
 class _Waiting:
     """One call: which models it wants, which it has, and what went wrong."""
 
-    __slots__ = ("call", "failure", "is_single", "leases", "left", "span", "waiters", "wanted")
+    __slots__ = ("call", "failure", "is_single", "leases", "left", "span", "waiters", "wanted", "who")
 
     def __init__(self, call: ServerCall, wanted: Mapping[bytes, Who], is_single: bool) -> None:
         self.call = call
         # Artifacts to join the loads of, and whose each is.
         self.wanted = [*wanted.items()]
+        # A call's models are one caller's.
+        self.who = next(iter(wanted.values()))
         self.is_single = is_single
         # Models that are not here yet.
         self.left = len(wanted)
@@ -97,7 +99,7 @@ class ColdCalls:
         """
         waiting = _Waiting(call, wanted, is_single)
         call.on_cancel = waiting.let_go
-        self._slices.add(partial(self._join, waiting))
+        self._slices.add(partial(self._join, waiting), who=waiting.who)
 
     def _join(self, waiting: _Waiting) -> None:
         call = waiting.call
@@ -114,7 +116,7 @@ class ColdCalls:
                 if waiter is not None:
                     waiting.waiters.append(waiter)
         if waiting.wanted:
-            self._slices.add(partial(self._join, waiting))
+            self._slices.add(partial(self._join, waiting), who=waiting.who)
 
     def _ended(self, waiting: _Waiting, outcome: Outcome) -> None:
         if isinstance(outcome, Lease):

@@ -99,3 +99,40 @@ def test_one_that_fails_keeps_nobody(caplog: pytest.LogCaptureFixture) -> None:
     loop.turn()
     assert loop.done == [1]
     assert "a piece of loading failed" in caplog.text
+
+
+def test_who_was_served_least_is_next_and_the_others_pieces_keep_their_order() -> None:
+    loop = Loop(most=0.0005)
+    for number in range(100):
+        loop.slices.add(loop.work(number, 0.0003), who=(0, 1))
+    loop.turn()
+    assert loop.done == [0, 1]
+    loop.slices.add(loop.work(200, 0.0003), who=(0, 2))
+    loop.slices.add(loop.work(300, 0.0003))
+    loop.turn()
+    loop.turn()
+    assert set(loop.done[2:]) >= {200, 300}
+    while loop.waiting:
+        loop.turn()
+    assert [number for number in loop.done if number < 200] == [*range(100)]
+    assert len(loop.slices) == 0
+
+
+def test_what_is_higher_goes_first() -> None:
+    loop = Loop(most=0.0003)
+    for number in range(3):
+        loop.slices.add(loop.work(number, 0.0003), who=(4, 1))
+    loop.slices.add(loop.work(9, 0.0003), who=(0, 1))
+    while loop.waiting:
+        loop.turn()
+    assert loop.done == [9, 0, 1, 2]
+
+
+def test_a_cost_is_charged_to_who_has_it() -> None:
+    loop = Loop(most=0.01)
+    for number in range(2):
+        loop.slices.add(loop.work(number, 0.0001), 0.01, (0, 1))
+        loop.slices.add(loop.work(10 + number, 0.0001), 0.001, (0, 2))
+    while loop.waiting:
+        loop.turn()
+    assert loop.done == [0, 10, 11, 1]
