@@ -84,6 +84,10 @@ _STALLS = metrics.LoopHistogram(
     stalls.BUCKETS,
     ["kind"],
 )
+_EJECTED = metrics.Gauge(
+    "croupier_router_ejected_cells", "Cells that are passed by for being worse than others"
+)
+_HOT = metrics.Gauge("croupier_router_hot_models", "Models that more than one cell of their hand serves")
 _IN_FLIGHT = metrics.Gauge("croupier_router_in_flight", "Requests that are being answered now")
 
 
@@ -192,6 +196,8 @@ async def serve(
         )
         _IN_FLIGHT.set_function(lambda: stages.admission.in_flight)
         _AGE.set_function(lambda: feed.age)
+        _EJECTED.set_function(lambda: stages.attempts.breakers.ejections)
+        _HOT.set_function(lambda: len(stages.pipeline.copies.known(clock())))
         admin.debug |= beliefs.views | recorder.views
         admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
         await _load_snapshot(feed, settings.snapshot)

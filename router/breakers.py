@@ -98,6 +98,11 @@ class Breakers:
         bad = len(out) + sum(self.is_open(cell, now) for cell in hand if cell not in out)
         return out if 2 * bad <= len(hand) else frozenset()
 
+    @property
+    def ejections(self) -> int:
+        """How many cells are ejected."""
+        return len(self._ejected)
+
     def ejection(self, cell: str) -> Ejection | None:
         """Why the cell is passed by beside what its breaker is, if it is."""
         return self._ejected.get(cell)

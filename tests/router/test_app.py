@@ -19,6 +19,8 @@ from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings
 from protos.inference.v2 import inference_pb2
 from router import app, snapshot
+from router.breakers import Breakers
+from router.copies import Copies
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 
@@ -115,6 +117,15 @@ async def test_the_version_manager_gone_costs_no_answer() -> None:
         for _ in range(3):
             assert await made.router.infer()
         assert metric("croupier_router_view_age_seconds") > 0
+
+
+async def test_ejected_cells_and_hot_models_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world():
+        names = ("croupier_router_ejected_cells", "croupier_router_hot_models")
+        assert [metric(name) for name in names] == [0, 0]
+        monkeypatch.setattr(Breakers, "ejections", 3)
+        monkeypatch.setattr(Copies, "known", lambda self, now: {("acme", "churn"): None})
+        assert [metric(name) for name in names] == [3, 1]
 
 
 async def test_cells_that_lost_their_registration_are_asked_still() -> None:

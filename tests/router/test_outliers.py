@@ -62,6 +62,7 @@ def test_a_cell_three_times_slower_than_the_others_is_ejected() -> None:
     assert world.ejected == {"b": SLOW}
     assert world.order() == ("a", "c", "d", "b")
     assert nearest(world.order(), CELLS[:4], KNOWN, world.breakers, world.now) == 3
+    assert world.breakers.ejections == 1
     assert world.breakers.state("b", world.now) == "ejected"
     assert world.breakers.troubled == {"b"}
     troubles, count = world.breakers.troubles(world.now, 10)
