@@ -1,3 +1,4 @@
+import atexit
 import os
 from collections.abc import Iterator
 
@@ -15,6 +16,12 @@ from croupierctl.stack import Stack
 # Hypothesis fails what takes longer than 0.2 s, which says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker of pytest-xdist keeps its session until it ends, of which a library would print pages."""
+    if hasattr(config, "workerinput"):
+        atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))
 
 
 @pytest.fixture(scope="session")
