@@ -13,6 +13,7 @@
     pick        which of the hand now, by `breakers` and `outliers`; `suspects` keeps a request from ending
                 cell after cell, and `pushbacks` from asking a cell that said not to be asked yet
     balance     which of these has less to do, by `loads`; hot models have `copies` in more than one cell
+    concurrency how many calls a cell may have in flight while its answers are late
     attempt     deadline, retries inside the hand (`budget`), one call to a cell (`hedges`: it is silent,
                 `losses`: it died)
     fanout      many items: a call to each cell

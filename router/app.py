@@ -46,6 +46,7 @@ from router.attempt import Attempts, retries
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Cells
+from router.concurrency import Limit
 from router.debug import Beliefs
 from router.features import NoFeatures
 from router.feeds import Timing, ViewFeed
@@ -106,7 +107,7 @@ class _Stages:
     def __init__(self, settings: RouterSettings, clock: Callable[[], float], rng: Random) -> None:
         self._seconds = CellSeconds()
         self._tls, self._roles = settings.peer_tls, settings.roles
-        loads = Loads()
+        loads = Loads(Limit if settings.limit_cells else None)
         outliers = Outliers(loads, probe=settings.attempt_timeout)
         self._breakers = Breakers(probe=settings.attempt_timeout, outliers=outliers)
         wheel = Wheel()

@@ -43,6 +43,7 @@ cdef class CellCall:
     cdef CellCall partner
     cdef bint is_hedge
     cdef bint is_hedged
+    cdef bint is_warm
     cdef double started
     cdef double due
     cdef bint is_overdue
@@ -59,6 +60,8 @@ cdef class CellCall:
     @cython.locals(unit=Unit, seconds=double)
     cdef object note_answer(self, double now)
     cdef object give_way(self, double now)
+    cdef object note_late(self, double now)
+    cdef object note_overload(self)
     cdef bint part(self) except -1
     cdef object note_error(self, bint is_cells)
     @cython.locals(unit=Unit)
@@ -91,7 +94,7 @@ cdef class Run:
     cdef object failed(self, CellCall call, error)
     @cython.locals(has_other=bint)
     cdef object settle(self, CellCall call, list outcomes, double now)
-    @cython.locals(unit=Unit, attempts=Attempts, other=CellCall, before=Py_ssize_t)
+    @cython.locals(unit=Unit, attempts=Attempts, load=CellLoad, other=CellCall, before=Py_ssize_t)
     cdef object hedge(self, CellCall call, double now)
     @cython.locals(call=CellCall)
     cdef list wait_for(self, str cell, list units, double now)
@@ -101,7 +104,7 @@ cdef class Run:
     cdef object send(self, list units, double now, bint is_first)
     @cython.locals(left=double, call=CellCall)
     cdef object call(self, str cell, list units, double now, list back)
-    cdef bint may_retry(self, double now) except -1
+    cdef bint may_retry(self, str cell, Unit unit, double now) except -1
     @cython.locals(moment=double, call=CellCall)
     cdef object go_on(self)
     cdef object end_with(self, error)

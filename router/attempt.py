@@ -41,7 +41,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
-from croupier.priorities import OVERLOADED
+from croupier.priorities import OVERLOADED, Priority
 from croupier.telemetry.metrics import Counter, LoopCounter
 from router.hedges import BUSY, Hedges, note_answer, note_won, patience
 from router.loads import CellLoad, Loads
@@ -165,6 +165,8 @@ class CellCall:
         self.hedge_at = inf
         self.partner: CellCall | None = None
         self.is_hedge = self.is_hedged = False
+        # Whether the cell has its model in memory, as far as that is known.
+        self.is_warm = False
         # While it is in flight, where it counts.
         self.load: CellLoad | None = None
         self.slot = 0
@@ -176,8 +178,9 @@ class CellCall:
         self.slot = unit.slot
         self.load = self.run.attempts.loads.of(self.cell)
         self.load.begin(self.slot)
-        if len(self.units) == 1 and unit.near > 1:
+        if len(self.units) == 1 and unit.near:
             self.hedge_at = self.started + patience(unit.route, self.load, self.cell, self.started)
+            self.is_warm = self.hedge_at < inf
         self.under_way = self.run.exchange.start(self, None if left == inf else left)
 
     def begin(self) -> None:
@@ -211,6 +214,8 @@ class CellCall:
             self.load.note_well(self.slot)
         else:
             self.load.note_answer(self.slot, seconds)
+            if not self.has_begun:
+                self.load.note_delay(self.slot, seconds)
         if len(self.units) == 1:
             note_answer(unit.route, self.cell, seconds, self.is_cold, now)
         if self.is_hedge:
@@ -220,7 +225,13 @@ class CellCall:
         """Its run ends without it: if that is since its hedge was answered, it takes longer still."""
         if self.is_hedged and self.load is not None:
             self.load.note_answer(self.slot, now - self.started)
+        self.note_late(now)
         self.part()
+
+    def note_late(self, now: float) -> None:
+        """There is no answer so far, of a model that need not be loaded: too much may wait there."""
+        if self.load is not None and self.is_warm and not self.has_begun:
+            self.load.note_late(self.slot, now - self.started)
 
     def part(self) -> bool:
         """Whether another call in flight is for the same; from now on, each goes its own way."""
@@ -229,6 +240,11 @@ class CellCall:
         self.partner.partner = None
         self.partner = None
         return True
+
+    def note_overload(self) -> None:
+        """The cell refused it, since it has too much to do."""
+        if self.load is not None:
+            self.load.note_overload(self.slot)
 
     def note_error(self, is_cells: bool) -> None:
         """It failed, by its cell or by who asks."""
@@ -376,7 +392,7 @@ class Run:
         while units:
             back: list[Unit] = []
             for cell, group in by_next_cell(units).items():
-                if is_first or self.may_retry(now):
+                if is_first or self.may_retry(cell, group[0], now):
                     self.call(cell, group, now, back)
             units, is_first = back, False
 
@@ -404,13 +420,15 @@ class Run:
     def hedge(self, call: CellCall, now: float) -> None:
         """Send what `call` is silent about to the next cell as well, unless there is a reason not to."""
         call.hedge_at = inf
+        call.note_late(now)
         unit, attempts = call.units[0], self.attempts
         if call.has_begun or self.losses is not None or attempts.held or attempts.missed:
             return
         if unit.tried >= unit.near or (attempts.working and self.is_at_work(call, now)):
             return
         cell = unit.cells[unit.tried]
-        if attempts.loads.of(cell).weigh(unit.slot) > BUSY or not attempts.hedges.take(attempts.budget, now):
+        load = attempts.loads.of(cell)
+        if load.weigh(unit.slot) > BUSY or load.limit or not attempts.hedges.take(attempts.budget, now):
             return
         unit.tried += 1
         before = len(self.calls)
@@ -420,8 +438,9 @@ class Run:
             other.is_hedge = call.is_hedged = True
             other.partner, call.partner = call, other
 
-    def may_retry(self, now: float) -> bool:
-        if self.attempts.budget.take(now):
+    def may_retry(self, cell: str, unit: Unit, now: float) -> bool:
+        has_room = self.attempts.loads.of(cell).has_room(unit.slot, Priority.LIVE)
+        if has_room and self.attempts.budget.take(now):
             _RETRIES.values[()] += 1
             return True
         _DENIED.values[()] += 1
@@ -479,6 +498,7 @@ class Run:
             if error.reason == OVERLOADED:
                 # Whoever asks too much of it: a breaker would keep out those as well whom it lets in.
                 breakers.answered(call.cell, now)
+                call.note_overload()
             else:
                 breakers.refused(call.cell, now)
             call.note_error(True)
@@ -486,6 +506,7 @@ class Run:
                 self.attempts.pushbacks.note(artifact, call.cell, error.retry_after, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(call, now)
+            call.note_late(now)
         else:
             breakers.answered(call.cell, now)
             call.note_error(isinstance(error, InternalError))

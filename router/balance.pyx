@@ -10,6 +10,9 @@ with the first one, but for two cases:
   is too much for a cell moves, and at once ("Consistent Hashing with Bounded Loads", Mirrokni, Thorup and
   Zadimoghaddam, 2018).
 
+If a cell has as many calls in flight as it may (`concurrency.py`), a next one of the hand is asked that
+nothing limits and that has little to do, or the prediction is refused.
+
 Nothing outside the hand is ever asked, and no cell that is in trouble: a unit says how many of its cells,
 from the first one on, may be chosen from (`near`).
 
@@ -25,6 +28,7 @@ from router.routes cimport Route
 from router.units cimport Unit
 
 from croupier.telemetry.metrics import LoopCounter
+from router.concurrency import refusal
 
 cdef enum:
     # So many calls in flight are no load: 2 against 1 is chance.
@@ -51,17 +55,46 @@ cdef class Balance:
     def __init__(self, Loads loads not None, copies):
         self._loads, self._copies, self._hot = loads, copies, copies.hot
 
-    cpdef object place(self, list units, double now):
-        """Put the cell that each of `units` should go to in front of its other ones."""
+    cpdef object place(self, list units, double now, int priority=0):
+        """Put the cell that each of `units` should go to in front of its other ones.
+
+        What there is no room for has a refusal for its outcome. Raises CellsBusy if that is all of them.
+        """
         cdef Unit unit
+        cdef CellLoad load
+        cdef Py_ssize_t refused = 0
         if now >= self._due:
             self._loads.weigh_anew()
             self._due = now + _WINDOW
         for unit in units:
             if unit.near > 1:
-                self._place(unit, <Route>unit.route, now)
+                load = self._place(unit, <Route>unit.route, now)
+            elif unit.outcome is None and unit.cells:
+                load = self._loads.of(<str>unit.cells[0])
+            else:
+                continue
+            if now >= load.due:
+                load.look(now)
+            if load.limit and not load.has_room(unit.slot, priority):
+                refused += self._refuse(unit, load, priority, now)
+        if refused and refused == len(units):
+            raise unit.outcome
 
-    cdef int _place(self, Unit unit, Route route, double now) except -1:
+    cdef bint _refuse(self, Unit unit, CellLoad load, int priority, double now) except -1:
+        """Whether no other cell takes what has no room at that of `load`."""
+        cdef Py_ssize_t place
+        cdef CellLoad other
+        load.refuse()
+        for place in range(1, unit.near):
+            other = self._loads.of(<str>unit.cells[place])
+            other.look(now)
+            if not other.limit and other.in_flight <= _SLACK:
+                unit.cells = _in_front(unit.cells, place)
+                return False
+        unit.outcome = refusal(priority)
+        return True
+
+    cdef CellLoad _place(self, Unit unit, Route route, double now):
         cdef Py_ssize_t copies = min(route.copies, unit.near), first = 0, chosen
         route.asked += 1
         if now - route.since >= _WINDOW:
@@ -71,6 +104,8 @@ cdef class Balance:
         cdef CellLoad load = self._loads.of(<str>unit.cells[first])
         cdef Py_ssize_t busy = load.seen_by(unit.slot)
         if busy > _SLACK:
+            # Or nobody would, while it is passed over.
+            load.look(now)
             chosen = self._below(unit, first, busy)
             if chosen != first:
                 _passed[()] += 1
@@ -79,7 +114,7 @@ cdef class Balance:
         load.take(now)
         if first:
             unit.cells = _in_front(unit.cells, first)
-        return 0
+        return load
 
     cdef Py_ssize_t _least(self, Unit unit, Py_ssize_t copies, Py_ssize_t turn) except -1:
         """Where the least busy one of the first `copies` cells stands.

@@ -40,6 +40,7 @@ cdef class Account:
     cpdef tuple longest(self, double now)
     cpdef list buckets(self)
     cpdef bint charge(self, Py_ssize_t requests, double rows, double now)
+    cpdef give_back(self, Py_ssize_t requests, Py_ssize_t size, double rows, double now)
     cpdef set(self, limits, double share, Py_ssize_t most, double began, double now)
 
 

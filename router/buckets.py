@@ -137,6 +137,12 @@ class Account:
             self.rows.take(rows, now)
         return self.cold is not None and self.cold.wait(now) > 0
 
+    def give_back(self, requests: int, size: int, rows: int, now: float) -> None:
+        """What was let in and charged so is not asked of any cell after all."""
+        for bucket, cost in ((self.rate, requests), (self.volume, size), (self.rows, rows)):
+            if bucket is not None:
+                bucket.take(-cost, now)
+
     def set(self, limits: Limits, share: float, most: int, began: float, now: float) -> None:
         """Keep to `share` of `limits` from now on, and to `most` in flight in any case."""
         self.limits, self.share = limits, share

@@ -118,6 +118,8 @@ class Beliefs:
             "connection": connection,
             "calls": calls,
             "in_flight": self.attempts.loads.in_flight(name),
+            # None: as many as come.
+            "most_in_flight": self.attempts.loads.limit(name) or None,
             "latency_seconds": self.attempts.loads.latency(name),
         }
 

@@ -2,6 +2,10 @@ from libc.stdint cimport uint32_t, uint64_t
 
 cimport cython
 
+cpdef enum:
+    # So many in flight make no queue: a cell works on some, and has the next ones at hand.
+    FEW = 4
+
 cdef enum:
     # Tenants are told apart by so many slots, into which their owners are hashed.
     SLOTS = 64
@@ -28,12 +32,35 @@ cdef class CellLoad:
     cdef uint64_t answered
     cdef uint64_t well
     cdef uint64_t failing
+    # How many calls it may have in flight, 0 for as many as come; who finds that out: see `concurrency`.
+    cdef readonly double limit
+    cdef readonly object limiter
+    # Of the limit's period: from when to when; the most in flight; how much was answered, heard of, and not
+    # let in. By slot: whether the cell said that it is overloaded, the shortest answer, and what that is
+    # without a queue; 0: there was none.
+    cdef double began
+    cdef double due
+    cdef Py_ssize_t most
+    cdef Py_ssize_t done
+    cdef Py_ssize_t heard
+    cdef Py_ssize_t refused
+    cdef uint64_t told
+    cdef float least[SLOTS]
+    cdef float usual[SLOTS]
 
     cpdef object begin(self, int slot)
     cpdef object end(self, int slot)
     cpdef object note_answer(self, int slot, double seconds)
     cpdef object note_well(self, int slot)
     cpdef object note_failure(self, int slot)
+    cpdef object note_delay(self, int slot, double seconds)
+    cpdef object note_late(self, int slot, double seconds)
+    cpdef object note_overload(self, int slot)
+    cpdef bint has_room(self, int slot, int priority) noexcept
+    cpdef object refuse(self)
+    cpdef object look(self, double now)
+    cdef void learn(self) noexcept
+    cdef double room(self, double* seconds) noexcept
     cdef void cap(self, Py_ssize_t most) noexcept
     cdef Py_ssize_t seen_by(self, int slot) noexcept
     cdef void take(self, double now) noexcept
@@ -43,6 +70,7 @@ cdef class CellLoad:
 @cython.final
 cdef class Loads:
     cdef dict _cells
+    cdef object _limiter
     cdef readonly Py_ssize_t most_of_one
 
     cpdef object weigh_anew(self)

@@ -11,6 +11,10 @@ so whoever sends a cell very much moves its own requests on, and hardly those of
 has one latency and one outcome, the last ones (`turn`): so one slow model, or one that always fails, is one
 voice of many, however often it is asked.
 
+**How long a queue is** is told by the shortest answer that each slot had for a while, beside the shortest
+that it has while a cell has next to nothing to do: what waited least, waited for the queue (`look`).
+`concurrency.py` makes of it how many calls the cell may have in flight, and `has_room` keeps to that.
+
 Native, because every call comes here twice; a few additions each time, and nothing is allocated.
 """
 
@@ -24,8 +28,27 @@ cdef enum:
     _SMOOTHED_OVER = 16
     # A tenant counts to others for so many calls, however few a cell has in the mean.
     _LEAST_OF_ONE = 8
+    # Answers that say something of a queue.
+    _ENOUGH = 8
 
 cdef double _RATE_SECONDS = 1.0
+
+# How long the shortest answer is looked for: until there are enough answers, and no longer than that.
+cdef double _PERIOD, _LONGEST_PERIOD
+_PERIOD, _LONGEST_PERIOD = 0.1, 0.3
+# What an answer may take beside what it takes without a queue: so many seconds, or so many times of that.
+cdef double _SLACK, _TIMES
+_SLACK, _TIMES = 0.03, 1.0
+# How fast the latter follows what has become slower: while few are in flight; while they are few since there is
+# a limit, of all that is asked; and while they are many.
+cdef double _FOLLOW, _FOLLOW_LIMITED, _DRIFT
+_FOLLOW, _FOLLOW_LIMITED, _DRIFT = 1 / 16.0, 1 / 128.0, 1 / 1024.0
+# As if an answer took so many times what it may: a cell refused a tenant since it is overloaded, and answered
+# nothing else.
+cdef double _REFUSED = 0.4
+# Of a cell's limit, what the requests of each priority and those above it may have (`croupier.priorities`).
+cdef double[5] _PARTS
+_PARTS[:] = [1.0, 0.9, 0.8, 0.7, 0.5]
 
 # The estimate of what 95 of 100 take: what it begins at, of the first answer, and its steps.
 cdef double _FIRST_TAIL = 2.0
@@ -37,12 +60,13 @@ cdef double _DOWN = _UP ** (-5 / 95.0)
 cdef class CellLoad:
     """What one cell is doing; `latency` in seconds is smoothed, without cold loads, 0.0 before any answer."""
 
-    def __init__(self, str cell not None):
-        self.cell, self.most_of_one = cell, _LEAST_OF_ONE
+    def __init__(self, str cell not None, limiter=None):
+        self.cell, self.most_of_one, self.limiter = cell, _LEAST_OF_ONE, limiter
 
     cpdef object begin(self, int slot):
         """A call of the tenant at `slot` starts."""
         self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         if self.slots[slot % SLOTS] < <uint32_t>self.most_of_one:
             self.shared += 1
         self.slots[slot % SLOTS] += 1
@@ -61,6 +85,7 @@ cdef class CellLoad:
         else:
             self.latency = seconds
         self.tail = after(self.tail, seconds)
+        self.done += 1
         self.seconds[slot % SLOTS] = seconds
         self.answered |= <uint64_t>1 << (slot % SLOTS)
         self.note_well(slot)
@@ -74,6 +99,88 @@ cdef class CellLoad:
         """It did not answer, or could not."""
         self.failing |= <uint64_t>1 << (slot % SLOTS)
         self.well &= ~(<uint64_t>1 << (slot % SLOTS))
+
+    cpdef object note_delay(self, int slot, double seconds):
+        """An answer took so long, and nothing of it was a load or a long run."""
+        self.heard += 1
+        if seconds < self.least[slot % SLOTS] or not self.least[slot % SLOTS]:
+            self.least[slot % SLOTS] = seconds
+
+    cpdef object note_late(self, int slot, double seconds):
+        """There was no answer for so long, though nothing has to be loaded.
+
+        It counts if it is late by then: callers that give up at once say nothing of a cell.
+        """
+        if seconds > _allowed(self.usual[slot % SLOTS]):
+            self.note_delay(slot, seconds)
+
+    cpdef object note_overload(self, int slot):
+        """The cell said that it has too much to do."""
+        self.heard += 1
+        self.told |= <uint64_t>1 << (slot % SLOTS)
+
+    cpdef bint has_room(self, int slot, int priority) noexcept:
+        """Whether the tenant at `slot` may have one more call in flight there.
+
+        It may have as many as are left: the last ones are for who has none, whoever wants all of them.
+        """
+        return not self.limit or self.slots[slot % SLOTS] < self.limit * _PARTS[priority] - self.in_flight
+
+    cpdef object refuse(self):
+        """A prediction had no room."""
+        self.refused += 1
+
+    cpdef object look(self, double now):
+        """If a period is over, find out how many calls may be in flight in the next one."""
+        cdef double seconds = 0.0, room, fit
+        if now < self.due or (self.heard < _ENOUGH and now < self.began + _LONGEST_PERIOD):
+            return
+        if self.limiter is not None and (self.limit or self.most > FEW):
+            room = self.room(&seconds)
+            fit = self.done / (now - self.began) * room * seconds
+            self.limit = self.limiter.after(self.limit, room, fit, self.most, self.refused, now)
+        self.learn()
+        self.began, self.due = now, now + _PERIOD
+        self.most, self.done, self.heard, self.refused, self.told = self.in_flight, 0, 0, 0, 0
+
+    cdef double room(self, double* seconds) noexcept:
+        """What answers may take over what the shortest took: the median of the tenants, and its `seconds`.
+
+        Below 1, there is a queue that is too long. 0.0: nobody was answered, or refused.
+        """
+        cdef double rooms[SLOTS]
+        cdef double took[SLOTS]
+        cdef Py_ssize_t count = 0
+        cdef int slot
+        for slot in range(SLOTS):
+            if self.least[slot]:
+                _insert(rooms, count, _allowed(self.usual[slot] or self.least[slot]) / self.least[slot])
+                _insert(took, count, self.least[slot])
+                count += 1
+            elif self.told >> slot & 1:
+                _insert(rooms, count, _REFUSED)
+                _insert(took, count, 0.0)
+                count += 1
+        if not count:
+            return 0.0
+        seconds[0] = took[count // 2]
+        return rooms[count // 2]
+
+    cdef void learn(self) noexcept:
+        """What was shortest in the period is what is usual, if it is shorter; or while there is no queue."""
+        cdef double follow
+        if self.limit:
+            follow = _FOLLOW_LIMITED if self.most <= FEW else 0.0
+        else:
+            follow = _FOLLOW if self.most <= FEW else _DRIFT
+        cdef int slot
+        for slot in range(SLOTS):
+            if self.least[slot]:
+                if not self.usual[slot] or self.least[slot] < self.usual[slot]:
+                    self.usual[slot] = self.least[slot]
+                else:
+                    self.usual[slot] += follow * (self.least[slot] - self.usual[slot])
+                self.least[slot] = 0.0
 
     cdef Py_ssize_t seen_by(self, int slot) noexcept:
         """What it has in flight as the tenant at `slot` should see it."""
@@ -109,16 +216,11 @@ cdef class CellLoad:
         without one. A new period begins.
         """
         cdef double ordered[SLOTS]
-        cdef Py_ssize_t count = 0, at
+        cdef Py_ssize_t count = 0
         cdef int slot
         for slot in range(SLOTS):
             if self.answered >> slot & 1:
-                # Insertion: they are few.
-                at = count
-                while at and ordered[at - 1] > self.seconds[slot]:
-                    ordered[at] = ordered[at - 1]
-                    at -= 1
-                ordered[at] = self.seconds[slot]
+                _insert(ordered, count, self.seconds[slot])
                 count += 1
         told = _ones(self.well), _ones(self.failing), count, ordered[count // 2] if count else 0.0
         self.answered = self.well = self.failing = 0
@@ -127,10 +229,10 @@ cdef class CellLoad:
 
 @cython.final
 cdef class Loads:
-    """The load of each cell that was called."""
+    """The load of each cell that was called; `limiter` makes what limits one, None: nothing does."""
 
-    def __cinit__(self):
-        self._cells, self.most_of_one = {}, _LEAST_OF_ONE
+    def __init__(self, limiter=None):
+        self._cells, self.most_of_one, self._limiter = {}, _LEAST_OF_ONE, limiter
 
     def __len__(self):
         return len(self._cells)
@@ -144,7 +246,7 @@ cdef class Loads:
         cdef CellLoad found
         if known != NULL:
             return <CellLoad>known
-        found = self._cells[cell] = CellLoad(cell)
+        found = self._cells[cell] = CellLoad(cell, None if self._limiter is None else self._limiter())
         found.cap(self.most_of_one)
         return found
 
@@ -168,10 +270,17 @@ cdef class Loads:
         found = self._cells.get(cell)
         return 0.0 if found is None else (<CellLoad>found).latency
 
+    def limit(self, str cell not None):
+        """How many calls it may have in flight; 0.0: as many as come."""
+        found = self._cells.get(cell)
+        return 0.0 if found is None else (<CellLoad>found).limit
+
     def forget(self, cells):
         """They are at other addresses now, or gone. Calls that are under way end where they began."""
         for cell in cells:
-            self._cells.pop(cell, None)
+            found = self._cells.pop(cell, None)
+            if found is not None and (<CellLoad>found).limiter is not None:
+                (<CellLoad>found).limiter.forget((<CellLoad>found).limit)
 
 
 cpdef double after(double estimate, double seconds) noexcept:
@@ -184,6 +293,20 @@ cpdef double after(double estimate, double seconds) noexcept:
     if not estimate:
         return _FIRST_TAIL * seconds
     return estimate * (_UP if seconds > estimate else _DOWN)
+
+
+cdef double _allowed(double usual) noexcept:
+    """What an answer may take that takes `usual` seconds without a queue."""
+    return usual + max(_SLACK, _TIMES * usual)
+
+
+cdef void _insert(double* ordered, Py_ssize_t count, double value) noexcept:
+    """Put a value into its place among `count` others: they are few."""
+    cdef Py_ssize_t at = count
+    while at and ordered[at - 1] > value:
+        ordered[at] = ordered[at - 1]
+        at -= 1
+    ordered[at] = value
 
 
 cdef int _ones(uint64_t bits) noexcept:

@@ -40,6 +40,7 @@ from router.breakers import Breakers
 from router.buckets import Account
 from router.cells import Cells
 from router.cold_loads import ColdLoads
+from router.concurrency import CellsBusy
 from router.copies import Copies
 from router.fanout import Fanout, Whole
 from router.features import Features
@@ -157,6 +158,7 @@ class Pipeline:
         if view is EMPTY:
             raise NoCatalog("no catalog is loaded yet", retry_after=1.0)
         account = self._enter(tenant, len(request), now)
+        rows = 0
         try:
             units = method.units(tenant, request)
             is_spent = False
@@ -169,12 +171,14 @@ class Pipeline:
                 self._complete(units, caller)
             if self._troubled or self._suspects.refused or self._suspects.held or self._pushed_back:
                 self._prepare(view, units)
-        except BaseException:
+            now = self._clock()
+            self._balance.place(units, now, caller.priority)
+        except BaseException as error:
+            if isinstance(error, CellsBusy):
+                account.give_back(len(units), len(request), rows, now)
             self._leave(account)
             raise
 
-        now = self._clock()
-        self._balance.place(units, now)
         _ADDED.observe(now - arrived)
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
@@ -246,13 +250,13 @@ class Pipeline:
                 fresh = method.units(account.tenant, method.joined(stale))
                 mark(fresh, stale[0].marks)
                 self._prepare(view, fresh)
+                now = self._clock()
+                self._balance.place(fresh, now)
             except Exception as error:  # noqa: BLE001 - a bug is an outcome too
                 over(error if isinstance(error, CroupierError) else _bug(error))
                 return None
             for place, unit in zip(places, fresh, strict=True):
                 units[place] = unit
-            now = self._clock()
-            self._balance.place(fresh, now)
             args = method, view, account, units, done, caller, exchange, arrived, deadline, until
             return self._attempts.run(fresh, exchange, deadline, now, self._ended, *args)
 

@@ -44,6 +44,9 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     max_in_flight_per_tenant: int = option(
         512, "requests in flight of one tenant; its own limit may say less"
     )
+    limit_cells: bool = option(
+        True, "requests are refused while the answers of their cells are late; else cells alone say no"
+    )
     max_streams_per_tenant: int = option(256, "streams that one tenant may have open")
     max_uploading_bytes_per_tenant: int = option(
         48 * 2**20, "bytes of one tenant's requests of more than 64 KiB that are on their way in"

@@ -3,8 +3,9 @@ and how long it takes afterwards until all is as before.
 
 Each cell has a quota of processor time (`bench.shards.quota`), all together about half a processor, and a
 request takes milliseconds of it: so cells are what is short, and who loads them is not. The peak is the most
-that is answered in time while the rate rises. Then each round has a quiet time at half of that, an overload,
-and the same quiet time again, in one open loop.
+that is answered in time while the rate rises, the better one of two climbs: on a machine that others use, one
+may end early, and every figure would be flattered. Then each round has a quiet time at half of that, an
+overload, and the same quiet time again, in one open loop.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ _SHARE = 0.15
 DEADLINE = 0.5
 # Of the peak, in quiet times.
 _QUIET = 0.5
-_FIRST_RATE, _GROWTH, _STEPS = 100.0, 1.25, 14
-# A step whose goodput is less than this share of its rate, twice in a row, is beyond the peak.
-_KEPT_UP, _ENOUGH = 0.85, 2
+_FIRST_RATE, _GROWTH, _STEPS = 60.0, 1.25, 16
+_CLIMBS = 2
+# A step whose goodput is less than this share of its rate, so often in a row, is beyond the peak.
+_KEPT_UP, _ENOUGH = 0.85, 3
 # From the beginning of an overload until it is looked at: queues fill, and limits find their place.
 _SETTLE_SECONDS = 1.0
 _SEED = 47
@@ -82,7 +84,7 @@ async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
         quota.held(pids, _SHARE) as has_quotas,
         ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), take_short_slices) as load,
     ):
-        peak = await _peak(stage, plan, demand, load)
+        peak = max([await _peak(stage, plan, demand, load) for _ in range(_CLIMBS)])
         report.step(f"overload: {peak:,.0f} requests/s at the peak")
         found: dict[str, Any] = {}
         for factor in plan.factors:

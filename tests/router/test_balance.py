@@ -10,6 +10,7 @@ from support.attempts import artifact
 
 from protos.inference.v2 import inference_pb2
 from router.balance import Balance
+from router.concurrency import Limit
 from router.copies import Copies
 from router.loads import Loads
 from router.routes import Route, Routes
@@ -87,6 +88,19 @@ def test_nothing_outside_what_may_be_chosen_from_is_put_first() -> None:
     assert World(near=1).busy(a=60).place() == HAND + BEHIND
     assert World(near=0).busy(a=60).place() == HAND + BEHIND
     assert World(near=99).route.near == len(HAND + BEHIND)
+
+
+def test_a_cell_that_is_passed_over_is_found_late_all_the_same() -> None:
+    world = World()
+    world.loads = Loads(Limit)
+    world.balance = Balance(world.loads, world.copies)
+    late = world.busy(a=40).loads.of("a")
+    for seconds in (0.001, 0.5):
+        for slot in range(40):
+            late.note_delay(slot, seconds)
+        world.now += 1.0
+        assert world.place()[0] == "b"
+    assert late.limit == 20.0
 
 
 def test_what_one_other_tenant_has_in_flight_moves_nobody() -> None:

@@ -378,3 +378,12 @@ def _played(module: Any, seed: int) -> list[Any]:
 def test_compiled_it_does_what_python_does(seed: int) -> None:
     assert repr(_played(buckets, seed)) == repr(_played(_plain(), seed))
     assert not buckets.__file__.endswith(".py")
+
+
+def test_what_is_given_back_was_never_taken() -> None:
+    found = made(Limits(rate=10.0, bytes=1e3, rows=100.0), began=0.0)
+    account = found.enter("acme", 300, 50.0)
+    account.charge(5, 40, 50.0)
+    account.give_back(5, 300, 40, 50.0)
+    found.leave(account)
+    assert [bucket.fill(50.0) for _, bucket in account.buckets()] == pytest.approx([1.0, 1.0, 1.0])

@@ -67,6 +67,7 @@ async def test_a_router_that_can_reach_no_cell_is_not_ready_and_says_which_it_kn
             "connection": "connected",
             "calls": 0,
             "in_flight": 0,
+            "most_in_flight": None,
         }
         made.change(ViewChange(Delta(0), removed_cells=tuple(made.cells)))
 

@@ -11,6 +11,7 @@ from protos.inference.v2 import inference_pb2
 from router.attempt import Attempts, CellCall, Run
 from router.breakers import Breakers
 from router.budget import RetryBudget
+from router.loads import Loads
 from router.losses import CellLost, CellUnreachable
 from router.routes import Route, Routes
 from router.units import Unit
@@ -52,6 +53,7 @@ class Fleet:
         timeout: float = TIMEOUT,
         threshold: int = 3,
         at_once: bool = False,
+        loads: Loads | None = None,
         **scripts: Any,
     ) -> None:
         self.now = 1000.0
@@ -59,7 +61,9 @@ class Fleet:
         self.breakers = Breakers(threshold=threshold, first=60.0, longest=60.0)
         tokens = RetryBudget(now=self.now, share=0.0, per_second=0.0, most=budget)
         tokens._tokens = budget
-        self.attempts = Attempts(self.breakers, tokens, self.wheel, clock=lambda: self.now, timeout=timeout)
+        self.attempts = Attempts(
+            self.breakers, tokens, self.wheel, clock=lambda: self.now, timeout=timeout, loads=loads
+        )
         self.at_once = at_once
         self.play(**scripts)
         self.under_way: list[Sent] = []

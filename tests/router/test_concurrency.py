@@ -1,0 +1,231 @@
+"""How many calls a cell may have in flight: simulated cells whose service time is known."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+
+import pytest
+from support.limited import limited
+
+from croupier.priorities import OVERLOADED, Priority
+from router.concurrency import CALM_SECONDS, LEAST, NO_LIMIT, Limit, refusal
+from router.loads import CellLoad
+
+DEADLINE = 0.5
+CAPACITY, SECONDS = 2, 0.01
+_TOO_LATE = 0.1
+PEAK = CAPACITY / SECONDS
+
+
+@dataclass(slots=True)
+class Cell:
+    """Answers `CAPACITY` calls at a time, as they came; what is too late costs it a part of one."""
+
+    load: CellLoad = field(default_factory=lambda: CellLoad("a", Limit()))
+    now: float = 1000.0
+    seconds: Callable[[int], float] = lambda tenant: SECONDS
+    good: Counter[int] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
+    random: Random = field(default_factory=lambda: Random(1))
+    _waiting: deque[tuple[float, int, list[bool]]] = field(default_factory=deque)
+    _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _order: Iterator[int] = field(default_factory=count)
+    _busy: int = 0
+
+    def serve(self, seconds: float, rates: Mapping[int, float], priority: int = Priority.LIVE) -> None:
+        """Ask at the rates of tenants, as a Poisson process."""
+        self.good.clear()
+        self.refused.clear()
+        until = self.now + seconds
+        for tenant, rate in rates.items():
+            at = self.now + self.random.expovariate(rate)
+            while at < until:
+                self._at(at, lambda tenant=tenant: self._arrive(tenant, priority))
+                at += self.random.expovariate(rate)
+        self._at(until, lambda: None)
+        while self._events and self._events[0][0] <= until:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+
+    def _at(self, moment: float, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), event))
+
+    def _arrive(self, tenant: int, priority: int) -> None:
+        self.load.look(self.now)
+        if not self.load.has_room(tenant, priority):
+            self.load.refuse()
+            self.refused[tenant] += 1
+            return
+        self.load.begin(tenant)
+        began, is_over = self.now, [False]
+
+        def expire() -> None:
+            if not is_over[0]:
+                is_over[0] = True
+                self.load.note_late(tenant, self.now - began)
+                self.load.end(tenant)
+
+        self._at(began + DEADLINE, expire)
+        self._waiting.append((began, tenant, is_over))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._waiting and self._busy < CAPACITY:
+            began, tenant, is_over = self._waiting.popleft()
+            self._busy += 1
+            seconds = self.seconds(tenant) * (_TOO_LATE if is_over[0] else 1)
+            self._at(
+                self.now + seconds,
+                lambda began=began, tenant=tenant, is_over=is_over: self._finish(began, tenant, is_over),
+            )
+
+    def _finish(self, began: float, tenant: int, is_over: list[bool]) -> None:
+        self._busy -= 1
+        if not is_over[0]:
+            is_over[0] = True
+            self.load.note_answer(tenant, self.now - began)
+            self.load.note_delay(tenant, self.now - began)
+            self.load.end(tenant)
+            self.good[tenant] += 1
+        self._go_on()
+
+
+def everybody(rate: float, tenants: int = 20) -> dict[int, float]:
+    return dict.fromkeys(range(tenants), rate / tenants)
+
+
+def goodput(cell: Cell, seconds: float) -> float:
+    return cell.good.total() / seconds / PEAK
+
+
+@pytest.mark.parametrize("factor", [2, 5, 20])
+def test_an_overloaded_cell_answers_nearly_as_many_as_it_can(factor: int) -> None:
+    cell = Cell()
+    cell.serve(3, everybody(0.5 * PEAK))
+    assert (cell.refused.total(), cell.load.limit) == (0, NO_LIMIT)
+    cell.serve(1.5, everybody(factor * PEAK))
+    cell.serve(5, everybody(factor * PEAK))
+    assert goodput(cell, 5) > 0.95
+    assert CAPACITY < cell.load.limit < DEADLINE * PEAK / 4
+    cell.serve(2, everybody(0.5 * PEAK))
+    cell.serve(2, everybody(0.5 * PEAK))
+    assert (cell.refused.total(), cell.load.limit) == (0, NO_LIMIT)
+
+
+def test_without_a_limit_an_overloaded_cell_answers_nobody_in_time() -> None:
+    cell = Cell(CellLoad("a"))
+    cell.serve(2, everybody(2 * PEAK))
+    cell.serve(3, everybody(2 * PEAK))
+    assert goodput(cell, 3) < 0.1
+
+
+def test_models_of_very_different_length_are_no_queue() -> None:
+    cell = Cell(seconds=lambda tenant: 0.002 if tenant % 2 else 0.06)
+    cell.serve(10, everybody(40))
+    assert cell.refused.total() == 0
+
+
+def test_a_cell_that_became_slower_for_good_is_found_out_anew() -> None:
+    cell = Cell()
+    cell.serve(3, everybody(0.7 * PEAK))
+    cell.seconds = lambda tenant: 10 * SECONDS
+    cell.serve(10, everybody(0.07 * PEAK))
+    cell.serve(5, everybody(0.07 * PEAK))
+    assert goodput(cell, 5) > 0.06
+
+
+def test_one_that_asks_for_everything_takes_half_and_nobody_else_is_refused() -> None:
+    cell = Cell()
+    greedy = 99
+    cell.serve(3, everybody(0.3 * PEAK))
+    cell.serve(3, {**everybody(0.3 * PEAK), greedy: 10 * PEAK})
+    cell.serve(5, {**everybody(0.3 * PEAK), greedy: 10 * PEAK})
+    refused = cell.refused.total() - cell.refused[greedy]
+    assert refused < 0.05 * 0.3 * PEAK * 5
+    assert cell.good[greedy] / 5 > 0.4 * PEAK
+
+
+def test_who_is_alone_gets_all_of_a_cell() -> None:
+    cell = Cell()
+    cell.serve(2, {7: 0.5 * PEAK})
+    cell.serve(2, {7: 5 * PEAK})
+    cell.serve(5, {7: 5 * PEAK})
+    assert goodput(cell, 5) > 0.95
+
+
+def test_batch_is_shed_before_live() -> None:
+    load = limited(10.0)
+    for _ in range(5):
+        load.begin(1)
+    assert [load.has_room(2, priority) for priority in Priority] == [True, True, True, True, False]
+    for _ in range(4):
+        load.begin(3)
+    assert [load.has_room(2, priority) for priority in Priority] == [True, False, False, False, False]
+    load.begin(4)
+    assert not load.has_room(2, Priority.LIVE)
+
+
+def test_what_was_refused_by_the_cell_counts_for_the_tenants_that_were_refused() -> None:
+    load = CellLoad("a", Limit())
+    for slot in range(10):
+        load.begin(slot)
+    # One of three: the others are answered in no time.
+    load.note_overload(1)
+    for slot in (2, 3):
+        load.note_delay(slot, 0.001)
+    load.look(1.0)
+    assert load.limit == NO_LIMIT
+    for slot in (1, 2, 3):
+        load.note_overload(slot)
+    load.look(1.4)
+    assert load.limit == 5.0
+
+
+def test_callers_that_give_up_at_once_say_nothing() -> None:
+    load = CellLoad("a", Limit())
+    for slot in range(10):
+        load.begin(slot)
+        load.note_late(slot, 0.0001)
+    for slot in range(10):
+        load.note_delay(slot, 0.02)
+    load.look(1.0)
+    assert load.limit == NO_LIMIT
+
+
+def test_the_limit_never_falls_below_its_floor_nor_rises_without_need() -> None:
+    limit, now = Limit(), 0.0
+    one = limit.after(NO_LIMIT, 0.4, 1.0, 1000, 0, now)
+    for _ in range(20):
+        now += 0.1
+        one = limit.after(one, 0.1, 0.0, 1000, 5, now)
+    assert one == LEAST
+    # In time, and nobody is refused.
+    assert limit.after(one, 9.0, 100.0, 4, 0, now) == one
+    # Nothing was answered: nobody knows.
+    assert limit.after(one, 0.0, 0.0, 4, 5, now) == one
+    assert limit.after(one, 9.0, 100.0, 4, 5, now) == 1.5 * one
+    assert limit.after(one, 9.0, 100.0, 4, 0, now + CALM_SECONDS) == NO_LIMIT
+
+
+def test_what_fits_is_the_limit_at_once_but_for_half_of_it_each_time() -> None:
+    limit = Limit()
+    # Once may be chance.
+    assert limit.after(NO_LIMIT, 0.9, 80.0, 100, 0, 0.0) == NO_LIMIT
+    assert limit.after(NO_LIMIT, 1.1, 80.0, 100, 0, 0.1) == NO_LIMIT
+    assert limit.after(NO_LIMIT, 0.9, 80.0, 100, 0, 0.2) == NO_LIMIT
+    assert limit.after(NO_LIMIT, 0.9, 80.0, 100, 0, 0.3) == 80.0
+    assert limit.after(80.0, 0.9, 10.0, 80, 0, 0.1) == 40.0
+    # More than was in use is no measure.
+    assert limit.after(80.0, 0.9, 79.0, 10, 0, 0.1) == 20.0
+    limit.forget(20.0)
+
+
+def test_a_refusal_is_the_overload_that_retries_go_to_one_other_cell_with() -> None:
+    error = refusal(Priority.BATCH)
+    assert error.reason == OVERLOADED
+    assert error.retry_after > 0
