@@ -226,6 +226,7 @@ class Cell:
             lambda: not self._is_draining,
             clock=time.perf_counter,
             tracer=tracer,
+            is_late=batcher.is_late,
         )
         warmer = Warmer(host)
         self._stack.push_async_callback(warmer.close)

@@ -22,6 +22,7 @@ from cell.scoring.cold import ColdCalls
 from cell.scoring.hot import HotPath, Results
 from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
+from croupier.fairness import Who
 from croupier.fields import join_first
 from croupier.priorities import known
 from croupier.protocol import COLD_ANSWER
@@ -55,7 +56,10 @@ _Request = TypeVar("_Request", bound=Message)
 
 
 class Handlers:
-    """The methods of both services; `is_ready` is what ServerReady answers, and `tracer` begins spans."""
+    """The methods of both services; `is_ready` is what ServerReady answers, and `tracer` begins spans.
+
+    `is_late` says whose requests the batcher would refuse: most of what one costs would be spent by then.
+    """
 
     def __init__(
         self,
@@ -67,7 +71,9 @@ class Handlers:
         *,
         clock: Callable[[], float],
         tracer: Tracer | None = None,
+        is_late: Callable[[Who], bool] = lambda who: False,
     ) -> None:
+        self._is_late = is_late
         self._pipeline = pipeline
         self._hot_path = hot_path
         self._slices = slices
@@ -170,7 +176,10 @@ class Handlers:
     def _begin_alone(self, call: ServerCall, results: Results) -> None:
         if not call.is_open:
             return
-        if call.path == INFER_PATH:
+        who = known(priority_at_end(call.message)), owner_at_end(call.message)
+        if self._is_late(who) and not any(results):
+            self._hot_path.refuse(who[0], call)
+        elif call.path == INFER_PATH:
             self._server.serve_alone(call, self._infer)
         else:
             self._server.serve_alone(call, partial(self._predict, results))

@@ -58,6 +58,7 @@ from cell.scoring.overruns import Overruns
 from cell.scoring.queuebounds import SHED, Overloaded, QueueBounds
 from croupier.deadline import Deadline
 from croupier.errors import Unavailable
+from croupier.fairness import Who
 from croupier.priorities import NAMES
 from croupier.telemetry.metrics import Counter
 from croupier.transport.steps import step
@@ -196,6 +197,10 @@ class Batcher:
             SHED.values[NAMES[job.priority],] += 1
             self._queue.remove(job)
             self._resolve(job, Overloaded())
+
+    def is_late(self, who: Who) -> bool:
+        """Whether it would be refused, since what waits of the same has waited for too long."""
+        return self._queue.is_late(who, self._clock())
 
     def told(self) -> dict[str, int]:
         """What waits here and what runs, in numbers."""

@@ -207,8 +207,12 @@ class HotPath:
         """Have calls wait for the turns to come, or refuse them while what waits stands."""
         now = self._clock() if now is None else now
         for priority, call in self._backlog.put(calls, now):
-            SHED.values[NAMES[priority],] += 1
-            call.fail(self._overloaded.code, self._overloaded.message, self._overloaded.details)
+            self.refuse(priority, call)
+
+    def refuse(self, priority: int, call: ServerCall) -> None:
+        """Tell a call that too much waits here."""
+        SHED.values[NAMES[priority],] += 1
+        call.fail(self._overloaded.code, self._overloaded.message, self._overloaded.details)
 
     def _take_all(self, calls: Sequence[ServerCall], read: _Read) -> None:
         """As they came, which is no matter while all fit."""

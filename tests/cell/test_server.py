@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from support.models import FEATURES, train_regressor, train_small
 from cell.engines.onnx import OnnxEngine
 from cell.loading.slices import Slices
 from cell.scoring.hot import Answered
-from cell.server import Handlers
+from cell.server import INFER_PATH, Handlers
 from croupier.artifacts.engines import ONNX
 from croupier.artifacts.packers.onnx import pack_onnx
 from protos.inference.v2 import inference_pb2 as oip
@@ -213,3 +215,52 @@ async def test_between_long_ticks_others_have_as_much_time(seconds: float, turns
         await asyncio.sleep(0)
         passed += 1
     assert turns <= passed <= turns + 1
+
+
+class Refuses:
+    """A hot path that hands all calls back, with these results, and hears what is refused."""
+
+    def __init__(self, results: list[bytes | None]) -> None:
+        self.results = results
+        self.refused: list[tuple[int, Any]] = []
+
+    def answer(self, calls: Sequence[Any] = ()) -> Answered:
+        return Answered([(call, self.results) for call in calls], [], False)
+
+    def refuse(self, priority: int, call: Any) -> None:
+        self.refused.append((priority, call))
+
+
+@dataclass(frozen=True)
+class Asked:
+    message: bytes
+    path: str = INFER_PATH
+    is_open: bool = True
+
+
+@pytest.mark.parametrize(
+    ("late", "results", "is_refused"),
+    [((4, 7), [], True), ((4, 8), [], False), ((0, 7), [], False), ((4, 7), [None, b"known"], False)],
+)
+def test_what_the_batcher_would_refuse_is_refused_before_it_is_read(
+    late: tuple[int, int], results: list[bytes | None], is_refused: bool
+) -> None:
+    pieces: list[Any] = []
+    slices = Slices(Clock(), pieces.append)
+    hot, nobody = Refuses(results), None
+    begun: list[Any] = []
+    handlers: Any = Handlers(
+        nobody,  # type: ignore[arg-type]
+        hot,  # type: ignore[arg-type]
+        nobody,  # type: ignore[arg-type]
+        slices,
+        lambda: True,
+        clock=Clock(),
+        is_late=late.__eq__,
+    )
+    handlers._server = SimpleNamespace(serve_alone=lambda call, _: begun.append(call))
+    call = Asked(oip.ModelInferRequest(owner=7, priority=4).SerializeToString())
+    handlers.take([call])
+    pieces[0]()
+    assert hot.refused == ([(4, call)] if is_refused else [])
+    assert begun == ([] if is_refused else [call])
