@@ -39,8 +39,8 @@ _PERIOD, _LONGEST_PERIOD = 0.1, 0.3
 # What an answer may take beside what it takes without a queue: so many seconds, or so many times of that.
 cdef double _SLACK, _TIMES
 _SLACK, _TIMES = 0.05, 1.0
-# How fast the latter follows what has become slower: while few are in flight; while they are few since there is
-# a limit, of all that is asked; and while they are many.
+# How fast the latter follows what has become slower: while few are in flight; while they are few since there
+# is a limit; and while they are many.
 cdef double _FOLLOW, _FOLLOW_LIMITED, _DRIFT
 _FOLLOW, _FOLLOW_LIMITED, _DRIFT = 1 / 16.0, 1 / 128.0, 1 / 1024.0
 # As if an answer took so many times what it may: a cell refused a tenant since it is overloaded, and answered
