@@ -10,6 +10,7 @@ from support.records import KEYS
 from support.waiting import eventually
 
 from croupier.stores.etcd import Etcd, KeyValue, Put
+from sharding.generation import Generation, Seat
 from version_manager.map.edits import Edits
 from version_manager.map.records import Active, Spent, encode
 
@@ -93,8 +94,10 @@ async def test_an_edit_while_every_manager_was_away_is_noticed_at_the_start(flee
 
 
 async def test_many_keys_and_long_values_make_a_short_entry(fleet, client):
+    at = counted()
     await fleet.raw.transact([], [Put(f"croupier/{n:03}\udcff\x1b", b"\xff" * 10_000) for n in range(100)])
     (entry,) = await audited(fleet)
+    await eventually(lambda: counted() == at + 1)
     assert entry["target"] == "100 keys"
     assert len(entry["edits"]) == 20
     assert entry["edits"][0]["key"] == "croupier/000\\udcff\x1b".replace("\\udcff", "\\xff")
@@ -116,9 +119,11 @@ class Away:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
+        self.since: list[str] = []
 
     async def revisions(self, prefix: str, since: str, first: int, last: int) -> set[int]:
         self.asked.append((first, last))
+        self.since.append(since)
         return set(range(first, last + 1))
 
 
@@ -130,6 +135,54 @@ async def test_what_is_seen_is_looked_at_together_and_bounded(monkeypatch: pytes
     while seen._waiting:
         await seen._settle(etcd, None, 0)  # type: ignore[arg-type]
     assert (len(etcd.asked), etcd.asked[0], etcd.asked[-1][1]) == (20, (10_001, 10_500), 20_000)
+
+
+def test_only_what_is_leased_and_may_be_is_its_owner_s() -> None:
+    seen, cell = Edits(KEYS), KEYS.cell("a")
+    seen.saw([KeyValue(cell, b"", 1, 1, 7), KeyValue(cell, b"", 2, 1, 0), KeyValue(RELEASE, b"", 3, 1, 7)])
+    assert [*seen._waiting] == [2, 3]
+
+
+async def test_a_pointer_to_nothing_changes_nothing_that_could_be_told(fleet, client) -> None:
+    await client.set_generation(generation("a", "b"), 0)
+    revision = await fleet.raw.put(KEYS.active, encode(Active(9)))
+    (entry,) = await audited(fleet)
+    (edit,) = entry["edits"]
+    assert (entry["revision"], edit["key"], "changes" in edit) == (revision, KEYS.active, False)
+    # Nor is it the end of what notices edits.
+    await fleet.raw.put(RELEASE, b"?")
+    assert (await audited(fleet, 2))[1]["target"] == RELEASE
+
+
+async def test_a_first_pointer_and_one_that_is_gone_change_nothing_that_could_be_told(fleet, client) -> None:
+    first = await fleet.raw.put(KEYS.active, encode(Active(1)))
+    gone = await fleet.raw.delete(KEYS.active)
+    await fleet.raw.put(KEYS.active, encode(Active(9)))
+    await fleet.raw.put(KEYS.generation(1), encode(Generation(1, 7, 1, (Seat("a", "zone-a"),))))
+    found = await fleet.raw.put(KEYS.active, encode(Active(1)))
+    for revision in (first, gone, found):
+        told = await Edits(KEYS)._edit(fleet.raw, KEYS.active, revision)
+        assert "changes" not in told
+
+
+async def test_of_what_is_old_all_of_the_audit_is_looked_through_and_else_ten_minutes() -> None:
+    etcd, now = Away(), 3_600 * 10**9
+    for is_old in (False, True):
+        seen = Edits(KEYS)
+        seen.saw([KeyValue(RELEASE, b"", 7, 1, 0)], is_old=is_old)
+        await seen._settle(etcd, None, now)  # type: ignore[arg-type]
+    assert etcd.since == [KEYS.audit(now - 600 * 10**9, ""), KEYS.audit(0, "")]
+
+
+async def test_what_is_gone_by_the_time_of_its_look_is_told_as_it_was(fleet, client) -> None:
+    await fleet.raw.put("croupier/x", b"1")
+    await audited(fleet)
+    revision = await fleet.raw.put("croupier/x", b"2")
+    await fleet.raw.delete("croupier/x")
+    told = await Edits(KEYS)._edit(fleet.raw, "croupier/x", revision)
+    assert (told["before"], told["after"]) == ("1", "2")
+    gone = await Edits(KEYS)._edit(fleet.raw, "croupier/x", revision + 1)
+    assert (gone["before"], gone["after"], "fault" in gone) == ("2", None, False)
 
 
 async def test_revisions_of_keys_are_told_within_bounds(fleet) -> None:

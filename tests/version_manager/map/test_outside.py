@@ -1,6 +1,8 @@
 """Deletions that no version manager made are told, however few."""
 
+import asyncio
 import json
+from random import Random
 
 import pytest
 from prometheus_client import REGISTRY
@@ -8,7 +10,10 @@ from support.manager import artifact, generation
 from support.records import KEYS
 from support.waiting import eventually
 
-from version_manager.map.outside import from_outside
+from croupier.errors import Unavailable
+from croupier.stores.etcd import Compare, Put
+from version_manager.map.audit import Audit
+from version_manager.map.outside import Outside, from_outside
 
 VERSION, RELEASE = KEYS.version("acme", "churn", 1), KEYS.release("acme", "churn")
 SPENT = KEYS.spent("acme", "churn")
@@ -31,6 +36,10 @@ SPENT = KEYS.spent("acme", "churn")
         (KEYS.limits("acme"), {}, True),
         (KEYS.limits(), {}, True),
         ("croupier/what", {}, False),
+        # A chunk ends with its lease where whoever wrote it got no further.
+        (KEYS.chunk(3, 1), {}, False),
+        (KEYS.chunk(3, 1), {KEYS.generation(3): 5}, True),
+        (KEYS.chunk(3, 1), {KEYS.generation(3): 5, KEYS.active: 7}, False),
     ],
 )
 def test_a_deletion_without_its_companion_is_from_outside(deleted, written, is_outside):
@@ -70,3 +79,28 @@ async def test_a_prefix_below_the_threshold_is_logged_counted_and_audited_once(f
     assert f"2 keys were deleted from outside at revision {revision}" in caplog.text
     await fleet.raw.delete(KEYS.generation(30))
     await eventually(lambda: deletions() == before + 6)
+
+
+class Failing:
+    """An etcd that takes no entry at first."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.asked: list[int] = []
+
+    async def transact(self, compares: list[Compare], puts: list[Put]) -> None:
+        self.asked.append(json.loads(puts[0].value)["revision"])
+        if len(self.asked) <= self.failures:
+            raise Unavailable("not now")
+
+
+async def test_what_etcd_does_not_take_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("version_manager.map.outside._AGAIN_SECONDS", 0.0)
+    seen, etcd = Outside(KEYS), Failing(2)
+    keeping = asyncio.create_task(seen.keep(etcd, Audit(KEYS, lambda: 1, Random(1))))  # type: ignore[arg-type]
+    seen.note({8: [SPENT], 7: [VERSION, RELEASE]})
+    await eventually(lambda: not seen._waiting)
+    seen.note({9: [SPENT]})
+    await eventually(lambda: not seen._waiting)
+    keeping.cancel()
+    assert etcd.asked == [7, 7, 7, 8, 9]
