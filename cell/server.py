@@ -111,7 +111,7 @@ class Handlers:
         server.add_stream(f"/{PREDICTION_SERVICE}/PredictStream", self.predict_stream)
         return [INFERENCE_SERVICE, PREDICTION_SERVICE]
 
-    def take(self, calls: Sequence[ServerCall]) -> None:
+    def take(self, calls: list[ServerCall]) -> None:
         """Answer a read's predictions at once as far as that goes, and begin the others.
 
         While models load, of the reads with many that come in one turn of the loop one is answered in it, and

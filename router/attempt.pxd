@@ -44,7 +44,7 @@ cdef class CellCall:
     cdef bint is_hedge
     cdef bint is_hedged
     cdef bint is_warm
-    cdef double started
+    cdef readonly double started
     cdef double due
     cdef bint is_overdue
     cdef bint has_begun

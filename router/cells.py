@@ -88,7 +88,7 @@ class Cells:
         connection = self._connections.get(call.cell)
         if connection is None:
             raise CellUnreachable("the cell is not connected", retry_after=_RETRY_AFTER)
-        wire = connection.channel.start(path, request, timeout, _end, metadata)
+        wire = connection.channel.start(path, request, timeout, _end, metadata, call.started)
         wire.tag = call
         return wire
 

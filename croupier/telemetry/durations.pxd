@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef double monotonic() noexcept
 
 cdef enum:
@@ -5,15 +8,17 @@ cdef enum:
     MOST_BOUNDS = 32
 
 
+@cython.final
 cdef class Series:
     cdef double bounds[MOST_BOUNDS]
     cdef Py_ssize_t size
     cdef long long seen[MOST_BOUNDS + 1]
     cdef readonly double sum
 
-    cpdef void observe(self, double value)
+    cpdef void observe(self, double value) noexcept
 
 
+@cython.final
 cdef class Durations:
     cdef object labels
     cdef list by_code

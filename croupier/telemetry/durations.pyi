@@ -1,5 +1,7 @@
 from collections.abc import Callable, Sequence
+from typing import final
 
+@final
 class Series:
     sum: float
     @property
@@ -7,6 +9,7 @@ class Series:
     def __init__(self, bounds: Sequence[float]) -> None: ...
     def observe(self, value: float) -> None: ...
 
+@final
 class Durations:
     def __init__(self, labels: Callable[[str], Series]) -> None: ...
     def ended(self, code: int, began: float) -> None: ...

@@ -1,5 +1,6 @@
 """Histograms that are written with every request, by one thread."""
 
+cimport cython
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from croupier.codes import Code
@@ -16,6 +17,7 @@ cdef double monotonic() noexcept:
     return now.tv_sec + now.tv_nsec * 1e-9
 
 
+@cython.final
 cdef class Series:
     """How many values were seen up to each of `bounds`, which rise, and beyond, and their sum."""
 
@@ -29,7 +31,7 @@ cdef class Series:
             if place and self.bounds[place] <= self.bounds[place - 1]:
                 raise ValueError("the bounds of a histogram rise")
 
-    cpdef void observe(self, double value):
+    cpdef void observe(self, double value) noexcept:
         cdef Py_ssize_t place = 0
         while place < self.size and value > self.bounds[place]:
             place += 1
@@ -43,6 +45,7 @@ cdef class Series:
         return [self.seen[place] for place in range(self.size + 1)]
 
 
+@cython.final
 cdef class Durations:
     """How long what one name stands for took, in seconds, by the gRPC code that it ended with.
 

@@ -110,13 +110,15 @@ class Channel:
         timeout: float | None,
         done: Done,
         pairs: tuple[tuple[bytes, bytes], ...] = (),
+        began: float | None = None,
     ) -> ClientCall:
-        """One unary call, on the hot path; `pairs` are its metadata, encoded.
+        """One unary call, on the hot path; `pairs` are its metadata, encoded. It counts from `began` on, on
+        the clock of `time.monotonic`, where that has been looked at.
 
         `timeout` in seconds is sent to the peer and not kept here: who has a deadline cancels the call.
         `done` is called once when the call has ended, never from inside here, and not after `cancel`.
         """
-        call = ClientCall(path, message, timeout, done, self._durations, pairs)
+        call = ClientCall(path, message, timeout, done, self._durations, pairs, began)
         session = self._session
         if session is None or not session.start(call):
             self._start_later(call)

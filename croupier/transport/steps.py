@@ -10,23 +10,22 @@ through many hands there. On the way of a hot prediction nothing is looked up li
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 
 from croupier.codes import Code
 from croupier.telemetry.traces import Kind, Span, Tracer, Value, current
-from croupier.transport.http2.server_call import ServerCall, have_parents
+from croupier.transport.http2.server_call import ServerCall, none_traced
 from croupier.transport.status import code_of
 
 
-def trace(tracer: Tracer, calls: Sequence[ServerCall]) -> None:
+def trace(tracer: Tracer, calls: list[ServerCall]) -> None:
     """Begin the spans of those of `calls`, which one read brought, that are traced. It raises nothing.
 
     Most are not, and for all of them together that takes a look.
     """
-    tracer.until -= len(calls)
-    if tracer.until >= 0.0 and not have_parents(calls):
+    if none_traced(tracer, calls):
         return
     for place in tracer.due(len(calls)):
         if not (call := calls[place]).has_parent:

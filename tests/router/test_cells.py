@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -34,7 +35,7 @@ class Call:
     """What `Cells` needs of a call; its end is a future."""
 
     def __init__(self, cell: str) -> None:
-        self.cell = cell
+        self.cell, self.started = cell, time.monotonic()
         self.end: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.answer = self.end.set_result
 

@@ -19,6 +19,7 @@ class ClientCall(Call):
         done: Callable[[ClientCall], None] | None = None,
         durations: Durations | None = None,
         pairs: tuple[tuple[bytes, bytes], ...] = (),
+        began: float | None = None,
     ) -> None: ...
     @property
     def is_done(self) -> bool: ...

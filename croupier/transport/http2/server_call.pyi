@@ -1,10 +1,10 @@
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from croupier.errors import CroupierError
 from croupier.request_ids import RequestId
 from croupier.telemetry.durations import Durations
-from croupier.telemetry.traces import Span
+from croupier.telemetry.traces import Span, Tracer
 from croupier.transport.http2.call import Call
 from croupier.weight import Scale
 
@@ -62,4 +62,4 @@ class ServerCall(Call):
     def finish(self, trailing: Iterable[tuple[bytes, bytes]] = ()) -> None: ...
     def refuse_http(self, status: int) -> None: ...
 
-def have_parents(calls: Sequence[ServerCall]) -> bool: ...
+def none_traced(tracer: Tracer, calls: list[ServerCall]) -> bool: ...

@@ -6,6 +6,7 @@ from base64 import b64encode
 
 from croupier.codes cimport OK, UNKNOWN
 from croupier.telemetry.durations cimport Durations, monotonic
+from croupier.telemetry.traces cimport Tracer
 from croupier.transport.http2.call cimport Call
 from croupier.transport.http2.callbacks cimport Callbacks
 from croupier.transport.http2.headers cimport MAX_PAIRS, check_pairs, put_pairs, set_header
@@ -202,13 +203,16 @@ cdef class ServerCall(Call):
         self.wire.touch()
 
 
-def have_parents(calls not None):
-    """Whether any of `calls` says which span it is part of."""
+def none_traced(Tracer tracer not None, list calls not None):
+    """Count `calls` down for `tracer`; whether none begins a trace, or says which span it is part of."""
     cdef ServerCall call
+    tracer.until -= len(calls)
+    if tracer.until < 0.0:
+        return False
     for call in calls:
         if call.has_parent:
-            return True
-    return False
+            return False
+    return True
 
 
 cdef Py_ssize_t _read_body(

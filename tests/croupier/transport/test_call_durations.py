@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -127,6 +128,25 @@ async def test_a_lost_connection_counts_as_what_the_caller_is_told(
     await eventually(lambda: not held[0].is_open)
     assert seen.counts == {"UNAVAILABLE": 1}
     assert served(BATCH) - before == {"CANCELLED": 1}
+
+
+async def test_it_counts_from_when_its_caller_began_and_to_when_the_answer_came(address: str) -> None:
+    seen = Seen()
+    channel = Channel(address, durations=seen.durations)
+    began = time.monotonic() - 50.0
+    try:
+        for message in (b"good", b"fail"):
+            ended = asyncio.get_running_loop().create_future()
+            channel.start(BATCH.encode(), message, 10.0, ended.set_result, (), began)
+            await ended
+    finally:
+        await channel.close()
+    now = time.monotonic()
+    assert {code: series.counts for code, series in seen.series.items()} == {
+        "OK": [0, 1, 0],
+        "NOT_FOUND": [0, 1, 0],
+    }
+    assert all(50.0 < series.sum <= now - began for series in seen.series.values())
 
 
 async def test_nobody_is_there() -> None:
