@@ -6,11 +6,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from support.attempts import HANG, Fleet, artifact, down, lost, routed
+from prometheus_client import REGISTRY
+from support.attempts import HANG, WORK, Fleet, artifact, down, lost, routed
 
-from croupier.errors import DeadlineExceeded, FailedPrecondition
-from router.losses import CellUnreachable, LostAgain
-from router.suspects import Suspected
+from croupier.errors import DeadlineExceeded, FailedPrecondition, Unavailable
+from router.losses import CellUnreachable, LostAgain, look_at, note_answers
+from router.suspects import Suspected, Suspects
 from router.units import Unit
 
 
@@ -174,3 +175,83 @@ def test_requests_lost_together_do_not_fly_together_again() -> None:
 def test_a_unit_that_was_not_routed_flies_on_at_once() -> None:
     fleet = Fleet(a=[lost()])
     assert fleet.ask(Unit(b"?", ("a", "b"))).answer() == b"ok b"
+
+
+def lost_with_two(fleet: Fleet, *names: str) -> None:
+    for name in names:
+        for cell in ("a", "b"):
+            fleet.attempts.suspects.lost(artifact(name), cell, fleet.now)
+
+
+def test_what_two_cells_were_lost_with_is_not_asked_of_a_third_one_that_comes_first() -> None:
+    fleet = Fleet()
+    lost_with_two(fleet, "m")
+    third, elsewhere = routed("m"), routed("m")
+    third.cells, elsewhere.cells = ("c", "a", "b"), ("d", "e")
+    assert isinstance(fleet.ask(third).answer(), Unavailable)
+    assert fleet.asked == []
+    # Who has none of the two in its hand would be asked nowhere.
+    assert fleet.ask(elsewhere).answer() == b"ok d"
+
+
+def test_of_two_artifacts_that_were_lost_twice_one_goes_to_a_cell() -> None:
+    fleet = Fleet(a=[HANG])
+    lost_with_two(fleet, "m", "n")
+    fleet.ask(routed("m"))
+    fleet.ask(routed("n"))
+    fleet.ask(routed("other"))
+    assert [sent.call.units[0].artifact for sent in fleet.under_way] == [artifact("m"), artifact("other")]
+
+
+@pytest.mark.parametrize(("lost_with", "goes"), [((), True), (("a",), True), (("a", "a"), False)])
+def test_a_request_that_was_lost_twice_goes_alone_whatever_its_artifact(
+    lost_with: tuple[str, ...], goes: bool
+) -> None:
+    fleet = Fleet(a=[HANG])
+    suspects = fleet.attempts.suspects
+    lost_with_two(fleet, "other")
+    assert suspects.enter(artifact("other"), "a", fleet.now, fleet.now + 60.0)
+    unit = routed("m")
+    unit.lost_with = lost_with
+    fleet.ask(unit)
+    assert bool(fleet.under_way) == goes
+
+
+def test_of_two_artifacts_that_a_cell_ended_with_neither_is_the_culprit() -> None:
+    fleet = Fleet(a=[WORK])
+    before = REGISTRY.get_sample_value("croupier_router_lost_total") or 0.0
+    fleet.ask(routed("m"), routed("n"))
+    fleet.wait(1.5)
+    [sent] = fleet.under_way
+    assert fleet.attempts.suspects.is_working_long(artifact("m"), "a", fleet.now)
+    sent.line = lost()
+    fleet.deliver()
+    assert not fleet.attempts.suspects.refused
+    assert REGISTRY.get_sample_value("croupier_router_lost_total") == before + 2
+
+
+def test_what_is_held_is_asked_of_those_first_that_may_be_back_and_what_is_refused_of_none() -> None:
+    suspects, now = Suspects(), 100.0
+    suspects.lost(artifact("held"), "b", now)
+    suspects.lost(artifact("far"), "z", now)
+    error = suspects.suspect(artifact("refused"), now)
+    held, far, refused, fine, ended = map(routed, ("held", "far", "refused", "fine", "refused"))
+    ended.outcome, unrouted = b"ok", Unit(b"?", ("a", "b"))
+    look_at(suspects, [held, far, refused, fine, ended, unrouted], now)
+    assert (held.cells, held.near, held.outcome) == (("b", "a", "c"), 0, None)
+    for unit in (far, fine):
+        assert (unit.cells, unit.near, unit.outcome) == (("a", "b", "c"), 3, None)
+    assert (refused.outcome, ended.outcome) == (error, b"ok")
+    assert (unrouted.cells, unrouted.outcome) == (("a", "b"), None)
+
+
+def test_a_cell_refuses_for_all_only_what_it_says_that_it_has_in_quarantine() -> None:
+    suspects, now, error = Suspects(), 100.0, quarantined()
+    units = [routed("busy"), routed("poison"), routed("unknown"), Unit(b"?", ("a",))]
+    for name in ("busy", "poison"):
+        suspects.lost(artifact(name), "a", now)
+    busy = FailedPrecondition("not now", reason="OTHER")
+    note_answers(suspects, lambda outcome: None, "a", units, [busy, error, error, error], now)
+    assert suspects.refusal(artifact("poison"), now) is error
+    assert [*suspects.refused] == [artifact("poison")]
+    assert not suspects.held
