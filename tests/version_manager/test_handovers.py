@@ -141,6 +141,7 @@ async def test_where_nothing_is_to_be_handed_over_nobody_waits_for_it():
     await world.turn()
     assert session.handing is Handing.DONE
     assert world.handovers.of_ramp(Active(2, 1, 0, 600.0)).is_done
+    await ticks()
     assert world.loads == []
 
 
@@ -169,6 +170,33 @@ async def test_a_lost_cells_models_are_loaded_by_what_busy_tenants_have():
     told = hot(moves)
     assert [*told] == ["a"]
     assert told["a"][0].digest == b"busy"
+
+
+async def test_a_cell_is_lost_once_and_a_moment_after_it_was_gone():
+    world = World()
+    world.gone = ["a"]
+    del world.cells["a"]
+    world.ends.set()
+    begun = []
+    for _ in range(4):
+        await world.turn()
+        begun.append(len(world.loads))
+        world.now += 0.125
+    assert begun == [0, 0, 1, 1]
+
+
+async def test_who_drains_or_leaves_is_asked_first_no_more_and_who_has_joined_is():
+    world = World()
+    world.cells["b"] = cell("b", CellState.DRAINING)
+    world.cells["d"] = cell("d")
+    world.session("a", leaving=True)
+    world.session("c")
+    world.session("d", leaving=True)
+    await world.turn()
+    assert [(before.awake, after.awake) for before, after, _, _ in world.loads] == [
+        (frozenset("ac"), frozenset("c")),
+        (frozenset("cd"), frozenset("c")),
+    ]
 
 
 async def test_a_cell_that_is_back_at_once_or_elsewhere_is_not_lost():
@@ -214,8 +242,9 @@ async def test_a_ramp_is_seen_to_once_and_by_every_manager_that_sees_it():
     assert progress.is_done
 
 
-async def test_a_pointer_to_a_map_that_is_not_there_waits_for_nothing():
-    assert World().handovers.of_ramp(Active(9, 8, 0, 600.0)).is_done
+@pytest.mark.parametrize(("active", "previous"), [(9, 8), (9, 1), (2, 8)])
+async def test_a_pointer_to_a_map_that_is_not_there_waits_for_nothing(active, previous):
+    assert World().handovers.of_ramp(Active(active, previous, 0, 600.0)).is_done
 
 
 async def test_it_ends_with_what_it_has_begun():
@@ -227,3 +256,13 @@ async def test_it_ends_with_what_it_has_begun():
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "handover"] == []
+
+
+async def test_what_has_ended_is_held_no_more():
+    world = World()
+    world.ends.set()
+    world.session("a", leaving=True)
+    await world.turn()
+    assert len(world.loads) == 1
+    assert not world.handovers._tasks
