@@ -209,3 +209,49 @@ def test_too_few_cells_are_not_compared(count: int) -> None:
     seen = [Seen(str(number), 40, 40 * number, 40, 10.0**number) for number in range(count)]
     assert not slow(seen)
     assert not failing(seen)
+
+
+def alike(count: int = 8, *, well: int = 16, failing: int = 0, seconds: float = 0.01) -> list[Seen]:
+    return [Seen(cell, well, failing, well + failing, seconds) for cell in CELLS[:count]]
+
+
+def test_sixteen_tenants_and_three_cells_are_enough_to_be_judged_by() -> None:
+    slowest = Seen("a", 16, 0, 16, 0.03)
+    assert slow([*alike(3)[1:], slowest]) == ["a"]
+    assert failing([*alike()[1:], Seen("a", 8, 8, 16, 0.01)]) == ["a"]
+    few = Seen("a", 7, 8, 15, 9.0)
+    assert not slow([*alike()[1:], few])
+    assert not failing([*alike()[1:], few])
+
+
+def test_who_is_out_is_not_judged_again_and_who_was_is_forgiven_by_enough_tenants_once_at_a_time() -> None:
+    outliers, now, bad = Outliers(Loads(), first=FIRST), 100.0, [*alike()[1:], Seen("a", 16, 0, 16, 9.0)]
+
+    def times() -> int:
+        """Which time in a row it is out now; it is back then."""
+        nonlocal now
+        outliers.judge(bad, now)
+        found = outliers.ejected["a"]
+        outliers.judge(bad, now + 1.0)
+        assert outliers.ejected["a"].until == found.until == now + FIRST * 2 ** (found.times - 1)
+        now = found.until
+        outliers.started("a", now)
+        outliers.answered("a")
+        assert not outliers.is_out("a", now)
+        return found.times
+
+    assert [times(), times()] == [1, 2]
+    outliers.judge([*alike()[1:], Seen("a", 15, 0, 15, 0.01)], now)
+    assert times() == 3
+    outliers.judge(alike(well=12, failing=4), now)
+    assert times() == 3
+    for _ in range(3):
+        outliers.judge(alike(), now)
+    assert times() == 1
+
+
+def test_who_was_never_out_has_no_probe() -> None:
+    outliers = Outliers(Loads())
+    outliers.started("a", 1.0)
+    outliers.answered("a")
+    assert not outliers.is_out("a", 1.0)
