@@ -7,6 +7,8 @@ from router.loads cimport CellLoad, Loads
 from router.losses cimport Losses
 from router.units cimport Unit, by_next_cell, settle, unsettled, untried
 
+cdef double _never
+
 cdef class CellCall
 cdef class Run
 

@@ -65,6 +65,8 @@ _RETRIES = LoopCounter("croupier_router_retries_total", "Calls to a further cell
 _OVERDUE = Counter("croupier_router_overdue_total", "Calls that were silent for an attempt's time")
 _DENIED = LoopCounter("croupier_router_retries_denied_total", "Retries that the budget did not allow")
 
+# The same as C's, for what every call asks.
+_never = inf
 _RETRY_AFTER = 0.25
 _TOO_LATE = "the deadline passed before a cell answered"
 
@@ -180,7 +182,7 @@ class CellCall:
         self.load.begin(self.slot)
         if len(self.units) == 1 and unit.near:
             self.hedge_at = self.started + patience(unit.route, self.load, self.cell, self.started)
-            self.is_warm = self.hedge_at < inf
+            self.is_warm = self.hedge_at < _never
         self.under_way = self.run.exchange.start(self, None if left == inf else left)
 
     def begin(self) -> None:

@@ -22,7 +22,7 @@ from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
-from router.concurrency import CellsBusy, Limit
+from router.concurrency import LEAST, CellsBusy, Limit
 from router.features import NoFeatures
 from router.hedges import ENOUGH
 from router.loads import Loads
@@ -208,4 +208,4 @@ def test_a_cell_that_refuses_most_tenants_is_late() -> None:
         one.answers()
     load = fleet.attempts.loads.of("a")
     load.look(fleet.now)
-    assert load.limit == 5.0
+    assert load.limit == LEAST
