@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 
 from croupier.errors import InternalError
 from croupier.transport.client import Channel
@@ -84,12 +85,15 @@ class World:
             {},
         )
         self.dealer = Dealer(Generation(1, 7, 3, tuple(Seat(name, name) for name in NAMES)))
-        self.room = room
+        self.load = Load(room, 0)
+        self.now = 100.0
         self.progress = Progress()
-        self.handover = Handover(self, self, lambda cell: Channel(cell.address), seconds)
+        self.handover = Handover(
+            self, self, lambda cell: Channel(cell.address), seconds, clock=lambda: self.now
+        )
 
     def find(self, name):
-        return SimpleNamespace(cell=Cell(name, "zone", "x:1", load=Load(self.room, 0)))
+        return self.load and SimpleNamespace(cell=Cell(name, "zone", "x:1", load=self.load))
 
     async def leave(self, name, **how):
         self.progress = Progress()
@@ -169,8 +173,10 @@ async def test_a_cell_that_refuses_or_is_not_there_takes_nobody_along():
         a, b, c = world.cells.values()
         a.hot = [artifact(number) for number in range(40)]
         b.refuses = True
+        before = counted()
         await world.leave("a")
         assert c.loaded == world.first("a", "c")
+        assert counted() == (before[0] + len(c.loaded), before[1] + 1)
         await b.server.stop(0)
         c.loaded.clear()
         await world.leave("a")
@@ -199,6 +205,9 @@ async def test_what_may_have_ended_one_cell_is_asked_of_no_other(monkeypatch):
         await world.handover.load(before, after, Progress(), hot=lambda moves: {"b": hot})
         assert set(c.loaded) == {*rest, *world.first("b")}
         assert poison not in c.loaded
+        world.now += handover._SUSPECT_SECONDS
+        await world.handover.load(before, after, Progress(), hot=lambda moves: {"b": hot})
+        assert poison in c.loaded
 
 
 async def test_a_cell_is_given_no_more_than_it_has_room_for():
@@ -211,6 +220,32 @@ async def test_a_cell_is_given_no_more_than_it_has_room_for():
             min(12, len(world.first("a", "b"))),
             len(world.first("a", "c")[:12]),
         )
+
+
+@pytest.mark.parametrize(
+    ("load", "most"), [(Load(80, 60), 6), (Load(80, 99), 4), (Load(0, 0), 40), (None, 40)]
+)
+async def test_what_is_used_is_no_room_and_of_whom_nothing_is_known_takes_all(load, most):
+    async with worlds() as world:
+        a, b, _ = world.cells.values()
+        a.hot = [artifact(number) for number in range(40)]
+        world.load = load
+        await world.leave("a")
+        assert b.loaded == world.first("a", "b")[:most]
+
+
+async def test_a_cell_that_is_gone_by_then_is_told_nothing_and_where_nothing_moves_nobody_is_asked():
+    async with worlds() as world:
+        a, b, c = world.cells.values()
+        a.hot = [artifact(number) for number in range(40)]
+        del world.map.cells["b"]
+        before = counted()
+        await world.leave("a")
+        assert (b.loaded, c.loaded) == ([], world.first("a", "c"))
+        assert counted() == (before[0] + len(c.loaded), before[1])
+        alike = Standing(world.dealer, frozenset(NAMES))
+        await world.handover.load(alike, alike, world.progress, hot=lambda moves: 1 / 0)
+        assert counted()[1] == before[1]
 
 
 async def test_who_comes_back_loads_alone():
@@ -240,6 +275,12 @@ async def test_two_managers_do_it_side_by_side_and_one_goes_on_where_the_other_e
         await other.leave("a")
         assert set(b.loaded) == set(world.first("a", "b"))
         assert other.progress.warmed == other.progress.to_warm == len(world.first("a"))
+
+
+def counted():
+    """Models that were handed over, and cells that did not take part."""
+    names = ("handed_over", "handover_failures")
+    return tuple(REGISTRY.get_sample_value(f"croupier_version_manager_{name}_total") or 0 for name in names)
 
 
 async def test_a_bug_of_ours_costs_hits_and_holds_up_nothing(caplog):
