@@ -244,7 +244,6 @@ class Cell:
             most_seconds=settings.run_seconds,
             target_seconds=settings.batch_target_seconds,
             clock=time.monotonic,
-            spare_pool=self._threads(2 * settings.score_threads, "spare", initializer=step_back),
         )
         self._stack.push_async_callback(batcher.close)
         return batcher

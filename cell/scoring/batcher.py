@@ -22,8 +22,7 @@ is cut into slices; and where others wait an owner has half of the threads. What
 up its place in a full queue. What cannot be cut, one run of an expensive model, may still hold a thread for
 long. Once it does, the thread is not counted: another one, of as many again, takes its place, and what stood
 behind it in its turn. And while all threads are in one owner's runs of models that are known to take longer
-than a turn, one more is for others. Such runs, and those that may take as long, are left to threads that the
-kernel has step back behind others (`spare_pool`): they take of the processors what nobody else wants.
+than a turn, one more is for others.
 
 **What does not end** is stopped at its deadline, when nobody waits for it any more, or after `most_seconds`,
 and its model refused for a while (`overruns.py`). What does not stop then is the watchdog's
@@ -94,8 +93,6 @@ class _Call:
 class Batcher:
     """Scores for many callers in the threads of `pool`: `workers` turns at a time, and as many that are long.
 
-    Those of runs that take a while are of `spare_pool`, if there is one.
-
     A batch has up to `max_rows` rows, of an expensive model no more than keep its call within
     `target_seconds`; more than `max_queued_rows` or `max_queued_bytes` waiting is overload. A run is stopped
     after `most_seconds`.
@@ -112,9 +109,8 @@ class Batcher:
         max_queued_bytes: int = 128 * 2**20,
         target_seconds: float = 0.02,
         most_seconds: float = 10.0,
-        spare_pool: Executor | None = None,
     ) -> None:
-        self._pool, self._spare_pool = pool, spare_pool or pool
+        self._pool = pool
         self._workers = workers
         self._max_rows = max_rows
         self._clock = clock
@@ -337,8 +333,7 @@ class Batcher:
 
     def _begin(self, batches: Sequence[Batch], loop: asyncio.AbstractEventLoop) -> None:
         call = _Call(batches, self._most_seconds)
-        pool = self._spare_pool if any(map(_takes_long, batches)) else self._pool
-        future = loop.run_in_executor(pool, call.turn.run, self._clock)
+        future = loop.run_in_executor(self._pool, call.turn.run, self._clock)
         self._calls[future] = call
         self._turns_of.update(call.owners)
         future.add_done_callback(self._finish)

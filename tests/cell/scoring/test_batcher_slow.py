@@ -1,32 +1,26 @@
-"""Runs that take longer than a turn and cannot be cut: a thread is left for others, and they step back."""
+"""Runs that take longer than a turn and cannot be cut: a thread is left for others."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from support.batchers import Bench, Slow, sums
-from support.cells import HeldThreads, SumScorer, resident, ticks
+from support.cells import SumScorer, resident, ticks
 
 from cell.residency.residency import Lease
 
 
 @pytest.fixture(params=[1, 2])
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    bench = Bench(workers=request.param, max_rows=64, spare_pool=HeldThreads())
+    bench = Bench(workers=request.param, max_rows=64)
     yield bench
     await run(bench)
     await bench.batcher.close()
 
 
-def spare(bench: Bench) -> HeldThreads:
-    pool = bench.batcher._spare_pool
-    assert isinstance(pool, HeldThreads)
-    return pool
-
-
 async def run(bench: Bench) -> None:
     await ticks()
-    while bench.threads.run() + spare(bench).run():
+    while bench.threads.run():
         await ticks()
 
 
@@ -39,23 +33,22 @@ async def known(bench: Bench, scorer: SumScorer, name: str) -> Lease[Any]:
     return lease
 
 
-def running(bench: Bench) -> int:
-    return len(bench.threads.held) + len(spare(bench).held)
-
-
 async def test_while_slow_runs_of_one_hold_all_threads_one_is_for_others(bench: Bench) -> None:
     slow = await known(bench, Slow(bench, batchable=False), "slow")
     workers = bench.batcher._workers
     mine = [bench.ask(slow, *[1.0] * 8, owner=1) for _ in range(5)]
     await ticks()
-    assert running(bench) == workers
+    assert len(bench.threads.held) == workers
     others = [bench.ask(resident(SumScorer(), f"{owner}"), 5, owner=owner) for owner in (2, 3)]
     await ticks()
     # For one of them, who is not in any yet.
-    assert running(bench) == workers + 1
+    assert len(bench.threads.held) == workers + 1
+    *slow_ones, other = bench.threads.held
+    bench.threads.held = [other]
     bench.threads.run()
     await ticks()
     assert (sums(others[0]), [task.done() for task in mine]) == ([5], [False] * 5)
+    bench.threads.held += slow_ones
     await run(bench)
     assert all(task.exception() is None for task in (*mine, *others))
 
@@ -67,23 +60,6 @@ async def test_threads_of_what_is_not_known_to_be_slow_are_waited_for(bench: Ben
     await ticks()
     other = bench.ask(resident(SumScorer(), "other"), 5, owner=2)
     await ticks()
-    assert (running(bench), len(mine)) == (workers, workers)
+    assert (len(bench.threads.held), len(mine)) == (workers, workers)
     await run(bench)
     assert sums(other) == [5]
-
-
-async def test_slow_runs_and_those_that_may_be_step_back(bench: Bench) -> None:
-    fresh = bench.ask(resident(SumScorer(), "fresh"), *[1.0] * 8)
-    await ticks()
-    assert (len(bench.threads.held), len(spare(bench).held)) == (0, 1)
-    await run(bench)
-    assert fresh.done()
-    slow, quick = (
-        await known(bench, Slow(bench, batchable=False), "slow"),
-        await known(bench, SumScorer(), "quick"),
-    )
-    bench.ask(slow, *[1.0] * 8, owner=1)
-    await ticks()
-    bench.ask(quick, *[1.0] * 8, owner=2)
-    await ticks()
-    assert (len(bench.threads.held), len(spare(bench).held)) == (1, 1)
