@@ -6,7 +6,7 @@ helps a caller more than "we are full". What is refused is not charged.
 
 A request costs one of the rate for each of its items, since they are what routers count and `croupierctl
 top` shows, and its bytes. Its rows count where a limit of rows asks for them. Opening a stream costs as much
-as a request, and so does each request on it.
+as a request, which its first one need not pay again: or whoever opens many would be answered on none.
 
 A large request is looked at before it is taken in (`upload`): one that would be refused once it is here is
 refused at once, with what is on its way of the same tenant counted as if it were here. That is bounded
@@ -145,14 +145,26 @@ class Admission:
         self.buckets.follow(limits if limits != TenantLimits() else None, share_of)
 
     @contextmanager
-    def stream(self, tenant: str) -> Iterator[None]:
-        """While a stream of `tenant` is open. Raises OverLimit, or Overloaded."""
+    def stream(self, tenant: str) -> Iterator[Callable[[], None]]:
+        """While a stream of `tenant` is open; gives what is to be called before each request on it.
+
+        Raises OverLimit, or Overloaded.
+        """
         if self.streams(tenant) >= self._own[STREAMS]:
             raise self.over(tenant, STREAMS, self._own[STREAMS], None)
         self.leave(self.enter(tenant, 0, self._clock()))
         self._streams[tenant] += 1
+        is_paid = True
+
+        def asks() -> None:
+            nonlocal is_paid
+            account = self.buckets.accounts.get(tenant)
+            if is_paid and account is not None:
+                account.give_back(1, 0, 0, self._clock())
+            is_paid = False
+
         try:
-            yield
+            yield asks
         finally:
             self._streams[tenant] -= 1
             if not self._streams[tenant]:

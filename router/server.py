@@ -298,10 +298,10 @@ class Handlers:
             else:
                 tenant = self._traced_tenant(context.span, context.request_id, context.values)
             caller = Known(context.request_id, span=context.span, priority=context.priority)
-            with self._pipeline.stream(tenant):
+            with self._pipeline.stream(tenant) as asks:
                 if asked := context.values(MIN_REVISION_KEY):
                     await self._known(read_wanted(asked), tenant, context.deadline.at)
-                answer = partial(self._answer_frame, context, caller)
+                answer = partial(self._answer_frame, context, caller, asks)
                 async with aclosing(answer_all(requests, answer, at_once=self._at_once)) as answers:
                     async for response in answers:
                         yield response
@@ -324,7 +324,9 @@ class Handlers:
         finally:
             waiter.cancel()
 
-    def _answer_frame(self, context: Context, caller: Named, request: bytes) -> asyncio.Future[bytes]:
+    def _answer_frame(
+        self, context: Context, caller: Named, asks: Callable[[], None], request: bytes
+    ) -> asyncio.Future[bytes]:
         """The frame that answers one; raises MalformedMessage."""
         name, payload = envelope.read_frame(request)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -346,6 +348,7 @@ class Handlers:
         try:
             # Asked for each request: a token may expire while its stream lives on.
             tenant = self._identity.tenant(context.values)
+            asks()
             run = self._pipeline.predict(tenant, payload, deadline, now, done, caller)
         except CroupierError as error:
             done(error, [])

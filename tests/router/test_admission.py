@@ -124,6 +124,18 @@ def test_streams_have_a_bound_and_cost_a_request_each() -> None:
     assert front.admission._streams == {}
 
 
+def test_the_opening_of_a_stream_pays_for_its_first_request() -> None:
+    front = Front()
+    front.admission.follow(TenantLimits(Limits(rate=2.0)))
+    front.now += 10
+    with front.admission.stream("acme") as asks, front.admission.stream("acme"):
+        front.refused()
+        asks()
+        front.ask(1)
+        asks()
+        front.refused()
+
+
 def test_it_tells_who_was_refused_lately_and_who_is_at_the_limit() -> None:
     front = Front(3, 2)
     admission = front.admission
