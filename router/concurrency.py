@@ -45,9 +45,9 @@ _LIMITED = LoopGauge("croupier_router_limited_cells", "Cells whose calls in flig
 _MOST_LESS, _MOST_MORE = 0.5, 1.5
 # Room so small tells a queue from chance at once; else two periods in a row do.
 _CERTAIN = 0.5
-# No less may be in flight: with fewer, a cell has hardly any that go into one batch, and waits for others. So
-# many wait for no longer than a cell's own queue allows (`cell/scoring/jobqueue.py`).
-LEAST = 8.0
+# No less may be in flight: so many are no load, and a cell may be late for want of a processor. With fewer,
+# hardly any go into one batch, and a tenant that is alone there has half of it.
+LEAST = 16.0
 # Without anybody refused or late, until nothing limits it any more.
 CALM_SECONDS = 1.0
 _RETRY_AFTER = 0.1
