@@ -1,7 +1,8 @@
 """The router process: builds its parts, serves, stops.
 
-Ready means that a catalog is loaded, from the version manager or from the snapshot file. Until then
-the process is alive, its health says NOT_SERVING, and predictions are refused with UNAVAILABLE.
+Ready means that a catalog is loaded, from the version manager or from the snapshot file; if it is from the
+file, that a version manager has said what is new since, unless none does soon. Until then the process is
+alive, and its health says NOT_SERVING; without a catalog predictions are refused with UNAVAILABLE.
 """
 
 from __future__ import annotations
@@ -73,6 +74,8 @@ from version_manager.model.limits import TenantLimits
 _log = logging.getLogger(__name__)
 
 _PROGRAM = "croupier-router"
+# What the disk has may be old: a release since then would be unknown.
+_FIRST_WORD_SECONDS = 1.0
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
 # How long a thread may keep the interpreter's lock from the loop. One that indexes a catalog works long,
@@ -219,7 +222,7 @@ async def serve(
         stack.push_async_callback(life.close)
         stack.push_async_callback(server.stop)
         address = await server.start(settings.listen, services)
-        _say(server, services, serving=feed.is_loaded)
+        _say(server, services, serving=False)
         stages.stale.attend(
             feed.look_again,
             lambda: feed.age < settings.stale_seconds,
@@ -237,6 +240,7 @@ async def serve(
 
         async def announce() -> None:
             await feed.loaded()
+            await feed.told(_FIRST_WORD_SECONDS)
             on_loaded()
             _say(server, services, serving=True)
             life.ready(f"{_PROGRAM} on {address}")

@@ -18,7 +18,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -89,6 +89,7 @@ class ViewFeed:
         self._patience: asyncio.Timeout | None = None
         self._is_doubted = False
         self._loaded = asyncio.Event()
+        self._told = asyncio.Event()
         self._changed = asyncio.Condition()
 
     @property
@@ -103,6 +104,12 @@ class ViewFeed:
 
     async def loaded(self) -> None:
         await self._loaded.wait()
+
+    async def told(self, seconds: float) -> None:
+        """Return once a version manager has said what there is, or after so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
 
     async def changed_from(self, view: View | None) -> View:
         """The view, once there is one and it is another than `view`."""
@@ -151,6 +158,8 @@ class ViewFeed:
                 await self._take(event)
                 if self._assembly is None:
                     self._failures = 0
+                if event.WhichOneof("event") in {"end", "heartbeat"}:
+                    self._told.set()
 
     async def _next(self, stream: AsyncIterator[pb.WatchEvent]) -> pb.WatchEvent | None:
         """The next event; None when the stream ended, or a refused catalog is to be asked for again."""

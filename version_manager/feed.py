@@ -45,6 +45,7 @@ class Feed:
         with _WATCHERS.track_inprogress():
             await self._mirror.doubt(catalog, revision, _CATCH_UP_SECONDS)
             place = self._mirror.place_of(catalog, revision)
+            is_told = False
             while True:
                 moved = self._mirror.next_move()
                 changes = self._mirror.after(place) if place else None
@@ -58,7 +59,9 @@ class Feed:
                     yield pb.WatchEvent(delta=delta_to_pb(change))
                     revision = change.revision
                 place = place.behind(len(changes))
-                if not await _is_set(moved, self._heartbeat):
+                # The first one at once: what was new has been told.
+                if not is_told or not await _is_set(moved, self._heartbeat):
+                    is_told = True
                     yield pb.WatchEvent(heartbeat=pb.WatchEvent.Heartbeat(revision=revision))
 
 

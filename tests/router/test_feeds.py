@@ -112,6 +112,27 @@ async def test_a_view_from_disk_is_where_it_goes_on() -> None:
         assert (manager.asked[0].revision, manager.asked[0].catalog) == (10, "cluster-1")
 
 
+async def test_it_is_known_when_a_version_manager_has_said_what_is_new_since_the_disk() -> None:
+    async with (
+        FakeManager(FIRST) as manager,
+        following(manager, held=view(MODELS[:5], (MAP,), FLEET)) as (feed, _),
+    ):
+        assert feed.is_loaded
+        await feed.told(60.0)
+        assert feed.view.catalog.revision == 10
+
+
+async def test_one_that_says_nothing_is_not_waited_for() -> None:
+    async def nothing(revision: int, catalog: str) -> AsyncIterator[pb.WatchEvent]:
+        raise AssertionError
+        yield
+
+    feed = ViewFeed(nothing, on_swap=lambda view: None, clock=time.monotonic, rng=Random(1))
+    await feed.load(FIRST)
+    await feed.told(0.0)
+    assert not feed.has_heard
+
+
 async def test_a_version_manager_that_is_gone_changes_nothing_and_is_found_again() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, swapped):
         await connected(manager)

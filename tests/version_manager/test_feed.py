@@ -206,3 +206,14 @@ def test_every_field_of_a_snapshot_is_told(mirror, etcd):
     told = set().union(*(filled(chunk.chunk) for chunk in chunks))
     assert told == set(pb.WatchEvent.Chunk.DESCRIPTOR.fields_by_name)
     assert filled(end.end) == set(pb.WatchEvent.End.DESCRIPTOR.fields_by_name)
+
+
+async def test_who_was_told_what_is_new_hears_at_once_that_it_is_all(etcd, mirror) -> None:
+    feed, place = Feed(mirror, heartbeat=60.0), mirror.map.catalog
+    for changes in ([], ["cell-2", "cell-3"]):
+        for name in changes:
+            mirror.take(cell_put(etcd, name))
+        async with aclosing(feed.watch(place.name, place.revision)) as events:
+            found = await read(events, len(changes) + 1)
+        assert kinds(found) == ["delta"] * len(changes) + ["heartbeat"]
+        assert found[-1].heartbeat.revision == mirror.map.catalog.revision
