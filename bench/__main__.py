@@ -177,6 +177,7 @@ def route(
     requests: Annotated[int, typer.Option(min=100, help="In one closed loop.")] = 50_000,
     rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of one open loop.")] = 2.0,
+    limits: Annotated[bool, typer.Option(help="With limits of every tenant, which none reaches.")] = False,
     json: Json = None,
 ) -> None:
     """The router beside Envoy, HAProxy and nginx: CPU time a request and added latency."""
@@ -186,7 +187,8 @@ def route(
     if not all(number.isdecimal() and int(number) for number in cells.split(",")):
         raise typer.BadParameter("not numbers above 0 with commas between them", param_hint="--cells")
     upstreams = list(dict.fromkeys(map(int, cells.split(","))))
-    plan = route_bench.Plan(names, upstreams, payload or list(_PAYLOADS), tls, requests, rounds, seconds)
+    payloads = payload or list(_PAYLOADS)
+    plan = route_bench.Plan(names, upstreams, payloads, tls, requests, rounds, seconds, limits)
     if not route_bench.run(plan, json):
         raise typer.Exit(1)
 

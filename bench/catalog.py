@@ -18,6 +18,7 @@ from router.view import EMPTY, successor
 from sharding.generation import Generation, Seat
 from version_manager.model.catalog import Catalog
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import Limits, TenantLimits
 from version_manager.model.release import WHOLE, Model, Release, Split, Version
 
 MODELS = 10_000
@@ -31,6 +32,7 @@ MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
 PREDICT = "/croupier.prediction.v1.PredictionService/Predict"
 PREDICT_STREAM = "/croupier.prediction.v1.PredictionService/PredictStream"
 
+_LIMITS = Limits(rate=1e9, in_flight=500, cold_loads=1e9, rows=1e9, bytes=1e12)
 _FEATURES = [float(number) for number in range(8)]
 
 
@@ -75,13 +77,17 @@ def name_of(number: int) -> str:
     return f"model-{number // TENANTS:04}"
 
 
-def write_snapshot(path: Path, cells: Sequence[str], models: int = MODELS) -> None:
-    """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone."""
+def write_snapshot(path: Path, cells: Sequence[str], models: int = MODELS, *, limits: bool = False) -> None:
+    """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone.
+
+    With `limits` every tenant has all there are, and comes near none.
+    """
     seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(len(cells)))
     generation = Generation(number=1, seed=1, hand_size=min(HAND, len(cells)), seats=seats)
     registered = [Cell(seat.cell, seat.zone, address) for seat, address in zip(seats, cells, strict=True)]
     catalog = Catalog.build("bench", 1, map(_model, range(models)))
-    snapshot.write(path, successor(EMPTY, catalog, (generation,), registered))
+    kept = TenantLimits(_LIMITS) if limits else None
+    snapshot.write(path, successor(EMPTY, catalog, (generation,), registered, limits=kept))
 
 
 def unary(payload: int, models: int = MODELS) -> Load:

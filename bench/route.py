@@ -52,7 +52,8 @@ _QUIET = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`requests` of one closed loop, `seconds` of one open loop; `tls`: everything with TLS as well.
+    """`requests` of one closed loop, `seconds` of one open loop; `tls`: everything with TLS as well; `limits`:
+    our router keeps every tenant to all limits that there are, of which none is reached.
 
     Everything is measured with the first number of `cells`, and the first payload alone with the others.
     """
@@ -64,6 +65,7 @@ class Plan:
     requests: int
     rounds: int
     seconds: float
+    limits: bool = False
 
     def requests_of(self, payload: int) -> int:
         return self.requests if payload < _LARGE else max(1, self.requests // _FEWER)
@@ -114,7 +116,7 @@ async def _play(plan: Plan, folder: Path, core: int) -> list[Row]:
         home = folder / f"{cells}-cells"
         home.mkdir()
         async with Upstream(cells) as upstream:
-            catalog.write_snapshot(home / "catalog.snapshot", upstream.addresses)
+            catalog.write_snapshot(home / "catalog.snapshot", upstream.addresses, limits=plan.limits)
             for tls in (False, True) if plan.tls else (False,):
                 measured += await _before(plan, upstream, home, tls, core)
     return measured

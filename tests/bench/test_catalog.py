@@ -7,6 +7,7 @@ from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import snapshot
 from router.route import route
+from version_manager.model.limits import TenantLimits
 
 
 @pytest.mark.parametrize("payload", [64, 1024, 65_536])
@@ -54,3 +55,10 @@ def test_the_snapshot_routes_every_model_to_a_hand_of_the_cells(cells: int, tmp_
         assert len(set(hand)) == min(catalog.HAND, cells)
         dealt |= {view.cells[cell].cell.address for cell in hand}
     assert dealt == set(addresses)
+    assert view.limits == TenantLimits()
+
+
+def test_with_limits_every_tenant_has_all_there_are(tmp_path: Path) -> None:
+    catalog.write_snapshot(tmp_path / "snapshot", ["127.0.0.1:1"], models=10, limits=True)
+    limits = snapshot.read(tmp_path / "snapshot").limits.of(catalog.tenant_of(0))
+    assert None not in limits.said()
