@@ -52,8 +52,9 @@ _QUIET = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`requests` of one closed loop, `seconds` of one open loop; `tls`: everything with TLS as well; `limits`:
-    our router keeps every tenant to all limits that there are, of which none is reached.
+    """`requests` of one closed loop, `seconds` of one open loop; `tls`: everything with TLS as well.
+
+    With `limits` our router keeps every tenant to all limits that there are, of which none is reached.
 
     Everything is measured with the first number of `cells`, and the first payload alone with the others.
     """

@@ -15,8 +15,10 @@ short: no work is done for callers that have given up.
 
 **Who is refused**: first what has a lower priority, then whoever has as many calls in flight as are left, so
 that one tenant can take half of a cell, two take a third each, and who has none finds a place (dynamic
-thresholds, Choudhury and Hahne, 1998). What has no room at its cell goes to a next one of the hand only if
-nothing limits that: models stay in one memory, above all when there is too much to do.
+thresholds, Choudhury and Hahne, 1998). A few it may have while there is any room: who waits for an answer
+asks for no more meanwhile, and who is refused may come again at once. What has no room at its cell goes to a
+next one of the hand only if nothing limits that: models stay in one memory, above all when there is too much
+to do.
 
 A router that is itself too busy sees all its answers late, and lets in less for the same reason: to refuse
 costs it a part of what a call does.

@@ -30,6 +30,8 @@ cdef enum:
     _LEAST_OF_ONE = 8
     # Answers that say something of a queue.
     _ENOUGH = 8
+    # Calls that a tenant may have at a late cell while others have fewer.
+    _A_FEW = 8
 
 cdef double _RATE_SECONDS = 1.0
 
@@ -122,9 +124,12 @@ cdef class CellLoad:
     cpdef bint has_room(self, int slot, int priority) noexcept:
         """Whether the tenant at `slot` may have one more call in flight there.
 
-        It may have as many as are left: the last ones are for who has none, whoever wants all of them.
+        It may have as many as are left: the last ones are for who has none, whoever wants all of them. A few
+        it may have in any case, as long as there are any: who waits for an answer asks for no more.
         """
-        return not self.limit or self.slots[slot % SLOTS] < self.limit * _PARTS[priority] - self.in_flight
+        cdef double most = self.limit * _PARTS[priority], left = most - self.in_flight
+        cdef Py_ssize_t own = self.slots[slot % SLOTS]
+        return not self.limit or own < left or (left > 0 and own < min(_A_FEW, most / 2))
 
     cpdef object refuse(self):
         """A prediction had no room."""

@@ -170,6 +170,23 @@ def test_batch_is_shed_before_live() -> None:
     assert not load.has_room(2, Priority.LIVE)
 
 
+def taken(load: CellLoad, slot: int) -> int:
+    """How many calls of a tenant are let in until one is not."""
+    count = 0
+    while load.has_room(slot, Priority.LIVE):
+        load.begin(slot)
+        count += 1
+    return count
+
+
+def test_a_tenant_may_have_as_many_as_are_left_and_a_few_while_there_is_room() -> None:
+    load = limited(64.0)
+    assert [taken(load, slot) for slot in range(4)] == [32, 16, 8, 8]
+    assert taken(load, 4) == 0
+    load = limited(16.0)
+    assert [taken(load, slot) for slot in range(3)] == [8, 8, 0]
+
+
 def test_what_was_refused_by_the_cell_counts_for_the_tenants_that_were_refused() -> None:
     load = CellLoad("a", Limit())
     for slot in range(10):
