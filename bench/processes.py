@@ -98,6 +98,16 @@ def confine(pid: int, core: int) -> None:
                 os.sched_setaffinity(int(thread.name), {core})
 
 
+@contextmanager
+def giving_way() -> Iterator[None]:
+    """This thread gives way for a while: see `give_way`."""
+    give_way()
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def give_way() -> None:
     """Have the processor only when nobody else wants it: for whoever stands for another machine."""
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

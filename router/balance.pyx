@@ -28,7 +28,7 @@ from router.routes cimport Route
 from router.units cimport Unit
 
 from croupier.telemetry.metrics import LoopCounter
-from router.concurrency import refusal
+from router.concurrency import CellsBusy, refusal
 
 cdef enum:
     # So many calls in flight are no load: 2 against 1 is chance.
@@ -78,7 +78,8 @@ cdef class Balance:
             if load.limit and not load.has_room(unit.slot, priority):
                 refused += self._refuse(unit, load, priority, now)
         if refused and refused == len(units):
-            raise unit.outcome
+            # Not that of a unit: what is raised knows frames, and these know the units.
+            raise CellsBusy()
 
     cdef bint _refuse(self, Unit unit, CellLoad load, int priority, double now) except -1:
         """Whether no other cell takes what has no room at that of `load`."""

@@ -1,9 +1,12 @@
 """One tenant saturates every cell of its hand: who feels it, and how many should.
 
 Each cell has a quota of processor time (`quota`), all together less than one processor. The poison tenant
-asks in the second of three turns; everybody else's requests come at a fixed rate throughout. How far the
-first and the third are apart is what the machine does. Tenants are told apart by how many cells of the
-poisoned hand are theirs, which the closed form predicts.
+asks in the second of three turns, again at once whatever it is answered; everybody else's requests come at a
+fixed rate throughout. How far the first and the third are apart is what the machine does. Tenants are told
+apart by how many cells of the poisoned hand are theirs, which the closed form predicts.
+
+The poison tenant has a machine of its own, as tenants do. Here it has a processor while nobody else wants
+it, or what is measured is how Linux shares one.
 """
 
 from __future__ import annotations
@@ -122,11 +125,11 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained], shape: Shap
 
 @contextmanager
 def _on_one_core(pids: Sequence[int]) -> Iterator[None]:
-    """These processes, and this one, stay on the processor that the cells are not on."""
+    """These processes, and this one, stay on the processor that the cells are not on; this one gives way."""
     core = processes.cores().proxy
     for pid in pids:
         processes.confine(pid, core)
-    with processes.pinned(core):
+    with processes.pinned(core), processes.giving_way():
         yield
 
 

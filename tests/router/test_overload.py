@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from random import Random
@@ -209,3 +211,17 @@ def test_a_cell_that_refuses_most_tenants_is_late() -> None:
     load = fleet.attempts.loads.of("a")
     load.look(fleet.now)
     assert load.limit == LEAST
+
+
+def test_what_is_refused_leaves_nothing_for_the_garbage_collector() -> None:
+    front = Front()
+    front.flood("acme")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            with suppress(CellsBusy):
+                front.ask("acme")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
