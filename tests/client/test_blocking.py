@@ -226,10 +226,12 @@ async def test_an_error_of_the_source_reaches_the_caller(client, server):
 
 async def test_a_stream_that_is_left_early_is_cancelled(client, server):
     server.held["slow"] = asyncio.Event()
+    loop = asyncio.get_running_loop()
 
     def work():
         answers = client.stream([Item("m", []), Item("slow", [])])
         index, _ = next(answers)
+        asyncio.run_coroutine_threadsafe(server.holds.wait(), loop).result(60.0)
         answers.close()
         return index
 

@@ -33,6 +33,8 @@ class PredictionServer(services.PredictionServiceServicer):
         self.timeouts: list[float | None] = []
         self.called = asyncio.Event()
         self.cancelled = asyncio.Event()
+        # An item is there that waits for its event.
+        self.holds = asyncio.Event()
         self.unanswered = 0
         self.most_unanswered = 0
         self.streams_ended = 0
@@ -105,6 +107,7 @@ class PredictionServer(services.PredictionServiceServicer):
     async def _answer(self, item: pb.Item) -> pb.Result:
         self.items.append(item)
         if item.model in self.held:
+            self.holds.set()
             await self.held[item.model].wait()
         if self.item_failures[item.model]:
             return pb.Result(status=item_status(self.item_failures[item.model].popleft()))
