@@ -11,9 +11,10 @@ by comparison with others of the same moment:
 - **Those with no cell in common felt it together** if their median was more than three times as high in
   *every* round as in the pause behind it.
 
-**Who should feel it**: a model that is scored in a thread (the native engines need none for one row) and
-whose first cell is of the hand. It is asked there, so it waits. That at least half of these felt it is asked
-for only where others wait far less than for a held thread: on a busy machine nobody can tell.
+**Who could feel it**: a model that is scored in a thread (the native engines need none for one row) and whose
+first cell is of the hand. It is asked there, and would wait, if cells did not leave a thread for others
+beside one tenant's slow runs. That at most half of these felt it all the same is asked for only where others
+wait far less than for a held thread: on a busy machine nobody can tell.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ Flags = NDArray[np.bool_]
 class Column:
     """The tenants that share `shared` cells with the poisoned hand; `expected` is the formula's share.
 
-    `p95_ms` and `errors` are by phase; `waiting` have a model that should wait behind the poison, `waited` of
-    these felt it; `unanswered` got nothing but errors once the whole hand was dead.
+    `p95_ms` and `errors` are by phase; `waiting` have a model that needs a thread beside the poison, `waited`
+    of these felt it; `unanswered` got nothing but errors once the whole hand was dead.
     """
 
     shared: int
@@ -177,7 +178,7 @@ def bounds(
     alone = np.array(tenancy.shared)[seen.models] == 0
     others = _median_ms(seen.latencies[_phases(seen, phases, HELD) & (alone if alone.any() else True)])
     can_tell = others * _FAR_BELOW < hold_ms
-    least = ceil(waiting / 2) if can_tell else 0
+    most = waiting // 2 if can_tell else waiting
     rounds = together(seen, phases, tenancy) if outside.tenants else []
     wrong = int(seen.wrong.sum())
     early = (QUIET, HELD, PAUSE, KILLED)
@@ -208,10 +209,10 @@ def bounds(
             outside.felt <= chance,
         ),
         Bound(
-            "  of these, who has a model that must wait",
-            f"{waiting}, ≥ {least}" if can_tell else f"{waiting}, too busy to tell",
+            "  of these, who needs a thread there",
+            f"≤ {most} of {waiting}" if can_tell else f"{waiting}, too busy to tell",
             str(waited),
-            waited >= least,
+            waited <= most,
         ),
         Bound(
             "slower then: all who share no cell, by round",

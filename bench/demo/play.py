@@ -29,6 +29,8 @@ from croupierctl.stack import Stack
 _TOLD = 5
 # Act two's part of act one's rate, at most.
 _BEARABLE = 0.25
+# Of the threads' time, what the poison holds at least, or nothing is shown.
+_HELD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,9 @@ def _result(plan: Plan, first: ActOne, played: Played, tenancy: Tenancy, seconds
         *_first_bounds(first),
         *judging.bounds(seen, played.phases, tenancy, columns, HOLD_SECONDS * 1e3),
     ]
+    threads = len(sharing.hand) * CellSettings().score_threads
+    held = min(1.0, played.runs * HOLD_SECONDS / (played.held_seconds * threads))
+    bounds.append(Bound("threads of the poisoned hand, held", f"≥ {_HELD:.0%}", f"{held:.0%}", held >= _HELD))
     bounds.append(
         Bound(
             "cells that condemned what crashed them",
@@ -106,7 +111,6 @@ def _result(plan: Plan, first: ActOne, played: Played, tenancy: Tenancy, seconds
             set(played.culprits) == set(sharing.hand),
         )
     )
-    threads = len(sharing.hand) * CellSettings().score_threads
     return {
         "stage": {
             "tenants": plan.tenants,
@@ -124,7 +128,7 @@ def _result(plan: Plan, first: ActOne, played: Played, tenancy: Tenancy, seconds
             "hand": list(sharing.hand),
             "cpu_us": played.cpu_us,
             "late_p99_ms": seen.late_ms,
-            "held": min(1.0, played.runs * HOLD_SECONDS / (played.held_seconds * threads)),
+            "held": held,
             "culprits": played.culprits,
             "crashes": played.crashes,
             "columns": [asdict(column) for column in columns],
