@@ -71,7 +71,7 @@ cdef class Buckets:
     cpdef check(self, str tenant, Py_ssize_t ahead, double now)
     cpdef leave(self, Account account)
     @cython.locals(account=Account)
-    cdef Account _account(self, str tenant, double now)
+    cdef Account _with_room(self, str tenant, double now)
     @cython.locals(account=Account)
     cpdef list at_most(self)
     @cython.locals(account=Account)

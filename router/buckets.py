@@ -216,13 +216,7 @@ class Buckets:
 
         Raises what `refuse` makes; then nothing is taken.
         """
-        account = self._account(tenant, now)
-        if (
-            account.in_flight >= account.most
-            or self.in_flight >= self.limit
-            or (account.is_limited and account.is_empty(now))
-        ):
-            raise self._refusal(account, now)
+        account = self._with_room(tenant, now)
         account.in_flight += 1
         self.in_flight += 1
         if account.rate is not None:
@@ -233,13 +227,7 @@ class Buckets:
 
     def check(self, tenant: str, ahead: int, now: float) -> None:
         """Raise what `enter` would, once `ahead` bytes were taken that are on their way; nothing is taken."""
-        account = self._account(tenant, now)
-        if (
-            account.in_flight >= account.most
-            or self.in_flight >= self.limit
-            or (account.is_limited and account.is_empty(now))
-        ):
-            raise self._refusal(account, now)
+        account = self._with_room(tenant, now)
         if account.volume is not None:
             wait = account.volume.wait_behind(ahead, now)
             if wait > 0:
@@ -255,13 +243,19 @@ class Buckets:
         """Those that have as many requests in flight as they may."""
         return [account for account in self.accounts.values() if account.in_flight >= account.most]
 
-    def _account(self, tenant: str, now: float) -> Account:
-        """That of `tenant`, with the limits that hold now."""
+    def _with_room(self, tenant: str, now: float) -> Account:
+        """The account of `tenant`, by the limits that hold now. Raises what `refuse` makes if it is full."""
         account = self.accounts.get(tenant)
         if account is None:
             account = self._open(tenant, now)
         elif account.epoch != self._epoch:
             self._look_at(account, now)
+        if (
+            account.in_flight >= account.most
+            or self.in_flight >= self.limit
+            or (account.is_limited and account.is_empty(now))
+        ):
+            raise self._refusal(account, now)
         return account
 
     def _let_go(self, account: Account) -> None:
