@@ -17,6 +17,7 @@
     files       files that are written whole or not at all; `sealed` ones have a checksum
     fields      protobuf's wire format, natively; `weight` is what a message takes once it is parsed
     priority    which threads give way to which on a processor
+    fetched     features that a router fetched, as they travel to a cell
     buffers     proof that what native code fills is filled
 
 Above it are the rooms: `telemetry`, `artifacts` (the packed file), `transport` (the data plane's gRPC),
