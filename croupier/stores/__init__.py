@@ -1,4 +1,6 @@
-"""What keeps things: etcd (`etcd*`), and objects by digest in S3 or a folder (`objects*`).
+"""What keeps things: etcd (`etcd*`), objects by digest in S3 or a folder (`objects*`), `features*`.
 
-`refused` is the error of either that answers and will not serve us.
+Features lie as blobs (`feature_blob`), whose schemas are read once (`feature_schemas`).
+
+`refused` is the error of any that answers and will not serve us.
 """
