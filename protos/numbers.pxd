@@ -52,6 +52,7 @@ cdef enum:
     ModelInferRequest_generation = 1003
     ModelInferRequest_priority = 1005
     ModelInferRequest_resident_only = 1006
+    ModelInferRequest_fetched = 1004
     InferInputTensor_name = 1
     InferInputTensor_datatype = 2
     InferInputTensor_shape = 3
@@ -73,6 +74,10 @@ cdef enum:
     InferOutputTensor_parameters = 4
     InferOutputTensor_contents = 5
     PredictRequest_items = 1
+    PredictRequest_shared = 2
+    Shared_features = 1
+    Shared_entity_id = 2
+    Shared_parameters = 3
     Item_model = 1
     Item_version = 2
     Item_label = 3
@@ -80,11 +85,15 @@ cdef enum:
     Item_routing_key = 5
     Item_features = 6
     Item_row = 7
+    Item_parameters = 8
+    Item_explain = 9
     Item_artifact = 1000
     Item_owner = 1001
     Item_generation = 1003
     Item_priority = 1005
     Item_resident_only = 1006
+    Item_fetched = 1004
+    Item_shared = 1007
     Features_features = 1
     Feature_name = 1
     Feature_number = 2
@@ -96,6 +105,12 @@ cdef enum:
     Result_status = 2
     Result_version = 3
     Result_took_us = 4
+    Result_defaults = 5
+    Result_degraded = 6
+    Result_origins = 7
+    Origin_name = 1
+    Origin_source = 2
+    Origin_age_seconds = 3
     Value_outputs = 1
     Output_name = 1
     Output_numbers = 2

@@ -55,11 +55,11 @@ def packed(draw: st.DrawFn) -> Packed:
 @st.composite
 def row_of(draw: st.DrawFn, features: list[Feature]) -> Row:
     origins = tuple(draw(st.sampled_from(SENT)) for _ in features)
-    values: tuple[Value, ...] = tuple(
-        None if origin is Origin.ABSENT else draw(st.text(max_size=9) if feature.is_text else NUMBER)
-        for feature, origin in zip(features, origins, strict=True)
-    )
-    return Row(values, tuple(draw(INT64) for _ in features), origins)
+    values: list[Value] = []
+    for feature, origin in zip(features, origins, strict=True):
+        strategy: st.SearchStrategy[Value] = st.text(max_size=9) if feature.is_text else NUMBER
+        values.append(None if origin is Origin.ABSENT else draw(strategy))
+    return Row(tuple(values), tuple(draw(INT64) for _ in features), origins)
 
 
 @given(packed())

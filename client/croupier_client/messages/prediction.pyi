@@ -1,4 +1,5 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
@@ -6,13 +7,39 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("items",)
+    __slots__ = ("items", "shared")
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[Item]
-    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
+    shared: Shared
+    def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ..., shared: _Optional[_Union[Shared, _Mapping]] = ...) -> None: ...
+
+class Shared(_message.Message):
+    __slots__ = ("features", "entity_id", "parameters")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_ID_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    features: Features
+    entity_id: str
+    parameters: _containers.ScalarMap[str, str]
+    def __init__(self, features: _Optional[_Union[Features, _Mapping]] = ..., entity_id: _Optional[str] = ..., parameters: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "artifact", "owner", "generation", "priority", "resident_only")
+    __slots__ = ("model", "version", "label", "entity_id", "routing_key", "features", "row", "parameters", "explain", "artifact", "owner", "generation", "priority", "resident_only", "fetched", "shared")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
@@ -20,11 +47,15 @@ class Item(_message.Message):
     ROUTING_KEY_FIELD_NUMBER: _ClassVar[int]
     FEATURES_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    EXPLAIN_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     RESIDENT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    FETCHED_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     label: str
@@ -32,12 +63,16 @@ class Item(_message.Message):
     routing_key: str
     features: Features
     row: Row
+    parameters: _containers.ScalarMap[str, str]
+    explain: bool
     artifact: bytes
     owner: int
     generation: int
     priority: int
     resident_only: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., artifact: _Optional[bytes] = ..., owner: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., resident_only: bool = ...) -> None: ...
+    fetched: bytes
+    shared: Features
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., entity_id: _Optional[str] = ..., routing_key: _Optional[str] = ..., features: _Optional[_Union[Features, _Mapping]] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., explain: bool = ..., artifact: _Optional[bytes] = ..., owner: _Optional[int] = ..., generation: _Optional[int] = ..., priority: _Optional[int] = ..., resident_only: bool = ..., fetched: _Optional[bytes] = ..., shared: _Optional[_Union[Features, _Mapping]] = ...) -> None: ...
 
 class Features(_message.Message):
     __slots__ = ("features",)
@@ -70,16 +105,48 @@ class PredictResponse(_message.Message):
     def __init__(self, results: _Optional[_Iterable[_Union[Result, _Mapping]]] = ...) -> None: ...
 
 class Result(_message.Message):
-    __slots__ = ("value", "status", "version", "took_us")
+    __slots__ = ("value", "status", "version", "took_us", "defaults", "degraded", "origins")
     VALUE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TOOK_US_FIELD_NUMBER: _ClassVar[int]
+    DEFAULTS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    ORIGINS_FIELD_NUMBER: _ClassVar[int]
     value: Value
     status: Status
     version: int
     took_us: int
-    def __init__(self, value: _Optional[_Union[Value, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., version: _Optional[int] = ..., took_us: _Optional[int] = ...) -> None: ...
+    defaults: int
+    degraded: bool
+    origins: _containers.RepeatedCompositeFieldContainer[Origin]
+    def __init__(self, value: _Optional[_Union[Value, _Mapping]] = ..., status: _Optional[_Union[Status, _Mapping]] = ..., version: _Optional[int] = ..., took_us: _Optional[int] = ..., defaults: _Optional[int] = ..., degraded: bool = ..., origins: _Optional[_Iterable[_Union[Origin, _Mapping]]] = ...) -> None: ...
+
+class Origin(_message.Message):
+    __slots__ = ("name", "source", "age_seconds")
+    class Source(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNSPECIFIED: _ClassVar[Origin.Source]
+        REQUEST: _ClassVar[Origin.Source]
+        STORE: _ClassVar[Origin.Source]
+        DEFAULT_MISSING: _ClassVar[Origin.Source]
+        DEFAULT_STALE: _ClassVar[Origin.Source]
+        DEFAULT_RANGE: _ClassVar[Origin.Source]
+        DEFAULT_DOWN: _ClassVar[Origin.Source]
+    UNSPECIFIED: Origin.Source
+    REQUEST: Origin.Source
+    STORE: Origin.Source
+    DEFAULT_MISSING: Origin.Source
+    DEFAULT_STALE: Origin.Source
+    DEFAULT_RANGE: Origin.Source
+    DEFAULT_DOWN: Origin.Source
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: Origin.Source
+    age_seconds: float
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[Origin.Source, str]] = ..., age_seconds: _Optional[float] = ...) -> None: ...
 
 class Value(_message.Message):
     __slots__ = ("outputs",)

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/prediction/v1/prediction.proto\x12\x16\x63roupier.prediction.v1\"=\n\x0ePredictRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.croupier.prediction.v1.Item\"\xab\x02\n\x04Item\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tentity_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x34\n\x08\x66\x65\x61tures\x18\x06 \x01(\x0b\x32 .croupier.prediction.v1.FeaturesH\x00\x12*\n\x03row\x18\x07 \x01(\x0b\x32\x1b.croupier.prediction.v1.RowH\x00\x12\x11\n\x08\x61rtifact\x18\xe8\x07 \x01(\x0c\x12\x0e\n\x05owner\x18\xe9\x07 \x01(\x06\x12\x13\n\ngeneration\x18\xeb\x07 \x01(\x06\x12\x11\n\x08priority\x18\xed\x07 \x01(\r\x12\x16\n\rresident_only\x18\xee\x07 \x01(\x08\x42\x07\n\x05input\"=\n\x08\x46\x65\x61tures\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.croupier.prediction.v1.Feature\"B\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"&\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0f\n\x07\x64oubles\x18\x02 \x03(\x01\"B\n\x0fPredictResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Result\"\x97\x01\n\x06Result\x12.\n\x05value\x18\x01 \x01(\x0b\x32\x1d.croupier.prediction.v1.ValueH\x00\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07took_us\x18\x04 \x01(\rB\t\n\x07outcome\"8\n\x05Value\x12/\n\x07outputs\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Output\"\xba\x01\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x07numbers\x18\x02 \x01(\x0b\x32\x1f.croupier.prediction.v1.NumbersH\x00\x12\x34\n\x08integers\x18\x03 \x01(\x0b\x32 .croupier.prediction.v1.IntegersH\x00\x12.\n\x05texts\x18\x04 \x01(\x0b\x32\x1d.croupier.prediction.v1.TextsH\x00\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1a\n\x08Integers\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"c\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"[\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.croupier.prediction.v1.PredictRequest\"\x9d\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.croupier.prediction.v1.PredictResponseH\x00\x12\x30\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x42\t\n\x07outcome2\xe1\x01\n\x11PredictionService\x12Z\n\x07Predict\x12&.croupier.prediction.v1.PredictRequest\x1a\'.croupier.prediction.v1.PredictResponse\x12p\n\rPredictStream\x12,.croupier.prediction.v1.PredictStreamRequest\x1a-.croupier.prediction.v1.PredictStreamResponse(\x01\x30\x01\x42W\n\x16\x63roupier.prediction.v1B\x0fPredictionProtoP\x01Z*croupier/protos/prediction/v1;predictionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%protos/prediction/v1/prediction.proto\x12\x16\x63roupier.prediction.v1\"m\n\x0ePredictRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.croupier.prediction.v1.Item\x12.\n\x06shared\x18\x02 \x01(\x0b\x32\x1e.croupier.prediction.v1.Shared\"\xc6\x01\n\x06Shared\x12\x32\n\x08\x66\x65\x61tures\x18\x01 \x01(\x0b\x32 .croupier.prediction.v1.Features\x12\x11\n\tentity_id\x18\x02 \x01(\t\x12\x42\n\nparameters\x18\x03 \x03(\x0b\x32..croupier.prediction.v1.Shared.ParametersEntry\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf6\x03\n\x04Item\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tentity_id\x18\x04 \x01(\t\x12\x13\n\x0brouting_key\x18\x05 \x01(\t\x12\x34\n\x08\x66\x65\x61tures\x18\x06 \x01(\x0b\x32 .croupier.prediction.v1.FeaturesH\x00\x12*\n\x03row\x18\x07 \x01(\x0b\x32\x1b.croupier.prediction.v1.RowH\x00\x12@\n\nparameters\x18\x08 \x03(\x0b\x32,.croupier.prediction.v1.Item.ParametersEntry\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x11\n\x08\x61rtifact\x18\xe8\x07 \x01(\x0c\x12\x0e\n\x05owner\x18\xe9\x07 \x01(\x06\x12\x13\n\ngeneration\x18\xeb\x07 \x01(\x06\x12\x11\n\x08priority\x18\xed\x07 \x01(\r\x12\x16\n\rresident_only\x18\xee\x07 \x01(\x08\x12\x10\n\x07\x66\x65tched\x18\xec\x07 \x01(\x0c\x12\x31\n\x06shared\x18\xef\x07 \x01(\x0b\x32 .croupier.prediction.v1.Features\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05input\"=\n\x08\x46\x65\x61tures\x12\x31\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32\x1f.croupier.prediction.v1.Feature\"B\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"&\n\x03Row\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x0f\n\x07\x64oubles\x18\x02 \x03(\x01\"B\n\x0fPredictResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Result\"\xec\x01\n\x06Result\x12.\n\x05value\x18\x01 \x01(\x0b\x32\x1d.croupier.prediction.v1.ValueH\x00\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07took_us\x18\x04 \x01(\r\x12\x10\n\x08\x64\x65\x66\x61ults\x18\x05 \x01(\r\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12/\n\x07origins\x18\x07 \x03(\x0b\x32\x1e.croupier.prediction.v1.OriginB\t\n\x07outcome\"\xe2\x01\n\x06Origin\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x35\n\x06source\x18\x02 \x01(\x0e\x32%.croupier.prediction.v1.Origin.Source\x12\x13\n\x0b\x61ge_seconds\x18\x03 \x01(\x01\"~\n\x06Source\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07REQUEST\x10\x01\x12\t\n\x05STORE\x10\x02\x12\x13\n\x0f\x44\x45\x46\x41ULT_MISSING\x10\x03\x12\x11\n\rDEFAULT_STALE\x10\x04\x12\x11\n\rDEFAULT_RANGE\x10\x05\x12\x10\n\x0c\x44\x45\x46\x41ULT_DOWN\x10\x06\"8\n\x05Value\x12/\n\x07outputs\x18\x01 \x03(\x0b\x32\x1e.croupier.prediction.v1.Output\"\xba\x01\n\x06Output\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x32\n\x07numbers\x18\x02 \x01(\x0b\x32\x1f.croupier.prediction.v1.NumbersH\x00\x12\x34\n\x08integers\x18\x03 \x01(\x0b\x32 .croupier.prediction.v1.IntegersH\x00\x12.\n\x05texts\x18\x04 \x01(\x0b\x32\x1d.croupier.prediction.v1.TextsH\x00\x42\x08\n\x06values\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x1a\n\x08Integers\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"c\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0eretry_after_ms\x18\x04 \x01(\r\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"[\n\x14PredictStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.croupier.prediction.v1.PredictRequest\"\x9d\x01\n\x15PredictStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12;\n\x08response\x18\x02 \x01(\x0b\x32\'.croupier.prediction.v1.PredictResponseH\x00\x12\x30\n\x06status\x18\x03 \x01(\x0b\x32\x1e.croupier.prediction.v1.StatusH\x00\x42\t\n\x07outcome2\xe1\x01\n\x11PredictionService\x12Z\n\x07Predict\x12&.croupier.prediction.v1.PredictRequest\x1a\'.croupier.prediction.v1.PredictResponse\x12p\n\rPredictStream\x12,.croupier.prediction.v1.PredictStreamRequest\x1a-.croupier.prediction.v1.PredictStreamResponse(\x01\x30\x01\x42W\n\x16\x63roupier.prediction.v1B\x0fPredictionProtoP\x01Z*croupier/protos/prediction/v1;predictionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,36 +32,50 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.prediction.v1.predic
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026croupier.prediction.v1B\017PredictionProtoP\001Z*croupier/protos/prediction/v1;predictionv1'
+  _globals['_SHARED_PARAMETERSENTRY']._loaded_options = None
+  _globals['_SHARED_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_ITEM_PARAMETERSENTRY']._loaded_options = None
+  _globals['_ITEM_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_PREDICTREQUEST']._serialized_start=65
-  _globals['_PREDICTREQUEST']._serialized_end=126
-  _globals['_ITEM']._serialized_start=129
-  _globals['_ITEM']._serialized_end=428
-  _globals['_FEATURES']._serialized_start=430
-  _globals['_FEATURES']._serialized_end=491
-  _globals['_FEATURE']._serialized_start=493
-  _globals['_FEATURE']._serialized_end=559
-  _globals['_ROW']._serialized_start=561
-  _globals['_ROW']._serialized_end=599
-  _globals['_PREDICTRESPONSE']._serialized_start=601
-  _globals['_PREDICTRESPONSE']._serialized_end=667
-  _globals['_RESULT']._serialized_start=670
-  _globals['_RESULT']._serialized_end=821
-  _globals['_VALUE']._serialized_start=823
-  _globals['_VALUE']._serialized_end=879
-  _globals['_OUTPUT']._serialized_start=882
-  _globals['_OUTPUT']._serialized_end=1068
-  _globals['_NUMBERS']._serialized_start=1070
-  _globals['_NUMBERS']._serialized_end=1095
-  _globals['_INTEGERS']._serialized_start=1097
-  _globals['_INTEGERS']._serialized_end=1123
-  _globals['_TEXTS']._serialized_start=1125
-  _globals['_TEXTS']._serialized_end=1148
-  _globals['_STATUS']._serialized_start=1150
-  _globals['_STATUS']._serialized_end=1249
-  _globals['_PREDICTSTREAMREQUEST']._serialized_start=1251
-  _globals['_PREDICTSTREAMREQUEST']._serialized_end=1342
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=1345
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=1502
-  _globals['_PREDICTIONSERVICE']._serialized_start=1505
-  _globals['_PREDICTIONSERVICE']._serialized_end=1730
+  _globals['_PREDICTREQUEST']._serialized_end=174
+  _globals['_SHARED']._serialized_start=177
+  _globals['_SHARED']._serialized_end=375
+  _globals['_SHARED_PARAMETERSENTRY']._serialized_start=326
+  _globals['_SHARED_PARAMETERSENTRY']._serialized_end=375
+  _globals['_ITEM']._serialized_start=378
+  _globals['_ITEM']._serialized_end=880
+  _globals['_ITEM_PARAMETERSENTRY']._serialized_start=326
+  _globals['_ITEM_PARAMETERSENTRY']._serialized_end=375
+  _globals['_FEATURES']._serialized_start=882
+  _globals['_FEATURES']._serialized_end=943
+  _globals['_FEATURE']._serialized_start=945
+  _globals['_FEATURE']._serialized_end=1011
+  _globals['_ROW']._serialized_start=1013
+  _globals['_ROW']._serialized_end=1051
+  _globals['_PREDICTRESPONSE']._serialized_start=1053
+  _globals['_PREDICTRESPONSE']._serialized_end=1119
+  _globals['_RESULT']._serialized_start=1122
+  _globals['_RESULT']._serialized_end=1358
+  _globals['_ORIGIN']._serialized_start=1361
+  _globals['_ORIGIN']._serialized_end=1587
+  _globals['_ORIGIN_SOURCE']._serialized_start=1461
+  _globals['_ORIGIN_SOURCE']._serialized_end=1587
+  _globals['_VALUE']._serialized_start=1589
+  _globals['_VALUE']._serialized_end=1645
+  _globals['_OUTPUT']._serialized_start=1648
+  _globals['_OUTPUT']._serialized_end=1834
+  _globals['_NUMBERS']._serialized_start=1836
+  _globals['_NUMBERS']._serialized_end=1861
+  _globals['_INTEGERS']._serialized_start=1863
+  _globals['_INTEGERS']._serialized_end=1889
+  _globals['_TEXTS']._serialized_start=1891
+  _globals['_TEXTS']._serialized_end=1914
+  _globals['_STATUS']._serialized_start=1916
+  _globals['_STATUS']._serialized_end=2015
+  _globals['_PREDICTSTREAMREQUEST']._serialized_start=2017
+  _globals['_PREDICTSTREAMREQUEST']._serialized_end=2108
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=2111
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=2268
+  _globals['_PREDICTIONSERVICE']._serialized_start=2271
+  _globals['_PREDICTIONSERVICE']._serialized_end=2496
 # @@protoc_insertion_point(module_scope)
