@@ -45,11 +45,14 @@ from protos.numbers cimport (
     InferParameter_string_param,
     InferParameter_uint64_param,
     Item_entity_id,
+    Item_fetched,
     Item_label,
     Item_model,
     Item_routing_key,
+    Item_shared,
     Item_version,
     ModelInferRequest_artifact,
+    ModelInferRequest_fetched,
     ModelInferRequest_generation,
     ModelInferRequest_model_name,
     ModelInferRequest_model_version,
@@ -67,6 +70,9 @@ from protos.numbers cimport (
     PredictStreamResponse_id,
     Result_status,
     Result_value,
+    Shared_entity_id,
+    Shared_features,
+    Shared_parameters,
     Status_code,
 )
 from croupier.fields import MalformedMessage
@@ -77,6 +83,17 @@ cdef enum:
     NOT_TEXT = -1
     # More than it has, nine, for those to come and for some that are written twice.
     FIELDS_AN_ITEM = 16
+    # Of shared features, in the requests to cells: they go with each item.
+    MOST_SHARED_BYTES = 4_194_304
+
+
+class ReservedField(InvalidRequest):
+    """A field that only routers write. The caller's."""
+
+    reason = "RESERVED_FIELD"
+
+    def __init__(self, number):
+        super().__init__(f"field {number} is written by routers alone", field=str(number))
 
 
 def scan(bytes data not None):
@@ -137,10 +154,13 @@ def read_items(bytes data not None, int most):
     cdef Names names
     cdef list items = repeated(data)
     cdef int left = fields_of(len(items))
+    cdef Text entity = Text(NULL, 0)
     check_items(len(items), most)
     cdef list found = []
     for item in items:
-        read_item_names(<const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), &names, &left)
+        read_item_names(
+            <const uint8_t*>PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), &names, &left, entity
+        )
         found.append((item, ask_of(&names)))
     return found
 
@@ -299,6 +319,8 @@ cdef int read_infer_names(const uint8_t* data, Py_ssize_t size, Names* names) ex
             names.version = _text(&field)
         elif field.number == ModelInferRequest_parameters:
             _read_parameter(&field, names, &left)
+        elif field.number == ModelInferRequest_fetched or field.number == Item_shared:
+            raise ReservedField(field.number)
     _check_parameter(names.key, "routing_key")
     _check_parameter(names.label, "label")
     _check_parameter(names.tenant, "tenant")
@@ -310,11 +332,16 @@ cdef int fields_of(Py_ssize_t items) noexcept:
     return MOST_FIELDS + FIELDS_AN_ITEM * <int>min(items, MOST_FIELDS)
 
 
-cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int* left) except -1:
-    """What an Item names, of at most `left` fields; raises as `read_items`, but texts stay bytes."""
+cdef int read_item_names(
+    const uint8_t* data, Py_ssize_t size, Names* names, int* left, Text entity
+) except -1:
+    """What an Item names, of at most `left` fields; raises as `read_items`, but texts stay bytes.
+
+    `entity` is what the request's items share, and is text.
+    """
     cdef Cursor cursor = Cursor(data, data + size)
     cdef Field field
-    cdef Text entity = Text(NULL, 0)
+    cdef Text own = Text(NULL, 0)
     memset(names, 0, sizeof(Names))
     while next_of(&cursor, &field, left):
         if field.kind == LEN:
@@ -323,15 +350,68 @@ cdef int read_item_names(const uint8_t* data, Py_ssize_t size, Names* names, int
             elif field.number == Item_label:
                 names.label = _text(&field)
             elif field.number == Item_entity_id:
-                entity = _text(&field)
+                own = _text(&field)
             elif field.number == Item_routing_key:
                 names.key = _text(&field)
+            elif field.number == Item_fetched or field.number == Item_shared:
+                raise ReservedField(field.number)
         elif field.kind == VARINT and field.number == Item_version:
             names.number = field.number_value
     if not names.key.size:
-        names.key = entity
+        names.key = own if own.size else entity
     else:
-        check_text(entity)
+        check_text(own)
+    return 0
+
+
+cdef class Shared:
+    """See envelope.pxd; made by `shared_of`."""
+
+
+cdef Shared shared_of(list parts, Py_ssize_t items):
+    """What `items` items share by the Shared messages in `parts`, which merge.
+
+    Raises:
+        InvalidRequest: malformed, text that is not UTF-8, or too much for so many items.
+    """
+    cdef Shared shared = Shared.__new__(Shared)
+    cdef Cursor cursor
+    cdef Field field
+    cdef int left = MOST_FIELDS
+    cdef list features = []
+    shared._entity = b""
+    for part in parts:
+        cursor = cursor_of(part)
+        while next_of(&cursor, &field, &left):
+            if field.kind != LEN:
+                continue
+            if field.number == Shared_features:
+                features.append(bytes_of(&field))
+            elif field.number == Shared_entity_id:
+                check_text(_text(&field))
+                shared._entity = bytes_of(&field)
+            elif field.number == Shared_parameters:
+                _check_texts(&field, &left)
+    shared.message, shared.features = b"".join(parts), b""
+    shared.entity = Text(<const uint8_t*>PyBytes_AS_STRING(shared._entity), PyBytes_GET_SIZE(shared._entity))
+    if features:
+        if len(features) > 1:
+            # As in `read_frame`.
+            for part in features:
+                scan(part)
+        shared.features = _record(_SHARED_TAG, b"".join(features))
+    if items * PyBytes_GET_SIZE(shared.features) > MOST_SHARED_BYTES:
+        raise InvalidRequest(f"the shared features are too large for {items} items", field="shared.features")
+    return shared
+
+
+cdef int _check_texts(Field* entry, int* left) except -1:
+    """Of an entry of a map from text to text."""
+    cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size)
+    cdef Field field
+    while next_of(&cursor, &field, left):
+        if field.kind == LEN and field.number <= ParametersEntry_value:
+            check_text(_text(&field))
     return 0
 
 
@@ -446,6 +526,7 @@ _MARKS = [
     for priority in range(PRIORITIES)
     for resident_only in (b"", _RESIDENT_ONLY)
 ]
+_SHARED_TAG = _tag(Item_shared, LEN)
 _VERSION_TAG = _tag(ModelInferRequest_model_version, LEN)
 _ITEM_VERSION_TAG = _tag(Item_version, VARINT)
 _VERSIONS_TAG = _tag(ModelMetadataResponse_versions, LEN)

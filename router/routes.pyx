@@ -24,6 +24,7 @@ from libc.string cimport memcmp, memcpy, memset
 from croupier.errors import CroupierError
 from router.envelope cimport (
     Names,
+    Shared,
     Text,
     ask_of,
     check_text,
@@ -31,9 +32,10 @@ from router.envelope cimport (
     fields_of,
     read_infer_names,
     read_item_names,
+    shared_of,
 )
-from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, cursor_of, next_field, next_of
-from protos.numbers cimport PredictRequest_items
+from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, bytes_of, cursor_of, next_field, next_of
+from protos.numbers cimport PredictRequest_items, PredictRequest_shared
 from router.loads cimport SLOTS
 from router.units cimport Unit, new_unit
 
@@ -146,26 +148,32 @@ cdef class Routes:
         """A unit for each item of a PredictRequest; one that has no route has its error for an outcome.
 
         Raises:
-            InvalidRequest: malformed, no item, or more than `most`.
+            InvalidRequest: malformed, no item, more than `most`, or what they share is too large for so many.
         """
         cdef Cursor cursor = cursor_of(request)
         cdef const uint8_t* begin = cursor.at
         cdef Field field
-        cdef Text owner = _utf8(tenant)
-        cdef list units = []
+        cdef Text owner = _utf8(tenant), entity = Text(NULL, 0)
+        cdef list units = [], parts = []
         cdef Unit unit
-        cdef Py_ssize_t count = _count_items(cursor)
+        cdef Py_ssize_t count = _count_items(cursor, parts)
         cdef int left = fields_of(count)
+        cdef Shared shared = None
         check_items(count, most)
+        if parts:
+            shared = shared_of(parts, count)
+            entity = shared.entity
         while next_field(&cursor, &field):
             if field.number == PredictRequest_items and field.kind == LEN:
                 unit = new_unit(request, field.data - begin, field.size)
-                units.append(self._item(unit, &field, tenant, owner, &left))
+                if shared is not None:
+                    unit.told, unit.shared = shared.message, shared.features
+                units.append(self._item(unit, &field, tenant, owner, &left, entity))
         return units
 
-    cdef Unit _item(self, Unit unit, Field* field, str tenant, Text owner, int* left):
+    cdef Unit _item(self, Unit unit, Field* field, str tenant, Text owner, int* left, Text entity):
         cdef Names names
-        read_item_names(field.data, field.size, &names, left)
+        read_item_names(field.data, field.size, &names, left, entity)
         cdef Text version = Text(<const uint8_t*>&names.number, sizeof(uint64_t) if names.number else 0)
         key = _key(owner, b"P", &names, version)
         cdef Route route = self._find(key)
@@ -269,10 +277,14 @@ cdef Text _utf8(str name):
     return text
 
 
-cdef Py_ssize_t _count_items(Cursor cursor) except -1:
+cdef Py_ssize_t _count_items(Cursor cursor, list shared) except -1:
+    """How many items there are; what they share goes into `shared`."""
     cdef Field field
     cdef int left = MOST_FIELDS
     cdef Py_ssize_t count = 0
     while next_of(&cursor, &field, &left):
-        count += field.number == PredictRequest_items and field.kind == LEN
+        if field.kind == LEN:
+            count += field.number == PredictRequest_items
+            if field.number == PredictRequest_shared:
+                shared.append(bytes_of(&field))
     return count

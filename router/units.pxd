@@ -2,6 +2,10 @@ cdef class Unit:
     cdef bytes message
     cdef Py_ssize_t start
     cdef Py_ssize_t size
+    # What the items of its request share, for the cell as a field of each; and the whole Shared message, None
+    # without.
+    cdef public bytes shared
+    cdef public bytes told
     cdef bytes suffix
     # Bytes at its end that say whose the request is, and behind these which shard map dealt it: not every
     # cell knows these fields.

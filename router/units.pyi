@@ -11,6 +11,9 @@ class Unit:
     # How many of its cells were asked; those whose connection broke while it was in flight, time by time.
     tried: int
     lost_with: tuple[str, ...]
+    # What the items of its request share, as a field of each; and the whole Shared message.
+    shared: bytes
+    told: bytes | None
     # What it says beside its route, for cells that know it (`envelope.marks`).
     marks: bytes
     # The gRPC code of an item whose answer is an error; and whether the answer came after a load.

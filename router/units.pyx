@@ -22,6 +22,7 @@ from croupier.fields cimport put_head, record_size
 cdef int _OWNER = protocols.OWNER
 cdef int _GENERATION = protocols.GENERATION
 cdef int _MARKS = protocols.MARKS
+cdef int _FETCHED = protocols.FETCHED
 
 
 @cython.final
@@ -30,7 +31,7 @@ cdef class Unit:
     """One prediction: the request for the cell, the cells in the order to try, and what came of it."""
 
     def __cinit__(self):
-        self.message = self.suffix = self.marks = b""
+        self.message = self.shared = self.suffix = self.marks = b""
         self.cells = self.lost_with = ()
 
     def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
@@ -206,7 +207,12 @@ cdef bint _is_final(outcome):
 
 
 cdef Py_ssize_t _payload_size(Unit unit, int protocol):
-    return unit.size + _suffix_size(unit, protocol) + _marks_size(unit, protocol)
+    cdef Py_ssize_t added = _suffix_size(unit, protocol) + _marks_size(unit, protocol)
+    return unit.size + _given_size(unit, protocol) + added
+
+
+cdef Py_ssize_t _given_size(Unit unit, int protocol):
+    return PyBytes_GET_SIZE(unit.shared) if protocol >= _FETCHED else 0
 
 
 cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
@@ -226,6 +232,8 @@ cdef uint8_t* _put_payload(Unit unit, uint8_t* out, int protocol):
     cdef Py_ssize_t size = _suffix_size(unit, protocol), marks_size = _marks_size(unit, protocol)
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
     out += unit.size
+    if protocol >= _FETCHED:
+        out = _put(out, unit.shared)
     memcpy(out, PyBytes_AS_STRING(unit.suffix), size)
     out += size
     if marks_size:

@@ -53,6 +53,8 @@ class Router:
         except DecodeError:
             return self._refused(native, lambda units: units[0].payload, oip.ModelInferRequest)
         expected = _tried(lambda: _ask_of(request))
+        if _is_reserved(data):
+            return _differ(native, InvalidRequest("a router's fields")), None
         if (difference := _differ(fresh, expected)) or isinstance(expected, CroupierError):
             return difference or _differ(native, expected), None
         target = _tried(lambda: self._target(expected))
@@ -68,13 +70,13 @@ class Router:
             request = pb.PredictRequest.FromString(data)
         except DecodeError:
             return self._refused(native, join_payloads, pb.PredictRequest)
-        if not 0 < len(request.items) <= MOST_ROWS:
-            return _differ(native, InvalidRequest("too many or too few items")), None
+        if not 0 < len(request.items) <= MOST_ROWS or any(map(_is_reserved, envelope.read_results(data))):
+            return _differ(native, InvalidRequest("too many or too few items, or a router's fields")), None
         if isinstance(native, CroupierError) or len(native) != len(request.items):
             return f"{native!r} for {len(request.items)} items", None
         mark(native, envelope.marks(*_said(data)))
         for unit, item in zip(native, request.items, strict=True):
-            if difference := self._item(unit, item, *_said(data)):
+            if difference := self._item(unit, item, request.shared, *_said(data)):
                 return difference, None
         units = [unit for unit in native if unit.outcome is None]
         self.routed += 1
@@ -157,8 +159,9 @@ class Router:
         point = split_point(TENANT, ask.model, ask.key) if ask.key else int(_PLACE * WHOLE)
         return next(target for end, target in choices if point < end)
 
-    def _item(self, unit: Unit, item: pb.Item, priority: int, resident_only: bool) -> str:
-        ask = Ask(item.model, item.version, item.label, item.routing_key or item.entity_id)
+    def _item(self, unit: Unit, item: pb.Item, shared: pb.Shared, priority: int, resident_only: bool) -> str:
+        key = item.routing_key or item.entity_id or shared.entity_id
+        ask = Ask(item.model, item.version, item.label, key)
         target = _tried(lambda: self._target(ask))
         if isinstance(target, CroupierError) or unit.outcome is not None:
             return _differ(unit.outcome, target)
@@ -170,6 +173,8 @@ class Router:
         item.artifact, item.version = target.artifact, target.version
         item.priority, item.resident_only = priority or item.priority, resident_only or item.resident_only
         item.owner, item.generation = _OWNER, _GENERATION
+        if shared.HasField("features"):
+            item.shared.CopyFrom(shared.features)
         return "" if _is_same(item, unit.payload) else "what goes on is not what was asked"
 
     def _routed(self, unit: Unit, data: bytes, target: Target) -> str:
@@ -203,6 +208,11 @@ def _said(data: bytes) -> tuple[int, bool]:
 
 def _marks(sent: Any) -> tuple[bytes, int, int]:
     return sent.artifact, sent.owner, sent.generation
+
+
+def _is_reserved(message: bytes) -> bool:
+    """Whether it has a field that only routers write."""
+    return any(number in (1004, 1007) and kind == 2 for number, kind, *_ in envelope.scan(message))
 
 
 def _ask_of(request: oip.ModelInferRequest) -> Ask:

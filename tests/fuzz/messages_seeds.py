@@ -225,7 +225,19 @@ _ITEMS = (1,) * 12 + (2, 2, 2, 3, 3, MOST_ROWS, MOST_ROWS + 1)
 
 def predict(rng: Random, known: list[Model]) -> Parts:
     """A PredictRequest."""
-    return [message(1, *_item(rng, known)) for _ in range(rng.choice(_ITEMS))]
+    parts = [message(1, *_item(rng, known)) for _ in range(rng.choice(_ITEMS))]
+    if rng.random() < 0.1:
+        parts.insert(rng.choice((0, len(parts))), message(2, *_shared(rng, known)))
+    return parts
+
+
+def _shared(rng: Random, known: list[Model]) -> Parts:
+    parts = [message(1, *_features(rng, rng.choice(known)))] if rng.random() < 0.8 else []
+    if rng.random() < 0.5:
+        parts.append(text(2, rng.choice(("entity-1", "entity-2", *BAD_TEXTS))))
+    if rng.random() < 0.3:
+        parts.append(message(3, text(1, "region"), text(2, rng.choice(("eu", *BAD_TEXTS)))))
+    return parts
 
 
 def _item(rng: Random, known: list[Model]) -> Parts:
