@@ -27,7 +27,7 @@ from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier.transport.status import code_of
-from croupier.transport.steps import step_of, trace
+from croupier.transport.steps import ending_of, trace
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
@@ -189,8 +189,13 @@ class Handlers:
     def _traced_tenant(self, span: Span, request_id: RequestId, values: Values) -> str:
         """Whose request it is, and what the span says of it. Raises as `Identity.tenant`."""
         span.note("croupier.request_id", str(request_id))
-        with step_of(span, "identity"):
+        identity = span.child("identity")
+        try:
             tenant = self._identity.tenant(values)
+        except BaseException as error:
+            identity.end(ending_of(error))
+            raise
+        identity.end()
         span.note("croupier.tenant", tenant)
         return tenant
 

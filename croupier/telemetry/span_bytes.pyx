@@ -16,6 +16,8 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
+from croupier.telemetry.traces cimport Span
+
 cdef enum:
     # Types on the wire.
     VARINT = 0
@@ -46,8 +48,8 @@ cdef bytes _field(int number, bytes message):
     return at[:end - at] + message
 
 
-def span_field(span not None, str message not None):
-    """A `croupier.telemetry.traces.Span` as field 2 of a ScopeSpans; `message` is that of its error.
+def span_field(Span span not None, str message not None):
+    """A span as field 2 of a ScopeSpans; `message` is that of its error.
 
     An attribute is a text, a truth value, an integer of 64 bits, or a float; others raise what Python raises.
     """
@@ -70,10 +72,10 @@ def span_field(span not None, str message not None):
     at = _put_key(_put_varint(at, span.kind), 6, VARINT)
     at = _put_text(at, 5, span.name)
     if span.parent_id:
-        at = _put_bytes(at, 4, span.parent_id.to_bytes(8, "big"))
+        at = _put_id(at, 4, span.parent_id)
     if state:
         at = _put_bytes(at, 3, state)
-    at = _put_bytes(at, 2, span.span_id.to_bytes(8, "big"))
+    at = _put_id(at, 2, span.span_id)
     at = _put_bytes(at, 1, span.trace_id.to_bytes(16, "big"))
     at = _put_key(_put_varint(at, end - at), 2, BYTES)
     return at[:end - at]
@@ -127,6 +129,15 @@ cdef uint8_t* _put_bytes(uint8_t* at, int number, bytes data) noexcept:
     at -= PyBytes_GET_SIZE(data)
     memcpy(at, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
     return _put_key(_put_varint(at, PyBytes_GET_SIZE(data)), number, BYTES)
+
+
+cdef uint8_t* _put_id(uint8_t* at, int number, uint64_t value) noexcept:
+    """Eight bytes, the highest first."""
+    cdef int place
+    at -= 8
+    for place in range(8):
+        at[7 - place] = value >> 8 * place & 0xFF
+    return _put_key(_put_varint(at, 8), number, BYTES)
 
 
 cdef inline uint8_t* _put_key(uint8_t* at, int number, int kind) noexcept:

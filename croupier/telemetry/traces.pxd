@@ -9,8 +9,8 @@ cdef class Span:
     cdef readonly str name
     cdef readonly object kind
     cdef readonly object trace_id
-    cdef readonly object span_id
-    cdef readonly object parent_id
+    cdef readonly unsigned long long span_id
+    cdef readonly unsigned long long parent_id
     cdef readonly bytes state
     cdef public long long began
     cdef readonly Tracer tracer
@@ -32,8 +32,11 @@ cdef class Tracer:
     cdef readonly object bits
     cdef object _random
     cdef double _left
-    cdef object _since
+    cdef long long _since
     cdef public double until
 
     cpdef Span span(self, str name, kind, parent)
     cpdef Span root(self, str name)
+    @cython.locals(now="long long", most=double)
+    cdef bint _may(self) except -1
+    cdef Span _new(self, str name, kind, trace_id, unsigned long long parent_id, bytes state)

@@ -52,6 +52,10 @@ class Kind(IntEnum):
     CLIENT = 3
 
 
+# To look a member up takes longer than most that is done with it.
+_INTERNAL, _SERVER = Kind.INTERNAL, Kind.SERVER
+
+
 class Parent(NamedTuple):
     """The span that the caller said this is part of."""
 
@@ -132,7 +136,7 @@ class Span:
         parent = (TRACEPARENT, b"00-%032x-%016x-01" % (self.trace_id, self.span_id))
         return (parent, (TRACESTATE, self.state)) if self.state else (parent,)
 
-    def child(self, name: str, kind: Kind = Kind.INTERNAL) -> Span:
+    def child(self, name: str, kind: Kind = _INTERNAL) -> Span:
         tracer = self.tracer
         span_id = tracer.bits(64) or 1
         return Span(name, kind, self.trace_id, span_id, self.span_id, self.state, tracer.now(), tracer)
@@ -205,7 +209,7 @@ class Tracer:
 
     def root(self, name: str) -> Span | None:
         """The span of a call that begins a trace; None: there are too many."""
-        return self.span(name, Kind.SERVER, None) if self._may() else None
+        return self._new(name, _SERVER, self.bits(128) or 1, 0, b"") if self._may() else None
 
     def _gap(self) -> float:
         """How many go by before the next one: each of them had the same chance."""
@@ -214,8 +218,8 @@ class Tracer:
         return math.floor(math.log1p(-self._random()) / math.log1p(-self.ratio))
 
     def _may(self) -> bool:
-        now = self.now()
-        self._left = min(MOST_PER_SECOND, self._left + max(0, now - self._since) * 1e-9 * MOST_PER_SECOND)
+        now, most = self.now(), MOST_PER_SECOND
+        self._left = min(most, self._left + max(0, now - self._since) * 1e-9 * most)
         self._since = now
         if self._left < 1.0:
             return False
@@ -225,9 +229,12 @@ class Tracer:
     def span(self, name: str, kind: Kind, parent: Parent | None) -> Span:
         """A span, whether or not it would be sampled."""
         if parent is None:
-            parent = Parent(self.bits(128) or 1, 0, True)
-        name, span_id = name.removeprefix("/"), self.bits(64) or 1
-        return Span(name, kind, parent.trace_id, span_id, parent.span_id, parent.state, self.now(), self)
+            return self._new(name, kind, self.bits(128) or 1, 0, b"")
+        return self._new(name, kind, parent.trace_id, parent.span_id, parent.state)
+
+    def _new(self, name: str, kind: Kind, trace_id: int, parent_id: int, state: bytes) -> Span:
+        span_id = self.bits(64) or 1
+        return Span(name.removeprefix("/"), kind, trace_id, span_id, parent_id, state, self.now(), self)
 
     def afterwards(
         self,

@@ -108,9 +108,13 @@ cdef int put_pairs(nghttp2_nv* headers, int at, object pairs) except -1:
 
 cdef uint8_t _flags_of(bytes name):
     """An id differs every time, and would only push what is worth it out of HPACK's table."""
-    if PyBytes_GET_SIZE(name) == 12 and not memcmp(PyBytes_AS_STRING(name), b"x-request-id", 12):
+    if _is(name, b"x-request-id", 12) or _is(name, b"traceparent", 11):
         return NGHTTP2_NV_FLAG_NO_INDEX
     return NGHTTP2_NV_FLAG_NONE
+
+
+cdef inline bint _is(bytes name, const char* other, Py_ssize_t size):
+    return PyBytes_GET_SIZE(name) == size and not memcmp(PyBytes_AS_STRING(name), other, size)
 
 
 cdef int check_pairs(list pairs) except -1:

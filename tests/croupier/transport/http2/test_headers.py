@@ -73,6 +73,16 @@ class TestMetadata:
             pair.pump()
             assert pairs == call.raw_metadata(True)
 
+    @pytest.mark.parametrize(
+        ("name", "is_kept"), [(b"x-request-id", False), (b"traceparent", False), (b"tracestate", True)]
+    )
+    def test_what_differs_every_time_takes_no_room_in_the_table(self, name: bytes, is_kept: bool) -> None:
+        pair, sent = Pair(), []
+        for pairs in ((), (), ((name, b"z" * 50),), ((name, b"z" * 50),)):
+            pair.start(pairs=pairs)
+            sent.append(pair.to_server())
+        assert (sent[3] - sent[1] < 10) == is_kept
+
     @pytest.mark.parametrize("count", [1, 50, 56])
     def test_many(self, pair: Pair, count: int) -> None:
         pairs = [(b"name-%d" % number, b"value") for number in range(count)]
