@@ -2,5 +2,7 @@
 
 Features lie as blobs (`feature_blob`), whose schemas are read once (`feature_schemas`).
 
+What routers answered waits in mapped files for whoever writes it down: `spool*`, which begins in `spool`.
+
 `refused` is the error of any that answers and will not serve us.
 """

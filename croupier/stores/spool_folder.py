@@ -1,0 +1,119 @@
+"""A writer's part of the spool: a folder of segments, within a bound, one of them always ready.
+
+A thread makes segments, so that whoever appends meets no disk: when the spare one is taken, it makes the
+next, and unmaps the one that is full. There is none to be had while the folder holds as many as it may, since
+no logger has removed any, or the disk is full: then what does not fit is dropped and counted. The thread
+looks again every second.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Self
+
+from croupier.files import open_regular, own_folder
+from croupier.stores.spool import LOCK, SUFFIX
+from croupier.stores.spool_writer import Appender
+
+_log = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 16 * 2**20
+_LOOK_SECONDS = 1.0
+
+
+class Spool:
+    """Segments of `folder`/`incarnation`, of `most_bytes` together; `close` it at the end.
+
+    Append to `appender`. `tend` makes room; `begin` has a thread do that.
+
+    Raises:
+        OSError: the folder cannot be used, or another process writes there.
+        ValueError: there is no room for two segments.
+    """
+
+    def __init__(
+        self, folder: Path, incarnation: str, most_bytes: int, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        self._most = most_bytes // segment_bytes
+        if self._most < 2:
+            raise ValueError(f"a spool has room for two segments: {2 * segment_bytes} bytes")
+        self.folder = folder / incarnation
+        own_folder(folder)
+        own_folder(self.folder)
+        self._lock = open_regular(self.folder / LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise
+        self._wanted = threading.Event()
+        self.appender = Appender(segment_bytes, self._wanted.set)
+        self._next = 0
+        self._is_closed = self._is_told = False
+        self._thread: threading.Thread | None = None
+        for _ in range(2):
+            self.tend()
+
+    def begin(self) -> Self:
+        """Tend it in a thread from now on."""
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
+        return self
+
+    def tend(self) -> None:
+        """Unmap what is full; have a spare segment if there may be one."""
+        self.appender.let_go()
+        if self.appender.has_spare or self._is_closed:
+            return
+        try:
+            if len(list(self.folder.glob(f"*{SUFFIX}"))) >= self._most:
+                self._tell("it is full: no logger has read it")
+                return
+            self._make()
+            self._is_told = False
+        except OSError as error:
+            self._tell(str(error))
+
+    def close(self) -> None:
+        """Append nothing more; what is there stays for the logger."""
+        self._is_closed = True
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.appender.close()
+        os.close(self._lock)
+
+    def _run(self) -> None:
+        while not self._is_closed:
+            self._wanted.wait(_LOOK_SECONDS)
+            self._wanted.clear()
+            self.tend()
+
+    def _make(self) -> None:
+        size = self.appender.segment_size
+        # Under another name until it is whole: a reader meets no half of one.
+        path = self.folder / f"{self._next:016x}{SUFFIX}"
+        unfinished = path.with_suffix(".new")
+        file = open_regular(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+            # A full disk is met here, and not as SIGBUS in the midst of a request.
+            os.posix_fallocate(file, 0, size)
+            os.replace(unfinished, path)
+            self.appender.give(file, self._next)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
+        self._next += 1
+
+    def _tell(self, why: str) -> None:
+        """Once for each time that it begins."""
+        if not self._is_told:
+            _log.warning("the spool takes nothing more once its segment is full: %s", why)
+        self._is_told = True
