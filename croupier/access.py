@@ -128,6 +128,12 @@ VERSION_MANAGER = OPEN | _of(
     # Of no tenant, everybody's: for no caller who is for some tenants.
     GetLimits=_for(*_READERS, tenant="tenant"),
     SetLimits=_for(Role.OPERATOR, tenant="tenant"),
+    # As limits; who publishes models says too what they are fed with.
+    ApplyFamily=_for(*_PUBLISHERS, tenant="family.tenant"),
+    GetFamily=_for(*_READERS, tenant="tenant"),
+    ListFamilies=_for(*_READERS, tenant="tenant"),
+    GetFamilyHistory=_for(*_READERS, tenant="tenant"),
+    RollbackFamily=_for(*_PUBLISHERS, tenant="tenant"),
 )
 
 _INFERENCE = "inference.GRPCInferenceService"

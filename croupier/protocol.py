@@ -9,7 +9,7 @@
     6   fields 1005 and 1006 of a request to a cell: its priority, and that nothing is loaded for it;
         records of schema 5: what tenants may take
     7   fields 1004 and 1007 of a request to a cell: the features that were fetched for it, and those that a
-        request's items share
+        request's items share; records of schema 6: what models of one name have in common
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.
@@ -25,6 +25,8 @@ OWNER = 2
 GENERATION = 5
 MARKS = 6
 FETCHED = 7
+# At which a router knows of families.
+FAMILIES = 7
 
 # Goes with an answer of a cell that had to load its model first, as metadata. One of a release before says
 # nothing of it, and a router of one passes over it.

@@ -6,6 +6,7 @@
     suspects  what is retried, held back and refused for the sake of cells
     tenant    ?name=acme[&model=churn]: the hand, and with a model its cells in order and its versions
     limits    tenants with limits, those first whose buckets are the emptiest
+    families  what models of one name have in common, and which models have something else instead
 
 Everything is told of this moment, and asked of the very parts that decide: nothing is kept for it.
 """
@@ -31,6 +32,7 @@ from router.feeds import ViewFeed
 from router.pick import is_connected, pick
 from router.route import NoShardMap, dealt_by, route
 from router.stale import Stale
+from version_manager.model.family import Family
 from version_manager.model.resolve import Ask, Target, choices
 
 T = TypeVar("T")
@@ -56,6 +58,7 @@ class Beliefs:
             "hot": lambda _: self._hot(),
             "tenant": self._tenant,
             "limits": lambda _: self._limits(),
+            "families": lambda _: self._families(),
         }
 
     def why_not_ready(self) -> str:
@@ -81,6 +84,7 @@ class Beliefs:
             "thaw": view.thaw,
             "models": view.catalog.size,
             "cells": len(view.cells),
+            "families": len(view.families.families),
             "age_seconds": self.feed.age,
             "frozen_for": self.feed.refuses,
             "generations": [
@@ -178,6 +182,13 @@ class Beliefs:
             },
         }
 
+    def _families(self) -> object:
+        families = self.feed.view.families
+        return {
+            "families": some(families.families.values(), _family),
+            "own": some(families.models.values(), _family),
+        }
+
     def _tenant(self, query: Mapping[str, str]) -> object:
         view, tenant = self.feed.view, check_name(query.get("name", ""), "name")
         if view.current is None:
@@ -215,6 +226,18 @@ class Beliefs:
                 for points, target in _shares(found)
             ],
         }
+
+
+def _family(one: Family) -> object:
+    return {
+        "tenant": one.tenant,
+        "name": one.name,
+        "number": one.number,
+        "features": len(one.features),
+        "stored": sum(feature.is_stored for feature in one.features),
+        "store_failure": one.store_failure,
+        "log_share": one.log.share if one.log else 0.0,
+    }
 
 
 def _told_of(item: tuple[Name, Hot]) -> object:

@@ -19,6 +19,8 @@ from router.view import View, ViewChange, successor
 from sharding.generation import Generation, check_generation
 from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta, UnknownModel
+from version_manager.model.family import Families, Family, FamilyKey
+from version_manager.model.family_wire import changed_from_pb, family_to_pb
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits, TenantLimits
 from version_manager.model.release import Model, check_release
@@ -56,7 +58,11 @@ def parts(chunk: pb.WatchEvent.Chunk) -> Iterator[pb.WatchEvent.Chunk]:
         yield pb.WatchEvent.Chunk(models=chunk.models[start : start + _PART_MODELS])
     for start in range(0, len(chunk.limits), _PART_MODELS):
         yield pb.WatchEvent.Chunk(limits=chunk.limits[start : start + _PART_MODELS])
-    last = pb.WatchEvent.Chunk(cells=chunk.cells, generations=chunk.generations)
+    for family in chunk.families:
+        yield pb.WatchEvent.Chunk(families=[family])
+    last = pb.WatchEvent.Chunk(
+        cells=chunk.cells, generations=chunk.generations, knows_families=chunk.knows_families
+    )
     if chunk.HasField("default_limits"):
         last.default_limits.CopyFrom(chunk.default_limits)
     if chunk.HasField("ramp"):
@@ -80,6 +86,10 @@ class Assembly:
         self._bad_limits: list[pb.TenantLimits] = []
         # What is said of the default; None: nothing, as by a manager that knows of no limits.
         self._default_limits: pb.Limits | None = None
+        self._families: dict[FamilyKey, Family | None] = {}
+        self._bad_families: list[pb.Family] = []
+        # False: by a manager of the release before.
+        self._knows_families = False
 
     def add(self, chunk: pb.WatchEvent.Chunk) -> None:
         self._received += len(chunk.models)
@@ -91,6 +101,8 @@ class Assembly:
         self._limits.update(_usable(chunk.limits, tenant_limits_from_pb, self._bad_limits))
         if chunk.HasField("default_limits"):
             self._default_limits = chunk.default_limits
+        self._families.update(_usable(chunk.families, changed_from_pb, self._bad_families))
+        self._knows_families |= chunk.knows_families
 
     def finish(self, end: pb.WatchEvent.End, held: View) -> View:
         """The view that takes the place of `held`.
@@ -108,7 +120,8 @@ class Assembly:
         ramp = held.ramp if is_held else self._ramp
         thaw = self._begin.thaw if self._begin.HasField("thaw") else None
         limits = self._limits_after(held.limits)
-        return successor(held, catalog, generations, self._cells, thaw, ramp, limits)
+        families = self._families_after(held.families)
+        return successor(held, catalog, generations, self._cells, thaw, ramp, limits, families)
 
     def _limits_after(self, held: TenantLimits) -> TenantLimits | None:
         if self._default_limits is None:
@@ -118,6 +131,12 @@ class Assembly:
         }
         default = _usable([self._default_limits], limits_from_pb)
         return TenantLimits(held.default).after(last_good | self._limits, *default)
+
+    def _families_after(self, held: Families) -> Families | None:
+        if not self._knows_families:
+            return None
+        bad = {(one.tenant, one.name) for one in self._bad_families}
+        return Families().after({key: held.get(*key) for key in bad} | self._families)
 
     def _last_good(self, held: Catalog) -> Iterator[Model]:
         for message in self._bad_models:
@@ -140,7 +159,8 @@ def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
         () if bad else generations,
         min(message.ramp, WHOLE) if message.HasField("ramp") and not bad else None,
         tuple(_usable(message.limits, tenant_limits_from_pb)),
-        *(_usable([message.default_limits], limits_from_pb) if message.HasField("default_limits") else ()),
+        _usable_one(message.default_limits, limits_from_pb) if message.HasField("default_limits") else None,
+        tuple(_usable(message.families, changed_from_pb)),
     )
 
 
@@ -149,6 +169,7 @@ def events_of(view: View) -> Iterator[pb.WatchEvent]:
     yield begin_of(view)
     yield fleet_of(view)
     yield from limits_of(view)
+    yield from families_of(view)
     yield from models_of(view)
     yield from end_of(view)
 
@@ -165,6 +186,7 @@ def fleet_of(view: View) -> pb.WatchEvent:
         cells=[cell_to_pb(known.cell) for known in view.cells.values()],
         generations=[generation_to_pb(generation) for generation in view.generations],
         ramp=view.ramp,
+        knows_families=True,
     )
     return pb.WatchEvent(chunk=fleet)
 
@@ -176,6 +198,12 @@ def limits_of(view: View, at_once: int = _CHUNK_LIMITS) -> Iterator[pb.WatchEven
     limits = iter(view.limits.tenants.items())
     while chunk := [tenant_limits_to_pb(one) for one in islice(limits, at_once)]:
         yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(limits=chunk))
+
+
+def families_of(view: View) -> Iterator[pb.WatchEvent]:
+    """Each by itself: one may have hundreds of features."""
+    for family in view.families.all():
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(families=[family_to_pb(family.key, family)]))
 
 
 def models_of(view: View, at_once: int = _CHUNK_MODELS) -> Iterator[pb.WatchEvent]:
@@ -225,6 +253,10 @@ def _model(message: pb.Model) -> Model:
 
 def _generation(message: pb.Generation) -> Generation:
     return check_generation(generation_from_pb(message))
+
+
+def _usable_one(message: M, convert: Callable[[M], T]) -> T | None:
+    return next(iter(_usable([message], convert)), None)
 
 
 def _usable(messages: Iterable[M], convert: Callable[[M], T], bad: list[M] | None = None) -> list[T]:

@@ -25,7 +25,7 @@ from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.telemetry.metrics import Counter
 from croupier.telemetry.stalls import section
 from protos.versions.v1 import versions_pb2 as pb
-from router.events import begin_of, end_of, events_of, fleet_of, limits_of, models_of, view_of
+from router.events import begin_of, end_of, events_of, families_of, fleet_of, limits_of, models_of, view_of
 from router.feeds import ViewFeed
 from router.view import View
 
@@ -118,7 +118,7 @@ async def _encoded(view: View, fleet: bytes, rest: Callable[[], Awaitable[None]]
     """What `write` would write of `view`, in blocks; `fleet` is the record of its cells and generations."""
     blocks: list[bytes] = []
     block = bytearray(_record(begin_of(view)) + fleet)
-    events = chain(limits_of(view, _SLICE), models_of(view, _SLICE), end_of(view))
+    events = chain(limits_of(view, _SLICE), families_of(view), models_of(view, _SLICE), end_of(view))
     while True:
         with section("snapshot"):
             if (event := next(events, None)) is None:

@@ -35,6 +35,7 @@ from sharding.dealer import Dealer
 from sharding.generation import Generation
 from sharding.ramp import WHOLE
 from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.family import Families, Family, FamilyKey
 from version_manager.model.fleet import Cell, Load
 from version_manager.model.limits import Limits, TenantLimits
 
@@ -65,6 +66,8 @@ class ViewChange:
     # Of tenants; NO_LIMITS: they have none of their own any more. The default's None: as held.
     limits: tuple[tuple[str, Limits], ...] = ()
     default_limits: Limits | None = None
+    # Of families and models; None: there is none any more.
+    families: tuple[tuple[FamilyKey, Family | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class View:
     ramp: int = WHOLE
     # What tenants may take.
     limits: TenantLimits = field(default_factory=TenantLimits)
+    # What models of one name have in common.
+    families: Families = field(default_factory=Families)
 
     @property
     def generations(self) -> tuple[Generation, ...]:
@@ -103,6 +108,7 @@ class View:
             cells=_merge(self.cells, change.cells, change.removed_cells),
             ramp=self.ramp if change.ramp in {None, self.ramp} else change.ramp,
             limits=self.limits.after(dict(change.limits), change.default_limits),
+            families=self.families.after(dict(change.families)),
         )
         if all(getattr(after, field.name) is getattr(self, field.name) for field in fields(View)):
             return self
@@ -129,10 +135,11 @@ def successor(
     thaw: int | None = None,
     ramp: int = WHOLE,
     limits: TenantLimits | None = None,
+    families: Families | None = None,
 ) -> View:
     """The view that a whole snapshot makes; cells that it lacks are departed.
 
-    `thaw`, `limits` None: as held.
+    `thaw`, `limits`, `families` None: as held.
     """
     arrived = tuple(cells)
     lost = held.cells.keys() - {cell.id for cell in arrived}
@@ -147,6 +154,7 @@ def successor(
         thaw=held.thaw if thaw is None else thaw,
         ramp=ramp,
         limits=held.limits if limits is None or limits == held.limits else limits,
+        families=held.families if families is None or families == held.families else families,
     )
 
 

@@ -18,11 +18,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from itertools import islice
 
+from croupier.protocol import CURRENT, FAMILIES
 from croupier.telemetry.metrics import Counter, Gauge
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.map.image import Map
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
+from version_manager.model.family_wire import family_to_pb
 from version_manager.model.history import Change
 
 _SNAPSHOTS = Counter("croupier_version_manager_snapshots_total", "Whole catalogs sent to watchers")
@@ -40,8 +42,11 @@ class Feed:
         self._mirror = mirror
         self._heartbeat = heartbeat
 
-    async def watch(self, catalog: str, revision: int) -> AsyncGenerator[pb.WatchEvent, None]:
-        """The events after `revision` of `catalog`; never ends by itself."""
+    async def watch(
+        self, catalog: str, revision: int, protocol: int = CURRENT
+    ) -> AsyncGenerator[pb.WatchEvent, None]:
+        """The events after `revision` of `catalog`, for who speaks `protocol`; never ends by itself."""
+        with_families = protocol >= FAMILIES
         with _WATCHERS.track_inprogress():
             await self._mirror.doubt(catalog, revision, _CATCH_UP_SECONDS)
             place = self._mirror.place_of(catalog, revision)
@@ -52,11 +57,11 @@ class Feed:
                 if place is None or changes is None:
                     served, place = self._mirror.map, self._mirror.place
                     revision = served.catalog.revision
-                    for event in snapshot(served):
+                    for event in snapshot(served, with_families=with_families):
                         yield event
                     continue
                 for change in changes:
-                    yield pb.WatchEvent(delta=delta_to_pb(change))
+                    yield pb.WatchEvent(delta=delta_to_pb(change, with_families=with_families))
                     revision = change.revision
                 place = place.behind(len(changes))
                 # The first one at once: what was new has been told.
@@ -65,8 +70,11 @@ class Feed:
                     yield pb.WatchEvent(heartbeat=pb.WatchEvent.Heartbeat(revision=revision))
 
 
-def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
-    """Begin, chunks of at most 500 models or limits (the first has cells and generations instead), end."""
+def snapshot(served: Map, *, with_families: bool = True) -> Iterator[pb.WatchEvent]:
+    """Begin, chunks of at most 500 models or limits (the first has cells and generations instead), end.
+
+    Families come one by one, for one may have hundreds of features.
+    """
     catalog = served.catalog
     _SNAPSHOTS.inc()
     thaw = served.thaw.number if served.thaw else 0
@@ -77,8 +85,11 @@ def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
             generations=map(wire.generation_to_pb, served.generations),
             ramp=served.ramp,
             default_limits=wire.limits_to_pb(served.limits.default),
+            knows_families=with_families,
         )
     )
+    for family in served.configs.families.all() if with_families else ():
+        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(families=[family_to_pb(family.key, family)]))
     limits = iter(served.limits.tenants.items())
     while some := list(islice(limits, MODELS_A_CHUNK)):
         yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(limits=map(wire.tenant_limits_to_pb, some)))
@@ -88,7 +99,7 @@ def snapshot(served: Map) -> Iterator[pb.WatchEvent]:
     yield pb.WatchEvent(end=pb.WatchEvent.End(models=len(catalog)))
 
 
-def delta_to_pb(change: Change) -> pb.WatchEvent.Delta:
+def delta_to_pb(change: Change, *, with_families: bool = True) -> pb.WatchEvent.Delta:
     return pb.WatchEvent.Delta(
         revision=change.revision,
         models=map(wire.model_to_pb, change.models),
@@ -99,6 +110,7 @@ def delta_to_pb(change: Change) -> pb.WatchEvent.Delta:
         ramp=change.ramp,
         limits=map(wire.tenant_limits_to_pb, change.limits),
         default_limits=None if change.default_limits is None else wire.limits_to_pb(change.default_limits),
+        families=[family_to_pb(*one) for one in change.families] if with_families else (),
     )
 
 

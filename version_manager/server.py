@@ -188,8 +188,8 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncGenerator[pb.WatchEvent, None]:
         feed = self._parts.feed
-        with self._parts.announcements.watching(announced(request.protocol)):
-            async with aclosing(feed.watch(request.catalog, request.revision)) as events:
+        with self._parts.announcements.watching(speaks := announced(request.protocol)):
+            async with aclosing(feed.watch(request.catalog, request.revision, speaks)) as events:
                 async for event in events:
                     yield event
 

@@ -78,6 +78,11 @@ GetResidency    ---- ++- ++ +- ??
 SetResidency    ---- --- ++ -- ??
 GetLimits       ---- ++- ++ +- ??
 SetLimits       ---- --- ++ -- ??
+ApplyFamily     ---- ++- ++ -- ??
+GetFamily       ---- ++- ++ +- ??
+ListFamilies    ---- ++- ++ +- ??
+GetFamilyHistory ---- ++- ++ +- ??
+RollbackFamily  ---- ++- ++ -- ??
 """
 CELL = """
 ServerLive      ++++ +++ ++ ++ ++
@@ -224,6 +229,7 @@ def request_for(name: str, path: str) -> bytes:
     """About the tenant acme, or from the cell cell-1; as little as its rule can be about."""
     requests = {
         "Publish": pb.PublishRequest(header=pb.PublishRequest.Header(tenant="acme")),
+        "ApplyFamily": pb.ApplyFamilyRequest(family=pb.Family(tenant="acme")),
         "Join": pb.JoinRequest(cell=pb.Cell(id="cell-1")),
         "Report": pb.JoinRequest(cell=pb.Cell(id="cell-1")),
     }

@@ -17,6 +17,7 @@ from support.worlds import failing, router, world
 from protos.inference.v2 import inference_pb2
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
+from version_manager.model.family import Family, FeatureSpec, LogRule
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits
 
@@ -172,6 +173,39 @@ async def test_many_cells_are_cut_and_counted() -> None:
 
 def _far(number: int) -> Cell:
     return Cell(f"far-{number}", "zone-0", f"127.0.0.1:{number + 1}")
+
+
+async def test_it_tells_of_families() -> None:
+    port = AdminPort(_port())
+    async with world([SPLIT], cells=1, metrics_listen=port.listen) as made:
+        stored = FeatureSpec("spend", source="store", group="spending")
+        churn = Family("churn", 3, features=(FeatureSpec("age"), stored), log=LogRule(0.25))
+        own = Family("churn", 1, tenant="acme")
+        made.change(ViewChange(Delta(0), families=((churn.key, churn), (own.key, own))))
+
+        async def is_told() -> bool:
+            return (await port.view("view"))["families"] == 1
+
+        await eventually(is_told, "families")
+        told = await port.view("families")
+        nothing = {"features": 0, "stored": 0, "store_failure": "degrade", "log_share": 0.0}
+        assert told == {
+            "families": {
+                "entries": [
+                    {
+                        "tenant": "",
+                        "name": "churn",
+                        "number": 3,
+                        "features": 2,
+                        "stored": 1,
+                        "store_failure": "degrade",
+                        "log_share": 0.25,
+                    }
+                ],
+                "more": 0,
+            },
+            "own": {"entries": [{"tenant": "acme", "name": "churn", "number": 1, **nothing}], "more": 0},
+        }
 
 
 async def test_it_tells_whose_buckets_are_the_emptiest() -> None:

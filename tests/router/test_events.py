@@ -11,6 +11,7 @@ from router.events import Assembly, BrokenWatch, change_of, events_of, parts, vi
 from router.view import EMPTY, View, ViewChange
 from sharding.dealer import Dealer
 from version_manager.model.catalog import Delta
+from version_manager.model.family import Families, Family, FeatureSpec, LogRule
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import NO_LIMITS, UNLIMITED, Limits, TenantLimits
 
@@ -18,6 +19,14 @@ MAP = generation(["a", "b"])
 FLEET = (Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1"))
 VIEW = view([model(name=f"m{n}") for n in range(1_100)], (MAP,), FLEET, revision=5)
 LIMITS = TenantLimits(Limits(rows=9), {"acme": Limits(rate=5, bytes=UNLIMITED)})
+CHURN = Family(
+    "churn",
+    3,
+    features=(FeatureSpec("age", low=0.0), FeatureSpec("plan", "text", "store", "accounts", default="free")),
+    log=LogRule(0.5, {"age": "hash"}),
+)
+OWN = replace(CHURN, number=1, tenant="acme", log=None)
+FAMILIES = Families({"churn": CHURN}, {OWN.key: OWN})
 BAD = "croupier_router_bad_records_total"
 
 
@@ -51,7 +60,7 @@ def test_a_view_survives_its_events() -> None:
 
 def test_a_view_survives_its_events_in_all_that_it_has() -> None:
     full = replace(VIEW.after(no_change(generations=(generation(["b"], number=2), MAP))), thaw=3, ramp=250)
-    full = replace(full, limits=LIMITS)
+    full = replace(full, limits=LIMITS, families=FAMILIES)
     assert [name for name in _names(View) if getattr(full, name) == getattr(EMPTY, name)] == []
     assert same(view_of(events_of(full)), full)
 
@@ -102,6 +111,46 @@ def test_bad_limits_are_left_out_and_the_held_ones_kept() -> None:
     assert metric(BAD) == before + 5
 
 
+def test_families_come_one_by_one() -> None:
+    chunks = [event.chunk for event in events_of(replace(VIEW, families=FAMILIES)) if event.HasField("chunk")]
+    assert [len(chunk.families) for chunk in chunks if not chunk.models] == [0, 0, 1, 1]
+    whole = pb.WatchEvent.Chunk()
+    for chunk in chunks:
+        whole.MergeFrom(chunk)
+    pieces = list(parts(whole))
+    assert max(len(part.families) for part in pieces) == 1
+    assembly = Assembly(pb.WatchEvent.Begin())
+    for part in pieces:
+        assembly.add(part)
+    assert assembly.finish(pb.WatchEvent.End(models=1_100), EMPTY).families == FAMILIES
+
+
+def test_a_manager_that_knows_of_no_families_takes_none_away() -> None:
+    """One of the release before, which the router came to by failover."""
+    held = replace(VIEW, families=FAMILIES)
+    events = list(events_of(VIEW))
+    for event in events:
+        event.chunk.ClearField("knows_families") if event.HasField("chunk") else None
+    assert assembled(iter(events), held).families is FAMILIES
+    # One that knows, and has none, does.
+    assert assembled(events_of(VIEW), held).families == Families()
+    assert assembled(events_of(held), held).families is FAMILIES
+
+
+def test_bad_families_are_left_out_and_the_held_ones_kept() -> None:
+    before = metric(BAD)
+    held = replace(VIEW, families=FAMILIES)
+    wrong, new = replace(CHURN, number=4, store_failure="ignore"), Family("fraud", 1)
+    stray = replace(OWN, number=0, tenant="globex")
+    told = Families({"churn": wrong, "fraud": new}, {stray.key: stray})
+    found = assembled(events_of(replace(VIEW, families=told)), held).families
+    assert found == Families({"churn": CHURN, "fraud": new})
+    bad = (((("", "churn")), wrong), (("../x", "churn"), None), (("", ""), None), (OWN.key, None))
+    after = held.after(change_of(delta_event(no_change(families=bad)).delta)).families
+    assert after == Families({"churn": CHURN})
+    assert metric(BAD) == before + 5
+
+
 def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
     for event in events_of(VIEW):
         if event.HasField("chunk"):
@@ -117,7 +166,14 @@ def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
 def test_a_change_survives_its_event() -> None:
     limits = (("acme", Limits(rate=5, rows=UNLIMITED)), ("globex", NO_LIMITS))
     change = ViewChange(
-        Delta(7, (model(),), (("acme", "old"),)), FLEET, ("c",), (MAP,), 250, limits, Limits(in_flight=3)
+        Delta(7, (model(),), (("acme", "old"),)),
+        FLEET,
+        ("c",),
+        (MAP,),
+        250,
+        limits,
+        Limits(in_flight=3),
+        ((CHURN.key, CHURN), (("acme", "fraud"), None)),
     )
     assert [name for name in _names(ViewChange) if not getattr(change, name)] == []
     assert change_of(delta_event(change).delta) == change

@@ -17,15 +17,17 @@ from router.feeds import ViewFeed
 from router.view import View, ViewChange
 from sharding.generation import Generation
 from version_manager.model.catalog import Delta
+from version_manager.model.family import Family
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits
 from version_manager.model.release import Model
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
+FAMILIES = ((("", "churn"), Family("churn", 2)),)
 LIMITS = (("acme", Limits(rate=5)),)
 VIEW = view([model(), model("globex")], (MAP,), FLEET, revision=5).after(
-    no_change(removed_cells=("a",), limits=LIMITS, default_limits=Limits(in_flight=9))
+    no_change(removed_cells=("a",), limits=LIMITS, default_limits=Limits(in_flight=9), families=FAMILIES)
 )
 BAD = "croupier_router_bad_snapshots_total"
 FAILED = "croupier_router_snapshot_failures_total"
@@ -45,7 +47,7 @@ def feed() -> ViewFeed:
 
 
 def facts(found: View) -> tuple[object, ...]:
-    return found.catalog, found.generations, dict(found.cells), found.limits
+    return found.catalog, found.generations, dict(found.cells), found.limits, found.families
 
 
 def test_what_was_written_is_read(path: Path) -> None:

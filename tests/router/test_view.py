@@ -7,6 +7,7 @@ from support.fakes import generation, model, no_change, view
 from router.view import EMPTY, View, ViewChange, delta_refusal, refusal, successor
 from sharding.generation import Generation
 from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.family import Families, Family
 from version_manager.model.fleet import Cell, CellState, Load
 from version_manager.model.limits import NO_LIMITS, Limits, TenantLimits
 
@@ -38,6 +39,7 @@ BROUGHT: dict[str, Any] = {
     "ramp": 250,
     "limits": (("acme", Limits(rate=5)),),
     "default_limits": Limits(rows=9),
+    "families": ((("", "churn"), Family("churn", 1)),),
 }
 
 
@@ -54,15 +56,18 @@ def test_whatever_a_delta_brings_makes_another_view(name: str) -> None:
 
 
 def test_a_delta_and_a_snapshot_leave_a_view_what_they_say_nothing_of() -> None:
-    held = replace(HELD, thaw=4, limits=TenantLimits(Limits(rate=5)))
+    families = Families({"churn": Family("churn", 1)})
+    held = replace(HELD, thaw=4, limits=TenantLimits(Limits(rate=5)), families=families)
     for after in (
         held.after(ViewChange(BROUGHT["models"])),
         successor(held, HELD.catalog, HELD.generations, FLEET),
         # A snapshot that says the same: what goes by the limits is not made anew.
         successor(held, HELD.catalog, HELD.generations, FLEET, limits=TenantLimits(Limits(rate=5))),
+        successor(held, HELD.catalog, HELD.generations, FLEET, families=Families(dict(families.families))),
     ):
         assert after.thaw == 4
         assert after.limits is held.limits
+        assert after.families is families
 
 
 def test_a_delta_takes_away_the_limits_of_a_tenant() -> None:
@@ -70,6 +75,13 @@ def test_a_delta_takes_away_the_limits_of_a_tenant() -> None:
     assert (held.limits.of("acme").rate, held.limits.of("globex").rate) == (5, 9)
     assert held.after(no_change(limits=(("acme", NO_LIMITS),))).limits.of("acme").rate == 9
     assert held.after(no_change(default_limits=NO_LIMITS)).limits.of("globex") == NO_LIMITS
+
+
+def test_a_delta_takes_away_a_family() -> None:
+    held = HELD.after(no_change(families=((("", "churn"), Family("churn", 1)),)))
+    assert held.families.of("acme", "churn") == Family("churn", 1)
+    assert held.after(no_change(families=((("", "churn"), Family("churn", 1)),))) is held
+    assert held.after(no_change(families=((("", "churn"), None),))).families == Families()
 
 
 def test_a_delta_that_is_not_newer_changes_nothing() -> None:

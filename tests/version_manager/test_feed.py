@@ -10,6 +10,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Thaw, encode
+from version_manager.model.family import Config, Family
 from version_manager.model.history import Change
 from version_manager.model.limits import Limits
 from version_manager.model.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
@@ -184,6 +185,31 @@ def test_a_delta_carries_every_kind_of_change():
     assert [one.number for one in message.generations] == [2, 1]
 
 
+async def test_families_are_told_to_those_who_know_of_them(mirror, etcd):
+    def put(key: tuple[str, str], config: Config):
+        return etcd.put({KEYS.config(*key): encode(config)})
+
+    mirror.take(put(("", "churn"), Config(1, Family("churn", 1), "ada", "new", 5.0)))
+    mirror.take(put(("acme", "churn"), Config(4, Family("churn", 4, tenant="acme"))))
+    feed = Feed(mirror, heartbeat=60.0)
+    for protocol, told in ((6, []), (7, [("", 1), ("acme", 4)])):
+        async with aclosing(feed.watch("", 0, protocol)) as events:
+            chunks = (await read(events, 4 + len(told)))[1:-1]
+            assert [chunk.chunk.knows_families for chunk in chunks] == [protocol >= 7] + [False] * (
+                len(chunks) - 1
+            )
+            found = [one for chunk in chunks for one in chunk.chunk.families]
+            assert [(one.tenant, one.number) for one in found] == told
+            assert not any(one.author or one.reason or one.at for one in found)
+            await until_not(events, "delta")
+            number = protocol
+            mirror.take(put(("acme", "churn"), Config(number, None)))
+            (delta,) = await read(events, 1)
+            assert delta.delta.revision == mirror.map.catalog.revision
+            assert [one.removed for one in delta.delta.families] == [True] * bool(told)
+            mirror.take(put(("acme", "churn"), Config(4, Family("churn", 4, tenant="acme"))))
+
+
 def filled(message: Message) -> set[str]:
     return {field.name for field, _ in message.ListFields()}
 
@@ -192,7 +218,16 @@ def test_every_field_of_a_change_is_told(mirror):
     (model,) = mirror.map.catalog
     limits = (("acme", Limits(rate=5)),)
     change = Change(
-        5, (model,), (("acme", "old"),), (cell(),), ("cell-2",), (generation(1),), 250, limits, Limits(rows=9)
+        5,
+        (model,),
+        (("acme", "old"),),
+        (cell(),),
+        ("cell-2",),
+        (generation(1),),
+        250,
+        limits,
+        Limits(rows=9),
+        ((("", "churn"), Family("churn", 1)),),
     )
     assert [field.name for field in fields(Change) if not getattr(change, field.name)] == []
     assert filled(delta_to_pb(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
@@ -200,7 +235,8 @@ def test_every_field_of_a_change_is_told(mirror):
 
 def test_every_field_of_a_snapshot_is_told(mirror, etcd):
     limits = {KEYS.limits("acme"): encode(Limits(rate=5))}
-    mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11)), **limits}))
+    family = {KEYS.config("", "churn"): encode(Config(1, Family("churn", 1)))}
+    mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11)), **limits, **family}))
     begin, *chunks, end = snapshot(mirror.map)
     assert filled(begin.begin) == set(pb.WatchEvent.Begin.DESCRIPTOR.fields_by_name)
     told = set().union(*(filled(chunk.chunk) for chunk in chunks))

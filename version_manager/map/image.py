@@ -6,7 +6,7 @@ Anybody with etcd's password can write anything under any key. There are four ca
 2. A value that decodes but does not fit the others (a release that names a version which is not
    there, a pointer to a generation which is not) is passed over too, until the others fit it.
 3. What the served map needs does not go away with its key: a version that the release names, the
-   generations that deal. `shards/active` and `shards/seed` are never taken for deleted.
+   generations that deal. `shards/active`, `shards/seed` and configs are never taken for deleted.
 4. A generation with another seed than the deployment's is passed over, and so is a seed that does not
    follow the one that is known. Where etcd has no seed yet, the active generation's is the deployment's.
 
@@ -24,10 +24,10 @@ from dataclasses import dataclass, field, replace
 from croupier.stores.etcd import KeyValue
 from sharding.generation import Generation
 from version_manager.map.chunks import Chunk, Chunked
+from version_manager.map.family_image import Configs, configs_after
 from version_manager.map.keys import (
     BadRecord,
     ChunkKey,
-    GenerationKey,
     Key,
     Keys,
     ManagerKey,
@@ -70,6 +70,7 @@ class Map:
     # By tenant.
     residencies: Mapping[str, ResidencyRule] = field(default_factory=dict)
     limits: TenantLimits = field(default_factory=TenantLimits)
+    configs: Configs = field(default_factory=Configs)
     # None before the first generation.
     seed: Seed | None = None
     # The version managers that run.
@@ -142,6 +143,7 @@ class Image:
         before = self.map
         ramp = shards.pointer.ramp if shards.pointer else WHOLE
         limits, limited = limits_after(before.limits, said)
+        configs, configured = configs_after(before.configs, said, self._keys, self._misfits, problems)
         change = Change(
             revision,
             models,
@@ -152,6 +154,7 @@ class Image:
             ramp if ramp != before.ramp else None,
             limited,
             limits.default if limits.default != before.limits.default else None,
+            configured,
         )
         self.map = Map(
             catalog=self.map.catalog.apply(change.delta),
@@ -162,6 +165,7 @@ class Image:
             chunked=shards.chunked,
             residencies=residencies_after(before.residencies, said),
             limits=limits,
+            configs=configs,
             seed=shards.seed,
             managers=self._managers_after(said),
             thaw=self._thaw_after(said, problems),
@@ -213,25 +217,10 @@ class Image:
             case SpentKey(), Spent():
                 known_spent = self.spent.get((key.tenant, key.name), Spent())
                 return record.version < known_spent.version or record.release < known_spent.release
-            case GenerationKey(), _:
-                return self._is_other(key.number, record)
-            case _, Active():
-                return bool(self.map.generations) and record.active < self.map.generations[0].number
-            case _, Seed():
-                return not self._shards.is_deployments(record)
             case _, Thaw():
                 return self.map.thaw is not None and record.number < self.map.thaw.number
             case _:
-                return False
-
-    def _is_other(self, number: int, record: Record) -> bool:
-        """Whether generation `number` is known, and not as `record`."""
-        known, whole = self.map.archive.get(number), self.map.chunked.get(number)
-        if known is None:
-            return False
-        if isinstance(record, Generation):
-            return replace(known, seed_since=record.seed_since) != record
-        return whole is None or whole.head != record
+                return self._shards.regresses(key, record) or self.map.configs.regresses(key, record)
 
     def spent_key(self, model: ModelId) -> str:
         return self._keys.spent(*model)
@@ -249,7 +238,12 @@ class Image:
         return None
 
     def model_of(self, key: str) -> ModelId | None:
-        """The model that `key` belongs to, whether or not anything else about it is right."""
+        """The model that `key` belongs to, whether or not anything else about it is right.
+
+        A config belongs to none: it may be there before the model, and stays when that goes.
+        """
+        if self._keys.is_config(key):
+            return None
         match key.removeprefix(self._keys.prefix).split("/"):
             case ["models", tenant, name, _, *_]:
                 return tenant, name

@@ -2,6 +2,10 @@
 
     <prefix>models/<tenant>/<name>/versions/<number>     one immutable version
     <prefix>models/<tenant>/<name>/release               what is served now
+    <prefix>models/<tenant>/<name>/config                what it has in place of its family's config
+    <prefix>models/<tenant>/<name>/config/history/<number>    what that was before
+    <prefix>families/<name>                              what models of one name have in common
+    <prefix>families/<name>/history/<number>             what that was before
     <prefix>spent/<tenant>/<name>                        the highest numbers of what was deleted
     <prefix>shards/generations/<number>                  one immutable shard map
     <prefix>shards/generations/<number>/<place>          a chunk of one that is large; see `chunks`
@@ -120,6 +124,23 @@ class LimitsKey:
     tenant: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigKey:
+    """Of a family, or with a tenant, of what its model of that name has in place of the family's."""
+
+    tenant: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class OldConfigKey:
+    """Of one that does not hold any more."""
+
+    tenant: str
+    name: str
+    number: int
+
+
 ModelKey = VersionKey | ReleaseKey
 RegistrationKey = CellKey | ProtocolKey
 Key = (
@@ -135,6 +156,8 @@ Key = (
     | ManagerKey
     | ResidencyKey
     | LimitsKey
+    | ConfigKey
+    | OldConfigKey
 )
 
 
@@ -162,6 +185,13 @@ class Keys:
 
     def release(self, tenant: str, name: str) -> str:
         return f"{self.model(tenant, name)}release"
+
+    def config(self, tenant: str, name: str) -> str:
+        """Without a tenant, the family's."""
+        return f"{self.model(tenant, name)}config" if tenant else f"{self.prefix}families/{name}"
+
+    def old_config(self, tenant: str, name: str, number: int) -> str:
+        return f"{self.config(tenant, name)}/history/{number}"
 
     def spent(self, tenant: str, name: str) -> str:
         """Not below `model`: it outlives the model."""
@@ -196,6 +226,14 @@ class Keys:
     def limits(self, tenant: str = "") -> str:
         """Without a tenant, the default's."""
         return f"{self.prefix}tenants/{tenant}/limits" if tenant else f"{self.prefix}limits"
+
+    def is_config(self, key: str) -> bool:
+        """Whether `key` lies where a model keeps its config and what that was."""
+        match key.removeprefix(self.prefix).split("/", 4):
+            case ["models", _, _, "config", *_]:
+                return True
+            case _:
+                return False
 
     def tenant_of(self, key: str) -> str:
         """Whose `key` is, whether or not anything else about it is right; empty: nobody's."""
@@ -234,6 +272,8 @@ def _parse(parts: list[str]) -> Key | None:
             return VersionKey(check_name(tenant, "tenant"), check_name(name, "name"), _number(number))
         case ["models", tenant, name, "release"]:
             return ReleaseKey(check_name(tenant, "tenant"), check_name(name, "name"))
+        case ["families", *_] | ["models", _, _, "config", *_]:
+            return _parse_config(parts)
         case ["spent", tenant, name]:
             return SpentKey(check_name(tenant, "tenant"), check_name(name, "name"))
         case ["shards", *_]:
@@ -242,12 +282,37 @@ def _parse(parts: list[str]) -> Key | None:
             return _parse_leased(parts)
         case ["thaw"]:
             return ThawKey()
+        case ["tenants", *_]:
+            return _parse_tenant(parts)
+        case ["limits"]:
+            return LimitsKey()
+        case _:
+            return None
+
+
+def _parse_tenant(parts: list[str]) -> Key | None:
+    match parts:
         case ["tenants", tenant, "residency"]:
             return ResidencyKey(check_name(tenant, "tenant"))
         case ["tenants", tenant, "limits"]:
             return LimitsKey(check_name(tenant, "tenant"))
-        case ["limits"]:
-            return LimitsKey()
+        case _:
+            return None
+
+
+def _parse_config(parts: list[str]) -> Key | None:
+    match parts:
+        case ["models", tenant, name, "config", *rest]:
+            check_name(tenant, "tenant")
+        case ["families", name, *rest]:
+            tenant = ""
+        case _:
+            return None
+    match rest:
+        case []:
+            return ConfigKey(tenant, check_name(name, "name"))
+        case ["history", number]:
+            return OldConfigKey(tenant, check_name(name, "name"), _number(number))
         case _:
             return None
 

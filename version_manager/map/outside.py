@@ -2,8 +2,9 @@
 
 What is too little to freeze the map (`guard`) is believed, and must not go by unseen. A version manager never
 deletes a thing alone: with a version or a model it writes the model's spent numbers, with old generations the
-pointer, each in one transaction. So a deletion without its companion of the same revision, or a later one, is
-from outside, and every manager can tell, whichever of them it was that deleted.
+pointer, with an old config the one that holds, each in one transaction. So a deletion without its companion
+of the same revision, or a later one, is from outside, and every manager can tell, whichever of them it was
+that deleted.
 
 Each is logged and counted, and audited once, by whichever manager is first: who it was, etcd does not say.
 """
@@ -19,7 +20,16 @@ from croupier.errors import CroupierError
 from croupier.stores.etcd import Compare, Etcd
 from croupier.telemetry.metrics import Counter
 from version_manager.map.audit import OUTSIDE, Audit
-from version_manager.map.keys import BadRecord, ChunkKey, GenerationKey, Key, Keys, ReleaseKey, VersionKey
+from version_manager.map.keys import (
+    BadRecord,
+    ChunkKey,
+    GenerationKey,
+    Key,
+    Keys,
+    OldConfigKey,
+    ReleaseKey,
+    VersionKey,
+)
 
 _log = logging.getLogger(__name__)
 _DELETIONS = Counter(
@@ -62,6 +72,8 @@ def _companion(keys: Keys, key: Key) -> str | None:
             return keys.spent(key.tenant, key.name)
         case GenerationKey() | ChunkKey():
             return keys.active
+        case OldConfigKey():
+            return keys.config(key.tenant, key.name)
         case _:
             return None
 

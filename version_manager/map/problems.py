@@ -8,10 +8,12 @@ from version_manager.map.keys import (
     ActiveKey,
     CellKey,
     ChunkKey,
+    ConfigKey,
     GenerationKey,
     Key,
     LimitsKey,
     ManagerKey,
+    OldConfigKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -36,6 +38,8 @@ KINDS: dict[type[Key], str] = {
     ManagerKey: "manager",
     ResidencyKey: "residency",
     LimitsKey: "limits",
+    ConfigKey: "family",
+    OldConfigKey: "family",
 }
 
 # What is kept of the words about a bad record.

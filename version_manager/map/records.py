@@ -22,16 +22,19 @@ from croupier.protocol import FIRST
 from sharding.generation import MAX_WORDS, Generation
 from version_manager.map import schema
 from version_manager.map.chunks import Chunk, ChunkForm, Head, HeadForm, is_head
+from version_manager.map.family_forms import ConfigForm
 from version_manager.map.forms import Form, GenerationForm, SeedForm
 from version_manager.map.keys import (
     ActiveKey,
     BadRecord,
     CellKey,
     ChunkKey,
+    ConfigKey,
     GenerationKey,
     Key,
     LimitsKey,
     ManagerKey,
+    OldConfigKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -42,6 +45,7 @@ from version_manager.map.keys import (
 )
 from version_manager.map.seed import Seed
 from version_manager.map.tenant_forms import LimitsForm, ResidencyForm
+from version_manager.model.family import Config
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.limits import Limits
 from version_manager.model.release import WHOLE, Release, Split, Version
@@ -148,6 +152,7 @@ Record = (
     | Announced
     | ResidencyRule
     | Limits
+    | Config
 )
 
 
@@ -310,6 +315,8 @@ _BY_KEY: dict[type[Key], type[Form]] = {
     ManagerKey: _Announced,
     ResidencyKey: ResidencyForm,
     LimitsKey: LimitsForm,
+    ConfigKey: ConfigForm,
+    OldConfigKey: ConfigForm,
 }
 _BY_RECORD: dict[type[Record], type[Form]] = {
     Version: _Version,
@@ -326,6 +333,7 @@ _BY_RECORD: dict[type[Record], type[Form]] = {
     Announced: _Announced,
     ResidencyRule: ResidencyForm,
     Limits: LimitsForm,
+    Config: ConfigForm,
 }
 
 

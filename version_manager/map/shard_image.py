@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from sharding.generation import Generation
 from version_manager.map.chunks import Chunked
 from version_manager.map.generations import Generations
-from version_manager.map.keys import ActiveKey, Key, Keys, SeedKey
+from version_manager.map.keys import ActiveKey, GenerationKey, Key, Keys, SeedKey
 from version_manager.map.problems import Misfits, Problem
 from version_manager.map.records import Active, Record
 from version_manager.map.seed import Era, Seed
@@ -65,6 +65,28 @@ class ShardImage:
             return said == known or said.follows(known)
         in_etcd = self._generations.known
         return not in_etcd or any(said.of(number).seed == one.seed for number, one in in_etcd.items())
+
+    def regresses(self, key: Key, record: Record) -> bool:
+        """Whether `record` says less than what is known, or another thing where content is immutable."""
+        match key, record:
+            case GenerationKey(), _:
+                return self._is_other(key.number, record)
+            case _, Active():
+                deals = self.shards.generations
+                return bool(deals) and record.active < deals[0].number
+            case _, Seed():
+                return not self.is_deployments(record)
+            case _:
+                return False
+
+    def _is_other(self, number: int, record: Record) -> bool:
+        """Whether generation `number` is known, and not as `record`."""
+        known, whole = self.shards.archive.get(number), self.shards.chunked.get(number)
+        if known is None:
+            return False
+        if isinstance(record, Generation):
+            return replace(known, seed_since=record.seed_since) != record
+        return whole is None or whole.head != record
 
     def _enter(self, said: Mapping[Key, Record | None], problems: list[Problem]) -> bool:
         """Note what is said; returns whether anything is."""

@@ -183,6 +183,7 @@ def _records_of(keys: Keys, served: Map, spent: Mapping[ModelId, Spent]) -> Iter
     for (tenant, name), numbers in spent.items():
         yield keys.spent(tenant, name), numbers
     yield from _tenants_of(keys, served)
+    yield from _configs_of(keys, served)
     yield from _generations_of(keys, served)
     if served.pointer is not None:
         yield keys.active, served.pointer
@@ -199,6 +200,13 @@ def _tenants_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:
         yield keys.limits(tenant), limits
     if served.limits.default != NO_LIMITS:
         yield keys.limits(), served.limits.default
+
+
+def _configs_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:
+    for key, config in served.configs.held.items():
+        yield keys.config(*key), config
+    for old, config in served.configs.old.items():
+        yield keys.old_config(*old), config
 
 
 def _generations_of(keys: Keys, served: Map) -> Iterator[tuple[str, Record]]:

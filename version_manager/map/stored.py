@@ -61,13 +61,18 @@ class Stored:
 def read_stored(
     keys: Keys, items: Iterable[KeyValue], spent: Spent = _NOTHING_SPENT, fence: Compare | None = None
 ) -> Stored:
-    """Make sense of all the `items` under a model's prefix; see `Stored` for the others."""
+    """Make sense of all the `items` under a model's prefix; see `Stored` for the others.
+
+    Its config is none of the model's own things: it may be there before the model, and stays when that goes.
+    """
     numbers: set[int] = set()
     versions: dict[int, Version] = {}
     release: Release | None = None
     revisions: dict[str, int] = {}
     is_release_bad = False
     for pair in items:
+        if keys.is_config(pair.key):
+            continue
         revisions[pair.key] = pair.mod_revision
         try:
             key = keys.parse(pair.key)

@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from sharding.generation import Generation
 from version_manager.model.catalog import Delta
+from version_manager.model.family import Family, FamilyKey
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits
 from version_manager.model.release import Model
@@ -32,6 +33,8 @@ class Change:
     # Tenants' own; NO_LIMITS: none any more. And the default; None when that did not change.
     limits: tuple[tuple[str, Limits], ...] = ()
     default_limits: Limits | None = None
+    # Of families and models; None: there is none any more.
+    families: tuple[tuple[FamilyKey, Family | None], ...] = ()
 
     @property
     def delta(self) -> Delta:

@@ -268,27 +268,31 @@ class WatchEvent(_message.Message):
         thaw: int
         def __init__(self, catalog: _Optional[str] = ..., revision: _Optional[int] = ..., thaw: _Optional[int] = ...) -> None: ...
     class Chunk(_message.Message):
-        __slots__ = ("models", "cells", "generations", "ramp", "limits", "default_limits")
+        __slots__ = ("models", "cells", "generations", "ramp", "limits", "default_limits", "families", "knows_families")
         MODELS_FIELD_NUMBER: _ClassVar[int]
         CELLS_FIELD_NUMBER: _ClassVar[int]
         GENERATIONS_FIELD_NUMBER: _ClassVar[int]
         RAMP_FIELD_NUMBER: _ClassVar[int]
         LIMITS_FIELD_NUMBER: _ClassVar[int]
         DEFAULT_LIMITS_FIELD_NUMBER: _ClassVar[int]
+        FAMILIES_FIELD_NUMBER: _ClassVar[int]
+        KNOWS_FAMILIES_FIELD_NUMBER: _ClassVar[int]
         models: _containers.RepeatedCompositeFieldContainer[Model]
         cells: _containers.RepeatedCompositeFieldContainer[Cell]
         generations: _containers.RepeatedCompositeFieldContainer[Generation]
         ramp: int
         limits: _containers.RepeatedCompositeFieldContainer[TenantLimits]
         default_limits: Limits
-        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+        families: _containers.RepeatedCompositeFieldContainer[Family]
+        knows_families: bool
+        def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ..., families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ..., knows_families: bool = ...) -> None: ...
     class End(_message.Message):
         __slots__ = ("models",)
         MODELS_FIELD_NUMBER: _ClassVar[int]
         models: int
         def __init__(self, models: _Optional[int] = ...) -> None: ...
     class Delta(_message.Message):
-        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations", "ramp", "limits", "default_limits")
+        __slots__ = ("revision", "models", "removed_models", "cells", "removed_cells", "generations", "ramp", "limits", "default_limits", "families")
         REVISION_FIELD_NUMBER: _ClassVar[int]
         MODELS_FIELD_NUMBER: _ClassVar[int]
         REMOVED_MODELS_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +302,7 @@ class WatchEvent(_message.Message):
         RAMP_FIELD_NUMBER: _ClassVar[int]
         LIMITS_FIELD_NUMBER: _ClassVar[int]
         DEFAULT_LIMITS_FIELD_NUMBER: _ClassVar[int]
+        FAMILIES_FIELD_NUMBER: _ClassVar[int]
         revision: int
         models: _containers.RepeatedCompositeFieldContainer[Model]
         removed_models: _containers.RepeatedCompositeFieldContainer[ModelKey]
@@ -307,7 +312,8 @@ class WatchEvent(_message.Message):
         ramp: int
         limits: _containers.RepeatedCompositeFieldContainer[TenantLimits]
         default_limits: Limits
-        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+        families: _containers.RepeatedCompositeFieldContainer[Family]
+        def __init__(self, revision: _Optional[int] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., removed_models: _Optional[_Iterable[_Union[ModelKey, _Mapping]]] = ..., cells: _Optional[_Iterable[_Union[Cell, _Mapping]]] = ..., removed_cells: _Optional[_Iterable[str]] = ..., generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ..., ramp: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[TenantLimits, _Mapping]]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ..., families: _Optional[_Iterable[_Union[Family, _Mapping]]] = ...) -> None: ...
     class Heartbeat(_message.Message):
         __slots__ = ("revision",)
         REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -354,6 +360,75 @@ class ModelKey(_message.Message):
     tenant: str
     name: str
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class Family(_message.Message):
+    __slots__ = ("tenant", "name", "number", "removed", "description", "owner", "tags", "features", "store_failure", "log", "author", "reason", "at")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    STORE_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    number: int
+    removed: bool
+    description: str
+    owner: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    features: _containers.RepeatedCompositeFieldContainer[FeatureSpec]
+    store_failure: str
+    log: LogRule
+    author: str
+    reason: str
+    at: float
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., number: _Optional[int] = ..., removed: bool = ..., description: _Optional[str] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., features: _Optional[_Iterable[_Union[FeatureSpec, _Mapping]]] = ..., store_failure: _Optional[str] = ..., log: _Optional[_Union[LogRule, _Mapping]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ...) -> None: ...
+
+class FeatureSpec(_message.Message):
+    __slots__ = ("name", "dtype", "source", "group", "entity", "number_default", "text_default", "max_age", "low", "high")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ENTITY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    MAX_AGE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dtype: str
+    source: str
+    group: str
+    entity: str
+    number_default: float
+    text_default: str
+    max_age: float
+    low: float
+    high: float
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[str] = ..., source: _Optional[str] = ..., group: _Optional[str] = ..., entity: _Optional[str] = ..., number_default: _Optional[float] = ..., text_default: _Optional[str] = ..., max_age: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
+class LogRule(_message.Message):
+    __slots__ = ("share", "sensitive")
+    class SensitiveEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    share: float
+    sensitive: _containers.ScalarMap[str, str]
+    def __init__(self, share: _Optional[float] = ..., sensitive: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Generation(_message.Message):
     __slots__ = ("number", "seed", "hand_size", "seats", "overrides", "previous", "seed_since", "warnings", "hand_percent", "hand_min", "author", "reason", "at", "ramp")
@@ -988,6 +1063,146 @@ class KeptLimits(_message.Message):
     revision: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, tenant: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_limits: _Optional[_Union[Limits, _Mapping]] = ..., revision: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ApplyFamilyRequest(_message.Message):
+    __slots__ = ("family", "expected_number", "reason", "author", "dry_run")
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    family: Family
+    expected_number: int
+    reason: str
+    author: str
+    dry_run: bool
+    def __init__(self, family: _Optional[_Union[Family, _Mapping]] = ..., expected_number: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
+
+class GetFamilyRequest(_message.Message):
+    __slots__ = ("tenant", "name", "number")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    number: int
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class KeptFamily(_message.Message):
+    __slots__ = ("family", "findings", "sample", "warnings")
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    family: Family
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    sample: Sample
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, family: _Optional[_Union[Family, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., sample: _Optional[_Union[Sample, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("level", "feature", "message", "models", "tenants")
+    class Level(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        INFORMATION: _ClassVar[Finding.Level]
+        WARNING: _ClassVar[Finding.Level]
+        ERROR: _ClassVar[Finding.Level]
+    INFORMATION: Finding.Level
+    WARNING: Finding.Level
+    ERROR: Finding.Level
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    level: Finding.Level
+    feature: str
+    message: str
+    models: int
+    tenants: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, level: _Optional[_Union[Finding.Level, str]] = ..., feature: _Optional[str] = ..., message: _Optional[str] = ..., models: _Optional[int] = ..., tenants: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Sample(_message.Message):
+    __slots__ = ("models", "models_total", "artifacts", "failed")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    models: int
+    models_total: int
+    artifacts: int
+    failed: int
+    def __init__(self, models: _Optional[int] = ..., models_total: _Optional[int] = ..., artifacts: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
+
+class ListFamiliesRequest(_message.Message):
+    __slots__ = ("tenant",)
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    def __init__(self, tenant: _Optional[str] = ...) -> None: ...
+
+class ListFamiliesResponse(_message.Message):
+    __slots__ = ("rows", "rows_total")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[FamilyRow]
+    rows_total: int
+    def __init__(self, rows: _Optional[_Iterable[_Union[FamilyRow, _Mapping]]] = ..., rows_total: _Optional[int] = ...) -> None: ...
+
+class FamilyRow(_message.Message):
+    __slots__ = ("tenant", "name", "number", "owner", "tags", "features", "stored", "log_share", "author", "at")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    LOG_SHARE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    number: int
+    owner: str
+    tags: _containers.RepeatedScalarFieldContainer[str]
+    features: int
+    stored: int
+    log_share: float
+    author: str
+    at: float
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., number: _Optional[int] = ..., owner: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., features: _Optional[int] = ..., stored: _Optional[int] = ..., log_share: _Optional[float] = ..., author: _Optional[str] = ..., at: _Optional[float] = ...) -> None: ...
+
+class GetFamilyHistoryRequest(_message.Message):
+    __slots__ = ("tenant", "name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class FamilyHistory(_message.Message):
+    __slots__ = ("configs",)
+    CONFIGS_FIELD_NUMBER: _ClassVar[int]
+    configs: _containers.RepeatedCompositeFieldContainer[Family]
+    def __init__(self, configs: _Optional[_Iterable[_Union[Family, _Mapping]]] = ...) -> None: ...
+
+class RollbackFamilyRequest(_message.Message):
+    __slots__ = ("tenant", "name", "number", "expected_number", "reason", "author", "dry_run")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    number: int
+    expected_number: int
+    reason: str
+    author: str
+    dry_run: bool
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., number: _Optional[int] = ..., expected_number: _Optional[int] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ..., dry_run: bool = ...) -> None: ...
 
 class ReseedShardsRequest(_message.Message):
     __slots__ = ("expected_number", "reason")

@@ -199,6 +199,31 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.FromString,
                 _registered_method=True)
+        self.ApplyFamily = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/ApplyFamily',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ApplyFamilyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
+                _registered_method=True)
+        self.GetFamily = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetFamily',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
+                _registered_method=True)
+        self.ListFamilies = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/ListFamilies',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesResponse.FromString,
+                _registered_method=True)
+        self.GetFamilyHistory = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetFamilyHistory',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyHistoryRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.FamilyHistory.FromString,
+                _registered_method=True)
+        self.RollbackFamily = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/RollbackFamily',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RollbackFamilyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
+                _registered_method=True)
 
 
 class VersionManagerServicer(object):
@@ -416,6 +441,39 @@ class VersionManagerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ApplyFamily(self, request, context):
+        """The config of a family or, with a tenant, of one model alone: a new one, or that there is none any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFamily(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFamilies(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFamilyHistory(self, request, context):
+        """The configs that are still there, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackFamily(self, request, context):
+        """Makes an earlier config the next one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_VersionManagerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -583,6 +641,31 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     servicer.ListCellTenants,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.SerializeToString,
+            ),
+            'ApplyFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyFamily,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ApplyFamilyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.SerializeToString,
+            ),
+            'GetFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFamily,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.SerializeToString,
+            ),
+            'ListFamilies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFamilies,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesResponse.SerializeToString,
+            ),
+            'GetFamilyHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFamilyHistory,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyHistoryRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.FamilyHistory.SerializeToString,
+            ),
+            'RollbackFamily': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackFamily,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RollbackFamilyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1476,6 +1559,141 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/ListCellTenants',
             protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.ListCellTenantsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/ApplyFamily',
+            protos_dot_versions_dot_v1_dot_versions__pb2.ApplyFamilyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetFamily',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFamilies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/ListFamilies',
+            protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.ListFamiliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFamilyHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetFamilyHistory',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetFamilyHistoryRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.FamilyHistory.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackFamily(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/RollbackFamily',
+            protos_dot_versions_dot_v1_dot_versions__pb2.RollbackFamilyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.KeptFamily.FromString,
             options,
             channel_credentials,
             insecure,

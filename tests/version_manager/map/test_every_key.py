@@ -14,6 +14,7 @@ from version_manager.map.keys import Key
 from version_manager.map.records import Announced, Record, Spent, Spoken, Thaw, encode
 from version_manager.map.seed import Era, Seed
 from version_manager.map.snapshot import last_good
+from version_manager.model.family import Config, Family
 from version_manager.model.limits import UNLIMITED, Limits
 from version_manager.model.residency import ResidencyRule
 
@@ -34,6 +35,10 @@ KEPT = {
     KEYS.residency("acme"): encode(ResidencyRule(10, ("churn",))),
     KEYS.limits("acme"): encode(Limits(rate=5, rows=UNLIMITED)),
     KEYS.limits(): encode(Limits(in_flight=8)),
+    KEYS.config("", "churn"): encode(Config(2, Family("churn", 2))),
+    KEYS.old_config("", "churn", 1): encode(Config(1, Family("churn", 1))),
+    KEYS.config("acme", "churn"): encode(Config(2, None, "ada", "as everybody", 5.0)),
+    KEYS.old_config("acme", "churn", 1): encode(Config(1, Family("churn", 1, tenant="acme"))),
     KEYS.thaw: encode(Thaw(3, 1, 9)),
 }
 

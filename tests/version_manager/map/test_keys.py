@@ -9,10 +9,12 @@ from version_manager.map.keys import (
     ActiveKey,
     BadRecord,
     CellKey,
+    ConfigKey,
     GenerationKey,
     Keys,
     LimitsKey,
     ManagerKey,
+    OldConfigKey,
     ProtocolKey,
     ReleaseKey,
     ResidencyKey,
@@ -47,6 +49,10 @@ def test_the_layout_is_as_operators_know_it():
     assert KEYS.residency("acme") == "croupier/tenants/acme/residency"
     assert KEYS.limits("acme") == "croupier/tenants/acme/limits"
     assert KEYS.limits() == "croupier/limits"
+    assert KEYS.config("", "churn") == "croupier/families/churn"
+    assert KEYS.old_config("", "churn", 7) == "croupier/families/churn/history/7"
+    assert KEYS.config("acme", "churn") == "croupier/models/acme/churn/config"
+    assert KEYS.old_config("acme", "churn", 7) == "croupier/models/acme/churn/config/history/7"
     assert KEYS.audit(1_700_000_000_000_000_000, "ab") == "croupier-audit/01700000000000000000-ab"
 
 
@@ -63,6 +69,12 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
     assert KEYS.parse(KEYS.manager(name)) == ManagerKey(name)
     assert KEYS.parse(KEYS.residency(tenant)) == ResidencyKey(tenant)
     assert KEYS.parse(KEYS.limits(tenant)) == LimitsKey(tenant) != KEYS.parse(KEYS.limits())
+    for of in ("", tenant):
+        config, old = KEYS.config(of, name), KEYS.old_config(of, name, number)
+        assert (KEYS.parse(config), KEYS.parse(old)) == (ConfigKey(of, name), OldConfigKey(of, name, number))
+        assert (KEYS.is_config(config), KEYS.is_config(old)) == (bool(of), bool(of))
+        assert (KEYS.tenant_of(config), KEYS.tenant_of(old)) == (of, of)
+    assert not KEYS.is_config(KEYS.release(tenant, name))
     assert KEYS.version(tenant, name, number).startswith(KEYS.model(tenant, name))
 
 
@@ -90,6 +102,15 @@ def test_a_key_is_parsed_to_what_made_it(tenant, name, number):
         "croupier/tenants/../limits",
         "croupier/tenants/limits",
         "croupier/limits/acme",
+        "croupier/families",
+        "croupier/families/..",
+        "croupier/families/churn/",
+        "croupier/families/churn/history",
+        "croupier/families/churn/history/0",
+        "croupier/families/churn/history/01",
+        "croupier/families/churn/old/1",
+        "croupier/models/../churn/config",
+        "croupier/models/acme/churn/config/history/1/2",
         "croupier/",
         "",
     ],

@@ -35,6 +35,11 @@ SPENT = KEYS.spent("acme", "churn")
         (KEYS.residency("acme"), {}, True),
         (KEYS.limits("acme"), {}, True),
         (KEYS.limits(), {}, True),
+        (KEYS.config("", "churn"), {}, True),
+        (KEYS.config("acme", "churn"), {SPENT: 7}, True),
+        (KEYS.old_config("", "churn", 1), {}, True),
+        (KEYS.old_config("", "churn", 1), {KEYS.config("", "churn"): 7}, False),
+        (KEYS.old_config("acme", "churn", 1), {KEYS.config("", "churn"): 7}, True),
         ("croupier/what", {}, False),
         # A chunk ends with its lease where whoever wrote it got no further.
         (KEYS.chunk(3, 1), {}, False),

@@ -34,6 +34,11 @@ def test_the_next_number_was_never_given_out(numbers: set[int], spent: int) -> N
     assert model.numbers == numbers == set(model.versions)
 
 
+def test_a_models_config_is_none_of_its_own_things() -> None:
+    items = [pair(KEYS.config("acme", "wine"), b"?"), pair(KEYS.old_config("acme", "wine", 1), b"?")]
+    assert read_stored(KEYS, items).revisions == {}
+
+
 def test_no_number_is_left_after_the_highest() -> None:
     with pytest.raises(NoNumberLeft):
         stored(spent=Spent(MAX_VERSION, 0)).next_number()
