@@ -6,6 +6,7 @@ FRAME_BYTES: int
 HEAD_BYTES: int
 
 def crc32c(data: bytes | memoryview, plain: bool = ...) -> int: ...
+
 @final
 class Appender:
     segment_size: int
