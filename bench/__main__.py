@@ -280,7 +280,7 @@ def fair(
         cold,
         streams,
         fair_beside.Plan(rate, seconds, rounds),
-        fair_overload.Plan((2, 5), rounds, quiet=3.0, seconds=3.0, step=1.5),
+        fair_overload.Plan((2, 5), rounds, quiet=2.5, seconds=3.0, step=1.0),
         fair_routers.Plan(settle=8.0, seconds=10.0),
         fair_restart.Plan(),
         part or fair_bench.PARTS,

@@ -89,13 +89,23 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def confine(pid: int, core: int) -> None:
-    """Have all threads of `pid` and of its descendants, and those that they start later, run on `core`."""
+def confine(pid: int, *cores: int) -> None:
+    """Have all threads of `pid` and of its descendants, and those that they start later, run on `cores`."""
     for stat in family(pid, stats()):
         for thread in Path(f"/proc/{stat.pid}/task").iterdir():
             # It may have ended meanwhile.
             with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), {core})
+                os.sched_setaffinity(int(thread.name), cores)
+
+
+@contextmanager
+def confined(pid: int, core: int) -> Iterator[None]:
+    """The same for a while; then on any core that this process may use."""
+    confine(pid, core)
+    try:
+        yield
+    finally:
+        confine(pid, *os.sched_getaffinity(0))
 
 
 @contextmanager

@@ -68,9 +68,30 @@ def goodput(ends: Ends, begin: float, end: float, deadline: float) -> float:
 
 
 def reject_p99_ms(ends: Ends, begin: float, end: float) -> float:
-    """From when requests were due until they were refused."""
-    is_refused = np.isin(ends.codes, REFUSALS) & (ends.due >= begin) & (ends.due < end)
-    return p99_ms(ends.seconds[is_refused])
+    """From when requests were sent until they were refused."""
+    return p99_ms(ends.since_sent[_refused(ends, begin, end)])
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """So many were refused with the same words, within `p99_ms`."""
+
+    count: int
+    p99_ms: float
+
+
+def refusals(ends: Ends, begin: float, end: float) -> dict[str, Said]:
+    """By what was said: that tells whether the router refused, or a cell."""
+    is_refused = _refused(ends, begin, end)
+    found = {}
+    for words in np.unique(ends.words[is_refused]):
+        seconds = ends.since_sent[is_refused & (ends.words == words)]
+        found[str(words)] = Said(len(seconds), p99_ms(seconds))
+    return found
+
+
+def _refused(ends: Ends, begin: float, end: float) -> np.typing.NDArray[np.bool_]:
+    return np.isin(ends.codes, REFUSALS) & _within(ends, begin, end)
 
 
 def recovery_seconds(ends: Ends, quiet: tuple[float, float], end: float, deadline: float) -> float:

@@ -26,11 +26,19 @@ _NAMES = {WRONG: "another answer", UNHEARD: "no answer", **{code.value: code.nam
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """By request: when it was due, the seconds from then to its end, and its code."""
+    """By request: when it was due, the seconds from then to its end and until it was sent, its code, and what
+    was said of it if it failed.
+    """
 
     due: Floats
     seconds: Floats
+    lateness: Floats
     codes: NDArray[np.int64]
+    words: NDArray[np.str_]
+
+    @property
+    def since_sent(self) -> Floats:
+        return self.seconds - self.lateness
 
     def answered_within(self, seconds: float) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = (self.codes == Code.OK) & (self.seconds <= seconds)
@@ -51,12 +59,14 @@ class Notes:
 
     codes: dict[int, int] = field(default_factory=dict)
     ended: dict[int, float] = field(default_factory=dict)
+    said: dict[int, str] = field(default_factory=dict)
     words: Counter[str] = field(default_factory=Counter)
 
     def note(self, number: int, code: int, words: str = "") -> None:
         self.codes[number] = code
         self.ended[number] = time.perf_counter()
         if code:
+            self.said[number] = words
             self.words[f"{name_of(code)}: {words}"] += 1
 
     def ends(self, moments: Moments) -> Ends:
@@ -64,7 +74,8 @@ class Notes:
         numbers = range(len(moments.due))
         ended = np.array([self.ended.get(number, np.inf) for number in numbers])
         codes = np.array([self.codes.get(number, UNHEARD) for number in numbers], dtype=np.int64)
-        return Ends(moments.due, ended - moments.due, codes)
+        words = np.array([self.said.get(number, "") for number in numbers], dtype=np.str_)
+        return Ends(moments.due, ended - moments.due, moments.lateness, codes, words)
 
 
 class NotingCaller:

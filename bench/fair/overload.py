@@ -2,26 +2,28 @@
 and how long it takes afterwards until all is as before.
 
 Each cell has a quota of processor time (`bench.shards.quota`), all together about half a processor, and a
-request takes milliseconds of it: so cells are what is short, and who loads them is not. The peak is the most
-that is answered in time while the rate rises, the better one of two climbs: on a machine that others use, one
-may end early, and every figure would be flattered. Then each round has a quiet time at half of that, an
-overload, and the same quiet time again, in one open loop.
+request takes milliseconds of it: so cells are what is short, and who loads them is not. That has a part of
+the cells' core, and the router another one, both before whatever else runs: what is told is of the router and
+not of the load, and how late that was is told as well. The peak is the most that is answered in time while
+the rate rises. Each round looks for it anew: what a machine can do that others use is another thing a minute
+later. Then it has a quiet time at half of that, an overload, and the same quiet time again, in one open loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import selectors
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from bench import calling, openloop, report
+from bench import calling, openloop, processes, report
 from bench.demo.stage import Stage
 from bench.fair import judging
 from bench.fair.demand import Demand
@@ -37,9 +39,8 @@ DEADLINE = 0.5
 # Of the peak, in quiet times.
 _QUIET = 0.5
 _FIRST_RATE, _GROWTH, _STEPS = 60.0, 1.25, 16
-_CLIMBS = 2
 # A step whose goodput is less than this share of its rate, so often in a row, is beyond the peak.
-_KEPT_UP, _ENOUGH = 0.85, 3
+_KEPT_UP, _ENOUGH = 0.85, 2
 # From the beginning of an overload until it is looked at: queues fill, and limits find their place.
 _SETTLE_SECONDS = 1.0
 _SEED = 47
@@ -58,13 +59,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`late_ms`: how late requests were sent at the 99th percentile, which is in `reject_p99_ms`."""
+    """`late_ms`: how late the load sent, at the 99th percentile. `others_share`: of the machine, what others
+    had meanwhile. `refusals`: of the overload, by words.
+    """
 
+    peak_per_s: float
     goodput_ratio: float
     reject_p99_ms: float
     recovery_s: float
     late_ms: float
+    others_share: float
     codes: dict[str, int]
+    refusals: dict[str, judging.Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +85,29 @@ class Asked:
 async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
     """By factor, and how it was measured."""
     demand = await Demand.published(stage)
+    router = stage.stack.process("router").pid
     pids = {name: one.pid for name, one in stage.stack.processes.items() if name.startswith("cell-")}
     with (
         quota.held(pids, _SHARE) as has_quotas,
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), take_short_slices) as load,
+        processes.confined(router, processes.cores().proxy),
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin) as load,
+        quota.going_first({"router": router, "load": load.submit(os.getpid).result()}),
     ):
-        peak = max([await _peak(stage, plan, demand, load) for _ in range(_CLIMBS)])
+        peak = await _peak(stage, plan, demand, load, _FIRST_RATE)
         report.step(f"overload: {peak:,.0f} requests/s at the peak")
         found: dict[str, Any] = {}
         for factor in plan.factors:
             rounds = [await _round(stage, plan, demand, load, peak, factor, n) for n in range(plan.rounds)]
             found[str(factor)] = _medians(rounds) | {
-                "peak_per_s": peak,
                 "has_quotas": has_quotas,
                 "rounds": [asdict(one) for one in rounds],
             }
     return found
 
 
-async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor) -> float:
-    """Goodput a second, the most of any step."""
-    best, rate, beyond = 0.0, _FIRST_RATE, 0
+async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor, rate: float) -> float:
+    """Goodput a second, the most of any step from `rate` on."""
+    best, beyond = 0.0, 0
     for number in range(_STEPS):
         due = openloop.arrivals(rate, plan.step, _SEED + number)
         ends, _ = await _ask(load, Asked(stage.stack.router, demand, due))
@@ -112,22 +120,34 @@ async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecu
 
 
 async def _round(
-    stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor, peak: float, factor: int, number: int
+    stage: Stage,
+    plan: Plan,
+    demand: Demand,
+    load: ProcessPoolExecutor,
+    about: float,
+    factor: int,
+    number: int,
 ) -> Round:
+    """`about` is a peak of a while ago."""
+    peak = await _peak(stage, plan, demand, load, _QUIET * about)
     times = (plan.quiet, plan.seconds, plan.quiet)
     due = piecewise(zip((_QUIET * peak, factor * peak, _QUIET * peak), times, strict=True), _SEED + number)
+    before = processes.usage()
     ends, late_ms = await _ask(load, Asked(stage.stack.router, demand, due))
     begin, end = plan.quiet, plan.quiet + plan.seconds
     good = judging.goodput(ends, begin + _SETTLE_SECONDS, end, DEADLINE)
     found = Round(
+        peak_per_s=peak,
         goodput_ratio=good / peak,
         reject_p99_ms=judging.reject_p99_ms(ends, begin + _SETTLE_SECONDS, end),
         recovery_s=judging.recovery_seconds(ends, (0.0, begin), end, DEADLINE),
         late_ms=late_ms,
+        others_share=processes.usage().others_share(before, os.cpu_count() or 1),
         codes=dict(ends.by_name()),
+        refusals=judging.refusals(ends, begin + _SETTLE_SECONDS, end),
     )
     report.step(
-        f"overload × {factor}: goodput {found.goodput_ratio:.0%} of the peak, refused within"
+        f"overload × {factor}: goodput {found.goodput_ratio:.0%} of {peak:,.0f} requests/s, refused within"
         f" {found.reject_p99_ms:.1f} ms, recovered after {found.recovery_s:.1f} s, {found.codes}"
     )
     return found
@@ -144,12 +164,18 @@ def piecewise(parts: Iterable[tuple[float, float]], seed: int) -> Floats:
 
 
 def _medians(rounds: Sequence[Round]) -> dict[str, float]:
-    names = ("goodput_ratio", "reject_p99_ms", "recovery_s")
+    names = ("peak_per_s", "goodput_ratio", "reject_p99_ms", "recovery_s")
     return {name: float(median(getattr(one, name) for one in rounds)) for name in names}
 
 
 async def _ask(load: ProcessPoolExecutor, asked: Asked) -> tuple[Ends, float]:
     return await asyncio.wrap_future(load.submit(_load, asked))
+
+
+def _begin() -> None:
+    """Beside the cells, which leave more than half of their core: not with the router."""
+    take_short_slices()
+    os.sched_setaffinity(0, {processes.cores().load})
 
 
 def _load(asked: Asked) -> tuple[Ends, float]:
@@ -163,7 +189,7 @@ def _load(asked: Asked) -> tuple[Ends, float]:
             )
         ends = notes.ends(moments)
         late_ms = float(np.quantile(moments.lateness, 0.99)) * 1e3
-        return Ends(asked.due[: len(ends.due)], ends.seconds, ends.codes), late_ms
+        return replace(ends, due=asked.due[: len(ends.due)]), late_ms
 
     # Its timers count microseconds, unlike uvloop's.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:

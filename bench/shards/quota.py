@@ -3,7 +3,8 @@
 All cells of a bench share the processors of one machine: a tenant that saturates two of them would be felt by
 everybody, through no fault of any hand. A cgroup for each, version 1 or 2, whose bandwidth is bounded, keeps
 what they take apart. That needs root, and cgroups that can be written. They all run on one processor, so that
-who asks them, and what stands between, loses nothing to them.
+who asks them, and what stands between, loses nothing to them. Groups come before whatever else the machine
+does: a quota is had as well, and so is the time of whoever measures (`going_first`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _ROOT = Path("/sys/fs/cgroup")
 # Short: all that a cell may take in a period it takes at once, in which the others of the machine wait.
 _PERIOD_US = 20_000
 _LEAVE_SECONDS = 5.0
+# Times of what others weigh.
+_WEIGHT = 32
 
 
 @contextmanager
@@ -28,14 +31,28 @@ def held(pids: Mapping[str, int], share: float, root: Path = _ROOT) -> Iterator[
 
     Gives whether that is so: False, with a line about it, where no group can be made.
     """
+    for pid in pids.values():
+        confine(pid, cores().load)
+    with _groups(pids, share, root) as is_held:
+        yield is_held
+
+
+@contextmanager
+def going_first(pids: Mapping[str, int], root: Path = _ROOT) -> Iterator[bool]:
+    """The same without a quota: they wait for no processor that others have, as far as that can be had."""
+    with _groups(pids, None, root) as is_held:
+        yield is_held
+
+
+@contextmanager
+def _groups(pids: Mapping[str, int], share: float | None, root: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             for name, pid in pids.items():
-                confine(pid, cores().load)
                 stack.enter_context(_group(_folder(root) / f"croupier-bench-{name}-{pid}", pid, share))
         except OSError as error:
             stack.close()
-            report.step(f"no quotas: {error.strerror or error} ({error.filename})")
+            report.step(f"no groups of processes: {error.strerror or error} ({error.filename})")
             yield False
         else:
             yield True
@@ -47,11 +64,12 @@ def _folder(root: Path) -> Path:
 
 
 @contextmanager
-def _group(folder: Path, pid: int, share: float) -> Iterator[None]:
+def _group(folder: Path, pid: int, share: float | None) -> Iterator[None]:
     folder.mkdir()
     members = [stat.pid for stat in family(pid, stats())]
     try:
-        for file, words in _bandwidth(folder, share).items():
+        bounds = {} if share is None else _bandwidth(folder, share)
+        for file, words in (_weight(folder) | bounds).items():
             (folder / file).write_text(words)
         _move(members, folder)
         yield
@@ -65,6 +83,12 @@ def _bandwidth(folder: Path, share: float) -> dict[str, str]:
     if (folder / "cpu.cfs_quota_us").exists():
         return {"cpu.cfs_period_us": str(_PERIOD_US), "cpu.cfs_quota_us": str(quota)}
     return {"cpu.max": f"{quota} {_PERIOD_US}"}
+
+
+def _weight(folder: Path) -> dict[str, str]:
+    if (folder / "cpu.shares").exists():
+        return {"cpu.shares": str(_WEIGHT * 1024)}
+    return {"cpu.weight": str(_WEIGHT * 100)}
 
 
 def _members(folder: Path) -> list[int]:

@@ -65,6 +65,14 @@ def test_a_child_is_pinned_and_we_are_not() -> None:
     assert before == os.sched_getaffinity(0)
 
 
+def test_a_process_is_confined_for_a_while() -> None:
+    everywhere = os.sched_getaffinity(0)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        with processes.confined(other.pid, max(everywhere)):
+            assert os.sched_getaffinity(other.pid) == {max(everywhere)}
+        assert os.sched_getaffinity(other.pid) == everywhere
+
+
 def test_a_child_may_open_more_files_than_a_shell_lets_us() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))

@@ -11,9 +11,10 @@ from croupier.codes import Code
 DEADLINE = 0.5
 
 
-def ends(rows: list[tuple[float, float, int]]) -> Ends:
+def ends(rows: list[tuple[float, float, int]], lateness: float = 0.0, words: tuple[str, ...] = ()) -> Ends:
     due, seconds, codes = zip(*rows, strict=True)
-    return Ends(np.array(due), np.array(seconds), np.array(codes))
+    late, said = np.full(len(rows), lateness), np.array(words or [""] * len(rows))
+    return Ends(np.array(due), np.array(seconds), late, np.array(codes), said)
 
 
 def steady(begin: float, end: float, seconds: float, code: int = Code.OK) -> list[tuple[float, float, int]]:
@@ -41,10 +42,18 @@ def test_what_is_answered_too_late_or_wrongly_is_no_goodput() -> None:
     assert judging.goodput(seen, 0.0, 1.0, DEADLINE) == 1.0
 
 
-def test_refusals_count_from_when_requests_were_due() -> None:
-    seen = ends([(0.0, 0.002, Code.UNAVAILABLE), (0.1, 0.002, Code.RESOURCE_EXHAUSTED), (0.2, 0.4, 0)])
+def test_refusals_count_from_when_requests_were_sent() -> None:
+    rows = [(0.0, 0.003, Code.UNAVAILABLE), (0.1, 0.003, Code.RESOURCE_EXHAUSTED), (0.2, 0.4, Code.OK)]
+    seen = ends(rows, lateness=0.001)
     assert judging.reject_p99_ms(seen, 0.0, 1.0) == pytest.approx(2.0)
     assert np.isnan(judging.reject_p99_ms(seen, 0.2, 1.0))
+
+
+def test_refusals_are_told_apart_by_what_was_said() -> None:
+    rows = [(0.0, 0.002, Code.UNAVAILABLE), (0.1, 0.1, Code.UNAVAILABLE), (0.2, 0.004, Code.UNAVAILABLE)]
+    found = judging.refusals(ends(rows, words=("full", "busy", "full")), 0.0, 1.0)
+    assert {words: said.count for words, said in found.items()} == {"full": 2, "busy": 1}
+    assert found["busy"].p99_ms == pytest.approx(100.0)
 
 
 def test_all_is_as_before_at_once() -> None:
