@@ -28,6 +28,8 @@ class Priority(IntEnum):
 
 
 PRIORITIES = len(Priority)
+# Of what there may be of all, the part that each and those above it may have.
+PARTS: Final = (1.0, 0.9, 0.8, 0.7, 0.5)
 NAMES = [one.name.lower() for one in Priority]
 # What callers may say.
 WORDS: Final = {b"live": Priority.LIVE, b"batch": Priority.BATCH}

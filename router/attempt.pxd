@@ -63,6 +63,7 @@ cdef class CellCall:
     cdef object note_answer(self, double now)
     cdef object give_way(self, double now)
     cdef object note_late(self, double now)
+    cdef object note_lost(self, double now)
     cdef object note_overload(self)
     cdef bint part(self) except -1
     cdef object note_error(self, bint is_cells)

@@ -235,6 +235,11 @@ class CellCall:
         if self.load is not None and self.is_warm and not self.has_begun:
             self.load.note_late(self.slot, now - self.started)
 
+    def note_lost(self, now: float) -> None:
+        """The same, and nobody waits for it any more."""
+        if self.load is not None and self.is_warm and not self.has_begun:
+            self.load.note_late(self.slot, now - self.started, True)
+
     def part(self) -> bool:
         """Whether another call in flight is for the same; from now on, each goes its own way."""
         if self.partner is None:
@@ -310,6 +315,7 @@ class Run:
         if now >= self.deadline:
             for call in self.calls:
                 self.note_silence(call, now)
+                call.note_lost(now)
             self.end_with(DeadlineExceeded(_TOO_LATE))
             return
         for call in self.calls.copy():
@@ -508,7 +514,7 @@ class Run:
                 self.attempts.pushbacks.note(artifact, call.cell, error.retry_after, now)
         elif isinstance(error, DeadlineExceeded):
             self.note_silence(call, now)
-            call.note_late(now)
+            call.note_lost(now)
         else:
             breakers.answered(call.cell, now)
             call.note_error(isinstance(error, InternalError))

@@ -48,8 +48,9 @@ _MOST_LESS, _MOST_MORE = 0.5, 1.5
 # Room so small tells a queue from chance at once; else two periods in a row do.
 _CERTAIN = 0.5
 # No less may be in flight: so many are no load, and a cell may be late for want of a processor. With fewer,
-# hardly any go into one batch, and a tenant that is alone there has half of it.
-LEAST = 16.0
+# hardly any go into one batch, and a tenant that is alone there has half of it. Only where callers give up
+# meanwhile, so many are a queue: then it is half of that in each period, and no less than the last one.
+LEAST, LEAST_OF_SLOW = 16.0, 4.0
 # Without anybody refused or late, until nothing limits it any more.
 CALM_SECONDS = 1.0
 _RETRY_AFTER = 0.1
@@ -71,12 +72,23 @@ class Limit:
     def __init__(self) -> None:
         self._busy_at = 0.0
         self._was_late = False
+        self._least = LEAST
 
-    def after(self, limit: float, room: float, fit: float, most: int, refused: int, now: float) -> float:
+    def after(
+        self,
+        limit: float,
+        room: float,
+        fit: float,
+        most: int,
+        refused: int,
+        now: float,
+        is_wasting: bool = False,
+    ) -> float:
         """The limit after a period in which `limit` was; 0.0 for none.
 
         `room`: what answers may take over what they took, 0.0 if there were none. `fit`: how many it
-        answers in the former. `most` were in flight, and `refused` were not let in.
+        answers in the former. `most` were in flight, and `refused` were not let in. It `is_wasting` what it
+        does if callers do not wait for it.
         """
         is_late = 0.0 < room < 1.0
         if is_late or refused:
@@ -86,9 +98,11 @@ class Limit:
         if is_late and (limit or is_certain):
             # What was not in use is no measure.
             before = min(limit, 2.0 * most) if limit else float(most)
-            changed = max(LEAST, min(before, max(fit, before * _MOST_LESS)))
+            if is_wasting and limit:
+                self._least = max(LEAST_OF_SLOW, self._least * _MOST_LESS)
+            changed = max(self._least, min(before, max(fit, before * _MOST_LESS)))
         elif not limit or now - self._busy_at >= CALM_SECONDS:
-            changed = NO_LIMIT
+            changed, self._least = NO_LIMIT, LEAST
         elif refused and room:
             changed = limit * min(_MOST_MORE, sqrt(room))
         else:

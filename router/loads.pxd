@@ -35,8 +35,8 @@ cdef class CellLoad:
     # How many calls it may have in flight, 0 for as many as come; who finds that out: see `concurrency`.
     cdef readonly double limit
     cdef readonly object limiter
-    # Of the limit's period: from when to when; the most in flight; how much was answered, heard of, and not
-    # let in. By slot: whether the cell said that it is overloaded, the shortest answer, and what that is
+    # Of the limit's period: from when to when; the most in flight; how much was answered, heard of, not let
+    # in, and not answered in time. By slot: whether the cell said that it is overloaded, the shortest answer, and what that is
     # without a queue; 0: there was none.
     cdef double began
     cdef double due
@@ -44,6 +44,7 @@ cdef class CellLoad:
     cdef Py_ssize_t done
     cdef Py_ssize_t heard
     cdef Py_ssize_t refused
+    cdef Py_ssize_t lost
     cdef uint64_t told
     cdef float least[SLOTS]
     cdef float usual[SLOTS]
@@ -54,11 +55,12 @@ cdef class CellLoad:
     cpdef object note_well(self, int slot)
     cpdef object note_failure(self, int slot)
     cpdef object note_delay(self, int slot, double seconds)
-    cpdef object note_late(self, int slot, double seconds)
+    cpdef object note_late(self, int slot, double seconds, bint is_lost=*)
     cpdef object note_overload(self, int slot)
     cpdef bint has_room(self, int slot, int priority) noexcept
     cpdef object refuse(self)
     cpdef object look(self, double now)
+    cdef double wanted(self) noexcept
     cdef void learn(self) noexcept
     cdef double room(self, double* seconds) noexcept
     cdef void cap(self, Py_ssize_t most) noexcept

@@ -23,21 +23,27 @@ from cpython.dict cimport PyDict_GetItemWithError
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
+from croupier.priorities import PARTS
+
 cdef enum:
     # One answer's part of the smoothed latency: one of so many.
     _SMOOTHED_OVER = 16
     # A tenant counts to others for so many calls, however few a cell has in the mean.
     _LEAST_OF_ONE = 8
-    # Answers that say something of a queue.
+    # Answers that say something of a queue, and that do so in a short time.
     _ENOUGH = 8
+    _MANY = 32
     # Calls that a tenant may have at a late cell while others have fewer.
     _A_FEW = 8
+    # One that no caller waits for any more, of so many answers, is one too many.
+    _MANY_LOST = 8
 
 cdef double _RATE_SECONDS = 1.0
 
-# How long the shortest answer is looked for: until there are enough answers, and no longer than that.
-cdef double _PERIOD, _LONGEST_PERIOD
-_PERIOD, _LONGEST_PERIOD = 0.1, 0.3
+# How long the shortest answer is looked for: until there are enough answers, and no longer than that. While
+# nothing is limited a shorter time will do if there are very many: what is let through then has to be worked off.
+cdef double _PERIOD, _LONGEST_PERIOD, _SHORTEST_PERIOD
+_PERIOD, _LONGEST_PERIOD, _SHORTEST_PERIOD = 0.1, 0.3, 0.03
 # What an answer may take beside what it takes without a queue: so many seconds, or so many times of that.
 cdef double _SLACK, _TIMES
 _SLACK, _TIMES = 0.05, 1.0
@@ -48,9 +54,11 @@ _FOLLOW, _FOLLOW_LIMITED, _DRIFT = 1 / 16.0, 1 / 128.0, 1 / 1024.0
 # As if an answer took so many times what it may: a cell refused a tenant since it is overloaded, and answered
 # nothing else.
 cdef double _REFUSED = 0.4
+# Of a cell's limit, what may be in flight beyond it, of tenants that have nothing else there.
+cdef double _BEYOND = 0.25
 # Of a cell's limit, what the requests of each priority and those above it may have (`croupier.priorities`).
 cdef double[5] _PARTS
-_PARTS[:] = [1.0, 0.9, 0.8, 0.7, 0.5]
+_PARTS[:] = PARTS
 
 # The estimate of what 95 of 100 take: what it begins at, of the first answer, and its steps.
 cdef double _FIRST_TAIL = 2.0
@@ -108,13 +116,14 @@ cdef class CellLoad:
         if seconds < self.least[slot % SLOTS] or not self.least[slot % SLOTS]:
             self.least[slot % SLOTS] = seconds
 
-    cpdef object note_late(self, int slot, double seconds):
-        """There was no answer for so long, though nothing has to be loaded.
+    cpdef object note_late(self, int slot, double seconds, bint is_lost=False):
+        """There was no answer for so long, though nothing has to be loaded; or, if it `is_lost`, in time.
 
         It counts if it is late by then: callers that give up at once say nothing of a cell.
         """
         if seconds > _allowed(self.usual[slot % SLOTS]):
             self.note_delay(slot, seconds)
+            self.lost += is_lost
 
     cpdef object note_overload(self, int slot):
         """The cell said that it has too much to do."""
@@ -125,11 +134,16 @@ cdef class CellLoad:
         """Whether the tenant at `slot` may have one more call in flight there.
 
         It may have as many as are left: the last ones are for who has none, whoever wants all of them. A few
-        it may have in any case, as long as there are any: who waits for an answer asks for no more.
+        it may have in any case, as long as there are any: who waits for an answer asks for no more. And who
+        has none finds a place beyond the limit: whoever fills a cell keeps nobody out.
         """
         cdef double most = self.limit * _PARTS[priority], left = most - self.in_flight
         cdef Py_ssize_t own = self.slots[slot % SLOTS]
-        return not self.limit or own < left or (left > 0 and own < min(_A_FEW, most / 2))
+        if not self.limit or own < left:
+            return True
+        if left > 0:
+            return own < min(_A_FEW, most / 2)
+        return not own and not priority and left > -_BEYOND * most
 
     cpdef object refuse(self):
         """A prediction had no room."""
@@ -138,15 +152,24 @@ cdef class CellLoad:
     cpdef object look(self, double now):
         """If a period is over, find out how many calls may be in flight in the next one."""
         cdef double seconds = 0.0, room, fit
-        if now < self.due or (self.heard < _ENOUGH and now < self.began + _LONGEST_PERIOD):
+        if now < self.due or now < self.began + self.wanted():
             return
         if self.limiter is not None and (self.limit or self.most > FEW):
             room = self.room(&seconds)
             fit = self.done / (now - self.began) * room * seconds
-            self.limit = self.limiter.after(self.limit, room, fit, self.most, self.refused, now)
+            self.limit = self.limiter.after(
+                self.limit, room, fit, self.most, self.refused, now, self.lost * _MANY_LOST > self.done
+            )
         self.learn()
-        self.began, self.due = now, now + _PERIOD
-        self.most, self.done, self.heard, self.refused, self.told = self.in_flight, 0, 0, 0, 0
+        self.began, self.due = now, now + _SHORTEST_PERIOD
+        self.most, self.told = self.in_flight, 0
+        self.done = self.heard = self.refused = self.lost = 0
+
+    cdef double wanted(self) noexcept:
+        """How long the period should be, after what was heard in it."""
+        if self.heard < _ENOUGH:
+            return _LONGEST_PERIOD
+        return _PERIOD if self.limit or self.heard < _MANY else _SHORTEST_PERIOD
 
     cdef double room(self, double* seconds) noexcept:
         """What answers may take over what the shortest took: the median of the tenants, and its `seconds`.

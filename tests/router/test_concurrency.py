@@ -13,7 +13,7 @@ import pytest
 from support.limited import limited
 
 from croupier.priorities import OVERLOADED, Priority
-from router.concurrency import CALM_SECONDS, LEAST, NO_LIMIT, Limit, refusal
+from router.concurrency import CALM_SECONDS, LEAST, LEAST_OF_SLOW, NO_LIMIT, Limit, refusal
 from router.loads import CellLoad
 
 DEADLINE = 0.5
@@ -67,7 +67,7 @@ class Cell:
         def expire() -> None:
             if not is_over[0]:
                 is_over[0] = True
-                self.load.note_late(tenant, self.now - began)
+                self.load.note_late(tenant, self.now - began, True)
                 self.load.end(tenant)
 
         self._at(began + DEADLINE, expire)
@@ -115,6 +115,29 @@ def test_an_overloaded_cell_answers_nearly_as_many_as_it_can(factor: int) -> Non
     cell.serve(2, everybody(0.5 * PEAK))
     cell.serve(2, everybody(0.5 * PEAK))
     assert (cell.refused.total(), cell.load.limit) == (0, NO_LIMIT)
+
+
+@pytest.mark.parametrize("factor", [2, 5])
+def test_a_cell_so_slow_that_sixteen_calls_are_late_has_fewer(factor: int) -> None:
+    cell = Cell(seconds=lambda tenant: 8 * SECONDS)
+    peak = PEAK / 8
+    cell.serve(3, everybody(0.5 * peak))
+    cell.serve(3, everybody(factor * peak))
+    cell.serve(5, everybody(factor * peak))
+    assert cell.good.total() / 5 / peak > 0.9
+    cell.serve(4, everybody(0.5 * peak))
+    cell.serve(2, everybody(0.5 * peak))
+    assert (cell.refused.total(), cell.load.limit) == (0, NO_LIMIT)
+
+
+def test_where_very_much_is_answered_an_overload_is_found_out_before_its_queue_is_long() -> None:
+    seconds = SECONDS / 20
+    peak = CAPACITY / seconds
+    cell = Cell(seconds=lambda tenant: seconds)
+    cell.serve(1, everybody(0.5 * peak))
+    cell.serve(0.2, everybody(5 * peak))
+    assert cell.load.limit > 0
+    assert cell.load.in_flight < 0.6 * 4 * peak * 0.2
 
 
 def test_without_a_limit_an_overloaded_cell_answers_nobody_in_time() -> None:
@@ -167,7 +190,7 @@ def test_batch_is_shed_before_live() -> None:
         load.begin(3)
     assert [load.has_room(2, priority) for priority in Priority] == [True, False, False, False, False]
     load.begin(4)
-    assert not load.has_room(2, Priority.LIVE)
+    assert not load.has_room(3, Priority.LIVE)
 
 
 def taken(load: CellLoad, slot: int) -> int:
@@ -182,9 +205,17 @@ def taken(load: CellLoad, slot: int) -> int:
 def test_a_tenant_may_have_as_many_as_are_left_and_a_few_while_there_is_room() -> None:
     load = limited(64.0)
     assert [taken(load, slot) for slot in range(4)] == [32, 16, 8, 8]
-    assert taken(load, 4) == 0
     load = limited(16.0)
-    assert [taken(load, slot) for slot in range(3)] == [8, 8, 0]
+    assert [taken(load, slot) for slot in range(2)] == [8, 8]
+
+
+def test_who_has_nothing_at_a_full_cell_finds_a_place_up_to_a_quarter_of_the_limit_beyond_it() -> None:
+    load = limited(16.0)
+    assert [taken(load, slot) for slot in range(8)] == [8, 8, 1, 1, 1, 1, 0, 0]
+    load = limited(16.0)
+    for slot in range(2):
+        taken(load, slot)
+    assert not load.has_room(2, Priority.TWIN)
 
 
 def test_what_was_refused_by_the_cell_counts_for_the_tenants_that_were_refused() -> None:
@@ -227,6 +258,17 @@ def test_the_limit_never_falls_below_its_floor_nor_rises_without_need() -> None:
     assert limit.after(one, 0.0, 0.0, 4, 5, now) == one
     assert limit.after(one, 9.0, 100.0, 4, 5, now) == 1.5 * one
     assert limit.after(one, 9.0, 100.0, 4, 0, now + CALM_SECONDS) == NO_LIMIT
+
+
+def test_what_callers_give_up_waiting_for_lowers_the_floor_until_all_is_over() -> None:
+    limit = Limit()
+    one = limit.after(NO_LIMIT, 0.1, 0.0, 16, 0, 0.0, True)
+    assert one == LEAST
+    told = [one := limit.after(one, 0.1, 0.0, 16, 5, 0.1, True) for _ in range(3)]
+    assert told == [LEAST / 2, LEAST_OF_SLOW, LEAST_OF_SLOW]
+    assert limit.after(one, 0.1, 0.0, 16, 5, 0.2) == LEAST_OF_SLOW
+    assert limit.after(one, 9.0, 100.0, 4, 0, 0.2 + CALM_SECONDS) == NO_LIMIT
+    assert limit.after(NO_LIMIT, 0.1, 0.0, 16, 0, 2.0) == LEAST
 
 
 def test_what_fits_is_the_limit_at_once_but_for_half_of_it_each_time() -> None:

@@ -159,7 +159,8 @@ def test_what_one_cell_does_not_answer_is_not_asked_of_one_that_is_full() -> Non
     fleet = Fleet(a=[Unavailable("busy")])
     full = Fleet(a=[Unavailable("busy")], loads=limited_loads(1.0, HAND))
     assert fleet.ask().answer() == b"ok b"
-    full.attempts.loads.of("b").begin(5)
+    for slot in (5, 6):
+        full.attempts.loads.of("b").begin(slot)
     assert isinstance(full.ask().answer(), Unavailable)
     assert full.asked == ["a"]
 
@@ -197,6 +198,29 @@ def test_who_answers_nothing_is_late_unless_models_are_loaded(warm: bool, second
     load = fleet.attempts.loads.of("a")
     load.look(fleet.now)
     assert (load.limit > 0) is warm
+
+
+class Heard(Limit):
+    """Remembers whether callers gave up, and limits nothing."""
+
+    is_wasting: bool = False
+
+    def after(self, *told: Any) -> float:
+        self.is_wasting = told[-1]
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("warm", "seconds", "is_wasting"), [(True, 0.2, False), (True, 0.4, True), (False, 0.4, False)]
+)
+def test_whom_callers_give_up_waiting_for_hears_of_it(warm: bool, seconds: float, is_wasting: bool) -> None:
+    fleet = silent(warm=warm, loads=Loads(Heard))
+    fleet.play(**dict.fromkeys(HAND[1:], [HANG]))
+    fleet.wait(seconds)
+    load = fleet.attempts.loads.of("a")
+    load.look(fleet.now)
+    assert isinstance(load.limiter, Heard)
+    assert load.limiter.is_wasting is is_wasting
 
 
 def test_a_cell_that_refuses_most_tenants_is_late() -> None:
