@@ -22,6 +22,7 @@ RUN apt-get update \
         python3 \
         python3-dev \
         python3-venv \
+        redis-server \
         valgrind \
     && rm -rf /var/lib/apt/lists/*
 

@@ -14,51 +14,37 @@ renews both, of the same values too.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
-from croupier.errors import FailedPrecondition, Unavailable
 from croupier.names import InvalidName, check_name
 from croupier.settings import InvalidSettings
+from croupier.stores.feature_store import FeatureStore, StoreDown, StoreFull
+
+__all__ = [
+    "FEATURES_PREFIX",
+    "MAX_ENTITY_BYTES",
+    "SCHEMAS_PREFIX",
+    "FeatureKey",
+    "FeatureStore",
+    "StoreDown",
+    "StoreFull",
+    "check_entity",
+    "features_key",
+    "features_prefix",
+    "open_store",
+    "parse_key",
+    "redacted",
+    "schema_key",
+    "schemas_prefix",
+]
 
 MAX_ENTITY_BYTES = 512
 FEATURES_PREFIX = b"croupier/f/"
 SCHEMAS_PREFIX = b"croupier/s/"
-
-
-class StoreDown(Unavailable):
-    """The feature store does not answer, or not in time. Passes by itself."""
-
-    reason = "FEATURE_STORE_DOWN"
-
-
-class StoreFull(FailedPrecondition):
-    """The feature store takes no more. The operator's: give it room, or have it keep less."""
-
-    reason = "FEATURE_STORE_FULL"
-
-
-class FeatureStore(Protocol):
-    """Bytes by key. Any method may raise StoreDown, or StoreRefused where a setting has to change."""
-
-    async def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
-        """What lies under each of `keys`, in one read; None where nothing does."""
-
-    async def put_many(self, items: Sequence[tuple[bytes, bytes]], keep_seconds: float | None) -> None:
-        """Write keys and values, in one go as far as the store can; None: kept until they are deleted.
-
-        Raises:
-            StoreFull: there is no room. Some of them may have been written.
-        """
-
-    def scan(self, prefix: bytes) -> AsyncIterator[bytes]:
-        """The keys that begin with `prefix`, in no order; one that is written meanwhile may be missing."""
-
-    async def delete_many(self, keys: Sequence[bytes]) -> int:
-        """Forget `keys`; returns how many there were."""
-
-    async def close(self) -> None: ...
+_LEAST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 40
 
 
 class FeatureKey(NamedTuple):
@@ -131,4 +117,34 @@ def open_store(url: str) -> FeatureStore:
     Raises:
         InvalidSettings: another kind of URL, or one that makes no sense.
     """
-    raise InvalidSettings(f"{redacted(url)} is no feature store")
+    parts = urlsplit(url)
+    if parts.scheme == "lmdb":
+        return _open_embedded(parts)
+    if parts.scheme.startswith("redis"):
+        return _open_redis(url)
+    raise InvalidSettings(f"{redacted(url)} is no feature store: it begins with neither lmdb: nor redis://")
+
+
+# Of the libraries, none is imported that is not asked for.
+
+
+def _open_redis(url: str) -> FeatureStore:
+    from croupier.stores.features_redis import RedisFeatures
+    from croupier.stores.features_redis_cluster import RedisClusterFeatures
+    from croupier.stores.features_redis_url import parse
+
+    place = parse(url)
+    return RedisClusterFeatures(place) if place.kind == "cluster" else RedisFeatures(place)
+
+
+def _open_embedded(parts: SplitResult) -> FeatureStore:
+    from croupier.stores.features_embedded import DEFAULT_MAX_BYTES, EmbeddedFeatures
+
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    folder, size = Path(unquote(parts.path)), options.pop("max_bytes", str(DEFAULT_MAX_BYTES))
+    is_readonly = options.pop("readonly", "0")
+    if parts.netloc or parts.fragment or options or not folder.is_absolute() or is_readonly not in ("0", "1"):
+        raise InvalidSettings(f"{urlunsplit(parts)} names no folder: lmdb:/folder?max_bytes=N&readonly=1")
+    if not (size.isdecimal() and _LEAST_BYTES <= int(size) <= _MOST_BYTES):
+        raise InvalidSettings(f"max_bytes of {urlunsplit(parts)} is no size from 1 MiB to 1 TiB in bytes")
+    return EmbeddedFeatures(folder, max_bytes=int(size), is_readonly=is_readonly == "1")

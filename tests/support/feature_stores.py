@@ -43,6 +43,9 @@ class MemoryFeatures:
         self._check()
         return sum(self.held.pop(key, None) is not None for key in keys)
 
+    async def types(self, keys: Sequence[bytes]) -> list[str]:
+        return ["string" if key in self.held else "none" for key in keys]
+
     async def close(self) -> None:
         return
 
