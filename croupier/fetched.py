@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple, TypeAlias
@@ -30,6 +31,8 @@ from croupier.errors import InvalidRequest
 FIELD: Final = 1004
 FORMAT: Final = 1
 DEGRADED: Final = 1
+# An input of texts that says whose features each row has, and that no model sees.
+ENTITY_INPUT: Final = "croupier.entity_id"
 NUMBER: Final = 0
 TEXT: Final = 1
 MOST_FEATURES: Final = 512
@@ -142,8 +145,14 @@ def read(data: bytes) -> Fetched:
     Raises:
         BadFetched: it is anything else.
     """
-    try:
+    with _all_else_is_bad():
         return _read(data)
+
+
+@contextmanager
+def _all_else_is_bad() -> Iterator[None]:
+    try:
+        yield
     except (struct.error, UnicodeDecodeError, KeyError):
         raise BadFetched from None
 
@@ -173,6 +182,11 @@ def _read(data: bytes) -> Fetched:
 @functools.lru_cache(maxsize=128)
 def read_spec(spec: bytes, count: int) -> tuple[Feature, ...]:
     """The features of a spec, which is remembered. Raises BadFetched."""
+    with _all_else_is_bad():
+        return _read_spec(spec, count)
+
+
+def _read_spec(spec: bytes, count: int) -> tuple[Feature, ...]:
     features: dict[str, Feature] = {}
     at = 0
     for _ in range(count):

@@ -17,6 +17,14 @@ cdef class Plain:
     # What is shed first (`croupier.priorities`), and that nothing is loaded for it; 0 and no likewise.
     cdef readonly unsigned int priority
     cdef readonly bint resident_only
+    # What a router fetched for it (`croupier/fetched.py`), NULL without; whether its answer says where each
+    # feature came from; and what became of it (`complete.pyx`): what has the values, or fills named ones.
+    cdef Text fetched
+    cdef bint is_explained
+    cdef bint is_completed
+    cdef object completion
+    cdef Py_ssize_t defaults
+    cdef bint is_degraded
     cdef bytes message
     # Values by row, float32 or, as this says, float64; NULL where named features stand in their place.
     cdef const uint8_t* values

@@ -29,17 +29,21 @@ from protos.numbers cimport (
     InferTensorContents_fp32_contents,
     InferTensorContents_fp64_contents,
     Item_artifact,
+    Item_explain,
     Item_features,
+    Item_fetched,
     Item_generation,
     Item_label,
     Item_model,
     Item_owner,
+    Item_parameters,
     Item_priority,
     Item_resident_only,
     Item_routing_key,
     Item_row,
     Item_version,
     ModelInferRequest_artifact,
+    ModelInferRequest_fetched,
     ModelInferRequest_generation,
     ModelInferRequest_id,
     ModelInferRequest_inputs,
@@ -52,6 +56,7 @@ from protos.numbers cimport (
     ModelInferRequest_raw_input_contents,
     ModelInferRequest_resident_only,
     ParametersEntry_key,
+    ParametersEntry_value,
     PredictRequest_items,
     Row_doubles,
     Row_values,
@@ -69,6 +74,7 @@ cdef enum:
     _MOST_FIELDS = 512
 
 cdef bytes _SHARED_MEMORY = b"shared_memory_region"
+cdef bytes _EXPLAIN = b"explain"
 cdef Fence _OPEN = Fence()
 
 # Stands in for what the fence keeps out.
@@ -208,6 +214,8 @@ cdef int _read_infer(Plain plain) except -1:
             raw = Text(field.data, field.size)
         elif field.number == ModelInferRequest_artifact:
             _read_artifact(plain, &field)
+        elif field.number == ModelInferRequest_fetched:
+            _read_fetched(plain, &field)
         else:
             raise _NotPlain
     if inputs != 1 or raws > 1 or (contents.data != NULL) == (raws == 1) or plain.artifact is None:
@@ -331,6 +339,9 @@ cdef int _read_item(Plain plain, Field* whole, Fence fence) except -1:
         if field.kind == VARINT and field.number == Item_resident_only:
             plain.resident_only = field.number_value != 0
             continue
+        if field.kind == VARINT and field.number == Item_explain:
+            plain.is_explained = field.number_value != 0
+            continue
         if field.kind != LEN:
             raise _NotPlain
         if field.number == Item_model or Item_label <= field.number <= Item_routing_key:
@@ -341,8 +352,15 @@ cdef int _read_item(Plain plain, Field* whole, Fence fence) except -1:
             _read_row(plain, &field)
         elif field.number == Item_artifact:
             _read_artifact(plain, &field)
+        elif field.number == Item_fetched:
+            _read_fetched(plain, &field)
+        elif field.number == Item_parameters:
+            _check_texts(plain, &field, &left)
         else:
             raise _NotPlain
+    if plain.values == NULL and plain.features == NULL and plain.fetched.data != NULL:
+        # No features are named ones.
+        plain.features, plain.size = whole.data, 0
     if plain.artifact is None or (plain.values == NULL and plain.features == NULL):
         raise _NotPlain
     if fence.keeps_out(plain.generation):
@@ -370,6 +388,28 @@ cdef int _read_artifact(Plain plain, Field* field) except -1:
     return 0
 
 
+cdef int _read_fetched(Plain plain, Field* field) except -1:
+    """The last one counts, and an empty one is none."""
+    plain.fetched = Text(field.data, field.size)
+    if not field.size:
+        plain.fetched.data = NULL
+    return 0
+
+
+cdef int _check_texts(Plain plain, Field* entry, int* left) except -1:
+    """An entry of a map from text to text."""
+    cdef Cursor cursor = Cursor(entry.data, entry.data + entry.size)
+    cdef Field field
+    plain.parameter_count += 1
+    if plain.parameter_count > _MOST_PARAMETERS:
+        raise _NotPlain
+    while next_of(&cursor, &field, left):
+        if field.kind != LEN or field.number > ParametersEntry_value:
+            raise _NotPlain
+        _text(&field)
+    return 0
+
+
 cdef int _check_parameter(Plain plain, Field* entry, int* left) except -1:
     """An entry of a map from text to InferParameter is whole, down to its last field.
 
@@ -391,6 +431,9 @@ cdef int _check_parameter(Plain plain, Field* entry, int* left) except -1:
                 name.data, <const char*>_SHARED_MEMORY, name.size
             ):
                 raise _NotPlain
+            # Whatever its value is.
+            if name.size == len(_EXPLAIN) and not memcmp(name.data, <const char*>_EXPLAIN, name.size):
+                plain.is_explained = True
             continue
         inner = Cursor(field.data, field.data + field.size)
         while next_of(&inner, &choice, left):

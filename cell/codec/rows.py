@@ -6,7 +6,6 @@ fills one wide input of shape (-1, n) or n inputs of shape (-1, 1); the artifact
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -14,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from cell.codec.given import Given
 from cell.codec.signature import Array, Arrays, Signature
+from cell.codec.values import Scalar, array_of_row, named, problem
 from croupier.artifacts.datatypes import DATATYPES
 from croupier.artifacts.format import Tensor
 from croupier.errors import FailedPrecondition, InvalidRequest
 from protos.prediction.v1 import prediction_pb2 as pb
-
-Scalar = float | str
 
 
 class ValueTooLarge(FailedPrecondition):
@@ -29,34 +28,39 @@ class ValueTooLarge(FailedPrecondition):
     reason = "VALUE_TOO_LARGE"
 
 
-def to_arrays(item: pb.Item, signature: Signature) -> Arrays:
-    """The input arrays of one item, each with one row.
+def to_arrays(item: pb.Item, signature: Signature, given: Given | None = None) -> Arrays:
+    """The input arrays of one item, each with one row; what it does not send is `given`.
 
     Raises:
         InvalidRequest: naming what is wrong: missing, unknown or repeated features, a row of
             another length, a value of the wrong kind, NaN or infinity where the model takes none.
     """
     kind = item.WhichOneof("input")
-    if kind is None:
+    if kind is None and given is None:
         raise InvalidRequest("the item has neither features nor a row", field="input")
     if not signature.features:
-        raise InvalidRequest("this model takes tensors, not features", field=kind)
+        raise InvalidRequest("this model takes tensors, not features", field=kind or "input")
+    datatype = "FP64"
     if kind == "row":
-        values: Sequence[Scalar] = _dense(item.row, signature)
-        datatype = "FP32" if item.row.values else "FP64"
+        found = _dense(item.row, signature, given)
+        if given is None and item.row.values:
+            datatype = "FP32"
     else:
-        values, datatype = _named(item.features, signature), "FP64"
+        found, kind = named(item.features, signature), "features"
+    if given is not None:
+        found = given.fill(found, kind)
+    values = [_present(value, place, signature) for place, value in enumerate(found)]
     check = partial(_check, signature=signature, field=kind)
     if len(signature.inputs) == 1:
         (tensor,) = signature.inputs
         dtype = signature.dtype(tensor, datatype)
         check(signature.features, values, dtype)
-        return {tensor.name: _array(values, dtype)}
+        return {tensor.name: array_of_row(values, dtype)}
     arrays = {}
     for tensor, name, value in zip(signature.inputs, signature.features, values, strict=True):
         dtype = signature.dtype(tensor, datatype)
         check((name,), (value,), dtype)
-        arrays[tensor.name] = _array((value,), dtype)
+        arrays[tensor.name] = array_of_row((value,), dtype)
     return arrays
 
 
@@ -80,34 +84,21 @@ def to_value(outputs: Sequence[Tensor], arrays: Arrays) -> pb.Value:
     return value
 
 
-def _dense(row: pb.Row, signature: Signature) -> Sequence[float]:
+def _dense(row: pb.Row, signature: Signature, given: Given | None) -> list[Scalar | None]:
+    """By feature; None for what is left to `given`."""
     if row.values and row.doubles:
         raise InvalidRequest(
             "the row has floats and doubles: it has all its values in one of them", field="row"
         )
-    values = list(row.values or row.doubles)
+    values: list[Scalar | None] = list(row.values or row.doubles)
+    if given is not None and (laid := given.lay(values)) is not None:
+        return laid
     if len(values) != len(signature.features):
         raise InvalidRequest(
             f"the row has {len(values)} values; the model has {len(signature.features)} features",
             field="row",
         )
     return values
-
-
-def _named(features: pb.Features, signature: Signature) -> list[Scalar]:
-    values: list[Scalar | None] = [None] * len(signature.features)
-    for feature in features.features:
-        name = feature.name
-        place = signature.columns.get(name)
-        if place is None:
-            raise InvalidRequest(f"the model has no feature {name!r}", field=f"features.{name}")
-        if values[place] is not None:
-            raise InvalidRequest(f"feature {name!r} is there twice", field=f"features.{name}")
-        kind = feature.WhichOneof("value")
-        if kind is None:
-            raise InvalidRequest(f"feature {name!r} has no value", field=f"features.{name}")
-        values[place] = feature.number if kind == "number" else feature.text
-    return [_present(value, place, signature) for place, value in enumerate(values)]
 
 
 def _present(value: Scalar | None, place: int, signature: Signature) -> Scalar:
@@ -127,50 +118,14 @@ def _tensor_of(place: int, signature: Signature) -> Tensor:
     return signature.inputs[place if len(signature.inputs) > 1 else 0]
 
 
-def _array(values: Sequence[Scalar], dtype: np.dtype[Any]) -> Array:
-    """One row; what is missing of texts is None."""
-    if dtype.kind == "O":
-        return np.array([[None if isinstance(value, float) else value for value in values]], dtype)
-    return np.array([values], dtype)
-
-
 def _check(
     names: Sequence[str], values: Sequence[Scalar], dtype: np.dtype[Any], *, signature: Signature, field: str
 ) -> None:
     """That `values`, of the features called `names`, can be elements of `dtype`."""
     for name, value in zip(names, values, strict=True):
-        problem = _problem(value, dtype, signature)
-        if problem:
-            raise InvalidRequest(f"feature {name!r} {problem}", field=f"{field}.{name}")
-
-
-def _problem(value: Scalar, dtype: np.dtype[Any], signature: Signature) -> str:
-    """Why `value` cannot be an element of `dtype`; empty when it can."""
-    if isinstance(value, str):
-        return "" if dtype.kind == "O" else "is text; the model takes a number"
-    if math.isnan(value) and (dtype.kind == "f" or (dtype.kind == "O" and signature.is_native)):
-        return "" if signature.accepts_missing else "is NaN, which this model does not take"
-    if dtype.kind == "O":
-        return "is a number; the model takes text"
-    if dtype.kind == "f":
-        if math.isinf(value):
-            return "is infinite, which this model does not take" if signature.finite else ""
-        if signature.bounded:
-            dtype = DATATYPES["FP32"]
-    elif not value.is_integer():
-        return "is not a whole number"
-    low, high = _bounds(dtype)
-    return "" if low <= value <= high else f"does not fit into {dtype.name}"
-
-
-@functools.cache
-def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """The least and the greatest element; integers are exact, for Python compares them so."""
-    if dtype.kind == "b":
-        return 0, 1
-    limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    number = float if dtype.kind == "f" else int
-    return number(limits.min), number(limits.max)
+        wrong = problem(value, dtype, signature)
+        if wrong:
+            raise InvalidRequest(f"feature {name!r} {wrong}", field=f"{field}.{name}")
 
 
 def _signed(output: Tensor, flat: Array) -> Array:

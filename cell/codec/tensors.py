@@ -10,14 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from cell.codec.contents import from_raw, from_typed, has_typed_form, to_raw, to_typed
+from cell.codec.given import Given
 from cell.codec.signature import Array, Arrays, Signature
 from croupier.artifacts.format import Tensor
 from croupier.errors import InvalidRequest
+from croupier.fetched import ENTITY_INPUT
 from protos.inference.v2 import inference_pb2 as pb
+
+# Those that a model is to see, each with its place in the request.
+_Sent: TypeAlias = Sequence[tuple[int, pb.ModelInferRequest.InferInputTensor]]
 
 _SHARED_MEMORY = "shared_memory_region"
 # They change what comes back; answering as if they were not there would be a wrong answer.
@@ -32,8 +38,10 @@ class Inputs:
     rows: int
 
 
-def decode(request: pb.ModelInferRequest, signature: Signature, max_rows: int) -> Inputs:
-    """The input arrays of `request`; they may be read-only views of its bytes.
+def decode(
+    request: pb.ModelInferRequest, signature: Signature, max_rows: int, given: Given | None = None
+) -> Inputs:
+    """The input arrays of `request`; they may be read-only views of its bytes. What it lacks is `given`.
 
     Raises:
         InvalidRequest: naming the field that is wrong.
@@ -44,17 +52,45 @@ def decode(request: pb.ModelInferRequest, signature: Signature, max_rows: int) -
         raise InvalidRequest(
             f"{len(raw)} raw_input_contents for {len(request.inputs)} inputs", field="raw_input_contents"
         )
-    _check_names(request.inputs, signature)
-    rows = _check_shapes(request.inputs, signature, max_rows)
+    sent = [
+        (place, tensor)
+        for place, tensor in enumerate(request.inputs)
+        if tensor.name != ENTITY_INPUT or ENTITY_INPUT in signature.input_places
+    ]
+    _check_names(sent, signature, given)
+    rows = _check_shapes(sent, signature, max_rows, given)
+    if given is not None:
+        return _completed(sent, raw, rows, signature, given)
     arrays = {}
-    for place, tensor in enumerate(request.inputs):
-        field = f"inputs[{place}]"
+    for place, tensor in sent:
         flat = _elements(tensor, raw[place] if raw else None, place)
-        _check_values(flat, signature, field)
         declared = signature.inputs[signature.input_places[tensor.name]]
-        flat = flat.astype(signature.dtype(declared, tensor.datatype), copy=False)
-        arrays[tensor.name] = flat.reshape(tuple(tensor.shape))
+        arrays[tensor.name] = _scored(flat, declared, tensor.datatype, signature, f"inputs[{place}]").reshape(
+            tuple(tensor.shape)
+        )
     return Inputs(arrays, rows)
+
+
+def _completed(sent: _Sent, raw: Sequence[bytes], rows: int, signature: Signature, given: Given) -> Inputs:
+    places = {tensor.name: place for place, tensor in sent}
+    found = {
+        tensor.name: _elements(tensor, raw[place] if raw else None, place).reshape(tuple(tensor.shape))
+        for place, tensor in sent
+    }
+    completed = given.complete(found, rows)
+    arrays = {}
+    for declared in signature.inputs:
+        array = completed[declared.name]
+        datatype = "FP64" if array.dtype == np.float64 else declared.datatype
+        field = f"inputs[{places[declared.name]}]" if declared.name in places else "inputs"
+        arrays[declared.name] = _scored(array, declared, datatype, signature, field)
+    return Inputs(arrays, rows)
+
+
+def _scored(array: Array, declared: Tensor, datatype: str, signature: Signature, field: str) -> Array:
+    """What came as `datatype` as it is scored. Raises InvalidRequest for what the model does not take."""
+    _check_values(array, signature, field)
+    return array.astype(signature.dtype(declared, datatype), copy=False)
 
 
 def requested_outputs(request: pb.ModelInferRequest, signature: Signature) -> tuple[Tensor, ...]:
@@ -106,25 +142,31 @@ def _check_placement(inputs: Sequence[pb.ModelInferRequest.InferInputTensor]) ->
             )
 
 
-def _check_names(inputs: Sequence[pb.ModelInferRequest.InferInputTensor], signature: Signature) -> None:
+def _check_names(sent: _Sent, signature: Signature, given: Given | None) -> None:
     seen: set[str] = set()
-    for place, tensor in enumerate(inputs):
+    for place, tensor in sent:
         field = f"inputs[{place}].name"
         if tensor.name not in signature.input_places:
             raise InvalidRequest(f"the model has no input {tensor.name!r}", field=field)
         if tensor.name in seen:
             raise InvalidRequest(f"input {tensor.name!r} is there twice", field=field)
         seen.add(tensor.name)
-    for declared in signature.inputs:
-        if declared.name not in seen:
+    for place, declared in enumerate(signature.inputs):
+        if declared.name not in seen and not _is_given(place, signature, given):
             raise InvalidRequest(f"input {declared.name!r} is missing", field="inputs")
 
 
-def _check_shapes(
-    inputs: Sequence[pb.ModelInferRequest.InferInputTensor], signature: Signature, max_rows: int
-) -> int:
-    rows = inputs[0].shape[0] if inputs[0].shape else 0
-    for place, tensor in enumerate(inputs):
+def _is_given(place: int, signature: Signature, given: Given | None) -> bool:
+    """Whether an input may be left out."""
+    if given is None or not signature.features:
+        return False
+    return given.covers(place) if len(signature.inputs) > 1 else not given.narrow
+
+
+def _check_shapes(sent: _Sent, signature: Signature, max_rows: int, given: Given | None) -> int:
+    rows = _rows_of(sent, given, max_rows)
+    narrow = given.narrow if given is not None and len(signature.inputs) == 1 and signature.features else -1
+    for place, tensor in sent:
         declared = signature.inputs[signature.input_places[tensor.name]]
         field = f"inputs[{place}]"
         datatypes = signature.datatypes(declared)
@@ -134,7 +176,9 @@ def _check_shapes(
                 field=f"{field}.datatype",
             )
         shape = tuple(tensor.shape)
-        fits = len(shape) == len(declared.shape) and shape[1:] == declared.shape[1:]
+        fits = len(shape) == len(declared.shape) and (
+            shape[1:] == declared.shape[1:] or shape[1:] == (narrow,)
+        )
         if fits and shape[0] == 0:
             raise InvalidRequest(
                 f"input {tensor.name!r} has shape {list(shape)}: a request has at least one row",
@@ -154,6 +198,17 @@ def _check_shapes(
                 f"input {tensor.name!r} has {shape[0]} rows where another has {rows}",
                 field=f"{field}.shape",
             )
+    return rows
+
+
+def _rows_of(sent: _Sent, given: Given | None, max_rows: int) -> int:
+    """As the first input has it, or without any, what was fetched for them."""
+    if sent:
+        shape = sent[0][1].shape
+        return shape[0] if shape else 0
+    rows = given.row_count if given is not None else 0
+    if rows > max_rows:
+        raise InvalidRequest(f"a request of {rows} rows is over the limit of {max_rows}", field="inputs")
     return rows
 
 

@@ -27,8 +27,13 @@ cdef class Form:
     cdef bytes _input
     # Place of each feature by its name.
     cdef dict _places
+    # The same of all features, by their names as text.
+    cdef object _columns
+    # What specs of fetched features mean, by their bytes.
+    cdef dict _placements
     cdef list outputs
 
+    cdef bint complete(self, Plain plain) except -1
     cdef list chosen(self, Plain plain)
     cdef bint fill(
         self, Plain plain, void* rows, Py_ssize_t count, bint as_double, const TransformView* transform
@@ -40,6 +45,9 @@ cdef class Form:
     cdef bint _put(self, double value, Py_ssize_t place, void* row, bint as_double) noexcept nogil
     cdef bint _fill_named(
         self, Plain plain, void* row, bint as_double, const TransformView* transform
+    ) noexcept
+    cdef bint _fill_rest(
+        self, Plain plain, void* row, bint as_double, const TransformView* transform, const uint8_t* seen
     ) noexcept
     cdef bint _read_features(
         self, Plain plain, void* row, bint as_double, const TransformView* transform, uint8_t* seen

@@ -14,6 +14,17 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cell.engines.transform cimport NOT_REFUSED, code_of, refusal
 from cell.engines.transform_layout cimport IS_TEXT, TransformView
+from cell.codec.complete cimport (
+    GIVEN,
+    NOT_LISTED,
+    Completion,
+    allows,
+    complete_named,
+    complete_rows,
+    give,
+    placement_in,
+    settle,
+)
 from cell.codec.plain cimport Plain
 from croupier.fields cimport I64, LEN, Cursor, Field, Text, next_field
 from protos.numbers cimport (
@@ -55,6 +66,15 @@ cdef class Form:
             else:
                 return None
         return found
+
+    cdef bint complete(self, Plain plain) except -1:
+        """Have a plain request filled in with what was fetched for it; False if it is to go elsewhere."""
+        placement = placement_in(self._placements, self._columns, self.features, plain)
+        if placement is None or plain.is_explained:
+            return False
+        if plain.features != NULL:
+            return complete_named(plain, placement)
+        return not self._is_apart and complete_rows(plain, placement)
 
     cdef bint fill(
         self, Plain plain, void* rows, Py_ssize_t count, bint as_double, const TransformView* transform
@@ -141,9 +161,34 @@ cdef class Form:
                 return False
         except Exception:
             return False
+        if plain.completion is not None:
+            return self._fill_rest(plain, row, as_double, transform, seen)
         for i in range(self.features):
             if not seen[i] and (self._is_complete or not self._put(NAN, i, row, as_double)):
                 return False
+        return True
+
+    cdef bint _fill_rest(
+        self, Plain plain, void* row, bint as_double, const TransformView* transform, const uint8_t* seen
+    ) noexcept:
+        """What is not `seen` is as it was fetched."""
+        cdef Completion completion = plain.completion
+        cdef Py_ssize_t i
+        cdef int given
+        cdef double value = 0.0
+        for i in range(self.features):
+            if seen[i]:
+                continue
+            given = give(completion, i, &value)
+            if given == NOT_LISTED:
+                if self._is_complete:
+                    return False
+                value = NAN
+            elif given != GIVEN or (transform != NULL and transform.bits[i] & IS_TEXT and value == value):
+                return False
+            if not self._put(value, i, row, as_double):
+                return False
+        settle(completion, plain)
         return True
 
     cdef bint _read_features(
@@ -156,6 +201,7 @@ cdef class Form:
         cdef Py_ssize_t place = 0
         cdef double value = 0.0
         cdef bint has_name, has_value, has_text
+        cdef Completion completion = plain.completion
         while next_field(&cursor, &field):
             if field.number != Features_features or field.kind != LEN:
                 return False
@@ -184,6 +230,8 @@ cdef class Form:
                 if not _find(transform, place, &text, &value):
                     return False
             elif transform != NULL and transform.bits[place] & IS_TEXT and value == value:
+                return False
+            elif completion is not None and not allows(completion, place, value):
                 return False
             if not self._put(value, place, row, as_double):
                 return False
@@ -247,6 +295,7 @@ def form_of(signature):
     form._is_bounded = signature.bounded
     # A name that is not ASCII has no place, and its requests go the general way, which checks their text.
     form._places = {name.encode(): place for name, place in signature.columns.items() if name.isascii()}
+    form._columns, form._placements = signature.columns, {}
     form.outputs = [_output_of(tensor) for tensor in outputs]
     form.has_label = any(tensor.name == _LABEL for tensor in outputs)
     return form

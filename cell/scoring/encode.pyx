@@ -9,6 +9,12 @@ from cell.engines.form cimport Form, Output
 from cell.scoring.score cimport Scoring
 from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport VARINT, Text, put_head, put_varint, record_size, varint_size
+from protos.numbers cimport InferParameter_int64_param, Result_defaults, Result_degraded
+
+# Of an entry of the parameters, the name as its field.
+cdef bytes _DEFAULTS = b"\x0a\x11croupier.defaults"
+# A whole entry, up to its value, which is one byte.
+cdef bytes _DEGRADED = b"\x22\x17\x0a\x11croupier.degraded\x12\x02\x08"
 
 
 def infer_answer(Scoring scoring not None, Py_ssize_t place):
@@ -25,16 +31,39 @@ def infer_answer(Scoring scoring not None, Py_ssize_t place):
         size += record_size(_tensor_size(scoring, place, plain, form, output))
         if plain.is_raw:
             size += record_size(_raw_size(plain, form, output))
+    if plain.is_completed:
+        size += _told_size(plain)
     answer = unfilled(size)
     at = _put_text(<uint8_t*>PyBytes_AS_STRING(answer), 1, plain.name)
     at = _put_text(at, 2, plain.version)
     at = _put_text(at, 3, plain.id)
+    if plain.is_completed:
+        at = _put_told(at, plain)
     for output in outputs:
         at = _put_tensor(scoring, at, place, plain, form, output)
     if plain.is_raw:
         for output in outputs:
             at = _put_raw(scoring, at, place, plain, form, output)
     return filled(answer, at)
+
+
+cdef Py_ssize_t _told_size(Plain plain) noexcept:
+    """Of the parameters that say how many defaults were used, and whether the answer is degraded."""
+    cdef Py_ssize_t head = PyBytes_GET_SIZE(_DEFAULTS)
+    return record_size(head + record_size(1 + varint_size(plain.defaults))) + PyBytes_GET_SIZE(_DEGRADED) + 1
+
+
+cdef uint8_t* _put_told(uint8_t* at, Plain plain) noexcept:
+    cdef Py_ssize_t head = PyBytes_GET_SIZE(_DEFAULTS), value = 1 + varint_size(plain.defaults)
+    at = put_head(at, head + record_size(value), 4)
+    memcpy(at, PyBytes_AS_STRING(_DEFAULTS), head)
+    at = put_head(at + head, value, 2)
+    at[0] = InferParameter_int64_param << 3 | VARINT
+    at = put_varint(at + 1, plain.defaults)
+    memcpy(at, PyBytes_AS_STRING(_DEGRADED), PyBytes_GET_SIZE(_DEGRADED))
+    at += PyBytes_GET_SIZE(_DEGRADED)
+    at[0] = plain.is_degraded
+    return at + 1
 
 
 cdef Py_ssize_t _tensor_size(
@@ -90,6 +119,10 @@ def item_answer(Scoring scoring not None, Py_ssize_t place, unsigned int took_us
         room += 1 + varint_size(plain.number)
     if took_us:
         room += 1 + varint_size(took_us)
+    if plain.defaults:
+        room += 1 + varint_size(plain.defaults)
+    if plain.is_degraded:
+        room += 2
     answer = unfilled(room)
     at = put_head(<uint8_t*>PyBytes_AS_STRING(answer), size, 1)
     for output in form.outputs:
@@ -100,6 +133,12 @@ def item_answer(Scoring scoring not None, Py_ssize_t place, unsigned int took_us
     if took_us:
         at[0] = 4 << 3 | VARINT
         at = put_varint(at + 1, took_us)
+    if plain.defaults:
+        at[0] = Result_defaults << 3 | VARINT
+        at = put_varint(at + 1, plain.defaults)
+    if plain.is_degraded:
+        at[0], at[1] = Result_degraded << 3 | VARINT, 1
+        at += 2
     return filled(answer, at)
 
 

@@ -4,7 +4,8 @@ Plain requests go by `hot.py`: what must hold for every request stands in both, 
 
     check     a digest, a deadline in the future, a shard map that is not too old
     host      a lease on the model, loaded on a miss
-    decode    the caller's tensors, features or row against the model's signature
+    decode    the caller's tensors, features or row against the model's signature, completed by what a router
+              fetched
     admit     what the model itself does not take, as a category that it does not know
     answers   whether what the model would give fits one message
     batcher   scored with whoever waits for the same artifact
@@ -23,6 +24,7 @@ from typing import TypeAlias
 from cell.codec import rows, tensors
 from cell.codec.answers import Room
 from cell.codec.fence import Fence, StaleMap
+from cell.codec.given import given_of
 from cell.codec.signature import Signature, answer_bytes
 from cell.engines import Scorer
 from cell.loading.host import Host
@@ -97,9 +99,10 @@ class Pipeline:
         with await self._lease(request, digest, deadline, loads) as lease:
             signature = lease.model.signature
             outputs = tensors.requested_outputs(request, signature)
-            inputs = tensors.decode(request, signature, self._max_rows)
+            given, is_explained = given_of(request, signature), _is_explained(request)
+            inputs = tensors.decode(request, signature, self._max_rows, given)
             size, room = answer_bytes(outputs, inputs.rows), Room(self._max_answer, "inputs")
-            room.take(size)
+            room.take(size + (given.room(is_explained) if given else 0))
             names = [output.name for output in outputs]
             arrays = lease.model.admitted(inputs.arrays, "inputs")
             scored = await self._batcher.score(
@@ -113,7 +116,10 @@ class Pipeline:
                 known_priority(request.priority),
             )
         room.settle(size, scored)
-        return tensors.encode(request, outputs, scored)
+        response = tensors.encode(request, outputs, scored)
+        if given is not None:
+            given.tell(response, is_explained)
+        return response
 
     async def describe(
         self, request: inference_pb2.ModelMetadataRequest, deadline: Deadline
@@ -205,8 +211,7 @@ class Pipeline:
     ) -> prediction_pb2.Result:
         began = self._clock()
         try:
-            value = await self._value(item, deadline, room, at_work, loads)
-            result = prediction_pb2.Result(value=value, version=item.version)
+            result = await self._scored(item, deadline, room, at_work, loads)
         except Exception as error:  # noqa: BLE001 (it is this item's result, and no other's)
             if not isinstance(error, CroupierError) or isinstance(error, InternalError):
                 _log.error("an item failed inside", exc_info=error)
@@ -214,25 +219,34 @@ class Pipeline:
         result.took_us = int((self._clock() - began) * 1e6)
         return result
 
-    async def _value(
+    async def _scored(
         self,
         item: prediction_pb2.Item,
         deadline: Deadline,
         room: Room,
         at_work: Callable[[], None] | None,
         loads: Callable[[], None] | None,
-    ) -> prediction_pb2.Value:
+    ) -> prediction_pb2.Result:
         digest = check_digest(item.artifact)
         with await self._lease(item, digest, deadline, loads) as lease:
             signature = lease.model.signature
-            inputs = lease.model.admitted(rows.to_arrays(item, signature), "features")
-            room.take(signature.row_bytes)
+            given = given_of(item, signature)
+            inputs = lease.model.admitted(rows.to_arrays(item, signature, given), "features")
+            room.take(signature.row_bytes + (given.room(item.explain) if given else 0))
             names = [output.name for output in signature.outputs]
             scored = await self._batcher.score(
                 lease, inputs, 1, names, deadline, item.owner, at_work, known_priority(item.priority)
             )
         room.settle(signature.row_bytes, scored)
-        return rows.to_value(signature.outputs, scored)
+        value = rows.to_value(signature.outputs, scored)
+        result = prediction_pb2.Result(value=value, version=item.version)
+        if given is not None:
+            given.tell_item(result, item.explain)
+        return result
+
+
+def _is_explained(request: inference_pb2.ModelInferRequest) -> bool:
+    return "explain" in request.parameters and request.parameters["explain"].bool_param
 
 
 def _refusal(error: CroupierError) -> bytes:

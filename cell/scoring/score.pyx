@@ -78,6 +78,8 @@ cdef class Scoring:
         size = self.size + plain.rows * (form.columns * <Py_ssize_t>sizeof(float) * len(outputs) + 8)
         if size > most_size:
             return -1
+        if plain.fetched.data != NULL and not form.complete(plain):
+            return -1
         if model.shape.transform:
             model.lay_transform(&laid)
             transform = &laid

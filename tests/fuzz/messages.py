@@ -48,12 +48,14 @@ class Found:
     mutants: int = 0
     routed: int = 0
     answered: int = 0
+    completed: int = 0
     different: int = 0
     differences: list[tuple[str, str, bytes]] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.mutants:,} mutants, {self.routed:,} routed, {self.answered:,} answered natively, "
+            f"{self.completed:,} of these completed, "
             f"{self.different:,} differences"
         )
 
@@ -99,6 +101,7 @@ class Search:
             mutants = islice(self._mutants, min(AT_ONCE, count - begin))
             await self._compare([call for mutant in mutants if (call := self._route(*mutant)) is not None])
         self.found.routed, self.found.answered = self._router.routed, self._cell.answered
+        self.found.completed = self._cell.completed
         return self.found
 
     def make(self, count: int) -> Iterator[tuple[str, bytes]]:

@@ -30,6 +30,8 @@ from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 
 INFER, PREDICT = "/infer", "/predict"
+# As a field begins.
+_FETCHED = b"\xe2\x3e"
 _FOREVER = Deadline(math.inf)
 
 
@@ -115,6 +117,8 @@ class Cell:
         self._pipeline = Pipeline(host, batcher, **told)
         # Requests that were answered natively, and items of those that were answered in part.
         self.answered = 0
+        # Those of them that were completed, or may have been.
+        self.completed = 0
 
     def natively(self, calls: Sequence[Call]) -> list[Results]:
         """What the hot path makes of each of `calls`: one whole answer, or a result for each item."""
@@ -137,6 +141,7 @@ class Cell:
         if not any(answer):
             return ""
         self.answered += 1
+        self.completed += _FETCHED in call.message
         expected = await self.generally(call)
         if not isinstance(expected, str) and (difference := _misread(call)):
             return difference

@@ -7,11 +7,12 @@ in the answer. Nothing here is trained: a memory checker would take minutes for 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 import numpy as np
+from fuzz import messages_fetched as fetched
 from fuzz.messages_mutator import (
     BAD_TEXTS,
     I64,
@@ -34,6 +35,7 @@ from croupier.artifacts.packers.forest.layout import encode as encode_forest
 # Rows that a cell takes at most: few, so that one more is met often.
 MOST_ROWS = 12
 ARTIFACT, OWNER, GENERATION, PRIORITY, RESIDENT_ONLY = 1000, 1001, 1003, 1005, 1006
+SHARED = 1007
 # Requests of older shard maps are refused.
 FLOOR = 3
 TENANT = "acme"
@@ -177,23 +179,10 @@ def infer(rng: Random, known: list[Model]) -> Parts:
     """A ModelInferRequest: sometimes its shape, its values, its names and their form do not go together."""
     model = rng.choice(known)
     rows = rng.choice((1, 1, 1, 2, 3, model.features, MOST_ROWS, MOST_ROWS + 1))
-    shape = [rows, model.features]
-    if rng.random() < 0.25:
-        shape = rng.choice(
-            (
-                [model.features, 1],
-                [1, model.features],
-                [rows * model.features, 1],
-                [rows * model.features],
-                [rows, model.features, 1],
-                [rows + 1, model.features],
-                [rows, model.features + 1],
-                [0, model.features],
-                [-1, model.features],
-                [2**62, 4],
-                [],
-            )
-        )
+    listed = fetched.listed(rng, model.names, model.texts) if rng.random() < 0.2 else []
+    covered = fetched.covered(listed, model.names)
+    width = model.features - (len(covered) if rng.random() < 0.4 else 0)
+    shape = [rows, width] if rng.random() < 0.75 else _strange_shape(rng, model, rows)
     tensor = [] if rng.random() < 0.08 else [text(1, rng.choice(("input",) * 9 + ("other",)))]
     is_double = rng.random() < 0.4
     datatype = ("FP64", "FP32")[is_double != (rng.random() < 0.95)]
@@ -201,7 +190,7 @@ def infer(rng: Random, known: list[Model]) -> Parts:
     if rng.random() < 0.15:
         name = "binary_data_size" if rng.random() < 0.8 else "shared_memory_region"
         tensor.append(_parameter(4, name, number(2, 16)))
-    content = _values(rng, rows * model.features, is_double)
+    content = _sent(rng, rows, width, model, covered, is_double)
     is_raw = rng.random() < 0.5
     if not is_raw or rng.random() < 0.03:
         tensor.append(message(5, text(7 if is_double else 6, content)))
@@ -217,7 +206,27 @@ def infer(rng: Random, known: list[Model]) -> Parts:
         parts.append(text(2, rng.choice(("1", "2", "3", "01", "x"))))
     if rng.random() < 0.4:
         parts.append(_claim(rng))
+    if listed:
+        parts.append(text(fetched.FIELD, fetched.field(rng, listed, rows)))
     return _with_artifact(parts, model, rng)
+
+
+def _strange_shape(rng: Random, model: Model, rows: int) -> list[int]:
+    return rng.choice(
+        (
+            [model.features, 1],
+            [1, model.features],
+            [rows * model.features, 1],
+            [rows * model.features],
+            [rows, model.features, 1],
+            [rows + 1, model.features],
+            [rows, model.features + 1],
+            [0, model.features],
+            [-1, model.features],
+            [2**62, 4],
+            [],
+        )
+    )
 
 
 _ITEMS = (1,) * 12 + (2, 2, 2, 3, 3, MOST_ROWS, MOST_ROWS + 1)
@@ -225,7 +234,9 @@ _ITEMS = (1,) * 12 + (2, 2, 2, 3, 3, MOST_ROWS, MOST_ROWS + 1)
 
 def predict(rng: Random, known: list[Model]) -> Parts:
     """A PredictRequest."""
-    parts = [message(1, *_item(rng, known)) for _ in range(rng.choice(_ITEMS))]
+    # A router lets no caller's through, which is told of the whole request.
+    completed = 0.5 if rng.random() < 0.2 else 0.0
+    parts = [message(1, *_item(rng, known, completed)) for _ in range(rng.choice(_ITEMS))]
     if rng.random() < 0.1:
         parts.insert(rng.choice((0, len(parts))), message(2, *_shared(rng, known)))
     return parts
@@ -240,7 +251,7 @@ def _shared(rng: Random, known: list[Model]) -> Parts:
     return parts
 
 
-def _item(rng: Random, known: list[Model]) -> Parts:
+def _item(rng: Random, known: list[Model], completed: float) -> Parts:
     model = rng.choice(known)
     parts = [text(1, model.name)]
     if rng.random() < 0.3:
@@ -251,19 +262,35 @@ def _item(rng: Random, known: list[Model]) -> Parts:
         parts.append(text(4, rng.choice(("entity-1", "entity-2"))))
     if rng.random() < 0.3:
         parts.append(text(5, rng.choice(("key-1", "key-2", ""))))
+    if rng.random() < 0.2 * completed:
+        parts.append(message(SHARED, *_features(rng, model)))
+    if rng.random() < 0.1:
+        parts.append(message(8, text(1, "region"), text(2, rng.choice(("eu", "eu", *BAD_TEXTS)))))
+    if rng.random() < 0.1:
+        parts.append(number(9, rng.choice((0, 1))))
+    return _with_artifact(parts + _input(rng, model, completed), model, rng)
+
+
+def _input(rng: Random, model: Model, completed: float) -> Parts:
+    """An item's own features and, of so large a part, those that were fetched for it."""
+    listed = fetched.listed(rng, model.names, model.texts) if rng.random() < completed else []
+    covered = fetched.covered(listed, model.names)
+    parts = [text(fetched.FIELD, fetched.field(rng, listed, 1))] if listed else []
+    if listed and rng.random() < 0.1:
+        return parts
     if rng.random() < 0.5:
-        is_double = rng.random() < 0.5
-        row = [text(2 if is_double else 1, _values(rng, model.features, is_double))]
-        if rng.random() < 0.03:
-            row.append(text(1, _values(rng, model.features)))
-        parts.append(message(7, *row))
-    else:
-        parts.append(message(6, *_features(rng, model)))
-    return _with_artifact(parts, model, rng)
+        return [*parts, message(6, *_features(rng, model, covered))]
+    is_double = rng.random() < 0.5
+    width = model.features - (len(covered) if rng.random() < 0.4 else 0)
+    row = [text(2 if is_double else 1, _sent(rng, 1, width, model, covered, is_double))]
+    if rng.random() < 0.03:
+        row.append(text(1, _values(rng, model.features)))
+    return [*parts, message(7, *row)]
 
 
-def _features(rng: Random, model: Model) -> Parts:
-    names = rng.sample(model.names, len(model.names))
+def _features(rng: Random, model: Model, covered: Sequence[int] = ()) -> Parts:
+    dropped = {model.names[place] for place in covered if rng.random() < 0.6}
+    names = [name for name in rng.sample(model.names, len(model.names)) if name not in dropped]
     if rng.random() < 0.2 and names:
         names.pop()
     if rng.random() < 0.1:
@@ -312,9 +339,23 @@ def _values(rng: Random, count: int, is_double: bool = False) -> bytes:
     return pool[begin : begin + width * count]
 
 
+def _sent(rng: Random, rows: int, width: int, model: Model, covered: Sequence[int], is_double: bool) -> bytes:
+    """Values of rows, with NaN in half of the covered places of full ones."""
+    values = _values(rng, rows * width, is_double)
+    if not covered or width != model.features or rng.random() < 0.2:
+        return values
+    out, size = bytearray(values), 8 if is_double else 4
+    nan = struct.pack("<d" if is_double else "<f", float("nan"))
+    for at in range(0, len(values) - size * width + 1, size * width):
+        for place in covered:
+            if rng.random() < 0.5:
+                out[at + size * place : at + size * (place + 1)] = nan
+    return bytes(out)
+
+
 def _claim(rng: Random) -> Part:
     """A parameter that a router reads."""
-    name = rng.choice(("routing_key", "label", "tenant", "tenant", "deadline_ms"))
+    name = rng.choice(("routing_key", "label", "tenant", "tenant", "deadline_ms", "explain"))
     value: Part = text(3, {"tenant": TENANT, "label": "stable"}.get(name, "key-1"))
     if rng.random() < 0.15:
         value = rng.choice((number(1, 1), number(2, 7), text(3, "other"), text(3, rng.choice(BAD_TEXTS))))

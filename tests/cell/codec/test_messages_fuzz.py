@@ -20,6 +20,7 @@ async def test_what_is_read_natively_is_read_as_protobuf_reads_it() -> None:
     # It would be so if nothing was understood, too.
     assert found.routed > 7_000
     assert found.answered > 3_000
+    assert found.completed > 250
 
 
 def test_what_native_code_reads_alone_is_understood() -> None:
