@@ -37,6 +37,7 @@ from version_manager.cells.warming import Warming
 from version_manager.debug import Beliefs
 from version_manager.dividing import Dividing
 from version_manager.feed import Feed
+from version_manager.fits import Fits
 from version_manager.handovers import Handovers
 from version_manager.map import snapshot
 from version_manager.map.announcements import Announcements
@@ -54,6 +55,7 @@ from version_manager.shares import Shares
 from version_manager.status import Probe, Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
+from version_manager.writes.families import FamilyRecords
 from version_manager.writes.limits import LimitRecords
 from version_manager.writes.publisher import Publisher
 from version_manager.writes.ramping import Ramping
@@ -174,6 +176,8 @@ class VersionManager:
             repairs=Repairs(mirror, writer, keys, audit),
             tenants=Tenants(etcd, mirror, writer, keys, audit),
             limits=LimitRecords(etcd, mirror, writer, keys, audit),
+            families=FamilyRecords(etcd, mirror, writer, keys, audit, clock=time.time),
+            fits=Fits(store, lambda: mirror.map.catalog, time.monotonic),
             registry=registry,
             feed=Feed(mirror),
             announcements=announcements,

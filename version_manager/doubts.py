@@ -11,6 +11,7 @@ from itertools import islice
 
 from sharding.generation import Generation, Override, Share, Size, dealt_as
 from version_manager.map.image import Map
+from version_manager.model.family import Config, FamilyKey
 from version_manager.model.limits import NO_LIMITS, TenantLimits
 from version_manager.model.residency import ResidencyRule
 from version_manager.rates import Used
@@ -41,6 +42,17 @@ def of_limits(tenant: str, limits: TenantLimits, used: Mapping[str, Used], serve
         [(tenant, used.get(tenant, Used()))] if tenant else sorted(used.items(), key=lambda one: -one[1][0])
     )
     return [*said, *islice((words for one in asked for words in _of_use(*one, limits)), MOST - len(said))]
+
+
+def of_family(key: FamilyKey, config: Config, served: Map) -> list[str]:
+    """What to say about a `config` once it holds."""
+    tenant, name = key
+    if config.family is None:
+        left = served.configs.families.families.get(name) if tenant else None
+        return [f"family {name} holds for it from now on, config {left.number}"] if left else []
+    if tenant and served.catalog.find(tenant, name) is None:
+        return [f"tenant {tenant} has no model {name}"]
+    return []
 
 
 def _of_use(tenant: str, used: Used, limits: TenantLimits) -> Iterator[str]:

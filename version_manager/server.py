@@ -10,32 +10,27 @@ Errors become gRPC status in `croupier.grpcio.server`, once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
-
-from croupier.errors import InternalError, InvalidRequest
+from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
 from croupier.protocol import announced
-from croupier.request_ids import current_id
-from croupier.roles import Caller
-from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from croupier.transport.net.turns import in_turns
 from protos.versions.v1 import versions_pb2 as pb
-from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import doubts, tenant_answers
+from version_manager.calling import Context, WhoCalls, own_faults
 from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
 from version_manager.dividing import Dividing
+from version_manager.family_methods import FamilyMethods
 from version_manager.feed import Feed
+from version_manager.fits import Fits
 from version_manager.handovers import Handovers
 from version_manager.listing import page
 from version_manager.map.announcements import Announcements
-from version_manager.map.audit import Actor
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
 from version_manager.model.limits import Limits
@@ -50,6 +45,7 @@ from version_manager.shard_answers import freeze_to_pb, history, printable, ramp
 from version_manager.status import Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
+from version_manager.writes.families import FamilyRecords
 from version_manager.writes.limits import LimitRecords
 from version_manager.writes.pointer import How
 from version_manager.writes.publisher import Publisher
@@ -64,7 +60,6 @@ SERVICE = "croupier.versions.v1.VersionManager"
 # Keys that an answer names.
 _MOST_LEFT = 1000
 
-_Context = grpc.aio.ServicerContext[Any, Any]
 _UPLOADS = UploadLimits()
 _MOVES = {
     pb.SetRampRequest.RESUME: Move.RESUME,
@@ -86,6 +81,8 @@ class Parts:
     thawing: Thawing
     tenants: Tenants
     limits: LimitRecords
+    families: FamilyRecords
+    fits: Fits
     registry: Registry
     feed: Feed
     announcements: Announcements
@@ -99,29 +96,29 @@ class Parts:
     handovers: Handovers
 
 
-class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
+class VersionManagerService(FamilyMethods):
     """`caller` tells who calls; `uploads` bounds what uploads may hold in memory."""
 
     def __init__(
         self,
         parts: Parts,
-        caller: Callable[[_Context], Caller | None] = lambda context: None,
+        caller: WhoCalls = lambda context: None,
         *,
         uploads: UploadLimits = _UPLOADS,
     ) -> None:
+        super().__init__(parts.families, parts.fits, parts.mirror, caller)
         self._parts = parts
-        self._caller = caller
         self._uploads = Uploads(uploads)
 
-    async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: _Context) -> pb.Version:
+    async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: Context) -> pb.Version:
         async with self._uploads.receive(aiter(requests)) as upload:
-            with _own_faults():
+            with own_faults():
                 version = await self._parts.publisher.publish(upload, self._actor(context))
         message = wire.version_to_pb(version)
         message.revision = self._parts.publisher.revision(upload.tenant, upload.name, version.number)
         return message
 
-    async def ListModels(self, request: pb.ListModelsRequest, context: _Context) -> pb.ListModelsResponse:
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         if request.tenant:
             check_name(request.tenant, "tenant")
         # In a thread: where models are many, finding a page takes long.
@@ -131,35 +128,35 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         told = [wire.model_to_pb(model, with_checked=True) for model in models]
         return pb.ListModelsResponse(models=told, next_page_token=token)
 
-    async def GetModel(self, request: pb.GetModelRequest, context: _Context) -> pb.Model:
+    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.Model:
         _check_model(request)
         found = self._parts.mirror.map.catalog.get(request.tenant, request.name)
         return wire.model_to_pb(found, with_checked=True)
 
-    async def GetUsage(self, request: pb.GetUsageRequest, context: _Context) -> pb.Usage:
+    async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.Usage:
         _check_model(request)
         version = _version_number(request.version) if request.version else 0
         found = await self._parts.usage.of(request.tenant, request.name, version)
         return pb.Usage(cells=map(tenant_answers.usage_to_pb, found))
 
     async def DeleteVersion(
-        self, request: pb.DeleteVersionRequest, context: _Context
+        self, request: pb.DeleteVersionRequest, context: Context
     ) -> pb.DeleteVersionResponse:
         number = _version_number(request.version)
-        with _own_faults():
+        with own_faults():
             await self._parts.publisher.delete_version(
                 request.tenant, request.name, number, self._actor(context)
             )
         return pb.DeleteVersionResponse()
 
-    async def DeleteModel(self, request: pb.DeleteModelRequest, context: _Context) -> pb.DeleteModelResponse:
-        with _own_faults():
+    async def DeleteModel(self, request: pb.DeleteModelRequest, context: Context) -> pb.DeleteModelResponse:
+        with own_faults():
             await self._parts.publisher.delete_model(request.tenant, request.name, self._actor(context))
         return pb.DeleteModelResponse()
 
-    async def SetRelease(self, request: pb.SetReleaseRequest, context: _Context) -> pb.Release:
+    async def SetRelease(self, request: pb.SetReleaseRequest, context: Context) -> pb.Release:
         wanted = wire.release_from_pb(request, 0)
-        with _own_faults():
+        with own_faults():
             release = await self._parts.releases.set(
                 request.tenant,
                 request.name,
@@ -172,7 +169,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         message.revision = self._parts.publisher.revision(request.tenant, request.name)
         return message
 
-    async def Resolve(self, request: pb.ResolveRequest, context: _Context) -> pb.ResolveResponse:
+    async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         _check_model(request)
         catalog = self._parts.mirror.map.catalog
         point = split_point(request.tenant, request.name, request.routing_key)
@@ -186,14 +183,14 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             point=point,
         )
 
-    async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncGenerator[pb.WatchEvent, None]:
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncGenerator[pb.WatchEvent, None]:
         feed = self._parts.feed
         with self._parts.announcements.watching(speaks := announced(request.protocol)):
             async with aclosing(feed.watch(request.catalog, request.revision, speaks)) as events:
                 async for event in events:
                     yield event
 
-    async def SetGeneration(self, request: pb.SetGenerationRequest, context: _Context) -> pb.Generation:
+    async def SetGeneration(self, request: pb.SetGenerationRequest, context: Context) -> pb.Generation:
         wanted = wire.generation_from_pb(request.generation)
         how = How(
             request.reason,
@@ -204,59 +201,59 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             request.warm,
             request.cold,
         )
-        with _own_faults():
+        with own_faults():
             made = await self._parts.shards.set(wanted, request.expected_number, self._actor(context), how)
         return self._told(made)
 
-    async def SetRamp(self, request: pb.SetRampRequest, context: _Context) -> pb.Ramp:
+    async def SetRamp(self, request: pb.SetRampRequest, context: Context) -> pb.Ramp:
         move = _MOVES.get(request.action)
         if move is None:
             raise InvalidRequest("there is no such action", field="action")
-        with _own_faults():
+        with own_faults():
             pointer = await self._parts.ramping.move(
                 move, request.expected_number, request.reason, request.author, self._actor(context)
             )
         return ramp_to_pb(pointer)
 
-    async def GetShardHistory(self, request: pb.GetShardHistoryRequest, context: _Context) -> pb.ShardHistory:
+    async def GetShardHistory(self, request: pb.GetShardHistoryRequest, context: Context) -> pb.ShardHistory:
         # In a thread: to compare large maps takes long.
         return await asyncio.to_thread(history, self._parts.mirror.map.archive)
 
-    async def GetGeneration(self, request: pb.GetGenerationRequest, context: _Context) -> pb.Generation:
+    async def GetGeneration(self, request: pb.GetGenerationRequest, context: Context) -> pb.Generation:
         return self._told(self._parts.shards.get(request.number))
 
-    async def PlanGeneration(self, request: pb.PlanGenerationRequest, context: _Context) -> pb.Plan:
+    async def PlanGeneration(self, request: pb.PlanGenerationRequest, context: Context) -> pb.Plan:
         return await self._parts.planner.plan(request)
 
     async def OptimizeShards(
-        self, request: pb.OptimizeShardsRequest, context: _Context
+        self, request: pb.OptimizeShardsRequest, context: Context
     ) -> pb.OptimizeShardsResponse:
         return await self._parts.planner.optimize(request)
 
-    async def GetBlast(self, request: pb.GetBlastRequest, context: _Context) -> pb.Blast:
+    async def GetBlast(self, request: pb.GetBlastRequest, context: Context) -> pb.Blast:
         return await self._parts.planner.blast(request)
 
     async def ListCellTenants(
-        self, request: pb.ListCellTenantsRequest, context: _Context
+        self, request: pb.ListCellTenantsRequest, context: Context
     ) -> pb.ListCellTenantsResponse:
         return await self._parts.planner.cell_tenants(request)
 
-    async def ReseedShards(self, request: pb.ReseedShardsRequest, context: _Context) -> pb.Generation:
+    async def ReseedShards(self, request: pb.ReseedShardsRequest, context: Context) -> pb.Generation:
         actor = self._actor(context)
-        with _own_faults():
+        with own_faults():
             made = await self._parts.shards.reseed(request.expected_number, request.reason, actor)
         return self._told(made)
 
-    async def Repair(self, request: pb.RepairRequest, context: _Context) -> pb.RepairResponse:
+    async def Repair(self, request: pb.RepairRequest, context: Context) -> pb.RepairResponse:
         actor = self._actor(context)
-        with _own_faults():
+        with own_faults():
             done = await self._parts.repairs.repair(actor, shards_only=request.shards_only)
         return pb.RepairResponse(repaired=done.keys, left=map(printable, done.left[:_MOST_LEFT]))
 
-    async def GetFreeze(self, request: pb.GetFreezeRequest, context: _Context) -> pb.Freeze:
+    async def GetFreeze(self, request: pb.GetFreezeRequest, context: Context) -> pb.Freeze:
         return freeze_to_pb(self._parts.thawing.freeze())
 
-    async def Thaw(self, request: pb.ThawRequest, context: _Context) -> pb.Freeze:
+    async def Thaw(self, request: pb.ThawRequest, context: Context) -> pb.Freeze:
         actor = self._actor(context)
         try:
             cluster_id = int(request.cluster, 16)
@@ -264,21 +261,21 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
             raise InvalidRequest(
                 "a cluster is known by its number, in hexadecimal", field="cluster"
             ) from error
-        with _own_faults():
+        with own_faults():
             left = await self._parts.thawing.thaw(request.reason, cluster_id, request.revision, actor)
         return freeze_to_pb(left)
 
-    async def GetStatus(self, request: pb.GetStatusRequest, context: _Context) -> pb.Status:
+    async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.Status:
         caller = self._caller(context)
         return await self._parts.statuses.get(frozenset() if caller is None else caller.tenants)
 
-    async def GetTenant(self, request: pb.GetTenantRequest, context: _Context) -> pb.TenantStatus:
+    async def GetTenant(self, request: pb.GetTenantRequest, context: Context) -> pb.TenantStatus:
         caller = self._caller(context)
         is_for_all = caller is None or not caller.tenants
         return await self._parts.tenant_statuses.get(request.tenant, with_alike=is_for_all)
 
     async def ReportRouter(
-        self, request: pb.ReportRouterRequest, context: _Context
+        self, request: pb.ReportRouterRequest, context: Context
     ) -> pb.ReportRouterResponse:
         self._parts.routers.report(request.report)
         answer = pb.ReportRouterResponse()
@@ -289,16 +286,12 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         await in_turns(self._parts.dividing.add_to(answer, request.report.id))
         return answer
 
-    async def GetRates(self, request: pb.GetRatesRequest, context: _Context) -> pb.GetRatesResponse:
+    async def GetRates(self, request: pb.GetRatesRequest, context: Context) -> pb.GetRatesResponse:
         caller = self._caller(context)
         answer = self._parts.rates.get(request, frozenset() if caller is None else caller.tenants)
         if not request.models:
             self._parts.routers.mark_limited(answer.rows)
         return answer
-
-    def _actor(self, context: _Context) -> Actor:
-        caller = self._caller(context)
-        return Actor("" if caller is None else str(caller), context.peer(), current_id())
 
     def _told(self, generation: Generation) -> pb.Generation:
         message = wire.generation_to_pb(generation)
@@ -312,14 +305,14 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
         return message
 
     async def Join(
-        self, requests: AsyncIterator[pb.JoinRequest], context: _Context
+        self, requests: AsyncIterator[pb.JoinRequest], context: Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         async with aclosing(self._answers(requests, self._parts.registry.join)) as given:
             async for answer in given:
                 yield answer
 
     async def Report(
-        self, requests: AsyncIterator[pb.JoinRequest], context: _Context
+        self, requests: AsyncIterator[pb.JoinRequest], context: Context
     ) -> AsyncGenerator[pb.JoinResponse, None]:
         async with aclosing(self._answers(requests, self._parts.registry.listen)) as given:
             async for answer in given:
@@ -328,7 +321,7 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     async def _answers(
         self, requests: AsyncIterator[pb.JoinRequest], begin: Begin
     ) -> AsyncGenerator[pb.JoinResponse, None]:
-        with _own_faults():
+        with own_faults():
             seconds = self._parts.registry.lease_seconds
             async with aclosing(answers(requests, begin, seconds, self._deals)) as given:
                 async for answer in given:
@@ -337,25 +330,25 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     def _deals(self) -> tuple[int, ...]:
         return tuple(generation.number for generation in self._parts.mirror.map.generations)
 
-    async def ListCells(self, request: pb.ListCellsRequest, context: _Context) -> pb.ListCellsResponse:
+    async def ListCells(self, request: pb.ListCellsRequest, context: Context) -> pb.ListCellsResponse:
         cells = sorted(self._parts.mirror.map.cells.values(), key=lambda cell: cell.id)
         return pb.ListCellsResponse(
             cells=[wire.cell_to_pb(self._parts.registry.with_load(cell)) for cell in cells]
         )
 
     async def LiftQuarantine(
-        self, request: pb.LiftQuarantineRequest, context: _Context
+        self, request: pb.LiftQuarantineRequest, context: Context
     ) -> pb.LiftQuarantineResponse:
         artifact = check_digest(request.artifact)
         return pb.LiftQuarantineResponse(cells=self._parts.registry.lift(artifact, request.cell))
 
-    async def GetResidency(self, request: pb.GetResidencyRequest, context: _Context) -> pb.Residency:
+    async def GetResidency(self, request: pb.GetResidencyRequest, context: Context) -> pb.Residency:
         return self._kept(request.tenant, *self._parts.tenants.residency(request.tenant))
 
-    async def SetResidency(self, request: pb.SetResidencyRequest, context: _Context) -> pb.Residency:
+    async def SetResidency(self, request: pb.SetResidencyRequest, context: Context) -> pb.Residency:
         expected = request.expected_revision if request.HasField("expected_revision") else None
         wanted = wire.residency_from_pb(request)
-        with _own_faults():
+        with own_faults():
             made = await self._parts.tenants.set_residency(
                 request.tenant, wanted, expected, self._actor(context)
             )
@@ -364,27 +357,18 @@ class VersionManagerService(versions_pb2_grpc.VersionManagerServicer):
     def _kept(self, tenant: str, residency: ResidencyRule, revision: int) -> pb.Residency:
         return tenant_answers.residency_to_pb(tenant, residency, revision, self._parts.mirror.map)
 
-    async def GetLimits(self, request: pb.GetLimitsRequest, context: _Context) -> pb.KeptLimits:
+    async def GetLimits(self, request: pb.GetLimitsRequest, context: Context) -> pb.KeptLimits:
         return self._limits(request.tenant, *self._parts.limits.get(request.tenant))
 
-    async def SetLimits(self, request: pb.SetLimitsRequest, context: _Context) -> pb.KeptLimits:
+    async def SetLimits(self, request: pb.SetLimitsRequest, context: Context) -> pb.KeptLimits:
         expected = request.expected_revision if request.HasField("expected_revision") else None
         wanted, why = wire.limits_from_pb(request.limits), tenant_answers.why_from_pb(request)
-        with _own_faults():
+        with own_faults():
             made = await self._parts.limits.set(request.tenant, wanted, expected, self._actor(context), why)
         return self._limits(request.tenant, *made)
 
     def _limits(self, tenant: str, own: Limits, revision: int) -> pb.KeptLimits:
         return tenant_answers.limits_to_pb(tenant, own, revision, self._parts.mirror.map, self._parts.rates)
-
-
-@contextmanager
-def _own_faults() -> Iterator[None]:
-    """That etcd does not let this manager in is not the caller's fault, and no UNAUTHENTICATED."""
-    try:
-        yield
-    except (EtcdUnauthenticated, EtcdPermissionDenied) as error:
-        raise InternalError("etcd refuses the version manager") from error
 
 
 def _check_model(

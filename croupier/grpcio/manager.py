@@ -203,6 +203,30 @@ class VersionManagerClient:
     async def set_limits(self, request: pb.SetLimitsRequest) -> pb.KeptLimits:
         return await self._call(pb.KeptLimits, "SetLimits", request)
 
+    async def apply_family(self, request: pb.ApplyFamilyRequest, timeout: float = 60.0) -> pb.KeptFamily:
+        """The config of a family or of one model; a dry run reads artifacts, which takes its time."""
+        return await self._call(pb.KeptFamily, "ApplyFamily", request, timeout)
+
+    async def rollback_family(
+        self, request: pb.RollbackFamilyRequest, timeout: float = 60.0
+    ) -> pb.KeptFamily:
+        return await self._call(pb.KeptFamily, "RollbackFamily", request, timeout)
+
+    async def get_family(self, name: str, tenant: str = "", number: int = 0) -> pb.KeptFamily:
+        """What holds, or config `number`; with a tenant, what its model has in place of the family's."""
+        request = pb.GetFamilyRequest(tenant=tenant, name=name, number=number)
+        return await self._call(pb.KeptFamily, "GetFamily", request)
+
+    async def list_families(self, tenant: str = "") -> pb.ListFamiliesResponse:
+        """All of them; with a tenant, what its models have of their own."""
+        return await self._call(
+            pb.ListFamiliesResponse, "ListFamilies", pb.ListFamiliesRequest(tenant=tenant)
+        )
+
+    async def get_family_history(self, name: str, tenant: str = "") -> pb.FamilyHistory:
+        request = pb.GetFamilyHistoryRequest(tenant=tenant, name=name)
+        return await self._call(pb.FamilyHistory, "GetFamilyHistory", request)
+
     async def watch(
         self, revision: int = 0, catalog: str = "", *, protocol: int = 0
     ) -> AsyncIterator[pb.WatchEvent]:

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 from sharding.generation import Generation, Override, Seat, Share
-from version_manager.doubts import MOST, of_generation, of_limits, of_residency
+from version_manager.doubts import MOST, of_family, of_generation, of_limits, of_residency
+from version_manager.map.family_image import Configs
 from version_manager.map.image import Map
 from version_manager.model.catalog import Catalog
+from version_manager.model.family import Config, Families, Family
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import UNLIMITED, Limits, TenantLimits
 from version_manager.model.release import Model
@@ -118,3 +122,15 @@ def test_seats_and_cells_that_do_not_fit():
 def test_nobody_is_told_without_end():
     rules = {f"t{n}": Override(hand_size=1) for n in range(1000)}
     assert len(of_generation(Generation(1, 7, 2, SEATS, rules), FLEET)) == MOST
+
+
+def test_a_config_of_no_model_and_one_that_goes_are_told_of():
+    known = replace(FLEET, configs=Configs(families=Families({"churn": Family("churn", 3)})))
+    assert of_family(("", "anything"), Config(1, Family("anything", 1)), known) == []
+    assert of_family(("acme", "churn"), Config(1, Family("churn", 1)), known) == []
+    (said,) = of_family(("acme", "churm"), Config(1, Family("churm", 1)), known)
+    assert said == "tenant acme has no model churm"
+    (said,) = of_family(("acme", "churn"), Config(4, None), known)
+    assert said == "family churn holds for it from now on, config 3"
+    assert of_family(("acme", "fraud"), Config(4, None), known) == []
+    assert of_family(("", "churn"), Config(4, None), known) == []

@@ -13,18 +13,15 @@ from croupier.errors import (
     Conflict,
     DataLoss,
     FailedPrecondition,
-    InternalError,
     InvalidRequest,
     NotFound,
     TooLarge,
 )
 from croupier.grpcio.channels import open_async
 from croupier.grpcio.rpc_errors import from_rpc_error
-from croupier.stores.etcd_errors import EtcdPermissionDenied, EtcdUnauthenticated
 from croupier.stores.objects import open_store
 from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
-from version_manager.server import _own_faults
 
 BAD_NAMES = ["", "a\0b", "../etc", "..", "a/b", "a\\b", " a", "e\u0301", "x" * 129]
 
@@ -387,9 +384,3 @@ async def test_an_undecodable_request_is_an_invalid_argument(fleet):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call
             assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize("error", [EtcdUnauthenticated, EtcdPermissionDenied])
-def test_that_etcd_refuses_the_manager_is_not_the_callers_fault(error):
-    with pytest.raises(InternalError), _own_faults():
-        raise error("no")

@@ -63,6 +63,8 @@ MAX_DEFAULT = 1024
 # Ten years.
 MAX_AGE_SECONDS = 3650 * 86_400.0
 
+# Of what a change is told by.
+_MOST_CHANGED = 50
 # What a feature, or an entry of what is sensitive, takes beside its texts.
 _OVERHEAD_BYTES = 48
 
@@ -373,3 +375,16 @@ def _size(family: Family) -> int:
     sensitive = family.log.sensitive if family.log else {}
     count = len(family.features) + len(sensitive)
     return sum(len(text.encode()) for text in (*texts, *sensitive)) + count * _OVERHEAD_BYTES
+
+
+def changed_parts(before: Family | None, after: Family | None) -> list[str]:
+    """What is another, for people: `store_failure`, `features.age`. At most fifty of them."""
+    if before is None or after is None:
+        return [] if before is after else ["all"]
+    names = ("description", "owner", "tags", "store_failure", "log")
+    found = [name for name in names if getattr(before, name) != getattr(after, name)]
+    was, now = ({one.name: one for one in family.features} for family in (before, after))
+    found += [f"features.{name}" for name in (was | now) if was.get(name) != now.get(name)]
+    if not found and before.features != after.features:
+        found.append("the order of features")
+    return found[:_MOST_CHANGED]

@@ -19,6 +19,7 @@ from version_manager.model.family import (
     FeatureSpec,
     LogRule,
     Template,
+    changed_parts,
     check_family,
 )
 
@@ -217,3 +218,18 @@ def test_what_follows_is_what_was_said_last(steps: list[dict[tuple[str, str], in
 
 def test_the_bounds_are_the_contracts() -> None:
     assert (module.MAX_FEATURES, module.MAX_BYTES, module.MAX_FAMILIES) == (512, 262_144, 10_000)
+
+
+def test_what_is_another_is_named() -> None:
+    changed = changed_parts
+    assert changed(None, None) == changed(CHURN, CHURN) == []
+    assert changed(None, CHURN) == changed(CHURN, None) == ["all"]
+    age, spend, plan = CHURN.features
+    after = replace(CHURN, number=4, owner="x", log=None, features=(replace(age, low=1.0), plan, FRESH))
+    assert changed(CHURN, after) == ["owner", "log", "features.age", "features.spend", "features.fresh"]
+    assert changed(CHURN, replace(CHURN, features=(spend, age, plan))) == ["the order of features"]
+    many = replace(CHURN, features=tuple(FeatureSpec(f"f{at}") for at in range(99)))
+    assert len(changed(CHURN, many)) == 50
+
+
+FRESH = FeatureSpec("fresh")
