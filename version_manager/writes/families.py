@@ -32,7 +32,7 @@ from version_manager.writes.writer import Writer
 
 # Those before the one that holds.
 KEPT = 50
-# Of a record: etcd takes 1.5 MiB a transaction, in which two of them are.
+# Of a record, of which two are in a transaction, and both have to fit into what etcd takes at once.
 _MOST_BYTES = 600 * 1024
 
 
