@@ -195,13 +195,15 @@ def route(
 
 @app.command()
 def telemetry(
-    requests: Annotated[int, typer.Option(min=100, help="In one turn.")] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 25,
+    requests: Annotated[int, typer.Option(min=100, help="In one turn.")] = 2_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 150,
+    processes: Annotated[int, typer.Option(min=1, help="Of each kind; two tell what equals differ by.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Of one long turn, for what sends spans.")] = 2.0,
     hot: Annotated[bool, typer.Option(help="One request over and over.")] = False,
     json: Json = None,
 ) -> None:
     """What histograms and traces cost the router: CPU time a request, beside one without."""
-    if not telemetry_bench.run(telemetry_bench.Plan(requests, rounds, hot), json):
+    if not telemetry_bench.run(telemetry_bench.Plan(requests, rounds, hot, processes, seconds), json):
         raise typer.Exit(1)
 
 
@@ -326,7 +328,7 @@ def smoke() -> None:
         ),
         "placement": lambda json: placement(cells=16, tenants=2_000, requests=3_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
-        "telemetry": lambda json: telemetry(requests=1_000, rounds=1, json=json),
+        "telemetry": lambda json: telemetry(requests=1_000, rounds=1, processes=1, seconds=0.1, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
         "fair": lambda json: _fair(
             fair_bench.Plan(
