@@ -16,14 +16,14 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetrics
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.common.v1 import common_pb2 as common
 from opentelemetry.proto.resource.v1 import resource_pb2
 from opentelemetry.sdk.metrics import export as sdk
@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 _SCOPE = InstrumentationScope("croupier", version())
 _CUMULATIVE = sdk.AggregationTemporality.CUMULATIVE
+_EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # A peer may end a call with any number.
 _NAMES = {int(code): code.name for code in Code}
 # Spans that wait, and how many go at once.
@@ -59,13 +60,28 @@ _RENAMED = {
 }
 
 
+class _Stub(NamedTuple):
+    """As the generated one, for requests that are bytes."""
+
+    Export: Callable[..., ExportTraceServiceResponse]
+
+
 class _OverGrpc(GrpcSpans):
     """The SDK's, which connects, waits and tries again, for spans that are bytes already."""
 
     encode: Callable[[Sequence[bytes]], bytes]
+    _channel: Any
+    _client: Any
 
-    def _translate_data(self, data: Sequence[Any]) -> ExportTraceServiceRequest:
-        return ExportTraceServiceRequest.FromString(self.encode(data))
+    def _initialize_channel_and_stub(self) -> None:
+        super()._initialize_channel_and_stub()  # type: ignore[no-untyped-call]
+        # The SDK's would have them parsed, to be written again.
+        self._client = _Stub(
+            self._channel.unary_unary(_EXPORT, response_deserializer=ExportTraceServiceResponse.FromString)
+        )
+
+    def _translate_data(self, data: Sequence[Any]) -> Any:
+        return self.encode(data)
 
 
 class _OverHttp(HttpSpans):
@@ -122,7 +138,7 @@ class Spans:
             left -= count
             spans = [self._waiting.popleft() for _ in range(count)]
             try:
-                self._exporter.export([made for span in spans if (made := _made(span))])
+                self._exporter.export(_made(spans))
             except Exception:  # noqa: BLE001 - the next ones may do
                 _log.exception("spans could not be exported")
 
@@ -164,13 +180,25 @@ class Otlp:
             _log.exception("metrics could not be exported")
 
 
-def _made(span: Span) -> bytes:
-    """The span as it is sent; b"" where that cannot be."""
+def _made(spans: Sequence[Span]) -> list[bytes]:
+    """The spans as they are sent, without those that cannot be."""
     try:
-        return span_field(span, _NAMES.get(span.code) or str(span.code))
+        return [span_field(span, _message(span) if span.code else "") for span in spans]
+    except Exception:  # noqa: BLE001 - it is one of them, most likely
+        return [made for span in spans if (made := _made_alone(span))]
+
+
+def _made_alone(span: Span) -> bytes:
+    """b"" where that cannot be."""
+    try:
+        return span_field(span, _message(span))
     except Exception:  # noqa: BLE001 - the others may do
         _log.exception("a span could not be made")
         return b""
+
+
+def _message(span: Span) -> str:
+    return _NAMES.get(span.code) or str(span.code)
 
 
 def _resource(resource: Resource) -> resource_pb2.Resource:
