@@ -12,8 +12,8 @@ with any other protobuf code, Croupier's server among it. Failures are classes o
 
 from croupier_client.aio import AsyncClient
 from croupier_client.blocking import Client
-from croupier_client.decode import PredictError, Prediction, SeveralOutputs
-from croupier_client.encode import Features, InvalidFeatures, Item
+from croupier_client.decode import Origin, PredictError, Prediction, SeveralOutputs
+from croupier_client.encode import Features, InvalidFeatures, Item, Shared
 
 __all__ = [
     "AsyncClient",
@@ -21,7 +21,9 @@ __all__ = [
     "Features",
     "InvalidFeatures",
     "Item",
+    "Origin",
     "PredictError",
     "Prediction",
     "SeveralOutputs",
+    "Shared",
 ]

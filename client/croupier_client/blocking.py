@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from types import TracebackType
@@ -17,7 +17,7 @@ from croupier_client import steps
 from croupier_client.blocking_stream import BlockingExchange
 from croupier_client.channels import open_blocking
 from croupier_client.decode import Outcome, Prediction
-from croupier_client.encode import Features, Item
+from croupier_client.encode import Features, Item, Shared
 from croupier_client.errors import Cancelled, CroupierError
 from croupier_client.messages import prediction as pb
 from croupier_client.options import Metadata, Options, PathLike, Token, Trace
@@ -81,6 +81,8 @@ class Client:
         label: str = "",
         entity_id: str = "",
         key: str = "",
+        parameters: Optional[Mapping[str, str]] = None,
+        explain: bool = False,
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
@@ -93,7 +95,7 @@ class Client:
         call the request, one word of at most 128 bytes; without, an error says what they call it. `priority`
         "batch" has it refused before any other where there is too much to do.
         """
-        item = Item(model, features, version, label, entity_id, key)
+        item = Item(model, features, version, label, entity_id, key, parameters or {}, explain)
         (outcome,) = self.predict_many(
             [item],
             timeout=timeout,
@@ -109,6 +111,7 @@ class Client:
         self,
         items: Iterable[Item],
         *,
+        shared: Optional[Shared] = None,
         timeout: Optional[float] = None,
         min_revision: str = "",
         request_id: str = "",
@@ -116,11 +119,11 @@ class Client:
     ) -> list[Outcome]:
         """Every item's prediction or error, in order, by one request.
 
-        An item that fails does not raise; the call does when it fails as a whole. `min_revision`,
-        `request_id` and `priority` are as in `predict`.
+        An item that fails does not raise; the call does when it fails as a whole. `shared` holds for every
+        item that does not say it itself. `min_revision`, `request_id` and `priority` are as in `predict`.
         """
         metadata = partial(self._options.metadata, min_revision, request_id, priority)
-        work = steps.predict(list(items), **self._options.call(timeout, time.monotonic))
+        work = steps.predict(list(items), shared=shared, **self._options.call(timeout, time.monotonic))
         answer: steps.Answer = None
         while True:
             try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Union
+from dataclasses import dataclass, field
+from typing import Optional, Union
 
 from croupier_client.errors import CroupierError, InternalError, InvalidRequest
 from croupier_client.messages import prediction as pb
@@ -21,6 +21,17 @@ class SeveralOutputs(InvalidRequest):
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a feature came from: "request", "store", or "default" with the reason, such as "default stale".
+
+    `age` is that of a stored value in seconds, None where it is not known.
+    """
+
+    source: str
+    age: Optional[float] = None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a model answered.
 
@@ -28,12 +39,19 @@ class Prediction:
     dimensions row by row; `version` is the version that answered; `took` the seconds in the cell,
     from decoded to scored, a cold load included. `debug` has tokens, with commas between them, of the
     cells that the request was answered by, if the client asks for them.
+
+    Where the router fetches features, `defaults` is how many of them have their default for want of a usable
+    stored value, and `degraded` says that some have it since the store was down or slow. `origins` says of
+    each feature where it came from, if the item asks for it.
     """
 
     outputs: Mapping[str, Values]
     version: int
     took: float
     debug: str = ""
+    defaults: int = 0
+    degraded: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def value(self) -> Union[float, int, str, Values]:
@@ -63,7 +81,9 @@ def decode(result: pb.Result, debug: str = "") -> Outcome:
         outputs = {output.name: _values(output) for output in result.value.outputs}
     except InternalError as error:
         return error
-    return Prediction(outputs, result.version, result.took_us / 1e6, debug)
+    origins = {origin.name: _origin(origin) for origin in result.origins}
+    took = result.took_us / 1e6
+    return Prediction(outputs, result.version, took, debug, result.defaults, result.degraded, origins)
 
 
 def decode_all(response: pb.PredictResponse, expected: int, debug: str = "") -> list[Outcome]:
@@ -75,6 +95,14 @@ def decode_all(response: pb.PredictResponse, expected: int, debug: str = "") -> 
     if len(response.results) != expected:
         raise InternalError(f"the server sent {len(response.results)} results for {expected} items")
     return [decode(result, debug) for result in response.results]
+
+
+def _origin(origin: pb.Origin) -> Origin:
+    """Of a later release's source its number."""
+    known = pb.Origin.Source.values()
+    name = pb.Origin.Source.Name(origin.source) if origin.source in known else str(origin.source)
+    is_aged = origin.source == pb.Origin.STORE and origin.age_seconds > 0
+    return Origin(name.lower().replace("_", " "), origin.age_seconds if is_aged else None)
 
 
 def _values(output: pb.Output) -> Values:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol, SupportsFloat, Union
 
 from croupier_client.errors import InvalidRequest
@@ -53,6 +53,10 @@ class Item:
 
     `version` 0 asks for what the release says; `label` for the version that carries it. `key` keeps a caller
     on one side of a traffic split; `entity_id` stands in for it.
+
+    Where the model's family has stored features, the router fetches those that are not sent, of the entity
+    that is called `entity_id`, and by the `parameters` that the family's config names; {} sends none at all.
+    With `explain`, the prediction says where each came from.
     """
 
     model: str
@@ -61,6 +65,20 @@ class Item:
     label: str = ""
     entity_id: str = ""
     key: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all items of a request share, as far as they do not say it themselves.
+
+    `features` are named ones; those that a model lacks are passed over.
+    """
+
+    features: Features = field(default_factory=dict)
+    entity_id: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode(item: Item) -> pb.Item:
@@ -72,10 +90,27 @@ def encode(item: Item) -> pb.Item:
             label=item.label,
             entity_id=item.entity_id,
             routing_key=item.key,
+            parameters=item.parameters,
+            explain=item.explain,
         )
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"the item cannot be sent: {error}") from error
     _add_features(message, item.features)
+    return message
+
+
+def encode_shared(shared: Shared) -> pb.Shared:
+    """Raises as `encode` does."""
+    try:
+        message = pb.Shared(entity_id=shared.entity_id, parameters=shared.parameters)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"what the items share cannot be sent: {error}") from error
+    item = pb.Item()
+    _add_features(item, shared.features)
+    if item.WhichOneof("input") != "features":
+        raise _invalid("a row without names: what items share is named")
+    if item.features.features:
+        message.features.CopyFrom(item.features)
     return message
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Union
+from typing import Optional, Union
 
 from croupier_client.deadline import Deadline
 from croupier_client.decode import Outcome, decode_all
-from croupier_client.encode import Item, encode
+from croupier_client.encode import Item, Shared, encode, encode_shared
 from croupier_client.errors import CroupierError, Unavailable
 from croupier_client.messages import prediction as pb
 from croupier_client.retry import RetryPolicy
@@ -54,20 +54,23 @@ def predict(
     deadline: Deadline,
     clock: Callable[[], float],
     rng: random.Random,
+    shared: Optional[Shared] = None,
 ) -> Steps:
     """The outcomes of `items`, in their order; only those that are unavailable are sent again.
 
     Raises:
         DeadlineExceeded: the deadline had passed before anything was sent.
+        InvalidRequest: what the items share cannot be sent.
         CroupierError: the call failed as a whole.
     """
+    common = None if shared is None else encode_shared(shared)
     outcomes, pending = _encode_all(items)
     failures = 0
     if pending:
         deadline.check(clock())
     while pending:
         now = clock()
-        answer = yield Send(pb.PredictRequest(items=pending.values()), deadline.timeout(now))
+        answer = yield Send(pb.PredictRequest(items=pending.values(), shared=common), deadline.timeout(now))
         # `_outcomes` sees to it that there is one for each.
         outcomes.update(zip(pending, _outcomes(answer, len(pending))))
         failures += 1

@@ -26,9 +26,18 @@ async def test_a_prediction(client):
 
 
 async def test_every_argument_reaches_the_server(client, server):
-    await client.predict("churn", [1.0], label="stable", entity_id="user-7", key="session-1")
+    await client.predict(
+        "churn",
+        [1.0],
+        label="stable",
+        entity_id="user-7",
+        key="session-1",
+        parameters={"a": "b"},
+        explain=True,
+    )
     (item,) = server.items
     assert (item.label, item.entity_id, item.routing_key) == ("stable", "user-7", "session-1")
+    assert (dict(item.parameters), item.explain) == ({"a": "b"}, True)
     assert server.metadata[0]["croupier-tenant"] == "acme"
     assert "authorization" not in server.metadata[0]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from croupier_client import errors
-from croupier_client.decode import PredictError, Prediction, SeveralOutputs, decode, decode_all
+from croupier_client.decode import Origin, PredictError, Prediction, SeveralOutputs, decode, decode_all
 from protos.prediction.v1 import prediction_pb2 as pb
 
 
@@ -15,6 +15,28 @@ def test_a_value():
     result = pb.Result(value=pb.Value(outputs=outputs), version=7, took_us=1500)
     expected = {"label": [1], "probabilities": [0.25, 0.75], "class": ["yes"], "nothing": []}
     assert Prediction(expected, 7, 0.0015) == decode(result)
+
+
+def test_where_features_came_from():
+    kinds = pb.Origin.Source
+    result = pb.Result(value=pb.Value(), defaults=2, degraded=True)
+    for name, kind, age in (
+        ("a", "REQUEST", 0),
+        ("b", "STORE", 1.25),
+        ("c", "STORE", 0),
+        ("d", "DEFAULT_DOWN", 0),
+    ):
+        result.origins.add(name=name, source=kinds.Value(kind), age_seconds=age)
+    result.origins.add(name="e", source=99)
+    found = decode(result)
+    assert (found.defaults, found.degraded) == (2, True)
+    assert found.origins == {
+        "a": Origin("request"),
+        "b": Origin("store", 1.25),
+        "c": Origin("store"),
+        "d": Origin("default down"),
+        "e": Origin("99"),
+    }
 
 
 @pytest.mark.parametrize(

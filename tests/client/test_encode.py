@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from croupier_client.encode import InvalidFeatures, Item, encode
+from croupier_client.encode import InvalidFeatures, Item, Shared, encode, encode_shared
 from croupier_client.errors import InvalidRequest
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -143,3 +143,25 @@ def test_features_that_no_request_can_carry(features, words):
 def test_a_field_that_does_not_fit(item):
     with pytest.raises(InvalidRequest, match="cannot be sent"):
         encode(item)
+
+
+def test_what_says_whose_features_are_fetched():
+    item = Item("m", {}, entity_id="user-7", parameters={"region": "eu"}, explain=True)
+    message = encode(item)
+    assert (message.entity_id, dict(message.parameters), message.explain) == (
+        "user-7",
+        {"region": "eu"},
+        True,
+    )
+    assert not encode(Item("m", {})).explain
+    with pytest.raises(InvalidRequest, match="cannot be sent"):
+        encode(Item("m", {}, parameters={"region": 7}))
+
+
+def test_what_is_shared():
+    shared = encode_shared(Shared({"hour": 14, "day": "monday"}, "user-7", {"region": "eu"}))
+    assert (shared.entity_id, dict(shared.parameters)) == ("user-7", {"region": "eu"})
+    assert [each.name for each in shared.features.features] == ["hour", "day"]
+    assert not encode_shared(Shared(entity_id="user-7")).HasField("features")
+    with pytest.raises(InvalidRequest, match="cannot be sent"):
+        encode_shared(Shared(parameters={"region": 7}))

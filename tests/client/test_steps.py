@@ -5,7 +5,7 @@ import pytest
 
 from croupier_client.deadline import NEVER, Deadline
 from croupier_client.decode import Prediction
-from croupier_client.encode import InvalidFeatures, Item
+from croupier_client.encode import InvalidFeatures, Item, Shared
 from croupier_client.errors import DeadlineExceeded, InternalError, NotFound, Unavailable
 from croupier_client.retry import RetryPolicy
 from croupier_client.steps import Reply, Send, Wait, predict
@@ -18,12 +18,18 @@ class Server:
     def __init__(self, *answers):
         self.answers = list(answers)
         self.sent = []
+        self.shared = []
         self.waits = []
         self.now = 100.0
 
-    def run(self, items, *, deadline=NEVER):
+    def run(self, items, *, deadline=NEVER, **told):
         work = predict(
-            items, policy=RetryPolicy(2), deadline=deadline, clock=lambda: self.now, rng=random.Random(1)
+            items,
+            policy=RetryPolicy(2),
+            deadline=deadline,
+            clock=lambda: self.now,
+            rng=random.Random(1),
+            **told,
         )
         answer = None
         while True:
@@ -37,6 +43,7 @@ class Server:
         match step:
             case Send(request, timeout):
                 self.sent.append((list(request.items), timeout))
+                self.shared.append(request.shared)
                 return self.answers.pop(0)
             case Wait(seconds):
                 self.waits.append(seconds)
@@ -164,3 +171,17 @@ def test_a_wait_that_took_too_long_loses_no_answer():
 def test_a_server_that_answers_too_few_is_found_out():
     with pytest.raises(InternalError):
         Server(answer(good())).run(ITEMS)
+
+
+def test_what_is_shared_goes_with_every_try():
+    server = Server(answer(good(), bad(14)), answer(good()))
+    server.run(ITEMS[:2], shared=Shared({"hour": 14}, entity_id="e", parameters={"region": "eu"}))
+    assert [len(items) for items, _ in server.sent] == [2, 1]
+    for shared in server.shared:
+        assert (shared.entity_id, dict(shared.parameters)) == ("e", {"region": "eu"})
+        assert [(each.name, each.number) for each in shared.features.features] == [("hour", 14)]
+
+
+def test_what_cannot_be_shared_raises():
+    with pytest.raises(InvalidFeatures, match="what items share is named"):
+        Server().run(ITEMS, shared=Shared([1.0]))

@@ -5,12 +5,14 @@ from croupier_client.messages.pool import message
 _PACKAGE = "croupier.prediction.v1"
 
 PredictRequest = message(f"{_PACKAGE}.PredictRequest")
+Shared = message(f"{_PACKAGE}.Shared")
 Item = message(f"{_PACKAGE}.Item")
 Features = message(f"{_PACKAGE}.Features")
 Feature = message(f"{_PACKAGE}.Feature")
 Row = message(f"{_PACKAGE}.Row")
 PredictResponse = message(f"{_PACKAGE}.PredictResponse")
 Result = message(f"{_PACKAGE}.Result")
+Origin = message(f"{_PACKAGE}.Origin")
 Value = message(f"{_PACKAGE}.Value")
 Output = message(f"{_PACKAGE}.Output")
 Numbers = message(f"{_PACKAGE}.Numbers")
