@@ -36,7 +36,7 @@ T = TypeVar("T")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off", ""}
 
-_PROGRAMS = ("croupier-cell", "croupier-router", "croupier-version-manager")
+_PROGRAMS = ("croupier-cell", "croupier-logger", "croupier-router", "croupier-version-manager")
 _HOME = "CROUPIER_HOME"
 # What Kubernetes sets in every pod for a service that is named as a program of ours is.
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_\d+_[A-Z]+(_ADDR|_PORT|_PROTO)?)?)$")
@@ -72,13 +72,39 @@ class ClientTls:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """What every server process can be told."""
+class ProcessSettings:
+    """What every process can be told that runs for long."""
 
-    listen: str = option("127.0.0.1:0", "host:port to serve on; port 0 picks a free one")
     metrics_listen: str = option(
         "127.0.0.1:0", "host:port of the admin port: metrics, health, /debug; empty for none"
     )
+    insecure_metrics: bool = option(
+        False, "serve the admin port, which is plain HTTP and tells what it knows, beyond loopback"
+    )
+    log_level: str = option("info", "what to log", ("frames", "debug", "info", "warning", "error"))
+    log_format: str = option("text", "a line for people, or a JSON object for programs", ("text", "json"))
+
+    def check_metrics(self) -> None:
+        """A flag of its own: whoever opens the admin port does not open the one that serves as well.
+
+        Raises:
+            InvalidSettings: it would be open beyond this machine, and nobody said so.
+        """
+        if not self.metrics_listen or is_loopback(self.metrics_listen):
+            return
+        if not self.insecure_metrics:
+            raise InvalidSettings(
+                f"{self.metrics_listen} is not loopback, and the admin port is plain HTTP: "
+                "it needs --insecure-metrics"
+            )
+        _log.warning("INSECURE METRICS: anyone who can reach %s may read them", self.metrics_listen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings(ProcessSettings):
+    """What every server process can be told."""
+
+    listen: str = option("127.0.0.1:0", "host:port to serve on; port 0 picks a free one")
     tls_certificate: Path | None = option(None, "PEM file of this server's certificate chain")
     tls_key: Path | None = option(None, "PEM file of its private key")
     tls_client_ca: Path | None = option(None, "PEM file of the authority that signs callers' certificates")
@@ -86,11 +112,6 @@ class ServerSettings:
         DEFAULT_PATTERNS, "how the certificates of callers and peers name their roles: URIs and DNS names"
     )
     insecure: bool = option(False, "serve plaintext or unknown callers beyond loopback")
-    insecure_metrics: bool = option(
-        False, "serve the admin port, which is plain HTTP and tells what it knows, beyond loopback"
-    )
-    log_level: str = option("info", "what to log", ("frames", "debug", "info", "warning", "error"))
-    log_format: str = option("text", "a line for people, or a JSON object for programs", ("text", "json"))
 
     @property
     def server_tls(self) -> ServerTls | None:
@@ -118,7 +139,7 @@ class ServerSettings:
             InvalidSettings: the address is not loopback and the settings are not safe for that.
         """
         tls = self.server_tls
-        self._check_metrics()
+        self.check_metrics()
         if is_loopback(self.listen):
             return
         if tls is not None and (knows_callers or tls.client_ca is not None):
@@ -129,17 +150,6 @@ class ServerSettings:
                 "(--tls-certificate, --tls-key and --tls-client-ca or tokens), or --insecure"
             )
         _log.warning("INSECURE: serving %s to anyone who can reach it", self.listen)
-
-    def _check_metrics(self) -> None:
-        """A flag of its own: whoever opens the admin port does not open the one that serves as well."""
-        if not self.metrics_listen or is_loopback(self.metrics_listen):
-            return
-        if not self.insecure_metrics:
-            raise InvalidSettings(
-                f"{self.metrics_listen} is not loopback, and the admin port is plain HTTP: "
-                "it needs --insecure-metrics"
-            )
-        _log.warning("INSECURE METRICS: anyone who can reach %s may read them", self.metrics_listen)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from croupier.errors import DataLoss, NotFound
+from croupier.files import EVERYBODY_READS, OWNER_ONLY
 from croupier.names import check_digest
 from croupier.settings import InvalidSettings
 from croupier.stores.objects_file import FileBlobs
@@ -126,12 +127,28 @@ def open_store(url: str) -> AbstractAsyncContextManager[ObjectStore]:
     Raises:
         InvalidSettings: another kind of URL, or one that makes no sense.
     """
+    return _verified(_open(url, EVERYBODY_READS))
+
+
+def open_blobs(url: str) -> AbstractAsyncContextManager[Blobs]:
+    """The same place for bytes under keys of one's own; in a folder, for the eyes of their owner alone.
+
+    Raises:
+        InvalidSettings: as `open_store`.
+    """
+    return _open(url, OWNER_ONLY)
+
+
+def s3_place(url: str) -> tuple[str, str, dict[str, str]]:
+    """The bucket of the store at `url`, the prefix in it, and `endpoint` and `region` if it says them.
+
+    Raises:
+        InvalidSettings: it is no bucket, or makes no sense.
+    """
     parts = urlsplit(url)
-    if parts.scheme == "file":
-        return _open_file(_folder_of(parts, url))
-    if parts.scheme == "s3":
-        return _open_s3(parts.netloc, unquote(parts.path).strip("/"), **_s3_options(parts, url))
-    raise InvalidSettings(f"{url!r} is no object store: it begins with neither file:/// nor s3://")
+    if parts.scheme != "s3":
+        raise InvalidSettings(f"{url!r} is no bucket: it begins not with s3://")
+    return parts.netloc, unquote(parts.path).strip("/"), _s3_options(parts, url)
 
 
 def local_folder(url: str) -> Path | None:
@@ -144,24 +161,40 @@ def local_folder(url: str) -> Path | None:
     return _folder_of(parts, url) if parts.scheme == "file" else None
 
 
+def _open(url: str, mode: int) -> AbstractAsyncContextManager[Blobs]:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return _open_folder(_folder_of(parts, url), mode)
+    if parts.scheme == "s3":
+        bucket, prefix, options = s3_place(url)
+        return _open_s3(bucket, prefix, **options)
+    raise InvalidSettings(f"{url!r} is no object store: it begins with neither file:/// nor s3://")
+
+
 @asynccontextmanager
-async def _open_file(folder: Path) -> AsyncIterator[ObjectStore]:
+async def _verified(opening: AbstractAsyncContextManager[Blobs]) -> AsyncIterator[ObjectStore]:
+    async with opening as blobs:
+        yield VerifiedObjects(blobs)
+
+
+@asynccontextmanager
+async def _open_folder(folder: Path, mode: int) -> AsyncIterator[Blobs]:
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidSettings(f"the object store's folder cannot be made: {error}") from error
-    yield VerifiedObjects(FileBlobs(folder))
+    yield FileBlobs(folder, mode)
 
 
 @asynccontextmanager
 async def _open_s3(
     bucket: str, prefix: str, *, endpoint: str | None = None, region: str | None = None
-) -> AsyncIterator[ObjectStore]:
+) -> AsyncIterator[Blobs]:
     # Importing aiobotocore takes long, which a cell with a file store does not have to wait for.
     from croupier.stores.objects_s3 import open_bucket
 
     async with open_bucket(bucket, prefix, endpoint=endpoint, region=region) as blobs:
-        yield VerifiedObjects(blobs)
+        yield blobs
 
 
 def _folder_of(parts: SplitResult, url: str) -> Path:

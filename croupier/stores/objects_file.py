@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class FileBlobs:
-    """Every key is a path below `folder`, which must exist."""
+    """Every key is a path below `folder`, which must exist; files have `mode`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, mode: int = EVERYBODY_READS) -> None:
+        self._folder, self._mode = folder, mode
 
     async def read(self, key: str) -> bytes:
         return await self._run(key, read_regular)
@@ -32,7 +32,7 @@ class FileBlobs:
         await self.replace(key, data)
 
     async def replace(self, key: str, data: bytes) -> None:
-        await self._run(key, lambda path: _write(path, data))
+        await self._run(key, lambda path: self._write(path, data))
 
     async def exists(self, key: str) -> bool:
         return await self._run(key, Path.exists)
@@ -49,12 +49,13 @@ class FileBlobs:
         except OSError as error:
             raise meaning_of(error, key, self._folder) from error
 
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    # Several publishers may write the same artifact, and the cells may run as somebody else.
-    unfinished = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
-    write_whole(path, data, mode=EVERYBODY_READS, is_durable=True, unfinished=unfinished)
+    def _write(self, path: Path, data: bytes) -> None:
+        # Not the store's own folder: if that is gone, a file system is not mounted.
+        for parent in reversed(path.relative_to(self._folder).parents[:-1]):
+            (self._folder / parent).mkdir(exist_ok=True)
+        # Several publishers may write the same artifact, and the cells may run as somebody else.
+        unfinished = path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
+        write_whole(path, data, mode=self._mode, is_durable=True, unfinished=unfinished)
 
 
 def meaning_of(error: OSError, key: str, folder: Path) -> CroupierError:

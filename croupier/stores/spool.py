@@ -145,6 +145,22 @@ def unpack(data: bytes | memoryview) -> Record:
     return Record(kind, flags, item, time_us, version, number, took_us, *names, *parts[5:])
 
 
+def peek(data: bytes) -> tuple[int, str, bytes]:
+    """When a record is of, its family and its artifact, without all the rest of it.
+
+    Raises:
+        BadRecord: it says none.
+    """
+    try:
+        _, _, _, _, time_us, _, _, _, *sizes = _HEAD.unpack_from(data)
+        begin = _HEAD.size + sum(sizes[:3])
+        family = data[begin : begin + sizes[3]].decode()
+    except (struct.error, UnicodeDecodeError) as error:
+        raise BadRecord("a record that is not whole") from error
+    begin += sizes[3] + sizes[4]
+    return time_us, family, data[begin : begin + sizes[5]]
+
+
 def read_header(data: bytes | memoryview) -> Header | None:
     """What a segment's first bytes say; None for what is no segment, or is none yet."""
     if len(data) < HEADER.size:
