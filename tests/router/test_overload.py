@@ -215,7 +215,7 @@ class Heard(Limit):
 )
 def test_whom_callers_give_up_waiting_for_hears_of_it(warm: bool, seconds: float, is_wasting: bool) -> None:
     fleet = silent(warm=warm, loads=Loads(Heard))
-    fleet.play(**dict.fromkeys(HAND[1:], [HANG]))
+    fleet.play(**{cell: [HANG] for cell in HAND[1:]})
     fleet.wait(seconds)
     load = fleet.attempts.loads.of("a")
     load.look(fleet.now)
