@@ -36,8 +36,8 @@ cdef class CellLoad:
     cdef readonly double limit
     cdef readonly object limiter
     # Of the limit's period: from when to when; the most in flight; how much was answered, heard of, not let
-    # in, and not answered in time. By slot: whether the cell said that it is overloaded, the shortest answer, and what that is
-    # without a queue; 0: there was none.
+    # in, and not answered in time. By slot: whether the cell said that it is overloaded, the shortest answer,
+    # and what that is without a queue; 0: there was none.
     cdef double began
     cdef double due
     cdef Py_ssize_t most

@@ -41,7 +41,8 @@ cdef enum:
 cdef double _RATE_SECONDS = 1.0
 
 # How long the shortest answer is looked for: until there are enough answers, and no longer than that. While
-# nothing is limited a shorter time will do if there are very many: what is let through then has to be worked off.
+# nothing is limited a shorter time will do if there are very many: what is let through then has to be worked
+# off.
 cdef double _PERIOD, _LONGEST_PERIOD, _SHORTEST_PERIOD
 _PERIOD, _LONGEST_PERIOD, _SHORTEST_PERIOD = 0.1, 0.3, 0.03
 # What an answer may take beside what it takes without a queue: so many seconds, or so many times of that.
