@@ -9,7 +9,9 @@
     routes      what was decided for a model already: `version_manager.model.resolve` and `route`
     route       the tenant's hand, in this model's order
     rows        what a request costs a tenant that has limits; `cold_loads`: what it may have loaded
-    features    what the family adds
+    families    what a family's config wants of requests
+    features    what the family adds to them, by its `feature_plan`: `feature_reads` asks the store, and
+                `feature_cache` remembers; `entities`: whose features they are
     pick        which of the hand now, by `breakers` and `outliers`; `suspects` keeps a request from ending
                 cell after cell, and `pushbacks` from asking a cell that said not to be asked yet
     balance     which of these has less to do, by `loads`; hot models have `copies` in more than one cell

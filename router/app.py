@@ -31,6 +31,7 @@ from croupier.lifecycle import Lifecycle
 from croupier.priority import take_short_slices
 from croupier.roles import Role
 from croupier.settings import load
+from croupier.stores.features import open_store
 from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin
 from croupier.telemetry.export import exporting
@@ -49,7 +50,8 @@ from router.budget import RetryBudget
 from router.cells import Cells
 from router.concurrency import Limit
 from router.debug import Beliefs
-from router.features import NoFeatures
+from router.feature_reads import FeatureReads
+from router.features import Features
 from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
 from router.keyfile import KeyFiles
@@ -76,6 +78,8 @@ _log = logging.getLogger(__name__)
 _PROGRAM = "croupier-router"
 # What the disk has may be old: a release since then would be unknown.
 _FIRST_WORD_SECONDS = 1.0
+# How much longer a read of features may take than a request waits for it: the next ones find what it found.
+_PATIENCE = 2.5
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
 # How long a thread may keep the interpreter's lock from the loop. One that indexes a catalog works long,
@@ -129,9 +133,19 @@ class _Stages:
             random=rng.random,
         )
         self.stale = Stale(wheel, clock=clock, seconds=settings.stale_seconds)
+        self.feature_reads = _feature_reads(settings, clock)
+        self.features = Features(
+            self.feature_reads,
+            wheel,
+            clock=clock,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            longest=settings.features_timeout,
+            known_seconds=settings.features_known / 2,
+            most_bytes=settings.features_bytes // 2,
+        )
         self.pipeline = Pipeline(
             self.admission,
-            NoFeatures(),
+            self.features,
             self.attempts,
             self.cells,
             rng=rng,
@@ -186,6 +200,8 @@ async def serve(
         tracer = await exporting(settings, _PROGRAM, stack)
 
         stages = _Stages(settings, clock, rng)
+        if stages.feature_reads is not None:
+            stack.push_async_callback(stages.feature_reads.close)
         if stages.rates is not None:
             stack.callback(stages.rates.close)
         stack.push_async_callback(stages.cells.close)
@@ -284,6 +300,19 @@ def _handlers(
         tallies=stages.rates.tallies if stages.rates else None,
         tracer=tracer,
         late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
+    )
+
+
+def _feature_reads(settings: RouterSettings, clock: Callable[[], float]) -> FeatureReads | None:
+    if not settings.features_store:
+        return None
+    # A row is made of what is known for half of the time, and is known for the other half.
+    return FeatureReads(
+        open_store(settings.features_store),
+        clock=clock,
+        timeout=_PATIENCE * settings.features_timeout,
+        known_seconds=settings.features_known / 2,
+        most_bytes=settings.features_bytes // 2,
     )
 
 

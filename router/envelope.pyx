@@ -65,6 +65,7 @@ from protos.numbers cimport (
     ModelReadyRequest_version,
     ParametersEntry_key,
     ParametersEntry_value,
+    PredictRequest_shared,
     PredictStreamRequest_id,
     PredictStreamRequest_request,
     PredictStreamResponse_id,
@@ -265,6 +266,11 @@ def owner_field(owner):
     (`owner_at_end` in cell/codec/plain.pyx), and for one that does not know it these are cut off.
     """
     return _OWNER_TAG + owner.to_bytes(8, "little")
+
+
+def shared_field(bytes message not None):
+    """What the items of a PredictRequest share, as a field of it."""
+    return _record(_tag(PredictRequest_shared, LEN), message)
 
 
 def generation_field(number):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from croupier import protocol
 from croupier.codes import Code
 from croupier.errors import CroupierError, InternalError, Unavailable
 from croupier.fields import join_first
@@ -36,6 +37,12 @@ class BadAnswer(InternalError):
     """A cell's answer does not fit the question. Ours."""
 
     reason = "BAD_ANSWER"
+
+
+class OldCell(Unavailable):
+    """A cell of a release before does not know features that are not the caller's. Ours, passing."""
+
+    reason = "OLD_CELL"
 
 
 class ItemUnavailable(Unavailable):
@@ -66,7 +73,9 @@ class Whole:
         return Whole(self._cells, self._path, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
-        payload = call.units[0].payload_for(self._cells.protocol(call.cell))
+        speaks = self._cells.protocol(call.cell)
+        _check_speaks(call.units, speaks)
+        payload = call.units[0].payload_for(speaks)
         return self._cells.start(self._path, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
@@ -87,7 +96,9 @@ class Fanout:
         return Fanout(self._cells, metadata)
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
-        payload = join_payloads(call.units, self._cells.protocol(call.cell))
+        speaks = self._cells.protocol(call.cell)
+        _check_speaks(call.units, speaks)
+        payload = join_payloads(call.units, speaks)
         return self._cells.start(PREDICT, call, payload, timeout, self._metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
@@ -109,6 +120,12 @@ class Fanout:
     def refusal(self, outcome: bytes) -> CroupierError | None:
         status = pb.Result.FromString(outcome).status
         return item_error(status) if status.code else None
+
+
+def _check_speaks(units: list[Unit], speaks: int) -> None:
+    """Raises OldCell if a cell would answer without the features that stand behind a request."""
+    if speaks < protocol.FETCHED and any(unit.fetched or unit.shared for unit in units):
+        raise OldCell("the cell is of a release that knows no fetched features")
 
 
 def _unavailable(result: bytes) -> ItemUnavailable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from croupier.errors import CroupierError, InternalError
@@ -11,7 +12,9 @@ from croupier.fields import join_first
 from croupier.request_ids import Named
 from router import envelope
 from router.cells import MODEL_INFER, MODEL_METADATA, Cells
+from router.entities import infer_facts, item_facts
 from router.fanout import Fanout, Whole, stitch
+from router.features import Facts
 from router.routes import Routes
 from router.rows import rows_of
 from router.units import Unit
@@ -32,12 +35,14 @@ class Method:
     joined: Callable[[list[Unit]], bytes]
     # How many rows they are to score.
     rows: Callable[[list[Unit]], int]
-    takes_features: bool = True
+    # Whose features a unit is about; None: it is about nobody's.
+    facts: Callable[[Unit], Facts] | None = None
 
 
-def infer(routes: Routes, cells: Cells) -> Method:
-    """ModelInfer."""
-    return Method(routes.infer, Whole(cells, MODEL_INFER), _first, _alone, _rows)
+def infer(routes: Routes, cells: Cells, max_rows: int) -> Method:
+    """ModelInfer, of at most so many rows if each has an entity of its own."""
+    whole, facts = Whole(cells, MODEL_INFER), partial(_facts, max_rows)
+    return Method(routes.infer, whole, _first, _alone, _rows, facts)
 
 
 def predict(routes: Routes, cells: Cells, max_items: int) -> Method:
@@ -46,19 +51,30 @@ def predict(routes: Routes, cells: Cells, max_items: int) -> Method:
         lambda tenant, request: routes.items(tenant, request, max_items),
         Fanout(cells),
         lambda view, units, caller: stitch(units, caller),
-        lambda units: join_first([unit.request for unit in units]),
+        _joined,
         len,
+        lambda unit: item_facts(unit.request, unit.told),
     )
 
 
 def model_metadata(routes: Routes, cells: Cells) -> Method:
     """ModelMetadata, which is answered with all versions of the model."""
     whole = Whole(cells, MODEL_METADATA)
-    return Method(routes.model, whole, _with_versions, _alone, lambda units: 0, takes_features=False)
+    return Method(routes.model, whole, _with_versions, _alone, lambda units: 0)
 
 
 def _alone(units: list[Unit]) -> bytes:
     return units[0].request
+
+
+def _joined(units: list[Unit]) -> bytes:
+    told = units[0].told
+    items = join_first([unit.request for unit in units])
+    return items if told is None else items + envelope.shared_field(told)
+
+
+def _facts(max_rows: int, unit: Unit) -> Facts:
+    return infer_facts(unit.request, max_rows)
 
 
 def _rows(units: list[Unit]) -> int:

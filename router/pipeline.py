@@ -2,12 +2,16 @@
 
     admission → (resolve → route, once for each model and view) → features → pick → balance → attempt
 
+Features that have to be read are the one thing that a request waits for before its first call.
+
 What a request costs its tenant, besides being one, is known once its units are. `attempt` asks `budget` and
 `suspects` whether to go on. What an old shard map dealt (`stale`) goes the same way once more, from resolve
 on. `app` makes the stages; whether a model is ready (`model_ready`) is asked past them.
 
 Everything is synchronous: a call that ends calls back. Stages do not call each other. What is refused
 before any call is raised; from then on, the end of a request comes to `done`, once, whatever happens.
+
+It is long because a request's way in, what it may wait for, and its way out stand side by side.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
@@ -42,17 +47,18 @@ from router.cells import Cells
 from router.cold_loads import ColdLoads
 from router.concurrency import CellsBusy
 from router.copies import Copies
+from router.families import Wants
 from router.fanout import Fanout, Whole
-from router.features import Features
+from router.features import Features, Fetch
 from router.identity import check_claim
 from router.losses import look_at
 from router.methods import Method
 from router.pick import is_connected, is_reachable, nearest, pick
 from router.route import dealt_by, hand_of, owner_of, point_of, route
 from router.routes import Route, Routes
-from router.stale import Stale, Waiter
+from router.stale import Cancellable, Stale, Waiter
 from router.tracing import Traced
-from router.units import Unit, mark, stale_places
+from router.units import Unit, carry, lacks_any, mark, stale_places
 from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
 
@@ -112,8 +118,8 @@ class Pipeline:
         self._troubled, self._pushed_back = attempts.breakers.troubled, attempts.pushbacks.until
         self.copies = Copies()
         self._balance = Balance(attempts.loads, self.copies)
-        self._routes = routes = Routes(decide, rng.random)
-        self._infer = methods.infer(routes, cells)
+        self._routes = routes = Routes(partial(decide, wants=Wants()), rng.random)
+        self._infer = methods.infer(routes, cells, max_items)
         self._predict = methods.predict(routes, cells, max_items)
         self._metadata = methods.model_metadata(routes, cells)
 
@@ -125,19 +131,19 @@ class Pipeline:
 
     def infer(
         self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
-    ) -> Run:
+    ) -> Cancellable:
         """A ModelInferRequest to its response. Raises CroupierError."""
         return self._run(self._infer, tenant, request, deadline, arrived, done, caller)
 
     def predict(
         self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
-    ) -> Run:
+    ) -> Cancellable:
         """A PredictRequest to its response. Raises CroupierError."""
         return self._run(self._predict, tenant, request, deadline, arrived, done, caller)
 
     def model_metadata(
         self, tenant: str, request: bytes, deadline: float, arrived: float, done: Done, caller: Named
-    ) -> Run:
+    ) -> Cancellable:
         """A ModelMetadataRequest to its response, all versions of the model in it. Raises CroupierError."""
         return self._run(self._metadata, tenant, request, deadline, arrived, done, caller)
 
@@ -150,7 +156,7 @@ class Pipeline:
         arrived: float,
         done: Done,
         caller: Named,
-    ) -> Run:
+    ) -> Cancellable:
         now = self._clock()
         if now >= deadline:
             raise DeadlineExceeded("the deadline has passed")
@@ -167,8 +173,14 @@ class Pipeline:
                 is_spent = account.charge(len(units), rows, now)
             if caller.priority or is_spent:
                 mark(units, envelope.marks(_checked(caller.priority), is_spent))
-            if method.takes_features and self._features.adds:
-                self._complete(units, caller)
+            if method.facts is not None and lacks_any(units):
+                fetch = self._complete(method, tenant, units, caller, now)
+                if fetch is not None:
+                    send = partial(self._send, method, view, account, units, done, caller, arrived, deadline)
+                    give_back = partial(account.give_back, len(units), len(request), rows)
+                    return self._wait(
+                        fetch, view, account, units, done, caller.priority, deadline, send, give_back
+                    )
             if self._troubled or self._suspects.refused or self._suspects.held or self._pushed_back:
                 self._prepare(view, units)
             now = self._clock()
@@ -178,13 +190,72 @@ class Pipeline:
                 account.give_back(len(units), len(request), rows, now)
             self._leave(account)
             raise
+        return self._send(method, view, account, units, done, caller, arrived, deadline, now)
 
+    def _send(
+        self,
+        method: Method,
+        view: View,
+        account: Account,
+        units: list[Unit],
+        done: Done,
+        caller: Named,
+        arrived: float,
+        deadline: float,
+        now: float,
+    ) -> Run:
+        """On their way to cells."""
         _ADDED.observe(now - arrived)
         exchange: Exchange = method.exchange
         if caller.is_named or caller.span is not None:
             exchange = _told(method.exchange, caller)
         args = method, view, account, units, done, caller, exchange, arrived, deadline
         return self._attempts.run(units, exchange, deadline, now, self._ended, *args)
+
+    def _complete(
+        self, method: Method, tenant: str, units: list[Unit], caller: Named, now: float
+    ) -> Fetch | None:
+        assert method.facts is not None
+        with nullcontext() if caller.span is None else step_of(caller.span, "features"):
+            return self._features.begin(tenant, units, method.facts, now)
+
+    def _wait(
+        self,
+        fetch: Fetch,
+        view: View,
+        account: Account,
+        units: list[Unit],
+        done: Done,
+        priority: int,
+        deadline: float,
+        send: Callable[[float], Run],
+        give_back: Callable[[float], None],
+    ) -> Fetch:
+        """Have `units` go on as in `_run` once their features are there.
+
+        Not in `_run`, as what is in `_hold` is not in `_ended`.
+        """
+
+        def ready() -> Run | None:
+            now = self._clock()
+            try:
+                if now >= deadline:
+                    raise DeadlineExceeded("the deadline passed before the features were read")
+                self._prepare(view, units)
+                self._balance.place(units, now, priority)
+            except Exception as error:  # noqa: BLE001 - a bug is an outcome too
+                if isinstance(error, CellsBusy):
+                    give_back(now)
+                over(error if isinstance(error, CroupierError) else _bug(error))
+                return None
+            return send(now)
+
+        def over(error: CroupierError) -> None:
+            self._leave(account)
+            done(error, units)
+
+        fetch.then(self._features.until(self._clock(), deadline), ready, over)
+        return fetch
 
     def _prepare(self, view: View, units: list[Unit]) -> None:
         if self._troubled:
@@ -248,7 +319,7 @@ class Pipeline:
             view = self._view
             try:
                 fresh = method.units(account.tenant, method.joined(stale))
-                mark(fresh, stale[0].marks)
+                carry(stale, fresh)
                 self._prepare(view, fresh)
                 now = self._clock()
                 self._balance.place(fresh, now)
@@ -270,12 +341,6 @@ class Pipeline:
         waiter = Waiter(self._stale, account.tenant, stale[0].generation, until, again, over)
         self._stale.hold(waiter, {unit.cells[unit.tried - 1] for unit in stale})
         return waiter
-
-    def _complete(self, units: list[Unit], caller: Named) -> None:
-        with nullcontext() if caller.span is None else step_of(caller.span, "features"):
-            for unit in units:
-                if unit.outcome is None:
-                    unit.complete(self._features.complete(unit.target, unit.request))
 
     def _pick(self, view: View, units: list[Unit]) -> None:
         """Put the cells of a hand that is in trouble into the order of this moment."""
@@ -323,7 +388,7 @@ class Pipeline:
         return any(is_reachable(cell, self._attempts.breakers, now) for cell in known)
 
 
-def decide(view: View, tenant: str, ask: Ask) -> Route:
+def decide(view: View, tenant: str, ask: Ask, wants: Wants | None = None) -> Route:
     """What all requests get that ask for this: resolve → route → pick while nothing is in trouble.
 
     Raises:
@@ -343,6 +408,7 @@ def decide(view: View, tenant: str, ask: Ask) -> Route:
         point_of(view, tenant),
         dealt_by(view, tenant),
         nearest(cells, hand_of(view, tenant), view.cells, _NONE_OPEN, 0.0),
+        None if wants is None else wants.of(view, tenant, ask.model),
     )
 
 

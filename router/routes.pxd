@@ -10,6 +10,9 @@ cdef class Route:
     cdef readonly tuple order
     cdef readonly tuple cells
     cdef readonly bytes owner
+    # What its family wants of each request, if it has one; and whether that is features.
+    cdef readonly object family
+    cdef bint lacks
     # The owner's among the tenants that a cell tells apart: see `loads`.
     cdef int slot
     # How many of `cells`, from the first one on, may be chosen from by how busy they are; how many of these

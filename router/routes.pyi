@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import final
 
+from router.families import Wanted
 from router.units import Unit
 from router.view import View
 from version_manager.model.release import Model
@@ -27,7 +28,10 @@ class Route:
         point: int = ...,
         generation: int = 0,
         near: int = 0,
+        family: Wanted | None = None,
     ) -> None: ...
+    @property
+    def family(self) -> Wanted | None: ...
     @property
     def owner(self) -> bytes: ...
     @property

@@ -64,7 +64,7 @@ cdef class Route:
     these are, as a field for the cell (`envelope.owner_field`). `point` is where the tenant stands on the
     ramp of the generation that takes over, below any ramp where none does (`route.point_of`); `generation`
     is the number of the one that dealt it, which cells are told. The first `near` of `cells` may be chosen
-    from by how busy they are.
+    from by how busy they are. `family` is what that wants of each request (`families.py`), if there is one.
     """
 
     def __init__(
@@ -77,10 +77,12 @@ cdef class Route:
         int point=NOWHERE,
         generation=0,
         Py_ssize_t near=0,
+        family=None,
     ):
         self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
         self.point, self.generation = point, generation
         self.near, self.copies = min(near, len(cells)), 1
+        self.family, self.lacks = family, family is not None and family.features is not None
         self.owner_size = PyBytes_GET_SIZE(owner)
         # Its last byte is as good as any: it is a hash.
         self.slot = owner[self.owner_size - 1] % SLOTS if owner else 0
@@ -115,7 +117,10 @@ cdef class Routes:
         """Routes are for `view` from now on."""
         held = self.view
         if held is None or not (
-            view.cells is held.cells and view.current is held.current and view.previous is held.previous
+            view.cells is held.cells
+            and view.current is held.current
+            and view.previous is held.previous
+            and view.families is held.families
         ):
             self._young, self._old = {}, {}
         self.view, self._ramp = view, view.ramp
@@ -190,7 +195,7 @@ cdef class Routes:
     cdef Unit _aim(self, Unit unit, Route route, str tenant, Names* names):
         """Point `unit` at the version that its request gets."""
         unit.route, unit.cells = route, route.cells
-        unit.slot, unit.near = route.slot, route.near
+        unit.slot, unit.near, unit.lacks = route.slot, route.near, route.lacks
         unit.owner_size, unit.generation_size = route.owner_size, route.generation_size
         if route.suffix is not None:
             check_text(names.key)

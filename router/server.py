@@ -43,7 +43,8 @@ from router.tallies import Tallies
 from router.tracing import LateSpans
 
 if TYPE_CHECKING:
-    from router.attempt import Outcome, Run
+    from router.attempt import Outcome
+    from router.stale import Cancellable
     from router.units import Unit
 
 INFERENCE = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
@@ -55,7 +56,7 @@ _REQUESTS = LoopCounter("croupier_router_requests_total", "Requests by their out
 _RESPONSE, _STATUS = 2, 3
 
 # A method that the pipeline answers, and one that is answered at once.
-_Routed: TypeAlias = "Callable[[str, bytes, float, float, Done, Named], Run]"
+_Routed: TypeAlias = "Callable[[str, bytes, float, float, Done, Named], Cancellable]"
 _Quick: TypeAlias = Callable[[ServerCall], bytes]
 
 

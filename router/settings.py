@@ -62,6 +62,14 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
         1000.0, "milliseconds after which a request leaves a line in the log; 0 for never"
     )
     access_log_ratio: float = option(0.0, "share of all requests that leave one, however long they take")
+    features_store: str = option(
+        "", "feature store: redis://…, rediss://… or lmdb:/folder; empty: no family's features are read"
+    )
+    features_timeout: float = option(
+        0.1, "longest time that a request waits for features; never over 30 % of what its deadline leaves"
+    )
+    features_known: float = option(2.0, "time for which what was read of the feature store is known")
+    features_bytes: int = option(64 * 2**20, "bytes in which it is known")
     rates_top: int = option(
         500, "tenants, and models, whose requests are counted for version managers: the busiest; 0 for none"
     )
@@ -80,6 +88,10 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
             _log.warning("INSECURE: anyone who can reach %s may say that it is any tenant", self.listen)
         if not 0 <= self.slow_request_ms < math.inf or not 0 <= self.access_log_ratio <= 1:
             raise InvalidSettings("--slow-request-ms is 0 or more, --access-log-ratio from 0 to 1")
+        if not 0 < self.features_timeout < math.inf or not 0 <= self.features_known < math.inf:
+            raise InvalidSettings("--features-timeout and --features-known are numbers of seconds")
+        if self.features_bytes < 0:
+            raise InvalidSettings("--features-bytes is 0 or more")
         if not 0 < self.stale_seconds < math.inf:
             raise InvalidSettings("--stale-seconds is a number of seconds")
         if not 0 <= self.rates_top <= MOST_RATES:

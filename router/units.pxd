@@ -2,9 +2,12 @@ cdef class Unit:
     cdef bytes message
     cdef Py_ssize_t start
     cdef Py_ssize_t size
-    # What the items of its request share, for the cell as a field of each; and the whole Shared message, None
-    # without.
+    # What goes behind the request, each a field for the cell: features that the items of a request share, and
+    # those that were fetched; and whether any are to be.
     cdef public bytes shared
+    cdef public bytes fetched
+    cdef public bint lacks
+    # What the request says for all of its items, as its Shared; None: nothing.
     cdef public bytes told
     cdef bytes suffix
     # Bytes at its end that say whose the request is, and behind these which shard map dealt it: not every
@@ -30,6 +33,8 @@ cdef class Unit:
 
 cdef Unit new_unit(bytes message, Py_ssize_t start, Py_ssize_t size)
 cpdef object mark(list units, bytes marks)
+cpdef bint lacks_any(list units)
+cpdef object carry(list before, list after)
 cpdef list untried(list units)
 cpdef dict by_next_cell(list units)
 cpdef Py_ssize_t settle(list units, list outcomes) except -1

@@ -31,7 +31,7 @@ cdef class Unit:
     """One prediction: the request for the cell, the cells in the order to try, and what came of it."""
 
     def __cinit__(self):
-        self.message = self.shared = self.suffix = self.marks = b""
+        self.message = self.shared = self.fetched = self.suffix = self.marks = b""
         self.cells = self.lost_with = ()
 
     def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
@@ -65,10 +65,6 @@ cdef class Unit:
             # Not copied, which may be megabytes.
             return self.message
         return self.message[self.start : self.start + self.size]
-
-    def complete(self, bytes request not None):
-        """Let `request` stand in for what the caller sent."""
-        self.message, self.start, self.size = request, 0, PyBytes_GET_SIZE(request)
 
     @property
     def payload(self):
@@ -106,6 +102,24 @@ cpdef object mark(list units, bytes marks):
     cdef Unit unit
     for unit in units:
         unit.marks = marks
+
+
+cpdef bint lacks_any(list units):
+    """Whether features are to be fetched for any of them."""
+    cdef Unit unit
+    for unit in units:
+        if unit.lacks:
+            return True
+    return False
+
+
+cpdef object carry(list before, list after):
+    """Let units that were made anew say what those said in whose place they are."""
+    cdef Unit old, new
+    cdef Py_ssize_t i
+    for i in range(len(before)):
+        old, new = before[i], after[i]
+        new.fetched, new.marks = old.fetched, old.marks
 
 
 cpdef list untried(list units):
@@ -208,11 +222,11 @@ cdef bint _is_final(outcome):
 
 cdef Py_ssize_t _payload_size(Unit unit, int protocol):
     cdef Py_ssize_t added = _suffix_size(unit, protocol) + _marks_size(unit, protocol)
-    return unit.size + _given_size(unit, protocol) + added
+    return unit.size + _features_size(unit, protocol) + added
 
 
-cdef Py_ssize_t _given_size(Unit unit, int protocol):
-    return PyBytes_GET_SIZE(unit.shared) if protocol >= _FETCHED else 0
+cdef Py_ssize_t _features_size(Unit unit, int protocol):
+    return PyBytes_GET_SIZE(unit.shared) + PyBytes_GET_SIZE(unit.fetched) if protocol >= _FETCHED else 0
 
 
 cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
@@ -233,7 +247,7 @@ cdef uint8_t* _put_payload(Unit unit, uint8_t* out, int protocol):
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
     out += unit.size
     if protocol >= _FETCHED:
-        out = _put(out, unit.shared)
+        out = _put(_put(out, unit.shared), unit.fetched)
     memcpy(out, PyBytes_AS_STRING(unit.suffix), size)
     out += size
     if marks_size:

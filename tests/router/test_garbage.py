@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from random import Random
 
 from support.fakes import generation, model, view
+from support.features import no_store
 from support.garbage import no_garbage
 from support.serving import LOOPS, calling, serving, start, turns
 
@@ -24,7 +25,6 @@ from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import MODEL_INFER, MODEL_METADATA, PREDICT, Cells
-from router.features import NoFeatures
 from router.identity import HeaderIdentity
 from router.latest import Latest
 from router.pipeline import Pipeline
@@ -79,9 +79,7 @@ async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
         world = view([model(name="price")], (generation(["a"], hand_size=1),), [Cell("a", "zone-0", address)])
         cells = Cells(lambda cell, address: Channel(address))
         attempts = Attempts(Breakers(), RetryBudget(now=0.0), Wheel(), clock=time.monotonic)
-        pipeline = Pipeline(
-            Admission(1000, 1000), NoFeatures(), attempts, cells, rng=Random(3), max_items=100
-        )
+        pipeline = Pipeline(Admission(1000, 1000), no_store(), attempts, cells, rng=Random(3), max_items=100)
         cells.update(world.cells)
         pipeline.follow(world)
         handlers = Handlers(

@@ -35,9 +35,13 @@ def again(method: Method, request: bytes) -> bytes:
 
 def test_a_request_that_is_asked_anew_is_the_same() -> None:
     infer = inference_pb2.ModelInferRequest(model_name="churn", id="x").SerializeToString()
-    assert again(methods.infer(routes(), CELLS), infer) == infer
+    assert again(methods.infer(routes(), CELLS, 10), infer) == infer
     two = pb.PredictRequest(items=[pb.Item(model="churn"), pb.Item(model="none")]).SerializeToString()
     assert again(methods.predict(routes(), CELLS, 10), two) == two
+    told = pb.PredictRequest(
+        items=[pb.Item(model="churn")], shared=pb.Shared(entity_id="7")
+    ).SerializeToString()
+    assert again(methods.predict(routes(), CELLS, 10), told) == told
     asked = inference_pb2.ModelMetadataRequest(name="churn").SerializeToString()
     assert again(methods.model_metadata(routes(), CELLS), asked) == asked
 
@@ -45,7 +49,7 @@ def test_a_request_that_is_asked_anew_is_the_same() -> None:
 def test_rows_are_those_of_the_shape_and_items_one_each() -> None:
     tensor = inference_pb2.ModelInferRequest.InferInputTensor(shape=[3, 2])
     infer = inference_pb2.ModelInferRequest(model_name="churn", inputs=[tensor]).SerializeToString()
-    method = methods.infer(routes(), CELLS)
+    method = methods.infer(routes(), CELLS, 10)
     assert method.rows(method.units("acme", infer)) == 3
     method = methods.predict(routes(), CELLS, 10)
     items = pb.PredictRequest(items=[pb.Item(model="churn")] * 7).SerializeToString()

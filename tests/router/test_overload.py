@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from support.attempts import HAND, HANG, Fleet, routed
 from support.fakes import generation, metric, model, view
+from support.features import no_store
 from support.limited import limited_loads
 
 from croupier.errors import Unavailable
@@ -25,7 +26,6 @@ from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.concurrency import LEAST, CellsBusy, Limit
-from router.features import NoFeatures
 from router.hedges import ENOUGH
 from router.loads import Loads
 from router.pipeline import Pipeline
@@ -53,7 +53,7 @@ class Front:
         self.loads = limited_loads(LIMIT, NAMES)
         attempts = Attempts(Breakers(), RetryBudget(now=NOW), Wheel(), clock=lambda: NOW, loads=self.loads)
         cells: Any = self
-        self.pipeline = Pipeline(self.admission, NoFeatures(), attempts, cells, rng=Random(0), max_items=10)
+        self.pipeline = Pipeline(self.admission, no_store(), attempts, cells, rng=Random(0), max_items=10)
         known = [Cell(name, "zone-0", f"{name}:1") for name in NAMES]
         models = [model(tenant=tenant) for tenant in ("acme", "globex", "hooli")]
         self.pipeline.follow(view(models, (generation(NAMES),), known))

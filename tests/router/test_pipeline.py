@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from support.fakes import digest, generation, metric, model, no_change, view
+from support.features import no_store
 
 from cell.codec.plain import owner_at_end, priority_at_end
+from croupier import fetched
 from croupier.errors import (
     Cancelled,
     CroupierError,
@@ -36,7 +38,6 @@ from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.cells import Metadata
 from router.envelope import generation_field
-from router.features import NoFeatures
 from router.losses import CellUnreachable
 from router.pipeline import NoCatalog, Pipeline
 from router.route import NoShardMap, route
@@ -46,15 +47,22 @@ from router.wheel import Wheel
 from sharding.dealer import Dealer
 from sharding.hashing import hash64
 from version_manager.model.catalog import Delta
+from version_manager.model.family import Families, Family, FeatureSpec
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.limits import Limits, TenantLimits
-from version_manager.model.resolve import Target
 
 NAMES = ["a", "b", "c", "d"]
 VIEW = view(
     [model(), model(name="price")],
     (generation(NAMES),),
     [Cell(name, "zone-0", f"{name}:1") for name in NAMES],
+)
+# Of a family whose features have a default, which goes behind each request.
+FEATURED = replace(
+    VIEW,
+    families=Families(
+        {name: Family(name, 1, features=(FeatureSpec("age", default=7.0),)) for name in ("churn", "price")}
+    ),
 )
 INFER = inference_pb2.ModelInferRequest(model_name="churn").SerializeToString()
 PREDICT = pb.PredictRequest(items=[pb.Item(model="churn")]).SerializeToString()
@@ -100,15 +108,6 @@ class Cells:
             call.answer(answer) if isinstance(answer, bytes) else call.fail(answer)
 
 
-class Upper:
-    """A feature stage that can be seen in the request."""
-
-    adds = True
-
-    def complete(self, target: Target, payload: bytes) -> bytes:
-        return payload + inference_pb2.ModelInferRequest(id=f"for {target.model}").SerializeToString()
-
-
 class Front:
     """A pipeline over scripted cells."""
 
@@ -127,7 +126,7 @@ class Front:
         scripted: Any = self.cells
         self.pipeline = Pipeline(
             self.admission,
-            features or NoFeatures(),
+            features or no_store(),
             attempts,
             scripted,
             rng=Random(0),
@@ -159,16 +158,31 @@ class Front:
         return self.ask("infer", INFER)
 
 
+def featured() -> Front:
+    """Whose models are of a family that has defaults, over cells that know of them."""
+    front = Front(FEATURED)
+    front.cells.speak = CURRENT
+    return front
+
+
+def default_in(fetched_field: bytes) -> object:
+    return fetched.read(fetched_field).rows[0].values[0]
+
+
 METHODS = [("infer", INFER), ("predict", PREDICT), ("model_metadata", INFER)]
 
 
 def test_a_request_goes_through_all_stages() -> None:
-    front = Front(features=Upper())
+    front = featured()
     before = metric("croupier_router_added_seconds_count")
     answer = front.infer()
     assert front.cells.made == [(cells.MODEL_INFER, route(VIEW, "acme", "churn")[0])]
-    assert inference_pb2.ModelInferRequest.FromString(answer) == inference_pb2.ModelInferRequest(
-        model_name="churn", model_version="1", id="for churn", artifact=digest("acme/churn/1")
+    found = inference_pb2.ModelInferRequest.FromString(answer)
+    assert default_in(found.fetched) == 7.0
+    for name in ("fetched", "owner", "generation"):
+        found.ClearField(name)  # type: ignore[arg-type]
+    assert found == inference_pb2.ModelInferRequest(
+        model_name="churn", model_version="1", artifact=digest("acme/churn/1")
     )
     assert metric("croupier_router_added_seconds_count") == before + 1
 
@@ -204,7 +218,7 @@ def test_whose_a_request_is_stands_last_where_a_cell_looks_first(
     method: str, request_: bytes, speaks: int
 ) -> None:
     """What stands behind it makes everybody one owner to the cell, which then is fair to nobody."""
-    front = Front(features=Upper())
+    front = featured() if speaks == CURRENT else Front()
     front.cells.speak = speaks
     front.ask(method, request_)
     [arrived] = front.cells.requests
@@ -248,7 +262,7 @@ def test_an_empty_message_is_an_answer(method: str) -> None:
 
 
 def test_items_go_through_all_stages() -> None:
-    front = Front(features=Upper())
+    front = featured()
     items = [pb.Item(model=name) for name in ("churn", "nothing", "price")]
     answer = front.ask("predict", pb.PredictRequest(items=items).SerializeToString())
     assert set(front.cells.made) == {
@@ -256,17 +270,17 @@ def test_items_go_through_all_stages() -> None:
     }
     done, unknown, other = envelope.read_results(answer)
     for result, name in ((done, "churn"), (other, "price")):
-        # What the scripted cell echoes is the item: the feature stage wrote into its field 3.
+        # What the scripted cell echoes is the item.
         assert pb.Item.FromString(result).artifact == digest(f"acme/{name}/1")
-        assert pb.Item.FromString(result).label == f"for {name}"
+        assert default_in(pb.Item.FromString(result).fetched) == 7.0
     assert pb.Result.FromString(unknown).status.code == 5
 
 
 def test_metadata_have_no_features_and_the_versions_of_the_catalog() -> None:
-    front = Front(features=Upper())
+    front = featured()
     answer = front.ask("model_metadata", INFER)
     assert front.cells.made == [(cells.MODEL_METADATA, route(VIEW, "acme", "churn")[0])]
-    assert b"for churn" not in answer
+    assert fetched.field(b"")[:2] not in front.cells.requests[0]
     assert list(inference_pb2.ModelMetadataResponse.FromString(answer).versions)[-1] == "1"
 
 
@@ -443,12 +457,10 @@ def test_whether_a_model_is_ready_costs_a_request() -> None:
 
 def test_a_bug_in_a_stage_is_raised_and_the_request_leaves() -> None:
     class Broken:
-        adds = True
-
-        def complete(self, target: Target, payload: bytes) -> bytes:
+        def begin(self, *args: object) -> None:
             raise ZeroDivisionError
 
-    front = Front(features=Broken())
+    front = Front(FEATURED, features=Broken())
     for method, request in (("infer", INFER), ("predict", PREDICT)):
         with pytest.raises(ZeroDivisionError):
             front.start(method, request)
@@ -543,7 +555,7 @@ def test_whoever_hears_the_outcome_hears_which_cells_were_tried() -> None:
 
 
 def test_fetching_features_is_a_span_of_a_request_that_is_traced() -> None:
-    front, spans = Front(features=Upper()), []
+    front, spans = featured(), []
     tracer = Tracer(1.0, spans.append, rng=Random(1))
     front.infer()
     assert spans == []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.fakes import generation, model, view
+from support.features import no_store
 
 from croupier.errors import Cancelled, DeadlineExceeded, NotFound, Unavailable
 from croupier.items import item_status
@@ -20,7 +21,6 @@ from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
-from router.features import NoFeatures
 from router.pipeline import Pipeline
 from router.stale import WAIT_SECONDS, Stale, StaleMap
 from router.view import View
@@ -62,7 +62,7 @@ class Fleet:
         self.admission = Admission(10, 10)
         told: Any = {"rng": Random(0), "max_items": 10, "stale": self.stale}
         cells: Any = self
-        self.pipeline = Pipeline(self.admission, NoFeatures(), attempts, cells, **told)
+        self.pipeline = Pipeline(self.admission, no_store(), attempts, cells, **told)
         self.pipeline.follow(at(1))
         self.caller = Known(RequestId(), is_named=False)
 

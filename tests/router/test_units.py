@@ -4,10 +4,21 @@ from hypothesis import strategies as st
 
 from croupier.errors import InternalError, InvalidRequest, Unavailable
 from croupier.fields import join_first
-from croupier.protocol import CURRENT, GENERATION, MARKS
+from croupier.protocol import CURRENT, FETCHED, GENERATION, MARKS
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
-from router.units import Unit, by_next_cell, join_answers, join_payloads, mark, settle, unsettled, untried
+from router.units import (
+    Unit,
+    by_next_cell,
+    carry,
+    join_answers,
+    join_payloads,
+    lacks_any,
+    mark,
+    settle,
+    unsettled,
+    untried,
+)
 
 payloads = st.lists(st.one_of(st.binary(max_size=8), st.binary(min_size=120, max_size=300)), max_size=6)
 
@@ -29,16 +40,35 @@ def test_the_answer_of_a_unit() -> None:
         unit().answer()
 
 
-def test_a_request_may_be_completed() -> None:
+def test_features_go_behind_a_request_to_cells_that_know_them() -> None:
     found = unit(payload=b"request")
-    assert (found.request, found.payload, found.order, found.target) == (
+    assert (found.request, found.payload, found.order, found.target, found.lacks) == (
         b"request",
         b"request",
         ("a", "b"),
         None,
+        False,
     )
-    found.complete(b"request and features")
-    assert found.request == found.payload == b"request and features"
+    found.shared, found.fetched = b" shared", b" fetched"
+    mark([found], b" marks")
+    assert found.request == b"request"
+    assert found.payload == b"request shared fetched marks"
+    assert found.payload_for(FETCHED - 1) == b"request marks"
+    assert join_payloads([found]) == join_first([found.payload])
+
+
+def test_units_that_are_made_anew_carry_what_those_before_had() -> None:
+    before, after = unit(), unit()
+    before.fetched, before.marks = b"fetched", b"marks"
+    carry([before], [after])
+    assert (after.fetched, after.marks) == (b"fetched", b"marks")
+
+
+def test_whether_any_unit_lacks_features() -> None:
+    one, two = unit(), unit()
+    assert not lacks_any([one, two])
+    two.lacks = True
+    assert lacks_any([one, two])
 
 
 def test_units_are_grouped_by_the_cell_that_each_tries_next() -> None:
