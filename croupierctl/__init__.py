@@ -20,6 +20,7 @@ seats, tenant_rules, apply, export, history, ramp      the verbs of `cells`, `zo
                     that are about the shard map. All of them change it by `change`, which prints what is
                     `planned`, and `follow` what comes of it
 limit               `tenants limit`
+families            configs of families, from a `family_file` and into one
 generation_file     what `shards apply` reads and `export` writes: `yaml_tree` has it with its places in the
                     text, `yaml_edit` changes it there
 reasons, usage      what `explain` and `models` say

@@ -75,6 +75,14 @@ _BY_REASON = {
         "look again: croupierctl shards history; then repeat the command, "
         "or have the file follow: croupierctl shards export"
     ),
+    "STALE_FAMILY": (
+        "see what changed: croupierctl families history FAMILY, croupierctl families diff FAMILY N; "
+        "then have the file follow: croupierctl families show FAMILY --as-file"
+    ),
+    "UNKNOWN_FAMILY": "see what there is: croupierctl families ls, croupierctl families history FAMILY",
+    "TOO_MANY_FAMILIES": "",
+    "INVALID_FAMILY": "see what it may say: croupierctl families schema",
+    "MISFIT": "",
     "NOTHING_BEFORE": "",
     "RAMP_RUNNING": (
         "see how far it is: croupierctl shards ramp; end it with --finish, take it back with "

@@ -41,6 +41,12 @@ class _Root(LazyGroup):
             "app",
             "What is kept for a tenant, dealt to it, asked by it, and what it may take.",
         ),
+        Verb(
+            "families",
+            "croupierctl.families",
+            "app",
+            "What models of one name have in common: features, defaults, what is logged.",
+        ),
         Verb("cells", "croupierctl.cells", "app", "The cells that are registered."),
         Verb("zones", "croupierctl.seats", "app", "The cells of a zone, all at once."),
         Verb("shards", "croupierctl.shards", "app", "The shard map: which cells are dealt to whom."),

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import grpc
+from support.version_manager_families import FakeFamilies
 
 from croupier.artifacts.checked import checked_of
 from croupier.artifacts.format import MAGIC, view
@@ -38,10 +39,11 @@ def _mapped(method: Any) -> Any:
     return call
 
 
-class FakeManager(services.VersionManagerServicer):
+class FakeManager(FakeFamilies, services.VersionManagerServicer):
     """`failures`: errors that the next calls end with; None: that call is answered."""
 
     def __init__(self) -> None:
+        FakeFamilies.__init__(self)
         self.models: dict[tuple[str, str], pb.Model] = {}
         self.artifacts: dict[bytes, bytes] = {}
         self.generations: list[pb.Generation] = []
@@ -369,6 +371,12 @@ class FakeManager(services.VersionManagerServicer):
         answer = pb.KeptLimits(tenant=tenant, limits=pb.Limits(), default_limits=default.limits)
         answer.MergeFrom(kept)
         return answer
+
+    GetFamily = _mapped(FakeFamilies.GetFamily)
+    GetFamilyHistory = _mapped(FakeFamilies.GetFamilyHistory)
+    ListFamilies = _mapped(FakeFamilies.ListFamilies)
+    ApplyFamily = _mapped(FakeFamilies.ApplyFamily)
+    RollbackFamily = _mapped(FakeFamilies.RollbackFamily)
 
     def _model(self, request: Any) -> pb.Model:
         found = self.models.get((request.tenant, request.name))
