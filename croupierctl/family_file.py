@@ -175,7 +175,7 @@ def to_yaml(family: Family) -> str:
 
 
 def span(seconds: float) -> str:
-    """In the largest unit that says it exactly: 7d, 90s."""
+    """In the largest unit that says it exactly."""
     for unit, size in _SPANS:
         if seconds >= size and seconds % size == 0:
             return f"{int(seconds / size)}{unit}"
