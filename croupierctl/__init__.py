@@ -21,6 +21,9 @@ seats, tenant_rules, apply, export, history, ramp      the verbs of `cells`, `zo
                     `planned`, and `follow` what comes of it
 limit               `tenants limit`
 families            configs of families, from a `family_file` and into one
+features            `features put`, `get` and `scan`; with `features_load` (rows of a `feature_file`), and
+                    `features_check` and `features_gc`, which read a whole group (`feature_scan`). They
+                    work on a `feature_store`, not on a fleet
 generation_file     what `shards apply` reads and `export` writes: `yaml_tree` has it with its places in the
                     text, `yaml_edit` changes it there
 reasons, usage      what `explain` and `models` say

@@ -99,6 +99,10 @@ _BY_REASON = {
     "NO_SUCH_KEY": "`croupierctl keys list` says which there are, `croupierctl keys add` makes one",
     "REVISION_NOT_REACHED": "try again; if it stays so, the router's watch of the version manager is broken",
     "OTHER_CATALOG": "etcd was restored since: ask without --min-revision",
+    "FEATURE_STORE_DOWN": "see to the feature store, then try again: what was written stays written",
+    "FEATURE_STORE_FULL": "give it more room, or have it keep less: --keep, `croupierctl features gc`",
+    "STORE_REFUSED": "the store's own settings, or --store, have to change",
+    "BAD_BLOB": "write it again; `croupierctl features check` says which others are as bad",
     "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
 }
 

@@ -47,6 +47,7 @@ class _Root(LazyGroup):
             "app",
             "What models of one name have in common: features, defaults, what is logged.",
         ),
+        Verb("features", "croupierctl.features", "app", "What the feature store has of entities."),
         Verb("cells", "croupierctl.cells", "app", "The cells that are registered."),
         Verb("zones", "croupierctl.seats", "app", "The cells of a zone, all at once."),
         Verb("shards", "croupierctl.shards", "app", "The shard map: which cells are dealt to whom."),

@@ -117,15 +117,19 @@ def problem(error: CroupierError, hint: str) -> None:
         note(f"request id: {error.request_id}")
 
 
-def progress() -> Progress:
-    """A bar over bytes on standard error; silent unless a person watches."""
+def progress(*, of_bytes: bool = True) -> Progress:
+    """A bar over bytes, or things, on standard error; silent unless a person watches."""
     # Only who uploads waits for its import.
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     hidden = current().as_json or not console.is_terminal
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn() if of_bytes else MofNCompleteColumn(),
+    )
     return Progress(*columns, console=console, transient=True, disable=hidden)
 
 

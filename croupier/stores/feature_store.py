@@ -42,6 +42,12 @@ class FeatureStore(Protocol):
     async def delete_many(self, keys: Sequence[bytes]) -> int:
         """Forget `keys`; returns how many there were."""
 
+    async def change_many(self, changes: Sequence[tuple[bytes, bytes, bytes | None]]) -> int:
+        """Of keys, values and what is to stand there instead, if the value still does; returns how many did.
+
+        None: nothing. A key is kept for as long as it would have been.
+        """
+
     async def types(self, keys: Sequence[bytes]) -> Sequence[str]:
         """ "string" where `get_many` finds something, "none" where nothing is, else what hides it there."""
 

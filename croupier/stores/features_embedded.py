@@ -101,6 +101,9 @@ class EmbeddedFeatures:
     async def delete_many(self, keys: Sequence[bytes]) -> int:
         return await self._write(lambda: self._deleted(keys))
 
+    async def change_many(self, changes: Sequence[tuple[bytes, bytes, bytes | None]]) -> int:
+        return await self._write(lambda: self._changed(changes))
+
     async def types(self, keys: Sequence[bytes]) -> list[str]:
         return ["none" if value is None else "string" for value in self.get_now(keys)]
 
@@ -154,6 +157,21 @@ class EmbeddedFeatures:
     def _deleted(self, keys: Iterable[bytes]) -> int:
         with self._env.begin(write=True) as transaction:
             return sum(transaction.delete(_placed(key)) for key in keys)
+
+    def _changed(self, changes: Iterable[tuple[bytes, bytes, bytes | None]]) -> int:
+        now, count = self._clock(), 0
+        with self._env.begin(write=True) as transaction:
+            for key, before, after in changes:
+                place = _placed(key)
+                value = transaction.get(place)
+                if value is None or _blob(key, value, now) != before:
+                    continue
+                count += 1
+                if after is None:
+                    transaction.delete(place)
+                else:
+                    transaction.put(*_laid_out([(key, after)], value[: len(_NEVER)])[0])
+        return count
 
     def _scanned(self, prefix: bytes, start: bytes, is_first: bool) -> tuple[list[bytes], bytes | None]:
         """Keys from `start` on, or behind it, and where the next ones begin: None at the end."""

@@ -25,7 +25,14 @@ from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
 from croupier.stores.features_redis_errors import translated
-from croupier.stores.features_redis_options import command, escaped, milliseconds, options, tls_options
+from croupier.stores.features_redis_options import (
+    CHANGE,
+    command,
+    escaped,
+    milliseconds,
+    options,
+    tls_options,
+)
 from croupier.stores.features_redis_url import RedisPlace
 
 _WRITTEN_AT_ONCE = 1000
@@ -69,6 +76,10 @@ class RedisFeatures:
             return 0
         (count,) = await self._ask([command(b"DEL", *keys)], 1)
         return int(count)
+
+    async def change_many(self, changes: Sequence[tuple[bytes, bytes, bytes | None]]) -> int:
+        asked = [command(b"EVAL", CHANGE, b"1", key, old, new or b"") for key, old, new in changes]
+        return sum(await self._ask(asked, len(asked)))
 
     async def types(self, keys: Sequence[bytes]) -> list[str]:
         """What Redis calls the type of each key; "none": there is no such key any more."""

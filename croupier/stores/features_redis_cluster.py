@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 
 from croupier.stores.features_redis_errors import translated
-from croupier.stores.features_redis_options import escaped, milliseconds, options, tls_options
+from croupier.stores.features_redis_options import CHANGE, escaped, milliseconds, options, tls_options
 from croupier.stores.features_redis_url import RedisPlace
 
 _WRITTEN_AT_ONCE = 1000
@@ -69,6 +69,14 @@ class RedisClusterFeatures:
         with translated(self._place):
             async with asyncio.timeout(self._place.timeout), self._free:
                 return int(await self._client.delete(*keys))
+
+    async def change_many(self, changes: Sequence[tuple[bytes, bytes, bytes | None]]) -> int:
+        count = 0
+        for key, old, new in changes:
+            with translated(self._place):
+                async with asyncio.timeout(self._place.timeout), self._free:
+                    count += await self._client.eval(CHANGE.decode(), 1, key, old, new or b"")
+        return count
 
     async def types(self, keys: Sequence[bytes]) -> list[str]:
         """What Redis calls the type of each key; "none": there is no such key any more."""

@@ -9,6 +9,13 @@ from redis.backoff import NoBackoff
 
 from croupier.stores.features_redis_url import RedisPlace
 
+# Of a key, what stood there and what is to stand there, "" for nothing: how `change_many` is one step.
+CHANGE = b"""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1]) else redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') end
+return 1
+"""
+
 
 def options(place: RedisPlace, *, attempts: int = 1) -> dict[str, Any]:
     """What redis-py's connections and clients are told alike."""

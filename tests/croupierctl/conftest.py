@@ -12,6 +12,7 @@ from croupier.artifacts.packers.checks.check import Report
 from croupier.artifacts.packers.onnx import pack_onnx
 from croupier.artifacts.packers.trial import Trial
 from croupierctl.app import app
+from croupierctl.feature_store import ask_store
 from croupierctl.servers import Servers, begin
 from croupierctl.stack_process import Process
 
@@ -92,3 +93,15 @@ def shell(tmp_path):
     yield start
     for process in made:
         process.kill()
+
+
+@pytest.fixture
+def store_url(tmp_path):
+    """An embedded feature store."""
+    return f"lmdb:{tmp_path}/features"
+
+
+@pytest.fixture
+def stored(store_url):
+    """Run a coroutine function with the feature store, and give back what it returns."""
+    return lambda work: ask_store(store_url, work)

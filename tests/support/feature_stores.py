@@ -43,6 +43,16 @@ class MemoryFeatures:
         self._check()
         return sum(self.held.pop(key, None) is not None for key in keys)
 
+    async def change_many(self, changes: Sequence[tuple[bytes, bytes, bytes | None]]) -> int:
+        self._check()
+        standing = [(key, after) for key, before, after in changes if self.held.get(key) == before]
+        for key, after in standing:
+            if after is None:
+                del self.held[key]
+            else:
+                self.held[key] = after
+        return len(standing)
+
     async def types(self, keys: Sequence[bytes]) -> list[str]:
         return ["string" if key in self.held else "none" for key in keys]
 

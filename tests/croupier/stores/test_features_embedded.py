@@ -83,6 +83,21 @@ async def test_a_scan_has_every_key_of_its_prefix_and_no_other(store):
     assert await scanned(store, b"croupier/f/nobody/") == []
 
 
+async def test_what_changed_meanwhile_is_left_alone(store, clock):
+    await store.put_many([(LONG[-1], b"old"), (KEY, b"old"), (b"gone", b"old")], 10.0)
+    await store.put_many([(KEY, b"new")], 10.0)
+    changes = [
+        (LONG[-1], b"old", b"less"),
+        (KEY, b"old", b"less"),
+        (b"gone", b"old", None),
+        (b"x", b"", b"y"),
+    ]
+    assert await store.change_many(changes) == 2
+    assert store.get_now([LONG[-1], KEY, b"gone", b"x"]) == [b"less", b"new", None, None]
+    clock.now += 10.0
+    assert store.get_now([LONG[-1]]) == [None]
+
+
 async def test_what_is_kept_for_a_while_is_forgotten_then(store, clock):
     await store.put_many([(KEY, b"blob")], 10.0)
     await store.put_many([(KEY + b"2", b"blob")], None)

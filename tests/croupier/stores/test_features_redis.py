@@ -67,6 +67,15 @@ async def is_gone(store):
     return await store.get_many([KEY]) == [None]
 
 
+async def test_what_changed_meanwhile_is_left_alone(store, server):
+    await store.put_many([(b"odd\r\n", b"old\r\n"), (KEY, b"old"), (b"gone", b"old")], 1000.0)
+    await store.put_many([(KEY, b"new")], None)
+    changes = [(b"odd\r\n", b"old\r\n", b"less"), (KEY, b"old", b"less"), (b"gone", b"old", None)]
+    assert await store.change_many([*changes, (b"x", b"", b"y")]) == 2
+    assert await store.get_many([b"odd\r\n", KEY, b"gone", b"x"]) == [b"less", b"new", None, None]
+    assert await server.cli("ttl", "odd\r\n") == "1000"
+
+
 async def test_a_scan_takes_its_prefix_literally(store):
     keys = {b"a[b]*?\\/%d" % number for number in range(1500)}
     await store.put_many([(key, b"") for key in keys], None)

@@ -39,6 +39,8 @@ async def test_a_cluster_holds_what_one_server_does(store, server):
     assert await server.cli("ttl", KEYS[0].decode()) == "1000"
     assert {key async for key in store.scan(b"croupier/f/acme/")} == set(KEYS)
     assert await store.types([KEYS[0], b"none"]) == ["string", "none"]
+    assert await store.change_many([(KEYS[0], b"of " + KEYS[0], b"less"), (KEYS[1], b"", b"less")]) == 1
+    assert await store.change_many([(KEYS[0], b"less", b"of " + KEYS[0])]) == 1
     assert await store.delete_many(KEYS[1:]) == len(KEYS) - 1
     assert await store.get_many(KEYS[:2]) == [b"of " + KEYS[0], None]
     assert (await store.get_many([]), await store.delete_many([])) == ((), 0)
