@@ -33,11 +33,12 @@ _Told = dict[str, Any]
 
 _CELLS = (
     *("cell", "zone", "state", "models", "used", "oldest"),
-    *("queue", "loading", "cold/min", "store", "breaker", "heard"),
+    *("queue", "in flight", "latency", "loading", "cold/min", "store", "breaker", "heard"),
 )
 _CELL_KEYS = (
     *("cell", "zone", "state", "models", "used_share", "oldest_seconds"),
-    *("waiting_rows", "loading", "cold_loads_a_minute", "store_seconds", "breaker", "heard_seconds"),
+    *("waiting_rows", "in_flight", "latency_seconds"),
+    *("loading", "cold_loads_a_minute", "store_seconds", "breaker", "heard_seconds"),
 )
 _VERSIONS = ("version", "traffic", "engine", "size", "in memory of", "used", "refused by")
 _VERSION_KEYS = ("version", "basis_points", "engine", "size_bytes", "resident", "requests", "refused")
@@ -168,7 +169,7 @@ def _say(asked: Asked, most: int) -> None:
     output.say("")
     rows(_CELLS, _cell_rows(asked), most)
     if asked.found is not None:
-        output.say(f"model {asked.model}, release {asked.found.release.number}:")
+        output.say(f"model {asked.model}, release {asked.found.release.number}{_hot(told, asked.model)}:")
         rows(_VERSIONS, _version_rows(asked), most)
     if told is not None and told.requests:
         output.say("the latest requests that failed or were slow:")
@@ -182,6 +183,13 @@ def _kept(told: pb.TenantStatus) -> str:
     if told.residency.pinned:
         parts.append(f"pinned: {', '.join(told.residency.pinned[:5])}")
     return "".join(f"; {part}" for part in parts)
+
+
+def _hot(told: pb.TenantStatus | None, model: str) -> str:
+    hot = next((one for one in told.hot if one.model == model), None) if told is not None else None
+    if hot is None:
+        return ""
+    return f", hot with {hot.requests_per_second:,.0f} requests/s: {hot.copies} cells of its hand serve it"
 
 
 def _rate(row: pb.RateRow | None) -> str | None:
@@ -201,12 +209,25 @@ def _cell_rows(asked: Asked) -> list[tuple[Any, ...]]:
     """The hand, in the order of its places; what a part of another release does not tell is not known."""
     cells, said = asked.seen.cells, words(asked.seen)
     tells = any(one.report.HasField("troubles") for one in asked.seen.routers.values())
+    uses = {use.cell: use for use in asked.told.uses} if asked.told is not None else {}
     found: list[tuple[Any, ...]] = []
     for name in asked.hand:
+        flight = _in_flight(uses.get(name)), _latency(uses.get(name))
         one = cells.get(name)
         breaker = _breaker(said.get(name, ())) if tells else output.Shown(None, "unknown")
         if one is None or not one.registered:
-            found.append((name, one.cell.zone if one else None, "missing", *[None] * 7, breaker, None))
+            found.append(
+                (
+                    name,
+                    one.cell.zone if one else None,
+                    "missing",
+                    *[None] * 4,
+                    *flight,
+                    *[None] * 3,
+                    breaker,
+                    None,
+                )
+            )
             continue
         load, work = one.cell.load, one.cell.load.work
         knows = load.HasField("work")
@@ -220,6 +241,7 @@ def _cell_rows(asked: Asked) -> list[tuple[Any, ...]]:
                 output.Shown(share, f"{share:.0%} of {output.size(load.capacity_bytes).text}"),
                 ago(load.oldest_seconds) if load.resident else None,
                 work.waiting_rows if knows else output.Shown(None, "unknown"),
+                *flight,
                 work.loading if knows else load.loading,
                 _cold(work) if knows else output.Shown(None, "unknown"),
                 _store(work) if knows else output.Shown(None, "unknown"),
@@ -228,6 +250,22 @@ def _cell_rows(asked: Asked) -> list[tuple[Any, ...]]:
             )
         )
     return found
+
+
+def _in_flight(use: pb.CellUse | None) -> output.Shown:
+    """The calls of all routers that tell, and how many those may have that limit them."""
+    if use is None:
+        return output.Shown(None, "")
+    words = f"{use.in_flight:,}"
+    if use.limiting:
+        words += f", at most {use.limit:,}"
+        words += f" of {use.limiting} of {use.routers} routers" if use.routers > 1 else ""
+    return output.Shown(use.in_flight, words)
+
+
+def _latency(use: pb.CellUse | None) -> output.Shown:
+    known = use is not None and use.latency_seconds
+    return output.Shown(known or None, f"{known * 1e3:.3g} ms" if known else "")
 
 
 def _cold(work: pb.Work) -> output.Shown:
@@ -308,6 +346,8 @@ def _document(asked: Asked) -> dict[str, Any]:
         "previous_hand": list(told.previous_hand) if told is not None else None,
         "floor_bytes": told.residency.floor_bytes if told is not None else None,
         "pinned": list(told.residency.pinned) if told is not None else None,
+        "limits_in_flight": {use.cell: use.limit for use in told.uses if use.limiting} if told else None,
+        "hot": {one.model: one.copies for one in told.hot} if told else None,
         "model": asked.model or None,
         "versions": versions,
         "requests": objects(_ENDED_KEYS, _ended_rows(told)) if told is not None else None,

@@ -157,7 +157,7 @@ class _Stages:
         self.rates = _rates(settings, clock, rng)
         self.shares = Shares()
         self._limits = TenantLimits()
-        self.troubles = Troubles(self.attempts, self.admission, self.latest, retries)
+        self.troubles = Troubles(self.attempts, self.admission, self.latest, self.pipeline.copies, retries)
 
     def follow(self, view: View) -> None:
         self._seconds.follow(view.cells)

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from heapq import nsmallest
+from math import ceil
 
 from croupier.recent import Growth
 from protos.versions.v1 import versions_pb2 as pb
 from router.admission import Admission
 from router.attempt import Attempts
 from router.breakers import Trouble
+from router.copies import Copies
 from router.latest import Latest
 
 _MOST_CELLS = 100
 _MOST_TENANTS = 50
+_MOST_HOT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Troubles:
     attempts: Attempts
     admission: Admission
     latest: Latest
+    copies: Copies
     retries: Callable[[], tuple[int, int]]
     _growth: Growth = field(default_factory=Growth)
 
@@ -82,7 +87,30 @@ class Troubles:
                 )
                 for one in self.latest.all()
             ],
+            uses=self._uses(),
+            hot=self._hot(now),
         )
+
+    def _uses(self) -> list[pb.CellUse]:
+        busiest = nsmallest(
+            _MOST_CELLS, self.attempts.loads, key=lambda load: (not load.limit, -load.in_flight, load.cell)
+        )
+        return [
+            pb.CellUse(
+                cell=load.cell,
+                in_flight=load.in_flight,
+                limit=ceil(load.limit),
+                latency_seconds=load.latency,
+            )
+            for load in busiest
+        ]
+
+    def _hot(self, now: float) -> list[pb.HotModel]:
+        known = self.copies.known(now).items()
+        return [
+            pb.HotModel(tenant=tenant, model=model, copies=hot.copies, requests_per_second=hot.rate)
+            for (tenant, model), hot in nsmallest(_MOST_HOT, known, key=lambda one: (-one[1].rate, one[0]))
+        ]
 
     def _cell(self, name: str, trouble: Trouble, now: float) -> pb.CellTrouble:
         is_failing = bool(trouble.opened)

@@ -21,6 +21,8 @@ _ROWS = {
     (pb.RouterTroubles, "cells"): 100,
     (pb.RouterTroubles, "tenants"): 50,
     (pb.RouterTroubles, "requests"): 48,
+    (pb.RouterTroubles, "uses"): 100,
+    (pb.RouterTroubles, "hot"): 100,
     (pb.TenantTrouble, "limits"): 8,
 }
 _FEW = 4

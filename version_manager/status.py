@@ -211,7 +211,8 @@ def _shown(report: pb.RouterReport, tenants: frozenset[str], most: int) -> pb.Ro
     troubles = shown.troubles
     del troubles.cells[most:]
     # One by one, in `GetTenant`.
-    del troubles.requests[:]
+    for one_by_one in (troubles.requests, troubles.uses, troubles.hot):
+        del one_by_one[:]
     own = [one for one in report.troubles.tenants if not tenants or one.tenant in tenants]
     del troubles.tenants[:]
     troubles.tenants.extend(own[:most])

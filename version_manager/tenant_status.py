@@ -25,7 +25,10 @@ from version_manager.routers import Routers
 _MOST_VERSIONS = 100
 _MOST_REQUESTS = 50
 _MOST_TROUBLES = 100
+_MOST_HOT = 100
 _MOST_ALIKE = 3
+# What a router that is silent for longer did is of the past.
+_SILENT = 5.0
 # Of a name's letters, so many for each that may be another.
 _LETTERS = 4
 
@@ -60,6 +63,7 @@ class TenantStatuses:
         cells = dict.fromkeys(cell for _, hand in hands for cell in hand)
         self._add_what_cells_say(status, models, cells)
         self._add_what_routers_say(status, tenant)
+        self._add_what_routers_do(status, tenant, cells)
         if not models and with_alike:
             # In a thread: where tenants are many, looking at all of them takes long.
             status.alike.extend(await asyncio.to_thread(alike, tenant, _tenants(served)))
@@ -111,6 +115,29 @@ class TenantStatuses:
         requests.sort(key=lambda one: one.ago)
         status.troubles.extend(troubles[:_MOST_TROUBLES])
         status.requests.extend(requests[:_MOST_REQUESTS])
+
+    def _add_what_routers_do(self, status: pb.TenantStatus, tenant: str, cells: Iterable[str]) -> None:
+        """Of all routers that were heard within the last seconds, added up."""
+        uses = {cell: pb.CellUse(cell=cell) for cell in cells}
+        hot: dict[str, pb.HotModel] = {}
+        for router, silence in self._routers.all():
+            if silence > _SILENT:
+                continue
+            for told in router.report.troubles.uses:
+                if (use := uses.get(told.cell)) is not None:
+                    use.routers += 1
+                    use.in_flight += told.in_flight
+                    use.limit += told.limit
+                    use.limiting += bool(told.limit)
+                    use.latency_seconds = max(use.latency_seconds, told.latency_seconds)
+            for one in router.report.troubles.hot:
+                if one.tenant == tenant:
+                    known = hot.setdefault(one.model, pb.HotModel(tenant=tenant, model=one.model))
+                    known.copies = max(known.copies, one.copies)
+                    known.requests_per_second += one.requests_per_second
+        status.uses.extend(use for use in uses.values() if use.routers)
+        busiest = sorted(hot.values(), key=lambda one: -one.requests_per_second)
+        status.hot.extend(busiest[:_MOST_HOT])
 
 
 def _tenants(served: Map) -> Iterator[str]:

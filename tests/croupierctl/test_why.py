@@ -15,6 +15,7 @@ from support.version_manager_fake import FakeManager
 from typer.testing import CliRunner
 
 from croupier.errors import InternalError
+from croupierctl import output, why
 from croupierctl.app import app
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -75,6 +76,29 @@ def test_a_model_is_told_with_its_versions_and_where_they_are(run: Any, known: A
     assert "model churn, release 3:" in shown
     (line,) = [line for line in shown.splitlines() if "forest" in line]
     assert line.split() == ["7", "100", "%", "forest", "1", "kB", "cell-1", "120"]
+
+
+def test_what_routers_ask_of_its_cells_and_which_models_are_hot_is_told(run: Any, known: Any) -> None:
+    use = pb.CellUse(cell="cell-1", in_flight=21, limit=16, latency_seconds=0.25, routers=2, limiting=1)
+    known.tenant_status.uses.append(use)
+    known.tenant_status.hot.add(tenant="acme", model="churn", copies=2, requests_per_second=120)
+    shown = " ".join(run("why", "acme", "churn").out.split())
+    assert "release 3, hot with 120 requests/s: 2 cells of its hand serve it:" in shown
+    told = json.loads(run("why", "acme", "--json").out)
+    assert (told["limits_in_flight"], told["hot"]) == ({"cell-1": 16}, {"churn": 2})
+    of_hand = [(one["in_flight"], one["latency_seconds"]) for one in told["hand"]]
+    assert of_hand == [(21, 0.25), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("limiting", "routers", "words"),
+    [(0, 3, "21"), (1, 1, "21, at most 16"), (2, 3, "21, at most 16 of 2 of 3 routers")],
+)
+def test_a_limit_of_calls_in_flight_is_told_where_there_is_one(
+    limiting: int, routers: int, words: str
+) -> None:
+    use = pb.CellUse(in_flight=21, limit=16 * bool(limiting), routers=routers, limiting=limiting)
+    assert why._in_flight(use) == output.Shown(21, words)
 
 
 def test_programs_get_all_of_it(ask: Any, known: Any) -> None:

@@ -20,7 +20,7 @@ from croupier.settings import InvalidSettings
 from protos.inference.v2 import inference_pb2
 from router import app, snapshot
 from router.breakers import Breakers
-from router.copies import Copies
+from router.copies import Copies, Hot
 from router.view import ViewChange
 from version_manager.model.catalog import Delta
 
@@ -124,7 +124,7 @@ async def test_ejected_cells_and_hot_models_are_counted(monkeypatch: pytest.Monk
         names = ("croupier_router_ejected_cells", "croupier_router_hot_models")
         assert [metric(name) for name in names] == [0, 0]
         monkeypatch.setattr(Breakers, "ejections", 3)
-        monkeypatch.setattr(Copies, "known", lambda self, now: {("acme", "churn"): None})
+        monkeypatch.setattr(Copies, "known", lambda self, now: {("acme", "churn"): Hot(now, copies=2)})
         assert [metric(name) for name in names] == [3, 1]
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 from support.fakes import hang
+from support.limited import limited_loads
 from support.waiting import eventually
 from support.worlds import world
 
@@ -16,6 +17,7 @@ from router.admission import Admission, Overloaded
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
+from router.copies import Copies, Hot
 from router.latest import Latest
 from router.troubles import Troubles
 from router.wheel import Wheel
@@ -33,7 +35,10 @@ class Parts:
         self.attempts = Attempts(self.breakers, RetryBudget(now=0.0), Wheel(), clock=clock)
         self.admission = Admission(3, 2, clock=clock)
         self.latest = Latest(1.0, clock=clock)
-        self.troubles = Troubles(self.attempts, self.admission, self.latest, lambda: self.retried)
+        self.copies = Copies()
+        self.troubles = Troubles(
+            self.attempts, self.admission, self.latest, self.copies, lambda: self.retried
+        )
 
     def told(self, after: float = 0.0) -> pb.RouterTroubles:
         self.now += after
@@ -47,6 +52,36 @@ def parts() -> Parts:
 
 def test_a_router_without_troubles_says_so(parts: Parts) -> None:
     assert parts.told() == pb.RouterTroubles(most_in_flight=3, most_in_flight_of_tenant=2)
+
+
+def test_what_cells_are_asked_and_which_models_are_hot_is_told_of_the_busiest(parts: Parts) -> None:
+    limited = limited_loads(7.5, ["limited"])
+    loads = parts.attempts.loads
+    for number in range(100):
+        for _ in range(number):
+            loads.of(f"cell-{number:03}").begin(1)
+    loads.of("cell-099").note_answer(1, 0.25)
+    told = parts.told().uses
+    assert (len(told), told[0], told[-1].in_flight) == (
+        99,
+        pb.CellUse(cell="cell-099", in_flight=99, latency_seconds=0.25),
+        1,
+    )
+    assert [hot.model for hot in parts.told().hot] == []
+    for number in range(200):
+        parts.copies.hot["acme", f"m-{number:03}"] = Hot(parts.now, copies=2, rate=number)
+    parts.copies.hot["acme", "one"] = Hot(parts.now, rate=1e6)
+    hot = parts.told().hot
+    assert (len(hot), hot[0]) == (
+        100,
+        pb.HotModel(tenant="acme", model="m-199", copies=2, requests_per_second=199.0),
+    )
+    attempts = Attempts(parts.breakers, RetryBudget(now=0.0), Wheel(), clock=lambda: parts.now, loads=limited)
+    limited.of("busier").begin(1)
+    first, second = (
+        Troubles(attempts, parts.admission, parts.latest, parts.copies, lambda: (0, 0)).told().uses
+    )
+    assert (first.cell, first.limit, second.cell, second.limit) == ("limited", 8, "busier", 0)
 
 
 def test_cells_tenants_requests_and_retries_are_told(parts: Parts) -> None:

@@ -220,13 +220,18 @@ async def test_what_routers_have_trouble_with_is_cut_where_they_are_many():
         cells=[pb.CellTrouble(cell=f"cell-{number}") for number in range(100)],
         tenants=[pb.TenantTrouble(tenant=f"{'t' * 200}-{number}") for number in range(50)],
         requests=[pb.EndedRequest(tenant="acme")],
+        uses=[pb.CellUse(cell="cell-0")],
+        hot=[pb.HotModel(tenant="acme")],
     )
     report = pb.RouterReport(id="r-0", troubles=troubles)
     routers.report(report)
     (alone,) = (await seen.get()).routers
     assert (len(alone.report.troubles.cells), len(alone.report.troubles.tenants)) == (100, 50)
     # Those are told to who asks for their tenant.
-    assert not alone.report.troubles.requests
+    told = alone.report.troubles
+    assert not told.requests
+    assert not told.uses
+    assert not told.hot
     for number in range(1_000):
         report.id = f"r-{number}"
         routers.report(report)

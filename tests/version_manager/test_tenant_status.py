@@ -92,6 +92,32 @@ async def test_what_routers_say_is_told_of_this_tenant_alone() -> None:
     assert b"globex" not in told.SerializeToString()
 
 
+async def test_what_routers_ask_of_its_cells_is_added_up() -> None:
+    world = World("acme")
+    cell = next(iter((await world.statuses.get("acme")).hand))
+    for number, limit in enumerate((0, 16)):
+        troubles = pb.RouterTroubles(
+            uses=[
+                pb.CellUse(cell=cell, in_flight=3 + number, limit=limit, latency_seconds=0.1 * number),
+                pb.CellUse(cell="of-others", in_flight=7),
+            ],
+            hot=[
+                pb.HotModel(tenant=name, model="churn", copies=2 + number, requests_per_second=50)
+                for name in ("acme", "globex")
+            ],
+        )
+        world.routers.report(pb.RouterReport(id=f"r-{number}", troubles=troubles))
+    told = await world.statuses.get("acme")
+    assert list(told.uses) == [
+        pb.CellUse(cell=cell, in_flight=7, limit=16, latency_seconds=0.1, routers=2, limiting=1)
+    ]
+    assert list(told.hot) == [pb.HotModel(tenant="acme", model="churn", copies=3, requests_per_second=100)]
+    world.now += 10.0
+    told = await world.statuses.get("acme")
+    assert not told.uses
+    assert not told.hot
+
+
 async def test_however_many_routers_report_an_answer_is_bounded() -> None:
     world = World("acme")
     troubles = pb.RouterTroubles(

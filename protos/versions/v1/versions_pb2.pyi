@@ -1311,7 +1311,7 @@ class RouterReport(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ..., troubles: _Optional[_Union[RouterTroubles, _Mapping]] = ..., not_ready: _Optional[str] = ...) -> None: ...
 
 class RouterTroubles(_message.Message):
-    __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests")
+    __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests", "uses", "hot")
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MOST_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MOST_IN_FLIGHT_OF_TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -1324,6 +1324,8 @@ class RouterTroubles(_message.Message):
     TENANTS_FIELD_NUMBER: _ClassVar[int]
     TENANTS_TOTAL_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    HOT_FIELD_NUMBER: _ClassVar[int]
     in_flight: int
     most_in_flight: int
     most_in_flight_of_tenant: int
@@ -1336,7 +1338,37 @@ class RouterTroubles(_message.Message):
     tenants: _containers.RepeatedCompositeFieldContainer[TenantTrouble]
     tenants_total: int
     requests: _containers.RepeatedCompositeFieldContainer[EndedRequest]
-    def __init__(self, in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., most_in_flight_of_tenant: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., retries: _Optional[int] = ..., retries_denied: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellTrouble, _Mapping]]] = ..., cells_total: _Optional[int] = ..., tenants: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ...) -> None: ...
+    uses: _containers.RepeatedCompositeFieldContainer[CellUse]
+    hot: _containers.RepeatedCompositeFieldContainer[HotModel]
+    def __init__(self, in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., most_in_flight_of_tenant: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., retries: _Optional[int] = ..., retries_denied: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellTrouble, _Mapping]]] = ..., cells_total: _Optional[int] = ..., tenants: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., uses: _Optional[_Iterable[_Union[CellUse, _Mapping]]] = ..., hot: _Optional[_Iterable[_Union[HotModel, _Mapping]]] = ...) -> None: ...
+
+class CellUse(_message.Message):
+    __slots__ = ("cell", "in_flight", "limit", "latency_seconds", "routers", "limiting")
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    ROUTERS_FIELD_NUMBER: _ClassVar[int]
+    LIMITING_FIELD_NUMBER: _ClassVar[int]
+    cell: str
+    in_flight: int
+    limit: int
+    latency_seconds: float
+    routers: int
+    limiting: int
+    def __init__(self, cell: _Optional[str] = ..., in_flight: _Optional[int] = ..., limit: _Optional[int] = ..., latency_seconds: _Optional[float] = ..., routers: _Optional[int] = ..., limiting: _Optional[int] = ...) -> None: ...
+
+class HotModel(_message.Message):
+    __slots__ = ("tenant", "model", "copies", "requests_per_second")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COPIES_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    model: str
+    copies: int
+    requests_per_second: float
+    def __init__(self, tenant: _Optional[str] = ..., model: _Optional[str] = ..., copies: _Optional[int] = ..., requests_per_second: _Optional[float] = ...) -> None: ...
 
 class CellTrouble(_message.Message):
     __slots__ = ("cell", "breaker", "why", "seconds", "failed_ago", "opened", "given_up", "given_up_seconds")
@@ -1495,7 +1527,7 @@ class GetTenantRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ...) -> None: ...
 
 class TenantStatus(_message.Message):
-    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling", "running", "limits")
+    __slots__ = ("models", "alike", "generation", "previous", "hand", "previous_hand", "residency", "refused", "troubles", "requests", "routers", "routers_telling", "running", "limits", "uses", "hot")
     MODELS_FIELD_NUMBER: _ClassVar[int]
     ALIKE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -1510,6 +1542,8 @@ class TenantStatus(_message.Message):
     ROUTERS_TELLING_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    USES_FIELD_NUMBER: _ClassVar[int]
+    HOT_FIELD_NUMBER: _ClassVar[int]
     models: int
     alike: _containers.RepeatedScalarFieldContainer[str]
     generation: int
@@ -1524,7 +1558,9 @@ class TenantStatus(_message.Message):
     routers_telling: int
     running: _containers.RepeatedCompositeFieldContainer[RunningVersion]
     limits: Limits
-    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningVersion, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
+    uses: _containers.RepeatedCompositeFieldContainer[CellUse]
+    hot: _containers.RepeatedCompositeFieldContainer[HotModel]
+    def __init__(self, models: _Optional[int] = ..., alike: _Optional[_Iterable[str]] = ..., generation: _Optional[int] = ..., previous: _Optional[int] = ..., hand: _Optional[_Iterable[str]] = ..., previous_hand: _Optional[_Iterable[str]] = ..., residency: _Optional[_Union[Residency, _Mapping]] = ..., refused: _Optional[_Iterable[_Union[RefusedVersion, _Mapping]]] = ..., troubles: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., routers: _Optional[int] = ..., routers_telling: _Optional[int] = ..., running: _Optional[_Iterable[_Union[RunningVersion, _Mapping]]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., uses: _Optional[_Iterable[_Union[CellUse, _Mapping]]] = ..., hot: _Optional[_Iterable[_Union[HotModel, _Mapping]]] = ...) -> None: ...
 
 class RunningVersion(_message.Message):
     __slots__ = ("model", "version", "cell", "run")
