@@ -28,6 +28,7 @@ from croupier.errors import CroupierError, QuotaExceeded, Unavailable
 from croupier.recent import Noted, Recent
 from croupier.telemetry.metrics import LoopCounter, LoopGauge
 from router.buckets import BYTES, COLD_LOADS, EVERYBODY, IN_FLIGHT, RATE, ROWS, Account, Buckets
+from router.pressure import Pressure
 from version_manager.model.limits import TenantLimits
 
 STREAMS, UPLOADS = "streams", "uploads"
@@ -119,6 +120,7 @@ class Admission:
         self.buckets = Buckets(limit, per_tenant, self._refuse, began=clock())
         # Straight to those that every request asks.
         self.enter, self.leave = self.buckets.enter, self.buckets.leave
+        self._pressure = Pressure(limit)
         self._retry_after = retry_after
         self._clock, self._random = clock, random
         self._refused: Recent[tuple[str, str]] = Recent(_MOST_REFUSED)
@@ -133,7 +135,12 @@ class Admission:
 
     @property
     def limit(self) -> int:
+        """How many may be in flight now; less than it was made with while the loop is late."""
         return self.buckets.limit
+
+    def beat(self, late: float, now: float) -> None:
+        """The loop has come to a beat, and was so late."""
+        self.buckets.limit = self._pressure.beat(late, self.buckets.in_flight, now)
 
     @property
     def per_tenant(self) -> int:

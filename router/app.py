@@ -194,12 +194,12 @@ async def serve(
     admin = Admin()
     async with AsyncExitStack() as stack:
         page.serve(settings.metrics_listen, admin)
-        recorder = stalls.Stalls(_STALLS.labels)
+        stages = _Stages(settings, clock, rng)
+        recorder = stalls.Stalls(_STALLS.labels, on_beat=stages.admission.beat)
         stack.callback(recorder.close)
         recorder.start()
         tracer = await exporting(settings, _PROGRAM, stack)
 
-        stages = _Stages(settings, clock, rng)
         if stages.feature_reads is not None:
             stack.push_async_callback(stages.feature_reads.close)
         if stages.rates is not None:

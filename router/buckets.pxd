@@ -66,12 +66,12 @@ cdef class Buckets:
     cdef Py_ssize_t _hand
 
     @cython.locals(account=Account)
-    cpdef Account enter(self, str tenant, Py_ssize_t size, double now)
+    cpdef Account enter(self, str tenant, Py_ssize_t size, double now, int priority=*)
     @cython.locals(account=Account)
     cpdef check(self, str tenant, Py_ssize_t ahead, double now)
     cpdef leave(self, Account account)
     @cython.locals(account=Account)
-    cdef Account _with_room(self, str tenant, double now)
+    cdef Account _with_room(self, str tenant, double now, int priority)
     @cython.locals(account=Account)
     cpdef list at_most(self)
     @cython.locals(account=Account)

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from math import isnan
 from typing import TypeAlias
 
+from croupier.priorities import PARTS
 from version_manager.model.limits import NO_LIMITS, Limits, TenantLimits
 
 # A bucket holds what it lets through in so long.
@@ -211,12 +212,13 @@ class Buckets:
             self._own = limits.tenants if limits.default == NO_LIMITS else None
         self._epoch += 1
 
-    def enter(self, tenant: str, size: int, now: float) -> Account:
-        """Let in one request of `size` bytes; whoever enters leaves.
+    def enter(self, tenant: str, size: int, now: float, priority: int = 0) -> Account:
+        """Let in one request of `size` bytes; whoever enters leaves. The lower its priority, the sooner the
+        router's own limit is reached for it.
 
         Raises what `refuse` makes; then nothing is taken.
         """
-        account = self._with_room(tenant, now)
+        account = self._with_room(tenant, now, priority)
         account.in_flight += 1
         self.in_flight += 1
         if account.rate is not None:
@@ -227,7 +229,7 @@ class Buckets:
 
     def check(self, tenant: str, ahead: int, now: float) -> None:
         """Raise what `enter` would, once `ahead` bytes were taken that are on their way; nothing is taken."""
-        account = self._with_room(tenant, now)
+        account = self._with_room(tenant, now, 0)
         if account.volume is not None:
             wait = account.volume.wait_behind(ahead, now)
             if wait > 0:
@@ -243,7 +245,7 @@ class Buckets:
         """Those that have as many requests in flight as they may."""
         return [account for account in self.accounts.values() if account.in_flight >= account.most]
 
-    def _with_room(self, tenant: str, now: float) -> Account:
+    def _with_room(self, tenant: str, now: float, priority: int) -> Account:
         """The account of `tenant`, by the limits that hold now. Raises what `refuse` makes if it is full."""
         account = self.accounts.get(tenant)
         if account is None:
@@ -253,6 +255,7 @@ class Buckets:
         if (
             account.in_flight >= account.most
             or self.in_flight >= self.limit
+            or (priority > 0 and self.in_flight >= PARTS[priority] * self.limit)
             or (account.is_limited and account.is_empty(now))
         ):
             raise self._refusal(account, now)

@@ -98,7 +98,7 @@ class Limit:
         if is_late and (limit or is_certain):
             # What was not in use is no measure.
             before = min(limit, 2.0 * most) if limit else float(most)
-            if is_wasting and limit:
+            if is_wasting:
                 self._least = max(LEAST_OF_SLOW, self._least * _MOST_LESS)
             changed = max(self._least, min(before, max(fit, before * _MOST_LESS)))
         elif not limit or now - self._busy_at >= CALM_SECONDS:

@@ -163,7 +163,7 @@ class Pipeline:
         view = self._view
         if view is EMPTY:
             raise NoCatalog("no catalog is loaded yet", retry_after=1.0)
-        account = self._enter(tenant, len(request), now)
+        account = self._enter(tenant, len(request), now, caller.priority)
         rows = 0
         try:
             units = method.units(tenant, request)

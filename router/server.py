@@ -35,6 +35,7 @@ from router import envelope
 from router.access_log import AccessLog
 from router.identity import Identity, Values
 from router.latest import Latest
+from router.pacing import Pacing
 from router.pipeline import Done, Pipeline
 from router.refusals import status_of
 from router.revisions import MIN_REVISION_KEY, Revisions, Wanted, read_wanted
@@ -98,6 +99,7 @@ class Handlers:
         self._tallies = tallies
         self._tracer = tracer
         self._late_spans = late_spans
+        self._pacing = Pacing()
         quick: dict[str, _Quick] = {
             f"/{INFERENCE}/ServerLive": self.server_live,
             f"/{INFERENCE}/ServerReady": self.server_ready,
@@ -113,7 +115,6 @@ class Handlers:
             **{path: partial(self._answer, _counted(path), answer) for path, answer in quick.items()},
             **{path: partial(self._route, _counted(path), start) for path, start in routed.items()},
         }
-
         self._paths = {path.rpartition("/")[2]: path for path in (*self._methods, _STREAM)}
 
     def add_to(self, server: Server) -> list[str]:
@@ -183,7 +184,11 @@ class Handlers:
             done = partial(self._end, counted, call, tenant)
             run = start(tenant, call.message, deadline, arrived, done, call)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            self._fail(counted, call, error, tenant=tenant)
+            # Not as a local name: the frame that the error knows would know the error.
+            self._pacing.tell(
+                *(error, tenant, len(call.message), arrived),
+                partial(self._fail, counted, call, error, (), tenant),
+            )
         else:
             call.on_cancel = run.cancel
 
@@ -277,7 +282,6 @@ class Handlers:
             return ""
 
     # Methods
-
     def server_live(self, call: ServerCall) -> bytes:
         return inference_pb2.ServerLiveResponse(live=True).SerializeToString()
 
@@ -357,7 +361,7 @@ class Handlers:
             asks()
             run = self._pipeline.predict(tenant, payload, deadline, now, done, caller)
         except CroupierError as error:
-            done(error, [])
+            self._pacing.tell(error, tenant, len(payload), now, partial(done, error, []))
         else:
             future.add_done_callback(lambda _: run.cancel())
         return future

@@ -56,6 +56,8 @@ def evasions() -> Mapping[str, Offender]:
     flood = partial(acts.open_loop, rate=_TIMES * _RATE)
     found = (
         Offender("connections", partial(flood, connections=200), lambda wares, _: wares.one()),
+        # Refused, it comes again at once.
+        Offender("again", partial(acts.closed_loop, streams=64, connections=4), lambda wares, _: wares.one()),
         Offender("names", flood, lambda wares, _: wares.named()),
         Offender("items", partial(acts.open_loop, rate=_RATE / 2), lambda wares, _: wares.one(items=_ITEMS)),
         Offender("messages", partial(acts.messages, rate=_TIMES * _RATE), lambda wares, _: wares.one()),

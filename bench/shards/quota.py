@@ -21,8 +21,8 @@ _ROOT = Path("/sys/fs/cgroup")
 # Short: all that a cell may take in a period it takes at once, in which the others of the machine wait.
 _PERIOD_US = 20_000
 _LEAVE_SECONDS = 5.0
-# Times of what others weigh.
-_WEIGHT = 32
+# Times of what others weigh: those with a quota, and those who go before these as well.
+_HELD, _FIRST = 8, 64
 
 
 @contextmanager
@@ -69,7 +69,8 @@ def _group(folder: Path, pid: int, share: float | None) -> Iterator[None]:
     members = [stat.pid for stat in family(pid, stats())]
     try:
         bounds = {} if share is None else _bandwidth(folder, share)
-        for file, words in (_weight(folder) | bounds).items():
+        weight = _weight(folder, _FIRST if share is None else _HELD)
+        for file, words in (weight | bounds).items():
             (folder / file).write_text(words)
         _move(members, folder)
         yield
@@ -85,10 +86,10 @@ def _bandwidth(folder: Path, share: float) -> dict[str, str]:
     return {"cpu.max": f"{quota} {_PERIOD_US}"}
 
 
-def _weight(folder: Path) -> dict[str, str]:
+def _weight(folder: Path, times: int) -> dict[str, str]:
     if (folder / "cpu.shares").exists():
-        return {"cpu.shares": str(_WEIGHT * 1024)}
-    return {"cpu.weight": str(_WEIGHT * 100)}
+        return {"cpu.shares": str(times * 1024)}
+    return {"cpu.weight": str(times * 100)}
 
 
 def _members(folder: Path) -> list[int]:

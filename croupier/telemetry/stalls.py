@@ -122,8 +122,9 @@ def kind_of(late: float, used: Used, *, beat: float = 0.0, is_beside: bool = Fal
 class Stalls:
     """Records the stalls of the running loop; `observe` gives whoever counts those of a kind.
 
-    `start` and `close` are called in the loop's thread. One in a process is told of sections and collections:
-    the one that was started last.
+    `start` and `close` are called in the loop's thread. `on_beat` is told how many seconds late each beat
+    was, and when that was. One in a process is told of sections and collections: the one that was started
+    last.
     """
 
     def __init__(
@@ -133,12 +134,14 @@ class Stalls:
         books: Callable[[], Used] | None = None,
         beat: float = BEAT,
         idle_beat: float = IDLE_BEAT,
+        on_beat: Callable[[float, float], None] = lambda late, now: None,
     ) -> None:
         self._observe = observe
         self._own = Books() if books is None else None
         self._books: Callable[[], Used] = books or self._own  # type: ignore[assignment]
         self._busy_beat, self._idle_beat = beat, idle_beat
         self._beat = beat
+        self._on_beat = on_beat
         self._thread = threading.get_ident()
         self._timer: asyncio.TimerHandle | None = None
         self._last = self._books()
@@ -222,6 +225,7 @@ class Stalls:
         self._sampled = ""
         # Not what came since `now`: this is no part of a stall.
         self._last = now
+        self._on_beat(max(0.0, late), now.clock)
         is_idle = used.thread < _IDLE_SHARE * used.clock
         self._beat = self._idle_beat if is_idle else self._busy_beat
         self._wind()

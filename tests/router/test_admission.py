@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from math import log2
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from support.fakes import metric
 
 from croupier.errors import QuotaExceeded
+from croupier.priorities import Priority
 from croupier.recent import Noted
 from croupier.transport.status import from_error, to_error
 from router.admission import Admission, Limited, Overloaded, Pressed, spread
+from router.pressure import LEAST
 from version_manager.model.limits import UNLIMITED, Limits, TenantLimits
 
 
@@ -22,8 +25,8 @@ class Front:
         self.admission = Admission(limit, per_tenant, clock=lambda: self.now, **settings)  # type: ignore[arg-type]
         self.now = 100.0
 
-    def enter(self, tenant: str = "acme", size: int = 0) -> object:
-        return self.admission.enter(tenant, size, self.now)
+    def enter(self, tenant: str = "acme", size: int = 0, priority: int = 0) -> object:
+        return self.admission.enter(tenant, size, self.now, priority)
 
     def refused(self, tenant: str = "acme", size: int = 0) -> QuotaExceeded:
         with pytest.raises(QuotaExceeded) as caught:
@@ -55,6 +58,32 @@ def test_all_together_have_a_limit() -> None:
     assert caught.value.retry_after == 0.5
     front.admission.leave(held[1])
     front.enter("d")
+
+
+def test_lower_priorities_are_refused_first_at_the_limit_of_all() -> None:
+    front, let_in = Front(10, 100), []
+    for priority in reversed(Priority):
+        before = front.admission.in_flight
+        with suppress(Overloaded):
+            for _ in range(100):
+                front.enter(priority=priority)
+        let_in.append(front.admission.in_flight - before)
+    assert let_in == [5, 2, 1, 1, 1]
+
+
+def test_a_router_that_is_late_for_a_while_has_a_lower_limit_until_it_is_not() -> None:
+    front = Front(1000, 1000)
+    for _ in range(200):
+        front.enter()
+    for beat in range(40):
+        front.admission.beat(0.1, front.now + 0.1 * beat)
+    assert front.admission.limit == LEAST
+    with pytest.raises(Overloaded):
+        front.enter()
+    for beat in range(1000):
+        front.admission.beat(0.0, front.now + 10 + 0.1 * beat)
+    assert front.admission.limit == 1000
+    front.enter()
 
 
 def test_a_refused_request_counts_for_nothing() -> None:

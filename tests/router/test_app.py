@@ -19,6 +19,7 @@ from croupier.protocol import CURRENT
 from croupier.settings import InvalidSettings
 from protos.inference.v2 import inference_pb2
 from router import app, snapshot
+from router.admission import Admission
 from router.breakers import Breakers
 from router.copies import Copies, Hot
 from router.view import ViewChange
@@ -126,6 +127,17 @@ async def test_ejected_cells_and_hot_models_are_counted(monkeypatch: pytest.Monk
         monkeypatch.setattr(Breakers, "ejections", 3)
         monkeypatch.setattr(Copies, "known", lambda self, now: {("acme", "churn"): Hot(now, copies=2)})
         assert [metric(name) for name in names] == [3, 1]
+
+
+async def test_how_late_its_loop_is_bounds_what_a_router_lets_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[float] = []
+    monkeypatch.setattr(Admission, "beat", lambda self, late, now: heard.append(late))
+    async with world():
+
+        async def is_told() -> bool:
+            return bool(heard)
+
+        await eventually(is_told, "a beat")
 
 
 async def test_cells_that_lost_their_registration_are_asked_still() -> None:

@@ -262,8 +262,7 @@ def test_the_limit_never_falls_below_its_floor_nor_rises_without_need() -> None:
 
 def test_what_callers_give_up_waiting_for_lowers_the_floor_until_all_is_over() -> None:
     limit = Limit()
-    one = limit.after(NO_LIMIT, 0.1, 0.0, 16, 0, 0.0, True)
-    assert one == LEAST
+    one = NO_LIMIT
     told = [one := limit.after(one, 0.1, 0.0, 16, 5, 0.1, True) for _ in range(3)]
     assert told == [LEAST / 2, LEAST_OF_SLOW, LEAST_OF_SLOW]
     assert limit.after(one, 0.1, 0.0, 16, 5, 0.2) == LEAST_OF_SLOW

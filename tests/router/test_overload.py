@@ -21,7 +21,7 @@ from croupier.priorities import OVERLOADED, Priority
 from croupier.request_ids import Known, RequestId
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
-from router.admission import Admission
+from router.admission import Admission, Overloaded
 from router.attempt import Attempts
 from router.breakers import Breakers
 from router.budget import RetryBudget
@@ -99,6 +99,15 @@ def test_batch_is_refused_before_live() -> None:
     assert front.flood("acme", Priority.BATCH) == 1
     assert metric("croupier_router_shed_total", priority="batch") == before + 1
     front.ask("acme")
+
+
+def test_batch_is_refused_before_live_at_the_routers_own_limit() -> None:
+    front = Front()
+    front.admission.buckets.limit = 2
+    front.ask("acme")
+    with pytest.raises(Overloaded):
+        front.ask("globex", priority=Priority.BATCH)
+    front.ask("globex")
 
 
 @pytest.mark.parametrize("method", ["infer", "predict"])

@@ -308,6 +308,7 @@ def test_finding_out_whose_a_traced_request_is_is_a_span(error: Exception | None
 
 def test_a_call_that_came_with_its_end_is_counted_and_not_begun() -> None:
     class Closed:
+        message = b""
         path = "/inference.GRPCInferenceService/ModelInfer"
         deadline, arrived, took, is_open = 20.0, 10.0, 0.0, False
 

@@ -14,9 +14,9 @@ def test_who_goes_first_is_in_a_group_of_much_weight_until_the_end(tmp_path: Pat
     with quota.going_first({"me": os.getpid()}, root=tmp_path / "missing") as is_first:
         assert not is_first
     group.mkdir()
-    assert quota._weight(group) == {"cpu.weight": "3200"}
+    assert quota._weight(group, 8) == {"cpu.weight": "800"}
     (group / "cpu.shares").touch()
-    assert quota._weight(group) == {"cpu.shares": "32768"}
+    assert quota._weight(group, 8) == {"cpu.shares": "8192"}
 
 
 def test_the_words_of_either_version(tmp_path: Path) -> None:

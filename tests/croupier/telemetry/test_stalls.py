@@ -59,7 +59,14 @@ class Loop:
     def __init__(self) -> None:
         self.ledger, self.counts = Ledger(), Counts()
         # Its timer never comes; from its first beat on, the beats are as a busy loop's.
-        self.stalls = Stalls(self.counts, books=self.ledger, beat=3600.0, idle_beat=3600.0)
+        self.lates: list[float] = []
+        self.stalls = Stalls(
+            self.counts,
+            books=self.ledger,
+            beat=3600.0,
+            idle_beat=3600.0,
+            on_beat=lambda late, now: self.lates.append(round(late, 6)),
+        )
         self.stalls.start()
         self.stalls._beat = self.stalls._busy_beat = self.stalls._idle_beat = BEAT
 
@@ -229,6 +236,12 @@ async def test_a_signal_that_somebody_has_is_left_to_him() -> None:
     recorder.start()
     recorder.close()
     assert signal.getsignal(signal.SIGALRM) is theirs is not signal.SIG_DFL
+
+
+async def test_whoever_asks_is_told_how_late_each_beat_was(loop: Loop) -> None:
+    loop.turn(DUE - 0.001)
+    loop.turn(DUE + 0.25)
+    assert loop.lates == [0.0, 0.25]
 
 
 def test_the_kernels_books_go_up() -> None:
