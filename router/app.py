@@ -12,6 +12,7 @@ import gc
 import logging
 import math
 import os
+import secrets
 import socket
 import sys
 import time
@@ -32,6 +33,7 @@ from croupier.priority import take_short_slices
 from croupier.roles import Role
 from croupier.settings import load
 from croupier.stores.features import open_store
+from croupier.stores.spool_folder import Spool
 from croupier.telemetry import logs, metrics, page, stalls
 from croupier.telemetry.admin import Admin
 from croupier.telemetry.export import exporting
@@ -58,6 +60,7 @@ from router.keyfile import KeyFiles
 from router.latency import CellSeconds
 from router.latest import Latest
 from router.loads import Loads
+from router.log import PredictionLog
 from router.outliers import Outliers
 from router.pipeline import Pipeline
 from router.rates import Rates
@@ -96,6 +99,10 @@ _EJECTED = metrics.Gauge(
     "croupier_router_ejected_cells", "Cells that are passed by for being worse than others"
 )
 _HOT = metrics.Gauge("croupier_router_hot_models", "Models that more than one cell of their hand serves")
+_LOGGED = metrics.ReadCounter("croupier_router_logged_total", "Predictions that were written into the spool")
+_LOG_DROPPED = metrics.ReadCounter(
+    "croupier_router_log_dropped_total", "Predictions that were not, since the spool had no room"
+)
 _IN_FLIGHT = metrics.Gauge("croupier_router_in_flight", "Requests that are being answered now")
 
 
@@ -223,7 +230,8 @@ async def serve(
         await _load_snapshot(feed, settings.snapshot)
 
         server = _server(settings)
-        handlers = _handlers(settings, stages, identity, feed, tracer, clock, rng)
+        log = await _log_into_spool(settings, stack)
+        handlers = _handlers(settings, stages, identity, feed, tracer, clock, rng, log)
         services = handlers.add_to(server)
         name, address = f"{socket.gethostname()}:{os.getpid()}", ""
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
@@ -284,6 +292,7 @@ def _handlers(
     tracer: Tracer | None,
     clock: Callable[[], float],
     rng: Random,
+    log: PredictionLog | None,
 ) -> Handlers:
     slow_seconds = settings.slow_request_ms / 1e3
     return Handlers(
@@ -300,6 +309,7 @@ def _handlers(
         tallies=stages.rates.tallies if stages.rates else None,
         tracer=tracer,
         late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
+        log=log,
     )
 
 
@@ -314,6 +324,24 @@ def _feature_reads(settings: RouterSettings, clock: Callable[[], float]) -> Feat
         known_seconds=settings.features_known / 2,
         most_bytes=settings.features_bytes // 2,
     )
+
+
+async def _log_into_spool(settings: RouterSettings, stack: AsyncExitStack) -> PredictionLog | None:
+    """Where predictions are written down; what is left of it when `stack` closes is for a logger.
+
+    Raises:
+        OSError: the spool cannot be used.
+    """
+    if settings.log_spool is None:
+        return None
+    # Another one each time: a logger reads each life to its end.
+    incarnation = f"{time.time_ns():016x}-{os.getpid()}"
+    spool = await asyncio.to_thread(Spool, settings.log_spool, incarnation, settings.log_spool_bytes)
+    stack.callback(spool.close)
+    spool.begin()
+    appender = spool.appender
+    _LOGGED.read, _LOG_DROPPED.read = lambda: appender.kept, lambda: appender.dropped
+    return PredictionLog(appender, secrets.token_hex(6), settings.slow_request_ms / 1e3 or math.inf)
 
 
 def _rates(settings: RouterSettings, clock: Callable[[], float], rng: Random) -> Rates | None:

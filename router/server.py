@@ -2,7 +2,7 @@
 
 All unary methods are answered by one synchronous handler, which gets every call that a read of a socket
 brought. Nothing in it waits: a call is replied to when its run ends. Errors are mapped to status here,
-once.
+once. It is long because all methods end alike, and who is told of an end stands in one place.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from router import envelope
 from router.access_log import AccessLog
 from router.identity import Identity, Values
 from router.latest import Latest
+from router.log import PredictionLog
 from router.pacing import Pacing
 from router.pipeline import Done, Pipeline
 from router.refusals import status_of
@@ -84,6 +85,7 @@ class Handlers:
         tallies: Tallies | None = None,
         tracer: Tracer | None = None,
         late_spans: LateSpans | None = None,
+        log: PredictionLog | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._identity = identity
@@ -100,6 +102,7 @@ class Handlers:
         self._tracer = tracer
         self._late_spans = late_spans
         self._pacing = Pacing()
+        self._log = log
         quick: dict[str, _Quick] = {
             f"/{INFERENCE}/ServerLive": self.server_live,
             f"/{INFERENCE}/ServerReady": self.server_ready,
@@ -221,6 +224,8 @@ class Handlers:
             _REQUESTS.values[counted] += 1
             if self._tallies is not None:
                 self._tallies.ended(tenant, units, call.took)
+            if self._log is not None:
+                self._log.ended(counted[0], call, tenant, units, call.took)
             if call.took >= self._log_from:
                 self._note(call, *counted, call.took, units, call.values)
         else:
@@ -349,7 +354,10 @@ class Handlers:
             if not isinstance(outcome, bytes):
                 code = Code(code_of(outcome)).name
                 self._note(caller, "PredictStream", code, seconds, units, context.values, outcome)
-            elif seconds >= self._log_from:
+                return
+            if self._log is not None:
+                self._log.ended("PredictStream", caller, tenant, units, seconds)
+            if seconds >= self._log_from:
                 self._note(caller, "PredictStream", Code.OK.name, seconds, units, context.values)
 
         now, deadline, tenant = self._clock(), context.deadline.at, ""

@@ -15,6 +15,7 @@ from croupier.settings import (
     is_loopback,
     option,
 )
+from croupier.stores.spool_folder import SEGMENT_BYTES
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from router.tokens import AUDIENCE, MAX_SECONDS, TokenRules
 
@@ -70,6 +71,12 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
     )
     features_known: float = option(2.0, "time for which what was read of the feature store is known")
     features_bytes: int = option(64 * 2**20, "bytes in which it is known")
+    log_spool: Path | None = option(
+        None, "folder into which predictions are logged, for a croupier-logger of this host; else none are"
+    )
+    log_spool_bytes: int = option(
+        2**30, "what all routers of this host may have there; beyond it records are dropped"
+    )
     rates_top: int = option(
         500, "tenants, and models, whose requests are counted for version managers: the busiest; 0 for none"
     )
@@ -94,6 +101,8 @@ class RouterSettings(ServerSettings, PeerSettings, TelemetrySettings):
             raise InvalidSettings("--features-bytes is 0 or more")
         if not 0 < self.stale_seconds < math.inf:
             raise InvalidSettings("--stale-seconds is a number of seconds")
+        if self.log_spool_bytes < 2 * SEGMENT_BYTES:
+            raise InvalidSettings(f"--log-spool-bytes has room for two segments: {2 * SEGMENT_BYTES}")
         if not 0 <= self.rates_top <= MOST_RATES:
             raise InvalidSettings(f"--rates-top is from 0 to {MOST_RATES}")
         if not 0 < self.token_max_seconds < math.inf or not self.token_audience:

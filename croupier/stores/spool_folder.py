@@ -1,9 +1,9 @@
-"""A writer's part of the spool: a folder of segments, within a bound, one of them always ready.
+"""A writer's part of the spool: a folder of segments, one of them always ready.
 
 A thread makes segments, so that whoever appends meets no disk: when the spare one is taken, it makes the
-next, and unmaps the one that is full. There is none to be had while the folder holds as many as it may, since
-no logger has removed any, or the disk is full: then what does not fit is dropped and counted. The thread
-looks again every second.
+next, and unmaps the one that is full. There is none to be had while the spool holds as many as it may, those
+of other writers and of ended ones among them, since no logger has removed any; or while the disk is full.
+Then what does not fit is dropped and counted. The thread looks again every second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 1.0
 
 
 class Spool:
-    """Segments of `folder`/`incarnation`, of `most_bytes` together; `close` it at the end.
+    """Segments in `folder`/`incarnation`; all in `folder` have `most_bytes`. `close` it at the end.
 
     Append to `appender`. `tend` makes room; `begin` has a thread do that.
 
@@ -70,7 +70,7 @@ class Spool:
         if self.appender.has_spare or self._is_closed:
             return
         try:
-            if len(list(self.folder.glob(f"*{SUFFIX}"))) >= self._most:
+            if len(list(self.folder.parent.glob(f"*/*{SUFFIX}"))) >= self._most:
                 self._tell("it is full: no logger has read it")
                 return
             self._make()

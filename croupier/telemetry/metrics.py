@@ -11,7 +11,7 @@ take several times longer for the lock that lets any thread write.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
@@ -29,6 +29,7 @@ __all__ = [
     "LoopCounter",
     "LoopGauge",
     "LoopHistogram",
+    "ReadCounter",
     "Series",
 ]
 
@@ -61,6 +62,18 @@ class LoopCounter(Collector):
         for labels, value in self.values.copy().items():
             family.add_metric(labels, value)
         yield family
+
+
+class ReadCounter(Collector):
+    """A counter that somebody else keeps, who is asked when it is scraped: `counter.read = lambda: 3`."""
+
+    def __init__(self, name: str, documentation: str) -> None:
+        self.read: Callable[[], int] = lambda: 0
+        self._about = (name, documentation)
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(*self._about, value=self.read())
 
 
 class LoopGauge(Collector):

@@ -53,6 +53,14 @@ def test_it_grows_to_its_bound_and_drops_the_rest(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_all_writers_share_the_bound(tmp_path: Path) -> None:
+    gone = Spool(tmp_path, "a", 3 * SEGMENT, SEGMENT)
+    gone.close()
+    spool = Spool(tmp_path, "b", 3 * SEGMENT, SEGMENT)
+    assert segments(spool.folder) == [0]
+    spool.close()
+
+
 def test_what_a_reader_removes_makes_room(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "a", 2 * SEGMENT, SEGMENT)
     fill(spool)

@@ -1,6 +1,14 @@
 import urllib.request
 
-from croupier.telemetry.metrics import Counter, Gauge, Histogram, LoopCounter, LoopGauge, LoopHistogram
+from croupier.telemetry.metrics import (
+    Counter,
+    Gauge,
+    Histogram,
+    LoopCounter,
+    LoopGauge,
+    LoopHistogram,
+    ReadCounter,
+)
 from croupier.telemetry.page import serve
 
 COUNTED = Counter("croupier_test_things", "Things", ["kind"])
@@ -8,6 +16,7 @@ HELD = Gauge("croupier_test_held", "Held now")
 TOOK = Histogram("croupier_test_seconds", "Seconds", buckets=(0.1, 1.0))
 SEEN = LoopCounter("croupier_test_seen_total", "Seen", ["kind", "code"])
 LEVEL = LoopGauge("croupier_test_level", "Level")
+KEPT = ReadCounter("croupier_test_kept_total", "Kept by somebody else")
 ADDED = LoopHistogram("croupier_test_added_seconds", "Seconds", buckets=(0.1, 1.0)).labels()
 BY_KIND = LoopHistogram("croupier_test_by_kind_seconds", "Seconds", (1.0,), ["kind"])
 
@@ -57,3 +66,10 @@ def test_what_one_thread_counts_looks_the_same() -> None:
         'croupier_test_by_kind_seconds_sum{kind="b"} 2.0',
     ):
         assert line in page
+
+
+def test_a_counter_that_somebody_else_keeps_is_read_when_it_is_asked_for() -> None:
+    port = serve("127.0.0.1:0")
+    assert "croupier_test_kept_total 0.0" in read(port)
+    KEPT.read = lambda: 7
+    assert "croupier_test_kept_total 7.0" in read(port)
