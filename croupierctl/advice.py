@@ -35,6 +35,7 @@ _BY_REASON = {
         "seat the cells that are registered: croupierctl cells add --all; "
         "if a shard map was lost, have it back first: croupierctl shards repair"
     ),
+    "LOG_PARTS_MISSING": "install it: pip install 'croupier[log]'",
     "PACKER_INCOMPLETE": (
         "install it: pip install 'croupier[publish]', and the model's own library; "
         "--unchecked publishes without a comparison"

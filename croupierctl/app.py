@@ -69,6 +69,12 @@ class _Root(LazyGroup):
             "Say where a request would go, and why: version, artifact, hand and cell.",
         ),
         Verb("predict", "croupierctl.predict", "predict", "Ask a model for one prediction."),
+        Verb("log", "croupierctl.log", "app", "What was predicted, as the log has it."),
+        Verb(
+            "reproduce",
+            *("croupierctl.reproduce", "reproduce"),
+            "Compute a logged answer again, and say whether it is the same.",
+        ),
         Verb(
             "token",
             "croupierctl.token",

@@ -205,9 +205,10 @@ class Log:
             for data in records:
                 try:
                     found = self._rows(data)
-                except Undecodable as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next record is another one
                     if not bad:
-                        _log.warning("a record cannot be read, it is kept aside: %s", error)
+                        is_bug = not isinstance(error, Undecodable)
+                        _log.warning("a record is kept aside: %s", error, exc_info=error if is_bug else None)
                     bad.append(data)
                 else:
                     count += len(found)

@@ -157,7 +157,7 @@ def _infer(record: Record, signature: Signature | None) -> Iterator[Row]:
             row.features = given.completed(inputs.own(at), at)
         elif at == 0:
             row.request = record.request
-        row.outputs = [_elements(name, array[at]) for name, array in gave.items()]
+        row.outputs = [_elements(name, array[at : at + 1]) for name, array in gave.items()]
         yield row
 
 
@@ -226,9 +226,9 @@ def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
-def _elements(name: str, array: Any) -> Output:
+def _elements(name: str, array: Array) -> Output:
     """An output of one row, of any shape."""
-    flat = np.asarray(array).ravel()
+    flat = array.ravel()
     if flat.dtype.kind == "O":
         return Output(name, texts=list(map(str, flat.tolist())))
     if flat.dtype.kind == "f":

@@ -263,6 +263,22 @@ async def test_a_dense_row_whose_artifact_is_gone_is_kept_aside(spool: Path, art
     writer.close()
 
 
+async def test_a_bug_stops_nothing(
+    spool: Path, artifacts: FileBlobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("logger.batches.rows_of", broken)
+    store, writer = MemoryBlobs(), Spool(spool, "a", 20 * SEGMENT, SEGMENT)
+    write(writer, item({"a": 1.0}))
+    log = log_of(spool, store, artifacts)
+    await run(log)
+    assert log.progress.totals.undecodable == 1
+    assert "a bug" in caplog.text
+    writer.close()
+
+
 async def test_a_time_that_is_none_stops_nothing(spool: Path, artifacts: FileBlobs) -> None:
     store, writer = MemoryBlobs(), Spool(spool, "a", 20 * SEGMENT, SEGMENT)
     write(writer, record(Kind.ITEM, b"", b"", time_us=-(2**62)))
