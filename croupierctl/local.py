@@ -39,6 +39,9 @@ def up(
     hand_size: Annotated[int, typer.Option(help="Cells in a tenant's hand.", min=1)] = 3,
     router_port: Annotated[int, typer.Option(help="The router's port.")] = 8500,
     manager_port: Annotated[int, typer.Option(help="The version manager's port.")] = 8400,
+    log: Annotated[
+        bool, typer.Option("--log", help="And a logger, for what families want logged: croupier[log].")
+    ] = False,
 ) -> None:
     """Start etcd, a version manager, cells and a router; stay until Ctrl-C."""
     holder, _ = read_state(folder)
@@ -46,7 +49,7 @@ def up(
         raise FailedPrecondition(f"a stack runs in {folder} already; `croupierctl local down` stops it")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    stack = Stack(folder, cells, zones, hand_size, router_port, manager_port)
+    stack = Stack(folder, cells, zones, hand_size, router_port, manager_port, logs=log)
     try:
         with stack:
             _show(folder)

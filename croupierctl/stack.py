@@ -36,6 +36,7 @@ class Stack:
     `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself.
     `cell_module` is what runs a cell: with `cell.supervisor`, one that crashes starts again by itself; its
     process here is then the parent of the cell's, and to kill that kills both.
+    With `logs` there is a logger, and what families want logged comes into the folder `log`.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Stack:
     managers: int = 1
     cell_capacity: int = 512 * 2**20
     cell_module: str = "cell.app"
+    logs: bool = False
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -92,6 +94,8 @@ class Stack:
             cell.wait_ready(30.0 + 5.0 * self.cells)
         asyncio.run(self._seat_cells())
         self.start_router("router", self.snapshot, self.router_port)
+        if self.logs:
+            self._launch("logger", self._logger_argv()).wait_ready()
         write_state(self.folder, self.processes.values())
 
     def stop(self) -> None:
@@ -134,6 +138,7 @@ class Stack:
             *("--listen", f"127.0.0.1:{port or _free_port()}"),
             *("--manager", self.manager),
             *("--snapshot", str(snapshot)),
+            *(("--log-spool", str(self._spool)) if self.logs else ()),
         ]
         router = self._launch(name, argv)
         router.wait_ready()
@@ -167,6 +172,14 @@ class Stack:
             *("--snapshot", str(self.folder / f"{name}.snapshot")),
         ]
 
+    def _logger_argv(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "logger.app", "--spool", str(self._spool)),
+            *("--store", self.store_url, "--log", self.log_url),
+            # Whoever tries it out looks soon.
+            *("--flush-seconds", "1", "--poll-seconds", "0.1"),
+        ]
+
     def _cell_argv(self, number: int) -> list[str]:
         return [
             *(sys.executable, "-m", self.cell_module),
@@ -186,6 +199,15 @@ class Stack:
     def snapshot(self) -> Path:
         """The router's copy of the catalog."""
         return self.folder / "router.snapshot"
+
+    @property
+    def _spool(self) -> Path:
+        return (self.folder / "spool").absolute()
+
+    @property
+    def log_url(self) -> str:
+        """Where the log is, if there is one."""
+        return f"file://{(self.folder / 'log').absolute()}"
 
     @property
     def store_url(self) -> str:
