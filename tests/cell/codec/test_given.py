@@ -11,9 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fetched import ABSENT, MODELS, Both, fetched, named
+from support.cells import signature_of
+from support.fetched import ABSENT, MODELS, NOW, Both, fetched, named
 
-from croupier.fetched import Origin
+from cell.codec.given import Given
+from cell.codec.signature import Signature
+from croupier.artifacts.datatypes import DATATYPES
+from croupier.artifacts.format import Tensor
+from croupier.errors import InvalidRequest
+from croupier.fetched import Origin, pack, row_bytes, spec_bytes
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 
@@ -271,16 +277,73 @@ async def test_rows_are_explained() -> None:
     }
 
 
-async def test_only_so_much_is_explained() -> None:
+async def test_the_age_is_that_of_the_row() -> None:
+    older = row_bytes([3.0], [NOW - 9000], [Origin.STORE])
+    unknown = row_bytes([3.0], [0], [Origin.STORE])
+    newer = row_bytes([3.0], [NOW + 5], [Origin.STORE])
+    spec = spec_bytes([("f1", "number", -math.inf, math.inf)])
+    request = tensor("two", pack(spec, 1, [older, unknown, newer], NOW, False), [[1], [2], [3]])
+    request.parameters["explain"].bool_param = True
+    answer, _ = await BOTH.infer(request)
+    assert not isinstance(answer, str)
+    words = json.loads(answer.parameters["croupier.origins"].string_param)
+    assert words["f1"] == ["store age=9", "store", "store age=0"]
+
+
+async def test_a_model_without_any_of_it_is_explained_too() -> None:
+    request = tensor("two", fetched({"other": 2.0}), [[1, 2]])
+    request.parameters["explain"].bool_param = True
+    answer, _ = await BOTH.infer(request)
+    assert not isinstance(answer, str)
+    words = json.loads(answer.parameters["croupier.origins"].string_param)
+    assert words == {"f0": ["request"], "f1": ["request"]}
+
+
+def graph_of(dtype: str) -> Signature:
+    """A model that is no native one, with features "a" and "b" of a type."""
+    return signature_of(features=["a", "b"], inputs=[Tensor("input", dtype, (-1, 2))])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "wrong"),
+    [
+        ("FP16", 70_000.0, "does not fit into float16"),
+        ("INT8", 1.5, "is not a whole number"),
+        ("INT8", 300.0, "does not fit into int8"),
+        ("BYTES", 1.0, "is a number; the model takes text"),
+        ("FP32", "x", "is text; the model takes a number"),
+    ],
+)
+def test_what_is_fetched_fits_the_input(dtype: str, value: float | str, wrong: str) -> None:
+    signature = graph_of(dtype)
+    own = np.zeros((1, 1), np.float32) if dtype != "BYTES" else np.array([["x"]], np.object_)
+    with pytest.raises(InvalidRequest, match=f"feature 'b' {wrong}"):
+        Given(fetched({"b": value}), None, signature).complete({"input": own}, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "own", "value"),
+    [("INT8", 3, 5.0), ("BOOL", True, 0.0), ("BYTES", "x", "y"), ("UINT64", 2**63, 7.0)],
+)
+def test_inputs_that_are_no_floats_are_completed(dtype: str, own: Any, value: float | str) -> None:
+    signature = graph_of(dtype)
+    sent = np.array([[own], [own]], DATATYPES[dtype])
+    completed = Given(fetched({"b": value}), None, signature).complete({"input": sent}, 2)["input"]
+    assert completed.dtype == DATATYPES[dtype]
+    assert completed.tolist() == [[own, value], [own, value]]
+
+
+async def test_only_so_many_rows_are_fetched() -> None:
+    request = tensor("two", fetched(*[{"f1": 7.0, "f0": 1.0}] * 13), [[1, 2]])
+    del request.inputs[:]
+    assert "over the limit of 12" in str((await BOTH.infer(request))[0])
+
+
+async def test_only_so_much_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     request = tensor("nine", fetched({"f0": 2.0}), np.zeros((12, 9)))
     request.parameters["explain"].bool_param = True
-    import cell.codec.given as module
-
-    kept, module.MOST_EXPLAINED = module.MOST_EXPLAINED, 100
-    try:
-        answer, _ = await BOTH.infer(request)
-    finally:
-        module.MOST_EXPLAINED = kept
+    monkeypatch.setattr("cell.codec.given.MOST_EXPLAINED", 100)
+    answer, _ = await BOTH.infer(request)
     assert "108 values are too many to explain" in str(answer)
 
 
