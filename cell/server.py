@@ -25,7 +25,7 @@ from croupier.errors import Unimplemented
 from croupier.fairness import Who
 from croupier.fields import join_first
 from croupier.priorities import known
-from croupier.protocol import COLD_ANSWER
+from croupier.protocol import COLD_ANSWER, cold_answer
 from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
 from croupier.transport.http2.server_call import ServerCall
@@ -217,7 +217,10 @@ class Handlers:
 
     async def _predict(self, results: Results, data: bytes, context: Context) -> bytes:
         request = parsed(prediction_pb2.PredictRequest, data)
-        loads = partial(context.note, COLD_ANSWER)
+
+        def loads(place: int) -> None:
+            context.note(cold_answer([place], context.noted))
+
         answers = await self._pipeline.predict(request, context.deadline, results, context.begin, loads)
         return join_first(answers)
 

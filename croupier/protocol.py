@@ -17,6 +17,8 @@ the number that it announced, for it would pass over it, or refuse it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 CURRENT = 7
 FIRST = 1
 
@@ -28,12 +30,39 @@ FETCHED = 7
 # At which a router knows of families.
 FAMILIES = 7
 
-# Goes with an answer of a cell that had to load its model first, as metadata. One of a release before says
-# nothing of it, and a router of one passes over it.
+# Goes with an answer of a cell that had to load its model first, as metadata: of all that was asked (`1`), or
+# of the items at some places (`items 0,7`). A cell of a release before says all, or nothing of it; a router
+# of one takes some for all.
 COLD = b"croupier-cold"
-COLD_ANSWER = [(COLD, b"1")]
+_ALL, _SOME = b"1", b"items "
+COLD_ANSWER = [(COLD, _ALL)]
+# Of more, all are said to be.
+_MOST_PLACES = 64
 
 
 def announced(number: int) -> int:
     """What a part that sent `number` speaks: protobuf makes 0 of none."""
     return number or FIRST
+
+
+def cold_answer(
+    places: Iterable[int], said: Sequence[tuple[bytes, bytes]] | None = None
+) -> list[tuple[bytes, bytes]]:
+    """What says that the models of the items at `places` were loaded, besides what was `said` before."""
+    before = cold_places(said[0][1]) if said else []
+    if before is None:
+        return COLD_ANSWER
+    all_places = sorted({*before, *places})
+    if len(all_places) > _MOST_PLACES:
+        return COLD_ANSWER
+    return [(COLD, _SOME + b",".join(b"%d" % place for place in all_places))]
+
+
+def cold_places(said: bytes) -> list[int] | None:
+    """The places of items whose models were loaded, as a cell said it; None: all."""
+    if not said.startswith(_SOME):
+        return None
+    try:
+        return [int(place) for place in said[len(_SOME) :].split(b",")[:_MOST_PLACES]]
+    except ValueError:
+        return None

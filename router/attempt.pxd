@@ -56,7 +56,7 @@ cdef class CellCall:
     @cython.locals(unit=Unit)
     cdef object start(self, double left)
     @cython.locals(unit=Unit)
-    cpdef object note_cold(self)
+    cpdef object note_cold(self, list places=*)
     cpdef object answer(self, bytes response)
     cpdef object fail(self, error)
     @cython.locals(unit=Unit, seconds=double)

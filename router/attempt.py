@@ -192,11 +192,17 @@ class CellCall:
             for artifact in self.artifacts():
                 self.run.attempts.suspects.begins(artifact, self.cell)
 
-    def note_cold(self) -> None:
-        """The answer that is about to come was waited for, until a model was loaded."""
+    def note_cold(self, places: list[int] | None = None) -> None:
+        """The answer that is about to come was waited for, until a model was loaded: those of the units at
+        `places`, or of all.
+        """
         self.is_cold = True
+        loaded = None
+        if places is not None:
+            count = len(self.units)
+            loaded = {self.units[place].artifact for place in places if 0 <= place < count}
         for unit in self.units:
-            if not unit.is_settled:
+            if not unit.is_settled and (loaded is None or unit.artifact in loaded):
                 unit.is_cold = True
 
     def answer(self, response: bytes) -> None:

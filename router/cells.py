@@ -118,8 +118,8 @@ def _end(wire: ClientCall) -> None:
     # They know each other: what has ended is not left to the garbage collector.
     wire.tag = None
     if wire.code == Code.OK:
-        if wire.has_metadata and wire.values(protocol.COLD):
-            call.note_cold()
+        if wire.has_metadata and (said := wire.values(protocol.COLD)):
+            call.note_cold(protocol.cold_places(said[0]))
         call.answer(wire.message)
     else:
         call.fail(_translate(wire))

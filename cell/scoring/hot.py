@@ -37,7 +37,7 @@ from cell.scoring.score import Scoring
 from croupier.fairness import Who
 from croupier.fields import join_first
 from croupier.priorities import NAMES, known
-from croupier.protocol import COLD_ANSWER
+from croupier.protocol import COLD_ANSWER, cold_answer
 from croupier.telemetry.metrics import LoopCounter
 from croupier.transport.http2.limits import MAX_MESSAGE_BYTES
 from croupier.transport.http2.server_call import ServerCall
@@ -277,15 +277,18 @@ class HotPath:
     def _is_cold(self, call: ServerCall, plains: Sequence[Plain | bytes | None], read: _Read) -> bool:
         """Whether models of a call are not here; then it is among the cold ones."""
         cold: dict[bytes, Who] = {}
+        places: list[int] = []
         most = read.scoring.cost + self._most
-        for plain in plains:
+        for place, plain in enumerate(plains):
             if isinstance(plain, Plain) and plain.artifact not in cold:
                 artifact = plain.artifact
                 # What is loaded for nobody here is refused in the general way.
                 if not self._host.has(artifact) and not plain.resident_only:
-                    call.noted = COLD_ANSWER
+                    places.append(place)
                     if not self._load(call, plain, read, most):
                         cold[artifact] = known(plain.priority), plain.owner
+        if places:
+            call.noted = COLD_ANSWER if len(plains) == 1 else cold_answer(places, call.noted)
         if not cold:
             return False
         read.scoring.charge(_COLD_NANOSECONDS * len(cold))

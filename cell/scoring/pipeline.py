@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from cell.codec import rows, tensors
@@ -141,12 +142,13 @@ class Pipeline:
         deadline: Deadline,
         known: Sequence[bytes | None] = (),
         at_work: Callable[[], None] | None = None,
-        loads: Callable[[], None] | None = None,
+        loads: Callable[[int], None] | None = None,
     ) -> list[bytes]:
         """The results of all items, in their order; an item that fails has its own status.
 
-        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`, `loads` as
-        in `infer`. An item that has no room beside the others in one message fails.
+        Of an item whose result is `known` already, that is taken; `at_work` as in `Batcher.score`; `loads` is
+        called with the place of one that waits for its model. An item that has no room beside the others in
+        one message fails.
 
         Raises:
             InvalidRequest: no items, or too many.
@@ -164,7 +166,10 @@ class Pipeline:
         room = Room(self._max_answer, "items", sum(len(result) for result in found if result is not None))
         self._refuse(request, found)
         missing = [place for place, result in enumerate(found) if result is None]
-        making = [self._result(request.items[place], deadline, room, at_work, loads) for place in missing]
+        making = [
+            self._result(request.items[place], deadline, room, at_work, loads and partial(loads, place))
+            for place in missing
+        ]
         results = [await making[0]] if len(making) == 1 else await asyncio.gather(*making)
         made = dict(zip(missing, results, strict=True))
         return [

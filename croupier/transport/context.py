@@ -101,6 +101,11 @@ class Context:
         """Set the metadata that go with the status. Raises ValueError for what cannot be metadata."""
         self._trailing = encode_pairs(pairs)
 
+    @property
+    def noted(self) -> list[tuple[bytes, bytes]] | None:
+        """What was noted last."""
+        return self._call.noted
+
     def note(self, pairs: list[tuple[bytes, bytes]]) -> None:
         """Have metadata, encoded, go with a good answer."""
         self._call.noted = pairs

@@ -19,9 +19,13 @@ def artifact(number: int) -> bytes:
     return pack_linear(model, features=["a", "b"])
 
 
-async def is_cold(call: Any) -> bool:
+async def said_of(call: Any) -> str | None:
     await call
-    return ("croupier-cold", "1") in tuple(await call.trailing_metadata())
+    return dict(await call.trailing_metadata()).get("croupier-cold")
+
+
+async def is_cold(call: Any) -> bool:
+    return await said_of(call) is not None
 
 
 async def infer(server: CellServer, key: bytes) -> bool:
@@ -63,3 +67,34 @@ async def test_so_is_that_of_a_general_engine(server: CellServer, key: bytes, sm
             items = [row_item(key, rows[0])]
             call = server.prediction.Predict(prediction_pb2.PredictRequest(items=items))
         assert await is_cold(call) == expected
+
+
+def items_of(*keys: bytes) -> prediction_pb2.PredictRequest:
+    return prediction_pb2.PredictRequest(items=[row_item(key, ROWS[0]) for key in keys])
+
+
+async def test_of_several_models_those_are_named_that_were_loaded(tmp_path: Path) -> None:
+    async with open_cell(tmp_path) as server:
+        here, one, other = [await server.store.put(artifact(number)) for number in range(3)]
+        await infer(server, here)
+        request = items_of(here, one, here, one, other)
+        assert await said_of(server.prediction.Predict(request)) == "items 1,4"
+        assert await said_of(server.prediction.Predict(request)) is None
+
+
+async def test_so_are_those_of_a_general_engine(server: CellServer, key: bytes, small: Any) -> None:
+    here = await server.store.put(artifact(1))
+    await infer(server, here)
+    items = [row_item(here, ROWS[0]), row_item(key, small[1][0]), row_item(here, ROWS[0])]
+    request = prediction_pb2.PredictRequest(items=items)
+    assert await said_of(server.prediction.Predict(request)) == "items 1"
+    assert await said_of(server.prediction.Predict(request)) is None
+
+
+async def test_what_was_loaded_is_named_though_another_model_cannot_be(tmp_path: Path) -> None:
+    async with open_cell(tmp_path) as server:
+        here, one = [await server.store.put(artifact(number)) for number in range(2)]
+        await infer(server, here)
+        gone = bytes(32)
+        said = await said_of(server.prediction.Predict(items_of(here, one, gone)))
+        assert said == "items 1,2"

@@ -446,6 +446,21 @@ def test_cold_answers_are_charged_and_what_is_not_loaded_is_over_the_limit() -> 
     assert left(front, "cold_loads") == pytest.approx(0.0, abs=0.01)
 
 
+def test_of_several_models_those_are_charged_that_were_loaded() -> None:
+    front = limited(cold_loads=10.0)
+    start, loaded = front.cells.start, digest("acme/price/1")
+
+    def cold(path: bytes, call: Any, *rest: Any) -> Sent:
+        call.note_cold([place for place, unit in enumerate(call.units) if unit.artifact == loaded][:1])
+        return start(path, call, *rest)
+
+    front.cells.start = cold  # type: ignore[method-assign]
+    items = [pb.Item(model=name) for name in ("churn", "price") * 2]
+    front.ask("predict", pb.PredictRequest(items=items).SerializeToString())
+    assert [unit.is_cold for unit in front.tried] == [False, True] * 2
+    assert left(front, "cold_loads") == pytest.approx(0.0, abs=0.01)
+
+
 def test_whether_a_model_is_ready_costs_a_request() -> None:
     front = limited(rate=1.0)
     request = inference_pb2.ModelReadyRequest(name="churn").SerializeToString()

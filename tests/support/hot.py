@@ -89,6 +89,7 @@ class Call:
     is_open: bool = True
     arrived: float = 0.0
     span: Any = None
+    noted: Any = None
 
     @property
     def message(self) -> bytes:
