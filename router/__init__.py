@@ -27,7 +27,8 @@ All of it is synchronous: a request costs no task and no timer of its own (`whee
 and joined natively. `feeds` keeps the router's picture of the world current: `events` decodes what a
 version manager says into `view`, which is immutable, `snapshot` keeps a checksummed copy on disk, and
 `revisions` has requests wait for a catalog that they name. `shares` says which part of tenants' limits is
-this router's. `stream` bounds what one stream may have in work, `access_log` logs the slow requests, `latest`
+this router's, `kept_shares` has that on disk. `stream` bounds what one stream may have in work, `access_log`
+logs the slow requests, `latest`
 keeps some of them and of those that failed; `log` writes down what was predicted, where families want it.
 `tallies` counts what comes of the requests of the `busiest`
 tenants and models, `rates` says so. `reports` tells version managers that, and what this router serves and

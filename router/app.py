@@ -43,7 +43,7 @@ from croupier.transport.http2.limits import Limits
 from croupier.transport.serving import Server
 from croupier.version import version
 from protos.versions.v1.versions_pb2 import ReportRouterResponse, RouterReport
-from router import snapshot
+from router import kept_shares, snapshot
 from router.access_log import AccessLog
 from router.admission import Admission
 from router.attempt import Attempts, retries
@@ -56,6 +56,7 @@ from router.feature_reads import FeatureReads
 from router.features import Features
 from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
+from router.kept_shares import KeptShares
 from router.keyfile import KeyFiles
 from router.latency import CellSeconds
 from router.latest import Latest
@@ -163,6 +164,8 @@ class _Stages:
         self.latest = Latest(settings.slow_request_ms / 1e3, clock=clock)
         self.rates = _rates(settings, clock, rng)
         self.shares = Shares()
+        path = settings.snapshot
+        self.kept_shares = None if path is None else KeptShares(kept_shares.path_of(path))
         self._limits = TenantLimits()
         self.troubles = Troubles(self.attempts, self.admission, self.latest, self.pipeline.copies, retries)
 
@@ -179,8 +182,15 @@ class _Stages:
 
     def hear(self, answer: ReportRouterResponse) -> None:
         """A version manager says which part of tenants' limits is this router's."""
-        if self.shares.hear(answer.routers, {one.tenant: one.share for one in answer.shares}):
+        if self.take(answer) and self.kept_shares is not None:
+            self.kept_shares.hear(answer)
+
+    def take(self, answer: ReportRouterResponse) -> bool:
+        """Keep to what is said there; whether it is anything else than before."""
+        is_new = self.shares.hear(answer.routers, {one.tenant: one.share for one in answer.shares})
+        if is_new:
             self.admission.follow(self._limits, self.shares.of)
+        return is_new
 
     def _open_channel(self, cell: str, address: str) -> Channel:
         check, durations = self._roles.expect(Role.CELL, cell), self._seconds.of(cell)
@@ -227,7 +237,7 @@ async def serve(
         _HOT.set_function(lambda: len(stages.pipeline.copies.known(clock())))
         admin.debug |= beliefs.views | recorder.views
         admin.ready = lambda: "it is stopping" if life.stopping else beliefs.why_not_ready()
-        await _load_snapshot(feed, settings.snapshot)
+        await _load_snapshot(feed, stages, settings.snapshot)
 
         server = _server(settings)
         log = await _log_into_spool(settings, stack)
@@ -261,6 +271,8 @@ async def serve(
             life.spawn(follow_keys(), "the token keys")
         if settings.snapshot is not None:
             life.spawn(snapshot.keep(feed, settings.snapshot, clock=clock), "the snapshot")
+        if stages.kept_shares is not None:
+            life.spawn(stages.kept_shares.run(), "the shares")
 
         async def announce() -> None:
             await feed.loaded()
@@ -362,8 +374,14 @@ def _server(settings: RouterSettings) -> Server:
     return Server(limits=limits, tls=settings.server_tls, access=access, reuse_port=settings.reuse_port)
 
 
-async def _load_snapshot(feed: ViewFeed, path: Path | None) -> None:
-    view = await asyncio.to_thread(snapshot.read_if_good, path) if path else None
+async def _load_snapshot(feed: ViewFeed, stages: _Stages, path: Path | None) -> None:
+    """What is on disk: the shares first, for limits come with the view."""
+    if path is None:
+        return
+    shares = await asyncio.to_thread(kept_shares.read_if_good, kept_shares.path_of(path))
+    if shares is not None:
+        stages.take(shares)
+    view = await asyncio.to_thread(snapshot.read_if_good, path)
     if view is not None:
         await feed.load(view)
 

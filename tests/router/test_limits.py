@@ -12,7 +12,7 @@ from support.waiting import eventually
 from support.worlds import MODELS, Router, World, details_of, failing, router, world
 
 from protos.versions.v1 import versions_pb2 as pb
-from router import reports, snapshot
+from router import kept_shares, reports, snapshot
 from version_manager.model.limits import NO_LIMITS, Limits
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -89,8 +89,9 @@ async def until_told(stage: World) -> None:
     await eventually(is_told, "the reports")
 
 
-async def hanging(stage: World, count: int) -> list[asyncio.Task[object]]:
+async def hanging(stage: World, count: int, front: Router | None = None) -> list[asyncio.Task[object]]:
     """So many calls that get no answer."""
+    front = stage.router if front is None else front
     asked = 0
 
     async def hang(call: Call) -> None:
@@ -100,7 +101,7 @@ async def hanging(stage: World, count: int) -> list[asyncio.Task[object]]:
 
     for cell in stage.cells.values():
         cell.before = hang
-    calls = [asyncio.ensure_future(stage.router.infer("price", timeout=None)) for _ in range(count)]
+    calls = [asyncio.ensure_future(front.infer("price", timeout=None)) for _ in range(count)]
     await eventually(lambda: asked >= count, "the calls")
     return calls
 
@@ -119,3 +120,24 @@ async def test_what_is_refused_is_told_as_asked_for() -> None:
 def last_told(manager: FakeManager) -> list[pb.KeyCounts]:
     known = {(key.tenant, key.model): key for rates in manager.rates for key in rates.keys}
     return list(known.values())
+
+
+async def test_a_router_that_starts_without_a_manager_keeps_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = pb.ReportRouterResponse(routers=4, shares=[pb.TenantShare(tenant="acme", share=0.5)])
+    monkeypatch.setattr(FakeManager, "answer", told)
+    path = snapshot_path(tmp_path)
+    shares = kept_shares.path_of(path)
+    async with world(MODELS, snapshot=path) as stage:
+        stage.change(no_change(limits=(("acme", Limits(in_flight=4)),)))
+        await eventually(lambda: path.exists() and bool(snapshot.read(path).limits.tenants), "the file")
+        await eventually(shares.exists, "the shares")
+        await stage.manager.stop()
+        async with router(stage.manager.address, snapshot=path) as front:
+            running = await hanging(stage, 2, front)
+            async with failing(EXHAUSTED):
+                await front.infer("price", timeout=5.0)
+            for call in running:
+                call.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
