@@ -5,7 +5,7 @@ and from its beginning on for as long again, beside what it takes:
 
     rolling   every cell is stopped and started again, one after the other
     drain     a cell is dealt to nobody any more
-    replace   another cell takes the seat of one
+    replace   another cell of its zone, with an id of its own, takes the seat of one
     zone      all cells of a zone are killed at once
 
 What cells have answered is asked of them all the time, since one that starts again counts from nothing.
@@ -37,6 +37,7 @@ from croupierctl.stack import Stack
 KINDS = ("rolling", "drain", "replace", "zone")
 
 _ZONES, _HAND = 4, 4
+_REPLACED = "cell-1"
 _SHARE = 0.25
 _CLOSED_SECONDS, _STREAMS = 2.0, 8
 _POLL_SECONDS = 0.2
@@ -108,7 +109,7 @@ async def restart(playing: Stage, plan: Plan) -> dict[str, Seen]:
     """What was noticed of each kind, by its name; they follow one another on one fleet."""
     everybody = [1.0] * len(playing.models)
     if "replace" in plan.kinds:
-        await asyncio.to_thread(playing.stack.start_cell, plan.cells)
+        await asyncio.to_thread(playing.stack.start_cell, successor(plan.cells))
     await playing.load.closed(everybody, _SEED, seconds=_CLOSED_SECONDS, streams=_STREAMS)
     most = await playing.load.closed(everybody, _SEED, seconds=_CLOSED_SECONDS, streams=_STREAMS)
     rate = _SHARE * len(most.due) / _CLOSED_SECONDS
@@ -116,7 +117,9 @@ async def restart(playing: Stage, plan: Plan) -> dict[str, Seen]:
     ways: dict[str, Callable[[], Awaitable[None]]] = {
         "rolling": lambda: _roll(playing, plan.cells),
         "drain": lambda: _croupierctl(playing, "cells", "drain", "cell-0"),
-        "replace": lambda: _croupierctl(playing, "cells", "replace", "cell-1", f"cell-{plan.cells}"),
+        "replace": lambda: _croupierctl(
+            playing, "cells", "replace", _REPLACED, f"cell-{successor(plan.cells)}"
+        ),
         "zone": lambda: _kill_zone(playing, plan.cells),
     }
     found = {}
@@ -135,6 +138,12 @@ async def restart(playing: Stage, plan: Plan) -> dict[str, Seen]:
         if kind == "drain":
             await _croupierctl(playing, "cells", "undrain", "cell-0")
     return found
+
+
+def successor(cells: int) -> int:
+    """The number of the next cell in the zone of the one that is replaced."""
+    number = int(_REPLACED.removeprefix("cell-"))
+    return number + _ZONES * -((number - cells) // _ZONES)
 
 
 async def _nothing() -> None:

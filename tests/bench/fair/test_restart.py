@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.fair.restart import Counts, Seen, told
+from bench.fair.restart import Counts, Seen, successor, told
 
 
 def seen(before: float, during: float, errors: int = 0) -> Seen:
@@ -40,3 +40,7 @@ def test_the_kind_that_costs_most_hits_speaks_for_all_and_every_error_counts() -
     found = told({"drain": seen(0.99, 0.99, 1), "zone": seen(1.0, 0.8, 2)})
     assert (found["hit_rate_before"], found["hit_rate_during"], found["errors"]) == (1.0, 0.8, 3)
     assert found["kinds"]["drain"]["hit_rate_during"] == 0.99
+
+
+def test_who_takes_a_seat_is_of_the_same_of_four_zones_and_new() -> None:
+    assert [successor(cells) for cells in (4, 5, 6, 9, 10)] == [5, 5, 9, 9, 13]
