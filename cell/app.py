@@ -52,7 +52,7 @@ from cell.warm import WarmHandlers
 from cell.work import Work
 from croupier.access import CELL, Access
 from croupier.lifecycle import Lifecycle, run
-from croupier.priority import step_back, take_short_slices
+from croupier.priority import step_back, take_long_slices, take_short_slices
 from croupier.settings import load as load_settings
 from croupier.stores.objects import local_folder
 from croupier.telemetry import logs, metrics, page, stalls
@@ -236,7 +236,7 @@ class Cell:
         settings = self._settings
         batcher = Batcher(
             # As many again for long runs.
-            self._threads(2 * settings.score_threads, "score"),
+            self._threads(2 * settings.score_threads, "score", initializer=take_long_slices),
             workers=settings.score_threads,
             max_rows=settings.max_rows,
             max_queued_rows=settings.max_queued_rows,

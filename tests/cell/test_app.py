@@ -4,12 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cell_server import infer_request, open_cell
 from support.join_service import JoinService
+from support.slices import slice_microseconds
 from support.waiting import eventually
 
 from cell.crash.journal import QUARANTINE
@@ -17,6 +19,7 @@ from cell.crash.quarantine import Death, Named, Phase, Quarantine
 from croupier.errors import CroupierError, FailedPrecondition
 from croupier.grpcio.channels import open_async
 from croupier.names import InvalidName
+from croupier.priority import LONG_SLICE_MICROSECONDS
 from croupier.settings import InvalidSettings
 from croupier.stores.objects import open_store
 from protos.inference.v2 import inference_pb2_grpc
@@ -124,6 +127,16 @@ async def test_it_serves_without_a_manager_there(tmp_path: Path, small: Any) -> 
 
 
 @pytest.mark.system
+async def test_threads_that_score_let_in_at_once_whoever_wakes(tmp_path: Path, small: Any) -> None:
+    async with open_cell(tmp_path) as server:
+        key = await server.store.put(small[2])
+        await server.inference.ModelInfer(infer_request(key, small[1][:1]))
+        scoring = [one.native_id for one in threading.enumerate() if one.name.startswith("score")]
+        assert scoring
+        found = {slice_microseconds(thread or 0) for thread in scoring}
+    assert found <= {0, LONG_SLICE_MICROSECONDS}
+
+
 async def test_the_process_serves_drains_and_exits_cleanly(
     tmp_path: Path, manager: Manager, small: Any
 ) -> None:

@@ -3,7 +3,17 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from croupier.priority import NICE, step_back, take_short_slices
+import pytest
+from support.slices import slice_microseconds
+
+from croupier.priority import (
+    LONG_SLICE_MICROSECONDS,
+    NICE,
+    SLICE_MICROSECONDS,
+    step_back,
+    take_long_slices,
+    take_short_slices,
+)
 
 
 def priority() -> int:
@@ -24,3 +34,20 @@ def test_short_slices_change_no_priority() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(shortened).result() == (priority(), os.sched_getscheduler(0))
+
+
+def test_a_thread_inherits_short_slices_unless_it_takes_long_ones() -> None:
+    def started() -> list[int]:
+        take_short_slices()
+        found = [slice_microseconds()]
+        for initializer in (None, take_long_slices):
+            with ThreadPoolExecutor(1, initializer=initializer) as pool:
+                found.append(pool.submit(slice_microseconds).result())
+        return [*found, priority()]
+
+    with ThreadPoolExecutor(1) as pool:
+        short, inherited, long, same = pool.submit(started).result()
+    if not short:
+        pytest.skip("this kernel has no slices of threads")
+    assert (short, inherited, long) == (SLICE_MICROSECONDS, SLICE_MICROSECONDS, LONG_SLICE_MICROSECONDS)
+    assert same == priority()
