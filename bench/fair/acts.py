@@ -71,13 +71,19 @@ async def open_loop(
 
 
 async def closed_loop(
-    router: str, load: Load, seconds: float, *, streams: int, connections: int = CLIENTS
+    router: str,
+    load: Load,
+    seconds: float,
+    *,
+    streams: int,
+    connections: int = CLIENTS,
+    heeds: bool = False,
 ) -> Account:
-    """So many requests under way on each connection."""
+    """So many requests under way on each connection; one that `heeds` waits as long as it is told to."""
     notes = Notes()
     async with calling.channels(router, count=connections) as channels:
         moments = await openloop.closed_loop_of_moments(
-            callers(channels, notes), load, seconds=seconds, streams=streams
+            callers(channels, notes, heeds=heeds), load, seconds=seconds, streams=streams
         )
     return _account(len(moments.due), notes)
 

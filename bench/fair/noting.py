@@ -5,10 +5,12 @@ A caller goes over a channel, which connects anew when the connection ends.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from bench.openloop import Floats, Moments
 from croupier.codes import Code
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_call import ClientCall
+from croupier.transport.status import to_error
 
 # Beside the codes of gRPC: it was answered, and not rightly; or nothing was heard of it.
 WRONG, UNHEARD = -1, -2
@@ -79,23 +82,33 @@ class Notes:
 
 
 class NotingCaller:
-    """`timeout` in seconds is what the peer is told."""
+    """`timeout` in seconds is what the peer is told. One that `heeds` retries when it may."""
 
-    def __init__(self, channel: Channel, notes: Notes, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, channel: Channel, notes: Notes, timeout: float = TIMEOUT, *, heeds: bool = False
+    ) -> None:
         self._channel = channel
         self._notes = notes
         self._timeout = timeout
+        self._heeds = heeds
+        self._loop = asyncio.get_running_loop()
 
     def start(self, load: Requests, number: int, done: Done) -> None:
         def ended(call: ClientCall) -> None:
             is_right = call.code == Code.OK and load.is_answer(number, call.message)
             code = call.code or (Code.OK if is_right else WRONG)
             self._notes.note(number, code, call.status_message)
-            done(number, is_right)
+            if self._heeds and call.code:
+                error = to_error(call.code, call.status_message, call.details)
+                self._loop.call_later(getattr(error, "retry_after", 0.0), partial(done, number, is_right))
+            else:
+                done(number, is_right)
 
         tenant = (b"croupier-tenant", load.tenant(number))
         self._channel.start(load.path, load.message(number), self._timeout, ended, (tenant,))
 
 
-def callers(channels: Sequence[Channel], notes: Notes, timeout: float = TIMEOUT) -> list[NotingCaller]:
-    return [NotingCaller(channel, notes, timeout) for channel in channels]
+def callers(
+    channels: Sequence[Channel], notes: Notes, timeout: float = TIMEOUT, *, heeds: bool = False
+) -> list[NotingCaller]:
+    return [NotingCaller(channel, notes, timeout, heeds=heeds) for channel in channels]

@@ -45,14 +45,15 @@ def offenders(seconds: float, streams: int) -> Mapping[str, Offender]:
             lambda wares, turn: wares.cold_ones(turn * each, each),
         ),
         Offender("large", partial(acts.closed_loop, streams=1), lambda wares, _: wares.large()),
-        Offender("slow", partial(acts.closed_loop, streams=8), lambda wares, _: wares.slow()),
+        # A client that comes back when it is told to: it is slow that this one is, and nothing else.
+        Offender("slow", partial(acts.closed_loop, streams=8, heeds=True), lambda wares, _: wares.slow()),
         Offender("streams", partial(acts.streams, count=streams), lambda wares, _: wares.one(), 1.5),
     )
     return {one.kind: one for one in found}
 
 
 def evasions() -> Mapping[str, Offender]:
-    """Ten times its rate again, in ways that might not be counted."""
+    """Ten times its rate again, in ways that might not be counted; `unheeding`: whenever it is answered."""
     flood = partial(acts.open_loop, rate=_TIMES * _RATE)
     found = (
         Offender("connections", partial(flood, connections=200), lambda wares, _: wares.one()),
@@ -62,6 +63,7 @@ def evasions() -> Mapping[str, Offender]:
         Offender("items", partial(acts.open_loop, rate=_RATE / 2), lambda wares, _: wares.one(items=_ITEMS)),
         Offender("messages", partial(acts.messages, rate=_TIMES * _RATE), lambda wares, _: wares.one()),
         Offender("ready", flood, lambda wares, _: wares.ready()),
+        Offender("unheeding", partial(acts.closed_loop, streams=8), lambda wares, _: wares.slow()),
         Offender("one byte", flood, lambda wares, _: wares.tiny()),
         Offender("cancelled", partial(acts.cancelled, rate=_TIMES * _RATE), lambda wares, _: wares.one()),
         Offender("one millisecond", partial(flood, timeout=0.001), lambda wares, _: wares.one()),
