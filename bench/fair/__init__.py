@@ -1,6 +1,7 @@
 """Fair shares, measured: `python -m bench fair`.
 
     offenders   a tenant takes more than its share in some way, beside ordinary ones on the same hand
+    controls    what takes as much of the processors, and is no part of the fleet
     evasions    ways round a limit, of the same kind
     overload    everybody together asks for more than the cells can do: the `demand`
     routers     one tenant's limit over two routers

@@ -7,9 +7,11 @@ another process, with their arguments bound.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,6 +28,8 @@ from protos.prediction.v1 import prediction_pb2 as pb
 
 # A pause in which what is cancelled may have been sent.
 _AT_ONCE_SECONDS = 0.001
+# Its digest takes about as long as a run of the slow model.
+_BURNED = bytes(8 * 2**20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,25 @@ async def streams(router: str, load: Load, seconds: float, *, count: int) -> Acc
             one.cancel()
         await asyncio.gather(*holding, return_exceptions=True)
     return _account(count, notes)
+
+
+async def burned(router: str, load: Load, seconds: float, *, share: float, threads: int = 2) -> Account:
+    """Ask for nothing: take `share` of a processor in each of so many threads, milliseconds at a time."""
+    give_up = time.monotonic() + seconds
+
+    def burn() -> int:
+        began, runs = time.monotonic(), 0
+        while (now := time.monotonic()) < give_up:
+            # A digest holds no interpreter's lock.
+            hashlib.sha256(_BURNED)
+            runs += 1
+            time.sleep(max(0.0, time.thread_time() / share - (now - began)))
+        return runs
+
+    with ThreadPoolExecutor(threads) as pool:
+        burning = [asyncio.wrap_future(pool.submit(burn)) for _ in range(threads)]
+        runs = sum(await asyncio.gather(*burning))
+    return Account(runs, Counter({Code.OK.name: runs}))
 
 
 def _metadata(load: Load) -> list[tuple[str, str]]:

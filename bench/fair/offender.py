@@ -1,7 +1,8 @@
 """The offender: a process that has a processor when nobody else wants one.
 
 Offenders have machines of their own. Here they take only what is left of this one, so that what others
-notice is what the fleet does for an offender, and not what it costs to be one.
+notice is what the fleet does for an offender, and not what it costs to be one. What the `burner` takes is
+taken from everybody, as what cells do for an offender is: one for it does not give way.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Offender:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[Offender]:
+    def started(cls, *, gives_way: bool = True) -> Iterator[Offender]:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, spawn, processes.give_way) as process:
+        with ProcessPoolExecutor(1, spawn, processes.give_way if gives_way else None) as process:
             # It imports what it needs, so that the first act is not late.
             process.submit(int).result()
             yield cls(process)

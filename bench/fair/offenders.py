@@ -21,6 +21,8 @@ _TIMES = 10
 _RATE = 100.0
 _FILL_SECONDS = 0.5
 _ITEMS = 512
+# Of a processor, in each of two threads.
+_SLOW_SHARE = 0.28
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ def offenders(seconds: float, streams: int) -> Mapping[str, Offender]:
         Offender("streams", partial(acts.streams, count=streams), lambda wares, _: wares.one(), 1.5),
     )
     return {one.kind: one for one in found}
+
+
+def controls() -> Mapping[str, Offender]:
+    """What takes as much of the processors as the slow model does within its limits, and asks the fleet for
+    nothing: what others notice then is what this machine does about it.
+    """
+    burner = Offender("burner", partial(acts.burned, share=_SLOW_SHARE), lambda wares, _: wares.one())
+    return {burner.kind: burner}
 
 
 def evasions() -> Mapping[str, Offender]:

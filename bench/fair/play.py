@@ -24,7 +24,12 @@ CELLS = 3
 # So few that cold models drive others out.
 _CAPACITY_BYTES = 2**25
 _WARM_UP_SECONDS, _WARM_UP_STREAMS = 1.5, 8
-PARTS = (*offenders.offenders(1.0, 1), *offenders.evasions(), "overload", "routers", "restart")
+PARTS = (
+    *offenders.offenders(1.0, 1),
+    *offenders.controls(),
+    *offenders.evasions(),
+    *("overload", "routers", "restart"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained]) -> Mapping[
         splits = await routers.measure(playing, plan.routers) if "routers" in plan.parts else {}
     return {
         "offenders": [asdict(row) for row in rows if row.kind in offenders.offenders(1.0, 1)],
+        "controls": [asdict(row) for row in rows if row.kind in offenders.controls()],
         "evasions": [asdict(row) for row in rows if row.kind in offenders.evasions()],
         "overload": overloads,
         "routers": splits,
@@ -73,7 +79,8 @@ async def _play(plan: Plan, stack: Stack, models: Sequence[Trained]) -> Mapping[
 
 async def _beside(plan: Plan, playing: Stage) -> list[Row]:
     seconds = plan.beside.seconds
-    ways = {**offenders.offenders(seconds, plan.streams), **offenders.evasions()}
+    controls = offenders.controls()
+    ways = {**offenders.offenders(seconds, plan.streams), **controls, **offenders.evasions()}
     chosen = [way for kind, way in ways.items() if kind in plan.parts]
     if not chosen:
         return []
@@ -87,9 +94,10 @@ async def _beside(plan: Plan, playing: Stage) -> list[Row]:
     await playing.load.closed(everybody, 1, seconds=_WARM_UP_SECONDS, streams=_WARM_UP_STREAMS)
     found = []
     everybodys = limiting.limited(playing.manager, limiting.EVERYBODY, offenders.LIMITS)
-    with Offender.started() as process:
+    with Offender.started() as process, Offender.started(gives_way=False) as burner:
         async with everybodys:
             for way in chosen:
-                found.append(await beside.measure(playing, plan.beside, way, process, published))
+                acting = burner if way.kind in controls else process
+                found.append(await beside.measure(playing, plan.beside, way, acting, published))
                 report.step(telling.line(found[-1]))
     return found

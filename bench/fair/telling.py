@@ -23,7 +23,7 @@ def line(row: Row) -> str:
 
 
 def show(told: Mapping[str, Any]) -> None:
-    for part in ("offenders", "evasions"):
+    for part in ("offenders", "controls", "evasions"):
         if told[part]:
             report.grid(part, _HEAD, [_cells(row) for row in told[part]])
 

@@ -192,6 +192,7 @@ def hostile(found: Result) -> str:
 def fair(found: Result) -> str:
     parts = {
         "Beside a tenant that takes more than its share": _offenders(found["offenders"]),
+        "Beside a process outside of the fleet that burns as much": _offenders(found["controls"]),
         "Beside one that tries to get around its limit": _offenders(found["evasions"]),
         "Overload": _overload(found["overload"]),
         "One tenant's limit over two routers": _routers(found["routers"]),

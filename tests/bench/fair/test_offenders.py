@@ -4,7 +4,8 @@ from bench.fair import offenders
 
 
 def test_acts_can_be_sent_to_another_process() -> None:
-    for one in (*offenders.offenders(1.0, 10).values(), *offenders.evasions().values()):
+    ways = offenders.offenders(1.0, 10), offenders.controls(), offenders.evasions()
+    for one in (one for way in ways for one in way.values()):
         pickle.dumps(one.act)
 
 
