@@ -28,9 +28,8 @@ and joined natively. `feeds` keeps the router's picture of the world current: `e
 version manager says into `view`, which is immutable, `snapshot` keeps a checksummed copy on disk, and
 `revisions` has requests wait for a catalog that they name. `shares` says which part of tenants' limits is
 this router's, `kept_shares` has that on disk. `stream` bounds what one stream may have in work, `access_log`
-logs the slow requests, `latest`
-keeps some of them and of those that failed; `log` writes down what was predicted, where families want it.
-`tallies` counts what comes of the requests of the `busiest`
+logs the slow requests, `latest` keeps some of them and of those that failed; `log` writes down what was
+predicted, where families want it. `tallies` counts what comes of the requests of the `busiest`
 tenants and models, `rates` says so. `reports` tells version managers that, and what this router serves and
 what `troubles` it; `debug` tells operators. `app` builds all of it from `settings`.
 """
