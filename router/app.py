@@ -3,6 +3,8 @@
 Ready means that a catalog is loaded, from the version manager or from the snapshot file; if it is from the
 file, that a version manager has said what is new since, unless none does soon. Until then the process is
 alive, and its health says NOT_SERVING; without a catalog predictions are refused with UNAVAILABLE.
+
+It is long because every part is built and begun here, and each told of the others.
 """
 
 from __future__ import annotations
