@@ -172,6 +172,7 @@ ROUTER = (
         ModelInfer=_ANYBODY,
     )
     | _of(_PREDICTION, Predict=_ANYBODY, PredictStream=_ANYBODY)
+    | _of("croupier.features.v1.FeatureService", Write=_ANYBODY)
 )
 
 

@@ -49,9 +49,9 @@ def check(
         typer.Option(parser=duration, metavar="TIME", help="Older ones are stale.", show_default=False),
     ] = None,
 ) -> None:
-    """Say what of a group cannot be read, or is old; exits with 1 if something cannot be read.
+    """Say what of a group cannot be read, or is old.
 
-    A key that holds no string, or bytes that no writer of features wrote, is served as missing.
+    It exits with 1 if something cannot be read. A key that holds no string, or bytes that no writer of features wrote, is served as missing.
     """
     stale_before = 0.0 if max_age is None else (time.time() - max_age) * 1000
 

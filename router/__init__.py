@@ -12,7 +12,8 @@
     rows        what a request costs a tenant that has limits; `cold_loads`: what it may have loaded
     families    what a family's config wants of requests
     features    what the family adds to them, by its `feature_plan`: `feature_reads` asks the store, and
-                `feature_cache` remembers; `entities`: whose features they are
+                `feature_cache` remembers; `entities`: whose features they are. `feature_ingest` writes
+                what services say of their own tenants' entities
     pick        which of the hand now, by `breakers` and `outliers`; `suspects` keeps a request from ending
                 cell after cell, and `pushbacks` from asking a cell that said not to be asked yet
     balance     which of these has less to do, by `loads`; hot models have `copies` in more than one cell

@@ -54,7 +54,8 @@ from router.budget import RetryBudget
 from router.cells import Cells
 from router.concurrency import Limit
 from router.debug import Beliefs
-from router.feature_reads import FeatureReads
+from router.feature_ingest import add_ingest, now_ms
+from router.feature_reads import reads_of
 from router.features import Features
 from router.feeds import Timing, ViewFeed
 from router.identity import HeaderIdentity, Identity, TokenIdentity
@@ -84,8 +85,6 @@ _log = logging.getLogger(__name__)
 _PROGRAM = "croupier-router"
 # What the disk has may be old: a release since then would be unknown.
 _FIRST_WORD_SECONDS = 1.0
-# How much longer a read of features may take than a request waits for it: the next ones find what it found.
-_PATIENCE = 2.5
 # A cell answers what the router let through: its answers are bounded by what one connection may hold.
 _CELL_LIMITS = Limits(max_message_bytes=Limits().connection_bytes)
 # How long a thread may keep the interpreter's lock from the loop. One that indexes a catalog works long,
@@ -143,12 +142,13 @@ class _Stages:
             random=rng.random,
         )
         self.stale = Stale(wheel, clock=clock, seconds=settings.stale_seconds)
-        self.feature_reads = _feature_reads(settings, clock)
+        self.feature_store = open_store(settings.features_store) if settings.features_store else None
+        self.feature_reads = reads_of(settings, self.feature_store, clock)
         self.features = Features(
             self.feature_reads,
             wheel,
             clock=clock,
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=now_ms,
             longest=settings.features_timeout,
             known_seconds=settings.features_known / 2,
             most_bytes=settings.features_bytes // 2,
@@ -245,6 +245,7 @@ async def serve(
         log = await _log_into_spool(settings, stack)
         handlers = _handlers(settings, stages, identity, feed, tracer, clock, rng, log)
         services = handlers.add_to(server)
+        services += add_ingest(server, stages.feature_store, identity, stages.admission, clock)
         name, address = f"{socket.gethostname()}:{os.getpid()}", ""
         part = OwnPart(settings, read_once=("peer_ca", "peer_certificate"))
 
@@ -324,19 +325,6 @@ def _handlers(
         tracer=tracer,
         late_spans=None if tracer is None else LateSpans(tracer, slow_seconds or math.inf, clock=clock),
         log=log,
-    )
-
-
-def _feature_reads(settings: RouterSettings, clock: Callable[[], float]) -> FeatureReads | None:
-    if not settings.features_store:
-        return None
-    # A row is made of what is known for half of the time, and is known for the other half.
-    return FeatureReads(
-        open_store(settings.features_store),
-        clock=clock,
-        timeout=_PATIENCE * settings.features_timeout,
-        known_seconds=settings.features_known / 2,
-        most_bytes=settings.features_bytes // 2,
     )
 
 

@@ -22,6 +22,7 @@ from croupier.stores.features import FeatureStore, parse_key
 from croupier.telemetry.metrics import Counter, Gauge, LoopCounter, LoopHistogram
 from router.feature_cache import Recent
 from router.feature_plan import DOWN, Found, Stored
+from router.settings import RouterSettings
 
 _log = logging.getLogger(__name__)
 _WANTED = LoopCounter(
@@ -51,6 +52,8 @@ _MOST_WAITING = 65_536
 _PAUSE = 0.25
 # What a value takes in memory, more or less, beside its bytes in the blob.
 _VALUE_BYTES = 100
+# How much longer a read of features may take than a request waits for it: the next ones find what it found.
+_PATIENCE = 2.5
 
 
 class Waits:
@@ -235,3 +238,19 @@ def _schema_of(key: bytes, blob: bytes | None) -> tuple[str, int] | None:
         return place.group, header(blob)[0]
     except BadBlob:
         return None
+
+
+def reads_of(
+    settings: RouterSettings, store: FeatureStore | None, clock: Callable[[], float]
+) -> FeatureReads | None:
+    """Those of a router with `settings`; None: it has no store."""
+    if store is None:
+        return None
+    # A row is made of what is known for half of the time, and is known for the other half.
+    return FeatureReads(
+        store,
+        clock=clock,
+        timeout=_PATIENCE * settings.features_timeout,
+        known_seconds=settings.features_known / 2,
+        most_bytes=settings.features_bytes // 2,
+    )

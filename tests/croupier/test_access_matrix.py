@@ -23,6 +23,7 @@ from croupier.settings import ClientTls
 from croupier.transport.client import Channel
 from croupier.transport.status import RpcError
 from protos.cell.v1 import cell_pb2
+from protos.features.v1 import features_pb2
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from protos.versions.v1 import versions_pb2 as pb
@@ -116,7 +117,7 @@ _DATA = [
 SERVICES = {
     "version_manager": [_API],
     "cell": [*_DATA, cell_pb2.DESCRIPTOR.services_by_name["Cell"]],
-    "router": _DATA,
+    "router": [*_DATA, features_pb2.DESCRIPTOR.services_by_name["FeatureService"]],
 }
 RULES = {"version_manager": access.VERSION_MANAGER, "cell": access.CELL, "router": access.ROUTER}
 
@@ -173,6 +174,7 @@ async def running(server: str, folder: Path, told: dict[str, Any]) -> AsyncItera
         elif server == "cell":
             yield (await stack.enter_async_context(open_cell(folder, metrics_listen="", **told))).cell.address
         else:
+            told = {**told, "features_store": f"lmdb:{folder}/features"}
             yield (await stack.enter_async_context(world(cells=1, hand_size=1, **told))).router.address
 
 
