@@ -49,8 +49,8 @@ _MOST_LESS, _MOST_MORE = 0.5, 1.5
 _CERTAIN = 0.5
 # No less may be in flight: so many are no load, and a cell may be late for want of a processor. With fewer,
 # hardly any go into one batch, and a tenant that is alone there has half of it. Only where callers give up
-# meanwhile, so many are a queue: then it is half of that in each period, and no less than the last one.
-LEAST, LEAST_OF_SLOW = 16.0, 4.0
+# meanwhile, so many are a queue: then it is half of that.
+LEAST, LEAST_OF_SLOW = 16.0, 8.0
 # Without anybody refused or late, until nothing limits it any more.
 CALM_SECONDS = 1.0
 _RETRY_AFTER = 0.1
@@ -99,7 +99,7 @@ class Limit:
             # What was not in use is no measure.
             before = min(limit, 2.0 * most) if limit else float(most)
             if is_wasting:
-                self._least = max(LEAST_OF_SLOW, self._least * _MOST_LESS)
+                self._least = LEAST_OF_SLOW
             changed = max(self._least, min(before, max(fit, before * _MOST_LESS)))
         elif not limit or now - self._busy_at >= CALM_SECONDS:
             changed, self._least = NO_LIMIT, LEAST

@@ -264,7 +264,7 @@ def test_what_callers_give_up_waiting_for_lowers_the_floor_until_all_is_over() -
     limit = Limit()
     one = NO_LIMIT
     told = [one := limit.after(one, 0.1, 0.0, 16, 5, 0.1, True) for _ in range(3)]
-    assert told == [LEAST / 2, LEAST_OF_SLOW, LEAST_OF_SLOW]
+    assert told == [LEAST_OF_SLOW] * 3
     assert limit.after(one, 0.1, 0.0, 16, 5, 0.2) == LEAST_OF_SLOW
     assert limit.after(one, 9.0, 100.0, 4, 0, 0.2 + CALM_SECONDS) == NO_LIMIT
     assert limit.after(NO_LIMIT, 0.1, 0.0, 16, 0, 2.0) == LEAST
