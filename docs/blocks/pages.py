@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from blocks import Block, benchmarks, code, demo, first, front, odds, plans, programs
+from blocks import Block, benchmarks, code, demo, families, first, front, odds, plans, programs
 
 BLOCKS = (
     Block("README.md", "first", first.commands),
@@ -12,6 +12,7 @@ BLOCKS = (
     Block("README.md", "front", front.table_of_ratios),
     Block("README.md", "odds", odds.odds),
     Block("docs/operating.md", "limits", code.limits),
+    Block("docs/families.md", "families", families.fields),
     Block("docs/faults.md", "faults", code.faults),
     Block("docs/sharding.md", "plans", plans.three),
     *(Block("docs/languages.md", name, partial(programs.program, name)) for name in programs.PROGRAMS),
