@@ -132,7 +132,7 @@ class Log:
             OSError: the spool's own disk.
         """
         if self.progress.batch is None and not self.gathered.ranges:
-            self._sweep()
+            self.sweep()
             return
         found = await asyncio.to_thread(self._grouped)
         if self.progress.batch is None:
@@ -146,7 +146,7 @@ class Log:
             await asyncio.to_thread(self._aside.keep, f"{batch.number:010x}.records", found.unreadable)
             self._step("aside")
         self._finish(batch, rows, found)
-        self._sweep()
+        self.sweep()
 
     def _begin(self, objects: list[str]) -> None:
         gathered, number = self.gathered, self.progress.number
@@ -249,14 +249,16 @@ class Log:
         self.gathered = Gathered(self.progress.places)
         self._step("finished")
 
-    def _sweep(self) -> None:
-        """Remove what is of no more use."""
-        there = set(spool_reader.writers(self._spool)) - _OURS
-        for name, place in list(self.progress.places.items()):
-            if name not in there or spool_reader.sweep(self._spool, name, place):
+    def sweep(self) -> None:
+        """Remove what is of no more use: of ended writers that never wrote anything, too."""
+        there = [name for name in spool_reader.writers(self._spool) if name not in _OURS]
+        gone = set(self.progress.places) - set(there)
+        for name in there:
+            if spool_reader.sweep(self._spool, name, self.progress.places.get(name, Place())):
+                gone.add(name)
+        for name in gone:
+            self.gathered.places.pop(name, None)
+            if name in self.progress.places:
                 self.progress = self.progress.without(name)
                 self.progress.save(self._spool)
-        self.gathered.places = {
-            name: place for name, place in self.gathered.places.items() if name in self.progress.places
-        }
         self._step("swept")

@@ -59,6 +59,7 @@ class Follower:
             if self._log.progress.batch is None:
                 await asyncio.to_thread(self._log.gather)
                 if not at_once and not self._is_time():
+                    await asyncio.to_thread(self._log.sweep)
                     return False
             await self._log.write()
         except (CroupierError, OSError) as error:

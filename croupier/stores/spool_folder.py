@@ -43,13 +43,7 @@ class Spool:
             raise ValueError(f"a spool has room for two segments: {2 * segment_bytes} bytes")
         self.folder = folder / incarnation
         own_folder(folder)
-        own_folder(self.folder)
-        self._lock = open_regular(self.folder / LOCK, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise
+        self._lock = _claimed(self.folder)
         self._wanted = threading.Event()
         self.appender = Appender(segment_bytes, self._wanted.set)
         self._next = 0
@@ -117,3 +111,20 @@ class Spool:
         if not self._is_told:
             _log.warning("the spool takes nothing more once its segment is full: %s", why)
         self._is_told = True
+
+
+def _claimed(folder: Path) -> int:
+    """Have `folder`, locked; returns the lock, which is held for as long as it is open.
+
+    Readers pass by what begins with a dot: they meet no folder whose writer does not hold its lock yet.
+    """
+    unfinished = folder.with_name(f".{folder.name}")
+    own_folder(unfinished)
+    lock = open_regular(unfinished / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(unfinished, folder)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock

@@ -54,9 +54,10 @@ class Range:
 def writers(spool: Path) -> list[str]:
     """Those that have a folder, the oldest first."""
     try:
-        return sorted(entry.name for entry in os.scandir(spool) if entry.is_dir(follow_symlinks=False))
+        found = [entry.name for entry in os.scandir(spool) if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
+    return sorted(name for name in found if not name.startswith("."))
 
 
 def segments(folder: Path) -> list[int]:
@@ -158,8 +159,7 @@ def is_writing(folder: Path) -> bool:
     try:
         lock = open_regular(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
-        # It has just made the folder, or somebody took the lock away.
-        return not os.listdir(folder)
+        return False
     except OSError:
         return True
     try:

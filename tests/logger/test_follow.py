@@ -69,6 +69,19 @@ async def test_at_the_end_nobody_waits(world: World) -> None:
     assert await world.follower.turn(at_once=True)
 
 
+async def test_what_an_ended_writer_never_used_goes(world: World) -> None:
+    world.ask()
+    await world.follower.turn()
+    unused = Spool(world.writer.folder.parent, "b", 20 * SEGMENT, SEGMENT)
+    await world.follower.turn()
+    assert unused.folder.exists()
+    unused.close()
+    assert not await world.follower.turn()
+    assert not unused.folder.exists()
+    assert await world.follower.turn(at_once=True)
+    assert len(world.store.rows()) == 1
+
+
 async def test_it_says_why_nothing_is_written_until_it_is(world: World) -> None:
     world.ask()
     world.store.is_away = True

@@ -12,7 +12,7 @@ import pytest
 from support.spool_twin import SEGMENT, append, record
 
 from croupier.stores.spool_folder import Spool
-from croupier.stores.spool_reader import is_writing, segments
+from croupier.stores.spool_reader import is_writing, segments, writers
 
 ONE = record(Random(1), request=bytes(1000))
 
@@ -116,7 +116,7 @@ def test_a_thread_makes_the_next_one_when_one_is_full(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_writer(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "a", 2 * SEGMENT, SEGMENT)
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(OSError, match="not empty"):
         Spool(tmp_path, "a", 2 * SEGMENT, SEGMENT)
     assert is_writing(spool.folder)
     spool.close()
@@ -130,8 +130,19 @@ def test_room_for_one_segment_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
 def test_what_is_no_file_in_its_place_is_no_segment(tmp_path: Path, make: Any) -> None:
-    (tmp_path / "a").mkdir(0o700)
-    make(tmp_path / "a" / f"{0:016x}.new")
     spool = Spool(tmp_path, "a", 4 * SEGMENT, SEGMENT)
-    assert not append(spool.appender, ONE)
+    make(spool.folder / f"{2:016x}.new")
+    fill(spool)
+    spool.tend()
+    assert not spool.appender.has_spare
     spool.close()
+
+
+def test_readers_meet_no_folder_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        assert writers(tmp_path) == []
+        raise OSError("killed")
+
+    monkeypatch.setattr(os, "rename", crash)
+    with pytest.raises(OSError, match="killed"):
+        Spool(tmp_path, "a", 4 * SEGMENT, SEGMENT)
