@@ -19,6 +19,7 @@ from cell.settings import CellSettings
 from cell.supervisor import SupervisorSettings
 from croupierctl.app import app
 from croupierctl.lazy import Verb
+from logger.settings import LoggerSettings
 from router.settings import RouterSettings
 from version_manager.settings import ManagerSettings
 
@@ -144,6 +145,7 @@ def test_some_program_has_the_flags_that_pages_name(page: Path) -> None:
 def settings() -> dict[str, list[str]]:
     """Of the servers, as in their variables."""
     classes = {
+        "LOGGER": (LoggerSettings,),
         "ROUTER": (RouterSettings,),
         "CELL": (CellSettings, SupervisorSettings),
         "VERSION_MANAGER": (ManagerSettings,),
@@ -187,6 +189,7 @@ def words() -> set[str]:
             "cell",
             "croupier",
             "croupierctl",
+            "logger",
             "router",
             "sharding",
             "version_manager",
