@@ -14,10 +14,12 @@ from croupier_client.aio import AsyncClient
 from croupier_client.blocking import Client
 from croupier_client.decode import Origin, PredictError, Prediction, SeveralOutputs
 from croupier_client.encode import Features, InvalidFeatures, Item, Shared
+from croupier_client.features import FeatureRecord, Written
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "FeatureRecord",
     "Features",
     "InvalidFeatures",
     "Item",
@@ -26,4 +28,5 @@ __all__ = [
     "Prediction",
     "SeveralOutputs",
     "Shared",
+    "Written",
 ]

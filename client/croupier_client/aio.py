@@ -18,7 +18,9 @@ from croupier_client.channels import open_async
 from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item, Shared
 from croupier_client.errors import Cancelled, CroupierError
+from croupier_client.features import Answer, FeatureRecord, Written, write
 from croupier_client.messages import prediction as pb
+from croupier_client.messages.features import WriteRequest, WriteResponse
 from croupier_client.options import Metadata, Options, PathLike, Token, Trace
 from croupier_client.status import debug_of, from_rpc_error
 from croupier_client.stub import Stub
@@ -180,6 +182,46 @@ class AsyncClient:
                 yield answer
         finally:
             await exchange.aclose()
+
+    async def write_features(
+        self, records: Iterable[FeatureRecord], *, timeout: Optional[float] = None
+    ) -> Written:
+        """Write features of this client's tenant into the store that routers read; see `FeatureRecord`.
+
+        `timeout` is for all of them, None takes the client's. A record that cannot be kept does not raise:
+        the answer names it. An error means that those which were not sent yet, or were under way, may not be
+        kept: to write all of them again changes nothing of those that are.
+        """
+        work = write(records, **self._options.call(timeout, time.monotonic))
+        answer: Answer = None
+        while True:
+            try:
+                step = work.send(answer)
+            except StopIteration as end:
+                written: Written = end.value
+                return written
+            if isinstance(step, steps.Wait):
+                await asyncio.sleep(step.seconds)
+                answer = None
+            else:
+                answer = await self._send_records(step.request, step.timeout)
+
+    async def _send_records(
+        self, request: WriteRequest, seconds: Optional[float]
+    ) -> Union[WriteResponse, CroupierError]:
+        shown = self._options.metadata()
+        try:
+            call = self._stub().write([request], timeout=seconds, metadata=shown)
+            response: WriteResponse = await call
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error)
+        except grpc.aio.UsageError:
+            return Cancelled("the client was closed")
+        except asyncio.CancelledError:
+            if _is_cancelled() or not self._is_closed():
+                raise
+            return Cancelled("the client was closed")
+        return response
 
     async def _send(
         self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata

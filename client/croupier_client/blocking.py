@@ -19,7 +19,9 @@ from croupier_client.channels import open_blocking
 from croupier_client.decode import Outcome, Prediction
 from croupier_client.encode import Features, Item, Shared
 from croupier_client.errors import Cancelled, CroupierError
+from croupier_client.features import Answer, FeatureRecord, Written, write
 from croupier_client.messages import prediction as pb
+from croupier_client.messages.features import WriteRequest, WriteResponse
 from croupier_client.options import Metadata, Options, PathLike, Token, Trace
 from croupier_client.status import debug_of, from_rpc_error
 from croupier_client.stub import Stub
@@ -162,6 +164,39 @@ class Client:
         with closing(BlockingExchange(connect, items, window)) as exchange:
             while (answer := exchange.answer()) is not None:
                 yield answer
+
+    def write_features(self, records: Iterable[FeatureRecord], *, timeout: Optional[float] = None) -> Written:
+        """Write features of this client's tenant into the store that routers read; see `FeatureRecord`.
+
+        `timeout` is for all of them, None takes the client's. A record that cannot be kept does not raise:
+        the answer names it. An error means that those which were not sent yet, or were under way, may not be
+        kept: to write all of them again changes nothing of those that are.
+        """
+        work = write(records, **self._options.call(timeout, time.monotonic))
+        answer: Answer = None
+        while True:
+            try:
+                step = work.send(answer)
+            except StopIteration as end:
+                written: Written = end.value
+                return written
+            if isinstance(step, steps.Wait):
+                time.sleep(step.seconds)
+                answer = None
+            else:
+                answer = self._send_records(step.request, step.timeout)
+
+    def _send_records(
+        self, request: WriteRequest, seconds: Optional[float]
+    ) -> Union[WriteResponse, CroupierError]:
+        shown = self._options.metadata()
+        try:
+            response: WriteResponse = self._connection.call("write", iter([request]), seconds, shown)
+        except grpc.RpcError as error:
+            return from_rpc_error(error)
+        except Cancelled as error:
+            return error
+        return response
 
     def _send(
         self, request: pb.PredictRequest, seconds: Optional[float], metadata: Metadata

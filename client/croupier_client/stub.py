@@ -1,12 +1,14 @@
-"""The methods of the prediction API on a channel."""
+"""The methods of the prediction API, and of the features', on a channel."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from croupier_client.messages import features
 from croupier_client.messages import prediction as pb
 
 _SERVICE = "/croupier.prediction.v1.PredictionService"
+_FEATURES = "/croupier.features.v1.FeatureService"
 
 
 class Stub:
@@ -24,4 +26,9 @@ class Stub:
             f"{_SERVICE}/PredictStream",
             request_serializer=pb.PredictStreamRequest.SerializeToString,
             response_deserializer=pb.PredictStreamResponse.FromString,
+        )
+        self.write = channel.stream_unary(
+            f"{_FEATURES}/Write",
+            request_serializer=features.WriteRequest.SerializeToString,
+            response_deserializer=features.WriteResponse.FromString,
         )

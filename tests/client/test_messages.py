@@ -2,12 +2,15 @@
 
 import pytest
 
-from croupier_client.messages import prediction, status
+from croupier_client.messages import features, prediction, status
 from croupier_client.stub import Stub
+from protos.features.v1 import features_pb2
 from protos.prediction.v1 import prediction_pb2
 from protos.status.v1 import status_pb2
 
-FILES = pytest.mark.parametrize(("ours", "generated"), [(prediction, prediction_pb2), (status, status_pb2)])
+FILES = pytest.mark.parametrize(
+    ("ours", "generated"), [(features, features_pb2), (prediction, prediction_pb2), (status, status_pb2)]
+)
 
 
 @FILES
@@ -36,6 +39,9 @@ class Channel:
     def unary_unary(self, path, **functions):
         self.methods[path] = (False, False, functions)
 
+    def stream_unary(self, path, **functions):
+        self.methods[path] = (True, False, functions)
+
     def stream_stream(self, path, **functions):
         self.methods[path] = (True, True, functions)
 
@@ -43,13 +49,18 @@ class Channel:
 def test_the_stub_has_every_method():
     channel = Channel()
     Stub(channel)
-    (service,) = prediction_pb2.DESCRIPTOR.services_by_name.values()
-    assert len(channel.methods) == len(service.methods)
-    for method in service.methods:
-        *streams, functions = channel.methods[f"/{service.full_name}/{method.name}"]
-        assert streams == [method.client_streaming, method.server_streaming]
-        asked, answered = (
-            getattr(prediction, kind.name)() for kind in (method.input_type, method.output_type)
-        )
-        assert functions["request_serializer"](asked) == b""
-        assert functions["response_deserializer"](b"") == answered
+    described = [
+        (messages, service)
+        for messages, generated in ((prediction, prediction_pb2), (features, features_pb2))
+        for service in generated.DESCRIPTOR.services_by_name.values()
+    ]
+    assert len(channel.methods) == sum(len(service.methods) for _, service in described)
+    for messages, service in described:
+        for method in service.methods:
+            *streams, functions = channel.methods[f"/{service.full_name}/{method.name}"]
+            assert streams == [method.client_streaming, method.server_streaming]
+            asked, answered = (
+                getattr(messages, kind.name)() for kind in (method.input_type, method.output_type)
+            )
+            assert functions["request_serializer"](asked) == b""
+            assert functions["response_deserializer"](b"") == answered
