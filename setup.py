@@ -18,7 +18,10 @@ from setuptools.command.build_ext import build_ext
 PACKAGES = ("cell", "croupier", "router", "sharding")
 COMPILED = (
     Path("croupier/telemetry/traces.py"),
-    *(Path(f"router/{name}.py") for name in ("attempt", "buckets", "cold_loads", "hedges", "losses")),
+    *(
+        Path(f"router/{name}.py")
+        for name in ("attempt", "buckets", "cold_loads", "hedges", "losses", "tracing")
+    ),
 )
 
 DIRECTIVES = {

@@ -11,10 +11,10 @@ them run, and take short turns over connections that stay: in each round every o
 answer, in one order and in the next round in the other. Of each round the differences count, of those the
 median, for what the machine does besides takes longer than a turn.
 
-A turn's time is that of the router's loop. Other threads send spans, twice a second, whatever is there then:
-what they take is counted apart, while each router in turn has work for seconds, and added (`sending_us`, of
-a request that is traced). `spread_us` is how far two that are equal were apart in a round, and `floor_us` by
-how much the means of as many processes may differ by chance.
+A turn's time is that of the router's loop. Other threads send spans, every two seconds or once there are
+many: what they take is counted apart, while each router in turn has work for seconds, and added
+(`sending_us`, of a request that is traced). `spread_us` is how far two that are equal were apart in a
+round, and `floor_us` by how much the means of as many processes may differ by chance.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _CELLS, _PAYLOAD = 4, 256
 
 _Pair: TypeAlias = tuple[Sequence[float], Sequence[float]]
 
-# A router sends its spans twice a second.
-_SENT_SECONDS = 0.7
+# A router sends its spans every two seconds.
+_SENT_SECONDS = 2.2
 # Requests before those of a turn, as a share of them: others have had the caches.
 _WARM_UP = 5
 # Until a router that has answered sleeps: the kernel books a thread's time when it does.

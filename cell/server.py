@@ -28,10 +28,9 @@ from croupier.priorities import known
 from croupier.protocol import COLD_ANSWER, cold_answer
 from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
-from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.http2.server_call import ServerCall, trace
 from croupier.transport.net.turns import turns_of
 from croupier.transport.serving import Server
-from croupier.transport.steps import trace
 from croupier.version import version
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2

@@ -58,25 +58,17 @@ class StaleItem(ItemUnavailable, StaleMap):
 
 
 class Whole:
-    """The exchange for a single unit, whose payload is the request of the method at `path`.
+    """The exchange for a single unit, whose payload is the request of the method at `path`."""
 
-    `metadata` go with every call of it, as they do with those of `Fanout`.
-    """
-
-    def __init__(self, cells: Cells, path: bytes, metadata: Metadata = ()) -> None:
+    def __init__(self, cells: Cells, path: bytes) -> None:
         self._cells = cells
         self._path = path
-        self._metadata = metadata
 
-    def with_metadata(self, metadata: Metadata) -> Whole:
-        """The same for one request that has something to say to its cells."""
-        return Whole(self._cells, self._path, metadata)
-
-    def start(self, call: CellCall, timeout: float | None) -> Started:
+    def start(self, call: CellCall, timeout: float | None, metadata: Metadata = ()) -> Started:
         speaks = self._cells.protocol(call.cell)
         _check_speaks(call.units, speaks)
         payload = call.units[0].payload_for(speaks)
-        return self._cells.start(self._path, call, payload, timeout, self._metadata)
+        return self._cells.start(self._path, call, payload, timeout, metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         return [response]
@@ -88,18 +80,14 @@ class Whole:
 class Fanout:
     """The exchange for many units: a PredictRequest of which each is an item."""
 
-    def __init__(self, cells: Cells, metadata: Metadata = ()) -> None:
+    def __init__(self, cells: Cells) -> None:
         self._cells = cells
-        self._metadata = metadata
 
-    def with_metadata(self, metadata: Metadata) -> Fanout:
-        return Fanout(self._cells, metadata)
-
-    def start(self, call: CellCall, timeout: float | None) -> Started:
+    def start(self, call: CellCall, timeout: float | None, metadata: Metadata = ()) -> Started:
         speaks = self._cells.protocol(call.cell)
         _check_speaks(call.units, speaks)
         payload = join_payloads(call.units, speaks)
-        return self._cells.start(PREDICT, call, payload, timeout, self._metadata)
+        return self._cells.start(PREDICT, call, payload, timeout, metadata)
 
     def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
         try:

@@ -57,7 +57,7 @@ from router.pick import is_connected, is_reachable, nearest, pick
 from router.route import dealt_by, hand_of, owner_of, point_of, route
 from router.routes import Route, Routes
 from router.stale import Cancellable, Stale, Waiter
-from router.tracing import Traced
+from router.tracing import Told, Traced
 from router.units import Unit, carry, lacks_any, mark, stale_places
 from router.view import EMPTY, View
 from version_manager.model.resolve import Ask, choices, resolve
@@ -417,7 +417,7 @@ def _told(exchange: Whole | Fanout, caller: Named) -> Exchange:
     metadata = ((REQUEST_ID_KEY, str(caller.request_id).encode()),) if caller.is_named else ()
     if caller.span is not None:
         return Traced(exchange, caller.span, metadata)
-    return exchange.with_metadata(metadata)
+    return Told(exchange, metadata)
 
 
 def _checked(priority: int) -> int:

@@ -24,10 +24,10 @@ from croupier.request_ids import Known, Named, RequestId
 from croupier.telemetry.metrics import LoopCounter
 from croupier.telemetry.traces import Span, Tracer
 from croupier.transport.context import Context
-from croupier.transport.http2.server_call import ServerCall
+from croupier.transport.http2.server_call import ServerCall, trace
 from croupier.transport.serving import Server
 from croupier.transport.status import code_of
-from croupier.transport.steps import ending_of, trace
+from croupier.transport.steps import ending_of
 from croupier.weight import scale_of
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2

@@ -1,4 +1,4 @@
-"""The spans of a request that is traced: one for each call to a cell, which is told that it is part of it.
+"""What cells are told of a request beside what is asked, and its spans: one for each call to a cell.
 
 And one for requests that nobody traced and that came to trouble: made afterwards, of the router alone.
 """
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # So many a second get a span made afterwards, and so many at once.
 _LATE_PER_SECOND = 20.0
+# To look a member up takes longer than most that is done with it.
+_CLIENT = Kind.CLIENT
 # Ends that are nobody's wish, and not the caller's fault.
 _TROUBLE = frozenset(
     code.name
@@ -69,8 +71,29 @@ class LateSpans:
             self._tracer.afterwards(method, values, seconds, Code[code], about)
 
 
+class Told:
+    """The exchange of one request, with whose calls `metadata` go."""
+
+    __slots__ = ("_exchange", "_metadata")
+
+    def __init__(self, exchange: Whole | Fanout, metadata: Metadata) -> None:
+        self._exchange = exchange
+        self._metadata = metadata
+
+    def start(self, call: CellCall, timeout: float | None) -> Started:
+        return self._exchange.start(call, timeout, self._metadata)
+
+    def outcomes(self, call: CellCall, response: bytes) -> list[Outcome]:
+        return self._exchange.outcomes(call, response)
+
+    def refusal(self, outcome: bytes) -> CroupierError | None:
+        return self._exchange.refusal(outcome)
+
+
 class Traced:
-    """The exchange of one request, whose calls are spans below `span`; `metadata` go with each as well."""
+    """As `Told`, of a request whose calls are spans below `span`, of which their cells are told."""
+
+    __slots__ = ("_exchange", "_metadata", "_number", "_span")
 
     def __init__(self, exchange: Whole | Fanout, span: Span, metadata: Metadata) -> None:
         self._exchange = exchange
@@ -80,13 +103,12 @@ class Traced:
 
     def start(self, call: CellCall, timeout: float | None) -> Started:
         self._number += 1
-        span = self._span.child("attempt", Kind.CLIENT)
+        span = self._span.child("attempt", _CLIENT)
         span.note("croupier.cell", call.cell)
         span.note("croupier.attempt", self._number)
         span.note("croupier.items", len(call.units))
         try:
-            exchange = self._exchange.with_metadata((*self._metadata, *span.pairs()))
-            started = exchange.start(call, timeout)
+            started = self._exchange.start(call, timeout, self._metadata + span.pairs())
         except CroupierError as error:
             span.end(code_of(error))
             raise

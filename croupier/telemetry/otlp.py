@@ -46,11 +46,13 @@ _CUMULATIVE = sdk.AggregationTemporality.CUMULATIVE
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # A peer may end a call with any number.
 _NAMES = {int(code): code.name for code in Code}
-# Spans that wait, and how many go at once: all that may come by then, for a call takes more than they do.
-# Their bytes are far below what a collector takes in one message.
-_MOST_SPANS = 2_048
-_AT_ONCE = 1_024
-_SPAN_SECONDS = 0.5
+# Spans that wait, and how many go at once: a call takes as long as some thousand of them, so few wait until
+# there are many. Their bytes are far below what a collector takes in one message.
+_MOST_SPANS = 8_192
+_AT_ONCE = 2_048
+_MANY = 1_024
+_SPAN_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
 _EXPORT_SECONDS = 5.0
 _CLOSE_SECONDS = 3.0
 # OpenTelemetry's own metric, whose name and labels Prometheus cannot have.
@@ -127,8 +129,12 @@ class Spans:
         self._exporter.shutdown()
 
     def _run(self) -> None:
-        while not self._is_closed.wait(_SPAN_SECONDS):
-            self._export()
+        waited = 0.0
+        while not self._is_closed.wait(_LOOK_SECONDS):
+            waited += _LOOK_SECONDS
+            if waited >= _SPAN_SECONDS or len(self._waiting) >= _MANY:
+                self._export()
+                waited = 0.0
         self._export()
 
     def _export(self) -> None:

@@ -76,7 +76,8 @@ def span_field(Span span not None, str message not None):
     if state:
         at = _put_bytes(at, 3, state)
     at = _put_id(at, 2, span.span_id)
-    at = _put_bytes(at, 1, span.trace_id.to_bytes(16, "big"))
+    at = _put_high_first(_put_high_first(at, span.trace_low), span.trace_high)
+    at = _put_key(_put_varint(at, 16), 1, BYTES)
     at = _put_key(_put_varint(at, end - at), 2, BYTES)
     return at[:end - at]
 
@@ -132,12 +133,16 @@ cdef uint8_t* _put_bytes(uint8_t* at, int number, bytes data) noexcept:
 
 
 cdef uint8_t* _put_id(uint8_t* at, int number, uint64_t value) noexcept:
-    """Eight bytes, the highest first."""
+    return _put_key(_put_varint(_put_high_first(at, value), 8), number, BYTES)
+
+
+cdef inline uint8_t* _put_high_first(uint8_t* at, uint64_t value) noexcept:
+    """Eight bytes."""
     cdef int place
     at -= 8
     for place in range(8):
         at[7 - place] = value >> 8 * place & 0xFF
-    return _put_key(_put_varint(at, 8), number, BYTES)
+    return at
 
 
 cdef inline uint8_t* _put_key(uint8_t* at, int number, int kind) noexcept:

@@ -23,6 +23,7 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 from croupier.codes import Code
+from croupier.telemetry.trace_parent import trace_parent
 
 TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"
@@ -42,6 +43,11 @@ _MEMBER = re.compile(
 _MOST_STATE, _MOST_MEMBERS = 512, 32
 # Of one text of an attribute.
 _MOST_TEXT = 256
+# Of SplitMix64: G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators" (2014).
+_GAMMA, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_ALL = 0xFFFFFFFFFFFFFFFF
+# As objects, what C has no integer for.
+_ABOVE = 1 << 64
 
 
 class Kind(IntEnum):
@@ -105,7 +111,8 @@ class Span:
         "parent_id",
         "span_id",
         "state",
-        "trace_id",
+        "trace_high",
+        "trace_low",
         "tracer",
     )
 
@@ -120,12 +127,33 @@ class Span:
         began: int,
         tracer: Tracer,
     ) -> None:
+        high, low = divmod(trace_id, _ABOVE)
+        self.fill(name, kind, high, low, span_id, parent_id, state, began, tracer)
+
+    def fill(
+        self,
+        name: str,
+        kind: int,
+        trace_high: int,
+        trace_low: int,
+        span_id: int,
+        parent_id: int,
+        state: bytes,
+        began: int,
+        tracer: Tracer,
+    ) -> None:
+        """What `__init__` does, which takes objects in a tuple: compiled, this takes C's integers."""
         self.name, self.kind = name, kind
-        self.trace_id, self.span_id, self.parent_id = trace_id, span_id, parent_id
+        self.trace_high, self.trace_low = trace_high, trace_low
+        self.span_id, self.parent_id = span_id, parent_id
         self.state, self.began, self.tracer = state, began, tracer
         self.ended: int = 0
         self.code: int = 0
         self.attributes: dict[str, Value] = {}
+
+    @property
+    def trace_id(self) -> int:
+        return self.trace_high * _ABOVE + self.trace_low
 
     def note(self, key: str, value: Value) -> None:
         """Say something more of it."""
@@ -133,13 +161,12 @@ class Span:
 
     def pairs(self) -> tuple[tuple[bytes, bytes], ...]:
         """The metadata of what is called on its behalf."""
-        parent = (TRACEPARENT, b"00-%032x-%016x-01" % (self.trace_id, self.span_id))
+        parent = (TRACEPARENT, trace_parent(self.trace_high, self.trace_low, self.span_id))
         return (parent, (TRACESTATE, self.state)) if self.state else (parent,)
 
     def child(self, name: str, kind: Kind = _INTERNAL) -> Span:
-        tracer = self.tracer
-        span_id = tracer.bits(64) or 1
-        return Span(name, kind, self.trace_id, span_id, self.span_id, self.state, tracer.now(), tracer)
+        tracer, high, low = self.tracer, self.trace_high, self.trace_low
+        return tracer.new(name, kind, high, low, self.span_id, self.state, tracer.now())
 
     def past(self, name: str, seconds: float, **attributes: Value) -> None:
         """Something took so long on its behalf, and has just ended."""
@@ -183,7 +210,7 @@ class Tracer:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.ratio, self.emit, self.now = ratio, emit, now
-        self._random, self.bits = rng.random, rng.getrandbits
+        self._random, self._state = rng.random, rng.getrandbits(64)
         self._left, self._since = MOST_PER_SECOND, 0
         self.until = self._gap()
 
@@ -209,7 +236,7 @@ class Tracer:
 
     def root(self, name: str) -> Span | None:
         """The span of a call that begins a trace; None: there are too many."""
-        return self._new(name, _SERVER, self.bits(128) or 1, 0, b"") if self._may() else None
+        return self._begun(name, _SERVER) if self._may() else None
 
     def _gap(self) -> float:
         """How many go by before the next one: each of them had the same chance."""
@@ -229,12 +256,30 @@ class Tracer:
     def span(self, name: str, kind: Kind, parent: Parent | None) -> Span:
         """A span, whether or not it would be sampled."""
         if parent is None:
-            return self._new(name, kind, self.bits(128) or 1, 0, b"")
-        return self._new(name, kind, parent.trace_id, parent.span_id, parent.state)
+            return self._begun(name, kind)
+        high, low = divmod(parent.trace_id, _ABOVE)
+        return self.new(name.removeprefix("/"), kind, high, low, parent.span_id, parent.state, self.now())
 
-    def _new(self, name: str, kind: Kind, trace_id: int, parent_id: int, state: bytes) -> Span:
-        span_id = self.bits(64) or 1
-        return Span(name.removeprefix("/"), kind, trace_id, span_id, parent_id, state, self.now(), self)
+    def _begun(self, name: str, kind: int) -> Span:
+        """A span that begins a trace."""
+        # As arguments they would be made in any order.
+        high, low = self._id(), self._id()
+        return self.new(name.removeprefix("/"), kind, high, low, 0, b"", self.now())
+
+    def new(
+        self, name: str, kind: int, trace_high: int, trace_low: int, parent_id: int, state: bytes, began: int
+    ) -> Span:
+        span = Span.__new__(Span)
+        span.fill(name, kind, trace_high, trace_low, self._id(), parent_id, state, began, self)
+        return span
+
+    def _id(self) -> int:
+        """One that comes again after 2⁶⁴ others; 0 stands for none."""
+        self._state = (self._state + _GAMMA) & _ALL
+        mixed = self._state
+        mixed = (mixed ^ mixed >> 30) * _FIRST & _ALL
+        mixed = (mixed ^ mixed >> 27) * _SECOND & _ALL
+        return mixed ^ mixed >> 31 or 1
 
     def afterwards(
         self,

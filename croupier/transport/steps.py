@@ -1,4 +1,4 @@
-"""Which calls are traced, and what is done for one, as spans of its trace.
+"""What is done for a call that is traced, as spans of its trace.
 
     with step("store"):                 a span, whose parent is that of the step around it
         await self._store.put(data)     of a call that is not traced it is nothing
@@ -15,24 +15,8 @@ from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 
 from croupier.codes import Code
-from croupier.telemetry.traces import Kind, Span, Tracer, Value, current
-from croupier.transport.http2.server_call import ServerCall, none_traced
+from croupier.telemetry.traces import Kind, Span, Value, current
 from croupier.transport.status import code_of
-
-
-def trace(tracer: Tracer, calls: list[ServerCall]) -> None:
-    """Begin the spans of those of `calls`, which one read brought, that are traced. It raises nothing.
-
-    Most are not, and for all of them together that takes a look.
-    """
-    if none_traced(tracer, calls):
-        return
-    for place in tracer.due(len(calls)):
-        if not (call := calls[place]).has_parent:
-            call.span = tracer.root(call.path)
-    for call in calls:
-        if call.has_parent:
-            call.span = tracer.begin(call.path, call.values)
 
 
 @contextmanager

@@ -145,7 +145,7 @@ def test_metadata_of_one_request_go_with_its_calls_alone() -> None:
     call: Any = Call("a", [Unit(b"request", ())])
     metadata = ((b"x-request-id", b"7"),)
     for exchange in (Whole(cells, MODEL_INFER), Fanout(cells)):
-        exchange.with_metadata(metadata).start(call, None)
+        exchange.start(call, None, metadata)
         exchange.start(call, None)
     assert [started[-1] for started in cells.started] == [metadata, (), metadata, ()]
 

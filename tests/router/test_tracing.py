@@ -12,7 +12,7 @@ from croupier.codes import Code
 from croupier.errors import Unavailable
 from croupier.request_ids import Known, RequestId
 from croupier.telemetry.traces import Kind, Span, Tracer
-from router.tracing import LateSpans, Traced
+from router.tracing import LateSpans, Told, Traced
 
 TENANT, METHOD = (lambda: "acme"), "/inference.GRPCInferenceService/ModelInfer"
 
@@ -32,11 +32,8 @@ class Exchange:
         self.error = error
         self.metadata: list[Any] = []
 
-    def with_metadata(self, metadata: Any) -> Exchange:
+    def start(self, call: Any, timeout: float | None, metadata: Any) -> Started:
         self.metadata.append(metadata)
-        return self
-
-    def start(self, call: Any, timeout: float | None) -> Started:
         if self.error is not None:
             raise self.error
         return Started()
@@ -71,6 +68,15 @@ def test_each_call_is_a_span_that_its_cell_is_told_of(tracer: Tracer, ended: lis
     assert exchange.metadata == [((b"x-request-id", b"mine"), *one.pairs()) for one in (first, second)]
     assert ended == [], "they end with the calls"
     assert traced.outcomes(CellCall(), b"answer") == [b"answer"]
+
+
+def test_calls_of_a_request_that_nobody_traces_are_told_of_it_alone() -> None:
+    exchange = Exchange()
+    told: Any = Told(exchange, ((b"x-request-id", b"mine"),))  # type: ignore[arg-type]
+    assert told.start(CellCall(), 1.0).span is None
+    assert exchange.metadata == [((b"x-request-id", b"mine"),)]
+    assert told.outcomes(CellCall(), b"answer") == [b"answer"]
+    assert told.refusal(b"answer") is None
 
 
 def test_a_call_that_is_never_made_is_a_span_as_well(tracer: Tracer, ended: list[Span]) -> None:

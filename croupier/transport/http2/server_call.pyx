@@ -203,16 +203,22 @@ cdef class ServerCall(Call):
         self.wire.touch()
 
 
-def none_traced(Tracer tracer not None, list calls not None):
-    """Count `calls` down for `tracer`; whether none begins a trace, or says which span it is part of."""
+def trace(Tracer tracer not None, list calls not None):
+    """Begin the spans of those of `calls`, which one read brought, that are traced. It raises nothing.
+
+    Most are not, and for all of them together that takes a look.
+    """
     cdef ServerCall call
+    cdef Py_ssize_t place
     tracer.until -= len(calls)
     if tracer.until < 0.0:
-        return False
+        for place in tracer.due(len(calls)):
+            call = calls[place]
+            if not call.has_parent:
+                call.span = tracer.root(call.route.path)
     for call in calls:
         if call.has_parent:
-            return False
-    return True
+            call.span = tracer.begin(call.route.path, call.values)
 
 
 cdef Py_ssize_t _read_body(

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from support.collector import grpc_collector, http_collector
+from support.waiting import wait_until
 
 from croupier.codes import Code
 from croupier.settings import TelemetrySettings
@@ -105,6 +106,21 @@ def test_calls_have_the_name_and_the_attributes_of_the_conventions() -> None:
         "rpc.method": "inference.GRPCInferenceService/ModelInfer",
         "rpc.response.status_code": "OK",
     }
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(1e9, 1_024), (0.0, 1)])
+def test_many_spans_go_at_once_and_few_when_they_have_waited(
+    seconds: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_module, "_SPAN_SECONDS", seconds)
+    monkeypatch.setattr(otlp_module, "_LOOK_SECONDS", 0.001)
+    with grpc_collector() as (kept, endpoint):
+        spans = Spans(TelemetrySettings(otlp_endpoint=endpoint), "croupier-test")
+        tracer = Tracer(1.0, lambda span: None, rng=Random(1))
+        # All of them are there before the thread looks.
+        spans._waiting.extend([tracer.span("Infer", Kind.SERVER, None) for _ in range(count)])
+        wait_until(lambda: len(kept.spans) == count, "the spans are sent", 20.0)
+        spans.close()
 
 
 def test_nobody_listens_and_nothing_grows_or_waits(monkeypatch: pytest.MonkeyPatch) -> None:

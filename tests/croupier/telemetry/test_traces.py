@@ -114,6 +114,21 @@ def test_a_sampled_caller_has_a_span_and_so_has_what_is_called() -> None:
     assert span.began < child.began < child.ended < span.ended
 
 
+class Seed(Random):
+    """Gives the seed with which SplitMix64 is published: https://prng.di.unimi.it/splitmix64.c."""
+
+    def getrandbits(self, k: int, /) -> int:
+        return 1234567
+
+
+def test_ids_are_those_of_the_published_generator() -> None:
+    tracer = Tracer(1.0, lambda span: None, rng=Seed())
+    span = tracer.span("Infer", Kind.SERVER, None)
+    assert span.trace_id == 6457827717110365317 << 64 | 3203168211198807973
+    assert span.span_id == 9817491932198370423
+    assert [span.child("attempt").span_id for _ in range(2)] == [4593380528125082431, 16408922859458223821]
+
+
 def test_a_caller_that_is_not_sampled_has_none_whatever_the_ratio() -> None:
     assert Traces(1.0).tracer.begin("Infer", values(traceparent=PARENT[:-2] + b"00")) is None
 

@@ -12,8 +12,8 @@ from support.pair import Pair
 from croupier.codes import Code
 from croupier.errors import NotFound
 from croupier.telemetry.traces import Kind, Span, Tracer, current
-from croupier.transport.http2.server_call import ServerCall
-from croupier.transport.steps import ending_of, step, trace
+from croupier.transport.http2.server_call import ServerCall, trace
+from croupier.transport.steps import ending_of, step
 
 
 @pytest.fixture
