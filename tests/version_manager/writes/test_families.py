@@ -260,3 +260,15 @@ async def test_a_watcher_is_told_of_families_and_of_their_change(client):
         if event.HasField("delta") and event.delta.families:
             assert [one.features[0].name for one in event.delta.families] == ["b"]
             break
+
+
+async def test_the_next_number_is_above_all_that_are_kept(fleet, client):
+    for name in ("a", "b", "c"):
+        await client.apply_family(applied(config(name)))
+    await fleet.raw.put(KEY, b'{"schema":6,"number":1,"owner":"by hand"}')
+
+    async def is_taken() -> bool:
+        return (await client.get_family("churn")).family.owner == "by hand"
+
+    await eventually(is_taken)
+    assert (await client.apply_family(applied(config("d"), 1))).family.number == 3
