@@ -31,6 +31,7 @@ _CODE = (
     "croupierctl",
     "docs",
     "examples",
+    "logger",
     "router",
     "sharding",
     "version_manager",

@@ -20,7 +20,7 @@ def packaged_files() -> set[str]:
 
 
 def test_every_package_of_the_tree_is_listed() -> None:
-    tops = ("cell", "croupier", "croupierctl", "protos", "router", "sharding", "version_manager")
+    tops = ("cell", "croupier", "croupierctl", "logger", "protos", "router", "sharding", "version_manager")
     in_tree = {str(path.relative_to(ROOT)) for top in tops for path in (ROOT / top).rglob("*.py")}
     assert {name for name in packaged_files() if name.endswith(".py")} == in_tree
 

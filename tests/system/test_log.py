@@ -19,6 +19,8 @@ from croupier.artifacts.packers.forest import pack_forest
 from croupier.grpcio.manager import VersionManagerClient
 from croupier_client import AsyncClient
 from croupierctl.app import app
+from croupierctl.log_files import open_log
+from croupierctl.scored_again import differences, score, scorer_of
 from croupierctl.stack import Stack
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -103,6 +105,11 @@ def test_all_that_callers_were_answered_is_there_once_and_comes_out_again(logged
         assert one["equal"], one
         assert one["features"]["Column_0"]["source"] == "request"
     stack.restart("router")
+    rows = open_log(stack.log_url).dataset("churn", None).to_table().to_pylist()
+    scorer = scorer_of(forest())
+    again = [differences(dict(row["outputs"]), score(scorer, row, None)) for row in rows]
+    assert len(again) > REQUESTS
+    assert [found for found in again if found] == []
 
 
 def test_a_model_of_no_family_is_not_logged(logged: Stack) -> None:

@@ -8,10 +8,14 @@ from contextlib import suppress
 import pytest
 from aiobotocore.session import get_session
 from support.s3 import swift_s3
+from support.spooled import SEGMENT, item, log_of, write
 
 from croupier.errors import DataLoss, NotFound, Unavailable
-from croupier.stores.objects import key_of, open_store
+from croupier.stores.objects import key_of, open_blobs, open_store
+from croupier.stores.objects_file import FileBlobs
 from croupier.stores.refused import StoreRefused
+from croupier.stores.spool_folder import Spool
+from croupierctl.log_files import open_log
 
 pytestmark = pytest.mark.system
 
@@ -130,3 +134,19 @@ async def test_a_server_that_died_may_come_back(tmp_path, environment):
             server.kill()
             with pytest.raises(Unavailable):
                 await store.get(bytes(32))
+
+
+async def test_the_log_is_written_and_asked_there(client, url, tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    writer = Spool(tmp_path / "spool", "a", 20 * SEGMENT, SEGMENT)
+    for at in range(30):
+        write(writer, item({"a": float(at)}, request_id=f"r{at}", family="fräud b" if at % 2 else "churn"))
+    async with open_blobs(url) as blobs:
+        log = log_of(tmp_path / "spool", blobs, FileBlobs(tmp_path / "artifacts"))
+        log.gather()
+        await log.write()
+    writer.close()
+    rows = await asyncio.to_thread(lambda: open_log(url).dataset("fräud b", None).to_table().to_pylist())
+    assert sorted(row["request_id"] for row in rows) == sorted(f"r{at}" for at in range(30) if at % 2)
+    assert {row["family"] for row in rows} == {"fräud b"}
+    assert await asyncio.to_thread(lambda: open_log(url).dataset("other", None).to_table().num_rows) == 0
