@@ -86,6 +86,17 @@ async def test_answers_that_came_after_a_load_are_cold() -> None:
     assert fields(told(stage.manager)["acme/price/1"]) == {"requests": 4, "cold": 3}
 
 
+async def test_of_several_models_those_are_cold_that_cells_name() -> None:
+    async with world(MODELS) as stage:
+        for cell in stage.cells.values():
+            cell.is_cold, cell.cold = True, "items 9"
+        await stage.router.predict("price", "price")
+        for cell in stage.cells.values():
+            cell.cold = "items 0"
+        await stage.router.predict("price", "price")
+    assert fields(told(stage.manager)["acme/price/1"]) == {"requests": 4, "cold": 2}
+
+
 async def test_a_router_may_be_told_to_count_nobody() -> None:
     async with world(MODELS, rates_top=0) as stage:
         await stage.router.infer("price")

@@ -188,6 +188,7 @@ class FakeCell:
     address: str = "127.0.0.1:0"
     before: Behavior | None = None
     is_cold: bool = False
+    cold: str = "1"
     bad_items: dict[bytes, prediction_pb2.Status] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     _server: Server | None = None
@@ -224,7 +225,7 @@ class FakeCell:
             call.cancelled = True
             raise
         if self.is_cold:
-            context.set_trailing_metadata((("croupier-cold", "1"),))
+            context.set_trailing_metadata((("croupier-cold", self.cold),))
         return call
 
 
