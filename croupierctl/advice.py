@@ -103,6 +103,7 @@ _BY_REASON = {
     "FEATURE_STORE_DOWN": "see to the feature store, then try again: what was written stays written",
     "FEATURE_STORE_FULL": "give it more room, or have it keep less: --keep, `croupierctl features gc`",
     "STORE_REFUSED": "the store's own settings, or --store, have to change",
+    "FAMILIES_NOT_LISTED": "`croupierctl families show` has what each asks for",
     "BAD_BLOB": "write it again; `croupierctl features check` says which others are as bad",
     "NOT_WARM": "see to those cells (`croupierctl cells ls`, their logs); --no-warm releases all the same",
 }

@@ -51,7 +51,8 @@ def check(
 ) -> None:
     """Say what of a group cannot be read, or is old.
 
-    It exits with 1 if something cannot be read. A key that holds no string, or bytes that no writer of features wrote, is served as missing.
+    It exits with 1 if something cannot be read. A key that holds no string, or bytes that no writer of
+    features wrote, is served as missing.
     """
     stale_before = 0.0 if max_age is None else (time.time() - max_age) * 1000
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from croupier.errors import FailedPrecondition
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.stores.feature_blob import Schema, encode
 from croupier.stores.feature_schemas import Schemas
 from croupier.stores.features import FeatureStore, schema_key
@@ -15,6 +17,7 @@ from croupierctl import output
 from croupierctl.feature_scan import Found, found_in
 from croupierctl.feature_store import Group, Store, ask_store
 from croupierctl.how import DryRun
+from croupierctl.servers import ask_manager
 
 _AT_ONCE = 1000
 
@@ -37,9 +40,11 @@ def gc(
     keep_names: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="What is asked for of the group: a,b,c; all else goes.", show_default=False
+            metavar="NAMES",
+            help="What is asked for of the group: a,b,c. By default, what families ask the store for.",
+            show_default=False,
         ),
-    ],
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Remove features that nobody asks for any more.
@@ -48,8 +53,10 @@ def gc(
     values held, and when they are forgotten. Schemas go of which nothing is left.
     """
     names = {name.strip() for name in keep_names.split(",") if name.strip()}
+    if not keep_names:
+        names = ask_manager(lambda manager: _asked_for(manager, group))
     if not names:
-        raise typer.BadParameter("--keep-names names what is asked for, at least one feature")
+        raise typer.BadParameter(f"nobody asks for a feature of {group}: --keep-names says what stays")
     done = ask_store(store, lambda opened: _collect(opened, group, names, is_dry=dry_run))
     output.record(
         {
@@ -66,6 +73,22 @@ def gc(
         output.note(f"{done.written_meanwhile} of them were written meanwhile, and left alone: do it again")
     if dry_run:
         output.note("a dry run: nothing was changed")
+
+
+async def _asked_for(manager: VersionManagerClient, group: str) -> set[str]:
+    """What any family, or model with a config of its own, may read of the group."""
+    found = await manager.list_families()
+    if len(found.rows) < found.rows_total:
+        raise FailedPrecondition(
+            f"{found.rows_total} configs are more than are listed: say --keep-names",
+            reason="FAMILIES_NOT_LISTED",
+        )
+    names: set[str] = set()
+    for row in found.rows:
+        if row.stored:
+            family = (await manager.get_family(row.name, row.tenant)).family
+            names |= {spec.name for spec in family.features if spec.group == group}
+    return names
 
 
 async def _collect(store: FeatureStore, group: str, names: set[str], *, is_dry: bool) -> _Done:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -129,7 +130,7 @@ async def _load(
 ) -> None:
     """Pack the next rows while some are being written."""
     await Schemas(store, time.monotonic).put(group, table.schema)
-    row, said = start, time.monotonic()
+    row, said = start, -math.inf
     with output.progress(of_bytes=False) as bar:
         task = bar.add_task("loading", total=table.rows or None, completed=start)
         writing: asyncio.Task[None] | None = None

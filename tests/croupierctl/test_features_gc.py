@@ -1,12 +1,17 @@
 """Features that nobody asks for go; what else there is stays as it is."""
 
+import asyncio
+from types import MappingProxyType
+
 import pytest
 
+from croupier.errors import FailedPrecondition
 from croupier.stores.feature_blob import Schema, encode
 from croupier.stores.feature_schemas import Schemas
 from croupier.stores.features import features_key, schema_key
 from croupierctl.feature_scan import found_in
-from croupierctl.features_gc import _collect
+from croupierctl.features_gc import _asked_for, _collect
+from protos.versions.v1 import versions_pb2 as pb
 
 WIDE = Schema([("age", "number"), ("city", "text"), ("old", "number")])
 NARROW = Schema([("age", "number"), ("city", "text")])
@@ -87,6 +92,49 @@ def test_what_is_written_meanwhile_keeps_its_schema(stored, gc):
     done = stored(collect)
     assert (done.written_meanwhile, done.schemas) == (1, 0)
     assert stored(left) == {"wide": (999, {"old": 6.0})}
+
+
+class Families:
+    """A version manager that has three configs."""
+
+    rows_total = 3
+    of = MappingProxyType(
+        {
+            ("", "churn"): [("age", "g"), ("city", "h")],
+            ("", "plain"): [],
+            ("acme", "churn"): [("old", "g")],
+        }
+    )
+
+    async def list_families(self):
+        rows = [
+            pb.FamilyRow(tenant=tenant, name=name, stored=len(specs))
+            for (tenant, name), specs in self.of.items()
+        ]
+        return pb.ListFamiliesResponse(rows=rows, rows_total=self.rows_total)
+
+    async def get_family(self, name, tenant):
+        specs = [pb.FeatureSpec(name=one, group=group) for one, group in self.of[tenant, name]]
+        return pb.KeptFamily(family=pb.Family(name=name, features=specs))
+
+
+async def test_what_families_and_models_of_their_own_ask_for_stays():
+    assert await _asked_for(Families(), "g") == {"age", "old"}
+    assert await _asked_for(Families(), "none") == set()
+
+
+async def test_families_that_are_not_all_listed_are_not_believed():
+    families = Families()
+    families.rows_total = 4
+    with pytest.raises(FailedPrecondition, match="4 configs"):
+        await _asked_for(families, "g")
+
+
+def test_without_names_families_are_asked(gc, ask, run, store_url, monkeypatch):
+    monkeypatch.setattr("croupierctl.features_gc.ask_manager", lambda work: asyncio.run(work(Families())))
+    told = ask("features", "gc", "g", "--dry-run", "--store", store_url)
+    assert told["dropped"] == ["city"]
+    run("features", "gc", "x", "--dry-run", "--store", store_url, code=2)
 
 
 def test_something_is_kept(run, store_url):
