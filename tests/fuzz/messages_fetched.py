@@ -48,7 +48,17 @@ def field(rng: Random, features: Listed, rows: int) -> bytes:
     count = rng.choice((1, 1, rows, rows, rows, rows + (rng.random() < 0.1)))
     packed = [_row(rng, features) for _ in range(max(1, count))]
     data = pack(spec_bytes(features), len(features), packed, 1_700_000_000_000, rng.random() < 0.5)
-    return damage(data, rng) if rng.random() < 0.15 else data
+    if rng.random() < 0.08:
+        return damage(data, rng)
+    return _altered(data, rng) if rng.random() < 0.08 else data
+
+
+def _altered(data: bytes, rng: Random) -> bytes:
+    """Of the same length, in the header or in the last row's origins."""
+    changed = bytearray(data)
+    at = rng.randrange(20) if rng.random() < 0.5 else len(data) - rng.randint(1, 4)
+    changed[at] = rng.choice((0, 1, 2, 5, 6, 255))
+    return bytes(changed)
 
 
 def _row(rng: Random, features: Listed) -> bytes:

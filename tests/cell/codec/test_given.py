@@ -118,8 +118,10 @@ async def test_what_was_fetched_keeps_its_precision() -> None:
 
 async def test_rows_and_what_was_fetched_are_as_many() -> None:
     field = fetched({"f1": 7.0}, {"f1": 8.0})
-    answer, _ = await BOTH.infer(tensor("two", field, [[1], [2], [3]]))
-    assert "malformed" in str(answer)
+    for rows in ([[1], [2], [3]], [[1]], [[1, 2]]):
+        answer, is_native = await BOTH.infer(tensor("two", field, rows))
+        assert "malformed" in str(answer)
+        assert not is_native
 
 
 async def test_a_request_without_inputs_has_as_many_rows_as_were_fetched() -> None:
@@ -360,8 +362,39 @@ async def test_without_the_field_nothing_is_said() -> None:
     assert (result.defaults, list(result.origins), is_native) == (0, [], True)
 
 
-@pytest.mark.parametrize("field", [b"x", fetched({"f1": 1.0})[:-1], fetched({"f1": 1.0}) + b"\0"])
+def changed(at: int, *values: int) -> bytes:
+    """A field of one feature and one row, with other bytes at a place."""
+    field = bytearray(fetched({"f1": 1.0}))
+    assert len(field) == 62
+    field[at : at + len(values)] = values
+    return bytes(field)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"x",
+        fetched({"f1": 1.0})[:-1],
+        fetched({"f1": 1.0}) + b"\0",
+        changed(0, 2),
+        changed(1, 2),
+        changed(2, 2),
+        changed(4, 0),
+        changed(4, 2),
+        changed(16, 22),
+        changed(20, 2),
+        # A bound that is NaN.
+        changed(27, 0xF8, 0x7F),
+        changed(39, 0xFF),
+        changed(41, 16),
+        changed(41, 18),
+        changed(61, Origin.REQUEST),
+        changed(61, 255),
+    ],
+)
 async def test_what_no_router_writes_is_refused(field: bytes) -> None:
+    """Also where all is sent, and nothing of it used. What it means was learned of a whole one before."""
+    await BOTH.item(named("two", fetched({"f1": 1.0}), f0=1, f1=1))
     result, is_native = await BOTH.item(named("two", field, f0=1, f1=1))
     assert (result.status.reason, is_native) == ("BAD_FETCHED_FEATURES", False)
     assert "malformed" in str((await BOTH.infer(tensor("two", field, [[1, 1]])))[0])
