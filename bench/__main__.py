@@ -12,6 +12,7 @@ import typer
 
 from bench import cell as cell_bench
 from bench import engines as engines_bench
+from bench import features as features_bench
 from bench import hostile as hostile_bench
 from bench import minutes as minutes_bench
 from bench import outage as outage_bench
@@ -111,6 +112,25 @@ def sharding(
 
 def _sharding(plan: sharding_bench.Plan, json: Path | None) -> None:
     if not sharding_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def features(
+    entities: Annotated[int, typer.Option(min=1, help="Whose features are loaded, in thousands.")] = 200,
+    gets: Annotated[int, typer.Option(min=1_000, help="Reads of a turn.")] = 100_000,
+    requests: Annotated[int, typer.Option(min=100, help="Of a router's turn.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second, for latency.")] = 2_000.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="At that rate.")] = 10.0,
+    json: Json = None,
+) -> None:
+    """Stored features: reads of Redis a second, a router's CPU time with and without, a request's wait."""
+    _features(features_bench.Plan(entities * 1_000, gets, requests, rounds, rate, seconds), json)
+
+
+def _features(plan: features_bench.Plan, json: Path | None) -> None:
+    if not features_bench.run(plan, json):
         raise typer.Exit(1)
 
 
@@ -329,6 +349,7 @@ def smoke() -> None:
         "placement": lambda json: placement(cells=16, tenants=2_000, requests=3_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, processes=1, seconds=0.1, json=json),
+        "features": lambda json: _features(features_bench.Plan(1_000, 2_000, 500, 1, 200.0, 0.5), json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
         "fair": lambda json: _fair(
             fair_bench.Plan(

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from croupier.protocol import FIRST
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import snapshot
 from router.view import EMPTY, successor
 from sharding.generation import Generation, Seat
 from version_manager.model.catalog import Catalog
+from version_manager.model.family import NO_FAMILIES, Families
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits, TenantLimits
 from version_manager.model.release import WHOLE, Model, Release, Split, Version
@@ -77,17 +79,29 @@ def name_of(number: int) -> str:
     return f"model-{number // TENANTS:04}"
 
 
-def write_snapshot(path: Path, cells: Sequence[str], models: int = MODELS, *, limits: bool = False) -> None:
+def write_snapshot(
+    path: Path,
+    cells: Sequence[str],
+    models: int = MODELS,
+    *,
+    limits: bool = False,
+    families: Families = NO_FAMILIES,
+    speaks: int = FIRST,
+) -> None:
     """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone.
 
-    With `limits` every tenant has all there are, and comes near none.
+    With `limits` every tenant has all there are, and comes near none. Cells speak `speaks`.
     """
     seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(len(cells)))
     generation = Generation(number=1, seed=1, hand_size=min(HAND, len(cells)), seats=seats)
-    registered = [Cell(seat.cell, seat.zone, address) for seat, address in zip(seats, cells, strict=True)]
+    registered = [
+        Cell(seat.cell, seat.zone, address, protocol=speaks)
+        for seat, address in zip(seats, cells, strict=True)
+    ]
     catalog = Catalog.build("bench", 1, map(_model, range(models)))
     kept = TenantLimits(_LIMITS) if limits else None
-    snapshot.write(path, successor(EMPTY, catalog, (generation,), registered, limits=kept))
+    view = successor(EMPTY, catalog, (generation,), registered, limits=kept, families=families)
+    snapshot.write(path, view)
 
 
 def unary(payload: int, models: int = MODELS) -> Load:
@@ -96,6 +110,22 @@ def unary(payload: int, models: int = MODELS) -> Load:
     rest = _padding(payload - len(heads[0]))
     asks = [(tenant_of(number).encode(), head) for number, head in enumerate(heads)]
     return Load(MODEL_INFER.encode(), asks, rest, infer_response())
+
+
+def about(payload: int, entities: int, models: int = MODELS) -> Load:
+    """The same, each about one of so many entities: all models and all entities in turn."""
+    heads = []
+    for number in range(max(models, entities)):
+        said = inference_pb2.InferParameter(string_param=entity_of(number % entities))
+        request = inference_pb2.ModelInferRequest(
+            model_name=name_of(number % models), parameters={"entity_id": said}
+        )
+        heads.append((tenant_of(number % models).encode(), request.SerializeToString()))
+    return Load(MODEL_INFER.encode(), heads, _padding(payload - len(heads[0][1])), infer_response())
+
+
+def entity_of(number: int) -> str:
+    return f"customer-{number:07}"
 
 
 def one_model(models: int = MODELS) -> Load:

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from croupier.errors import CroupierError
 from croupier.stores.feature_blob import BadBlob, decode, header
 from croupier.stores.feature_schemas import Schemas
-from croupier.stores.features import FeatureStore, parse_key
+from croupier.stores.features import FeatureStore, group_of
 from croupier.telemetry.metrics import Counter, Gauge, LoopCounter, LoopHistogram
 from router.feature_cache import Recent
 from router.feature_plan import DOWN, Found, Stored
@@ -192,25 +192,26 @@ class FeatureReads:
 
     async def _stored(self, keys: list[bytes]) -> list[Found]:
         blobs = await self._store.get_many(keys)
-        unknown = {
-            schema
-            for key, blob in zip(keys, blobs, strict=True)
-            if (schema := _schema_of(key, blob)) is not None and self._schemas.is_to_be_read(*schema)
-        }
+        named = [
+            None if blob is None else _schema_of(key, blob) for key, blob in zip(keys, blobs, strict=True)
+        ]
+        unknown = {one for one in set(named) if one is not None and self._schemas.is_to_be_read(*one)}
         if unknown:
             await self._schemas.read(unknown)
         until = self._clock() + self._known_seconds
         found: list[Found] = []
-        for key, blob in zip(keys, blobs, strict=True):
-            stored = None if blob is None else self._decoded(key, blob)
-            size = len(key) + (0 if stored is None else _VALUE_BYTES * len(stored.values) + len(blob or b""))
-            self._known.put(key, _Known(stored), until, size)
+        for key, blob, schema in zip(keys, blobs, named, strict=True):
+            stored = None if blob is None else self._decoded(blob, schema)
+            if self._known_seconds:
+                size = len(key) + (
+                    0 if stored is None else _VALUE_BYTES * len(stored.values) + len(blob or b"")
+                )
+                self._known.put(key, _Known(stored), until, size)
             found.append(stored)
         return found
 
-    def _decoded(self, key: bytes, blob: bytes) -> Stored | None:
+    def _decoded(self, blob: bytes, named: tuple[str, int] | None) -> Stored | None:
         try:
-            named = _schema_of(key, blob)
             schema = None if named is None else self._schemas.known(*named)
             if schema is None:
                 raise BadBlob("its schema is not in the store")
@@ -229,13 +230,10 @@ class FeatureReads:
         _IS_DOWN.set(1)
 
 
-def _schema_of(key: bytes, blob: bytes | None) -> tuple[str, int] | None:
-    """The group and the fingerprint of a blob's schema; None for none."""
-    place = parse_key(key)
-    if blob is None or place is None:
-        return None
+def _schema_of(key: bytes, blob: bytes) -> tuple[str, int] | None:
+    """The group and the fingerprint of a blob's schema; None for a blob that has no header."""
     try:
-        return place.group, header(blob)[0]
+        return group_of(key), header(blob)[0]
     except BadBlob:
         return None
 

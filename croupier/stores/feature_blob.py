@@ -163,6 +163,10 @@ def decode(blob: bytes, schema: Schema) -> tuple[int, dict[str, Value]]:
         if len(body) - start != schema.all_numbers.size:
             raise BadBlob("a blob is not as long as its numbers")
         numbers = schema.all_numbers.unpack_from(body, start)
+        total = sum(numbers)
+        if total == total:
+            # None of them is NaN.
+            return event_ms, dict(zip(schema.positions, numbers, strict=True))
         return event_ms, {
             name: number for name, number in zip(schema.positions, numbers, strict=True) if number == number
         }
