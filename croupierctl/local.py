@@ -14,6 +14,7 @@ import typer
 from cell.supervisor import how_it_ended
 from croupier.errors import FailedPrecondition
 from croupier.settings import home
+from croupier.stores.features import redacted
 from croupierctl import output
 from croupierctl.stack import Stack
 from croupierctl.stack_state import is_alive, read_state
@@ -42,6 +43,14 @@ def up(
     log: Annotated[
         bool, typer.Option("--log", help="And a logger, for what families want logged: croupier[log].")
     ] = False,
+    features_store: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Where the router reads stored features.",
+            show_default="features in the stack's folder",
+        ),
+    ] = "",
 ) -> None:
     """Start etcd, a version manager, cells and a router; stay until Ctrl-C."""
     holder, _ = read_state(folder)
@@ -49,10 +58,14 @@ def up(
         raise FailedPrecondition(f"a stack runs in {folder} already; `croupierctl local down` stops it")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    stack = Stack(folder, cells, zones, hand_size, router_port, manager_port, logs=log)
+    stack = Stack(
+        *(folder, cells, zones, hand_size, router_port, manager_port), logs=log, features_store=features_store
+    )
     try:
         with stack:
             _show(folder)
+            store = redacted(stack.features_url)
+            output.note(f"Stored features: croupierctl features load GROUP FILE --store {store}")
             output.note("Ctrl-C stops it. Try: croupierctl cells ls")
             _watch(stack)
     except KeyboardInterrupt:

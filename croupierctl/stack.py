@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 
 from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
@@ -36,7 +37,8 @@ class Stack:
     `cell_capacity` is in bytes: the cells of one machine cannot each take what a cell takes by itself.
     `cell_module` is what runs a cell: with `cell.supervisor`, one that crashes starts again by itself; its
     process here is then the parent of the cell's, and to kill that kills both.
-    With `logs` there is a logger, and what families want logged comes into the folder `log`.
+    With `logs` there is a logger, and what families want logged comes into the folder `log`. Routers read
+    stored features from `features_store`, a URL; without one from the folder `features`.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Stack:
     cell_capacity: int = 512 * 2**20
     cell_module: str = "cell.app"
     logs: bool = False
+    features_store: str = ""
     processes: dict[str, Process] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -138,6 +141,7 @@ class Stack:
             *("--listen", f"127.0.0.1:{port or _free_port()}"),
             *("--manager", self.manager),
             *("--snapshot", str(snapshot)),
+            *("--features-store", self.features_url),
             *(("--log-spool", str(self._spool)) if self.logs else ()),
         ]
         router = self._launch(name, argv)
@@ -203,6 +207,11 @@ class Stack:
     @property
     def _spool(self) -> Path:
         return (self.folder / "spool").absolute()
+
+    @property
+    def features_url(self) -> str:
+        """Where the routers' stored features lie."""
+        return self.features_store or f"lmdb:{quote(str((self.folder / 'features').absolute()))}"
 
     @property
     def log_url(self) -> str:

@@ -87,6 +87,22 @@ def test_whoever_holds_a_stack_is_told_how_each_process_ended(tmp_path, capsys, 
     )
 
 
+def test_whoever_starts_a_stack_is_told_where_its_stored_features_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr(Stack, "start", lambda _: None)
+    monkeypatch.setattr(local, "_watch", lambda _: signal.raise_signal(signal.SIGINT))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for words, url in (
+            ((), f"lmdb:{tmp_path}/features"),
+            (("--features-store", "redis://me:secret@there:6379/1"), "redis://there:6379/1"),
+        ):
+            told = invoke(tmp_path, "up", *words).stderr
+            assert f"Stored features: croupierctl features load GROUP FILE --store {url}\n" in told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_ctrl_c_and_a_stop_end_up_alike(tmp_path, monkeypatch):
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,7 +1,12 @@
 """A stack as a whole; that it serves is shown by `tests/system`. Its processes are shells here."""
 
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 
+from croupier.stores.features import open_store
 from croupierctl.stack import Stack
 from croupierctl.stack_process import Process, StackFailed
 from croupierctl.stack_state import read_state, write_state
@@ -63,3 +68,20 @@ def test_cells_are_spread_over_the_zones_in_turn(tmp_path):
     assert lines[0][1:3] == ["-m", "cell.supervisor"]
     assert "127.0.0.1:8400" in lines[0]
     assert len({line[line.index("--cache-dir") + 1] for line in lines}) == 4
+
+
+def test_routers_read_features_in_the_stacks_folder_or_where_they_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Process, "start", lambda _: None)
+    monkeypatch.setattr(Process, "wait_ready", lambda _: None)
+
+    def read_by_router(stack):
+        stack.processes["version-manager"] = Process("version-manager", [], tmp_path / "log", "there:1")
+        argv = stack.start_router("router", stack.snapshot).argv
+        return argv[argv.index("--features-store") + 1]
+
+    monkeypatch.chdir(tmp_path)
+    own = read_by_router(Stack(Path("what? 100% ours")))
+    assert own == f"lmdb:{quote(str(tmp_path))}/what%3F%20100%25%20ours/features"
+    asyncio.run(open_store(own).close())
+    assert (tmp_path / "what? 100% ours" / "features" / "data.mdb").exists()
+    assert read_by_router(Stack(tmp_path, features_store="redis://there:2")) == "redis://there:2"
