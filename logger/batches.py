@@ -20,6 +20,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,6 +48,7 @@ _DROPPED = Counter("croupier_logger_dropped_total", "Records that writers droppe
 _UNDECODABLE = Counter("croupier_logger_undecodable_total", "Records that nobody can read, kept aside")
 _WRITERS = Gauge("croupier_logger_writers", "Writers whose folders are in the spool")
 
+_HOUR_US = 3_600_000_000
 # Besides folders of writers.
 _OURS = {FOLDER}
 
@@ -173,12 +175,8 @@ class Log:
         return found
 
     def _name_of(self, time_us: int, family: str) -> str:
-        try:
-            time = datetime.fromtimestamp(time_us // 1_000_000, UTC)
-        except (ValueError, OverflowError, OSError) as error:
-            raise Undecodable("a time that is none") from error
         file = f"{self.progress.logger}-{self.progress.number:010x}{self._kind.suffix}"
-        return f"family={quote(family, safe='')}/date={time:%Y-%m-%d}/hour={time:%H}/{file}"
+        return f"{_folder_of(time_us // _HOUR_US, family)}/{file}"
 
     async def _put(self, name: str, found: _Records) -> int:
         """Put one object, even if all of its records turn out to be unreadable: its name stands."""
@@ -262,3 +260,13 @@ class Log:
                 self.progress = self.progress.without(name)
                 self.progress.save(self._spool)
         self._step("swept")
+
+
+@lru_cache(4096)
+def _folder_of(hour: int, family: str) -> str:
+    """Of an hour since 1970."""
+    try:
+        time = datetime.fromtimestamp(hour * 3600, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Undecodable("a time that is none") from error
+    return f"family={quote(family, safe='')}/date={time:%Y-%m-%d}/hour={time:%H}"

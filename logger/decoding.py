@@ -9,6 +9,7 @@ these.
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from croupier import fetched as fetched_features
 from croupier.errors import InvalidRequest
 from croupier.fetched import ENTITY_INPUT, Fetched, Origin
 from croupier.stores.spool import BadRecord, Flag, Kind, Record, unpack
-from logger.rows import MODEL_INFER, PREDICT, STORE, Feature, Output, Row
+from logger.rows import MODEL_INFER, PREDICT, STORE, Dense, Feature, Output, Row
 from logger.signatures import Signature
 from logger.tensors import Array, Undecodable, arrays_of
 from protos.inference.v2 import inference_pb2
@@ -27,9 +28,12 @@ from protos.prediction.v1 import prediction_pb2
 
 _FP32, _FP64 = "FP32", "FP64"
 _ENTITY = "entity_id"
+# A flag's own operators take longer than a number's.
+_DEGRADED_FLAG = int(Flag.DEGRADED)
 _DEFAULTS, _DEGRADED = "croupier.defaults", "croupier.degraded"
-# Integers that every float64 between them is.
+# Integers that every float64 between them is; and the bytes of those that may be others.
 _EXACT = 2**53
+_WIDE = 8
 _SOURCES = {
     Origin.STORE: STORE,
     Origin.MISSING: "missing",
@@ -81,7 +85,7 @@ def _row(record: Record, api: str, at: int) -> Row:
         artifact=record.artifact.hex(),
         entity=None,
         took_us=record.took_us,
-        degraded=bool(record.flags & Flag.DEGRADED),
+        degraded=record.flags & _DEGRADED_FLAG != 0,
         defaults=0,
         shadow_of=record.shadow_of,
     )
@@ -98,16 +102,23 @@ def _item(record: Record, signature: Signature | None) -> Row:
     row.defaults, row.degraded = result.defaults, row.degraded or result.degraded
     row.version = result.version or row.version
     row.code = result.status.code
-    given = _Given(item.fetched, item.shared if item.HasField("shared") else None, signature)
+    given = _given(item.fetched, item.shared if item.HasField("shared") else None, signature)
     if item.WhichOneof("input") == "row":
-        row.datatype = _FP32 if item.row.values and not given.is_there else _FP64
-        own = given.laid(list(item.row.values or item.row.doubles), _features(signature))
+        singles = item.row.values[:]
+        row.datatype = _FP32 if singles and not given.is_there else _FP64
+        row.features = _of_row(singles or item.row.doubles[:], given, _features(signature))
     else:
         row.datatype = _FP64
         own = {one.name: Feature(one.name, *_value(one)) for one in item.features.features}
-    row.features = given.completed(own, 0)
+        row.features = given.completed(own, 0)
     row.outputs = [_output(one) for one in result.value.outputs]
     return row
+
+
+def _of_row(values: list[float], given: _Given, features: tuple[str, ...]) -> Sequence[Feature] | Dense:
+    if not given.is_there and len(values) == len(features):
+        return Dense(features, struct.pack(f"<{len(values)}d", *values))
+    return given.completed(given.laid(values, features), 0)
 
 
 def _value(feature: prediction_pb2.Feature) -> tuple[float | None, None, str | None]:
@@ -137,9 +148,8 @@ def _infer(record: Record, signature: Signature | None) -> Iterator[Row]:
     response = inference_pb2.ModelInferResponse.FromString(record.reply)
     sent = arrays_of(request.inputs, request.raw_input_contents)
     gave = arrays_of(response.outputs, response.raw_output_contents)
-    declared = {tensor.name for tensor in signature.inputs} if signature is not None else set(sent)
-    entities = None if ENTITY_INPUT in declared else sent.pop(ENTITY_INPUT, None)
-    given = _Given(request.fetched, None, signature)
+    entities = None if _is_declared(signature) else sent.pop(ENTITY_INPUT, None)
+    given = _given(request.fetched, None, signature)
     inputs = _Inputs(request, sent, signature, given)
     count = _count([*sent.values(), *gave.values()], given)
     entity = request.parameters[_ENTITY].string_param if _ENTITY in request.parameters else ""
@@ -154,11 +164,16 @@ def _infer(record: Record, signature: Signature | None) -> Iterator[Row]:
             row.degraded |= response.parameters[_DEGRADED].bool_param
         row.datatype = inputs.datatype
         if inputs.has_features:
-            row.features = given.completed(inputs.own(at), at)
+            row.features = inputs.features(at)
         elif at == 0:
             row.request = record.request
         row.outputs = [_elements(name, array[at : at + 1]) for name, array in gave.items()]
         yield row
+
+
+def _is_declared(signature: Signature | None) -> bool:
+    """Whether the model itself has an input of that name; of one that nobody knows it has."""
+    return signature is None or any(tensor.name == ENTITY_INPUT for tensor in signature.inputs)
 
 
 def _count(arrays: Sequence[Array], given: _Given) -> int:
@@ -170,7 +185,7 @@ def _count(arrays: Sequence[Array], given: _Given) -> int:
 
 
 class _Inputs:
-    """What a request's tensors say of features: `own` of a row. Of a model without any they say nothing."""
+    """What a request's tensors say of features, by row. Of a model without any they say nothing."""
 
     def __init__(
         self,
@@ -183,16 +198,24 @@ class _Inputs:
         self.has_features = signature is not None and bool(signature.features)
         self.datatype = ""
         self._given, self._sent = given, sent
+        self._dense: Array | None = None
         if signature is None or not signature.features:
             return
         self._signature = signature
+        if len(signature.inputs) == 1 and not given.is_there:
+            self._dense = _numbers(sent.get(signature.inputs[0].name), len(signature.features))
         if given.covers_any:
             self.datatype = _FP64
         else:
             said = [_scored_as(datatypes, tensor, given) for tensor in signature.inputs]
-            self.datatype = said[0] if len(set(said)) == 1 else ",".join(said)
+            self.datatype = said[0] if said.count(said[0]) == len(said) else ",".join(said)
 
-    def own(self, at: int) -> dict[str, Feature]:
+    def features(self, at: int) -> Sequence[Feature] | Dense:
+        if self._dense is not None:
+            return Dense(self._signature.features, self._dense[at].tobytes())
+        return self._given.completed(self._own(at), at)
+
+    def _own(self, at: int) -> dict[str, Feature]:
         features, inputs = self._signature.features, self._signature.inputs
         if len(inputs) == 1:
             array = self._sent.get(inputs[0].name)
@@ -204,6 +227,16 @@ class _Inputs:
                 if not self._given.leaves(name, value):
                     found[name] = _feature(name, value)
         return found
+
+
+def _numbers(array: Array | None, width: int) -> Array | None:
+    """Rows of `width` numbers, each of which a float64 is exactly; None for others."""
+    if array is None or array.ndim < 2 or array.dtype.kind not in "fiub":
+        return None
+    if array.dtype.kind != "f" and array.dtype.itemsize == _WIDE:
+        return None
+    rows = array.reshape(len(array), -1) if array.size else array
+    return rows.astype("<f8") if rows.shape[1:] == (width,) else None
 
 
 def _scored_as(datatypes: Mapping[str, str], tensor: Any, given: _Given) -> str:
@@ -232,7 +265,7 @@ def _elements(name: str, array: Array) -> Output:
     if flat.dtype.kind == "O":
         return Output(name, texts=list(map(str, flat.tolist())))
     if flat.dtype.kind == "f":
-        return Output(name, numbers=flat.astype(np.float64).tolist())
+        return Output(name, numbers=flat.tolist())
     return Output(name, integers=flat.astype(np.int64).tolist())
 
 
@@ -302,3 +335,11 @@ class _Given:
     def _age(self, event_ms: int) -> float | None:
         assert self._fetched is not None
         return max(0, self._fetched.now_ms - event_ms) / 1000 if event_ms else None
+
+
+# Of most requests.
+_NOTHING = _Given(b"", None, None)
+
+
+def _given(fetched: bytes, shared: prediction_pb2.Features | None, signature: Signature | None) -> _Given:
+    return _Given(fetched, shared, signature) if fetched or shared is not None else _NOTHING

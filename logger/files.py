@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow.parquet as pq
 
-from logger.columns import SCHEMA, table_of
+from logger.columns import REPEATED, SCHEMA, table_of
 from logger.rows import Feature, Output, Row
 
 _PIECE = 4096
@@ -34,7 +34,7 @@ class Parquet:
 
     def encode(self, pieces: Iterable[Sequence[Row]]) -> bytes:
         out = io.BytesIO()
-        with pq.ParquetWriter(out, SCHEMA, compression="zstd") as writer:
+        with pq.ParquetWriter(out, SCHEMA, compression="zstd", use_dictionary=REPEATED) as writer:
             for rows in pieces:
                 writer.write_table(table_of(rows))
         return out.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,6 +24,24 @@ class Feature(NamedTuple):
     text: str | None = None
     source: str = REQUEST
     age: float | None = None
+
+
+class Dense:
+    """The features of a row of which the caller sent all, and nobody else any: numbers by their `names`.
+
+    As `numbers`, float64 one after the other, they come to a column without being Python's objects.
+    """
+
+    __slots__ = ("names", "numbers")
+
+    def __init__(self, names: tuple[str, ...], numbers: bytes) -> None:
+        self.names, self.numbers = names, numbers
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Feature]:
+        return map(Feature, self.names, struct.unpack(f"<{len(self.names)}d", self.numbers))
 
 
 class Output(NamedTuple):
@@ -59,7 +79,7 @@ class Row:
     shadow_of: str
     datatype: str = ""
     code: int = 0
-    features: list[Feature] = field(default_factory=list)
+    features: Sequence[Feature] | Dense = field(default_factory=list)
     outputs: list[Output] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     request: bytes | None = None

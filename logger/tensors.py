@@ -54,15 +54,17 @@ def _array(tensor: Tensor, raw: bytes | None) -> Array:
             flat = _texts(_split(raw))
         else:
             flat = np.frombuffer(raw, dtype)
-        if min(tensor.shape, default=0) < 0:
+        shape = tensor.shape[:]
+        if shape and min(shape) < 0:
             raise ValueError("a negative size")
-        return flat.reshape(tuple(tensor.shape))
+        return flat.reshape(shape)
     except (KeyError, ValueError, OverflowError, struct.error) as error:
         raise Undecodable(f"tensor {tensor.name!r}: {error}") from error
 
 
 def _typed(values: Any, dtype: np.dtype[Any]) -> Array:
-    return _texts(list(values)) if dtype.kind == "O" else np.array(values, dtype)
+    # A list: NumPy takes the elements of a repeated field one by one, in several times as long.
+    return _texts(values[:]) if dtype.kind == "O" else np.array(values[:], dtype)
 
 
 def _texts(elements: list[bytes]) -> Array:

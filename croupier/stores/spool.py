@@ -59,9 +59,12 @@ class BadRecord(ValueError):
     """Bytes that no writer of ours made."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
-    """One answered request. `time_us` since 1970; `number` of the family's config; `item` its place."""
+    """One answered request. `time_us` since 1970; `number` of the family's config; `item` its place.
+
+    Not frozen: a logger makes very many, and that would take it five times as long.
+    """
 
     kind: int
     flags: int
@@ -134,11 +137,11 @@ def unpack(data: bytes | memoryview) -> Record:
         form, kind, flags, item, time_us, version, number, took_us, *sizes = _HEAD.unpack_from(data)
         if form != _FORM or len(data) != _HEAD.size + sum(sizes):
             raise BadRecord("a record of another form or length")
-        parts, at = [], _HEAD.size
+        whole, parts, at = bytes(data), [], _HEAD.size
         for size in sizes:
-            parts.append(bytes(data[at : at + size]))
+            parts.append(whole[at : at + size])
             at += size
-        request_id, tenant, model, family, shadow_of = (part.decode() for part in parts[:5])
+        request_id, tenant, model, family, shadow_of = [part.decode() for part in parts[:5]]
     except (struct.error, UnicodeDecodeError) as error:
         raise BadRecord("a record that is not whole") from error
     names = request_id, tenant, model, family, shadow_of
