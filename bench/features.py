@@ -49,6 +49,8 @@ _AT_ONCE = 512
 # By the load of routers; both are multiples of the tenants, so that every request finds its own.
 _ASKED_ABOUT = 80 * catalog.TENANTS
 _WITHIN = 3600.0
+# Of a connection: so few that a router on a busy machine takes them in any case.
+_STREAMS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ async def _routers(plan: Plan, folder: Path, url: str, core: int) -> tuple[dict[
     failures = 0
     async with Upstream(_CELLS) as upstream:
         with ExitStack() as stack:
-            measuring = Measuring(upstream, folder)
+            measuring = Measuring(upstream, folder, _STREAMS)
             routers = {name: _start(name, folder, upstream.addresses, url, core, stack) for name in seen}
             for router in routers.values():
                 await measuring.warm(router, load)
@@ -231,7 +233,8 @@ def _start(name: str, folder: Path, upstreams: Sequence[str], url: str, core: in
         REDIS: ("--features-store", url, "--features-known", "0"),
         LOGGED: ("--log-spool", str(home / "spool")),
     }[name]
-    router = launch.start_router(home, home / "catalog", _CELLS, None, core, options=options)
+    told = ("--no-limit-cells", *options)
+    router = launch.start_router(home, home / "catalog", _CELLS, None, core, options=told)
     stack.callback(router.process.stop)
     return router
 

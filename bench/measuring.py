@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import calling, catalog, checking, h2load, openloop, report, streams
 from bench.calling import SessionCaller
 from bench.catalog import Load
+from bench.h2load import STREAMS
 from bench.openloop import Sample
 from bench.peers.launch import Proxy
 from bench.rows import Closed, Quantiles
@@ -26,10 +27,11 @@ _TOLD = 5
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """`folder` is for the bodies that h2load sends."""
+    """`folder` is for the bodies that h2load sends; `streams` requests of other connections are under way."""
 
     upstream: Upstream
     folder: Path
+    streams: int = STREAMS
 
     async def warm(self, proxy: Proxy, load: Load) -> None:
         """Send each request of `load` once: what is looked up for the first time is not what is measured."""
@@ -69,7 +71,7 @@ class Measuring:
             async with calling.channels(proxy.address, tls=_tls(proxy)) as channels:
                 return await streams.closed_loop(channels, load, requests)
         async with calling.callers(proxy.address, tls=_tls(proxy)) as callers:
-            loaded = await openloop.closed_loop(callers, load, requests)
+            loaded = await openloop.closed_loop(callers, load, requests, streams=self.streams)
             _tell(proxy.who, _problems(callers))
             return loaded
 
