@@ -85,7 +85,7 @@ cdef class Balance:
         """Whether no other cell takes what has no room at that of `load`."""
         cdef Py_ssize_t place
         cdef CellLoad other
-        load.refuse()
+        load.refuse(unit.slot)
         for place in range(1, unit.near):
             other = self._loads.of(<str>unit.cells[place])
             other.look(now)

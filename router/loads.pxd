@@ -9,6 +9,8 @@ cpdef enum:
 cdef enum:
     # Tenants are told apart by so many slots, into which their owners are hashed.
     SLOTS = 64
+    # And once more by another part of the hash, which numbers of slots from SLOTS on have.
+    AGAIN = 256
 
 
 @cython.final
@@ -23,6 +25,7 @@ cdef class CellLoad:
     # What one tenant has above this counts for itself alone.
     cdef Py_ssize_t most_of_one
     cdef uint32_t slots[SLOTS]
+    cdef uint32_t again[AGAIN]
     # What was placed there: since `since`, and a second before that.
     cdef Py_ssize_t taken
     cdef double since
@@ -48,6 +51,11 @@ cdef class CellLoad:
     cdef uint64_t told
     cdef float least[SLOTS]
     cdef float usual[SLOTS]
+    # Who was answered in this period, and in the one before. Who floods the cell, if it has enough votes.
+    cdef uint64_t served
+    cdef uint64_t served_before
+    cdef int flooding
+    cdef int votes
 
     cpdef object begin(self, int slot)
     cpdef object end(self, int slot)
@@ -58,7 +66,9 @@ cdef class CellLoad:
     cpdef object note_late(self, int slot, double seconds, bint is_lost=*)
     cpdef object note_overload(self, int slot)
     cpdef bint has_room(self, int slot, int priority) noexcept
-    cpdef object refuse(self)
+    cdef Py_ssize_t own(self, int slot) noexcept
+    cpdef object refuse(self, int slot)
+    cdef void find_flood(self) noexcept
     cpdef object look(self, double now)
     cdef double wanted(self) noexcept
     cdef void learn(self) noexcept

@@ -11,6 +11,11 @@ so whoever sends a cell very much moves its own requests on, and hardly those of
 has one latency and one outcome, the last ones (`turn`): so one slow model, or one that always fails, is one
 voice of many, however often it is asked.
 
+**What one holds keeps nobody out.** Whoever most refusals of a cell are for, or has much of what is in flight
+when its limit begins, floods it: others are let in as if it had nothing there, and beyond that as many calls
+as tenants were answered lately (`has_room`). How many calls a tenant has is told by two hashes of it, of
+which the lesser counts: one that shares a slot with whoever floods is not taken for it.
+
 **How long a queue is** is told by the shortest answer that each slot had for a while, beside the shortest
 that it has while a cell has next to nothing to do: what waited least, waited for the queue (`look`).
 `concurrency.py` makes of it how many calls the cell may have in flight, and `has_room` keeps to that.
@@ -37,6 +42,12 @@ cdef enum:
     _A_FEW = 8
     # One that no caller waits for any more, of so many answers, is one too many.
     _MANY_LOST = 8
+    # A tenant floods a cell that is refused so much more often than all others together; counted up to a
+    # bound, and half as much in each next period.
+    _FLOOD = 4
+    _MOST_VOTES = 64
+    # Or that has one of so many calls in flight, and more than a few, when a limit begins.
+    _PART_OF_FLOOD = 4
 
 cdef double _RATE_SECONDS = 1.0
 
@@ -81,11 +92,13 @@ cdef class CellLoad:
         if self.slots[slot % SLOTS] < <uint32_t>self.most_of_one:
             self.shared += 1
         self.slots[slot % SLOTS] += 1
+        self.again[slot // SLOTS % AGAIN] += 1
 
     cpdef object end(self, int slot):
         """It is over, however it ended."""
         self.in_flight -= 1
         self.slots[slot % SLOTS] -= 1
+        self.again[slot // SLOTS % AGAIN] -= 1
         if self.slots[slot % SLOTS] < <uint32_t>self.most_of_one:
             self.shared -= 1
 
@@ -99,6 +112,7 @@ cdef class CellLoad:
         self.done += 1
         self.seconds[slot % SLOTS] = seconds
         self.answered |= <uint64_t>1 << (slot % SLOTS)
+        self.served |= <uint64_t>1 << (slot % SLOTS)
         self.note_well(slot)
 
     cpdef object note_well(self, int slot):
@@ -139,20 +153,52 @@ cdef class CellLoad:
         has none finds a place beyond the limit: whoever fills a cell keeps nobody out.
         """
         cdef double most = self.limit * _PARTS[priority], left = most - self.in_flight
-        cdef Py_ssize_t own = self.slots[slot % SLOTS]
+        cdef Py_ssize_t own = self.own(slot), others
         if not self.limit or own < left:
             return True
         if left > 0:
             return own < min(_A_FEW, most / 2)
-        return not own and not priority and left > -_BEYOND * most
+        if not own and not priority and left > -_BEYOND * most:
+            return True
+        if self.votes < _FLOOD or slot == self.flooding:
+            return False
+        if own >= min(_A_FEW, most / 2):
+            return False
+        others = self.in_flight - self.own(self.flooding)
+        return others < most or (not priority and others < _ones(self.served | self.served_before))
 
-    cpdef object refuse(self):
-        """A prediction had no room."""
+    cdef Py_ssize_t own(self, int slot) noexcept:
+        """How many calls the tenant at `slot` has in flight; more only where others share both its slots."""
+        return min(self.slots[slot % SLOTS], self.again[slot // SLOTS % AGAIN])
+
+    cpdef object refuse(self, int slot):
+        """A prediction of the tenant at `slot` had no room."""
         self.refused += 1
+        # Whoever is refused more often than all others is left in the end (Boyer and Moore, 1981).
+        if slot == self.flooding:
+            self.votes = min(self.votes + 1, _MOST_VOTES)
+        elif self.votes:
+            self.votes -= 1
+        else:
+            self.flooding, self.votes = slot, 1
+
+    cdef void find_flood(self) noexcept:
+        """When a limit begins, nobody was refused yet: who has much of what is in flight."""
+        cdef int at, slot = 0, again = 0
+        for at in range(SLOTS):
+            if self.slots[at] > self.slots[slot]:
+                slot = at
+        for at in range(AGAIN):
+            if self.again[at] > self.again[again]:
+                again = at
+        slot += again * SLOTS
+        if self.own(slot) > _A_FEW and self.own(slot) * _PART_OF_FLOOD >= self.in_flight:
+            # As if refused: so that it holds in the next period as well.
+            self.flooding, self.votes = slot, 2 * _FLOOD
 
     cpdef object look(self, double now):
         """If a period is over, find out how many calls may be in flight in the next one."""
-        cdef double seconds = 0.0, room, fit
+        cdef double seconds = 0.0, room, fit, before = self.limit
         if now < self.due or now < self.began + self.wanted():
             return
         if self.limiter is not None and (self.limit or self.most > FEW):
@@ -161,7 +207,11 @@ cdef class CellLoad:
             self.limit = self.limiter.after(
                 self.limit, room, fit, self.most, self.refused, now, self.lost * _MANY_LOST > self.done
             )
+        self.votes //= 2
+        if self.limit and not before:
+            self.find_flood()
         self.learn()
+        self.served_before, self.served = self.served, 0
         self.began, self.due = now, now + _SHORTEST_PERIOD
         self.most, self.told = self.in_flight, 0
         self.done = self.heard = self.refused = self.lost = 0

@@ -36,7 +36,7 @@ from router.envelope cimport (
 )
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, bytes_of, cursor_of, next_field, next_of
 from protos.numbers cimport PredictRequest_items, PredictRequest_shared
-from router.loads cimport SLOTS
+from router.loads cimport AGAIN, SLOTS
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, generation_field, infer_suffix, item_suffix, read_model
@@ -84,8 +84,10 @@ cdef class Route:
         self.near, self.copies = min(near, len(cells)), 1
         self.family, self.lacks = family, family is not None and family.features is not None
         self.owner_size = PyBytes_GET_SIZE(owner)
-        # Its last byte is as good as any: it is a hash.
+        # Its last bytes are as good as any: it is a hash.
         self.slot = owner[self.owner_size - 1] % SLOTS if owner else 0
+        if self.owner_size > 1:
+            self.slot += owner[self.owner_size - 2] % AGAIN * SLOTS
 
 
 @cython.final

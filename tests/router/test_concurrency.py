@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,13 +24,21 @@ PEAK = CAPACITY / SECONDS
 
 @dataclass(slots=True)
 class Cell:
-    """Answers `CAPACITY` calls at a time, as they came; what is too late costs it a part of one."""
+    """Answers `CAPACITY` calls at a time, as they came; what is too late costs it a part of one.
+
+    One that `is_fair` answers first who has had the least of its time.
+    """
 
     load: CellLoad = field(default_factory=lambda: CellLoad("a", Limit()))
     now: float = 1000.0
+    is_fair: bool = False
     seconds: Callable[[int], float] = lambda tenant: SECONDS
     good: Counter[int] = field(default_factory=Counter)
     refused: Counter[int] = field(default_factory=Counter)
+    # A limit of a tenant, before a cell is looked at; and what each has under way.
+    most_of_one: int = 10**6
+    under_way: Counter[int] = field(default_factory=Counter)
+    had: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     random: Random = field(default_factory=lambda: Random(1))
     _waiting: deque[tuple[float, int, list[bool]]] = field(default_factory=deque)
     _events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
@@ -56,29 +64,40 @@ class Cell:
         heapq.heappush(self._events, (moment, next(self._order), event))
 
     def _arrive(self, tenant: int, priority: int) -> None:
+        if self.under_way[tenant] >= self.most_of_one:
+            return
         self.load.look(self.now)
         if not self.load.has_room(tenant, priority):
-            self.load.refuse()
+            self.load.refuse(tenant)
             self.refused[tenant] += 1
             return
         self.load.begin(tenant)
+        self.under_way[tenant] += 1
         began, is_over = self.now, [False]
 
         def expire() -> None:
             if not is_over[0]:
                 is_over[0] = True
                 self.load.note_late(tenant, self.now - began, True)
-                self.load.end(tenant)
+                self._end(tenant)
 
         self._at(began + DEADLINE, expire)
         self._waiting.append((began, tenant, is_over))
         self._go_on()
 
+    def _end(self, tenant: int) -> None:
+        self.load.end(tenant)
+        self.under_way[tenant] -= 1
+
     def _go_on(self) -> None:
         while self._waiting and self._busy < CAPACITY:
+            if self.is_fair:
+                self._waiting.appendleft(first := min(self._waiting, key=lambda one: self.had[one[1]]))
+                del self._waiting[self._waiting.index(first, 1)]
             began, tenant, is_over = self._waiting.popleft()
             self._busy += 1
             seconds = self.seconds(tenant) * (_TOO_LATE if is_over[0] else 1)
+            self.had[tenant] += seconds
             self._at(
                 self.now + seconds,
                 lambda began=began, tenant=tenant, is_over=is_over: self._finish(began, tenant, is_over),
@@ -90,7 +109,7 @@ class Cell:
             is_over[0] = True
             self.load.note_answer(tenant, self.now - began)
             self.load.note_delay(tenant, self.now - began)
-            self.load.end(tenant)
+            self._end(tenant)
             self.good[tenant] += 1
         self._go_on()
 
@@ -287,3 +306,58 @@ def test_a_refusal_is_the_overload_that_retries_go_to_one_other_cell_with() -> N
     error = refusal(Priority.BATCH)
     assert error.reason == OVERLOADED
     assert error.retry_after > 0
+
+
+FLOOD = 62 + 64 * 9
+
+
+def test_beside_one_who_floods_a_late_cell_nobody_else_is_refused() -> None:
+    """It has no processor for a while again and again; some share a slot with the flood."""
+    cell = Cell(is_fair=True, most_of_one=24)
+    slots = [tenant * 7 % 64 + 64 * (tenant * 31 % 256) for tenant in range(50)]
+    assert FLOOD % 64 in {slot % 64 for slot in slots}
+    ordinary = dict.fromkeys(slots, 0.3 * PEAK / 50)
+    cell.serve(2, ordinary)
+    cell.seconds = lambda tenant: (3 if tenant == FLOOD else 1) * SECONDS + max(0, 0.15 - cell.now % 0.5)
+    cell.serve(8, {**ordinary, FLOOD: 1_000})
+    assert set(cell.refused) == {FLOOD}
+    assert cell.refused[FLOOD] > 1_000
+    assert cell.good[FLOOD] > 50
+
+
+def test_who_has_few_calls_is_let_in_as_if_one_who_floods_had_none() -> None:
+    load = limited(16.0)
+    for _ in range(16):
+        load.begin(FLOOD)
+    # It shares a slot with the flood, by each of two hashes.
+    mine, other = FLOOD + 64, FLOOD + 1
+    assert [load.has_room(slot, Priority.LIVE) for slot in (mine, other, 3)] == [True] * 3
+    for _ in range(4):
+        load.begin(1)
+    assert not load.has_room(mine, Priority.LIVE)
+    for _ in range(4):
+        load.refuse(FLOOD)
+    assert (taken(load, mine), taken(load, 3)) == (8, 4)
+    assert not load.has_room(FLOOD, Priority.LIVE)
+    assert not load.has_room(other, Priority.LIVE)
+
+
+def test_beside_a_flood_as_many_are_let_in_as_were_answered_lately() -> None:
+    load = limited(8.0)
+    for _ in range(8):
+        load.begin(FLOOD)
+        load.refuse(FLOOD)
+    for slot in range(20):
+        load.note_answer(slot, 0.01)
+    assert sum(taken(load, slot) for slot in range(40)) == 20
+    assert not load.has_room(41, Priority.BATCH)
+
+
+def test_who_is_refused_as_often_as_others_floods_nothing() -> None:
+    load = limited(16.0)
+    for slot in range(20):
+        load.begin(slot)
+    for _ in range(50):
+        for slot in range(20):
+            load.refuse(slot)
+    assert not load.has_room(30, Priority.LIVE)

@@ -375,3 +375,16 @@ def test_nobody_is_routed_outside_two_hands_whatever_is_edited_and_ramped(seed: 
             for name in ("churn", "price"):
                 [unit] = routes.infer(tenant, infer(name))
                 assert ({*unit.order[: len(hand)]}, {*unit.order}) == (hand, either)
+
+
+@pytest.mark.parametrize(("owner", "slot"), [(b"", 0), (b"\x45", 5), (b"\x01\x07\x45", 5 + 64 * 7)])
+def test_tenants_are_told_apart_by_the_last_bytes_of_a_hash(owner: bytes, slot: int) -> None:
+    desk = Desk()
+    plain = desk.decide(VIEW, "acme", Ask("price"))
+    desk.routes = Routes(
+        lambda *_: Route(plain.model, plain.choices, plain.order, plain.order, owner), lambda: HALF
+    )
+    desk.routes.follow(VIEW)
+    request = inference_pb2.ModelInferRequest(model_name="price").SerializeToString()
+    [unit] = desk.routes.infer("acme", request)
+    assert unit.slot == slot
