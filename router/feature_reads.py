@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
 
 from croupier.errors import CroupierError
-from croupier.stores.feature_blob import BadBlob, decode, header
+from croupier.stores.feature_blob import COMPRESSED, BadBlob, decode, header
 from croupier.stores.feature_schemas import Schemas
 from croupier.stores.features import FeatureStore, group_of
 from croupier.telemetry.metrics import Counter, Gauge, LoopCounter, LoopHistogram
@@ -104,6 +105,7 @@ class FeatureReads:
         self._is_due = False
         # Until when the store is left alone; infinite while it is all right.
         self._down_until = inf
+        self._why = ""
 
     @property
     def is_down(self) -> bool:
@@ -177,18 +179,27 @@ class FeatureReads:
         except (TimeoutError, CroupierError) as error:
             self._failed(error)
             found = [DOWN] * len(keys)
+            # Those behind need not find it out, one read after the other.
+            behind, self._next = self._next, {}
+            for key in behind:
+                self._tell(key, DOWN)
         except Exception:  # noqa: BLE001 - whatever it is, whoever waits is told
             _log.exception("a bug in a read of features")
             found = [DOWN] * len(keys)
         else:
-            self._down_until = inf
+            if self._why:
+                _log.warning("the feature store answers again")
+            self._down_until, self._why = inf, ""
             _IS_DOWN.set(0)
         now = self._clock()
         _SECONDS.observe(now - began)
         _KEYS.observe(len(keys))
         for key, one in zip(keys, found, strict=True):
-            for waiter in self._waiting.pop(key, ()):
-                waiter.take(key, one)
+            self._tell(key, one)
+
+    def _tell(self, key: bytes, found: Found) -> None:
+        for waiter in self._waiting.pop(key, ()):
+            waiter.take(key, found)
 
     async def _stored(self, keys: list[bytes]) -> list[Found]:
         blobs = await self._store.get_many(keys)
@@ -203,10 +214,7 @@ class FeatureReads:
         for key, blob, schema in zip(keys, blobs, named, strict=True):
             stored = None if blob is None else self._decoded(blob, schema)
             if self._known_seconds:
-                size = len(key) + (
-                    0 if stored is None else _VALUE_BYTES * len(stored.values) + len(blob or b"")
-                )
-                self._known.put(key, _Known(stored), until, size)
+                self._known.put(key, _Known(stored), until, len(key) + _size(stored, blob))
             found.append(stored)
         return found
 
@@ -224,10 +232,23 @@ class FeatureReads:
 
     def _failed(self, error: Exception) -> None:
         _FAILED.inc()
-        if not self.is_down:
-            _log.error("the feature store does not answer: %s", error or "it takes too long")
+        # Once for each cause, and not for each read.
+        why = str(error) or "it takes too long"
+        if why != self._why:
+            _log.error("the feature store does not answer: %s", why)
+        self._why = why
         self._down_until = self._clock() + _PAUSE
         _IS_DOWN.set(1)
+
+
+def _size(stored: Stored | None, blob: bytes | None) -> int:
+    """Of what was read; what is compressed says little about that."""
+    if stored is None or blob is None:
+        return 0
+    size = _VALUE_BYTES * len(stored.values) + len(blob)
+    if blob[1] & COMPRESSED:
+        size += sum(sys.getsizeof(value) for value in stored.values.values() if isinstance(value, str))
+    return size
 
 
 def _schema_of(key: bytes, blob: bytes) -> tuple[str, int] | None:

@@ -126,12 +126,15 @@ class Fetch:
 
 
 class _Lacking:
-    """A row of which not all was known: what it is remembered by, and where what it needs lies."""
+    """A row of which not all was known: what it is remembered by, and where what it needs lies.
 
-    __slots__ = ("keys", "name")
+    `size`: bytes that a caller chose for the name, which may be many where no key is made of them.
+    """
 
-    def __init__(self, name: tuple[object, ...], keys: list[bytes]) -> None:
-        self.name, self.keys = name, keys
+    __slots__ = ("keys", "name", "size")
+
+    def __init__(self, name: tuple[object, ...], keys: list[bytes], size: int) -> None:
+        self.name, self.keys, self.size = name, keys, size
 
 
 class Features:
@@ -195,7 +198,7 @@ class Features:
         row = _plan(unit).row(found, now_ms)
         if not row.lacks:
             holds = min(self._known_seconds, (row.until_ms - now_ms) / 1e3)
-            self._rows.put(lacking.name, row, self._clock() + holds, len(row.packed))
+            self._rows.put(lacking.name, row, self._clock() + holds, len(row.packed) + lacking.size)
         return row
 
     def finish(self, unit: Unit, rows: list[Row], how: tuple[str]) -> None:
@@ -223,7 +226,8 @@ class Features:
                 rows.append(row)
                 continue
             fetch = fetch or Fetch(self)
-            lacking = _Lacking(name, plan.keys(tenant, entity, parameters))
+            size = len(entity) + sum(map(len, filter(None, told)))
+            lacking = _Lacking(name, plan.keys(tenant, entity, parameters), size)
             if self._reads is not None and fetch.want(self._reads, lacking.keys, now):
                 waits = True
                 rows.append(lacking)

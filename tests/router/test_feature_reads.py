@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from support.features import BLOB, SCHEMA, SCHEMA_KEY, STORED, Clock, Store, key
 
+from croupier.stores.feature_blob import encode
 from croupier.stores.features import StoreDown
 from router.feature_plan import DOWN, Found
 from router.feature_reads import WAITS, FeatureReads
@@ -115,6 +116,39 @@ async def test_a_store_that_is_slow_is_one_that_fails() -> None:
     assert waiter.found == {key("1"): DOWN}
     assert front.store.under_way == 0
     assert front.want("1") == [DOWN]
+
+
+async def test_of_a_store_that_fails_those_behind_are_told_at_once() -> None:
+    front = Front()
+    front.store.gate.clear()
+    front.store.error = StoreDown("gone")
+    waiters = [Waiter() for _ in range(20)]
+    for number, waiter in enumerate(waiters):
+        front.want(str(number), waiter=waiter)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    front.store.gate.set()
+    await front.settle()
+    assert all(waiter.found == {key(str(number)): DOWN} for number, waiter in enumerate(waiters))
+    assert len(front.store.reads) == 4
+
+
+async def test_each_cause_of_a_failure_is_logged_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    front = Front()
+    for why in ("gone", "gone", "denies access", None, None):
+        front.store.error = None if why is None else StoreDown(why)
+        await front.get("1")
+        front.clock.now += 3.0
+    words = ["does not answer: gone", "does not answer: denies access", "answers again"]
+    assert [record.getMessage() for record in caplog.records] == [f"the feature store {one}" for one in words]
+
+
+async def test_a_blob_is_counted_as_what_it_is_read_to_be() -> None:
+    front = Front()
+    front.store.held[key("1")] = encode(SCHEMA, {"word": "a" * 100_000}, 1000, compress=True)
+    assert len(front.store.held[key("1")]) < 1000
+    await front.get("1")
+    assert front.reads.size > 100_000
 
 
 async def test_a_bug_in_a_store_leaves_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:

@@ -36,13 +36,22 @@ class Front:
     """The stage; `go` has requests for entities begin, `wait` has them end."""
 
     def __init__(
-        self, features: Sequence[FeatureSpec] = FEATURES, has_store: bool = True, **fields: Any
+        self,
+        features: Sequence[FeatureSpec] = FEATURES,
+        has_store: bool = True,
+        most_bytes: int = 2**20,
+        **fields: Any,
     ) -> None:
         self.clock, self.store, self.wheel = Clock(), Store(), Wheel()
         self.store.held[key("1")] = self.store.held[key("2")] = BLOB
         reads = FeatureReads(self.store, clock=self.clock, timeout=5.0, known_seconds=1.0, most_bytes=2**20)
         self.stage = Features(
-            reads if has_store else None, self.wheel, clock=self.clock, now_ms=lambda: 2000, longest=0.1
+            reads if has_store else None,
+            self.wheel,
+            clock=self.clock,
+            now_ms=lambda: 2000,
+            longest=0.1,
+            most_bytes=most_bytes,
         )
         family = Family("churn", 1, features=tuple(features), **fields)
         route = Route(
@@ -138,6 +147,19 @@ async def test_no_tenant_gets_what_was_made_for_another() -> None:
     fetch.then(1e9, lambda: front.went.append(fetch), front.over.append)  # type: ignore[arg-type, func-returns-value]
     await front.wait(fetch)
     assert origins(units) == [MISSING]
+
+
+async def test_an_entity_that_no_key_is_made_of_takes_no_more_than_its_share() -> None:
+    of_tenant = FeatureSpec("age", source="store", group="person", default=7.0, entity="{tenant}")
+    front = Front([of_tenant], most_bytes=100_000)
+    for number in range(100):
+        units, fetch = front.go(f"{number}" * 10_000)
+        if fetch is not None:
+            await front.wait(fetch)
+        assert origins(units) == [(Origin.MISSING,)]
+    names = [name for name, *_ in front.stage._rows._held.items()]
+    assert names
+    assert sum(len(entity) for _, _, entity, _ in names) < 100_000
 
 
 async def test_ten_thousand_who_ask_for_one_entity_are_one_read() -> None:
