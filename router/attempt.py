@@ -48,7 +48,7 @@ from router.loads import CellLoad, Loads
 from router.losses import CellLost, CellUnreachable, Losses, note_answers
 from router.outliers import PERIOD_SECONDS
 from router.pushbacks import Pushbacks
-from router.stale import StaleMap
+from router.stale import OldCell, StaleMap
 from router.suspects import Suspects
 from router.units import Unit, by_next_cell, settle, unsettled, untried
 
@@ -501,6 +501,9 @@ class Run:
 
     def note(self, call: CellCall, error: CroupierError, now: float) -> None:
         """What an error says about the cell."""
+        if isinstance(error, OldCell):
+            # It was not asked.
+            return
         breakers = self.attempts.breakers
         if isinstance(error, CellUnreachable):
             breakers.unreachable(call.cell, now)

@@ -20,7 +20,7 @@ from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.cells import PREDICT, Cells, Metadata
-from router.stale import StaleMap
+from router.stale import OldCell, StaleMap
 from router.units import Unit, join_answers, join_payloads
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ class BadAnswer(InternalError):
     """A cell's answer does not fit the question. Ours."""
 
     reason = "BAD_ANSWER"
-
-
-class OldCell(Unavailable):
-    """A cell of a release before does not know features that are not the caller's. Ours, passing."""
-
-    reason = "OLD_CELL"
 
 
 class ItemUnavailable(Unavailable):

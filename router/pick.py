@@ -35,6 +35,15 @@ def pick(
     return tuple([name for _, name in ranked])
 
 
+def speaking(order: Sequence[str], cells: Mapping[str, KnownCell], least: int) -> tuple[str, ...]:
+    """The cells of `order` that know what came with the protocol's number `least`.
+
+    None of them does: all, for they are there, and whoever asks one of them is told that it is old.
+    """
+    found = tuple([name for name in order if name in cells and cells[name].cell.protocol >= least])
+    return found or tuple(order)
+
+
 def nearest(
     order: Sequence[str],
     hand: Collection[str],

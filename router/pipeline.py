@@ -34,6 +34,7 @@ from croupier.errors import (
     Unavailable,
 )
 from croupier.priorities import PRIORITY, UNKNOWN, WORDS
+from croupier.protocol import FETCHED
 from croupier.request_ids import REQUEST_ID_KEY, Named
 from croupier.telemetry.metrics import LoopHistogram
 from croupier.transport.steps import step_of
@@ -53,7 +54,7 @@ from router.features import Features, Fetch
 from router.identity import check_claim
 from router.losses import look_at
 from router.methods import Method
-from router.pick import is_connected, is_reachable, nearest, pick
+from router.pick import is_connected, is_reachable, nearest, pick, speaking
 from router.route import dealt_by, hand_of, owner_of, point_of, route
 from router.routes import Route, Routes
 from router.stale import Cancellable, Stale, Waiter
@@ -396,7 +397,10 @@ def decide(view: View, tenant: str, ask: Ask, wants: Wants | None = None) -> Rou
     """
     check_claim(tenant, ask.tenant)
     found = choices(view.catalog, tenant, ask)
+    wanted = None if wants is None else wants.of(view, tenant, ask.model)
     order = route(view, tenant, ask.model)
+    if wanted is not None and wanted.features is not None:
+        order = speaking(order, view.cells, FETCHED)
     cells = pick(order, view.cells, _NONE_OPEN, 0.0)
     model = view.catalog.get(tenant, ask.model)
     return Route(
@@ -408,7 +412,7 @@ def decide(view: View, tenant: str, ask: Ask, wants: Wants | None = None) -> Rou
         point_of(view, tenant),
         dealt_by(view, tenant),
         nearest(cells, hand_of(view, tenant), view.cells, _NONE_OPEN, 0.0),
-        None if wants is None else wants.of(view, tenant, ask.model),
+        wanted,
     )
 
 

@@ -52,6 +52,12 @@ class StaleMap(Unavailable):
     reason = "STALE_MAP"
 
 
+class OldCell(Unavailable):
+    """A cell of a release before does not know features that are not the caller's. Ours, passing."""
+
+    reason = "OLD_CELL"
+
+
 class Cancellable(Protocol):
     def cancel(self) -> None: ...
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.breakers import Breakers
-from router.pick import is_connected, is_reachable, pick
+from router.pick import is_connected, is_reachable, pick, speaking
 from router.view import KnownCell
 from version_manager.model.fleet import Cell, CellState
 
@@ -46,6 +46,15 @@ def test_cells_stand_by_what_is_known_of_them(breakers: Breakers) -> None:
 def test_a_cell_without_an_address_is_no_candidate_and_none_is_added(breakers: Breakers) -> None:
     assert pick(("a", "x"), CELLS, breakers, 0.0) == ("a",)
     assert pick((), CELLS, breakers, 0.0) == ()
+
+
+def test_those_that_know_enough_are_asked_and_all_if_none_does() -> None:
+    cells = {
+        name: KnownCell(replace(CELLS[name].cell, protocol=number))
+        for name, number in zip("abc", (7, 6, 8), strict=True)
+    }
+    assert speaking(ORDER, cells, 7) == ("a", "c")
+    assert speaking(ORDER, cells, 9) == ORDER
 
 
 @given(

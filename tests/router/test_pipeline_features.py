@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from support.fakes import generation, model, view
+from support.fakes import generation, metric, model, view
 from support.features import BLOB, Clock, Store, key
 from support.garbage import no_garbage
 
@@ -27,6 +27,7 @@ from router.feature_reads import FeatureReads
 from router.features import Features, FeaturesUnavailable
 from router.pipeline import Pipeline
 from router.units import Unit
+from router.view import KnownCell
 from router.wheel import Wheel
 from version_manager.model.family import Families, Family, FeatureSpec
 from version_manager.model.fleet import Cell
@@ -85,7 +86,8 @@ class Front:
         reads = FeatureReads(self.store, clock=self.clock, timeout=5.0, known_seconds=1.0, most_bytes=2**20)
         features = Features(reads, self.wheel, clock=self.clock, now_ms=lambda: 2000)
         self.admission = Admission(10, 10)
-        attempts = Attempts(Breakers(), RetryBudget(now=self.clock.now), self.wheel, clock=self.clock)
+        self.breakers = Breakers()
+        attempts = Attempts(self.breakers, RetryBudget(now=self.clock.now), self.wheel, clock=self.clock)
         scripted: Any = self.cells
         self.pipeline = Pipeline(self.admission, features, attempts, scripted, rng=Random(0), max_items=10)
         self.pipeline.follow(replace(VIEW, families=Families({"churn": family})))
@@ -172,6 +174,28 @@ async def test_a_cell_of_a_release_before_is_passed_over() -> None:
     answer = await front.ask(PREDICT)
     assert isinstance(answer, Unavailable)
     assert answer.reason == "OLD_CELL"
+
+
+async def test_cells_that_are_known_to_be_old_are_no_candidates_and_cost_no_retry() -> None:
+    front = Front()
+    front.cells.speak = {"a": FETCHED - 1, "b": FETCHED}
+    cells = {
+        name: KnownCell(replace(VIEW.cells[name].cell, protocol=front.cells.speak[name])) for name in "ab"
+    }
+    front.pipeline.follow(replace(VIEW, cells=cells))
+    before = metric("croupier_router_retries_total")
+    for _ in range(30):
+        await front.ask(PREDICT)
+    assert {cell for cell, _ in front.cells.requests} == {"b"}
+    assert metric("croupier_router_retries_total") == before
+
+
+async def test_what_a_cell_is_too_old_for_says_nothing_about_it() -> None:
+    front = Front()
+    front.cells.speak = {"a": FETCHED - 1, "b": FETCHED - 1}
+    for _ in range(30):
+        await front.ask(PREDICT)
+    assert not front.breakers.troubled
 
 
 async def test_who_hangs_up_while_waiting_leaves() -> None:
