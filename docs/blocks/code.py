@@ -9,7 +9,7 @@ from blocks import ROOT
 
 _KINDS = (
     *("process", "managers", "etcd", "network", "disk"),
-    *("load", "fair", "change", "shards", "ramp", "edits", "attack", "model"),
+    *("load", "fair", "change", "shards", "ramp", "edits", "attack", "model", "features", "entities"),
 )
 
 

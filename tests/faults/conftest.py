@@ -6,6 +6,7 @@ of each is written to the table that the run ends with, and to the file that `--
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ from typing import Any
 
 import pytest
 from support.attackers import attackers
+from support.feature_load import SECOND, Asking, feature_fleet, fill
 from support.fleet import publish
 from support.harm import Memory, MiB, resident_mib, stalls_of
 from support.load import MODEL, TENANTS, Load, Seen, Tally, Tenant
 from support.paths import with_tests
+from support.redis import RedisServer
 from support.waiting import wait_until
 
 from croupier.telemetry.stalls import SCHEDULER
@@ -38,6 +41,7 @@ Serving = Callable[[Stack], AbstractContextManager[None]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--json", help="file for what each fault did to callers")
+    parser.addoption("--redis-seconds", type=float, default=3.0, help="for how long Redis is dead")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -90,6 +94,48 @@ def load(fleet: Stack, request: pytest.FixtureRequest) -> Loading:
         rows.append(_row(request.node.name, seen, _grown(before, fleet)))
 
     return loading
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Callable[[Seen], None]:
+    """Put what callers met into the table."""
+    rows = request.config.stash[_rows]
+    return lambda seen: rows.append(_row(request.node.name, seen, 0.0))
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """It finds again what it had when it was killed."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"), flags=("--appendonly", "yes"))
+    asyncio.run(server.__aenter__())
+    try:
+        asyncio.run(fill(server.url))
+        yield server
+    finally:
+        asyncio.run(server.kill())
+
+
+@pytest.fixture(scope="module")
+def featured(tmp_path_factory: pytest.TempPathFactory, redis: RedisServer) -> Iterator[Stack]:
+    """A fleet of two routers that read `redis`."""
+    folder = tmp_path_factory.mktemp("featured")
+    with feature_fleet(folder, redis.url) as stack:
+        stack.start_router(SECOND, folder / "second.snapshot")
+        yield stack
+
+
+@pytest.fixture
+def asking(featured: Stack, account: Callable[[Seen], None]) -> Iterator[Callable[[], Asking]]:
+    """`with asking() as asked`: both routers are asked for models of both families."""
+    made: list[Asking] = []
+
+    def begin() -> Asking:
+        made.append(Asking([featured.router, featured.process(SECOND).address]))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        account(one.seen)
 
 
 @pytest.fixture(scope="session")
