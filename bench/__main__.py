@@ -1,4 +1,7 @@
-"""`python -m bench NAME`: one command a bench; `smoke` runs each of them small."""
+"""`python -m bench NAME`: one command a bench; `smoke` runs each of them small.
+
+It is long because each bench says here what it can be told.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from bench import cell as cell_bench
 from bench import engines as engines_bench
 from bench import features as features_bench
 from bench import hostile as hostile_bench
+from bench import log as log_bench
 from bench import minutes as minutes_bench
 from bench import outage as outage_bench
 from bench import pictures as front_pictures
@@ -131,6 +135,20 @@ def features(
 
 def _features(plan: features_bench.Plan, json: Path | None) -> None:
     if not features_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def log(
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 10_000.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one turn at that rate.")] = 3.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each; the median counts.")] = 7,
+    answers: Annotated[int, typer.Option(min=1, help="Of a real cell, compared with the log.")] = 50_000,
+    reproduced: Annotated[int, typer.Option(min=1, help="Of these, computed again.")] = 1_000,
+    json: Json = None,
+) -> None:
+    """The log of predictions: what live requests feel of it, its drops, and whether it has all answers."""
+    if not log_bench.run(log_bench.Plan(rate, seconds, rounds, answers, min(reproduced, answers)), json):
         raise typer.Exit(1)
 
 
@@ -350,6 +368,7 @@ def smoke() -> None:
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, processes=1, seconds=0.1, json=json),
         "features": lambda json: _features(features_bench.Plan(1_000, 2_000, 500, 1, 200.0, 0.5), json),
+        "log": lambda json: log(rate=500.0, seconds=0.3, rounds=1, answers=500, reproduced=100, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
         "fair": lambda json: _fair(
             fair_bench.Plan(

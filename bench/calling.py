@@ -63,12 +63,15 @@ class SessionCaller:
                 done(number, self._is_right(call, load, number))
 
         call.tag = woken
-        if self._session.open(call, ((b"croupier-tenant", load.tenant(number)),)):
+        if self._session.open(call, self.headers(load, number)):
             call.send(load.message(number))
             call.end()
         else:
             self.problems["the connection takes no calls"] += 1
             self._loop.call_soon(done, number, False)
+
+    def headers(self, load: Requests, number: int) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"croupier-tenant", load.tenant(number)),)
 
     def _is_right(self, call: ClientCall, load: Requests, number: int) -> bool:
         if call.code == Code.OK and load.is_answer(number, call.take() or b""):
@@ -90,7 +93,9 @@ async def channels(
 
 
 @asynccontextmanager
-async def callers(address: str, *, tls: ClientTls | None = None) -> AsyncIterator[Sequence[SessionCaller]]:
+async def callers(
+    address: str, *, tls: ClientTls | None = None, kind: type[SessionCaller] = SessionCaller
+) -> AsyncIterator[Sequence[SessionCaller]]:
     """Raises ConnectionError: there is no connection."""
     async with channels(address, tls=tls) as opened:
-        yield [SessionCaller(await channel.session()) for channel in opened]
+        yield [kind(await channel.session()) for channel in opened]

@@ -87,10 +87,12 @@ def write_snapshot(
     limits: bool = False,
     families: Families = NO_FAMILIES,
     speaks: int = FIRST,
+    digest: bytes = b"",
 ) -> None:
     """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone.
 
-    With `limits` every tenant has all there are, and comes near none. Cells speak `speaks`.
+    With `limits` every tenant has all there are, and comes near none. Cells speak `speaks`. All
+    models have the artifact of `digest`, or each one that nobody has.
     """
     seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(len(cells)))
     generation = Generation(number=1, seed=1, hand_size=min(HAND, len(cells)), seats=seats)
@@ -98,7 +100,7 @@ def write_snapshot(
         Cell(seat.cell, seat.zone, address, protocol=speaks)
         for seat, address in zip(seats, cells, strict=True)
     ]
-    catalog = Catalog.build("bench", 1, map(_model, range(models)))
+    catalog = Catalog.build("bench", 1, (_model(number, digest) for number in range(models)))
     kept = TenantLimits(_LIMITS) if limits else None
     view = successor(EMPTY, catalog, (generation,), registered, limits=kept, families=families)
     snapshot.write(path, view)
@@ -172,9 +174,9 @@ def predict_response(items: int) -> bytes:
     return prediction_pb2.PredictResponse(results=[result] * items).SerializeToString()
 
 
-def _model(number: int) -> Model:
+def _model(number: int, digest: bytes) -> Model:
     tenant, name = tenant_of(number), name_of(number)
-    digest = hashlib.sha256(f"{tenant}/{name}".encode()).digest()
+    digest = digest or hashlib.sha256(f"{tenant}/{name}".encode()).digest()
     return Model(tenant, name, {1: Version(1, digest, 20_000, "linear")}, Release(1, (Split(1, WHOLE),)))
 
 
