@@ -309,11 +309,14 @@ def fair(
     streams: Annotated[int, typer.Option(min=1, help="Of the tenant that opens very many.")] = 10_000,
     rate: Annotated[float, typer.Option(min=1, help="Requests a second of all ordinary tenants.")] = 500.0,
     seconds: Annotated[float, typer.Option(min=0.5, help="Of a turn without or with an offender.")] = 2.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns with each; the median counts.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns with each; the median counts.")] = 3,
     json: Json = None,
+    into: Annotated[
+        bool, typer.Option(help="Leave what the JSON has of other parts, and add these.")
+    ] = False,
 ) -> None:
     """Tenants that take more than their share, beside others on their hand; a fleet asked for too much."""
-    if unknown := set(part or ()) - set(fair_bench.PARTS):
+    if unknown := set(part or ()) - {*fair_bench.PARTS, "restart"}:
         raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--part")
     plan = fair_bench.Plan(
         tenants,
@@ -323,13 +326,13 @@ def fair(
         fair_overload.Plan((2, 5), rounds, quiet=2.5, seconds=3.0, step=1.0),
         fair_routers.Plan(settle=8.0, seconds=10.0),
         fair_restart.Plan(),
-        part or fair_bench.PARTS,
+        fair_bench.parts(part or fair_bench.PARTS),
     )
-    _fair(plan, json)
+    _fair(plan, json, into=into)
 
 
-def _fair(plan: fair_bench.Plan, json: Path | None) -> None:
-    if not fair_bench.run(plan, json):
+def _fair(plan: fair_bench.Plan, json: Path | None, *, into: bool = False) -> None:
+    if not fair_bench.run(plan, json, into=into):
         raise typer.Exit(1)
 
 

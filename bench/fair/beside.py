@@ -19,7 +19,7 @@ import numpy as np
 from bench import report
 from bench.demo.loading import Seen
 from bench.demo.stage import Stage
-from bench.fair import judging
+from bench.fair import judging, machines
 from bench.fair.acts import Account
 from bench.fair.judging import Ratio
 from bench.fair.offender import Offender as Process
@@ -43,8 +43,9 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Row:
     """Of one offender. `quiet_spread`: of 99th percentiles of quiet turns, each over the one before, the
-    least and the most; `ratio_by` has the ratio of each kind of models alone. CPU is of one processor,
-    without it and with it.
+    least and the most; `ratio_by` has the ratio of each kind of models alone. It `is_apart` if the router
+    and others stood for machines of their own (`machines`). CPU is of one processor, and
+    `late_ms` how late others sent at the 99th percentile, without it and with it.
     """
 
     kind: str
@@ -63,6 +64,8 @@ class Row:
     offender_codes: dict[str, int]
     offender_words: str
     offender_served_per_s: float
+    is_apart: bool
+    late_ms: tuple[float, float]
     cpu_quiet: dict[str, float]
     cpu_during: dict[str, float]
 
@@ -78,6 +81,13 @@ class _Turn:
 
 
 async def measure(stage: Stage, plan: Plan, offender: Offender, process: Process, wares: Wares) -> Row:
+    with machines.apart(stage.stack, stage.load.pid) as is_apart:
+        return await _measured(stage, plan, offender, process, wares, is_apart=is_apart)
+
+
+async def _measured(
+    stage: Stage, plan: Plan, offender: Offender, process: Process, wares: Wares, *, is_apart: bool
+) -> Row:
     quiet, during, account = [await _turn(stage, plan, 0)], [], Account()
     for number in range(plan.rounds):
         load = offender.load(wares, number)
@@ -87,7 +97,7 @@ async def measure(stage: Stage, plan: Plan, offender: Offender, process: Process
         account = account.with_(await acting)
         await asyncio.sleep(_PAUSE_SECONDS)
         quiet.append(await _turn(stage, plan, 2 * number + 2))
-    return _row(stage, plan, offender, quiet, during, account, wares)
+    return _row(stage, plan, offender, quiet, during, account, wares, is_apart=is_apart)
 
 
 async def _turn(stage: Stage, plan: Plan, number: int) -> _Turn:
@@ -107,6 +117,8 @@ def _row(
     during: list[_Turn],
     account: Account,
     wares: Wares,
+    *,
+    is_apart: bool,
 ) -> Row:
     turns = [one.seen for one in (*quiet, *during)]
     kinds: defaultdict[str, list[int]] = defaultdict(list)
@@ -139,6 +151,8 @@ def _row(
         offender_codes=dict(account.codes),
         offender_words=next((words for words, _ in account.words.most_common(1)), ""),
         offender_served_per_s=account.served * items / seconds if seconds else math.nan,
+        is_apart=is_apart,
+        late_ms=(_late_ms(quiet), _late_ms(during)),
         cpu_quiet=_mean(quiet),
         cpu_during=_mean(during),
     )
@@ -146,3 +160,7 @@ def _row(
 
 def _mean(turns: list[_Turn]) -> dict[str, float]:
     return {name: sum(turn.cpu[name] for turn in turns) / len(turns) for name in turns[0].cpu}
+
+
+def _late_ms(turns: list[_Turn]) -> float:
+    return float(np.median([turn.seen.late_ms for turn in turns]))

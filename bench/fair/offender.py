@@ -1,8 +1,8 @@
 """The offender: a process that has a processor when nobody else wants one.
 
 Offenders have machines of their own. Here they take only what is left of this one, so that what others
-notice is what the fleet does for an offender, and not what it costs to be one. What the `burner` takes is
-taken from everybody, as what cells do for an offender is: one for it does not give way.
+notice is what the fleet does for an offender, and not what it costs to be one. The `burner` does not give
+way: it shows whether the router and others wait for a processor here, which they should not (`machines`).
 """
 
 from __future__ import annotations

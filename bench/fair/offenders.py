@@ -56,7 +56,7 @@ def offenders(seconds: float, streams: int) -> Mapping[str, Offender]:
 
 def controls() -> Mapping[str, Offender]:
     """What takes as much of the processors as the slow model does within its limits, and asks the fleet for
-    nothing: what others notice then is what this machine does about it.
+    nothing: who is apart (`machines`) notices none of it.
     """
     burner = Offender("burner", partial(acts.burned, share=_SLOW_SHARE), lambda wares, _: wares.one())
     return {burner.kind: burner}

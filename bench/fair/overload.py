@@ -2,11 +2,12 @@
 and how long it takes afterwards until all is as before.
 
 Each cell has a quota of processor time (`bench.shards.quota`), all together about half a processor, and a
-request takes milliseconds of it: so cells are what is short, and who loads them is not. That has a part of
-the cells' core, and the router another one, both before whatever else runs: what is told is of the router and
-not of the load, and how late that was is told as well. The peak is the most that is answered in time while
-the rate rises. Each round looks for it anew: what a machine can do that others use is another thing a minute
-later. Then it has a quiet time at half of that, an overload, and the same quiet time again, in one open loop.
+request takes milliseconds of it: so cells are what is short, and who loads them is not. That is on the
+cells' core, of which they leave more than half, and the router on another one (`machines`): what is told is
+of the router and not of the load, and how late that was is told as well. The peak is the most that is
+answered in time while the rate rises. Each round looks for it anew: what a machine can do that others use
+is another thing a minute later. Then it has a quiet time at half of that, an overload, and the same quiet
+time again, in one open loop.
 """
 
 from __future__ import annotations
@@ -25,11 +26,10 @@ import numpy as np
 
 from bench import calling, openloop, processes, report
 from bench.demo.stage import Stage
-from bench.fair import judging
+from bench.fair import judging, machines
 from bench.fair.demand import Demand
 from bench.fair.noting import Ends, Notes, callers
 from bench.openloop import Floats
-from bench.shards import quota
 from croupier.priority import take_short_slices
 
 # Of one processor, each cell.
@@ -85,13 +85,10 @@ class Asked:
 async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
     """By factor, and how it was measured."""
     demand = await Demand.published(stage)
-    router = stage.stack.process("router").pid
-    pids = {name: one.pid for name, one in stage.stack.processes.items() if name.startswith("cell-")}
+    spawn = multiprocessing.get_context("spawn")
     with (
-        quota.held(pids, _SHARE) as has_quotas,
-        processes.confined(router, processes.cores().proxy),
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin) as load,
-        quota.going_first({"router": router, "load": load.submit(os.getpid).result()}),
+        ProcessPoolExecutor(1, spawn, take_short_slices) as load,
+        machines.apart(stage.stack, load.submit(os.getpid).result(), _SHARE) as has_quotas,
     ):
         peak = await _peak(stage, plan, demand, load, _FIRST_RATE)
         report.step(f"overload: {peak:,.0f} requests/s at the peak")
@@ -170,12 +167,6 @@ def _medians(rounds: Sequence[Round]) -> dict[str, float]:
 
 async def _ask(load: ProcessPoolExecutor, asked: Asked) -> tuple[Ends, float]:
     return await asyncio.wrap_future(load.submit(_load, asked))
-
-
-def _begin() -> None:
-    """Beside the cells, which leave more than half of their core: not with the router."""
-    take_short_slices()
-    os.sched_setaffinity(0, {processes.cores().load})
 
 
 def _load(asked: Asked) -> tuple[Ends, float]:

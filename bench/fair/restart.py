@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,10 +68,6 @@ class Seen:
     p99_ms_before: float
     p99_ms_during: float
 
-    @property
-    def ratio(self) -> float:
-        return self.hit_rate_during / self.hit_rate_before
-
 
 class VerbFailed(Exception):
     """The command line did not do what it was asked to."""
@@ -86,7 +82,7 @@ def run(plan: Plan, models: Sequence[Trained]) -> dict[str, Any]:
             Stack(Path(folder), plan.cells, _ZONES, _HAND) as stack,
         ):
             found |= uvloop.run(_played(replace(plan, kinds=(kind,)), stack, models))
-    return told(found)
+    return told({kind: asdict(seen) for kind, seen in found.items()})
 
 
 async def _played(plan: Plan, stack: Stack, models: Sequence[Trained]) -> dict[str, Seen]:
@@ -94,14 +90,14 @@ async def _played(plan: Plan, stack: Stack, models: Sequence[Trained]) -> dict[s
         return await restart(playing, plan)
 
 
-def told(found: dict[str, Seen]) -> dict[str, Any]:
-    """As the results have it: of the kind that cost most hits, and every error."""
-    worst = min(found.values(), key=lambda seen: seen.ratio)
+def told(kinds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """As the results have it, of what was Seen: of the kind that cost most hits, and every error."""
+    worst = min(kinds.values(), key=lambda seen: seen["hit_rate_during"] / seen["hit_rate_before"])
     return {
-        "hit_rate_before": worst.hit_rate_before,
-        "hit_rate_during": worst.hit_rate_during,
-        "errors": sum(seen.errors for seen in found.values()),
-        "kinds": {kind: asdict(seen) for kind, seen in found.items()},
+        "hit_rate_before": worst["hit_rate_before"],
+        "hit_rate_during": worst["hit_rate_during"],
+        "errors": sum(seen["errors"] for seen in kinds.values()),
+        "kinds": dict(kinds),
     }
 
 

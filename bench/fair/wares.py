@@ -115,7 +115,7 @@ async def publish(
 ) -> Wares:
     """`small` is an ordinary artifact, and `row` one for it; of the `cold` models `asked` have an artifact.
 
-    Returns when the router knows them all.
+    Returns when the router knows them all; there may be no cold ones.
     """
     request = prediction.PredictRequest(items=[encode_item(Item("small", row))])
     wares = Wares(cold, request.SerializeToString())
@@ -124,7 +124,7 @@ async def publish(
     for name, artifact in artifacts.items():
         await manager.publish(TENANT, name, artifact, release_if_first=True)
     await _publish_cold(stack.process("etcd").address, stack.folder / "objects", cold, min(asked, cold))
-    await _await_known(stack.router, wares.cold_ones(min(asked, cold) - 1, 1))
+    await _await_known(stack.router, wares.cold_ones(min(asked, cold) - 1, 1) if cold else wares.slow())
     return wares
 
 

@@ -33,23 +33,31 @@ def held(pids: Mapping[str, int], share: float, root: Path = _ROOT) -> Iterator[
     """
     for pid in pids.values():
         confine(pid, cores().load)
-    with _groups(pids, share, root) as is_held:
+    with _groups(pids, _HELD, share, root) as is_held:
+        yield is_held
+
+
+@contextmanager
+def preferred(pids: Mapping[str, int], root: Path = _ROOT) -> Iterator[bool]:
+    """The same without a quota, on any processor: they share what those that go first leave."""
+    with _groups(pids, _HELD, None, root) as is_held:
         yield is_held
 
 
 @contextmanager
 def going_first(pids: Mapping[str, int], root: Path = _ROOT) -> Iterator[bool]:
-    """The same without a quota: they wait for no processor that others have, as far as that can be had."""
-    with _groups(pids, None, root) as is_held:
+    """The same before these as well: they wait for no processor that others have, as far as can be had."""
+    with _groups(pids, _FIRST, None, root) as is_held:
         yield is_held
 
 
 @contextmanager
-def _groups(pids: Mapping[str, int], share: float | None, root: Path) -> Iterator[bool]:
+def _groups(pids: Mapping[str, int], times: int, share: float | None, root: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             for name, pid in pids.items():
-                stack.enter_context(_group(_folder(root) / f"croupier-bench-{name}-{pid}", pid, share))
+                folder = _folder(root) / f"croupier-bench-{name}-{pid}"
+                stack.enter_context(_group(folder, pid, times, share))
         except OSError as error:
             stack.close()
             report.step(f"no groups of processes: {error.strerror or error} ({error.filename})")
@@ -64,13 +72,12 @@ def _folder(root: Path) -> Path:
 
 
 @contextmanager
-def _group(folder: Path, pid: int, share: float | None) -> Iterator[None]:
+def _group(folder: Path, pid: int, times: int, share: float | None) -> Iterator[None]:
     folder.mkdir()
     members = [stat.pid for stat in family(pid, stats())]
     try:
         bounds = {} if share is None else _bandwidth(folder, share)
-        weight = _weight(folder, _FIRST if share is None else _HELD)
-        for file, words in (weight | bounds).items():
+        for file, words in (_weight(folder, times) | bounds).items():
             (folder / file).write_text(words)
         _move(members, folder)
         yield

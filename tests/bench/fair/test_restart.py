@@ -1,5 +1,7 @@
 """What is counted while cells come and go, and what is told of it."""
 
+from dataclasses import asdict
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +39,7 @@ def test_what_is_counted_never_shrinks(steps: list[tuple[int, int]]) -> None:
 
 
 def test_the_kind_that_costs_most_hits_speaks_for_all_and_every_error_counts() -> None:
-    found = told({"drain": seen(0.99, 0.99, 1), "zone": seen(1.0, 0.8, 2)})
+    found = told({"drain": asdict(seen(0.99, 0.99, 1)), "zone": asdict(seen(1.0, 0.8, 2))})
     assert (found["hit_rate_before"], found["hit_rate_during"], found["errors"]) == (1.0, 0.8, 3)
     assert found["kinds"]["drain"]["hit_rate_during"] == 0.99
 

@@ -11,8 +11,9 @@ def test_without_groups_that_can_be_made_nothing_is_held(tmp_path: Path) -> None
 
 def test_who_goes_first_is_in_a_group_of_much_weight_until_the_end(tmp_path: Path) -> None:
     group = tmp_path / "group"
-    with quota.going_first({"me": os.getpid()}, root=tmp_path / "missing") as is_first:
-        assert not is_first
+    for groups in (quota.preferred, quota.going_first):
+        with groups({"me": os.getpid()}, root=tmp_path / "missing") as is_first:
+            assert not is_first
     group.mkdir()
     assert quota._weight(group, 8) == {"cpu.weight": "800"}
     (group / "cpu.shares").touch()
