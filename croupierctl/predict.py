@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,12 @@ from croupier_client import Client, PredictError, Prediction
 from croupier_client.encode import Features
 from croupierctl import output
 from croupierctl.arguments import Key, Label, Model, Tenant, Version
+from croupierctl.seen import span
 from croupierctl.servers import ServerUnavailable, current, request_id
 
 # A person who tries a model out sends ten rows, not ten thousand.
 _ENOUGH = 20
+_WHY_DOWN = ", for the feature store was down or slow"
 
 
 def predict(
@@ -29,6 +32,17 @@ def predict(
     row: Annotated[
         str, typer.Option(metavar="NUMBERS", help="All features in the model's order: 1,2.5,nan.")
     ] = "",
+    entity: Annotated[
+        str, typer.Option(metavar="ID", help="Whose stored features are read. Other ones may be left out.")
+    ] = "",
+    parameter: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=VALUE", help="What a family reads stored features by; repeat it."),
+    ] = [],  # noqa: B006 - typer copies defaults, and needs them here
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say where each feature came from, of families with stored ones."),
+    ] = False,
     version: Version = 0,
     label: Label = "",
     key: Key = "",
@@ -42,7 +56,8 @@ def predict(
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds until giving up.")] = 10.0,
 ) -> None:
     """Ask a model for one prediction."""
-    asked = parse_features(features, row)
+    asked = {} if entity and not features and not row else parse_features(features, row)
+    parameters = _parameters(parameter)
     servers = current()
     try:
         with Client(
@@ -61,6 +76,9 @@ def predict(
                 version=version,
                 label=label,
                 key=key,
+                entity_id=entity,
+                parameters=parameters,
+                explain=explain,
                 min_revision=min_revision,
                 request_id=request_id(),
             )
@@ -86,7 +104,7 @@ def as_ours(error: PredictError) -> errors.CroupierError:
 def parse_features(features: str, row: str) -> Features:
     """The features of one of the two options; BadParameter when there is none, or no sense in it."""
     if bool(features) == bool(row):
-        raise typer.BadParameter("give either --features or --row")
+        raise typer.BadParameter("give either --features or --row; --entity alone, if all is stored")
     if row:
         try:
             return [float(value) for value in row.split(",")]
@@ -101,6 +119,15 @@ def parse_features(features: str, row: str) -> Features:
     return named
 
 
+def _parameters(words: list[str]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, found[name] = word.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{word} is no parameter: write name=value")
+    return found
+
+
 def _token(text: str) -> str:
     if not text.startswith("@"):
         return text
@@ -112,10 +139,34 @@ def _token(text: str) -> str:
 
 def _print(found: Prediction) -> None:
     if current().as_json:
-        output.emit({"outputs": dict(found.outputs), "version": found.version, "took": found.took})
+        output.emit(_document(found))
         return
     fields: dict[str, Any] = {name: _shorten(values) for name, values in found.outputs.items()}
-    output.record({**fields, "version": found.version, "took": f"{found.took * 1e3:.3g} ms"})
+    fields |= {"version": found.version, "took": f"{found.took * 1e3:.3g} ms"}
+    if found.defaults or found.origins:
+        fields["defaults"] = f"{found.defaults}{_WHY_DOWN if found.degraded else ''}"
+    output.record(fields)
+    if found.origins:
+        output.say("")
+        rows = [(name, one.source, _age(one.age)) for name, one in found.origins.items()]
+        output.table(("feature", "from", "age"), rows)
+
+
+def _document(found: Prediction) -> dict[str, Any]:
+    document = {
+        "outputs": dict(found.outputs),
+        "version": found.version,
+        "took": found.took,
+        "defaults": found.defaults,
+        "degraded": found.degraded,
+    }
+    if found.origins:
+        document["origins"] = {name: asdict(one) for name, one in found.origins.items()}
+    return document
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else span(seconds)
 
 
 def _shorten(values: list[Any]) -> str:

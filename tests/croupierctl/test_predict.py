@@ -56,7 +56,36 @@ async def test_it_is_part_of_the_trace_that_its_environment_is_in(predict, route
 
 async def test_a_row_for_programs(predict):
     result = await predict("--row", "1,2.5,3", "--version", "4", "--json")
-    assert json.loads(result.stdout) == {"outputs": {"sum": [6.5]}, "version": 4, "took": 0.0015}
+    assert json.loads(result.stdout) == {
+        "outputs": {"sum": [6.5]},
+        "version": 4,
+        "took": 0.0015,
+        "defaults": 0,
+        "degraded": False,
+    }
+
+
+async def test_stored_features_need_not_be_sent(predict, router):
+    words = ["--entity", "user-7", "--parameter", "region=eu=west", "--parameter", "shop="]
+    result = await predict(*words)
+    (item,) = router.items
+    assert (item.entity_id, dict(item.parameters)) == ("user-7", {"region": "eu=west", "shop": ""})
+    assert (item.explain, list(item.features.features)) == (False, [])
+    assert "defaults" not in result.stdout
+
+
+async def test_where_features_came_from(predict):
+    words = ["--row", "1", "--entity", "user-7", "--explain"]
+    lines = (await predict(*words)).stdout.splitlines()
+    assert "defaults  1, for the feature store was down or slow" in lines
+    assert [line.split() for line in lines[-2:]] == [
+        ["visits", "store", "90", "s"],
+        ["plan", "default", "down"],
+    ]
+    assert json.loads((await predict(*words, "--json")).stdout)["origins"] == {
+        "visits": {"source": "store", "age": 90.0},
+        "plan": {"source": "default down", "age": None},
+    }
 
 
 async def test_the_token_is_shown(predict, router, tmp_path):
@@ -105,6 +134,8 @@ def test_a_router_that_is_not_there():
         ["--features", "{"],
         ["--features", "[1]"],
         ["--row", "1", "--token", "@missing"],
+        ["--row", "1", "--parameter", "region"],
+        ["--row", "1", "--parameter", "=eu"],
         ["--row", "1", "--timeout", "0"],
     ],
 )

@@ -16,7 +16,10 @@ SERVICE = "croupier.prediction.v1.PredictionService"
 
 
 class PredictionServer(services.PredictionServiceServicer):
-    """An item is answered by the sum of its numbers; a model named in `held` waits for its event."""
+    """An item is answered by the sum of its numbers; a model named in `held` waits for its event.
+
+    Who asks where features came from is told the same every time.
+    """
 
     def __init__(self, tls: ServerTls | None = None) -> None:
         self._tls = tls
@@ -113,7 +116,12 @@ class PredictionServer(services.PredictionServiceServicer):
             return pb.Result(status=item_status(self.item_failures[item.model].popleft()))
         numbers = item.row.values or [feature.number for feature in item.features.features]
         output = pb.Output(name="sum", numbers=pb.Numbers(values=[sum(numbers)]))
-        return pb.Result(value=pb.Value(outputs=[output]), version=item.version or 1, took_us=1500)
+        result = pb.Result(value=pb.Value(outputs=[output]), version=item.version or 1, took_us=1500)
+        if item.explain:
+            result.defaults, result.degraded = 1, True
+            result.origins.add(name="visits", source=pb.Origin.STORE, age_seconds=90)
+            result.origins.add(name="plan", source=pb.Origin.DEFAULT_DOWN)
+        return result
 
     def _note(self, context: Any) -> None:
         self.metadata.append(dict(context.invocation_metadata()))
