@@ -35,6 +35,13 @@ _BY_REASON = {
         "seat the cells that are registered: croupierctl cells add --all; "
         "if a shard map was lost, have it back first: croupierctl shards repair"
     ),
+    "NOT_LOGGED": (
+        "say where the log is with --log; a request is in it if its family logs all, or a share that has it: "
+        "croupierctl log query FAMILY"
+    ),
+    "NOTHING_STORED": "see whose features there are: croupierctl features scan --tenant TENANT --group GROUP",
+    "NO_ENTITY": "say whose features to read: --entity",
+    "FEATURE_MISSING": "send it, store it (croupierctl features), or have its family give it a default",
     "LOG_PARTS_MISSING": "install it: pip install 'croupier[log]'",
     "PACKER_INCOMPLETE": (
         "install it: pip install 'croupier[publish]', and the model's own library; "

@@ -7,6 +7,7 @@ whatever the SQL says.
 from __future__ import annotations
 
 import csv
+import json
 import sys
 import time
 from datetime import datetime
@@ -29,11 +30,11 @@ Log = Annotated[
         envvar="CROUPIERCTL_LOG",
         metavar="URL",
         help="Where the log is: file:///folder or s3://bucket/prefix?endpoint=...",
-        show_default="$CROUPIER_HOME/log",
+        show_default="log in $CROUPIER_HOME, else in .croupier here",
     ),
 ]
 
-_COLUMNS = "time, request_id, tenant, version, entity, outputs, took_us, degraded"
+_COLUMNS = "time, request_id, tenant, version, code, entity, outputs, took_us, defaults, degraded"
 _HOUR = 3600.0
 
 
@@ -47,7 +48,8 @@ class BadQuery(InvalidRequest):
 def query(
     family: Annotated[str, typer.Argument(help="The family, which is what its models are called.")],
     since: Annotated[
-        float, typer.Option(metavar="TIME", parser=duration, help="Look back 90s, 10m or 1h30m.")
+        float,
+        typer.Option(metavar="TIME", parser=duration, help="Look back 90s, 10m or 1h30m.", show_default="1h"),
     ] = _HOUR,
     where: Annotated[
         str, typer.Option(metavar="SQL", help="Which rows: \"features['age'].number > 30\".")
@@ -63,12 +65,17 @@ def query(
     if sql and where:
         raise typer.BadParameter("give either --where or --sql")
     begin = moment_ago(since, time.time())
-    rows = open_log(log_url(log)).dataset(family, begin)
+    url = log_url(log)
+    rows = open_log(url).dataset(family, begin)
     wanted = "*" if as_csv or current().as_json else _COLUMNS
     condition = f" WHERE ({where}\n)" if where else ""
     # Whoever asks may say any SQL, which reaches these rows alone.
     asked = f"SELECT {wanted} FROM log{condition} ORDER BY time LIMIT {limit}"  # noqa: S608
-    _print(answer(rows, begin, sql or asked), as_csv)
+    found = answer(rows, begin, sql or asked)
+    if not found.num_rows:
+        words = "nothing that fits" if where or sql else "nothing"
+        output.note(f"{words} was logged of {family} since {begin:%Y-%m-%d %H:%M:%SZ} in {url}")
+    _print(found, as_csv)
 
 
 def answer(rows: Any, begin: datetime, sql: str) -> Any:
@@ -94,18 +101,26 @@ def answer(rows: Any, begin: datetime, sql: str) -> Any:
 
 
 def _print(table: Any, as_csv: bool) -> None:
+    names = table.column_names
+    rows = _rows(table)
     if as_csv:
         writer = csv.writer(sys.stdout)
-        writer.writerow(table.column_names)
-        writer.writerows([_plain(value) for value in row.values()] for row in table.to_pylist())
-        return
-    rows = [list(row.values()) for row in table.to_pylist()]
-    if current().as_json:
-        names = table.column_names
-        output.emit([{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in rows])
-        return
-    shown = [[_short(value) for value in row] for row in rows]
-    output.table(table.column_names, shown, empty="nothing was logged")
+        writer.writerow(names)
+        writer.writerows([_cell(value) for value in row] for row in rows)
+    elif current().as_json:
+        output.emit([dict(zip(names, row, strict=True)) for row in rows])
+    elif rows:
+        output.table(names, [[_short(value) for value in row] for row in rows])
+
+
+def _rows(table: Any) -> list[list[Any]]:
+    """By column; a map without entries is an object as well."""
+    is_map = needed("pyarrow").types.is_map
+    maps = {field.name for field in table.schema if is_map(field.type)}
+    return [
+        [{} if name in maps and value == [] else _plain(value) for name, value in row.items()]
+        for row in table.to_pylist()
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -121,12 +136,16 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
+def _cell(value: Any) -> Any:
+    """Of CSV: objects and lists are JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
+
+
 def _short(value: Any) -> Any:
     """For people: an output is its values."""
-    plain = _plain(value)
-    if isinstance(plain, dict):
-        return ", ".join(f"{name}={_values(inner)}" for name, inner in plain.items())
-    return plain
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_values(inner)}" for name, inner in value.items())
+    return value
 
 
 def _values(value: Any) -> str:

@@ -22,6 +22,12 @@ from croupierctl.log_files import log_url, needed, open_log
 from croupierctl.servers import current
 
 
+class NotLogged(NotFound):
+    """A request that is not in the log: it was not in its family's share, or lies in another log."""
+
+    reason = "NOT_LOGGED"
+
+
 def reproduce(
     request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id, as the log has it.")],
     family: Annotated[str, typer.Option(help="Look in the log of this family alone.")] = "",
@@ -31,7 +37,7 @@ def reproduce(
             envvar="CROUPIERCTL_STORE",
             metavar="URL",
             help="The object store of artifacts.",
-            show_default="$CROUPIER_HOME/objects",
+            show_default="objects in $CROUPIER_HOME, else in .croupier here",
         ),
     ] = "",
     log: Log = "",
@@ -50,10 +56,11 @@ def reproduce(
 
 def _rows(request_id: str, family: str, log: str) -> list[dict[str, Any]]:
     dataset = needed("pyarrow.dataset")
-    rows = open_log(log_url(log)).dataset(family, None)
+    url = log_url(log)
+    rows = open_log(url).dataset(family, None)
     found = rows.to_table(filter=dataset.field("request_id") == request_id).to_pylist()
     if not found:
-        raise NotFound(f"the log has no request {request_id}")
+        raise NotLogged(f"the log in {url} has no request {request_id}")
     return sorted(found, key=lambda row: (row["family"], row["time"], row["item"], row["row"]))
 
 

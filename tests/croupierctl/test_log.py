@@ -56,9 +56,11 @@ def test_people_get_a_table(folder: Path) -> None:
         "request_id",
         "tenant",
         "version",
+        "code",
         "entity",
         "outputs",
         "took_us",
+        "defaults",
         "degraded",
     ]
     assert len(lines) == 11
@@ -81,6 +83,7 @@ def test_so_do_spreadsheets(folder: Path) -> None:
     result = ask(folder, "--csv", "--where", "entity = 'e4'")
     (row,) = csv.DictReader(io.StringIO(result.stdout))
     assert row["request_id"] == "r4"
+    assert json.loads(row["features"])["a"] == {"number": 4.0, "source": "request"}
 
 
 def test_sql_of_ones_own(folder: Path) -> None:
@@ -95,7 +98,16 @@ def test_how_far_it_looks_back(folder: Path) -> None:
 
 def test_nothing_is_an_answer(tmp_path: Path) -> None:
     assert told(tmp_path) == []
-    assert "nothing was logged" in ask(tmp_path).stderr
+    assert "nothing was logged of churn since 2" in ask(tmp_path).stderr
+    assert f"in file://{tmp_path}\n" in ask(tmp_path).stderr
+    assert ask(tmp_path).stdout == ""
+    assert "nothing that fits" in ask(tmp_path, "--where", "version = 2").stderr
+
+
+def test_what_has_no_outputs_has_none(folder: Path) -> None:
+    sql = "select request_id, map_from_entries([]) as outputs from log where request_id = 'r1'"
+    assert told(folder, "--sql", sql) == [{"request_id": "r1", "outputs": {}}]
+    assert ask(folder, "--sql", sql).stdout.splitlines()[1].split() == ["r1"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_programs_get_all_of_it(folder: Path) -> None:
 def test_what_the_log_has_not_is_not_found(words: list[str], folder: Path) -> None:
     result = reproduce(folder, *words)
     assert result.exit_code == 1
-    assert f"the log has no request {words[0]}" in result.stderr
+    assert f"the log in file://{folder}/log has no request {words[0]}" in result.stderr
 
 
 def test_an_artifact_that_is_gone_is_named(folder: Path) -> None:
