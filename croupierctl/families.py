@@ -272,7 +272,8 @@ def _made(key: FamilyKey, before: pb.Family, made: pb.KeptFamily, *, dry_run: bo
     if dry_run:
         output.note("a dry run: nothing was changed")
     if errors:
-        raise Misfit(f"{errors} of what the config says models cannot take")
+        what = "error" if errors == 1 else "errors"
+        raise Misfit(f"with this config requests would fail: {errors} {what} above")
 
 
 def _outcome(before: pb.Family, now: pb.Family, *, is_same: bool, dry_run: bool) -> str:
@@ -321,7 +322,7 @@ def _show(key: FamilyKey, told: pb.Family, found: Family) -> None:
         "store failure": found.store_failure,
         "log": output.Shown(
             family_file.plain(found).get("log"),
-            f"{log.share:.6g} of requests{_sensitive(log.sensitive)}" if log else "nothing",
+            f"{log.share * 100:.6g} % of requests{_sensitive(log.sensitive)}" if log else "nothing",
         ),
         "author": told.author,
         "reason": told.reason,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from croupier.errors import FailedPrecondition, InvalidRequest
-from croupier.names import check_name
+from croupier.names import InvalidName, check_name
 from croupier.stores.feature_blob import NUMBER, TEXT, BadFeatures, Schema
 from croupier.stores.feature_columns import Numbers, Texts, blobs
 from croupier.stores.features import MAX_ENTITY_BYTES, features_prefix
@@ -24,6 +24,14 @@ class BadFile(InvalidRequest):
     """A file that is no table of features. Whose it is has to mend it."""
 
     reason = "BAD_FEATURE_FILE"
+
+
+class _BadRow(Exception):
+    """Of a batch, the row at `place`."""
+
+    def __init__(self, place: int, why: str) -> None:
+        super().__init__(why)
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class FeatureFile:
         for batch in self._batches(from_row):
             try:
                 yield self._items(batch)
+            except _BadRow as error:
+                raise BadFile(f"{self._path}, row {row + error.place + 1}: {error}") from error
             except (ValueError, InvalidRequest) as error:
                 raise BadFile(
                     f"{self._path}, rows {row + 1} to {row + batch.num_rows}: {str(error)[:300]}"
@@ -114,12 +124,18 @@ class FeatureFile:
         if not self._columns.tenant_column:
             prefix = self._prefix(self._columns.tenant)
             return [prefix + entity for entity in entities]
-        tenants = batch.column(self._columns.tenant_column).cast("string").to_pylist()
-        known = {tenant: self._prefix(tenant) for tenant in set(tenants)}
+        column = batch.column(self._columns.tenant_column).cast("string")
+        tenants: list[str] = column.fill_null("").to_pylist()
+        known = {}
+        for tenant in set(tenants):
+            try:
+                known[tenant] = self._prefix(tenant)
+            except InvalidName as error:
+                raise _BadRow(tenants.index(tenant), str(error)) from error
         return [known[tenant] + entity for tenant, entity in zip(tenants, entities, strict=True)]
 
-    def _prefix(self, tenant: str | None) -> bytes:
-        return features_prefix(tenant or "", self._group)
+    def _prefix(self, tenant: str) -> bytes:
+        return features_prefix(tenant, self._group)
 
     def _events(self, batch: pa.RecordBatch) -> Any:
         import numpy as np
@@ -128,8 +144,7 @@ class FeatureFile:
         if not self._columns.time:
             return np.full(batch.num_rows, self._columns.now_ms, np.int64)
         column = batch.column(self._columns.time)
-        if column.null_count:
-            raise BadFeatures(f"column {self._columns.time!r} has rows without a time", field="event_ms")
+        _refuse(column.is_null(), f"column {self._columns.time!r} says no time")
         if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
             column = column.cast(pa.timestamp("ms"), safe=False)
         elif not pa.types.is_integer(column.type):
@@ -203,6 +218,15 @@ def _values(column: pa.Array, dtype: str) -> Numbers | Texts:
     return numbers
 
 
+def _refuse(are_bad: pa.Array, why: str) -> None:
+    """Raises _BadRow for the first row of which `are_bad` is true."""
+    import pyarrow.compute as pc
+
+    place = pc.index(are_bad, value=True).as_py()
+    if place >= 0:
+        raise _BadRow(place, why)
+
+
 def _entities(column: pa.Array) -> list[bytes]:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -214,11 +238,9 @@ def _entities(column: pa.Array) -> list[bytes]:
     # Files need not have UTF-8 where they say so.
     column.validate(full=True)
     column = column.cast("binary")
-    if not len(column):
-        return []
-    lengths = pc.min_max(pc.binary_length(column))
-    if column.null_count or lengths["min"].as_py() == 0 or lengths["max"].as_py() > MAX_ENTITY_BYTES:
-        raise BadFeatures(f"entities have 1 to {MAX_ENTITY_BYTES} bytes, and every row one", field="entity")
+    lengths = pc.fill_null(pc.binary_length(column), 0)
+    is_bad = pc.or_(pc.equal(lengths, 0), pc.greater(lengths, MAX_ENTITY_BYTES))
+    _refuse(is_bad, f"an entity of 1 to {MAX_ENTITY_BYTES} bytes is needed")
     entities: list[bytes] = column.to_pylist()
     return entities
 

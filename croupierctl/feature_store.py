@@ -27,17 +27,26 @@ Group: TypeAlias = Annotated[
 ]
 
 
-def ask_store(url: str, work: Callable[[FeatureStore], Awaitable[T]]) -> T:
-    """Run `work` with the store at `url`. Raises what it does, and InvalidSettings."""
+def ask_store(url: str, work: Callable[[FeatureStore], Awaitable[T]], *, only_reads: bool = False) -> T:
+    """Run `work` with the store at `url`. Raises what it does, and InvalidSettings.
+
+    A folder is made where there is none, unless `work` only reads.
+    """
     import asyncio
 
     from croupier.stores.features import open_store
 
     async def run() -> T:
-        store = open_store(url)
+        store = open_store(_readonly(url) if only_reads else url)
         try:
             return await work(store)
         finally:
             await store.close()
 
     return asyncio.run(run())
+
+
+def _readonly(url: str) -> str:
+    if not url.startswith("lmdb:") or "readonly=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}readonly=1"

@@ -80,10 +80,13 @@ def get(tenant: Tenant, group: Group, entity: Entity, store: Store) -> None:
     async def work(opened: FeatureStore) -> tuple[int, dict[str, Value]]:
         event_ms, found = await _read(opened, Schemas(opened, time.monotonic), group, key)
         if not event_ms:
-            raise NotFound(f"nothing is stored of entity {entity!r} in group {group} of {tenant}")
+            raise NotFound(
+                f"nothing is stored of entity {entity!r} in group {group} of {tenant}",
+                reason="NOTHING_STORED",
+            )
         return event_ms, found
 
-    event_ms, found = ask_store(store, work)
+    event_ms, found = ask_store(store, work, only_reads=True)
     age = time.time() - event_ms / 1000
     output.record(
         {
@@ -116,7 +119,8 @@ def scan(
                 break
         return sorted(found.values())
 
-    output.table(("tenant", "group", "entity"), ask_store(store, work), empty="no features there")
+    found = ask_store(store, work, only_reads=True)
+    output.table(("tenant", "group", "entity"), found, empty="no features there")
 
 
 async def _read(

@@ -62,7 +62,7 @@ def check(
             seen.add(found, stale_before)
         return seen
 
-    seen = ask_store(store, work)
+    seen = ask_store(store, work, only_reads=True)
     output.record(
         {
             "group": group,
@@ -79,5 +79,7 @@ def check(
             ),
         }
     )
+    if not seen.entities:
+        output.note(f"nothing is stored in group {group}: croupierctl features scan lists what is")
     if seen.problems.total():
         raise typer.Exit(1)

@@ -57,7 +57,7 @@ def gc(
         names = ask_manager(lambda manager: _asked_for(manager, group))
     if not names:
         raise typer.BadParameter(f"nobody asks for a feature of {group}: --keep-names says what stays")
-    done = ask_store(store, lambda opened: _collect(opened, group, names, is_dry=dry_run))
+    done = ask_store(store, lambda opened: _collect(opened, group, names, is_dry=dry_run), only_reads=dry_run)
     output.record(
         {
             "group": group,

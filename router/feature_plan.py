@@ -91,7 +91,8 @@ class Read:
                 parts.append(value)
             elif self.must_be_named:
                 what = "entity_id" if kind == "entity_id" else f"the parameter {text}"
-                raise NoEntity(f"the features of group {self.group} are read by {what}", field=text or kind)
+                words = f"features of group {self.group} are read by {what}, which the request does not say"
+                raise NoEntity(words, field=text or kind)
             else:
                 return b""
         return b"".join(parts)

@@ -128,7 +128,8 @@ def open_store(url: str) -> FeatureStore:
         return _open_embedded(parts)
     if parts.scheme.startswith("redis"):
         return _open_redis(url)
-    raise InvalidSettings(f"{redacted(url)} is no feature store: it begins with neither lmdb: nor redis://")
+    words = redacted(url).lstrip(":")
+    raise InvalidSettings(f"{words} is no feature store: it begins with neither lmdb: nor redis://")
 
 
 # Of the libraries, none is imported that is not asked for.
@@ -150,7 +151,9 @@ def _open_embedded(parts: SplitResult) -> FeatureStore:
     folder, size = Path(unquote(parts.path)), options.pop("max_bytes", str(DEFAULT_MAX_BYTES))
     is_readonly = options.pop("readonly", "0")
     if parts.netloc or parts.fragment or options or not folder.is_absolute() or is_readonly not in ("0", "1"):
-        raise InvalidSettings(f"{urlunsplit(parts)} names no folder: lmdb:/folder?max_bytes=N&readonly=1")
+        raise InvalidSettings(
+            f"{urlunsplit(parts)} names no folder by its whole path: lmdb:/folder?max_bytes=N&readonly=1"
+        )
     if not (size.isdecimal() and _LEAST_BYTES <= int(size) <= _MOST_BYTES):
         raise InvalidSettings(f"max_bytes of {urlunsplit(parts)} is no size from 1 MiB to 1 TiB in bytes")
     return EmbeddedFeatures(folder, max_bytes=int(size), is_readonly=is_readonly == "1")

@@ -129,7 +129,7 @@ def test_a_dry_run_fails_where_requests_would(run, manager, path):
     manager.fits = findings(pb.Finding.ERROR, pb.Finding.WARNING)
     told = run("families", "apply", path, "--dry-run", code=1)
     assert "error" in told.out
-    assert "1 of what the config says models cannot take" in told.err
+    assert "with this config requests would fail: 1 error above" in told.err
 
 
 def test_what_is_shown_can_be_applied(ask, run, manager, path):
@@ -147,7 +147,7 @@ def test_what_holds_is_shown(ask, run, manager, path):
     told = run("families", "show", "churn").out
     lines = [line.split() for line in told.splitlines()]
     assert ["owner", "growth"] in lines
-    assert ["log", "0.25", "of", "requests"] in lines
+    assert ["log", "25", "%", "of", "requests"] in lines
     assert ["age", "number", "request", "required", "0", "…"] in lines
     assert ["spend", "number", "store", "spending", "of", "{entity_id}", "0", "7d"] in lines
     found = ask("families", "show", "churn")

@@ -37,9 +37,20 @@ def test_what_is_not_mentioned_goes_unless_it_is_merged(put, get):
     assert get()["features"] == {"age": 43.0}
 
 
-def test_nothing_there(run, store_url):
-    said = run("features", "get", *OF, "--store", store_url, code=1)
-    assert "nothing is stored of entity 'u/1 ü' in group profile of acme" in said.err
+def test_nothing_there(put, run, store_url):
+    put("age=41")
+    said = run("features", "get", *OF[:2], "other", "--store", store_url, code=1)
+    assert "nothing is stored of entity 'other' in group profile of acme" in said.err
+    assert "croupierctl features scan" in said.err
+
+
+@pytest.mark.parametrize(
+    "words", [("get", *OF), ("scan",), ("check", "g"), ("gc", "g", "--keep-names", "a", "--dry-run")]
+)
+def test_who_reads_makes_no_store(run, store_url, words, tmp_path):
+    said = run("features", *words, "--store", store_url, code=1)
+    assert f"there is no feature store in {tmp_path}/features to be read" in said.err
+    assert not (tmp_path / "features").exists()
 
 
 def test_bytes_that_are_no_blob_are_said_to_be(run, put, stored, store_url):

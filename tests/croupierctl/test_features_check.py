@@ -42,3 +42,8 @@ def test_what_cannot_be_read_is_named_and_exits_with_1(group, stored, run, store
     out = run("features", "check", "g", "--store", store_url, code=1).out
     assert "acme/bad: bad blob" in out
     assert "acme/unknown: unknown schema" in out
+
+
+def test_a_group_that_nobody_wrote_is_said_to_be_empty(group, run, store_url):
+    said = run("features", "check", "spelt-wrong", "--store", store_url)
+    assert "nothing is stored in group spelt-wrong" in said.err
