@@ -42,7 +42,10 @@ def reproduce(
     ] = "",
     log: Log = "",
 ) -> None:
-    """Compute a logged answer again, and say whether it is the same. Exit code 1 if it is not."""
+    """Compute a logged answer again, and say whether it is the same.
+
+    Exit code 1 if it is not.
+    """
     rows = _rows(request_id, family, log)
     found = asyncio.run(_all(rows, store or f"file://{settings.home() / 'objects'}"))
     if current().as_json:

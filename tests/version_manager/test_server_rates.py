@@ -34,7 +34,11 @@ async def test_a_caller_for_some_tenants_is_told_of_their_rates_alone(caller, se
     rates = Rates()
     keys = [pb.KeyCounts(tenant=tenant, counts=pb.Counts(requests=1)) for tenant in ("acme", "globex")]
     finished(rates.take("r", pb.Rates(incarnation=1, keys=keys)))
-    parts = SimpleNamespace(rates=rates, routers=SimpleNamespace(mark_limited=lambda rows: None))
+    parts = SimpleNamespace(
+        rates=rates,
+        routers=SimpleNamespace(mark_limited=lambda rows: None),
+        **dict.fromkeys(("families", "fits", "mirror")),
+    )
     service = VersionManagerService(parts, lambda context: caller)
     answer = await service.GetRates(pb.GetRatesRequest(), None)
     assert [row.tenant for row in answer.rows] == seen
