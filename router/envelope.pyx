@@ -84,8 +84,9 @@ cdef enum:
     NOT_TEXT = -1
     # More than it has, nine, for those to come and for some that are written twice.
     FIELDS_AN_ITEM = 16
-    # Of shared features, in the requests to cells: they go with each item.
+    # Of what items share, for all of them together: it is read for each item, features go to cells with each.
     MOST_SHARED_BYTES = 4_194_304
+    MOST_SHARED_FIELDS = 262_144
 
 
 class ReservedField(InvalidRequest):
@@ -406,8 +407,10 @@ cdef Shared shared_of(list parts, Py_ssize_t items):
             for part in features:
                 scan(part)
         shared.features = _record(_SHARED_TAG, b"".join(features))
-    if items * PyBytes_GET_SIZE(shared.features) > MOST_SHARED_BYTES:
-        raise InvalidRequest(f"the shared features are too large for {items} items", field="shared.features")
+    if items * PyBytes_GET_SIZE(shared.message) > MOST_SHARED_BYTES:
+        raise InvalidRequest(f"what is shared is too large for {items} items", field="shared")
+    if items * (MOST_FIELDS - left) > MOST_SHARED_FIELDS:
+        raise InvalidRequest(f"what is shared has too many parts for {items} items", field="shared")
     return shared
 
 

@@ -133,3 +133,17 @@ def test_only_routers_write_features_that_are_not_the_callers(told: dict[str, An
         read_infer(one + reserved)
     with pytest.raises(InvalidRequest, match="written by routers alone"):
         ROUTES.infer("acme", reserved + one)
+
+
+@pytest.mark.parametrize(
+    ("shared", "most", "wrong"),
+    [
+        (pb.Shared(parameters={"note": "x" * 100_000}), 41, "too large"),
+        (pb.Shared(parameters={str(n): "" for n in range(1000)}), 65, "too many parts"),
+    ],
+    ids=["bytes", "fields"],
+)
+def test_what_is_read_for_each_item_is_bounded_for_all(shared: pb.Shared, most: int, wrong: str) -> None:
+    assert len(items(pb.PredictRequest(items=[pb.Item(model="churn")] * most, shared=shared))) == most
+    with pytest.raises(InvalidRequest, match=wrong):
+        items(pb.PredictRequest(items=[pb.Item(model="churn")] * (2 * most), shared=shared))
