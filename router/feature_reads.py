@@ -199,7 +199,10 @@ class FeatureReads:
 
     def _tell(self, key: bytes, found: Found) -> None:
         for waiter in self._waiting.pop(key, ()):
-            waiter.take(key, found)
+            try:
+                waiter.take(key, found)
+            except Exception:  # noqa: BLE001 - whoever else waits is told
+                _log.exception("a bug in what waited for features")
 
     async def _stored(self, keys: list[bytes]) -> list[Found]:
         blobs = await self._store.get_many(keys)

@@ -195,3 +195,17 @@ async def test_closing_gives_up_what_is_under_way() -> None:
     assert front.store.under_way == 0
     assert front.store.is_closed
     assert waiter.found == {}
+
+
+async def test_a_bug_of_one_who_waits_leaves_nobody_else_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    class Bad(Waiter):
+        def take(self, key: bytes, found: Found) -> None:
+            raise ValueError
+
+    front, waiter = Front(), Waiter()
+    front.want("1", waiter=Bad())
+    front.want("1", "2", waiter=waiter)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert waiter.found == {key("1"): None, key("2"): None}
+    assert "a bug" in caplog.text
