@@ -72,10 +72,18 @@ async def _all(rows: list[dict[str, Any]], url: str) -> list[dict[str, Any]]:
     async with open_store(url) as store:
         for digest in dict.fromkeys(row["artifact"] for row in rows):
             artifacts[digest] = await store.get(bytes.fromhex(digest))
-    requests = {(row["artifact"], row["item"]): row["request"] for row in rows if row["request"] is not None}
-    return [
-        _one(row, artifacts[row["artifact"]], requests.get((row["artifact"], row["item"]))) for row in rows
-    ]
+    requests = requests_of(rows)
+    return [_one(row, artifacts[row["artifact"]], requests.get(record_of(row))) for row in rows]
+
+
+def record_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What rows that were answered together have in common: callers may use an id again."""
+    return row["time"], row["tenant"], row["artifact"], row["item"]
+
+
+def requests_of(rows: list[dict[str, Any]]) -> dict[tuple[Any, ...], bytes]:
+    """The tensors that were asked about, which the first of the rows of each has."""
+    return {record_of(row): row["request"] for row in rows if row["request"] is not None}
 
 
 def _one(row: dict[str, Any], artifact: bytes, request: bytes | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from croupier.artifacts.format import view
 from croupier.stores.objects import open_store
 from croupierctl.app import app
+from croupierctl.reproduce import record_of, requests_of
 from croupierctl.scored_again import scorer_of
 from logger.decoding import rows_of
 from logger.files import Parquet, pieces_of
@@ -88,3 +89,15 @@ def test_an_artifact_that_is_gone_is_named(folder: Path) -> None:
     result = reproduce(folder, "r0")
     assert result.exit_code == 1
     assert "the store has no" in result.stderr
+
+
+def test_an_id_that_was_used_again_has_the_tensors_of_each_time() -> None:
+    rows: list[dict[str, Any]] = [
+        {"time": time, "tenant": tenant, "artifact": "ab", "item": 0, "row": row, "request": asked}
+        for time, tenant, asked in ((1, "acme", b"first"), (2, "acme", b"second"), (2, "globex", b"third"))
+        for row in range(2)
+    ]
+    for row in rows:
+        row["request"] = None if row["row"] else row["request"]
+    found = requests_of(rows)
+    assert [found[record_of(row)] for row in rows] == [b"first"] * 2 + [b"second"] * 2 + [b"third"] * 2
