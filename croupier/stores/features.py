@@ -113,8 +113,10 @@ def schemas_prefix(group: str) -> bytes:
 def redacted(url: str) -> str:
     """`url` without its password and options, which may be secrets: for errors and logs."""
     parts = urlsplit(url)
-    place = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}:{'//' if place else ''}{place}{parts.path}"
+    if not parts.netloc:
+        return f"{parts.scheme}:{parts.path}"
+    # A slash in a password, which has to be written otherwise, makes the rest of it a path.
+    return f"{parts.scheme}://{(parts.netloc + parts.path).rpartition('@')[2]}"
 
 
 def open_store(url: str) -> FeatureStore:

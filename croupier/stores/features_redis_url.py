@@ -91,8 +91,9 @@ def parse(url: str) -> RedisPlace:
 
 def _options(parts: SplitResult, *, tls: bool) -> dict[str, str]:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if unknown := options.keys() - _OPTIONS:
-        raise InvalidSettings(f"the feature store's URL has an unknown option: {', '.join(sorted(unknown))}")
+    if options.keys() - _OPTIONS:
+        # Which, may be the rest of a password with a question mark.
+        raise InvalidSettings(f"the feature store's URL has options that are none of {sorted(_OPTIONS)}")
     if (found := options.keys() & _TLS_OPTIONS) and not tls:
         raise InvalidSettings(f"{min(found)} is of TLS: write rediss://")
     if ("certificate" in options) != ("key" in options):
@@ -108,7 +109,8 @@ def _path(parts: SplitResult, kind: str) -> tuple[str, int]:
     if kind == "sentinel" and not service:
         raise InvalidSettings("Sentinel is asked for a service: redis+sentinel://host:port/service")
     if len(words) > 1 or (words and not words[0].isdecimal()) or (words and kind == "cluster"):
-        raise InvalidSettings(f"{parts.path!r} is no database: Redis numbers them, and a cluster has one")
+        # Not what there is instead: it may be the rest of a password with a slash.
+        raise InvalidSettings("a database is a number behind one slash, and a cluster has only one: 0")
     return service, int(words[0]) if words else 0
 
 

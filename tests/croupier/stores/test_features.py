@@ -74,6 +74,7 @@ def test_other_keys_are_nobodys_features(key):
 
 def test_an_error_tells_no_password():
     assert redacted("redis://user:secret@host:1/2?password_file=/x") == "redis://host:1/2"
+    assert redacted("redis://user:12/secret@host:1/2") == "redis://host:1/2"
     assert redacted("lmdb:/var/lib/features") == "lmdb:/var/lib/features"
 
 
