@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InternalError, Unavailable
 from croupier.priorities import OVERLOADED, Priority
+from croupier.stores.feature_store import StoreDown
 from croupier.telemetry.metrics import Counter, LoopCounter
 from router.hedges import BUSY, Hedges, note_answer, note_won, patience
 from router.loads import CellLoad, Loads
@@ -511,7 +512,7 @@ class Run:
             return
         if (self.attempts.held or self.attempts.missed) and not isinstance(error, DeadlineExceeded):
             self.note_answers(call, [error] * len(call.units), now)
-        if isinstance(error, Unavailable) and not isinstance(error, StaleMap):
+        if isinstance(error, Unavailable) and not isinstance(error, (StaleMap, StoreDown)):
             if error.reason == OVERLOADED:
                 # Whoever asks too much of it: a breaker would keep out those as well whom it lets in.
                 breakers.answered(call.cell, now)

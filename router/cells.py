@@ -15,6 +15,7 @@ from typing import TypeAlias
 from croupier import protocol
 from croupier.codes import Code
 from croupier.errors import CroupierError, Unavailable
+from croupier.stores.feature_store import StoreDown
 from croupier.transport.client import Channel
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.status import to_error
@@ -146,4 +147,6 @@ def _translate(call: ClientCall) -> CroupierError:
         error.retry_after = max(error.retry_after, seconds_of(told[0]))
     if error.reason == StaleMap.reason and isinstance(error, Unavailable):
         return StaleMap(error.message, retry_after=error.retry_after)
+    if error.reason == StoreDown.reason and isinstance(error, Unavailable):
+        return StoreDown(error.message, retry_after=error.retry_after)
     return error

@@ -16,6 +16,7 @@ from croupier.fields import join_first
 from croupier.items import item_error, item_status
 from croupier.priorities import OVERLOADED
 from croupier.request_ids import Named
+from croupier.stores.feature_store import StoreDown
 from croupier.transport.status import code_of
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # What a cell sends may be any number.
 _MOST_CODE = 1000
 _STALE = StaleMap.reason.encode()
+_STORE_DOWN = StoreDown.reason.encode()
 _OVERLOADED = OVERLOADED.encode()
 
 
@@ -93,8 +95,8 @@ class Fanout:
             raise BadAnswer(f"a cell answered {len(call.units)} items with {len(results)} results")
         outcomes: list[Outcome] = [*results]
         for place, code in failures:
-            if code == Code.UNAVAILABLE:
-                outcomes[place] = _unavailable(results[place])
+            if code == Code.UNAVAILABLE and (passing := _unavailable(results[place])) is not None:
+                outcomes[place] = passing
             elif not call.units[place].is_settled:
                 call.units[place].code = min(code, _MOST_CODE)
         return outcomes
@@ -110,12 +112,15 @@ def _check_speaks(units: list[Unit], speaks: int) -> None:
         raise OldCell("the cell is of a release that knows no fetched features")
 
 
-def _unavailable(result: bytes) -> ItemUnavailable:
+def _unavailable(result: bytes) -> ItemUnavailable | None:
+    """What it means for other cells; None: they would say so too."""
     # Of very many that are refused, few are read.
     if _OVERLOADED in result and pb.Result.FromString(result).status.reason == OVERLOADED:
         return ItemUnavailable(result, OVERLOADED)
     if _STALE in result and pb.Result.FromString(result).status.reason == StaleMap.reason:
         return StaleItem(result)
+    if _STORE_DOWN in result and pb.Result.FromString(result).status.reason == StoreDown.reason:
+        return None
     return ItemUnavailable(result)
 
 

@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 from croupier import protocol as protocols
 from croupier.errors import InternalError, Unavailable
 from croupier.priorities import OVERLOADED
+from croupier.stores.feature_store import StoreDown
 from router.stale import StaleMap
 from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport put_head, record_size
@@ -217,7 +218,10 @@ cdef bint _is_overload(outcome):
 cdef bint _is_final(outcome):
     if type(outcome) is bytes:
         return True
-    return outcome is not None and (not isinstance(outcome, Unavailable) or isinstance(outcome, StaleMap))
+    # Of what passes by itself, what each cell would say.
+    return outcome is not None and (
+        not isinstance(outcome, Unavailable) or isinstance(outcome, (StaleMap, StoreDown))
+    )
 
 
 cdef Py_ssize_t _payload_size(Unit unit, int protocol):

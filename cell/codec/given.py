@@ -28,10 +28,13 @@ from cell.codec.values import Scalar, named, problem
 from croupier.artifacts.datatypes import DATATYPES
 from croupier.artifacts.format import Tensor
 from croupier.errors import InvalidRequest
-from croupier.fetched import BadFetched, Feature, Origin, read
+from croupier.fetched import ENTITY_INPUT, Feature, Origin, read
+from croupier.stores.feature_store import StoreDown
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 
+# Seconds after which a feature store may be back.
+_RETRY_AFTER = 0.25
 # Of one answer: a feature of a row is one.
 MOST_EXPLAINED = 2**16
 # About: the words, and a name that is no longer than most.
@@ -144,10 +147,14 @@ class Given:
         """A model's inputs, of which `sent` are those that the caller sent: completed ones are float64.
 
         Raises:
-            InvalidRequest: values are out of range, or missing; or they cannot be what the model takes.
+            InvalidRequest: values are out of range, or missing; or they cannot be what the model takes; or
+                there is another number of entities than of rows.
+            StoreDown: values are missing for want of the store.
         """
         if self._fetched and self.row_count not in (1, rows):
-            raise BadFetched
+            raise InvalidRequest(
+                f"{ENTITY_INPUT} names {self.row_count} entities, and there are {rows} rows", field="inputs"
+            )
         self._begin(rows)
         inputs = self._signature.inputs
         if not self._covered:
@@ -236,6 +243,8 @@ class Given:
         for at in np.flatnonzero(wanted).tolist():
             origin, value = rows[at].origins[column], rows[at].values[column]
             if origin is Origin.ABSENT or value is None:
+                if self._fetched.is_degraded:
+                    raise StoreDown(f"feature {name!r} cannot be read now", retry_after=_RETRY_AFTER)
                 raise NotGiven(
                     f"feature {name!r} was not sent, and has neither a stored value nor a default",
                     field=f"{field}.{name}",

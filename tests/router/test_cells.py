@@ -19,6 +19,7 @@ from croupier.errors import (
     TooLarge,
     Unavailable,
 )
+from croupier.stores.feature_store import StoreDown
 from croupier.transport.client import Channel
 from croupier.transport.http2.limits import Limits
 from protos.inference.v2 import inference_pb2
@@ -300,3 +301,12 @@ async def test_what_an_old_shard_map_dealt_is_told_apart(cell: FakeCell, cells: 
     cell.before = refuse(FailedPrecondition("old", reason="STALE_MAP"))
     with pytest.raises(FailedPrecondition):
         await ask(cells)
+
+
+async def test_a_cell_that_lacks_features_since_the_store_is_down_is_told_apart(
+    cell: FakeCell, cells: Cells
+) -> None:
+    cell.before = refuse(Unavailable("down", reason="FEATURE_STORE_DOWN", retry_after=0.5))
+    with pytest.raises(StoreDown, match="down") as caught:
+        await ask(cells)
+    assert caught.value.retry_after == 0.5

@@ -167,3 +167,9 @@ def test_an_item_that_failed_for_good_is_known_by_its_code() -> None:
     Fanout(cells).outcomes(call, join_first(results))
     # The last one was answered by another cell before.
     assert [unit.code for unit in call.units] == [0, 3, 1000, 0]
+
+
+def test_what_each_cell_would_say_of_the_feature_store_is_an_answer() -> None:
+    status = pb.Status(code=14, message="no", reason="FEATURE_STORE_DOWN")
+    result = pb.Result(status=status).SerializeToString()
+    assert read(response(result), 1) == [result]

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from math import inf
 from random import Random
 from typing import Any
@@ -12,10 +13,11 @@ from support.features import BLOB, Clock, Store, key
 from support.garbage import no_garbage
 
 from croupier import fetched
-from croupier.errors import Cancelled, DeadlineExceeded, InvalidRequest, Unavailable
+from croupier.errors import Cancelled, CroupierError, DeadlineExceeded, InvalidRequest, Unavailable
 from croupier.fetched import Origin
 from croupier.protocol import CURRENT, FETCHED
 from croupier.request_ids import Known, RequestId
+from croupier.stores.feature_store import StoreDown
 from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.admission import Admission
@@ -66,6 +68,7 @@ class Cells:
         self.speak = {"a": CURRENT, "b": CURRENT}
         self.requests: list[tuple[str, bytes]] = []
         self.is_silent = False
+        self.error: CroupierError | None = None
         self.cancelled = 0
 
     def protocol(self, cell: str) -> int:
@@ -74,7 +77,8 @@ class Cells:
     def start(self, path: bytes, call: Any, request: bytes, timeout: float | None, metadata: Any) -> Sent:
         self.requests.append((call.cell, request))
         if not self.is_silent:
-            asyncio.get_running_loop().call_soon(call.answer, request)
+            answer = partial(call.answer, request) if self.error is None else partial(call.fail, self.error)
+            asyncio.get_running_loop().call_soon(answer)
         return Sent(self)
 
 
@@ -288,3 +292,12 @@ async def test_a_request_that_waited_leaves_no_garbage() -> None:
         front.start(PREDICT).cancel()
         front.outcomes.clear()
         await asyncio.sleep(0.01)
+
+
+async def test_what_a_cell_says_of_the_feature_store_is_asked_of_no_other() -> None:
+    front = Front()
+    front.cells.error = StoreDown("not now", retry_after=0.25)
+    answer = await front.ask(INFER, "infer")
+    assert (type(answer), answer.retry_after) == (StoreDown, 0.25)
+    assert len(front.cells.requests) == 1
+    assert not front.breakers.troubled
