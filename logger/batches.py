@@ -32,7 +32,7 @@ from croupier.stores.spool_reader import Place, Range
 from croupier.telemetry.metrics import Counter, Gauge
 from logger.aside import FOLDER, Aside
 from logger.decoding import read, rows_of
-from logger.files import Kind, pieces_of
+from logger.files import KINDS, Kind, pieces_of
 from logger.hiding import Hiding
 from logger.progress import FILE, Batch, Progress, Totals
 from logger.rows import Row
@@ -136,14 +136,15 @@ class Log:
         if self.progress.batch is None and not self.gathered.ranges:
             self.sweep()
             return
-        found = await asyncio.to_thread(self._grouped)
+        kind = self._as_begun()
+        found = await asyncio.to_thread(self._grouped, kind)
         if self.progress.batch is None:
             self._begin(list(found.objects))
         batch = self.progress.batch
         assert batch is not None
         rows = 0
         for name in batch.objects:
-            rows += await self._put(name, found)
+            rows += await self._put(name, found, kind)
         if found.unreadable:
             await asyncio.to_thread(self._aside.keep, f"{batch.number:010x}.records", found.unreadable)
             self._step("aside")
@@ -157,7 +158,13 @@ class Log:
         self.progress.save(self._spool)
         self._step("begun")
 
-    def _grouped(self) -> _Records:
+    def _as_begun(self) -> Kind:
+        """How the batch is written: as it was begun to be, if that was by one with another sink."""
+        objects = self.progress.batch.objects if self.progress.batch else ()
+        known = (kind() for kind in KINDS.values() if objects and objects[0].endswith(kind.suffix))
+        return next(known, self._kind)
+
+    def _grouped(self, kind: Kind) -> _Records:
         """The batch's records by object, in order."""
         batch = self.progress.batch
         found = _Records()
@@ -166,7 +173,7 @@ class Log:
                 found.count += 1
                 try:
                     time_us, family, artifact = peek(data)
-                    name = self._name_of(time_us, family)
+                    name = self._name_of(time_us, family, kind)
                 except (BadRecord, Undecodable):
                     found.unreadable.append(data)
                 else:
@@ -174,14 +181,14 @@ class Log:
                     found.artifacts.setdefault(name, set()).add(artifact)
         return found
 
-    def _name_of(self, time_us: int, family: str) -> str:
-        file = f"{self.progress.logger}-{self.progress.number:010x}{self._kind.suffix}"
+    def _name_of(self, time_us: int, family: str, kind: Kind) -> str:
+        file = f"{self.progress.logger}-{self.progress.number:010x}{kind.suffix}"
         return f"{_folder_of(time_us // _HOUR_US, family)}/{file}"
 
-    async def _put(self, name: str, found: _Records) -> int:
+    async def _put(self, name: str, found: _Records, kind: Kind) -> int:
         """Put one object, even if all of its records turn out to be unreadable: its name stands."""
         await self._signatures.read(found.artifacts.get(name, set()))
-        rows, data, bad = await asyncio.to_thread(self._encoded, found.objects.get(name, []))
+        rows, data, bad = await asyncio.to_thread(self._encoded, found.objects.get(name, []), kind)
         self._signatures.forget()
         found.unreadable += bad
         try:
@@ -194,7 +201,7 @@ class Log:
         self._step(f"put {name}")
         return rows
 
-    def _encoded(self, records: list[bytes]) -> tuple[int, bytes, list[bytes]]:
+    def _encoded(self, records: list[bytes], kind: Kind) -> tuple[int, bytes, list[bytes]]:
         """How many rows there are in how they are written, and the records that nobody can read."""
         count, bad = 0, list[bytes]()
 
@@ -212,7 +219,7 @@ class Log:
                     count += len(found)
                     yield from found
 
-        data = self._kind.encode(pieces_of(rows()))
+        data = kind.encode(pieces_of(rows()))
         return count, data, bad
 
     def _rows(self, data: bytes) -> list[Row]:

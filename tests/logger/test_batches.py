@@ -17,6 +17,7 @@ from croupier.stores.spool import Kind
 from croupier.stores.spool_folder import Spool
 from croupier.stores.spool_reader import path_of, writers
 from logger.batches import Log
+from logger.files import JsonLines
 
 HOUR = 3_600_000_000
 
@@ -295,4 +296,16 @@ async def test_a_family_is_one_folder_whatever_it_is_called(spool: Path, artifac
     write(writer, item({"a": 1.0}, family="ä=b%c d"))
     await run(log_of(spool, store, artifacts))
     assert [key.split("/")[0] for key in store.held] == ["family=%C3%A4%3Db%25c%20d"]
+    writer.close()
+
+
+async def test_what_was_begun_is_written_as_it_was_begun_by_one_with_another_sink(
+    spool: Path, artifacts: FileBlobs
+) -> None:
+    store, writer = MemoryBlobs(), Spool(spool, "a", 4 * SEGMENT, SEGMENT)
+    fill(writer, 10)
+    with pytest.raises(Killed):
+        await run(log_of(spool, store, artifacts, step=killing_at(1)))
+    await run(log_of(spool, store, artifacts, JsonLines()))
+    assert ids(store) == expected(10)
     writer.close()
