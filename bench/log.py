@@ -96,7 +96,7 @@ def run(plan: Plan, json: Path | None) -> bool:
         artifact = Population().artifact(0)
         found, is_right = uvloop.run(_play(plan, folder, artifact, cores.proxy))
         report.step("bursts")
-        found["bursts"] = _bursts(folder, plan)
+        found["bursts"] = _bursts(folder, plan)._asdict()
         report.step(f"{plan.answers:,} answers of a real cell")
         seen = uvloop.run(logged.look(folder, artifact, plan.answers, plan.reproduced))
     found |= asdict(seen)
