@@ -3,7 +3,8 @@
     route       the router beside proxies: `catalog` and `upstream` are what it is between, `measuring` takes
                 one of the `peers`, `rows` reports; `checking` looks at answers, `h2load` loads
     telemetry   the router beside itself without (`bare_router`, `traced_router`)
-    features    stored features: reads of them, and what a router takes for a request that has some
+    features    stored features: reads of them, and what a router takes for a request that has some; `answers`
+                compares what comes of them with what is `planted`
     log         what is written down of predictions: what it costs; `logged`, whether it is what callers got
     cell, residency, storm      one cell: of `population`, many models
     engines     beside other engines (`engine_models`, `engine_peer`, `engine_peers`, `engine_compilers`), and

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -127,14 +127,21 @@ def features(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     rate: Annotated[float, typer.Option(min=1, help="Requests a second, for latency.")] = 2_000.0,
     seconds: Annotated[float, typer.Option(min=0.1, help="At that rate.")] = 10.0,
+    tenants: Annotated[int, typer.Option(min=1, help="Whose answers are looked at.")] = 1_000,
+    part: Annotated[
+        list[str] | None, typer.Option(help=f"{' or '.join(features_bench.PARTS)}; repeatable. Both if none.")
+    ] = None,
     json: Json = None,
 ) -> None:
-    """Stored features: reads of Redis a second, a router's CPU time with and without, a request's wait."""
-    _features(features_bench.Plan(entities * 1_000, gets, requests, rounds, rate, seconds), json)
+    """Stored features: what they cost a router and a request, and whether answers are the libraries' own."""
+    if unknown := set(part or ()) - set(features_bench.PARTS):
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--part")
+    plan = features_bench.Plan(entities * 1_000, gets, requests, rounds, rate, seconds, tenants)
+    _features(plan, json, part)
 
 
-def _features(plan: features_bench.Plan, json: Path | None) -> None:
-    if not features_bench.run(plan, json):
+def _features(plan: features_bench.Plan, json: Path | None, parts: Collection[str] | None = None) -> None:
+    if not features_bench.run(plan, parts or features_bench.PARTS, json):
         raise typer.Exit(1)
 
 
@@ -370,7 +377,7 @@ def smoke() -> None:
         "placement": lambda json: placement(cells=16, tenants=2_000, requests=3_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, processes=1, seconds=0.1, json=json),
-        "features": lambda json: _features(features_bench.Plan(1_000, 2_000, 500, 1, 200.0, 0.5), json),
+        "features": lambda json: _features(features_bench.Plan(1_000, 2_000, 500, 1, 200.0, 0.5, 10), json),
         "log": lambda json: log(rate=500.0, seconds=0.3, rounds=1, answers=500, reproduced=100, json=json),
         "hostile": lambda json: hostile(attack=["rapid reset"], rounds=1, seconds=0.3, json=json),
         "fair": lambda json: _fair(

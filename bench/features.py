@@ -8,6 +8,8 @@
 All routers run at once and take turns on one core, as in the route bench; Redis, the load and the cells that
 answer it have the other. A turn's CPU time is the router's alone. `gets_per_s` is of one process that reads
 and decodes as a router does, by its own CPU time, beside one that awaits redis-py's client key by key.
+
+That was what they cost; what they are for, right answers, is looked at by `answers`.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -27,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import uvloop
 
-from bench import catalog, processes, report
+from bench import answers, catalog, processes, report
 from bench.catalog import entity_of, name_of, tenant_of
 from bench.measuring import Measuring
 from bench.peers import launch
@@ -40,6 +42,8 @@ from router.feature_plan import Found
 from router.feature_reads import FeatureReads, Waits
 from version_manager.model.family import Families, Family, FeatureSpec, LogRule
 
+COSTS, ANSWERS = "costs", "answers"
+PARTS = (COSTS, ANSWERS)
 OFF, CACHED, REDIS, LOGGED = "off", "store_cached", "store_redis", "log_on"
 _CELLS, _PAYLOAD, _GROUP = 4, 256, "customer"
 _NAMES = [f"f{number}" for number in range(8)]
@@ -55,7 +59,9 @@ _STREAMS = 6
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`entities` are loaded; `requests` are those of one turn; `rate` a second when latency is looked at."""
+    """`entities` are loaded; `requests` are those of one turn; `rate` a second when latency is looked at;
+    `tenants` have answers.
+    """
 
     entities: int
     gets: int
@@ -63,10 +69,30 @@ class Plan:
     rounds: int
     rate: float
     seconds: float
+    tenants: int
 
 
-def run(plan: Plan, path: Path | None) -> bool:
-    """Measure, print and write; true unless a request failed."""
+def run(plan: Plan, parts: Collection[str], path: Path | None) -> bool:
+    """Measure, print and write; true unless a request failed, or an answer is another than it should be."""
+    found: dict[str, Any] = {}
+    if COSTS in parts:
+        found |= _costs(plan)
+    if ANSWERS in parts:
+        found["answers"] = _answers(plan.tenants)
+    report.write_json(path, found)
+    return not found.get("failures") and found.get("answers", {}).get("passed", True)
+
+
+def _answers(tenants: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="croupier-answers-") as folder:
+        home = Path(folder)
+        with _redis(home) as url:
+            found = answers.run(home / "stack", url, tenants).as_json()
+    report.table("answers", [(name, _shown(value)) for name, value in found.items()])
+    return found
+
+
+def _costs(plan: Plan) -> dict[str, Any]:
     cores = processes.cores()
     with (
         tempfile.TemporaryDirectory(prefix="croupier-features-") as folder,
@@ -75,12 +101,11 @@ def run(plan: Plan, path: Path | None) -> bool:
     ):
         found, failures = uvloop.run(_play(plan, Path(folder), cores.proxy))
     report.table("features", [(name, _shown(value)) for name, value in found.items()])
-    report.write_json(path, {**found, "failures": failures})
-    return not failures
+    return {**found, "failures": failures}
 
 
 async def _play(plan: Plan, folder: Path, core: int) -> tuple[dict[str, Any], int]:
-    async with _redis(folder) as url:
+    with _redis(folder) as url:
         report.step(f"loading {plan.entities:,} entities")
         found: dict[str, Any] = {"load_entities_per_s": await _load(folder, url, plan.entities)}
         found |= await _gets(url, plan)
@@ -88,8 +113,8 @@ async def _play(plan: Plan, folder: Path, core: int) -> tuple[dict[str, Any], in
     return found | routed, failures
 
 
-@asynccontextmanager
-async def _redis(folder: Path) -> AsyncIterator[str]:
+@contextmanager
+def _redis(folder: Path) -> Iterator[str]:
     """A Redis that keeps nothing on the disk."""
     address = processes.free_address()
     port = address.rpartition(":")[2]
@@ -97,7 +122,7 @@ async def _redis(folder: Path) -> AsyncIterator[str]:
     server = Process("redis", [*argv, "--dir", str(folder)], folder / "redis.log", address)
     server.start()
     try:
-        await asyncio.to_thread(processes.wait_connectable, server)
+        processes.wait_connectable(server)
         yield f"redis://{address}"
     finally:
         server.stop()
@@ -241,5 +266,7 @@ def _start(name: str, folder: Path, upstreams: Sequence[str], url: str, core: in
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {one:.2f}" for name, one in value.items())
-    return f"{value:,.1f}"
+        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.2f}" if value > 0.1 else f"{value:.2g}"

@@ -38,7 +38,7 @@ async def await_routed(manager: VersionManagerClient, client: AsyncClient, model
     give_up = time.monotonic() + 10
     while True:
         try:
-            await asking.predict(recipe.name, model.rows[0], label="checked")
+            await asking.predict(recipe.name, model.rows[0], label="checked", entity_id="0")
             return
         except NotFound:
             if time.monotonic() > give_up:

@@ -37,13 +37,25 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """`rows` (ROWS, features) float32; `expected` per row: a classifier's probabilities or one value."""
+    """`rows` (ROWS, features) float32; `expected` per row: a classifier's probabilities or one value.
+
+    `model` is the library's own, of regressors: what it says of other rows than these.
+    """
 
     recipe: Recipe
     artifact: bytes
     rows: Array
     expected: Array
     classes: tuple[int, ...]
+    model: Any = None
+
+    def says(self, rows: Array) -> Array:
+        """What the training library says of `rows`, NaN of those that have one. Of regressors alone."""
+        is_whole = ~np.isnan(rows).any(axis=1)
+        answers = np.full((len(rows), 1), np.nan)
+        if is_whole.any():
+            answers[is_whole] = np.reshape(self.model.predict(rows[is_whole]), (-1, 1))
+        return answers
 
     def is_right(self, row: int, outputs: Mapping[str, Any]) -> bool:
         """Whether an answer for `rows[row]` is the training library's own, within 1e-4.
@@ -95,7 +107,7 @@ def train(recipe: Recipe) -> Trained:
         artifact = _packer(recipe.algorithm)(model, features=names)
     if is_classifier:
         return Trained(recipe, artifact, rows, model.predict_proba(rows), tuple(map(int, model.classes_)))
-    return Trained(recipe, artifact, rows, model.predict(rows).reshape(-1, 1), ())
+    return Trained(recipe, artifact, rows, model.predict(rows).reshape(-1, 1), (), model)
 
 
 def _packer(algorithm: str) -> Callable[..., bytes]:
