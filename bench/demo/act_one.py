@@ -13,6 +13,7 @@ from bench import report
 from bench.demo.loading import Seen
 from bench.demo.sharing import first_cell
 from bench.demo.stage import SEED, Stage
+from bench.demo.stored import Stored
 from bench.openloop import Floats
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -23,7 +24,8 @@ _SETTLED = 0.1
 @dataclass(frozen=True, slots=True)
 class ActOne:
     """`cpu_us` of a request by part, before the kill; `resident` is the share of requests whose model was in
-    its cell's memory; `holding` is how many tenants had the killed cell in their hand.
+    its cell's memory; `holding` is how many tenants had the killed cell in their hand; `stored` is of models
+    with stored features.
     """
 
     requests: int
@@ -37,6 +39,7 @@ class ActOne:
     resident: float
     killed: str
     holding: int
+    stored: Stored
 
     @property
     def passed(self) -> bool:
@@ -73,6 +76,7 @@ async def play(stage: Stage, seconds: float, streams: int) -> ActOne:
         resident=_resident(await stage.manager.list_cells()),
         killed=killed,
         holding=sum(killed in stage.dealer.hand(tenant) for tenant in stage.tenants),
+        stored=seen.stored,
     )
 
 

@@ -16,7 +16,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bench import calling, openloop
 from bench.demo.asking import Asking
+from bench.demo.stored import Stored
 from bench.openloop import Floats, Moments
 from bench.training import Trained
 from croupier.priority import take_short_slices
@@ -38,7 +39,8 @@ class Seen:
     """By request, in the order of sending: when it was due, on the machine's monotonic clock; its latency in
     seconds, infinite without a right answer; which model it was for; whether the answer was wrong.
 
-    `problems` counts what was said of errors; requests were sent `late_ms` late, at the 99th percentile.
+    `problems` counts what was said of errors; requests were sent `late_ms` late, at the 99th percentile;
+    `stored` has what right answers say of stored features.
     """
 
     due: Floats
@@ -47,6 +49,7 @@ class Seen:
     wrong: NDArray[np.bool_]
     problems: Counter[str]
     late_ms: float
+    stored: Stored = field(default_factory=Stored)
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -173,4 +176,5 @@ def _account(moments: Moments, asking: Asking, problems: Counter[str]) -> Seen:
         wrong=wrong,
         problems=problems,
         late_ms=float(np.quantile(moments.lateness, 0.99)) * 1e3 if count else 0.0,
+        stored=asking.stored,
     )

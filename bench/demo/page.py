@@ -36,6 +36,21 @@ def _one(result: Json) -> Iterator[str]:
         f"  {act['killed']}, in the hands of {act['holding']} of {stage['tenants']} tenants, killed half way:"
         f" {act['wrong']:,} wrong, {act['errors']:,} errors"
     )
+    # None of a few tenants may have such a model.
+    if act.get("stored", {}).get("answers"):
+        yield from _stored(act["stored"])
+
+
+def _stored(stored: Json) -> Iterator[str]:
+    values = max(1, stored["values"])
+    yield (
+        f"  {stored['answers']:,} answers of {stored['families']} families whose callers send"
+        f" {stored['sent']} of {stored['sent'] + stored['fetched']} features, the store the others:"
+    )
+    yield (
+        f"    {stored['missing'] / values:.1%} of these missing, {stored['stale'] / values:.1%} stale;"
+        f" {stored['defaulted']:,} answers used defaults, {stored['degraded']:,} for want of the store"
+    )
 
 
 def _two(result: Json) -> Iterator[str]:

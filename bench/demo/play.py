@@ -141,4 +141,14 @@ def _result(plan: Plan, first: ActOne, played: Played, tenancy: Tenancy, seconds
 
 def _first_bounds(first: ActOne) -> list[Bound]:
     seen = f"{first.wrong:,}, {first.errors:,} of {first.requests:,}"
-    return [Bound("act one: wrong answers, errors", "0, 0", seen, first.passed)]
+    stored = first.stored
+    defaults = stored.missing + stored.stale
+    return [
+        Bound("act one: wrong answers, errors", "0, 0", seen, first.passed),
+        Bound(
+            "act one: stored values, missing or stale",
+            f"{stored.planted:,}",
+            f"{defaults:,} of {stored.values:,}",
+            defaults == stored.planted,
+        ),
+    ]

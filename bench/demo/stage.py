@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress
 
 from bench import fleet, processes, report
+from bench.demo import stored
 from bench.demo.loading import LoadProcess
 from bench.training import Trained, recipes, train_all
 from croupier.grpcio.manager import VersionManagerClient
@@ -94,6 +95,8 @@ async def prepared(stack: Stack, models: Sequence[Trained]) -> AsyncIterator[Sta
             with Progress(console=report.console) as progress:
                 bar = progress.add_task("publishing", total=len(models))
                 await fleet.publish(manager, list(models), lambda: progress.advance(bar))
+            await stored.put(stack, manager, models)
             await fleet.await_routed(manager, client, models[0])
+            await stored.await_heard(client, models)
             dealer = Dealer(generation_from_pb(await manager.get_generation()))
             yield Stage(stack, models, manager, dealer, load)

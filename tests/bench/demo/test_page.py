@@ -1,8 +1,10 @@
 import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.demo.page import page
+from bench.demo.stored import Stored
 
 RESULT = json.loads((Path(__file__).parents[3] / "bench/results/demo.json").read_text())
 
@@ -34,3 +36,19 @@ def test_where_nobody_was_answered_there_is_no_time_and_nobody_condemned_is_said
     lines = page(worse)
     assert "  p95 ms, one of its cells killed" in [line.rstrip() for line in lines]
     assert "  condemned by journals: nobody" in lines
+
+
+def test_what_came_of_stored_features_is_told_if_any_model_has_some() -> None:
+    more = copy.deepcopy(RESULT)
+    stored = Stored(3, 4, 6, 1200, 360, 7, 7158, 215, 210, 425)
+    more["act_one"]["stored"] = asdict(stored)
+    lines = page(more)
+    at = lines.index(
+        "  1,200 answers of 3 families whose callers send 4 of 10 features, the store the others:"
+    )
+    assert lines[at + 1] == (
+        "    3.0% of these missing, 2.9% stale; 360 answers used defaults, 7 for want of the store"
+    )
+    assert max(map(len, lines)) <= 100
+    more["act_one"]["stored"] = asdict(Stored(families=0))
+    assert not [line for line in page(more) if "the store" in line]
