@@ -3,19 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fields import loose_fields
 
+from croupier.fetched import ENTITY_INPUT
 from croupier.fields import MalformedMessage
 from protos.inference.v2 import inference_pb2
 from router.rows import rows_of
 
 Request = inference_pb2.ModelInferRequest
 numbers = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 64))
-tensors = st.builds(Request.InferInputTensor, name=st.text(max_size=4), shape=st.lists(numbers, max_size=3))
+names = st.text(max_size=4) | st.just(ENTITY_INPUT)
+tensors = st.builds(Request.InferInputTensor, name=names, shape=st.lists(numbers, max_size=3))
 
 
 def twin(data: bytes) -> int:
     """What protobuf's library reads."""
     inputs = Request.FromString(data).inputs
-    rows = inputs[0].shape[0] if inputs and inputs[0].shape else 1
+    seen = [one for one in inputs if one.name != ENTITY_INPUT] or inputs[-1:]
+    rows = seen[0].shape[0] if seen and seen[0].shape else 1
     return max(1, min(rows, len(data)))
 
 
@@ -52,3 +55,16 @@ def test_of_whatever_bytes_it_reads_what_protobuf_does(data: bytes) -> None:
     except Exception:  # noqa: BLE001 - it looks at what stands behind, too
         return
     assert found == expected
+
+
+@pytest.mark.parametrize("is_named_last", [False, True])
+def test_who_says_whose_rows_they_are_pays_for_all_of_them(is_named_last: bool) -> None:
+    """No cell looks at the shape of what no model sees."""
+    name, shape = Request.InferInputTensor(name=ENTITY_INPUT), Request.InferInputTensor(shape=[1])
+    parts = (shape, name) if is_named_last else (name, shape)
+    entities = b"".join(part.SerializeToString() for part in parts)
+    first = b"\x2a" + bytes([len(entities)]) + entities
+    rows = Request(
+        inputs=[Request.InferInputTensor(name="x", shape=[99, 3])], raw_input_contents=[bytes(100)]
+    )
+    assert rows_of(first + rows.SerializeToString()) == 99
