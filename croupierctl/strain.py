@@ -114,9 +114,17 @@ def _failing(failing: list[_Reader], reading: int) -> Iterator[Fault]:
 
 
 def of_routers(seen: Seen) -> Iterator[Fault]:
-    """That a router has as much to do as it may."""
+    """That a router has as much to do as it may, or gets no features."""
     for name, router in _heard(seen):
         troubles = router.report.troubles
+        if troubles.feature_store:
+            yield Fault(
+                *("router", name),
+                f"router {router.report.address or name} gets nothing of its feature store: "
+                f"{troubles.feature_store}",
+                "see that the store of --features-store runs and lets the router in; meanwhile families have "
+                "defaults, or are refused",
+            )
         if troubles.refused_seconds >= REFUSED_SECONDS:
             yield Fault(
                 *("router", name),

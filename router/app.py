@@ -169,7 +169,9 @@ class _Stages:
         path = settings.snapshot
         self.kept_shares = None if path is None else KeptShares(kept_shares.path_of(path))
         self._limits = TenantLimits()
-        self.troubles = Troubles(self.attempts, self.admission, self.latest, self.pipeline.copies, retries)
+        reads, copies = self.feature_reads, self.pipeline.copies
+        why_down = str if reads is None else lambda: reads.why_down
+        self.troubles = Troubles(self.attempts, self.admission, self.latest, copies, retries, why_down)
 
     def follow(self, view: View) -> None:
         self._seconds.follow(view.cells)

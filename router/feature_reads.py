@@ -108,6 +108,11 @@ class FeatureReads:
         self._why = ""
 
     @property
+    def why_down(self) -> str:
+        """Why the store does not answer; "" while it does."""
+        return self._why
+
+    @property
     def is_down(self) -> bool:
         return self._down_until < inf
 

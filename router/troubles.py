@@ -21,6 +21,8 @@ from router.latest import Latest
 _MOST_CELLS = 100
 _MOST_TENANTS = 50
 _MOST_HOT = 100
+# Characters.
+_MOST_WHY = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Troubles:
     latest: Latest
     copies: Copies
     retries: Callable[[], tuple[int, int]]
+    # Why the feature store does not answer; "" while it does.
+    feature_store: Callable[[], str] = str
     _growth: Growth = field(default_factory=Growth)
 
     def told(self) -> pb.RouterTroubles:
@@ -89,6 +93,7 @@ class Troubles:
             ],
             uses=self._uses(),
             hot=self._hot(now),
+            feature_store=self.feature_store()[:_MOST_WHY],
         )
 
     def _uses(self) -> list[pb.CellUse]:

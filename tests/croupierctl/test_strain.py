@@ -118,6 +118,14 @@ def test_of_very_many_tenants_the_worst_are_named() -> None:
     )
 
 
+def test_a_router_without_its_feature_store_is_named_with_the_reason() -> None:
+    alone = pb.RouterTroubles(feature_store="redis://h:6379 refuses the connection")
+    (fault,) = of_routers(at_routers(alone, pb.RouterTroubles()))
+    assert fault.words == (
+        "router h:1 gets nothing of its feature store: redis://h:6379 refuses the connection"
+    )
+
+
 def test_a_router_that_is_full_is_named() -> None:
     full = pb.RouterTroubles(in_flight=4096, most_in_flight=4096, refused=7_000, refused_seconds=3)
     (fault,) = of_routers(at_routers(full, pb.RouterTroubles(refused=1, refused_seconds=1)))

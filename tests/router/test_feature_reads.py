@@ -94,6 +94,7 @@ async def test_a_store_that_fails_is_left_alone_for_a_moment_and_then_asked_once
     front.store.error = StoreDown("gone")
     assert await front.get("1") == [DOWN]
     assert front.reads.is_down
+    assert front.reads.why_down == "gone"
     assert await front.get("1", "2") == [DOWN, DOWN]
     assert len(front.store.reads) == 1
     front.clock.now += 0.3
@@ -103,6 +104,7 @@ async def test_a_store_that_fails_is_left_alone_for_a_moment_and_then_asked_once
     front.store.error = None
     assert await front.get("1") == [None]
     assert not front.reads.is_down
+    assert front.reads.why_down == ""
     assert await front.get("2") == [None]
 
 

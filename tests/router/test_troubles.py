@@ -54,6 +54,13 @@ def test_a_router_without_troubles_says_so(parts: Parts) -> None:
     assert parts.told() == pb.RouterTroubles(most_in_flight=3, most_in_flight_of_tenant=2)
 
 
+def test_why_the_feature_store_does_not_answer_is_told(parts: Parts) -> None:
+    troubles = Troubles(
+        *(parts.attempts, parts.admission, parts.latest, parts.copies, lambda: (0, 0)), lambda: "gone" * 1000
+    )
+    assert troubles.told().feature_store == ("gone" * 1000)[:300]
+
+
 def test_what_cells_are_asked_and_which_models_are_hot_is_told_of_the_busiest(parts: Parts) -> None:
     limited = limited_loads(7.5, ["limited"])
     loads = parts.attempts.loads

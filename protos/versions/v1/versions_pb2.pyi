@@ -1311,7 +1311,7 @@ class RouterReport(_message.Message):
     def __init__(self, id: _Optional[str] = ..., address: _Optional[str] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., serving: bool = ..., catalog: _Optional[str] = ..., revision: _Optional[int] = ..., generation: _Optional[int] = ..., view_age: _Optional[float] = ..., refuses: _Optional[str] = ..., leaving: bool = ..., troubles: _Optional[_Union[RouterTroubles, _Mapping]] = ..., not_ready: _Optional[str] = ...) -> None: ...
 
 class RouterTroubles(_message.Message):
-    __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests", "uses", "hot")
+    __slots__ = ("in_flight", "most_in_flight", "most_in_flight_of_tenant", "refused", "refused_seconds", "retries", "retries_denied", "cells", "cells_total", "tenants", "tenants_total", "requests", "uses", "hot", "feature_store")
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MOST_IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     MOST_IN_FLIGHT_OF_TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -1326,6 +1326,7 @@ class RouterTroubles(_message.Message):
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     USES_FIELD_NUMBER: _ClassVar[int]
     HOT_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_STORE_FIELD_NUMBER: _ClassVar[int]
     in_flight: int
     most_in_flight: int
     most_in_flight_of_tenant: int
@@ -1340,7 +1341,8 @@ class RouterTroubles(_message.Message):
     requests: _containers.RepeatedCompositeFieldContainer[EndedRequest]
     uses: _containers.RepeatedCompositeFieldContainer[CellUse]
     hot: _containers.RepeatedCompositeFieldContainer[HotModel]
-    def __init__(self, in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., most_in_flight_of_tenant: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., retries: _Optional[int] = ..., retries_denied: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellTrouble, _Mapping]]] = ..., cells_total: _Optional[int] = ..., tenants: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., uses: _Optional[_Iterable[_Union[CellUse, _Mapping]]] = ..., hot: _Optional[_Iterable[_Union[HotModel, _Mapping]]] = ...) -> None: ...
+    feature_store: str
+    def __init__(self, in_flight: _Optional[int] = ..., most_in_flight: _Optional[int] = ..., most_in_flight_of_tenant: _Optional[int] = ..., refused: _Optional[int] = ..., refused_seconds: _Optional[int] = ..., retries: _Optional[int] = ..., retries_denied: _Optional[int] = ..., cells: _Optional[_Iterable[_Union[CellTrouble, _Mapping]]] = ..., cells_total: _Optional[int] = ..., tenants: _Optional[_Iterable[_Union[TenantTrouble, _Mapping]]] = ..., tenants_total: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[EndedRequest, _Mapping]]] = ..., uses: _Optional[_Iterable[_Union[CellUse, _Mapping]]] = ..., hot: _Optional[_Iterable[_Union[HotModel, _Mapping]]] = ..., feature_store: _Optional[str] = ...) -> None: ...
 
 class CellUse(_message.Message):
     __slots__ = ("cell", "in_flight", "limit", "latency_seconds", "routers", "limiting")
