@@ -43,6 +43,8 @@ MAX_BODY_BYTES = 1 << 20
 MAX_EVENT_MS = 253_402_300_799_999
 
 HEADER = struct.Struct("<BBHQq")
+# Of a header what is before the event time.
+_HEAD_BYTES = 12
 _NUMBER = struct.Struct("<d")
 _LENGTH = struct.Struct("<I")
 
@@ -69,10 +71,11 @@ class Schema:
     """Which features a blob has, in their order: names, each of `NUMBER` or `TEXT`. Immutable.
 
     `json` is how it is kept, `fingerprint` how blobs name it, `positions` where each name stands.
-    `all_numbers` reads the values at once where none is missing and none a text, as nearly all are.
+    Blobs that are as `head` and `full` say are read at once by `whole`, as nearly all are: none of their
+    features is missing, or a text, and nothing is compressed.
     """
 
-    __slots__ = ("all_numbers", "features", "fingerprint", "json", "positions")
+    __slots__ = ("features", "fingerprint", "full", "head", "json", "positions", "whole")
 
     def __init__(self, features: Iterable[tuple[str, str]]) -> None:
         """Raises BadFeatures: there are none or too many, two of a name, or one of another type."""
@@ -82,8 +85,11 @@ class Schema:
         self.json = f'{{"features":[{listed}]}}'.encode()
         self.fingerprint: int = xxh3_64_intdigest(self.json)
         self.positions = {name: at for at, (name, _) in enumerate(self.features)}
+        count = len(self.features)
         is_plain = all(dtype == NUMBER for _, dtype in self.features)
-        self.all_numbers = struct.Struct(f"<{len(self.features)}d") if is_plain else None
+        self.head = HEADER.pack(FORMAT, 0, count, self.fingerprint, 0)[:_HEAD_BYTES]
+        self.full = ((1 << count) - 1).to_bytes((count + 7) // 8, "little")
+        self.whole = struct.Struct(f"<{_HEAD_BYTES}sq{len(self.full)}s{count}d") if is_plain else None
 
     @classmethod
     def parse(cls, data: bytes) -> Schema:
@@ -148,6 +154,16 @@ def header(blob: bytes) -> tuple[int, int]:
 
 def decode(blob: bytes, schema: Schema) -> tuple[int, dict[str, Value]]:
     """The event time of a blob, and those values that it has. Raises BadBlob, of another schema too."""
+    if schema.whole is not None and len(blob) == schema.whole.size:
+        head, event_ms, present, *numbers = schema.whole.unpack(blob)
+        total = sum(numbers)
+        # It is NaN if any of them is.
+        if head == schema.head and present == schema.full and 0 < event_ms <= MAX_EVENT_MS and total == total:
+            return event_ms, dict(zip(schema.positions, numbers, strict=True))
+    return _decoded(blob, schema)
+
+
+def _decoded(blob: bytes, schema: Schema) -> tuple[int, dict[str, Value]]:
     flags, count, fingerprint, event_ms = _header(blob)
     features = schema.features
     if fingerprint != schema.fingerprint or count != len(features):
@@ -159,17 +175,6 @@ def decode(blob: bytes, schema: Schema) -> tuple[int, dict[str, Value]]:
     present = int.from_bytes(body[:start], "little")
     if present >> count:
         raise BadBlob("a blob has features beyond its last one")
-    if schema.all_numbers is not None and present.bit_count() == count:
-        if len(body) - start != schema.all_numbers.size:
-            raise BadBlob("a blob is not as long as its numbers")
-        numbers = schema.all_numbers.unpack_from(body, start)
-        total = sum(numbers)
-        if total == total:
-            # None of them is NaN.
-            return event_ms, dict(zip(schema.positions, numbers, strict=True))
-        return event_ms, {
-            name: number for name, number in zip(schema.positions, numbers, strict=True) if number == number
-        }
     return event_ms, _values(body, start, present, features)
 
 

@@ -210,7 +210,7 @@ def blob_of(count=2, flags=0, version=1, fingerprint=NUMBERS.fingerprint, body=b
         (blob_of(count=3), "not of this one"),
         (blob_of(fingerprint=1), "not of this one"),
         (blob_of(body=b"\x04"), "beyond its last"),
-        (blob_of(body=b"\x03" + bytes(15)), "not as long"),
+        (blob_of(body=b"\x03" + bytes(15)), "ends within its values"),
         (blob_of(body=b"\x01" + bytes(7)), "within its values"),
         (blob_of(body=b"\x00" * 2), "behind its last"),
         (blob_of(flags=1, body=b"\x99\x99"), "decompressed"),
