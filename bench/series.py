@@ -65,6 +65,8 @@ SERIES = {
         Run("route", 25, ["--cells", "4,16,64,256", "--tls"]),
         Run("storm", 3),
         Run("hostile", 8),
+        Run("features", 6),
+        Run("log", 6),
         Run("policies", 30),
         Run("residency", 60),
         Run("minutes", 20),

@@ -189,6 +189,30 @@ def hostile(found: Result) -> str:
     return table(head, rows)
 
 
+def features(found: Result) -> str:
+    cpu, ratio = found["cpu_us_per_request"], found["cpu_ratio"]
+    rows = [
+        ["entities loaded a second", number(found["load_entities_per_s"])],
+        ["reads a CPU second, as routers do them", number(found["gets_per_s"])],
+        ["the same, one by one", number(found["gets_per_s_one_by_one"])],
+        ["a router's CPU µs a request, without features", number(cpu["off"])],
+        *(
+            [words, f"{number(cpu[name])} (× {number(ratio[name])})"]
+            for name, words in (
+                ("store_cached", "with eight that it knows"),
+                ("store_redis", "with eight that it reads"),
+                ("log_on", "without, and written down"),
+            )
+        ),
+        ["a request's wait for what is read: p50, p99, µs more", _waits(found)],
+    ]
+    return table(["", "seen"], rows)
+
+
+def _waits(found: Result) -> str:
+    return f"{number(found['added_p50_us'])}, {number(found['added_p99_us'])}"
+
+
 def fair(found: Result) -> str:
     parts = {
         "Beside a tenant that takes more than its share": _offenders(found["offenders"]),
@@ -256,7 +280,10 @@ def _routers(found: Result) -> str:
 
 _TABLES: dict[str, Callable[[Result], str]] = {
     table.__name__: table
-    for table in (route, cell, engines, residency, storm, outage, policies, placement, hostile, fair)
+    for table in (
+        *(route, cell, engines, residency, storm, outage, policies, placement, hostile),
+        *(features, fair),
+    )
 }
 # What was never measured has no block yet.
 NAMES = tuple(name for name in _TABLES if has_result(name))
