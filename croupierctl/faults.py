@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from croupierctl.cell_faults import of_cell
 from croupierctl.seen import ROUTER_SILENCE, Fault, Seen, span, words
-from croupierctl.strain import of_routers, of_store, of_tenants
+from croupierctl.strain import of_feature_store, of_routers, of_store, of_tenants
 from protos.versions.v1 import versions_pb2 as pb
 
 # A watch says something every two seconds, and that of etcd every two and a half.
@@ -40,6 +40,7 @@ def faults(seen: Seen) -> Iterator[Fault]:
     for name, cell in sorted(seen.cells.items()):
         yield from of_cell(name, cell, said.get(name, ()))
     yield from of_store(seen)
+    yield from of_feature_store(seen)
     yield from of_routers(seen)
     yield from of_tenants(seen)
 

@@ -113,18 +113,28 @@ def _failing(failing: list[_Reader], reading: int) -> Iterator[Fault]:
         )
 
 
+def of_feature_store(seen: Seen) -> Iterator[Fault]:
+    """That routers cannot read stored features: once for each reason."""
+    heard = list(_heard(seen))
+    by_reason: dict[str, list[tuple[str, str]]] = {}
+    for name, router in heard:
+        if why := router.report.troubles.feature_store:
+            by_reason.setdefault(why, []).append((name, router.report.address or name))
+    for why, routers in sorted(by_reason.items()):
+        name, address = routers[0] if len(routers) == 1 else ("", "")
+        who = f"router {address} gets" if name else f"{len(routers)} of {len(heard)} routers get"
+        yield Fault(
+            *("router", name),
+            f"{who} nothing of the feature store: {why}",
+            "see that the store of --features-store runs and lets the router in; meanwhile families have "
+            "defaults, or are refused",
+        )
+
+
 def of_routers(seen: Seen) -> Iterator[Fault]:
-    """That a router has as much to do as it may, or gets no features."""
+    """That a router has as much to do as it may."""
     for name, router in _heard(seen):
         troubles = router.report.troubles
-        if troubles.feature_store:
-            yield Fault(
-                *("router", name),
-                f"router {router.report.address or name} gets nothing of its feature store: "
-                f"{troubles.feature_store}",
-                "see that the store of --features-store runs and lets the router in; meanwhile families have "
-                "defaults, or are refused",
-            )
         if troubles.refused_seconds >= REFUSED_SECONDS:
             yield Fault(
                 *("router", name),

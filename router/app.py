@@ -169,9 +169,10 @@ class _Stages:
         path = settings.snapshot
         self.kept_shares = None if path is None else KeptShares(kept_shares.path_of(path))
         self._limits = TenantLimits()
-        reads, copies = self.feature_reads, self.pipeline.copies
-        why_down = str if reads is None else lambda: reads.why_down
-        self.troubles = Troubles(self.attempts, self.admission, self.latest, copies, retries, why_down)
+        copies, features = self.pipeline.copies, self.features
+        self.troubles = Troubles(
+            self.attempts, self.admission, self.latest, copies, retries, lambda: features.why_down
+        )
 
     def follow(self, view: View) -> None:
         self._seconds.follow(view.cells)

@@ -51,6 +51,8 @@ _MOST_READS = 4
 _MOST_WAITING = 65_536
 # Seconds that a store which failed is left alone.
 _PAUSE = 0.25
+# What nobody has tried again since says nothing of now.
+LATELY_SECONDS = 10.0
 # What a value takes in memory, more or less, beside its bytes in the blob.
 _VALUE_BYTES = 100
 # How much longer a read of features may take than a request waits for it: the next ones find what it found.
@@ -109,8 +111,8 @@ class FeatureReads:
 
     @property
     def why_down(self) -> str:
-        """Why the store does not answer; "" while it does."""
-        return self._why
+        """Why the store did not answer, if it was asked lately; "" while it does."""
+        return self._why if self._clock() < self._down_until + LATELY_SECONDS else ""
 
     @property
     def is_down(self) -> bool:

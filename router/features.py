@@ -12,13 +12,14 @@ loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TypeAlias
 
 from croupier.errors import Cancelled, CroupierError, Unavailable
 from croupier.telemetry.metrics import LoopCounter
 from router.feature_cache import Recent
 from router.feature_plan import DOWN, FeaturePlan, Found, Row
-from router.feature_reads import FeatureReads, Waits
+from router.feature_reads import LATELY_SECONDS, FeatureReads, Waits
 from router.stale import Cancellable
 from router.units import Unit
 from router.wheel import Item, Wheel
@@ -31,6 +32,7 @@ _COMPLETED = LoopCounter(
 )
 _AT_ONCE, _DEGRADED, _WAITED, _REFUSED = ("at once",), ("degraded",), ("waited",), ("refused",)
 _RETRY_AFTER = 0.25
+_NO_STORE = "it was told none by --features-store"
 
 # The entities of a unit, one or one for each row, and its parameters.
 Facts: TypeAlias = tuple[Sequence[bytes], Mapping[bytes, bytes]]
@@ -164,6 +166,15 @@ class Features:
         self._longest = longest
         self._known_seconds = known_seconds
         self._rows: Recent[Row] = Recent(most_bytes)
+        # When there was no store to read from, the last time.
+        self._missed = -inf
+
+    @property
+    def why_down(self) -> str:
+        """Why stored features could not be read lately; "": they could, or nobody asked."""
+        if self._reads is not None:
+            return self._reads.why_down
+        return _NO_STORE if self._clock() < self._missed + LATELY_SECONDS else ""
 
     def begin(
         self, tenant: str, units: list[Unit], facts: Callable[[Unit], Facts], now: float
@@ -204,6 +215,8 @@ class Features:
     def finish(self, unit: Unit, rows: list[Row], how: tuple[str]) -> None:
         """Have `unit` say what its rows have, or refuse it."""
         is_degraded = any(row.lacks for row in rows)
+        if is_degraded and self._reads is None:
+            self._missed = self._clock()
         plan = _plan(unit)
         if is_degraded and plan.fails:
             _COMPLETED.values[_REFUSED] += 1

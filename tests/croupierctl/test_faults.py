@@ -96,6 +96,11 @@ FAULTS: list[tuple[Harm, str, str]] = [
         "refuses 2 artifacts that crashed or hung it, last abababababab (SIG",
         "quarantine cell-1",
     ),
+    (
+        lambda s: setattr(s.routers[0].report.troubles, "feature_store", "gone"),
+        "h:8500 gets nothing of the feature store: gone",
+        "--features-store",
+    ),
     (full, "gives up models that are in use: it is 95% full", "shards hand-size"),
 ]
 

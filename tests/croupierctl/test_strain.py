@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.statuses import cell, router, status
 
 from croupierctl.seen import Answer, Fault, Seen
-from croupierctl.strain import of_routers, of_store, of_tenants
+from croupierctl.strain import of_feature_store, of_routers, of_store, of_tenants
 from protos.versions.v1 import versions_pb2 as pb
 
 WAITS = pb.StoreReads(under_way=2, oldest_seconds=4.0)
@@ -120,10 +120,20 @@ def test_of_very_many_tenants_the_worst_are_named() -> None:
 
 def test_a_router_without_its_feature_store_is_named_with_the_reason() -> None:
     alone = pb.RouterTroubles(feature_store="redis://h:6379 refuses the connection")
-    (fault,) = of_routers(at_routers(alone, pb.RouterTroubles()))
+    told = at_routers(alone, pb.RouterTroubles())
+    (fault,) = of_feature_store(told)
     assert fault.words == (
-        "router h:1 gets nothing of its feature store: redis://h:6379 refuses the connection"
+        "router h:1 gets nothing of the feature store: redis://h:6379 refuses the connection"
     )
+
+
+def test_routers_without_their_feature_store_are_told_once_for_each_reason() -> None:
+    gone, denied = pb.RouterTroubles(feature_store="gone"), pb.RouterTroubles(feature_store="denied")
+    faults = of_feature_store(at_routers(gone, denied, gone, pb.RouterTroubles()))
+    assert [fault.words for fault in faults] == [
+        "router h:2 gets nothing of the feature store: denied",
+        "2 of 4 routers get nothing of the feature store: gone",
+    ]
 
 
 def test_a_router_that_is_full_is_named() -> None:

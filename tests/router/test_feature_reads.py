@@ -95,6 +95,10 @@ async def test_a_store_that_fails_is_left_alone_for_a_moment_and_then_asked_once
     assert await front.get("1") == [DOWN]
     assert front.reads.is_down
     assert front.reads.why_down == "gone"
+    # Nobody asks, so nobody knows.
+    front.clock.now += 20.0
+    assert front.reads.why_down == ""
+    front.clock.now -= 20.0
     assert await front.get("1", "2") == [DOWN, DOWN]
     assert len(front.store.reads) == 1
     front.clock.now += 0.3

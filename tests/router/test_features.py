@@ -254,3 +254,16 @@ async def test_who_hangs_up_waits_no_longer() -> None:
     await asyncio.sleep(0)
     assert front.went == []
     assert units[0].fetched == b""
+
+
+async def test_trouble_with_the_store_is_told_and_that_there_is_none() -> None:
+    front = Front()
+    front.store.error = StoreDown("gone")
+    await front.wait(front.go("1")[1])
+    assert front.stage.why_down == "gone"
+    front = Front(has_store=False)
+    assert front.stage.why_down == ""
+    front.go("1")
+    assert "--features-store" in front.stage.why_down
+    front.clock.now += 20.0
+    assert front.stage.why_down == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from support.feature_load import (
 from support.fleet import publish
 from support.redis import RedisServer
 from support.waiting import wait_until
+from typer.testing import CliRunner
 
 from croupier_client import Client, FeatureRecord, Prediction
 from croupier_client.errors import CroupierError
+from croupierctl.app import app
 from croupierctl.stack import Stack
 
 pytestmark = pytest.mark.system
@@ -33,7 +36,9 @@ ACME = TENANTS[0]
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis", flags=("--appendonly", "yes"))
+    # What was written is there after a kill, however busy the disk is.
+    flags = ("--appendonly", "yes", "--appendfsync", "always")
+    server = RedisServer(tmp_path / "redis", flags=flags)
     asyncio.run(server.__aenter__())
     yield server
     asyncio.run(server.kill())
@@ -49,6 +54,12 @@ def ask(client: Client, model: str, name: str) -> Prediction | str:
 
 def told(answer: Prediction | str) -> str:
     return answer if isinstance(answer, str) else answer.origins["y"].source if answer.origins else ""
+
+
+def without_store(stack: Stack) -> bool:
+    """Whether `status` says that the router gets nothing of its feature store."""
+    done = CliRunner().invoke(app, ["--manager", stack.manager, "--json", "status"])
+    return any("of the feature store" in one["words"] for one in json.loads(done.stdout)["faults"])
 
 
 def test_features_are_written_read_and_missed(tmp_path: Path, redis: RedisServer) -> None:
@@ -73,7 +84,10 @@ def test_features_are_written_read_and_missed(tmp_path: Path, redis: RedisServer
             assert (answer.defaults, answer.degraded, told(answer)) == (2, True, "default down")
             assert answer.value == pytest.approx(x + DEFAULTS[0] * y + DEFAULTS[1] * z, rel=1e-5)
             assert ask(client, HARD, "user-5") == "FEATURE_STORE_DOWN"
+            # The router tells once a second, of what it was asked lately.
+            wait_until(lambda: ask(client, HARD, "user-5") and without_store(stack), "status tells")
 
             asyncio.run(redis.start())
             for model in (SOFT, HARD):
                 wait_until(lambda: told(ask(client, model, "user-6")) == "store", "it is read again")  # noqa: B023
+            wait_until(lambda: not without_store(stack), "status tells no more")
