@@ -40,7 +40,7 @@ _BY_REASON = {
         "croupierctl log query FAMILY"
     ),
     "NOTHING_STORED": "see whose features there are: croupierctl features scan --tenant TENANT --group GROUP",
-    "NO_ENTITY": "say whose features to read: --entity",
+    "NO_ENTITY": "say whose features to read: --entity, --parameter",
     "FEATURE_MISSING": "send it, store it (croupierctl features), or have its family give it a default",
     "LOG_PARTS_MISSING": "install it: pip install 'croupier[log]'",
     "PACKER_INCOMPLETE": (
@@ -90,7 +90,7 @@ _BY_REASON = {
     "UNKNOWN_FAMILY": "see what there is: croupierctl families ls, croupierctl families history FAMILY",
     "TOO_MANY_FAMILIES": "",
     "INVALID_FAMILY": "see what it may say: croupierctl families schema",
-    "MISFIT": "",
+    "MISFIT": "mend the config, or the models; --unchecked applies it all the same",
     "NOTHING_BEFORE": "",
     "RAMP_RUNNING": (
         "see how far it is: croupierctl shards ramp; end it with --finish, take it back with "

@@ -108,12 +108,16 @@ def apply(
         typer.Option(metavar="TENANT/NAME", help="For that model alone, in place of its family's config."),
     ] = "",
     dry_run: DryRun = False,
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Apply it without a comparison, or though requests would fail."),
+    ] = False,
     reason: Reason = "",
 ) -> None:
     """Make a config from a file the one that holds.
 
-    It changes the config whose number it has: if another one holds by now, that is a conflict. A dry run
-    compares it with models that are released under that name, and fails if requests to any of them would.
+    It changes the config whose number it has: if another one holds by now, that is a conflict. It is compared
+    with models that are released under that name: if requests to any of them would fail, so does this.
     """
     wanted = family_file.parse(_read(file))
     key = _key(model) if model else ("", wanted.name)
@@ -123,18 +127,23 @@ def apply(
         raise typer.BadParameter(f"--model is TENANT/NAME, not {model}")
     wanted = replace(wanted, tenant=key[0])
 
-    async def work(manager: VersionManagerClient) -> tuple[pb.Family, pb.KeptFamily]:
+    async def work(manager: VersionManagerClient) -> tuple[pb.Family, pb.KeptFamily, bool]:
         before = await _held(manager, key)
         request = pb.ApplyFamilyRequest(
             family=family_to_pb(key, wanted),
             expected_number=wanted.number or before.number,
             reason=reason or f"families apply {file.name}",
             author=user(),
-            dry_run=dry_run,
+            dry_run=dry_run or not unchecked,
         )
-        return before, await manager.apply_family(request)
+        made = await manager.apply_family(request)
+        if request.dry_run and not dry_run and not _fails(made):
+            request.dry_run = False
+            made = await manager.apply_family(request)
+        return before, made, request.dry_run
 
-    _made(key, *ask_manager(work), dry_run=dry_run)
+    before, made, is_dry = ask_manager(work)
+    _made(key, before, made, dry_run=is_dry)
 
 
 @app.command()
@@ -243,7 +252,7 @@ def _made(key: FamilyKey, before: pb.Family, made: pb.KeptFamily, *, dry_run: bo
     """Tell what changed, and what models say to it. Raises Misfit: a dry run, and requests would fail."""
     now = made.family
     is_same = now.number == before.number
-    errors = sum(one.level == pb.Finding.ERROR for one in made.findings)
+    fails = _fails(made)
     if current().as_json:
         fields: dict[str, Any] = {
             "family": _named(key),
@@ -255,12 +264,8 @@ def _made(key: FamilyKey, before: pb.Family, made: pb.KeptFamily, *, dry_run: bo
         }
         if dry_run:
             fields["findings"] = [_finding(one) for one in made.findings]
-            fields["sample"] = {
-                "models": made.sample.models,
-                "models_total": made.sample.models_total,
-                "artifacts": made.sample.artifacts,
-                "failed": made.sample.failed,
-            }
+            counts = ("models", "models_total", "artifacts", "failed")
+            fields["sample"] = {name: getattr(made.sample, name) for name in counts}
         output.record(fields | output.warnings(made.warnings))
     else:
         for line in _differences(before, now):
@@ -270,10 +275,14 @@ def _made(key: FamilyKey, before: pb.Family, made: pb.KeptFamily, *, dry_run: bo
         if dry_run and not now.removed:
             _print_findings(made)
     if dry_run:
-        output.note("a dry run: nothing was changed")
-    if errors:
-        what = "error" if errors == 1 else "errors"
-        raise Misfit(f"with this config requests would fail: {errors} {what} above")
+        output.note("nothing was changed" if fails else "a dry run: nothing was changed")
+    if fails:
+        raise Misfit("with this config requests would fail: see the errors above")
+
+
+def _fails(made: pb.KeptFamily) -> bool:
+    """Whether requests would."""
+    return any(one.level == pb.Finding.ERROR for one in made.findings)
 
 
 def _outcome(before: pb.Family, now: pb.Family, *, is_same: bool, dry_run: bool) -> str:

@@ -45,7 +45,8 @@ def test_a_file_is_applied(ask, run, manager, path):
         "dry_run": False,
         "warnings": [],
     }
-    (asked,) = manager.asked_families
+    compared, asked = manager.asked_families
+    assert (compared.dry_run, asked.dry_run) == (True, False)
     assert (asked.expected_number, asked.reason, asked.author) == (0, "families apply churn.yaml", "ann")
     assert family_from_pb(asked.family, 1).features == family_file.parse(FILE.encode()).features
     told = apply(run, path, FILE.replace("7d", "1h"), "--reason", "fresher").out
@@ -129,7 +130,20 @@ def test_a_dry_run_fails_where_requests_would(run, manager, path):
     manager.fits = findings(pb.Finding.ERROR, pb.Finding.WARNING)
     told = run("families", "apply", path, "--dry-run", code=1)
     assert "error" in told.out
-    assert "with this config requests would fail: 1 error above" in told.err
+    assert "with this config requests would fail: see the errors above" in told.err
+
+
+def test_what_requests_would_fail_for_is_applied_only_unchecked(run, manager, path):
+    manager.fits = findings(pb.Finding.ERROR)
+    told = run("families", "apply", path, code=1)
+    assert "requests would fail" in told.err
+    assert "nothing was changed" in told.err
+    assert "would hold" in told.out
+    assert not manager.families
+    manager.fits = findings(pb.Finding.WARNING)
+    assert "config 1 holds" in run("families", "apply", path).out
+    manager.fits = findings(pb.Finding.ERROR)
+    assert "config 2 holds" in apply(run, path, FILE.replace("7d", "1h"), "--unchecked").out
 
 
 def test_what_is_shown_can_be_applied(ask, run, manager, path):
