@@ -2,6 +2,7 @@
 
 import shlex
 
+from sklearn.datasets import load_wine
 from support.pages import ROOT, fenced
 from support.version_manager_fake import FakeManager
 from typer.testing import CliRunner
@@ -19,6 +20,15 @@ def test_the_file_can_be_applied() -> None:
     found = parse(FILE.encode())
     assert {one.source for one in found.features} == {"request", "store", "request-else-store"}
     assert found.log is not None
+
+
+def test_the_example_is_of_a_feature_that_the_model_of_the_examples_has() -> None:
+    found = parse((ROOT / "examples/wine.yaml").read_bytes())
+    assert {one.name for one in found.features} <= set(load_wine().feature_names)
+    row = next(
+        line for line in (ROOT / "examples/README.md").read_text().splitlines() if "--entity bottle-7" in line
+    ).split()[-1]
+    assert len(row.split(",")) + len(found.features) == len(load_wine().feature_names)
 
 
 def test_every_command_runs(tmp_path, monkeypatch) -> None:
