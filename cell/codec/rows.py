@@ -94,10 +94,12 @@ def _dense(row: pb.Row, signature: Signature, given: Given | None) -> list[Scala
     if given is not None and (laid := given.lay(values)) is not None:
         return laid
     if len(values) != len(signature.features):
-        raise InvalidRequest(
-            f"the row has {len(values)} values; the model has {len(signature.features)} features",
-            field="row",
-        )
+        words = f"the row has {len(values)} values; the model has {len(signature.features)} features"
+        if given is not None and given.narrow != len(signature.features):
+            words += (
+                f", or {given.narrow} without those that are shared, stored, or have a default or a range"
+            )
+        raise InvalidRequest(words, field="row")
     return values
 
 

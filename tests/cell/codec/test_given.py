@@ -82,7 +82,7 @@ async def test_of_a_dense_row_nan_is_not_sent_where_there_is_something(doubles: 
     result, is_native = await BOTH.item(dense("four", field, 2, 4, doubles=doubles))
     assert (values(result), result.defaults, is_native) == ([8, 2, 7, 4], 1, True)
     result, _ = await BOTH.item(dense("four", field, 2, 4, 5, doubles=doubles))
-    assert "the row has 3 values" in result.status.message
+    assert "the row has 3 values; the model has 4 features, or 2 without those" in result.status.message
 
 
 async def test_a_named_nan_is_sent() -> None:
