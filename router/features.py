@@ -11,11 +11,12 @@ loop.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import TypeAlias
 
-from croupier.errors import Cancelled, CroupierError, Unavailable
+from croupier.errors import Cancelled, CroupierError, InternalError, Unavailable
 from croupier.telemetry.metrics import LoopCounter
 from router.feature_cache import Recent
 from router.feature_plan import DOWN, FeaturePlan, Found, Row
@@ -23,6 +24,8 @@ from router.feature_reads import LATELY_SECONDS, FeatureReads, Waits
 from router.stale import Cancellable
 from router.units import Unit
 from router.wheel import Item, Wheel
+
+_log = logging.getLogger(__name__)
 
 _COMPLETED = LoopCounter(
     "croupier_router_features_total",
@@ -113,12 +116,18 @@ class Fetch:
             over(Cancelled("the caller hung up"))
 
     def _go_on(self) -> None:
-        ready, self._ready, self._over = self._ready, None, None
-        if ready is None:
+        ready, over, self._ready, self._over = self._ready, self._over, None, None
+        if ready is None or over is None:
             return
-        for unit, rows in self._parts:
-            self._stage.finish(unit, [self._made(unit, row) for row in rows], _WAITED)
-        self._parts, self._found = [], {}
+        try:
+            for unit, rows in self._parts:
+                self._stage.finish(unit, [self._made(unit, row) for row in rows], _WAITED)
+        except Exception:  # noqa: BLE001 - whatever it is, the request ends
+            _log.exception("a bug in completing a request")
+            over(InternalError("internal error"))
+            return
+        finally:
+            self._parts, self._found = [], {}
         self._run = ready()
 
     def _made(self, unit: Unit, row: Row | _Lacking) -> Row:

@@ -8,7 +8,7 @@ import pytest
 from support.features import BLOB, SCHEMA_KEY, Clock, Store, key
 
 from croupier import fetched
-from croupier.errors import Cancelled, CroupierError, InvalidRequest
+from croupier.errors import Cancelled, CroupierError, InternalError, InvalidRequest
 from croupier.fetched import Origin
 from croupier.stores.features import StoreDown
 from protos.prediction.v1 import prediction_pb2 as pb
@@ -267,3 +267,26 @@ async def test_trouble_with_the_store_is_told_and_that_there_is_none() -> None:
     assert "--features-store" in front.stage.why_down
     front.clock.now += 20.0
     assert front.stage.why_down == ""
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_bug_ends_the_request(
+    is_late: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a bug")
+
+    front = Front()
+    front.store.gate.clear()
+    front.go("1")
+    monkeypatch.setattr(front.stage, "finish", broken)
+    if is_late:
+        front.wheel.advance(1e9)
+    else:
+        front.store.gate.set()
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert [type(error) for error in front.over] == [InternalError]
+    assert front.went == []
+    assert len(front.wheel) == 0
+    assert "a bug" in caplog.text
