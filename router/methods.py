@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from croupier.errors import CroupierError, InternalError
+from croupier.errors import CroupierError, InternalError, InvalidRequest
 from croupier.fields import join_first
 from croupier.request_ids import Named
 from router import envelope
@@ -74,7 +74,11 @@ def _joined(units: list[Unit]) -> bytes:
 
 
 def _facts(max_rows: int, unit: Unit) -> Facts:
-    return infer_facts(unit.request, max_rows)
+    """Raises InvalidRequest: as `infer_facts` does, or there are neither one entity nor as many as rows."""
+    entities, parameters = infer_facts(unit.request, max_rows)
+    if len(entities) > 1 and len(entities) != (rows := rows_of(unit.request)):
+        raise InvalidRequest(f"{len(entities)} entities for {rows} rows", field="inputs")
+    return entities, parameters
 
 
 def _rows(units: list[Unit]) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import pytest
 from support.fakes import generation, model, view
 
-from croupier.errors import InternalError, NotFound
+from croupier.errors import InternalError, InvalidRequest, NotFound
+from croupier.fetched import ENTITY_INPUT
 from croupier.request_ids import Known, RequestId
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
@@ -57,6 +59,25 @@ def test_rows_are_those_of_the_shape_and_items_one_each() -> None:
     method = methods.model_metadata(routes(), CELLS)
     asked = inference_pb2.ModelMetadataRequest(name="churn").SerializeToString()
     assert method.rows(method.units("acme", asked)) == 0
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_entities_are_one_or_as_many_as_rows(count: int, rows: int | None) -> None:
+    tensor = inference_pb2.ModelInferRequest.InferInputTensor
+    inputs = [tensor(name=ENTITY_INPUT, datatype="BYTES", shape=[count])]
+    inputs[0].contents.bytes_contents.extend([b"e"] * count)
+    if rows is not None:
+        inputs.append(tensor(name="x", datatype="FP32", shape=[rows, 2]))
+    request = inference_pb2.ModelInferRequest(model_name="churn", inputs=inputs).SerializeToString()
+    method = methods.infer(routes(), CELLS, 10)
+    assert method.facts is not None
+    [unit] = method.units("acme", request)
+    if count in (1, rows or count):
+        assert method.facts(unit) == ((b"e",) * count, {})
+    else:
+        with pytest.raises(InvalidRequest, match=f"{count} entities for {rows} rows"):
+            method.facts(unit)
 
 
 def test_metadata_are_answered_with_all_versions() -> None:
