@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -202,10 +202,34 @@ class Log:
         return rows
 
     def _encoded(self, records: list[bytes], kind: Kind) -> tuple[int, bytes, list[bytes]]:
-        """How many rows there are in how they are written, and the records that nobody can read."""
+        """How many rows there are in how they are written, and the records that nobody can read or write."""
+        try:
+            return self._encoded_in([records], kind)
+        except Exception as error:  # noqa: BLE001 - of whatever record it is, the others are written
+            _log.warning("records that cannot be written are looked for: %s", error, exc_info=error)
+        runs, refused = self._sorted_out(records, kind)
+        count, data, bad = self._encoded_in(runs, kind)
+        return count, data, refused + bad
+
+    def _sorted_out(self, records: list[bytes], kind: Kind) -> tuple[list[list[bytes]], list[bytes]]:
+        """`records` in runs that can be written, in order, and those that cannot."""
+        try:
+            self._encoded_in([records], kind)
+        except Exception as error:  # noqa: BLE001 - whatever it is, others do without it
+            if len(records) <= 1:
+                _log.warning("a record that cannot be written is kept aside: %s", error)
+                return [], records
+            middle = len(records) // 2
+            runs, refused = self._sorted_out(records[:middle], kind)
+            more_runs, more_refused = self._sorted_out(records[middle:], kind)
+            return runs + more_runs, refused + more_refused
+        return [records], []
+
+    def _encoded_in(self, runs: Sequence[Sequence[bytes]], kind: Kind) -> tuple[int, bytes, list[bytes]]:
+        """As `_encoded`; no piece of rows is of two of `runs`. Raises whatever there is."""
         count, bad = 0, list[bytes]()
 
-        def rows() -> Iterator[Row]:
+        def rows(records: Sequence[bytes]) -> Iterator[Row]:
             nonlocal count
             for data in records:
                 try:
@@ -219,7 +243,7 @@ class Log:
                     count += len(found)
                     yield from found
 
-        data = kind.encode(pieces_of(rows()))
+        data = kind.encode(piece for records in runs for piece in pieces_of(rows(records)))
         return count, data, bad
 
     def _rows(self, data: bytes) -> list[Row]:

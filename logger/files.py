@@ -1,7 +1,7 @@
 """Rows as files: Parquet, or a JSON object a line. The same rows in the same order are the same bytes.
 
-A file is made piece by piece, each of some thousand rows, so that no more of them is in memory as Python's
-objects than that.
+A file is made piece by piece, each of some thousand rows or some megabytes, so that no more of them is in
+memory at a time than that: a long text that was stored once is in every row of a request.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from typing import Any, Protocol
 import pyarrow.parquet as pq
 
 from logger.columns import REPEATED, SCHEMA, table_of
-from logger.rows import Feature, Output, Row
+from logger.rows import Dense, Feature, Output, Row
 
 _PIECE = 4096
+# A column of Arrow takes no more text than an int32 counts.
+_PIECE_BYTES = 64 * 2**20
+# What a value takes, roughly, besides its text.
+_VALUE = 32
 
 
 class Kind(Protocol):
@@ -53,16 +57,31 @@ class JsonLines:
 KINDS: dict[str, type[Kind]] = {"parquet": Parquet, "jsonl": JsonLines}
 
 
-def pieces_of(rows: Iterable[Row], most: int = _PIECE) -> Iterable[list[Row]]:
-    """`rows` in lists of `most`."""
+def pieces_of(rows: Iterable[Row], most: int = _PIECE, most_bytes: int = _PIECE_BYTES) -> Iterable[list[Row]]:
+    """`rows` in lists of `most`, or fewer that have about `most_bytes`."""
     piece: list[Row] = []
+    size = 0
     for row in rows:
-        piece.append(row)
-        if len(piece) == most:
+        more = _size_of(row)
+        if piece and (len(piece) == most or size + more > most_bytes):
             yield piece
-            piece = []
+            piece, size = [], 0
+        piece.append(row)
+        size += more
     if piece:
         yield piece
+
+
+def _size_of(row: Row) -> int:
+    """Of what callers can make large, roughly, in bytes."""
+    size = _VALUE * len(row.features) + len(row.entity or "") + len(row.request or b"")
+    if not isinstance(row.features, Dense):
+        size += sum([len(one.name) + len(one.text or "") for one in row.features])
+    for output in row.outputs:
+        if output.texts:
+            size += sum(map(len, output.texts))
+        size += _VALUE * len(output.texts or output.numbers or output.integers or ())
+    return size
 
 
 def _object(row: Row) -> dict[str, Any]:

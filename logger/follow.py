@@ -62,9 +62,10 @@ class Follower:
                     await asyncio.to_thread(self._log.sweep)
                     return False
             await self._log.write()
-        except (CroupierError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - after a bug too it is tried again, as a restart would
             if not self.why_not:
-                _log.error("nothing is written: %s", error)
+                is_bug = not isinstance(error, CroupierError | OSError)
+                _log.error("nothing is written: %s", error, exc_info=error if is_bug else None)
             self.why_not = f"nothing is written: {error}"
             return False
         if self.why_not:

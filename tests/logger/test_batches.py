@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from support.spooled import NOW, SEGMENT, WIDE, MemoryBlobs, artifact, item, log_of, record, write
 
@@ -17,7 +18,8 @@ from croupier.stores.spool import Kind
 from croupier.stores.spool_folder import Spool
 from croupier.stores.spool_reader import path_of, writers
 from logger.batches import Log
-from logger.files import JsonLines
+from logger.files import JsonLines, Parquet
+from logger.rows import Row
 
 HOUR = 3_600_000_000
 
@@ -308,4 +310,48 @@ async def test_what_was_begun_is_written_as_it_was_begun_by_one_with_another_sin
         await run(log_of(spool, store, artifacts, step=killing_at(1)))
     await run(log_of(spool, store, artifacts, JsonLines()))
     assert ids(store) == expected(10)
+    writer.close()
+
+
+class Picky(Parquet):
+    """Writes no rows of these requests, and of all others no more than so many in a piece."""
+
+    refused: tuple[str, ...] = ()
+    most = 1000
+
+    def encode(self, pieces: Iterable[Sequence[Row]]) -> bytes:
+        return super().encode(self.checked(piece) for piece in pieces)
+
+    def checked(self, piece: Sequence[Row]) -> Sequence[Row]:
+        if len(piece) > self.most or any(row.request_id in self.refused for row in piece):
+            raise pa.ArrowCapacityError("too much")
+        return piece
+
+
+@pytest.mark.parametrize("refused", [(), ("r-0",), ("r-3", "r-4", "r-9"), tuple(expected(10))])
+@pytest.mark.parametrize("most", [1000, 2])
+async def test_what_cannot_be_written_is_kept_aside_alone_and_once(
+    refused: tuple[str, ...],
+    most: int,
+    spool: Path,
+    artifacts: FileBlobs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Picky, "refused", refused)
+    monkeypatch.setattr(Picky, "most", most)
+    monkeypatch.setattr("logger.batches.KINDS", {"parquet": Picky})
+    store, writer = MemoryBlobs(), Spool(spool, "a", 4 * SEGMENT, SEGMENT)
+    fill(writer, 10)
+    with pytest.raises(Killed):
+        await run(log_of(spool, store, artifacts, Picky(), step=killing_at(2)))
+    [*before] = store.held.items()
+    assert before
+    for _ in range(2):
+        log = log_of(spool, store, artifacts, Picky())
+        await run(log)
+    assert before == [(name, store.held[name]) for name, _ in before]
+    assert ids(store) == expected(10) - Counter(refused)
+    assert (log.progress.totals.rows, log.progress.totals.undecodable) == (10 - len(refused), len(refused))
+    kept = b"".join(one.read_bytes() for one in (spool / "undecodable").glob("*"))
+    assert all(kept.count(one.encode()) == 1 for one in refused)
     writer.close()

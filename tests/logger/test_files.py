@@ -3,6 +3,8 @@
 import io
 import json
 import math
+from dataclasses import replace
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,7 +13,7 @@ from support.spooled import WIDE, item
 from logger.columns import SCHEMA
 from logger.decoding import rows_of
 from logger.files import KINDS, JsonLines, Kind, Parquet, pieces_of
-from logger.rows import Row
+from logger.rows import Dense, Feature, Output, Row
 
 
 def rows(count: int) -> list[Row]:
@@ -58,3 +60,29 @@ def test_no_rows_are_a_file_too(kind: Kind) -> None:
 def test_pieces_hold_all_in_order() -> None:
     made = rows(5)
     assert list(pieces_of(made, 2)) == [made[:2], made[2:4], made[4:]]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"features": [Feature("t", text="x" * 1000)]},
+        {"features": [Feature("t" * 1000, 1.0)]},
+        {"features": Dense(("a",) * 200, bytes(1600))},
+        {"outputs": [Output("y", texts=["x" * 500] * 2)]},
+        {"outputs": [Output("y", numbers=[1.0] * 200)]},
+        {"entity": "x" * 1000},
+        {"request": bytes(1000)},
+    ],
+)
+def test_pieces_hold_no_more_bytes_than_they_may(changes: dict[str, Any]) -> None:
+    small = rows(6)
+    large = [replace(row, **changes) for row in small]
+    assert list(pieces_of(small, 9, 2000)) == [small]
+    assert list(pieces_of(large, 9, 900)) == [[row] for row in large]
+    assert list(pieces_of(small[:2] + large[2:3] + small[3:], 9, 900)) == [small[:2], large[2:3], small[3:]]
+
+
+def test_a_text_that_every_row_has_makes_many_pieces() -> None:
+    text = "x" * 2**20
+    pieces = pieces_of(replace(row, features=[Feature("t", text=text)]) for row in rows(200))
+    assert max(map(len, pieces)) < 64

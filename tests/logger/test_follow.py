@@ -100,3 +100,20 @@ async def test_it_runs_until_it_is_stopped(world: World) -> None:
         await asyncio.sleep(0)
     world.follower.stop()
     await task
+
+
+async def test_a_bug_ends_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    world.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(world.log, "write", broken)
+        assert not await world.follower.turn(at_once=True)
+    assert world.follower.why_not == "nothing is written: a bug"
+    assert "Traceback" in caplog.text
+    assert await world.follower.turn(at_once=True)
+    assert world.follower.why_not == ""
+    assert len(world.store.rows()) == 1
