@@ -186,7 +186,7 @@ async def _read_as_routers_do(url: str, keys: Sequence[bytes]) -> float:
         some, now = keys[start : start + _AT_ONCE], time.monotonic()
         waiter.left = len(some)
         for key in some:
-            if not isinstance(reads.want(key, waiter, now), Waits):
+            if not isinstance(reads.want(key, _GROUP, waiter, now), Waits):
                 raise RuntimeError("the feature store does not answer")
         await waiter.came.wait()
     seconds = time.process_time() - began

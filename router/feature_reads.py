@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from math import inf
 from typing import Final, Protocol
 
 from croupier.errors import CroupierError
 from croupier.stores.feature_blob import COMPRESSED, BadBlob, decode, header
 from croupier.stores.feature_schemas import Schemas
-from croupier.stores.features import FeatureStore, group_of
+from croupier.stores.features import FeatureStore
 from croupier.telemetry.metrics import Counter, Gauge, LoopCounter, LoopHistogram
 from router.feature_cache import Recent
 from router.feature_plan import DOWN, Found, Stored
@@ -100,8 +101,8 @@ class FeatureReads:
         self._timeout = timeout
         self._known_seconds = known_seconds
         self._known: Recent[_Known] = Recent(most_bytes)
-        # Keys that the next reads are for, in their order, and all that are waited for.
-        self._next: dict[bytes, None] = {}
+        # Keys that the next reads are for, in their order, with their groups; and all that are waited for.
+        self._next: dict[bytes, str] = {}
         self._waiting: dict[bytes, list[Waiter]] = {}
         self._reading: set[asyncio.Task[None]] = set()
         self._is_due = False
@@ -123,8 +124,8 @@ class FeatureReads:
         """Bytes that are remembered, as far as they are counted."""
         return self._known.size
 
-    def want(self, key: bytes, waiter: Waiter, now: float) -> Found | Waits:
-        """What lies at `key`, if that is known at once; WAITS: `waiter` is told."""
+    def want(self, key: bytes, group: str, waiter: Waiter, now: float) -> Found | Waits:
+        """What lies at `key`, of `group`, if that is known at once; WAITS: `waiter` is told."""
         known = self._known.get(key, now)
         if known is not None:
             _WANTED.values[_CACHE] += 1
@@ -139,7 +140,7 @@ class FeatureReads:
             return DOWN
         _WANTED.values[_STORE] += 1
         self._waiting[key] = [waiter]
-        self._next[key] = None
+        self._next[key] = group
         if not self._is_due and len(self._reading) < _MOST_READS:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._begin)
@@ -165,9 +166,7 @@ class FeatureReads:
     def _begin(self) -> None:
         self._is_due = False
         while self._next and len(self._reading) < _MOST_READS:
-            keys = [*self._next][:_MOST_KEYS]
-            for key in keys:
-                del self._next[key]
+            keys = {key: self._next.pop(key) for key in [*islice(self._next, _MOST_KEYS)]}
             task = asyncio.get_running_loop().create_task(self._read(keys), name="a read of features")
             self._reading.add(task)
             task.add_done_callback(self._ended)
@@ -177,7 +176,7 @@ class FeatureReads:
         if self._next:
             self._begin()
 
-    async def _read(self, keys: list[bytes]) -> None:
+    async def _read(self, keys: Mapping[bytes, str]) -> None:
         began = self._clock()
         found: Sequence[Found]
         try:
@@ -211,10 +210,11 @@ class FeatureReads:
             except Exception:  # noqa: BLE001 - whoever else waits is told
                 _log.exception("a bug in what waited for features")
 
-    async def _stored(self, keys: list[bytes]) -> list[Found]:
-        blobs = await self._store.get_many(keys)
+    async def _stored(self, keys: Mapping[bytes, str]) -> list[Found]:
+        blobs = await self._store.get_many([*keys])
         named = [
-            None if blob is None else _schema_of(key, blob) for key, blob in zip(keys, blobs, strict=True)
+            None if blob is None else _schema_of(group, blob)
+            for group, blob in zip(keys.values(), blobs, strict=True)
         ]
         unknown = {one for one in set(named) if one is not None and self._schemas.is_to_be_read(*one)}
         if unknown:
@@ -261,10 +261,10 @@ def _size(stored: Stored | None, blob: bytes | None) -> int:
     return size
 
 
-def _schema_of(key: bytes, blob: bytes) -> tuple[str, int] | None:
+def _schema_of(group: str, blob: bytes) -> tuple[str, int] | None:
     """The group and the fingerprint of a blob's schema; None for a blob that has no header."""
     try:
-        return group_of(key), header(blob)[0]
+        return group, header(blob)[0]
     except BadBlob:
         return None
 

@@ -74,11 +74,13 @@ class Fetch:
     def waits(self) -> bool:
         return self._left > 0
 
-    def want(self, reads: FeatureReads, keys: Sequence[bytes], now: float) -> bool:
-        """Whether any of what lies at `keys` has to be waited for; the empty ones lie nowhere."""
+    def want(self, reads: FeatureReads, plan: FeaturePlan, keys: Sequence[bytes], now: float) -> bool:
+        """Whether any of what `plan` reads at `keys` has to be waited for; the empty ones lie nowhere."""
         waits = False
-        for key in filter(None, keys):
-            found = reads.want(key, self, now)
+        for read, key in zip(plan.reads, keys, strict=True):
+            if not key:
+                continue
+            found = reads.want(key, read.group, self, now)
             if isinstance(found, Waits):
                 self._left += 1
                 waits = True
@@ -250,7 +252,7 @@ class Features:
             fetch = fetch or Fetch(self)
             size = len(entity) + sum(map(len, filter(None, told)))
             lacking = _Lacking(name, plan.keys(tenant, entity, parameters), size)
-            if self._reads is not None and fetch.want(self._reads, lacking.keys, now):
+            if self._reads is not None and fetch.want(self._reads, plan, lacking.keys, now):
                 waits = True
                 rows.append(lacking)
             else:

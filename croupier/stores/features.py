@@ -33,7 +33,6 @@ __all__ = [
     "check_entity",
     "features_key",
     "features_prefix",
-    "group_of",
     "open_store",
     "parse_key",
     "redacted",
@@ -93,11 +92,6 @@ def parse_key(key: bytes) -> FeatureKey | None:
         return FeatureKey(parts[2].decode(), parts[3].decode(), parts[4])
     except UnicodeDecodeError:
         return None
-
-
-def group_of(key: bytes) -> str:
-    """The group of what lies at a key that `features_key` made."""
-    return key.split(b"/", 4)[3].decode()
 
 
 def schema_key(group: str, fingerprint: int) -> bytes:

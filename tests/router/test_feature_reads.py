@@ -29,7 +29,7 @@ class Front:
 
     def want(self, *entities: str, waiter: Waiter | None = None) -> list[Found | object]:
         waiter = waiter or Waiter()
-        return [self.reads.want(key(one), waiter, self.clock.now) for one in entities]
+        return [self.reads.want(key(one), "person", waiter, self.clock.now) for one in entities]
 
     async def get(self, *entities: str) -> list[Found]:
         """What is found, waiting for it."""
