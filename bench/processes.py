@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from croupierctl.stack_process import Process, StackFailed
+from croupierctl.stack_process import Process, StackFailed, free_port
 
 _FILES = 65_536
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -146,10 +146,7 @@ def many_files() -> Iterator[None]:
 
 def free_address() -> str:
     """host:port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host, port = probe.getsockname()
-        return f"{host}:{port}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def wait_connectable(process: Process, timeout: float = 20.0) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from urllib.parse import quote
 
 from croupier.errors import NotFound
 from croupier.grpcio.manager import VersionManagerClient
-from croupierctl.stack_process import Process, StackFailed, wait_connectable
+from croupierctl.stack_process import Process, StackFailed, free_port, wait_connectable
 from croupierctl.stack_state import forget_state, write_state
 from protos.versions.v1 import versions_pb2 as pb
 
@@ -138,7 +137,7 @@ class Stack:
         """Start a router that keeps its copy of the catalog in `snapshot`; wait until it serves."""
         argv = [
             *(sys.executable, "-m", "router.app"),
-            *("--listen", f"127.0.0.1:{port or _free_port()}"),
+            *("--listen", f"127.0.0.1:{port or free_port()}"),
             *("--manager", self.manager),
             *("--snapshot", str(snapshot)),
             *("--features-store", self.features_url),
@@ -155,7 +154,7 @@ class Stack:
         return process
 
     def _start_etcd(self) -> None:
-        client, peer = _free_address(), _free_address()
+        client, peer = (f"127.0.0.1:{free_port()}" for _ in range(2))
         argv = [
             *("etcd", "--name", "local", "--data-dir", str(self.folder / "etcd")),
             *("--listen-client-urls", f"http://{client}", "--advertise-client-urls", f"http://{client}"),
@@ -170,7 +169,7 @@ class Stack:
         port = self.manager_port if name == "version-manager" else 0
         return [
             *(sys.executable, "-m", "version_manager.app"),
-            *("--listen", f"127.0.0.1:{port or _free_port()}"),
+            *("--listen", f"127.0.0.1:{port or free_port()}"),
             *("--etcd", self.process("etcd").address),
             *("--store", self.store_url),
             *("--snapshot", str(self.folder / f"{name}.snapshot")),
@@ -241,14 +240,3 @@ class Stack:
             if (active.hand_size, list(active.seats)) != (self.hand_size, seats):
                 new = pb.Generation(seed=1, hand_size=self.hand_size, seats=seats)
                 await manager.set_generation(new, expected_number=active.number)
-
-
-def _free_port() -> int:
-    return int(_free_address().rpartition(":")[2])
-
-
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host, port = probe.getsockname()
-        return f"{host}:{port}"

@@ -8,16 +8,34 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from random import sample
 
 from croupier.errors import FailedPrecondition
 
+# Below those of connections (ip_local_port_range), which are taken and let go all the time.
+_PORTS = range(15_000, 32_000)
+_PORT_ATTEMPTS = 100
 _READY = re.compile(rb" on (\S+) ready$", re.MULTILINE)
 
 
 class StackFailed(FailedPrecondition):
     """A process of the stack did not come up. The operator's: its log says why."""
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on now, and that the kernel gives to no connection meanwhile.
+
+    Raises:
+        StackFailed: there is none to be found.
+    """
+    for port in sample(_PORTS, k=_PORT_ATTEMPTS):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StackFailed("no port is free")
 
 
 @dataclass(slots=True)

@@ -3,10 +3,11 @@
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
-from croupierctl.stack_process import Process, StackFailed, wait_connectable
+from croupierctl.stack_process import Process, StackFailed, free_port, wait_connectable
 
 READY = "echo starting; echo croupier-cell on 127.0.0.1:7 ready"
 
@@ -103,3 +104,11 @@ def test_one_that_has_ended_is_not_waited_for(shell):
     process.address = "127.0.0.1:1"
     with pytest.raises(StackFailed, match="no data folder"):
         wait_connectable(process)
+
+
+def test_a_free_port_is_none_that_the_kernel_gives_to_connections() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    port = free_port()
+    assert 1024 < port < lowest
+    with socket.create_server(("127.0.0.1", port)):
+        pass
