@@ -44,10 +44,6 @@ class Recent(Generic[T]):
         self._held[key] = value, until, size
         self.size += size
 
-    def clear(self) -> None:
-        self._held.clear()
-        self.size = 0
-
     def _drop(self, key: Hashable) -> None:
         held = self._held.pop(key, None)
         if held is not None:

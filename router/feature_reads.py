@@ -116,10 +116,6 @@ class FeatureReads:
         return self._why if self._clock() < self._down_until + LATELY_SECONDS else ""
 
     @property
-    def is_down(self) -> bool:
-        return self._down_until < inf
-
-    @property
     def size(self) -> int:
         """Bytes that are remembered, as far as they are counted."""
         return self._known.size

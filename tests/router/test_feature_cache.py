@@ -45,5 +45,3 @@ def test_what_is_held_stays_within_the_bound(found: list[tuple[int, int, int, in
         assert (recent.size == 0) == (len(recent) == 0)
         known = recent.get(key, 10)
         assert known is None or (known == value and until > 10)
-    recent.clear()
-    assert recent.size == len(recent) == 0

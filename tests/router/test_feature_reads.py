@@ -93,7 +93,6 @@ async def test_a_store_that_fails_is_left_alone_for_a_moment_and_then_asked_once
     front = Front()
     front.store.error = StoreDown("gone")
     assert await front.get("1") == [DOWN]
-    assert front.reads.is_down
     assert front.reads.why_down == "gone"
     # Nobody asks, so nobody knows.
     front.clock.now += 20.0
@@ -107,7 +106,6 @@ async def test_a_store_that_fails_is_left_alone_for_a_moment_and_then_asked_once
     front.clock.now += 0.3
     front.store.error = None
     assert await front.get("1") == [None]
-    assert not front.reads.is_down
     assert front.reads.why_down == ""
     assert await front.get("2") == [None]
 
