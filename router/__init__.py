@@ -4,8 +4,8 @@
     identity    whose request (`tokens`, `keys`, `keyfile`)
     pipeline    the whole request on one screen, the only file that knows the order; `methods`: what differs
     admission   limits of all and of a tenant, kept in `buckets`; sheds early, large requests before they are
-                taken in (`refusals`: their statuses; `pacing`: when a tenant that has very many is told;
-                `pressure`: how many there may be of all while the loop is late)
+                taken in (`refusals`: their statuses; `comebacks`: when to come back; `pacing`: when a tenant
+                that has very many is told; `pressure`: how many there may be of all while the loop is late)
     envelope    which model; the payload stays opaque
     routes      what was decided for a model already: `version_manager.model.resolve` and `route`
     route       the tenant's hand, in this model's order

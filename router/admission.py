@@ -22,12 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import nsmallest
-from math import ceil, log2
 
 from croupier.errors import CroupierError, QuotaExceeded, Unavailable
 from croupier.recent import Noted, Recent
 from croupier.telemetry.metrics import LoopCounter, LoopGauge
 from router.buckets import BYTES, COLD_LOADS, EVERYBODY, IN_FLIGHT, RATE, ROWS, Account, Buckets
+from router.comebacks import Comebacks
 from router.pressure import Pressure
 from version_manager.model.limits import TenantLimits
 
@@ -56,10 +56,6 @@ _LIMITED = LoopGauge(
 _MOST_REFUSED = 500
 # The refusals of the router's own limit, which is no tenant's name.
 _OWN = ("", EVERYBODY)
-# Until there is room is told by so many steps for each doubling, and later by up to so much of it.
-_STEPS = 8
-_SPREAD = 0.1
-_LEAST_WAIT = 0.001
 _MORE = "whoever operates this can raise it: croupierctl tenants limit"
 
 
@@ -122,7 +118,8 @@ class Admission:
         self.enter, self.leave = self.buckets.enter, self.buckets.leave
         self._pressure = Pressure(limit)
         self._retry_after = retry_after
-        self._clock, self._random = clock, random
+        self._clock = clock
+        self._comebacks = Comebacks(random)
         self._refused: Recent[tuple[str, str]] = Recent(_MOST_REFUSED)
         self._own = {STREAMS: streams, UPLOADS: uploads}
         self._streams: Counter[str] = Counter()
@@ -207,15 +204,21 @@ class Admission:
 
         What is said is the same for many requests, so that it is put into a status once (`server`).
         """
-        self._refused.note((tenant, kind), self._clock())
+        now = self._clock()
+        self._refused.note((tenant, kind), now)
         _REFUSED.values[kind,] += 1
         return OverLimit(
             f"tenant {tenant} is at its limit of {limit:,.15g} {UNITS[kind]}; {_MORE}",
-            retry_after=self._retry_after if wait is None else spread(wait, self._random()),
+            retry_after=self._retry_after if wait is None else self._after(tenant, kind, limit, wait, now),
             subject=tenant,
             limit=kind,
             value=f"{limit:.15g}",
         )
+
+    def _after(self, tenant: str, kind: str, limit: float, wait: float, now: float) -> float:
+        account = self.buckets.accounts.get(tenant)
+        rate = limit * (1.0 if account is None else account.share)
+        return self._comebacks.after(tenant, kind, wait, 1.0 / rate if rate else 0.0, now)
 
     @property
     def refused(self) -> Noted:
@@ -266,12 +269,3 @@ class Admission:
         if limits is not None and (kind != IN_FLIGHT or account.most < self.per_tenant):
             limit = getattr(limits, kind)
         return self.over(account.tenant, kind, limit, wait)
-
-
-def spread(wait: float, random: float) -> float:
-    """`wait` seconds and up to a fifth more, so that those who were refused together come back apart.
-
-    It is one of few numbers: a status that was made once is found again.
-    """
-    wait = max(_LEAST_WAIT, wait * (1.0 + _SPREAD * random))
-    return float(2.0 ** (ceil(log2(wait) * _STEPS) / _STEPS))

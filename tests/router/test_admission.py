@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from math import log2
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.fakes import metric
 
 from croupier.errors import QuotaExceeded
 from croupier.priorities import Priority
 from croupier.recent import Noted
 from croupier.transport.status import from_error, to_error
-from router.admission import Admission, Limited, Overloaded, Pressed, spread
+from router.admission import Admission, Limited, Overloaded, Pressed
 from router.pressure import LEAST
 from version_manager.model.limits import UNLIMITED, Limits, TenantLimits
 
@@ -222,13 +219,6 @@ def test_what_it_knows_of_refused_tenants_is_bounded() -> None:
         front.refused(f"tenant-{number}")
     assert front.admission.pressed(50)[1] == 500
     assert front.admission.buckets.accounts == {}
-
-
-@given(st.floats(1e-9, 86_400.0), st.floats(0.0, 1.0))
-def test_when_to_come_back_is_late_enough_not_much_later_and_one_of_few(wait: float, random: float) -> None:
-    told = spread(wait, random)
-    assert max(0.001, wait) <= told <= max(0.001, wait) * 1.2
-    assert (log2(told) * 8) == pytest.approx(round(log2(told) * 8), abs=1e-6)
 
 
 class TestUploads:
