@@ -82,7 +82,8 @@ def rooms() -> dict[Path, set[str]]:
             continue
         if source.name == "__init__.py":
             found.setdefault(source.parent, set())
-            found.setdefault(source.parent.parent, set()).add(source.parent.name)
+            if (ROOT / source.parent.parent / "__init__.py").exists():
+                found.setdefault(source.parent.parent, set()).add(source.parent.name)
         elif not source.stem.startswith("__"):
             found.setdefault(source.parent, set()).add(source.stem)
     return {room: modules for room, modules in found.items() if room.parts}
