@@ -6,8 +6,8 @@ a caller waits for each answer before it asks again. So what is told it later co
 refusals a second, a tenant's are that far apart.
 
 It does nothing to those who are refused in the usual way, nor to callers who do not wait for answers: theirs
-are as many as before. What waits to be told is bounded, in requests and, since large ones are told at once,
-in bytes; so is how long it waits.
+are as many as before. What waits to be told is bounded, in requests and, since one that is held and large is
+told at once, in bytes; so is how long it waits. Of what is refused by its length nothing is held.
 """
 
 from __future__ import annotations

@@ -145,7 +145,11 @@ class Handlers:
             tenant = self._identity.tenant(call.values)
             return self._pipeline.upload(tenant, size)
         except Exception as error:  # noqa: BLE001 - nothing may surface as UNKNOWN
-            self._fail(_counted(call.path), call, error, tenant=tenant)
+            # Nothing of it is held: it is as small as any. No local name, as in `_route`.
+            self._pacing.tell(
+                *(error, tenant, 0, self._clock()),
+                partial(self._fail, _counted(call.path), call, error, (), tenant),
+            )
             return None
 
     def _begin_when_known(

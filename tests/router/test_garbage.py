@@ -27,11 +27,13 @@ from router.budget import RetryBudget
 from router.cells import MODEL_INFER, MODEL_METADATA, PREDICT, Cells
 from router.identity import HeaderIdentity
 from router.latest import Latest
+from router.pacing import BURST, RATE
 from router.pipeline import Pipeline
 from router.revisions import Revisions
 from router.server import Handlers
 from router.wheel import Wheel
 from version_manager.model.fleet import Cell
+from version_manager.model.limits import NO_LIMITS, Limits, TenantLimits
 
 LOOP_FACTORIES = {"uvloop": LOOPS["uvloop"]}
 
@@ -72,14 +74,16 @@ class _Cell:
 
 
 @asynccontextmanager
-async def _router() -> AsyncIterator[tuple[Channel, _Cell]]:
-    """A channel to a router in front of one cell."""
+async def _router(limits: Limits = NO_LIMITS) -> AsyncIterator[tuple[Channel, _Cell]]:
+    """A channel to a router in front of one cell, for tenants with `limits`."""
     cell = _Cell()
     async with serving(cell.server) as address:
         world = view([model(name="price")], (generation(["a"], hand_size=1),), [Cell("a", "zone-0", address)])
         cells = Cells(lambda cell, address: Channel(address))
         attempts = Attempts(Breakers(), RetryBudget(now=0.0), Wheel(), clock=time.monotonic)
-        pipeline = Pipeline(Admission(1000, 1000), no_store(), attempts, cells, rng=Random(3), max_items=100)
+        admission = Admission(1000, 1000)
+        admission.follow(TenantLimits(limits))
+        pipeline = Pipeline(admission, no_store(), attempts, cells, rng=Random(3), max_items=100)
         cells.update(world.cells)
         pipeline.follow(world)
         handlers = Handlers(
@@ -134,6 +138,14 @@ async def test_unary_calls() -> None:
             cell.error, cell.is_silent = None, True
             await _unary(channel, "ModelInfer", INFER, timeout=0.01)
             await _unary(channel, "ServerLive", b"")
+
+
+async def test_large_requests_over_a_limit_told_at_once_and_later() -> None:
+    large = inference_pb2.ModelInferRequest(model_name="price", raw_input_contents=[bytes(2**17)])
+    async with _router(Limits(bytes=1000)) as (channel, _):
+        with no_garbage():
+            for _ in range(2 * round(RATE * BURST)):
+                await _unary(channel, "ModelInfer", large.SerializeToString())
 
 
 async def test_streams() -> None:

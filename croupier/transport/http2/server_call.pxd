@@ -38,6 +38,8 @@ cdef class ServerCall(Call):
     # What is told when it ends, if it is traced: `end` is called with the code, and raises nothing.
     cdef public object span
     cdef Stage stage
+    # Nothing more of it is taken in: it was refused by its length, and is told so in time.
+    cdef bint is_refused
     # Whether it stands in `ServerSession.open_of`.
     cdef bint is_counted
     cdef list trailers

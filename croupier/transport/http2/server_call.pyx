@@ -30,8 +30,9 @@ cdef class Route:
     session's clock is `time.monotonic`.
 
     `uploads` is called with a call and the length of its message before a large one is taken in, or a
-    compressed one that may become large. It may answer the call; else it returns what to call when the
-    message is whole, or will not be. It raises nothing, and touches no other call.
+    compressed one that may become large. It returns what to call when the message is whole, or will not be;
+    or None, and fails the call, at once or later: then nothing more of it is taken in. It raises nothing, and
+    touches no other call.
     """
 
     def __init__(self, str path, handler=None, *, bint batch=False, bint streaming=False, refusal=None,
@@ -180,7 +181,10 @@ cdef class ServerCall(Call):
     cdef bint take_up(self) except -1:
         if self.route.uploads is not None:
             self.uploaded = self.route.uploads(self, self.declared)
-        return self.stage != Stage.OVER
+            self.is_refused = self.uploaded is None
+            if self.is_refused:
+                self.drop_received()
+        return not self.is_refused
 
     cdef void submit(self, object pairs, bint has_body):
         """Send the response's headers, with a body behind them or as the end of the stream."""

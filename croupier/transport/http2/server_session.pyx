@@ -304,7 +304,7 @@ cdef class ServerSession(Session):
         return self.spend_reset()
 
     cdef bint is_wanted(self, Call call):
-        return (<ServerCall>call).stage != Stage.OVER
+        return (<ServerCall>call).stage != Stage.OVER and not (<ServerCall>call).is_refused
 
     cdef int on_bad_message(self, Call call, object error) except -1:
         cdef ServerCall it = <ServerCall>call
@@ -319,7 +319,7 @@ cdef class ServerSession(Session):
 
     cdef int on_remote_end(self, Call call) except -1:
         cdef ServerCall it = <ServerCall>call
-        if it.stage == Stage.OVER:
+        if it.stage == Stage.OVER or it.is_refused:
             return 0
         if it.prefix_size:
             self.on_bad_message(it, InternalError("the request ends inside a message"))

@@ -15,22 +15,30 @@ LARGE = 2**16 + 1
 
 
 class Uploads:
-    """What was asked, and how many are on their way; `refuses` those over so many bytes."""
+    """What was asked, and how many are on their way; refuses those over so many bytes, at once or `later`."""
 
-    def __init__(self, pair: Pair, refuses: int = 2**31) -> None:
+    def __init__(self, pair: Pair, refuses: int = 2**31, *, later: bool = False) -> None:
         self.asked: list[int] = []
         self.open = 0
         self.refuses = refuses
+        self.refused: list[ServerCall] = []
+        self.later = later
         route = Route(BATCH, batch=True, uploads=self.begin)
         pair.server.routes = {BATCH.encode(): route, UNARY.encode(): Route(UNARY)}
 
     def begin(self, call: ServerCall, size: int) -> Callable[[], None] | None:
         self.asked.append(size)
         if size > self.refuses:
-            call.fail(Code.RESOURCE_EXHAUSTED, "no")
+            self.refused.append(call)
+            if not self.later:
+                self.tell()
             return None
         self.open += 1
         return self.end
+
+    def tell(self) -> None:
+        for call in self.refused:
+            call.fail(Code.RESOURCE_EXHAUSTED, "no")
 
     def end(self) -> None:
         self.open -= 1
@@ -80,6 +88,43 @@ def test_a_refused_one_is_answered_by_its_first_bytes_and_sent_no_further(pair: 
     pair.calls[0].reply(b"")
     pair.pump()
     assert fits.code == Code.OK
+
+
+def test_one_that_is_told_later_is_sent_no_further_meanwhile_and_held_no_bytes_of(pair: Pair) -> None:
+    uploads = Uploads(pair, refuses=MIB, later=True)
+    over = pair.start(request=pattern(10 * MIB))
+    sent = pair.to_server()
+    pair.pump()
+    assert sent < MIB
+    assert (over.is_done, pair.calls, uploads.open) == (False, [], 0)
+    assert pair.server.held < 2_000
+    uploads.tell()
+    pair.pump()
+    assert (over.code, over.status_message) == (Code.RESOURCE_EXHAUSTED, "no")
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_one_that_is_told_later_may_be_whole_by_then(cut: Cut) -> None:
+    pair = Pair(cut=cut)
+    uploads = Uploads(pair, refuses=0, later=True)
+    over = pair.start(request=bytes(LARGE))
+    pair.pump()
+    assert (over.is_done, pair.calls) == (False, [])
+    uploads.tell()
+    pair.pump()
+    assert over.code == Code.RESOURCE_EXHAUSTED
+    pair.check_nothing_left()
+
+
+def test_one_that_is_told_later_may_have_gone_by_then(pair: Pair) -> None:
+    uploads = Uploads(pair, refuses=MIB, later=True)
+    over = pair.start(request=pattern(10 * MIB))
+    pair.to_server()
+    over.cancel()
+    pair.pump()
+    uploads.tell()
+    pair.pump()
+    assert (over.code, pair.calls) == (Code.CANCELLED, [])
 
 
 def test_one_that_stops_on_its_way_is_not_on_its_way_any_more(pair: Pair) -> None:
