@@ -22,6 +22,8 @@ from croupier.stores.spool_writer import Appender
 _log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 16 * 2**20
+# Never written to, so that it has no memory of its own.
+_ZEROS = bytes(SEGMENT_BYTES)
 _LOOK_SECONDS = 1.0
 
 
@@ -96,6 +98,7 @@ class Spool:
         try:
             # A full disk is met here, and not as SIGBUS in the midst of a request.
             os.posix_fallocate(file, 0, size)
+            _fill(file, size)
             os.replace(unfinished, path)
             self.appender.give(file, self._next)
         except BaseException:
@@ -111,6 +114,12 @@ class Spool:
         if not self._is_told:
             _log.warning("the spool takes nothing more once its segment is full: %s", why)
         self._is_told = True
+
+
+def _fill(file: int, size: int) -> None:
+    """Have pages of `file` in memory: written to, many come at a time; by stores, each would by itself."""
+    for at in range(0, size, len(_ZEROS)):
+        os.pwrite(file, _ZEROS[: size - at], at)
 
 
 def _claimed(folder: Path) -> int:
