@@ -3,8 +3,10 @@
     app         the command
     scenario    what is asked for, as a TOML file says it
     mix         which model each request is for; `arrivals`: when each is due; `requests`: their bytes
-    run         one run, by `worker` processes, each of which is `sending` its part; `events` happen meanwhile
-    histogram   latencies, merged; `result`: all that a run saw
+    run         one run, by `worker` processes; `events` happen meanwhile; `judging`: whether it counts
+    sending     the loop of a worker, on `lines` and `streams`, woken by a `timer`; `source`: what it sends
+    ends        errors and wrong answers; `gathering`: what all workers saw, put together
+    histogram   latencies, merged; `result`: all that a run saw; `about`: when and on what
     verify      which answer is right, of models that `publish` made
     search      the highest rate at which a service level holds
     replay      logged requests, played again
