@@ -65,6 +65,10 @@ interop: setup ## Call a stack from every language found here, and try other pro
 peers: setup ## Install what `python -m bench route` and `engines` compare with, and the load
 	@./bench/peers/install
 
+.PHONY: serving-peers
+serving-peers: setup ## Install what `python -m bench serving` compares a cell with
+	@./bench/serving/install
+
 .PHONY: bench-front
 bench-front: setup ## Measure again what the README shows, in ten minutes, and write its figures (after make peers)
 	@$(BIN)/python -m bench series front

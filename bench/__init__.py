@@ -7,6 +7,7 @@
                 compares what comes of them with what is `planted`
     log         what is written down of predictions: what it costs; `logged`, whether it is what callers got
     cell, residency, storm      one cell: of `population`, many models
+    serving     a cell beside servers in Python and C++
     engines     beside other engines (`engine_models`, `engine_peer`, `engine_peers`, `engine_compilers`), and
                 `transforms`, the steps before them
     policies    who stays: `eviction` has policies to compare with, `traces` the requests

@@ -41,6 +41,9 @@ from bench.fair import restart as fair_restart
 from bench.fair import routers as fair_routers
 from bench.peers.known import PEERS
 from bench.series import SERIES
+from bench.serving import play as serving_bench
+from bench.serving.known import PEERS as SERVERS
+from bench.serving.running import Bounds
 from bench.shards import moves as shard_moves
 from bench.shards import play as sharding_bench
 from bench.shards import poison as shard_poison
@@ -229,9 +232,7 @@ def route(
     names = [name for name in peers.split(",") if name]
     if unknown := set(names) - PEERS.keys():
         raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
-    if not all(number.isdecimal() and int(number) for number in cells.split(",")):
-        raise typer.BadParameter("not numbers above 0 with commas between them", param_hint="--cells")
-    upstreams = list(dict.fromkeys(map(int, cells.split(","))))
+    upstreams = _numbers(cells, "--cells")
     payloads = payload or list(_PAYLOADS)
     plan = route_bench.Plan(names, upstreams, payloads, tls, requests, rounds, seconds, limits)
     if not route_bench.run(plan, json):
@@ -262,6 +263,39 @@ def cell(
     """One cell on one core beside a plain grpc.aio server: predictions a second, and where the time goes."""
     if not cell_bench.run(models=models, requests=requests, rounds=rounds, json=json):
         raise typer.Exit(1)
+
+
+@app.command()
+def serving(
+    peers: Annotated[
+        str, typer.Option(help="Which servers to compare with; those not installed are left out.")
+    ] = ",".join(SERVERS),
+    models: Annotated[int, typer.Option(min=1, help="Resident, for speed and latency.")] = 100,
+    rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one loop.")] = 5.0,
+    rate: Annotated[
+        float, typer.Option(min=0, help="The one for all; 0 for half of what the slowest can do.")
+    ] = 0.0,
+    counts: Annotated[str, typer.Option(help="How many models memory is measured with.")] = "10,1000,10000",
+    memory_gib: Annotated[float, typer.Option(min=0.1, help="A server that takes more is stopped.")] = 8.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to load so many models.")] = 150.0,
+    json: Json = None,
+) -> None:
+    """One cell beside servers in Python and C++: predictions a CPU second, latency, memory of many models."""
+    names = list(dict.fromkeys(name for name in peers.split(",") if name))
+    if unknown := set(names) - SERVERS.keys():
+        raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
+    bounds = Bounds(memory_gib * 1024, patience)
+    plan = serving_bench.Plan(names, models, rounds, seconds, rate, _numbers(counts, "--counts"), bounds)
+    if not serving_bench.run(plan, json):
+        raise typer.Exit(1)
+
+
+def _numbers(said: str, option: str) -> list[int]:
+    """Of a list with commas, each number once, in the order given."""
+    if not all(number.isdecimal() and int(number) for number in said.split(",")):
+        raise typer.BadParameter("not numbers above 0 with commas between them", param_hint=option)
+    return list(dict.fromkeys(map(int, said.split(","))))
 
 
 @app.command()
@@ -394,6 +428,9 @@ def smoke() -> None:
             json,
         ),
         "cell": lambda json: cell(models=20, requests=200, rounds=1, json=json),
+        "serving": lambda json: serving(
+            peers="croupier,plain", models=5, rounds=1, seconds=0.3, counts="5,10", json=json
+        ),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.
         "engines": lambda json: engines(
             engine=["croupier", "lightgbm"],

@@ -99,13 +99,13 @@ def train_linear(shape: Shape) -> Any:
     return LogisticRegression().fit(rows.astype(np.float64), labels)
 
 
-def forest_as_onnx(booster: Any) -> bytes:
-    """The booster's sums as an ONNX graph of one TreeEnsembleRegressor, behind a logistic function."""
+def forest_as_onnx(text: str) -> bytes:
+    """LightGBM's file as an ONNX graph of one TreeEnsembleRegressor, behind a logistic function."""
     from onnx import TensorProto, helper
 
     from croupier.artifacts.packers.forest import lightgbm_file
 
-    ensemble = lightgbm_file.read(booster.model_to_string()).ensemble
+    ensemble = lightgbm_file.read(text).ensemble
     columns: dict[str, list[Any]] = {}
 
     def add(name: str, values: Any) -> None:

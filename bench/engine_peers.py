@@ -203,7 +203,9 @@ class OnnxRuntime(OneByOne):
     def payload(self, trained: Any, shape: Shape) -> bytes:
         from croupier.artifacts.packers.onnx import pack_onnx, pack_sklearn
 
-        return pack_onnx(forest_as_onnx(trained)) if shape.is_forest else pack_sklearn(trained, wide=False)
+        if shape.is_forest:
+            return pack_onnx(forest_as_onnx(trained.model_to_string()))
+        return pack_sklearn(trained, wide=False)
 
     def load(self, payload: bytes) -> Any:
         from cell.engines.onnx import OnnxEngine

@@ -25,6 +25,32 @@ _HEADER = struct.Struct("<4xI8x2I")
 _REMAINDERS = 16
 
 
+class Packed:
+    """A packed forest whose leaves can be changed: `leaves` are their float32 values, in the file's order."""
+
+    def __init__(self, artifact: bytes) -> None:
+        section = bytes(view(artifact).section(FOREST))
+        flags, trees, count = _HEADER.unpack_from(section)
+        remainders = 4 * ((count - trees) // 2) if flags & _REMAINDERS else 0
+        end = artifact.index(section) + len(section) - (remainders + 7) // 8 * 8
+        self.artifact = artifact
+        self._begin = end - count * _NODE.itemsize
+        self._nodes = np.frombuffer(artifact, _NODE, count, self._begin)
+        self._leaves = np.flatnonzero(self._nodes["left"] == 0)
+
+    @property
+    def leaves(self) -> Array:
+        found: Array = self._nodes["value"][self._leaves]
+        return found
+
+    def with_leaves(self, values: Array) -> bytes:
+        """The artifact with these values in the places of `leaves`."""
+        nodes = self._nodes.copy()
+        nodes["value"][self._leaves] = values
+        end = self._begin + nodes.nbytes
+        return b"".join((self.artifact[: self._begin], nodes.tobytes(), self.artifact[end:]))
+
+
 class Population:
     """Models by number: all of one shape, all different."""
 
@@ -32,29 +58,20 @@ class Population:
         from croupier.artifacts.packers.forest import pack_forest
 
         self.booster = train_lightgbm(shape)
-        self._artifact = pack_forest(self.booster)
-        section = bytes(view(self._artifact).section(FOREST))
-        flags, trees, count = _HEADER.unpack_from(section)
-        remainders = 4 * ((count - trees) // 2) if flags & _REMAINDERS else 0
-        end = self._artifact.index(section) + len(section) - (remainders + 7) // 8 * 8
-        self._begin = end - count * _NODE.itemsize
-        self._nodes = np.frombuffer(self._artifact, _NODE, count, self._begin)
-        self._leaves = np.flatnonzero(self._nodes["left"] == 0)
+        self._packed = Packed(pack_forest(self.booster))
 
     @property
     def size(self) -> int:
         """Bytes of one artifact."""
-        return len(self._artifact)
+        return len(self._packed.artifact)
 
     def artifact(self, number: int) -> bytes:
         """The packed artifact of model `number`; number 0 is as it was trained."""
         if not number:
-            return self._artifact
-        nodes = self._nodes.copy()
-        factors = np.random.default_rng(number).uniform(0.9, 1.1, len(self._leaves))
-        nodes["value"][self._leaves] *= factors.astype(np.float32)
-        end = self._begin + nodes.nbytes
-        return b"".join((self._artifact[: self._begin], nodes.tobytes(), self._artifact[end:]))
+            return self._packed.artifact
+        leaves = self._packed.leaves
+        factors = np.random.default_rng(number).uniform(0.9, 1.1, len(leaves))
+        return self._packed.with_leaves(leaves * factors.astype(np.float32))
 
 
 def rows(count: int, shape: Shape = SHAPE) -> Array:

@@ -69,6 +69,7 @@ SERIES = {
         Run("log", 6),
         Run("policies", 30),
         Run("residency", 60),
+        Run("serving", 30),
         Run("minutes", 20),
     ),
 }

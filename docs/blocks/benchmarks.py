@@ -213,6 +213,56 @@ def _waits(found: Result) -> str:
     return f"{number(found['added_p50_us'])}, {number(found['added_p99_us'])}"
 
 
+def serving(found: Result) -> str:
+    rows = found["rows"]
+    counts = list(rows[0]["memory_mib"])
+    head = [
+        *("server", "CPU µs", "predictions/s", "half load: p50, p99 ms", "one rate: p50, p99 ms"),
+        *(f"MiB, {int(count):,} models" for count in counts),
+        *("cold p99 ms", "wrong", "failed"),
+    ]
+    stopped = "".join(f"\n{row['peer']} was stopped at {row['stopped']}.\n" for row in rows if row["stopped"])
+    settings = [[row["peer"], row["version"], row["settings"]] for row in rows]
+    took = found["ratios"]
+    ratios = [
+        [row["peer"], *(number(took[what].get(row["peer"]), "×") for what in took)]
+        for row in rows
+        if row["kind"] != "ours"
+    ]
+    one = next((row["same_rate"]["rate"] for row in rows if row["same_rate"]), None)
+    said = (
+        f"\nThe one rate is {number(one)} a second; {found['models']:,} models were resident meanwhile, "
+        f"and others had {share(found['others_share_of_machine'])} of the machine. "
+        "≥: the load was at its end before the server.\n"
+    )
+    return (
+        table(head, map(_server, rows))
+        + stopped
+        + said
+        + "\nWhat each takes to what ours takes:\n\n"
+        + table(["server", "CPU time of a prediction", "memory of a model"], ratios)
+        + "\nThe settings to recommend:\n\n"
+        + table(["server", "versions", "settings"], settings, texts=3)
+    )
+
+
+def _server(row: Result) -> list[str]:
+    return [
+        row["peer"],
+        number(row["cpu_us"]),
+        ("≥ " if row["load_was_full"] else "") + number(row["predictions_per_s"]),
+        *(_latencies(row[name]) for name in ("half_load", "same_rate")),
+        *(number(mib) for mib in row["memory_mib"].values()),
+        number(row["cold_p99_ms"]),
+        number(row["wrong"]),
+        f"{row['failures']:,} of {row['asked']:,}",
+    ]
+
+
+def _latencies(found: Result | None) -> str:
+    return f"{number(found['p50_ms'])}, {number(found['p99_ms'])}" if found else ""
+
+
 def fair(found: Result) -> str:
     parts = {
         "Beside a tenant that takes more than its share": _offenders(found["offenders"]),
@@ -282,7 +332,7 @@ _TABLES: dict[str, Callable[[Result], str]] = {
     table.__name__: table
     for table in (
         *(route, cell, engines, residency, storm, outage, policies, placement, hostile),
-        *(features, fair),
+        *(features, fair, serving),
     )
 }
 # What was never measured has no block yet.

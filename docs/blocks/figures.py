@@ -36,7 +36,10 @@ _CODE = (
     "sharding",
     "version_manager",
 )
-_SCRIPTS = ("Makefile", "bootstrap", "tox.ini", "bench/peers/install", "bench/peers/newest", "docs/generate")
+_SCRIPTS = (
+    *("Makefile", "bootstrap", "tox.ini", "docs/generate"),
+    *("bench/peers/install", "bench/peers/newest", "bench/serving/install"),
+)
 _PAGES = (".", "bench", "deploy", "docs", "examples")
 
 _NUMBER = r"(?<![\w.])\d(?:[\d,.]*\d)?[kKM]?(?:\s+(?:thousand|million|billion))?"

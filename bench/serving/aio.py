@@ -1,0 +1,39 @@
+"""What one would write oneself in Python: grpc.aio, uvloop and a library (`aio_server`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.serving.models import Models
+from bench.serving.oip import OipWire
+from bench.serving.peer import Peer, Wire, ours
+
+
+class Aio(Peer):
+    """`library` is the distribution that scores."""
+
+    def __init__(self, name: str, library: str, settings: str) -> None:
+        self.name = name
+        self.settings = settings
+        self._library = library
+
+    def missing(self) -> str:
+        return ""
+
+    def version(self) -> str:
+        return ", ".join(f"{each} {version(each)}" for each in ("grpcio", "uvloop", self._library))
+
+    def argv(self, models: Models, home: Path, port: int, count: int) -> Sequence[str]:
+        folder = models.onnx(count) if self._library == "onnxruntime" else models.lightgbm(count)
+        return ours("bench.serving.aio_server", self._library, str(folder), f"127.0.0.1:{port}")
+
+    def wire(self, models: Models) -> Wire:
+        return OipWire()
+
+
+PLAIN = Aio("plain", "lightgbm", "one process, uvloop, C FastPredict, num_threads=1")
+ONNXRUNTIME = Aio(
+    "onnxruntime", "onnxruntime", "one process, uvloop, intra_op = inter_op = 1, no arena, no memory pattern"
+)

@@ -1,0 +1,61 @@
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.serving import play
+from bench.serving.aio import Aio
+from bench.serving.models import Models
+from bench.serving.play import Plan
+from bench.serving.running import Bounds
+
+
+class Liar(Aio):
+    """Has in place of model 1 model 2."""
+
+    def __init__(self) -> None:
+        super().__init__("liar", "lightgbm", "none")
+
+    def argv(self, models: Models, home: Path, port: int, count: int) -> Sequence[str]:
+        argv = list(super().argv(models, home, port, count))
+        folder = home / "models"
+        shutil.copytree(argv[-2], folder)
+        shutil.copy(folder / "m2.txt", folder / "m1.txt")
+        argv[-2] = str(folder)
+        return argv
+
+
+class Absent(Aio):
+    def missing(self) -> str:
+        return "a thing"
+
+
+def plan(*peers: str) -> Plan:
+    return Plan(peers, 3, 1, 0.2, 20.0, [3], Bounds(4_096.0, 60.0))
+
+
+@pytest.mark.system
+def test_wrong_answers_are_counted_and_fail_the_bench(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "PEERS", {"liar": Liar()})
+    file = tmp_path / "serving.json"
+    assert not play.run(plan("liar"), file)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["wrong"] > 0
+    assert row["failures"] == 0
+    assert row["asked"] > 2 * row["wrong"]
+    assert row["predictions_per_s"] > 0
+    assert row["half_load"]["rate"] == pytest.approx(row["predictions_per_s"] / 2)
+    assert row["same_rate"]["rate"] == 20.0
+    assert row["memory_mib"]["3"] > 10
+
+
+def test_what_is_not_installed_is_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(play, "PEERS", {"absent": Absent("absent", "lightgbm", "")})
+    assert play.run(plan("absent"), None)
+    assert "absent is left out: a thing is not installed" in " ".join(capsys.readouterr().out.split())
