@@ -137,12 +137,13 @@ def tell(all_seen: Sequence[Seen]) -> None:
     found = result(all_seen)
     counts = list(found["rows"][0]["memory_mib"]) if found["rows"] else []
     head = (
-        *("server", "version", "predictions/s", "CPU µs", "half load: p50, p99 ms", "one rate: p50, p99 ms"),
-        *(f"MiB, {int(count):,} models" for count in counts),
+        *("server", "predictions/s", "CPU µs", "half: p50, p99 ms", "one rate: p50, p99 ms"),
+        *(f"MiB with {int(count):,}" for count in counts),
         *("cold p99 ms", "wrong", "failures"),
     )
     report.grid("serving", head, [_line(row) for row in found["rows"]])
     for row in found["rows"]:
+        report.step(f"{row['peer']}: {row['version']}")
         if row["stopped"]:
             report.step(f"{row['peer']} was stopped: {row['stopped']}")
     for what, ratios in found["ratios"].items():
@@ -153,7 +154,6 @@ def tell(all_seen: Sequence[Seen]) -> None:
 def _line(row: Mapping[str, Any]) -> list[str]:
     return [
         row["peer"],
-        row["version"],
         ("≥ " if row["load_was_full"] else "") + _said(row["predictions_per_s"], 0),
         _said(row["cpu_us"], 1),
         *(_quantiles(row[name]) for name in ("half_load", "same_rate")),
