@@ -3,7 +3,7 @@
     off           a family without features; the same requests
     store_cached  eight features of each request's entity, all known to the router
     store_redis   the same, and nothing known: every request is read for
-    log_on        a family without features, whose requests are all written down
+    log_on        a family without features, whose requests are all written down, and read as a logger does
 
 All routers run at once and take turns on one core, as in the route bench; Redis, the load and the cells that
 answer it have the other. A turn's CPU time is the router's alone. `gets_per_s` is of one process that reads
@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -37,6 +38,7 @@ from bench.peers.launch import Proxy
 from bench.upstream import Upstream
 from croupier.protocol import CURRENT
 from croupier.stores.features import features_key, open_store
+from croupier.stores.spool_reader import Place, segments, sweep, writers
 from croupierctl.stack_process import Process
 from router.feature_plan import Found
 from router.feature_reads import FeatureReads, Waits
@@ -53,6 +55,7 @@ _AT_ONCE = 512
 # By the load of routers; both are multiples of the tenants, so that every request finds its own.
 _ASKED_ABOUT = 80 * catalog.TENANTS
 _WITHIN = 3600.0
+_LOOK_SECONDS = 0.05
 # Of a connection: so few that a router on a busy machine takes them in any case.
 _STREAMS = 6
 
@@ -217,6 +220,7 @@ async def _routers(plan: Plan, folder: Path, url: str, core: int) -> tuple[dict[
         with ExitStack() as stack:
             measuring = Measuring(upstream, folder, _STREAMS)
             routers = {name: _start(name, folder, upstream.addresses, url, core, stack) for name in seen}
+            stack.enter_context(_read(folder / LOGGED / "spool"))
             for router in routers.values():
                 await measuring.warm(router, load)
             for number in range(plan.rounds):
@@ -262,6 +266,27 @@ def _start(name: str, folder: Path, upstreams: Sequence[str], url: str, core: in
     router = launch.start_router(home, home / "catalog", _CELLS, None, core, options=told)
     stack.callback(router.process.stop)
     return router
+
+
+@contextmanager
+def _read(spool: Path) -> Iterator[None]:
+    """Have what is in the spool passed by, and segments given back, in a thread."""
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.wait(_LOOK_SECONDS):
+            for writer in writers(spool):
+                # The newest is a spare, and the one before it is written to.
+                *_, current, _ = segments(spool / writer)
+                sweep(spool, writer, Place(segment=current))
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        reading.join()
 
 
 def _shown(value: Any) -> str:

@@ -24,7 +24,7 @@ import json
 import logging
 
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, Text, cursor_of, next_field
-from croupier.stores.spool_writer cimport Appender
+from croupier.stores.spool_writer cimport Appender, line_of
 from protos.numbers cimport Shared_entity_id
 from router.envelope cimport Names, read_infer_names, read_item_names
 from router.routes cimport Route
@@ -171,16 +171,28 @@ cdef class PredictionLog:
     cdef object _put(
         self, Rule rule, int kind, Unit unit, uint32_t place, str tenant, str request_id, double seconds
     ):
-        target = (<Route>unit.route).choices[unit.choice][1]
         cdef double took = seconds * 1e6
         cdef bytes told = b"" if unit.told is None else unit.told
         self._appender.put(
-            kind, 0, place, 0, target.version, rule.number,
+            kind, 0, place, 0,
             0xFFFFFFFF if took >= 4294967295.0 else <uint32_t>took if took > 0.0 else 0,
-            request_id, tenant, target.model, rule.name, "", rule.sensitive, target.artifact,
+            request_id, tenant, _line_of(<Route>unit.route, unit.choice, rule),
             PyBytes_AS_STRING(unit.message) + unit.start, unit.size, told, unit.shared,
             unit.fetched, unit.outcome,
         )
+
+
+cdef bytes _line_of(Route route, Py_ssize_t choice, Rule rule):
+    """What records of a choice say alike. That of the first one is kept: a route's family never changes."""
+    if choice == 0 and route.line is not None:
+        return route.line
+    target = route.choices[choice][1]
+    line = line_of(
+        target.version, rule.number, target.model, rule.name, "", target.artifact, rule.sensitive
+    )
+    if choice == 0:
+        route.line = line
+    return line
 
 
 cdef inline object _family_of(Route route):

@@ -37,6 +37,8 @@ cdef class Route:
     # not hold.
     cdef bytes suffix
     cdef uint64_t epoch
+    # What records of its first choice say alike, once there was one: see `log`.
+    cdef bytes line
     # Where its tenant stands on the ramp, and whether the newer generation deals to it.
     cdef readonly int point
     cdef bint is_taken_over

@@ -4,7 +4,9 @@
                                 spool_folder makes them                   removes them
 
 Each process that writes has a folder of its own, named by its incarnation, and is the only one that writes
-there. Segments are files of one size, made whole before they are used, so that a full disk is met then.
+there. Segments are files of one size, made whole before they are used, so that a full disk is met then. One
+that was read is filled with zeros and given back to a writer that lives: pages that there are already cost
+it a tenth of new ones, and much less where a host lends a machine its memory only as it is touched.
 
     segment   header, 64 bytes │ record │ record │ … │ zeros
     header    "CRSPOOL1" │ u64 bytes of the segment │ u64 its number │ u64 sequence number of its first record
@@ -35,6 +37,8 @@ from croupier.stores.spool_writer import crc32c
 
 MAGIC = b"CRSPOOL1"
 SUFFIX = ".segment"
+# What was a segment, read to its end, and is all zeros again: its writer may have it for the next one.
+EMPTY = ".empty"
 # Held for as long as the process lives that writes into a folder.
 LOCK = "writer.lock"
 HEADER = struct.Struct("<8sQQQQII16x")

@@ -1,9 +1,10 @@
 """A writer's part of the spool: a folder of segments, one of them always ready.
 
 A thread makes segments, so that whoever appends meets no disk: when the spare one is taken, it makes the
-next, and unmaps the one that is full. There is none to be had while the spool holds as many as it may, those
-of other writers and of ended ones among them, since no logger has removed any; or while the disk is full.
-Then what does not fit is dropped and counted. The thread looks again every second.
+next, of one that was given back if there is any, and unmaps the one that is full. There is none to be had
+while the spool holds as many as it may, those of other writers and of ended ones among them, since no logger
+has read any; or while the disk is full. Then what does not fit is dropped and counted. The thread looks again
+every second.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from croupier.files import open_regular, own_folder
-from croupier.stores.spool import LOCK, SUFFIX
+from croupier.stores.spool import EMPTY, LOCK, SUFFIX
 from croupier.stores.spool_writer import Appender
 
 _log = logging.getLogger(__name__)
@@ -66,10 +67,14 @@ class Spool:
         if self.appender.has_spare or self._is_closed:
             return
         try:
-            if len(list(self.folder.parent.glob(f"*/*{SUFFIX}"))) >= self._most:
+            given_back = next(self.folder.glob(f"*{EMPTY}"), None)
+            if given_back is not None:
+                self._take(given_back)
+            elif self._count() >= self._most:
                 self._tell("it is full: no logger has read it")
                 return
-            self._make()
+            else:
+                self._make()
             self._is_told = False
         except OSError as error:
             self._tell(str(error))
@@ -89,24 +94,44 @@ class Spool:
             self._wanted.clear()
             self.tend()
 
+    def _count(self) -> int:
+        """Files of all writers, those that wait to be used again among them."""
+        return sum(path.suffix in (SUFFIX, EMPTY) for path in self.folder.parent.glob("*/*"))
+
     def _make(self) -> None:
-        size = self.appender.segment_size
         # Under another name until it is whole: a reader meets no half of one.
-        path = self.folder / f"{self._next:016x}{SUFFIX}"
-        unfinished = path.with_suffix(".new")
+        unfinished = self.folder / f"{self._next:016x}.new"
         file = open_regular(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
             # A full disk is met here, and not as SIGBUS in the midst of a request.
-            os.posix_fallocate(file, 0, size)
-            _fill(file, size)
-            os.replace(unfinished, path)
-            self.appender.give(file, self._next)
+            os.posix_fallocate(file, 0, self.appender.segment_size)
+            fill(file, self.appender.segment_size)
+            self._use(unfinished, file)
         except BaseException:
             unfinished.unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
             raise
         finally:
             os.close(file)
+
+    def _take(self, given_back: Path) -> None:
+        """Have what a reader gave back for the next segment."""
+        file = open_regular(given_back, os.O_RDWR)
+        try:
+            if os.fstat(file).st_size != self.appender.segment_size:
+                given_back.unlink()
+                raise OSError(f"what was given back is no segment: {given_back}")
+            self._use(given_back, file)
+        finally:
+            os.close(file)
+
+    def _use(self, prepared: Path, file: int) -> None:
+        path = self.folder / f"{self._next:016x}{SUFFIX}"
+        os.replace(prepared, path)
+        try:
+            self.appender.give(file, self._next)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         self._next += 1
 
     def _tell(self, why: str) -> None:
@@ -116,7 +141,7 @@ class Spool:
         self._is_told = True
 
 
-def _fill(file: int, size: int) -> None:
+def fill(file: int, size: int) -> None:
     """Have pages of `file` in memory: written to, many come at a time; by stores, each would by itself."""
     for at in range(0, size, len(_ZEROS)):
         os.pwrite(file, _ZEROS[: size - at], at)

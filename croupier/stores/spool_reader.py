@@ -19,9 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from croupier.files import open_regular
-from croupier.stores.spool import HEADER, LOCK, SUFFIX, Header, read_header, records_from
+from croupier.stores.spool import EMPTY, HEADER, LOCK, SUFFIX, Header, read_header, records_from
+from croupier.stores.spool_folder import fill
 
 _log = logging.getLogger(__name__)
+
+# Of each writer that lives, so many segments are given back and wait for it.
+_GIVEN_BACK = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +141,14 @@ def payloads(spool: Path, part: Range) -> Iterator[bytes]:
 def sweep(spool: Path, incarnation: str, place: Place) -> bool:
     """Remove what is behind `place` for good; whether the writer has ended and nothing is left of it."""
     folder = spool / incarnation
-    for number in segments(folder):
-        if number < place.segment:
-            path_of(spool, incarnation, number).unlink(missing_ok=True)
-    if is_writing(folder):
+    behind = [path_of(spool, incarnation, number) for number in segments(folder) if number < place.segment]
+    is_alive = is_writing(folder)
+    for path in behind:
+        if is_alive and len(list(folder.glob(f"*{EMPTY}"))) < _GIVEN_BACK:
+            _give_back(path)
+        else:
+            path.unlink(missing_ok=True)
+    if is_alive:
         return False
     left = segments(folder)
     # A writer that was killed has its last segment, and perhaps a spare that it never used.
@@ -152,6 +160,19 @@ def sweep(spool: Path, incarnation: str, place: Place) -> bool:
         (folder / name).unlink(missing_ok=True)
     folder.rmdir()
     return True
+
+
+def _give_back(path: Path) -> None:
+    """Have a segment all zeros, and then for its writer: nothing of what was in it is kept."""
+    try:
+        file = open_regular(path, os.O_RDWR)
+        try:
+            fill(file, os.fstat(file).st_size)
+        finally:
+            os.close(file)
+        path.rename(path.with_suffix(EMPTY))
+    except OSError:
+        path.unlink(missing_ok=True)
 
 
 def is_writing(folder: Path) -> bool:

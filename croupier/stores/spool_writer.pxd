@@ -8,6 +8,11 @@ cdef struct Frame:
     uint64_t sequence
 
 
+cdef bytes line_of(
+    uint64_t version, uint64_t number, str model, str family, str shadow_of, bytes artifact, bytes rule
+)
+
+
 @cython.final
 cdef class Appender:
     cdef readonly Py_ssize_t segment_size
@@ -28,16 +33,10 @@ cdef class Appender:
         uint8_t flags,
         uint32_t item,
         int64_t time_us,
-        uint64_t version,
-        uint64_t number,
         uint32_t took_us,
         str request_id,
         str tenant,
-        str model,
-        str family,
-        str shadow_of,
-        bytes rule,
-        bytes artifact,
+        bytes line,
         const char* request,
         Py_ssize_t request_size,
         bytes shared,

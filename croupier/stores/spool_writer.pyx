@@ -88,6 +88,10 @@ cdef extern from *:
     static void spool_store_last(uint32_t *place, uint32_t value) {
         __atomic_store_n(place, value, __ATOMIC_RELEASE);
     }
+    /* Have the processor fetch where the next record goes: no cache holds that any more. */
+    static void spool_expect(const uint8_t *at) {
+        for (int i = 0; i < 768; i += 64) __builtin_prefetch(at + i, 1);
+    }
     static int64_t spool_now_us(void) {
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);
@@ -102,6 +106,7 @@ cdef extern from *:
     void spool_unmap(void* base, size_t size) nogil
     void spool_store_last(uint32_t* place, uint32_t value) nogil
     int64_t spool_now_us() nogil
+    void spool_expect(const uint8_t* at) nogil
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -146,6 +151,16 @@ cdef struct Head:
     uint32_t reply
     uint32_t unused
 
+# What is the same in each record of a version, before its text: model, family, shadow of, artifact, rule.
+cdef struct Line:
+    uint64_t version
+    uint64_t number
+    uint16_t model
+    uint16_t family
+    uint16_t shadow_of
+    uint16_t artifact
+    uint32_t rule
+
 HEADER_BYTES = sizeof(Header)
 FRAME_BYTES = sizeof(Frame)
 HEAD_BYTES = sizeof(Head)
@@ -167,6 +182,22 @@ def crc32c(const uint8_t[::1] data not None, bint plain=False):
     if plain:
         return ~spool_crc_plain(0xFFFFFFFFU, at, size) & 0xFFFFFFFFU
     return _crc(at, size)
+
+
+cdef bytes line_of(
+    uint64_t version, uint64_t number, str model, str family, str shadow_of, bytes artifact, bytes rule
+):
+    """What all records of a version say, in one piece: `put` copies it, and looks at no other object."""
+    cdef bytes models = model.encode(), families = family.encode(), shadows = shadow_of.encode()
+    cdef Line line
+    if max(map(len, (models, families, shadows, artifact))) > MOST_TEXT:
+        raise ValueError("a name is too long for a record")
+    memset(&line, 0, sizeof(Line))
+    line.version, line.number, line.rule = version, number, len(rule)
+    line.model, line.family, line.shadow_of, line.artifact = (
+        len(models), len(families), len(shadows), len(artifact)
+    )
+    return (<char*>&line)[:sizeof(Line)] + models + families + shadows + artifact + rule
 
 
 @cython.final
@@ -256,9 +287,10 @@ cdef class Appender:
     ):
         """Append one record; whether there was room. `time_us` 0 is now."""
         cdef const char* at = PyBytes_AS_STRING(request)
+        cdef bytes line = line_of(version, number, model, family, shadow_of, artifact, rule)
         return self.put(
-            kind, flags, item, time_us, version, number, took_us, request_id, tenant, model, family,
-            shadow_of, rule, artifact, at, PyBytes_GET_SIZE(request), shared, added, b"", reply,
+            kind, flags, item, time_us, took_us, request_id, tenant, line,
+            at, PyBytes_GET_SIZE(request), shared, added, b"", reply,
         )
 
     cdef bint put(
@@ -267,16 +299,10 @@ cdef class Appender:
         uint8_t flags,
         uint32_t item,
         int64_t time_us,
-        uint64_t version,
-        uint64_t number,
         uint32_t took_us,
         str request_id,
         str tenant,
-        str model,
-        str family,
-        str shadow_of,
-        bytes rule,
-        bytes artifact,
+        bytes line,
         const char* request,
         Py_ssize_t request_size,
         bytes shared,
@@ -284,20 +310,18 @@ cdef class Appender:
         bytes fetched,
         bytes reply,
     ) except -1:
-        cdef Py_ssize_t ids, tenants, models, families, shadows
+        cdef Py_ssize_t ids, tenants
         cdef const char* id_at = PyUnicode_AsUTF8AndSize(request_id, &ids)
         cdef const char* tenant_at = PyUnicode_AsUTF8AndSize(tenant, &tenants)
-        cdef const char* model_at = PyUnicode_AsUTF8AndSize(model, &models)
-        cdef const char* family_at = PyUnicode_AsUTF8AndSize(family, &families)
-        cdef const char* shadow_at = PyUnicode_AsUTF8AndSize(shadow_of, &shadows)
-        cdef Py_ssize_t rules = PyBytes_GET_SIZE(rule), artifacts = PyBytes_GET_SIZE(artifact)
+        cdef const Line* said = <const Line*>PyBytes_AS_STRING(line)
+        cdef Py_ssize_t text = PyBytes_GET_SIZE(line) - <Py_ssize_t>sizeof(Line)
         cdef Py_ssize_t shared_size = PyBytes_GET_SIZE(shared), features_size = PyBytes_GET_SIZE(features)
         cdef Py_ssize_t fetched_size = PyBytes_GET_SIZE(fetched), reply_size = PyBytes_GET_SIZE(reply)
         cdef Py_ssize_t size = (
-            <Py_ssize_t>sizeof(Head) + ids + tenants + models + families + shadows + artifacts + rules
+            <Py_ssize_t>sizeof(Head) + ids + tenants + text
             + request_size + shared_size + features_size + fetched_size + reply_size
         )
-        if max(ids, tenants, models, families, shadows, artifacts) > MOST_TEXT:
+        if max(ids, tenants) > MOST_TEXT:
             raise ValueError("a name is too long for a record")
         cdef uint8_t* frame = self._room(size)
         if frame == NULL:
@@ -305,19 +329,15 @@ cdef class Appender:
         cdef Head* head = <Head*>(frame + sizeof(Frame))
         head.form, head.kind, head.flags, head.spare, head.item = FORM, kind, flags, 0, item
         head.time_us = time_us if time_us else spool_now_us()
-        head.version, head.number, head.took_us = version, number, took_us
-        head.request_id, head.tenant, head.model, head.family = ids, tenants, models, families
-        head.shadow_of, head.artifact = shadows, artifacts
-        head.rule, head.request, head.shared = rules, request_size, shared_size
+        head.version, head.number, head.took_us = said.version, said.number, took_us
+        head.request_id, head.tenant, head.model, head.family = ids, tenants, said.model, said.family
+        head.shadow_of, head.artifact = said.shadow_of, said.artifact
+        head.rule, head.request, head.shared = said.rule, request_size, shared_size
         head.added, head.reply, head.unused = features_size + fetched_size, reply_size, 0
         cdef uint8_t* out = <uint8_t*>(head + 1)
         out = _copy(out, id_at, ids)
         out = _copy(out, tenant_at, tenants)
-        out = _copy(out, model_at, models)
-        out = _copy(out, family_at, families)
-        out = _copy(out, shadow_at, shadows)
-        out = _copy(out, PyBytes_AS_STRING(artifact), artifacts)
-        out = _copy(out, PyBytes_AS_STRING(rule), rules)
+        out = _copy(out, <const char*>(said + 1), text)
         out = _copy(out, request, request_size)
         out = _copy(out, PyBytes_AS_STRING(shared), shared_size)
         out = _copy(out, PyBytes_AS_STRING(features), features_size)
@@ -333,6 +353,7 @@ cdef class Appender:
         self.kept += 1
         self._at += _padded(size)
         spool_store_last(&frame.size, size)
+        spool_expect(self._base + self._at)
 
     cdef uint8_t* _room(self, Py_ssize_t size) except? NULL:
         """Where a record of `size` bytes goes; NULL if it is dropped."""

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from support.spool_twin import SEGMENT, append, record
 
+from croupier.stores.spool import LOCK
 from croupier.stores.spool_folder import Spool
-from croupier.stores.spool_reader import is_writing, segments, writers
+from croupier.stores.spool_reader import Place, ahead, is_writing, segments, sweep, writers
 
 ONE = record(Random(1), request=bytes(1000))
 
@@ -23,6 +24,10 @@ def fill(spool: Spool) -> int:
     while append(spool.appender, ONE):
         pass
     return int(spool.appender.kept - before)
+
+
+def inodes(spool: Spool) -> set[int]:
+    return {path.stat().st_ino for path in spool.folder.iterdir() if path.name != LOCK}
 
 
 def test_nobody_else_looks_into_it(tmp_path: Path) -> None:
@@ -71,6 +76,61 @@ def test_what_a_reader_removes_makes_room(tmp_path: Path) -> None:
     assert append(spool.appender, ONE)
     assert segments(spool.folder) == [1, 2]
     spool.close()
+
+
+def test_what_a_reader_gives_back_is_the_next_segment(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "a", 3 * SEGMENT, SEGMENT)
+    each = fill(spool)
+    spool.tend()
+    files = inodes(spool)
+    assert len(files) == 3
+    place, read = Place(), 0
+    for _ in range(5):
+        found, place = ahead(tmp_path, "a", place, 10 * SEGMENT)
+        read += sum(one.count for one in found)
+        sweep(tmp_path, "a", place)
+        spool.tend()
+        fill(spool)
+    assert (inodes(spool), min(segments(spool.folder)) > 3) == (files, True)
+    assert spool.appender.dropped < 10
+    assert read == spool.appender.kept - sum(one.count for one in ahead(tmp_path, "a", place, 10**9)[0])
+    assert read >= 3 * each
+    spool.close()
+
+
+def test_nothing_is_left_in_what_is_given_back(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "a", 9 * SEGMENT, SEGMENT)
+    for _ in range(5):
+        fill(spool)
+        spool.tend()
+    sweep(tmp_path, "a", Place(segment=4))
+    given_back = sorted(spool.folder.glob("*.empty"))
+    assert [path.read_bytes() for path in given_back] == [bytes(SEGMENT)] * 2
+    assert segments(spool.folder)[0] == 4
+    spool.close()
+
+
+def test_what_is_given_back_and_is_no_segment_is_not_used(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "a", 9 * SEGMENT, SEGMENT)
+    (spool.folder / "x.empty").write_bytes(bytes(SEGMENT - 1))
+    fill(spool)
+    spool.tend()
+    assert not spool.appender.has_spare
+    spool.tend()
+    assert spool.appender.has_spare
+    assert not list(spool.folder.glob("*.empty"))
+    spool.close()
+
+
+def test_what_waits_to_be_used_again_counts(tmp_path: Path) -> None:
+    other = Spool(tmp_path, "a", 4 * SEGMENT, SEGMENT)
+    fill(other)
+    other.tend()
+    sweep(tmp_path, "a", Place(segment=1))
+    spool = Spool(tmp_path, "b", 4 * SEGMENT, SEGMENT)
+    assert segments(spool.folder) == [0]
+    spool.close()
+    other.close()
 
 
 def test_a_full_disk_is_met_when_a_segment_is_made(
