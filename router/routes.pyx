@@ -11,7 +11,9 @@ long as the catalog has the very same model, which is looked up once for each ro
 of a ramp: it takes along the routes of the tenants that it came to, and no others.
 
 **The bound.** Routes lie in two generations. When the young one is full, it becomes the old one,
-and what was in the old one is forgotten, but for the routes that were found there again.
+and what was in the old one is forgotten, but for the routes that were found there again. A generation has
+room for a route of every model of the catalog, which is in memory anyway: so requests for all of them, none
+more often than others, find theirs. See decision 71.
 """
 
 cimport cython
@@ -52,6 +54,7 @@ cdef enum:
     MAX_VERSION_TEXT = 19
     MAX_KEY = 3 * MAX_NAME + MAX_VERSION_TEXT + 4
 
+# Of a catalog of fewer models. What makes several routes of one is versions and labels that callers name.
 REMEMBERED_ROUTES = 2**17
 
 
@@ -95,12 +98,14 @@ cdef class Routes:
     """Finds the route of each request; `decide` makes those that are not known.
 
     `decide(view, tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1,
-    which place requests without a key on a traffic split. `remembered` routes are kept at most.
+    which place requests without a key on a traffic split. At most `remembered` routes are kept, or twice as
+    many as the catalog has models.
     """
 
     cdef readonly object view
     cdef object _decide
     cdef object _random
+    cdef Py_ssize_t _least_room
     cdef Py_ssize_t _room
     cdef uint64_t _epoch
     cdef int _ramp
@@ -109,7 +114,7 @@ cdef class Routes:
 
     def __init__(self, decide, random, *, Py_ssize_t remembered=REMEMBERED_ROUTES):
         self._decide, self._random = decide, random
-        self._room = max(1, remembered // 2)
+        self._least_room = self._room = max(1, remembered // 2)
         self._young, self._old = {}, {}
 
     def __len__(self):
@@ -126,6 +131,7 @@ cdef class Routes:
         ):
             self._young, self._old = {}, {}
         self.view, self._ramp = view, view.ramp
+        self._room = max(self._least_room, view.catalog.size)
         self._epoch += 1
 
     def infer(self, str tenant not None, bytes request not None):

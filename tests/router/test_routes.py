@@ -293,18 +293,28 @@ def test_a_view_that_was_followed_is_not_kept() -> None:
     assert gone() is None
 
 
+def many_models(count: int) -> View:
+    cells = [known.cell for known in VIEW.cells.values()]
+    return view([model(name=f"m{n}", versions=(1, 2, 3)) for n in range(count)], VIEW.generations, cells)
+
+
 def test_only_so_many_routes_are_remembered_and_those_in_use_stay() -> None:
-    many = view(
-        [model(name=f"m{n}") for n in range(100)],
-        VIEW.generations,
-        [known.cell for known in VIEW.cells.values()],
-    )
-    desk = Desk(many, remembered=20)
-    for n in range(100):
+    desk = Desk(many_models(10), remembered=20)
+    for n in range(30):
         desk.infer("m0")
-        desk.infer(f"m{n}")
+        desk.infer(f"m{n % 10}", version=str(1 + n // 10))
         assert len(desk.routes) <= 20
-    assert sum(ask.model == "m0" for _, ask in desk.asked) == 1
+    assert sum((ask.model, ask.version) == ("m0", 0) for _, ask in desk.asked) == 1
+
+
+def test_every_model_of_the_catalog_has_its_route_remembered() -> None:
+    desk = Desk(many_models(100), remembered=20)
+    for n in range(300):
+        desk.infer(f"m{n % 100}")
+    assert len(desk.asked) == len(desk.routes) == 100
+    for n in range(300):
+        desk.infer(f"m{n % 100}", version=str(1 + n // 100))
+        assert len(desk.routes) <= 200
 
 
 def test_items_of_very_many_fields_together_are_not_read_to_their_end() -> None:
