@@ -16,6 +16,7 @@
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them
     fair        tenants that take more than their share, and overload
+    system      router, cells, version manager and load together
     demo        `make demo`
 
 `load`, `openloop`, `streams` and `calling` ask, `training` has real models with their answers, `processes`

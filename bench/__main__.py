@@ -47,11 +47,17 @@ from bench.serving.running import Bounds
 from bench.shards import moves as shard_moves
 from bench.shards import play as sharding_bench
 from bench.shards import poison as shard_poison
+from bench.system import growth as system_growth
+from bench.system import play as system_bench
+from bench.system import steady as system_steady
+from bench.system import tail as system_tail
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
 _PAYLOADS = (64, 1_024, 65_536)
+# Of these the better one is best here.
+_TAIL_PEERS = ("haproxy-debian", "haproxy")
 
 
 @app.command()
@@ -378,6 +384,45 @@ def _fair(plan: fair_bench.Plan, json: Path | None, *, into: bool = False) -> No
 
 
 @app.command()
+def system(
+    part: Annotated[list[str] | None, typer.Option(help="Only these; repeatable.")] = None,
+    models: Annotated[int, typer.Option(min=1_000, help="Of three kinds.")] = 300_000,
+    tenants: Annotated[int, typer.Option(min=1, help="Whose they are.")] = 3_000,
+    requests: Annotated[int, typer.Option(min=1_000, help="In one closed loop.")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Of whatever a median is taken.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of one open loop.")] = 6.0,
+    folder: Annotated[Path | None, typer.Option(help="Where the files lie meanwhile.")] = None,
+    json: Json = None,
+    into: Annotated[
+        bool, typer.Option(help="Leave what the JSON has of other parts, and add these.")
+    ] = False,
+) -> None:
+    """Router, cells and version manager together: CPU time of each, latencies, overload, growth, tail."""
+    if unknown := set(part or ()) - {*system_bench.PARTS}:
+        raise typer.BadParameter(f"there is no {', '.join(sorted(unknown))}", param_hint="--part")
+    plan = system_bench.Plan(
+        system_steady.Plan(
+            (models // 100, models // 10, models), min(tenants, models), requests, rounds, seconds
+        ),
+        fair_overload.Plan((2, 5), rounds, quiet=2.5, seconds=3.0, step=1.0),
+        system_growth.Plan(
+            (1, 100, 10_000), (4, 16, 64, 256), (1, 4, 16), 20_000, min(requests, 30_000), rounds
+        ),
+        storm_bench.Plan(256, 8, rounds, 1.0, folder=folder),
+        system_tail.Plan((20_000.0, 15_000.0, 10_000.0, 5_000.0), _TAIL_PEERS, 10_000, rounds, seconds),
+        2**32,
+        folder,
+        part or system_bench.PARTS,
+    )
+    _system(plan, json, into=into)
+
+
+def _system(plan: system_bench.Plan, json: Path | None, *, into: bool = False) -> None:
+    if not system_bench.run(plan, json, into=into):
+        raise typer.Exit(1)
+
+
+@app.command()
 def series(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERIES)}.")],
 ) -> None:
@@ -444,6 +489,17 @@ def smoke() -> None:
         "policies": lambda json: policies(models=2_000, requests=6_000, json=json),
         "residency": lambda json: residency(models=400, requests=2_000, json=json),
         "storm": lambda json: storm(at_once=64, storms=2, rounds=1, quiet=0.3, json=json),
+        "system": lambda json: _system(
+            system_bench.Plan(
+                system_steady.Plan((100, 300), 20, 500, 1, 0.5),
+                fair_overload.Plan((2,), 1, quiet=1.0, seconds=1.5, step=0.5),
+                system_growth.Plan((1, 20), (4, 16), (1, 4), 200, 500, 1),
+                storm_bench.Plan(32, 1, 1, 0.3),
+                system_tail.Plan((1_000.0,), _TAIL_PEERS, 200, 1, 0.5),
+                2**29,
+            ),
+            json,
+        ),
     }
     with tempfile.TemporaryDirectory(prefix="croupier-smoke-") as folder:
         for name, act in runs.items():

@@ -70,13 +70,13 @@ class Load:
         return self.asks[number % len(self.asks)][0]
 
 
-def tenant_of(number: int) -> str:
+def tenant_of(number: int, tenants: int = TENANTS) -> str:
     """Neighbours in number belong to different tenants."""
-    return f"tenant-{number % TENANTS:03}"
+    return f"tenant-{number % tenants:03}"
 
 
-def name_of(number: int) -> str:
-    return f"model-{number // TENANTS:04}"
+def name_of(number: int, tenants: int = TENANTS) -> str:
+    return f"model-{number // tenants:04}"
 
 
 def write_snapshot(
@@ -84,33 +84,37 @@ def write_snapshot(
     cells: Sequence[str],
     models: int = MODELS,
     *,
+    tenants: int = TENANTS,
+    hand: int = HAND,
     limits: bool = False,
     families: Families = NO_FAMILIES,
     speaks: int = FIRST,
     digest: bytes = b"",
 ) -> None:
-    """A router's snapshot: all models released, hands of four of `cells` (addresses), one in each zone.
+    """A router's snapshot: all models released, hands of `hand` of `cells` (addresses).
+
+    The cells are spread over four zones in turn.
 
     With `limits` every tenant has all there are, and comes near none. Cells speak `speaks`. All
     models have the artifact of `digest`, or each one that nobody has.
     """
     seats = tuple(Seat(f"cell-{number}", f"zone-{number % _ZONES}") for number in range(len(cells)))
-    generation = Generation(number=1, seed=1, hand_size=min(HAND, len(cells)), seats=seats)
+    generation = Generation(number=1, seed=1, hand_size=min(hand, len(cells)), seats=seats)
     registered = [
         Cell(seat.cell, seat.zone, address, protocol=speaks)
         for seat, address in zip(seats, cells, strict=True)
     ]
-    catalog = Catalog.build("bench", 1, (_model(number, digest) for number in range(models)))
+    catalog = Catalog.build("bench", 1, (_model(number, digest, tenants) for number in range(models)))
     kept = TenantLimits(_LIMITS) if limits else None
     view = successor(EMPTY, catalog, (generation,), registered, limits=kept, families=families)
     snapshot.write(path, view)
 
 
-def unary(payload: int, models: int = MODELS) -> Load:
+def unary(payload: int, models: int = MODELS, tenants: int = TENANTS) -> Load:
     """ModelInferRequests of `payload` bytes, over all models in turn."""
-    heads = [_infer_head(name_of(number)) for number in range(models)]
+    heads = [_infer_head(name_of(number, tenants)) for number in range(models)]
     rest = _padding(payload - len(heads[0]))
-    asks = [(tenant_of(number).encode(), head) for number, head in enumerate(heads)]
+    asks = [(tenant_of(number, tenants).encode(), head) for number, head in enumerate(heads)]
     return Load(MODEL_INFER.encode(), asks, rest, infer_response())
 
 
@@ -174,8 +178,8 @@ def predict_response(items: int) -> bytes:
     return prediction_pb2.PredictResponse(results=[result] * items).SerializeToString()
 
 
-def _model(number: int, digest: bytes) -> Model:
-    tenant, name = tenant_of(number), name_of(number)
+def _model(number: int, digest: bytes, tenants: int) -> Model:
+    tenant, name = tenant_of(number, tenants), name_of(number, tenants)
     digest = digest or hashlib.sha256(f"{tenant}/{name}".encode()).digest()
     return Model(tenant, name, {1: Version(1, digest, 20_000, "linear")}, Release(1, (Split(1, WHOLE),)))
 

@@ -27,6 +27,8 @@ from bench.calling import TIMEOUT, Caller, Requests
 from bench.h2load import STREAMS, Loaded
 
 Floats = NDArray[np.float64]
+# A turn of the sender's loop that takes so long delays what it sends, and the answers that it reads.
+_GAP = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,14 @@ class Sample:
 class Moments(NamedTuple):
     """By request: when it was due, on the machine's monotonic clock, its latency, and how late it was sent.
 
-    In seconds; the latency of one that failed is infinite.
+    In seconds; the latency of one that failed is infinite. `gaps` are turns of the sender's own loop that
+    took long: when each ended, and how long it was.
     """
 
     due: Floats
     latencies: Floats
     lateness: Floats
+    gaps: Floats = np.zeros((0, 2))
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> Floats:
@@ -87,24 +91,32 @@ async def open_loop_of_moments(
     seconds: float,
     seed: int,
     stopped: asyncio.Event | None = None,
+    sleeps: bool = True,
 ) -> Moments:
     """Send `load` for `seconds`, or until it is `stopped`, and wait for the answers.
 
-    It sleeps until a request is due, and leaves the core to others meanwhile: for a loop whose timers count
-    microseconds.
+    One that `sleeps` does so until a request is due, and leaves the core to others meanwhile: for a loop
+    whose timers count microseconds.
     """
-    return await open_loop_of_arrivals(callers, load, arrivals(rate, seconds, seed), stopped=stopped)
+    due = arrivals(rate, seconds, seed)
+    return await open_loop_of_arrivals(callers, load, due, stopped=stopped, sleeps=sleeps)
 
 
 async def open_loop_of_arrivals(
-    callers: Sequence[Caller], load: Requests, due: Floats, *, stopped: asyncio.Event | None = None
+    callers: Sequence[Caller],
+    load: Requests,
+    due: Floats,
+    *,
+    stopped: asyncio.Event | None = None,
+    sleeps: bool = True,
 ) -> Moments:
     """The same of requests that are due at the seconds `due` from the start, in order."""
-    run = _OpenLoop(callers, load, due, sleeps=True, stopped=stopped)
+    run = _OpenLoop(callers, load, due, sleeps=sleeps, stopped=stopped)
     with _no_garbage_collection():
         await run.finish()
     sent = len(run.times)
-    return Moments(np.array(run.times), run.latencies[:sent], run.lateness[:sent])
+    gaps = np.array(run.gaps).reshape(-1, 2)
+    return Moments(np.array(run.times), run.latencies[:sent], run.lateness[:sent], gaps)
 
 
 async def closed_loop_of_moments(
@@ -156,6 +168,7 @@ class _OpenLoop:
     ) -> None:
         self.latencies = np.full(len(due), np.inf)
         self.lateness = np.full(len(due), np.inf)
+        self.gaps: list[tuple[float, float]] = []
         self._callers = callers
         self._load = load
         self._due = due
@@ -169,6 +182,7 @@ class _OpenLoop:
     async def finish(self) -> None:
         # A moment for the task that waits below to go to sleep.
         self._start = time.perf_counter() + 0.01
+        self._turned = time.perf_counter()
         # Plain floats: picking one element of an array costs ten times as much.
         self.times = (self._due + self._start).tolist()
         self._give_up = self.times[-1] + TIMEOUT
@@ -183,6 +197,9 @@ class _OpenLoop:
         counted.
         """
         now = time.perf_counter()
+        if not self._sleeps and now - self._turned > _GAP:
+            self.gaps.append((now, now - self._turned))
+        self._turned = now
         if self._stopped.is_set():
             self._send_no_more(now)
         while self._sent < len(self.times) and self.times[self._sent] <= now:

@@ -38,7 +38,7 @@ import uvloop
 from bench import calling, many, openloop, processes, report
 from bench.catalog import Load
 from bench.many import Many
-from bench.openloop import Floats
+from bench.openloop import Floats, Moments
 from cell.loading import hotset
 from croupier.priority import take_short_slices
 from croupier.stores.objects import key_of
@@ -94,6 +94,20 @@ class Round:
 
 def run(plan: Plan, json: Path | None) -> bool:
     """Measure, print and write; true unless a hot request failed or a cold one was refused."""
+    rounds, result = measured(plan)
+    report.write_json(
+        json,
+        {
+            **result,
+            "at_once": plan.at_once,
+            "rounds": {source: [asdict(each) for each in found] for source, found in rounds.items()},
+        },
+    )
+    return not result["hot_errors"] and not result["cold_refused"]
+
+
+def measured(plan: Plan) -> tuple[dict[str, list[Round]], dict[str, float]]:
+    """By source, and the result of all; printed as well."""
     folder = Path(tempfile.mkdtemp(prefix="croupier-storm-", dir=plan.folder))
     try:
         published = many.publish(folder / "objects", plan.models)
@@ -105,15 +119,7 @@ def run(plan: Plan, json: Path | None) -> bool:
         shutil.rmtree(folder)
     result = _result(rounds)
     _tell(rounds, result)
-    report.write_json(
-        json,
-        {
-            **result,
-            "at_once": plan.at_once,
-            "rounds": {source: [asdict(each) for each in found] for source, found in rounds.items()},
-        },
-    )
-    return not result["hot_errors"] and not result["cold_refused"]
+    return rounds, result
 
 
 def _result(rounds: dict[str, list[Round]]) -> dict[str, float]:
@@ -171,7 +177,7 @@ def _round(
     process: Process,
     cold: ProcessPoolExecutor,
     storms: _Asked,
-    asking: Future[tuple[Floats, Floats, Floats]],
+    asking: Future[Moments],
     plan: Plan,
 ) -> Round:
     time.sleep(_WARM_UP)
@@ -180,7 +186,8 @@ def _round(
     before = processes.cpu_seconds(process.pid)
     sent = cold.submit(_send_storms, storms, plan.at_once).result()
     after = processes.cpu_seconds(process.pid)
-    due, latencies, lateness = asking.result()
+    seen = asking.result()
+    due, latencies, lateness = seen.due, seen.latencies, seen.lateness
     is_quiet = (due >= due[0] + _WARM_UP) & (due < sent.began)
     is_storm = (due >= sent.began) & (due < sent.ended)
     hot_cpu = (before - cpu) / plan.quiet * (sent.ended - sent.began)
@@ -256,10 +263,10 @@ async def _storm(callers: Sequence[calling.SessionCaller], load: Load, numbers: 
     return failed
 
 
-def _ask_hot(hot: _Asked, seconds: float, seed: int) -> tuple[Floats, Floats, Floats]:
+def _ask_hot(hot: _Asked, seconds: float, seed: int) -> Moments:
     """As `open_loop_of_moments`."""
 
-    async def ask() -> tuple[Floats, Floats, Floats]:
+    async def ask() -> Moments:
         load = hot.load(_CALLER)
         async with calling.callers(hot.address) as callers:
             found = await openloop.open_loop_of_moments(callers, load, rate=_RATE, seconds=seconds, seed=seed)

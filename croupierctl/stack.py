@@ -85,11 +85,7 @@ class Stack:
         Raises:
             StackFailed: naming the process and the end of its log.
         """
-        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
-        self._start_etcd()
-        for number in range(self.managers):
-            name = f"version-manager-{number}" if number else "version-manager"
-            self._launch(name, self._manager_argv(name)).wait_ready()
+        self.start_managers()
         cells = [self._start_cell(number) for number in range(self.cells)]
         for cell in cells:
             # They start together, on the same few processors.
@@ -99,6 +95,18 @@ class Stack:
         if self.logs:
             self._launch("logger", self._logger_argv()).wait_ready()
         write_state(self.folder, self.processes.values())
+
+    def start_managers(self) -> None:
+        """Start etcd and the version managers alone.
+
+        Raises:
+            StackFailed: as `start`.
+        """
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        self._start_etcd()
+        for number in range(self.managers):
+            name = f"version-manager-{number}" if number else "version-manager"
+            self._launch(name, self._manager_argv(name)).wait_ready()
 
     def stop(self) -> None:
         """Stop what was started: routers and cells together, then what they lean on."""
@@ -133,8 +141,13 @@ class Stack:
     def _start_cell(self, number: int) -> Process:
         return self._launch(f"cell-{number}", self._cell_argv(number))
 
-    def start_router(self, name: str, snapshot: Path, port: int = 0) -> Process:
-        """Start a router that keeps its copy of the catalog in `snapshot`; wait until it serves."""
+    def start_router(
+        self, name: str, snapshot: Path, port: int = 0, *, options: Sequence[str] = ()
+    ) -> Process:
+        """Start a router that keeps its copy of the catalog in `snapshot`; wait until it serves.
+
+        `options` are what it is told besides.
+        """
         argv = [
             *(sys.executable, "-m", "router.app"),
             *("--listen", f"127.0.0.1:{port or free_port()}"),
@@ -142,6 +155,7 @@ class Stack:
             *("--snapshot", str(snapshot)),
             *("--features-store", self.features_url),
             *(("--log-spool", str(self._spool)) if self.logs else ()),
+            *options,
         ]
         router = self._launch(name, argv)
         router.wait_ready()

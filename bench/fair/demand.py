@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.catalog import MODEL_INFER
-from bench.demo.stage import Stage
 from bench.openloop import Floats
 from bench.shards import heavy
 from bench.training import TOLERANCE
+from croupier.grpcio.manager import VersionManagerClient
 from protos.inference.v2 import inference_pb2
 
 TENANTS = 24
@@ -32,10 +32,10 @@ class Demand:
     _question: bytes = field(default_factory=lambda: heavy.question(_ROWS))
 
     @classmethod
-    async def published(cls, stage: Stage) -> Demand:
+    async def published(cls, manager: VersionManagerClient) -> Demand:
         artifact, expected = heavy.trained()
         for number in range(TENANTS):
-            await stage.manager.publish(_tenant(number), heavy.MODEL, artifact, release_if_first=True)
+            await manager.publish(_tenant(number), heavy.MODEL, artifact, release_if_first=True)
         return cls(expected[:_ROWS])
 
     def tenant(self, number: int) -> bytes:

@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 
 from bench import calling, openloop, processes, report
-from bench.demo.stage import Stage
 from bench.fair import judging, machines
 from bench.fair.demand import Demand
 from bench.fair.noting import Ends, Notes, callers
 from bench.openloop import Floats
+from croupier.grpcio.manager import VersionManagerClient
 from croupier.priority import take_short_slices
+from croupierctl.stack import Stack
 
 # Of one processor, each cell.
 _SHARE = 0.15
@@ -82,19 +83,19 @@ class Asked:
     due: Floats
 
 
-async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
+async def measure(stack: Stack, manager: VersionManagerClient, plan: Plan) -> dict[str, Any]:
     """By factor, and how it was measured."""
-    demand = await Demand.published(stage)
+    demand = await Demand.published(manager)
     spawn = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(1, spawn, take_short_slices) as load,
-        machines.apart(stage.stack, load.submit(os.getpid).result(), _SHARE) as has_quotas,
+        machines.apart(stack, load.submit(os.getpid).result(), _SHARE) as has_quotas,
     ):
-        peak = await _peak(stage, plan, demand, load, _FIRST_RATE)
+        peak = await _peak(stack, plan, demand, load, _FIRST_RATE)
         report.step(f"overload: {peak:,.0f} requests/s at the peak")
         found: dict[str, Any] = {}
         for factor in plan.factors:
-            rounds = [await _round(stage, plan, demand, load, peak, factor, n) for n in range(plan.rounds)]
+            rounds = [await _round(stack, plan, demand, load, peak, factor, n) for n in range(plan.rounds)]
             found[str(factor)] = _medians(rounds) | {
                 "has_quotas": has_quotas,
                 "rounds": [asdict(one) for one in rounds],
@@ -102,12 +103,12 @@ async def measure(stage: Stage, plan: Plan) -> dict[str, Any]:
     return found
 
 
-async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecutor, rate: float) -> float:
+async def _peak(stack: Stack, plan: Plan, demand: Demand, load: ProcessPoolExecutor, rate: float) -> float:
     """Goodput a second, the most of any step from `rate` on."""
     best, beyond = 0.0, 0
     for number in range(_STEPS):
         due = openloop.arrivals(rate, plan.step, _SEED + number)
-        ends, _ = await _ask(load, Asked(stage.stack.router, demand, due))
+        ends, _ = await _ask(load, Asked(stack.router, demand, due))
         good = judging.goodput(ends, plan.step / 4, float(due[-1]), DEADLINE)
         best, beyond = max(best, good), beyond + 1 if good < _KEPT_UP * rate else 0
         if beyond == _ENOUGH:
@@ -117,7 +118,7 @@ async def _peak(stage: Stage, plan: Plan, demand: Demand, load: ProcessPoolExecu
 
 
 async def _round(
-    stage: Stage,
+    stack: Stack,
     plan: Plan,
     demand: Demand,
     load: ProcessPoolExecutor,
@@ -126,11 +127,11 @@ async def _round(
     number: int,
 ) -> Round:
     """`about` is a peak of a while ago."""
-    peak = await _peak(stage, plan, demand, load, _QUIET * about)
+    peak = await _peak(stack, plan, demand, load, _QUIET * about)
     times = (plan.quiet, plan.seconds, plan.quiet)
     due = piecewise(zip((_QUIET * peak, factor * peak, _QUIET * peak), times, strict=True), _SEED + number)
     before = processes.usage()
-    ends, late_ms = await _ask(load, Asked(stage.stack.router, demand, due))
+    ends, late_ms = await _ask(load, Asked(stack.router, demand, due))
     begin, end = plan.quiet, plan.quiet + plan.seconds
     good = judging.goodput(ends, begin + _SETTLE_SECONDS, end, DEADLINE)
     found = Round(

@@ -78,7 +78,11 @@ def run(plan: Plan, json: Path | None, *, into: bool = False) -> bool:
 async def _play(plan: Plan, stack: Stack, models: Sequence[Trained]) -> Mapping[str, Any]:
     async with stage.prepared(stack, models) as playing:
         rows = await _beside(plan, playing)
-        overloads = await overload.measure(playing, plan.overload) if "overload" in plan.parts else {}
+        overloads = (
+            await overload.measure(playing.stack, playing.manager, plan.overload)
+            if "overload" in plan.parts
+            else {}
+        )
         splits = await routers.measure(playing, plan.routers) if "routers" in plan.parts else {}
     return {
         "offenders": [asdict(row) for row in rows if row.kind in offenders.offenders(1.0, 1)],

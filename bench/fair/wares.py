@@ -124,7 +124,7 @@ async def publish(
     for name, artifact in artifacts.items():
         await manager.publish(TENANT, name, artifact, release_if_first=True)
     await _publish_cold(stack.process("etcd").address, stack.folder / "objects", cold, min(asked, cold))
-    await _await_known(stack.router, wares.cold_ones(min(asked, cold) - 1, 1) if cold else wares.slow())
+    await await_known(stack.router, wares.cold_ones(min(asked, cold) - 1, 1) if cold else wares.slow())
     return wares
 
 
@@ -157,7 +157,7 @@ def _lay(store: Path, artifact: bytes) -> bytes:
     return digest
 
 
-async def _await_known(router: str, load: Load) -> None:
+async def await_known(router: str, load: Load) -> None:
     """Changes reach a router in order: the model of `load` is the last one.
 
     Raises:

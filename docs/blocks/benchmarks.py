@@ -328,11 +328,79 @@ def _routers(found: Result) -> str:
     return table(["requests, by router", "let through, of the limit"], rows) if rows else ""
 
 
+def system(found: Result) -> str:
+    parts = {
+        "": _steady(found) if "max_rps" in found else "",
+        "Latency at parts of the most, in an open loop": _at_shares(found.get("latency", {})),
+        "CPU µs of a prediction as these grow": _growing(found["growth"]),
+        "Overload": _overload(found.get("overload", {})),
+        "The router's tail": _tail(found["tail"]) if "tail" in found else "",
+    }
+    return "".join(f"\n{said}:\n\n{rows}" if said else rows for said, rows in parts.items() if rows)
+
+
+def _steady(found: Result) -> str:
+    cpu, popular = found["cpu_us"], found["zipf"]["cpu_us"]
+    kinds = (f"{one['models']:,} {one['kind']} of {one['bytes']:,} B" for one in found["kinds"])
+    rows = [
+        ["models", ", ".join(kinds)],
+        ["predictions/s", number(found["max_rps"])],
+        ["CPU µs of one: router", number(cpu["router"])],
+        ["cell", number(cpu["cell"])],
+        ["by popularity (Zipf): router", number(popular["router"])],
+        ["cell", number(popular["cell"])],
+        ["wrong answers", f"{found['wrong']:,} of {found['requests']:,}"],
+        ["failed", f"{found['failed']:,}"],
+    ]
+    if "storm" in found:
+        storm = found["storm"]
+        rows += [
+            ["cold models of one cell, loads/s", number(storm["loads_per_s"])],
+            ["hot p99 in such storms, of quiet", number(storm["hot_p99_ratio"], "×")],
+        ]
+    return table(["", "seen"], rows)
+
+
+def _at_shares(found: Result) -> str:
+    rows = [
+        [
+            f"{share_} %",
+            number(one["rate"]),
+            *(number(one[name]) for name in ("p50", "p99", "p999", "late_p99")),
+            "yes" if one["counts"] else "no: the load was late",
+        ]
+        for share_, one in found.items()
+    ]
+    head = ["of the most", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "sent late, p99 ms", "counts"]
+    return table(head, rows) if rows else ""
+
+
+def _growing(found: Result) -> str:
+    rows = [
+        [axis, ", ".join(f"{count:,}: {number(us)}" for count, us in points)]
+        for axis, points in found.items()
+    ]
+    return table(["", "CPU µs"], rows, texts=2) if rows else ""
+
+
+def _tail(found: Result) -> str:
+    rows = [
+        [f"version manager {state}", f"{place + 1}", *(number(run[who]) for who in run)]
+        for state, runs in found["added_p99_ms"].items()
+        for place, run in enumerate(runs)
+    ]
+    head = ["", "run", *(f"{who}, added p99 ms" for who in next(iter(found["added_p99_ms"].values()))[0])]
+    said = (
+        f"At {number(found['rate'])} requests/s; stalls of the router's own: {found['ours_over_1ms']:,}.\n\n"
+    )
+    return said + table(head, rows, texts=2)
+
+
 _TABLES: dict[str, Callable[[Result], str]] = {
     table.__name__: table
     for table in (
         *(route, cell, engines, residency, storm, outage, policies, placement, hostile),
-        *(features, fair, serving),
+        *(features, fair, serving, system),
     )
 }
 # What was never measured has no block yet.

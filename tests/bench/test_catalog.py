@@ -58,6 +58,19 @@ def test_the_snapshot_routes_every_model_to_a_hand_of_the_cells(cells: int, tmp_
     assert view.limits == TenantLimits()
 
 
+@pytest.mark.parametrize(("tenants", "hand"), [(1, 1), (7, 6), (1_000, 16)])
+def test_tenants_and_hands_are_as_many_as_asked_for(tenants: int, hand: int, tmp_path: Path) -> None:
+    addresses = [f"127.0.0.1:{port}" for port in range(1, 33)]
+    catalog.write_snapshot(tmp_path / "snapshot", addresses, 1_000, tenants=tenants, hand=hand)
+    view = snapshot.read(tmp_path / "snapshot")
+    load = catalog.unary(64, 1_000, tenants)
+    assert len({load.tenant(number) for number in range(1_000)}) == tenants
+    for number in range(0, 1_000, 100):
+        tenant = load.tenant(number).decode()
+        name = inference_pb2.ModelInferRequest.FromString(load.message(number)).model_name
+        assert len(set(route(view, tenant, name))) == hand
+
+
 def test_with_limits_every_tenant_has_all_there_are(tmp_path: Path) -> None:
     catalog.write_snapshot(tmp_path / "snapshot", ["127.0.0.1:1"], models=10, limits=True)
     limits = snapshot.read(tmp_path / "snapshot").limits.of(catalog.tenant_of(0))

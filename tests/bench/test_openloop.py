@@ -88,6 +88,23 @@ async def test_a_latency_counts_from_when_the_request_was_due(monkeypatch: pytes
     assert (sample.latencies >= sample.lateness).all()
 
 
+async def test_turns_of_the_sender_that_took_long_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(openloop, "time", clock)
+
+    def held_up(number: int) -> bool:
+        if number == 3:
+            clock.now += 0.05
+        return True
+
+    moments = await openloop.open_loop_of_moments(
+        [FakeCaller(held_up)], LOAD, rate=1000.0, seconds=0.03, seed=1, sleeps=False
+    )
+    [(ended, length)] = moments.gaps.tolist()
+    assert length == pytest.approx(0.05, abs=1e-3)
+    assert ended - length == pytest.approx(moments.due[3], abs=1e-3)
+
+
 async def test_wrong_answers_are_failures_and_have_no_latency() -> None:
     caller = FakeCaller(lambda number: number not in (1, 3))
     sample = await openloop.open_loop([caller], LOAD, rate=1000.0, seconds=0.02, seed=1, warm_up=0.0)

@@ -85,3 +85,14 @@ def test_routers_read_features_in_the_stacks_folder_or_where_they_are_told(tmp_p
     asyncio.run(open_store(own).close())
     assert (tmp_path / "what? 100% ours" / "features" / "data.mdb").exists()
     assert read_by_router(Stack(tmp_path, features_store="redis://there:2")) == "redis://there:2"
+
+
+def test_a_router_is_told_more_than_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Process, "start", lambda _: None)
+    monkeypatch.setattr(Process, "wait_ready", lambda _: None)
+    stack = Stack(tmp_path)
+    stack.processes["version-manager"] = Process("version-manager", [], tmp_path / "log", "there:1")
+    plain = stack.start_router("router", stack.snapshot).argv
+    told = stack.start_router("router", stack.snapshot, options=("--metrics-listen", "there:2")).argv
+    assert "--metrics-listen" not in plain
+    assert list(told[-2:]) == ["--metrics-listen", "there:2"]
