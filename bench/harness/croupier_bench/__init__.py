@@ -1,6 +1,6 @@
 """Load tests of whatever answers predictions by the Open Inference Protocol, or by Croupier's own.
 
-    app         the command
+    app         the command; `outcome`: how it ends, `summary`: what it says
     scenario    what is asked for, as a TOML file says it: its tables `target`, `load`,
                 `classes` and `levels`, read by `keys`
     mix         which model each request is for; `arrivals`: when each is due; `requests`: their bytes
@@ -10,7 +10,7 @@
     histogram   latencies, merged; `result`: all that a run saw; `about`: when and on what
     verify      which answer is right, of `models` that `publish` made; `replies`: what is read of them
     search      the highest rate at which a service level holds
-    replay      logged requests, played again
+    record      requests out of the log of Croupier; `replay`: played again
     live        how it goes, in a terminal; `report`: how it went; `compare`: two runs
 
 It knows nothing of what serves.
