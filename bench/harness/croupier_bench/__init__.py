@@ -11,7 +11,9 @@
     verify      which answer is right, of `models` that `publish` made; `replies`: what is read of them
     search      the highest rate at which a service level holds
     record      requests out of the log of Croupier; `replay`: played again
-    live        how it goes, in a terminal; `report`: how it went; `compare`: two runs
+    live        how it goes, in a terminal; `report`: how it went
+    compare     two runs, by their seconds; `quantiles` of several histograms
+    words       figures and words of others, as people read them
 
 It knows nothing of what serves.
 """
