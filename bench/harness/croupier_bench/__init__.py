@@ -12,7 +12,7 @@
     search      the highest rate at which a service level holds
     record      requests out of the log of Croupier; `replay`: played again
     live        how it goes, in a terminal; `report`: how it went
-    compare     two runs, by their seconds; `quantiles` of several histograms
+    compare     two runs, by `resampling` their seconds; `quantiles` of several histograms
     words       figures and words of others, as people read them
 
 It knows nothing of what serves.
