@@ -51,7 +51,8 @@ class Prepared:
         self._makers = [_maker(asked, scenario.seed) for asked in scenario.classes]
         self._paths = [_PATHS[asked.call] for asked in scenario.classes]
         self._token = self._read_token()
-        self._pairs: dict[str, Pairs] = {}
+        # Of each class, by the number of the tenant.
+        self._pairs: list[dict[int, Pairs]] = [{} for _ in scenario.classes]
 
     def message(self, class_index: int, model_index: int, number: int) -> bytes:
         return self._makers[class_index](model_index, number)
@@ -61,13 +62,14 @@ class Prepared:
         return self._paths[class_index]
 
     def metadata(self, class_index: int, model_index: int) -> Pairs:
-        """Encoded; of one tenant it is the same object, until the token changes."""
-        tenant = self._classes[class_index].tenant(model_index) if self._target.tenant_header else ""
-        pairs = self._pairs.get(tenant)
+        """Encoded; of one tenant of a class it is the same object, until the token changes."""
+        tenant = self._classes[class_index].tenant_number(model_index) if self._target.tenant_header else 0
+        known = self._pairs[class_index]
+        pairs = known.get(tenant)
         if pairs is None:
-            if len(self._pairs) >= _MOST_KEPT:
-                self._pairs.clear()
-            pairs = self._pairs[tenant] = self._encode(tenant)
+            if len(known) >= _MOST_KEPT:
+                known.clear()
+            pairs = known[tenant] = self._encode(self._classes[class_index].tenant(model_index))
         return pairs
 
     def renew(self) -> None:
@@ -75,7 +77,8 @@ class Prepared:
         token = self._read_token()
         if token != self._token:
             self._token = token
-            self._pairs.clear()
+            for known in self._pairs:
+                known.clear()
 
     def _encode(self, tenant: str) -> Pairs:
         pairs = list(self._target.metadata)
@@ -141,7 +144,7 @@ def _items_maker(asked: RequestClass, seed: int) -> Maker:
 
     def make_of_stream(model_index: int, number: int) -> bytes:
         request = make(model_index, number)
-        return b"".join((_ID, varint(number), _REQUEST, varint(len(request)), request))
+        return b"%b%b%b%b%b" % (_ID, varint(number), _REQUEST, varint(len(request)), request)
 
     return make_of_stream if asked.call == STREAM else make
 
@@ -188,9 +191,9 @@ def _item_head(asked: RequestClass, model_index: int, body: int) -> bytes:
 
 def varint(value: int) -> bytes:
     """As protobuf writes a whole number that is not negative."""
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    if value < 0x4000:
+        return _SHORT[value] if value < 0x80 else bytes((value & 0x7F | 0x80, value >> 7))
+    return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80)) + varint(value >> 14)
+
+
+_SHORT = [bytes((value,)) for value in range(0x80)]
