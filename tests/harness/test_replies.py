@@ -109,6 +109,8 @@ INFERS = [
     infer([1.5], model_version="", id="a"),
     infer([1.5], datatype="FP64"),
 ]
+# A result whose second version counts, behind what it took.
+twice_a_version = predict((1.5, 3, 5)).replace(b"\x0a\x17", b"\x0a\x19", 1) + b"\x18\x07"
 PREDICTS = [predict((1.5, 3, 0)), predict((1.5, 3, 70), (2.5, 100, 70_000)), predict((1.0, 300, 2**32 - 1))]
 
 
@@ -116,6 +118,7 @@ PREDICTS = [predict((1.5, 3, 0)), predict((1.5, 3, 70), (2.5, 100, 70_000)), pre
 @given(st.one_of(changed(*INFERS), st.binary(max_size=40)))
 @example(INFERS[0] + INFERS[0])
 @example(infer([1.5], model_name="é"))
+@example(b"\x0a\x01\xff" + INFERS[0])
 def test_quick_and_plain_agree_on_infer_responses(reply: bytes) -> None:
     # Whose tensors the quick one takes are known from here on.
     for known in INFERS:
@@ -127,6 +130,7 @@ def test_quick_and_plain_agree_on_infer_responses(reply: bytes) -> None:
 
 @settings(max_examples=1_500)
 @given(st.one_of(changed(*PREDICTS), st.binary(max_size=40)))
+@example(twice_a_version)
 def test_quick_and_plain_agree_on_predict_responses(reply: bytes) -> None:
     assert read_predict(reply) == plain_predict(reply)
 
