@@ -4,10 +4,11 @@ and how long it takes afterwards until all is as before.
 Each cell has a quota of processor time (`bench.shards.quota`), all together about half a processor, and a
 request takes milliseconds of it: so cells are what is short, and who loads them is not. That is on the
 cells' core, of which they leave more than half, and the router on another one (`machines`): what is told is
-of the router and not of the load, and how late that was is told as well. The peak is the most that is
-answered in time while the rate rises. Each round looks for it anew: what a machine can do that others use
-is another thing a minute later. Then it has a quiet time at half of that, an overload, and the same quiet
-time again, in one open loop.
+of the router and not of the load, and how late that was is told as well. The peak is at the rate at which
+most is answered in time while the rate rises: what is answered so of that rate, asked for as long as an
+overload is looked at. The most of many short looks would be more than that, by chance. Each round looks for
+it anew: what a machine can do that others use is another thing a minute later. Then it has a quiet time at
+half of that, an overload, and the same quiet time again, in one open loop.
 """
 
 from __future__ import annotations
@@ -104,17 +105,23 @@ async def measure(stack: Stack, manager: VersionManagerClient, plan: Plan) -> di
 
 
 async def _peak(stack: Stack, plan: Plan, demand: Demand, load: ProcessPoolExecutor, rate: float) -> float:
-    """Goodput a second, the most of any step from `rate` on."""
-    best, beyond = 0.0, 0
-    for number in range(_STEPS):
-        due = openloop.arrivals(rate, plan.step, _SEED + number)
+    """Goodput a second, at the rate of the steps from `rate` on that has most of it."""
+
+    async def good(rate: float, seconds: float, since: float) -> float:
+        due = openloop.arrivals(rate, seconds, _SEED + round(rate))
         ends, _ = await _ask(load, Asked(stack.router, demand, due))
-        good = judging.goodput(ends, plan.step / 4, float(due[-1]), DEADLINE)
-        best, beyond = max(best, good), beyond + 1 if good < _KEPT_UP * rate else 0
+        return judging.goodput(ends, since, float(due[-1]), DEADLINE)
+
+    best, at, beyond = 0.0, rate, 0
+    for _ in range(_STEPS):
+        step = await good(rate, plan.step, plan.step / 4)
+        if step > best:
+            best, at = step, rate
+        beyond = beyond + 1 if step < _KEPT_UP * rate else 0
         if beyond == _ENOUGH:
             break
         rate *= _GROWTH
-    return best
+    return await good(at, plan.seconds, _SETTLE_SECONDS)
 
 
 async def _round(
