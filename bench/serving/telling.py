@@ -12,8 +12,8 @@ from bench import report
 from bench.serving.asking import WRONG
 from bench.serving.peer import Peer
 
-# A load that has so little of its core left may have been the bottleneck.
-_FULL = 0.95
+# A server that has used less of its core than this was not what kept the load from asking more.
+_FULL = 0.9
 # The cold latency that is told is that with so many models, or with as many as there were below that.
 _COLD_MODELS = 1_000
 
@@ -25,6 +25,11 @@ class Most:
     per_s: float
     cpu_us: float
     load_share: float
+
+    @property
+    def is_least(self) -> bool:
+        """Whether the server could have done more: it had time left."""
+        return self.per_s * self.cpu_us / 1e6 < _FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +123,9 @@ def _row(seen: Seen, counts: Sequence[int]) -> dict[str, Any]:
         "settings": peer.settings,
         "predictions_per_s": most and most.per_s,
         "cpu_us": most and most.cpu_us,
-        # At least so many: the load could not ask for more.
-        "load_was_full": bool(most and most.load_share > _FULL),
+        # Whether it had time left: it could do at least so many.
+        "is_least": bool(most and most.is_least),
+        "load_share": most and most.load_share,
         "half_load": seen.half_load and asdict(seen.half_load),
         "same_rate": seen.same_rate and asdict(seen.same_rate),
         "memory_mib": {str(count): seen.memory.get(count) for count in counts},
@@ -154,7 +160,7 @@ def tell(all_seen: Sequence[Seen]) -> None:
 def _line(row: Mapping[str, Any]) -> list[str]:
     return [
         row["peer"],
-        ("≥ " if row["load_was_full"] else "") + _said(row["predictions_per_s"], 0),
+        ("≥ " if row["is_least"] else "") + _said(row["predictions_per_s"], 0),
         _said(row["cpu_us"], 1),
         *(_quantiles(row[name]) for name in ("half_load", "same_rate")),
         *(_said(mib, 0) for mib in row["memory_mib"].values()),

@@ -233,7 +233,7 @@ def serving(found: Result) -> str:
     said = (
         f"\nThe one rate is {number(one)} a second; {found['models']:,} models were resident meanwhile, "
         f"and others had {share(found['others_share_of_machine'])} of the machine. "
-        "≥: the load was at its end before the server.\n"
+        "≥: at least, for the server had time left when the load had none.\n"
     )
     return (
         table(head, map(_server, rows))
@@ -250,7 +250,7 @@ def _server(row: Result) -> list[str]:
     return [
         row["peer"],
         number(row["cpu_us"]),
-        ("≥ " if row["load_was_full"] else "") + number(row["predictions_per_s"]),
+        ("≥ " if row["is_least"] else "") + number(row["predictions_per_s"]),
         *(_latencies(row[name]) for name in ("half_load", "same_rate")),
         *(number(mib) for mib in row["memory_mib"].values()),
         number(row["cold_p99_ms"]),

@@ -89,6 +89,56 @@ def test_storms_say_what_others_read() -> None:
     assert promised <= result("storm").keys()
 
 
+def test_servers_are_told_with_settings_and_with_what_stopped_them() -> None:
+    latency = {"rate": 500.0, "p50_ms": 0.25, "p99_ms": 1.5}
+    ours = {
+        "peer": "croupier",
+        "kind": "ours",
+        "version": "croupier 1",
+        "settings": "defaults",
+        "predictions_per_s": 90_000.0,
+        "cpu_us": 5.0,
+        "is_least": True,
+        "cold_p99_ms": 2.0,
+        "half_load": latency,
+        "same_rate": latency,
+        "memory_mib": {"10": 43.0, "10000": 240.0},
+        "stopped": None,
+        "wrong": 0,
+        "failures": 0,
+        "asked": 1_000,
+    }
+    theirs = {
+        "peer": "other",
+        "kind": "python",
+        "version": "other 2",
+        "settings": "one process",
+        "predictions_per_s": None,
+        "cpu_us": None,
+        "is_least": False,
+        "cold_p99_ms": None,
+        "half_load": None,
+        "same_rate": None,
+        "memory_mib": {"10": 80.0, "10000": None},
+        "stopped": "10,000 models: has more than 8,192 MiB",
+        "wrong": 0,
+        "failures": 7,
+        "asked": 9,
+    }
+    ratios = {"predictions_per_cpu_s": {}, "bytes_per_model": {"other": 7.5}}
+    found = {"rows": [ours, theirs], "ratios": ratios, "models": 100, "others_share_of_machine": 0.125}
+    said = benchmarks.serving(found)
+    assert (
+        "| croupier | 5.00 | ≥ 90,000 | 0.250, 1.50 | 0.250, 1.50 | 43.0 | 240 | 2.00 | 0 | 0 of 1,000 |"
+        in said
+    )
+    assert "| other |  |  |  |  | 80.0 |  |  | 0 | 7 of 9 |" in said
+    assert "other was stopped at 10,000 models: has more than 8,192 MiB." in said
+    assert "| other |  | 7.50× |" in said
+    assert "| other | other 2 | one process |" in said
+    assert "The one rate is 500 a second" in said
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "bench/results").glob("*.json")), ids=lambda path: path.stem)
 def test_each_result_says_what_it_was_measured_on_and_not_where_its_files_lay(path: Path) -> None:
     text = path.read_text()

@@ -53,8 +53,11 @@ def test_the_cold_latency_is_that_of_a_thousand_models(
     assert Seen(PEERS["plain"], cold=cold).cold_p99_ms == told
 
 
-def test_a_load_that_was_full_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    full = Seen(PEERS["croupier"], mosts=[Most(9e4, 8.0, 0.99)], half_load=Latency(4.5e4, 0.1, 0.2, 0.01))
-    assert telling.result([full])["rows"][0]["load_was_full"]
-    telling.tell([full])
-    assert "≥ 90,000" in capsys.readouterr().out
+def test_of_a_server_that_had_time_left_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    busy = Seen(PEERS["plain"], mosts=[Most(4e3, 240.0, 0.3)])
+    idle = Seen(PEERS["croupier"], mosts=[Most(9e4, 8.0, 0.99)], half_load=Latency(4.5e4, 0.1, 0.2, 0.01))
+    assert [row["is_least"] for row in telling.result([busy, idle])["rows"]] == [False, True]
+    telling.tell([busy, idle])
+    out = capsys.readouterr().out
+    assert "≥ 90,000" in out
+    assert "≥ 4,000" not in out
