@@ -42,6 +42,7 @@ from bench.fair import routers as fair_routers
 from bench.peers.known import PEERS
 from bench.series import SERIES
 from bench.serving import play as serving_bench
+from bench.serving.known import ALL as ALL_SERVERS
 from bench.serving.known import PEERS as SERVERS
 from bench.serving.running import Bounds
 from bench.shards import moves as shard_moves
@@ -289,7 +290,7 @@ def serving(
 ) -> None:
     """One cell beside servers in Python and C++: predictions a CPU second, latency, memory of many models."""
     names = list(dict.fromkeys(name for name in peers.split(",") if name))
-    if unknown := set(names) - SERVERS.keys():
+    if unknown := set(names) - ALL_SERVERS.keys():
         raise typer.BadParameter(f"no such peers: {', '.join(sorted(unknown))}", param_hint="--peers")
     bounds = Bounds(memory_gib * 1024, patience)
     plan = serving_bench.Plan(names, models, rounds, seconds, rate, _numbers(counts, "--counts"), bounds)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from bench.serving import aio, croupier_cell, native
+from collections.abc import Iterable
+
+from bench.serving import aio, bentoml, croupier_cell, kserve, mlserver, native, ray_serve
 from bench.serving.peer import Peer
 
-PEERS: dict[str, Peer] = {
-    peer.name: peer for peer in (croupier_cell.PEER, native.PEER, aio.PLAIN, aio.ONNXRUNTIME)
-}
+
+def _named(peers: Iterable[Peer]) -> dict[str, Peer]:
+    return {peer.name: peer for peer in peers}
+
+
+PEERS = _named(
+    (
+        *(croupier_cell.PEER, native.PEER, aio.PLAIN, aio.ONNXRUNTIME),
+        *(kserve.PEER, mlserver.PEER, bentoml.PEER, ray_serve.PEER),
+    )
+)
+# With other settings, for whoever asks for them: those of PEERS are the fastest that were found.
+TRIED = _named((*kserve.TRIED, *mlserver.TRIED, *bentoml.TRIED, *ray_serve.TRIED))
+ALL = {**PEERS, **TRIED}

@@ -31,7 +31,7 @@ from bench.about import installed
 from bench.calling import SessionCaller
 from bench.serving import telling
 from bench.serving.asking import AskingCaller, Asks
-from bench.serving.known import PEERS
+from bench.serving.known import ALL
 from bench.serving.models import Models
 from bench.serving.peer import Peer
 from bench.serving.running import Bounds, Running, Stopped, started
@@ -63,9 +63,9 @@ class Plan:
 
 def run(plan: Plan, json: Path | None) -> bool:
     """Measure, print and write; true unless an answer was wrong, or a server of ours was stopped."""
-    peers = [PEERS[name] for name in plan.peers if not PEERS[name].missing()]
+    peers = [ALL[name] for name in plan.peers if not ALL[name].missing()]
     for name in plan.peers:
-        if what := PEERS[name].missing():
+        if what := ALL[name].missing():
             report.step(f"{name} is left out: {what} is not installed (make serving-peers)")
     with tempfile.TemporaryDirectory(prefix="croupier-serving-") as name:
         bench = _Bench(plan, Path(name), [Seen(peer) for peer in peers])
