@@ -38,6 +38,7 @@ def test_the_view_tells_all_that_is_known() -> None:
     assert "v2 for acme" in text
     assert "NO_CELL" in text
     assert "drain cell-1" not in text
+    assert "hit rate" not in shown(live.view("retail", progress(killed(by_cell={}), 20)))
 
 
 def test_before_the_first_second_there_is_a_view_as_well() -> None:

@@ -130,7 +130,8 @@ def _figures(progress: Progress) -> Table:
         now = f"{words.figure(recent.rate(name))}/s"
         curve = _curve([getattr(row, name) for row in progress.rows])
         table.add_row(name, now, Text(f"{count:,}", "bold red" if count else ""), curve)
-    table.add_row("hit rate", "", _hits(progress.by_cell), "")
+    if progress.by_cell:
+        table.add_row("hit rate", "", _hits(progress.by_cell), "")
     busy = "" if progress.cpu_share is None else f"processor {words.share(progress.cpu_share, 1.0)}"
     table.add_row("late, p99", words.ms(recent.worst("late_p99")), words.ms(progress.late_p99_ms), busy)
     return table

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ def test_each_chart_is_a_picture(tmp_path: Path) -> None:
 
 
 def test_words_of_others_are_no_mathematics(tmp_path: Path) -> None:
+    run = result()
+    broken = replace(run, by_class={"$\\frac{$": run.by_class["small"], "large": run.by_class["large"]})
+    assert report.pngs(broken, tmp_path)
     assert report.pngs(hostile(), tmp_path)
 
 

@@ -50,19 +50,21 @@ def pngs(results: Result | Sequence[Result], folder: Path) -> list[Path]:
 def _draw(axes: Axes, chart: Chart) -> None:
     axes.set_title(chart.title, loc="left", fontweight="bold")
     _scale(axes, chart.x, chart.y)
-    for line in chart.lines:
-        _line(axes, line)
+    for place, line in enumerate(chart.lines):
+        _line(axes, line, place)
     for number, mark in enumerate(chart.marks, start=1):
         axes.axvline(mark.x, color=LIGHT["text" if mark.is_ok else "bad"], linewidth=0.9, linestyle=":")
-        told = f"{number} {words.printable(mark.words, 24)}"
         axes.annotate(
-            told,
+            f"{number} {words.printable(mark.words, 24)}",
             (mark.x, 0.98),
+            xytext=(-2, 0),
             xycoords=("data", "axes fraction"),
+            textcoords="offset points",
             rotation=90,
             va="top",
             ha="right",
             fontsize=8,
+            bbox={"facecolor": LIGHT["ground"], "edgecolor": "none", "pad": 0.5},
         )
     for value, label in chart.bounds:
         axes.axhline(value, color=LIGHT["text"], linewidth=1, linestyle="--")
@@ -86,7 +88,8 @@ def _scale(axes: Axes, x: Axis, y: Axis) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _line(axes: Axes, line: Line) -> None:
+def _line(axes: Axes, line: Line, place: int) -> None:
+    """The first lies above the others."""
     ys = [float("nan") if y is None else y for y in line.ys]
     axes.plot(
         line.xs,
@@ -95,4 +98,5 @@ def _line(axes: Axes, line: Line) -> None:
         label=words.printable(line.name, 40),
         linestyle="" if line.are_dots else "--" if line.dashed else "-",
         marker="o" if line.are_dots else "",
+        zorder=3 - place / 10 + line.are_dots,
     )
