@@ -52,8 +52,11 @@ from bench.system import growth as system_growth
 from bench.system import play as system_bench
 from bench.system import steady as system_steady
 from bench.system import tail as system_tail
+from croupier_bench import app as harness
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+app.command("load", help="Load-test what a scenario says: `croupier-bench run`.")(harness.run)
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")]
 _PAYLOADS = (64, 1_024, 65_536)

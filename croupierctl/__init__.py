@@ -24,6 +24,7 @@ families            configs of families, from a `family_file` and into one
 features            `features put`, `get` and `scan`; with `features_load` (rows of a `feature_file`), and
                     `features_check` and `features_gc`, which read a whole group (`feature_scan`). They
                     work on a `feature_store`, not on a fleet
+bench               load tests, by a distribution of their own
 log                 questions about what was predicted, of `log_files`; `reproduce` has a row of them
                     `scored_again`
 generation_file     what `shards apply` reads and `export` writes: `yaml_tree` has it with its places in the

@@ -42,6 +42,7 @@ _BY_REASON = {
     "NOTHING_STORED": "see whose features there are: croupierctl features scan --tenant TENANT --group GROUP",
     "NO_ENTITY": "say whose features to read: --entity, --parameter",
     "FEATURE_MISSING": "send it, store it (croupierctl features), or have its family give it a default",
+    "BENCH_MISSING": "install it: pip install croupier-bench; in a checkout: pip install ./bench/harness",
     "LOG_PARTS_MISSING": "install it: pip install 'croupier[log]'",
     "PACKER_INCOMPLETE": (
         "install it: pip install 'croupier[publish]', and the model's own library; "

@@ -20,6 +20,8 @@ from croupierctl.servers import MANAGER, ROUTER, Servers, begin
 from croupierctl.tracing import traced
 
 _WORDS = "croupierctl.words"
+# A verb whose options are its own, --json as well: it is a file there.
+_FOREIGN = "bench"
 
 
 class _Root(LazyGroup):
@@ -69,6 +71,7 @@ class _Root(LazyGroup):
             "Say where a request would go, and why: version, artifact, hand and cell.",
         ),
         Verb("predict", "croupierctl.predict", "predict", "Ask a model for one prediction."),
+        Verb("bench", "croupierctl.bench", "app", "Load-test a deployment: croupier-bench."),
         Verb("log", "croupierctl.log", "app", "What was predicted, as the log has it."),
         Verb(
             "reproduce",
@@ -90,14 +93,20 @@ class _Root(LazyGroup):
         if "--" in args:
             at = args.index("--")
             options, separator = args[:at], args[at:]
+        at = self._verb_at(options)
+        if options[at : at + 1] == [_FOREIGN]:
+            options, separator = options[:at], [*options[at:], *separator]
         if "--json" in options:
             args = ["--json", *[word for word in options if word != "--json"], *separator]
         ctx.meta[_WORDS] = self._words(args)
         return super().parse_args(ctx, args)
 
+    def _verb_at(self, args: list[str]) -> int:
+        return next((at for at, word in enumerate(args) if word in self.commands), len(args))
+
     def _words(self, args: list[str]) -> str:
         """What the command is called: its verb, of a group two words."""
-        at = next((at for at, word in enumerate(args) if word in self.commands), len(args))
+        at = self._verb_at(args)
         verb = self.commands.get(args[at]) if at < len(args) else None
         return " ".join(args[at : at + 2] if isinstance(verb, Verb) and verb.is_group else args[at : at + 1])
 

@@ -85,6 +85,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "docs/faults.md": ("ask 200 times a second", "more than 256 MiB"),
     "docs/sharding.md": ("`90s`, `1h30m`", "--size 50% --min 2", "hand-size 2 --ramp 2s"),
+    "docs/load-testing.md": (
+        "rate = 300 seconds = 20",
+        'p99 = "100ms"',
+        'errors = "1%"',
+        "--slo p50=20ms --most 2000",
+        'or "10ms", "2.5s", "10min"; shares are numbers, or "0.01%"',
+        "--slo p99=20ms,errors=0.1%",
+    ),
     "docs/operating.md": (
         "its report is 3.5 s old",
         "--rate 100 --bytes 8MiB --dry-run",

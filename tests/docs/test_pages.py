@@ -60,6 +60,8 @@ def test_there_are_the_benches_that_pages_name(page: Path) -> None:
         if isinstance(function, ast.FunctionDef)
         and "app.command()" in map(ast.unparse, function.decorator_list)
     }
+    # Those of the harness have their names beside them.
+    known |= set(re.findall(r"^app\.command\(\"(\w+)\"", ast.unparse(module).replace("'", '"'), re.MULTILINE))
     assert named <= known
 
 
@@ -170,7 +172,24 @@ def known_flags() -> set[str]:
         if isinstance(function, ast.FunctionDef)
         for argument in function.args.args
     }
-    return {*servers, *benches, *_flags(typer.main.get_command(app)), *OTHERS}
+    return {*servers, *benches, *_of_the_harness(), *_flags(typer.main.get_command(app)), *OTHERS}
+
+
+def _of_the_harness() -> set[str]:
+    """Read as text: it is a distribution of its own, which need not be installed."""
+    module = ast.parse((ROOT / "bench/harness/croupier_bench/app.py").read_text())
+    arguments = {
+        f"--{argument.arg.replace('_', '-')}"
+        for function in module.body
+        if isinstance(function, ast.FunctionDef)
+        for argument in function.args.args
+    }
+    named = {
+        node.value
+        for node in ast.walk(module)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    return arguments | {word for word in named if re.fullmatch(r"--[a-z-]+", word)}
 
 
 @PAGES

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,10 @@ def built_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client SDK's."""
     return build(ROOT / "client", tmp_path_factory.mktemp("client"))
+
+
+@pytest.fixture(scope="session")
+def harness_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bench harness's. Of a copy: what is built would lie among the sources of `bench`."""
+    copy = shutil.copytree(ROOT / "bench" / "harness", tmp_path_factory.mktemp("copy") / "harness")
+    return build(copy, tmp_path_factory.mktemp("harness"))

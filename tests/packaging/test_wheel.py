@@ -2,9 +2,12 @@
 
 import configparser
 import re
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
+
+from support.wheels import make_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,11 +55,39 @@ def test_the_client_is_one_package_of_pure_python(client_wheel: Path) -> None:
     assert set(re.findall(r"^Requires-Dist: ([\w-]+)", text, re.MULTILINE)) == {"grpcio", "protobuf"}
 
 
-def test_both_are_of_one_release() -> None:
-    projects = [
-        tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"] for name in (".", "client")
-    ]
-    assert projects[0]["version"] == projects[1]["version"]
+def test_the_harness_is_one_package_of_pure_python(harness_wheel: Path) -> None:
+    folder = ROOT / "bench" / "harness" / "croupier_bench"
+    in_tree = {f"croupier_bench/{path.relative_to(folder)}" for path in folder.rglob("*.*")}
+    with zipfile.ZipFile(harness_wheel) as wheel:
+        held = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (metadata,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        text = wheel.read(metadata).decode()
+        assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+    assert held == {name for name in in_tree if not name.endswith(".pyc")}
+    assert harness_wheel.name.endswith("-py3-none-any.whl")
+    assert "Requires-Dist: croupier==0.1.0\n" in text
+
+
+def test_all_are_of_one_release() -> None:
+    names = (".", "client", "bench/harness")
+    projects = [tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"] for name in names]
+    (release,) = {project["version"] for project in projects}
+    assert f"croupier=={release}" in projects[2]["dependencies"]
+
+
+def test_the_harness_runs_where_the_wheels_alone_are(
+    built_wheel: Path, client_wheel: Path, harness_wheel: Path, tmp_path: Path
+) -> None:
+    """Of the libraries only those that its command line is made of: the others are known to work together."""
+    environment = make_environment(sys.executable, tmp_path / "venv")
+    environment.install("--no-deps", built_wheel, client_wheel, harness_wheel)
+    environment.install("rich", "typer<0.29")
+    program = environment.folder / "bin" / "croupier-bench"
+    said = environment.run(program, "--help")
+    for command in ("run", "search", "compare", "replay"):
+        assert f"\n  {command} " in said
+    both = environment.run("-m", "croupierctl", "bench", "--help")
+    assert "search" in both
 
 
 def test_a_python_has_its_own_wheel() -> None:

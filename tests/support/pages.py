@@ -14,6 +14,7 @@ PAGES = (
     "SECURITY.md",
     "examples/README.md",
     "bench/results/README.md",
+    "bench/harness/README.md",
 )
 
 _WRITTEN = re.compile(r"<!-- ([\w-]+): written by docs/generate -->\n.*?<!-- end of \1 -->\n", re.DOTALL)

@@ -13,7 +13,6 @@ stream begins with the number as its id. All are what protobuf's own library wou
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from croupier.transport.metadata import encode_pairs
 from croupier_bench.classes import ITEMS, STREAM, UNARY, RequestClass
 from croupier_bench.keys import ScenarioError
 from croupier_bench.models import Models
-from croupier_bench.scenario import Scenario
+from croupier_bench.scenario import Scenario, Target
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 
@@ -50,7 +49,7 @@ class Prepared:
         self._classes = scenario.classes
         self._makers = [_maker(asked, scenario.seed) for asked in scenario.classes]
         self._paths = [_PATHS[asked.call] for asked in scenario.classes]
-        self._token = self._read_token()
+        self._token = token_of(self._target)
         # Of each class, by the number of the tenant.
         self._pairs: list[dict[int, Pairs]] = [{} for _ in scenario.classes]
 
@@ -69,31 +68,35 @@ class Prepared:
         if pairs is None:
             if len(known) >= _MOST_KEPT:
                 known.clear()
-            pairs = known[tenant] = self._encode(self._classes[class_index].tenant(model_index))
+            pairs = known[tenant] = metadata_of(
+                self._target, self._classes[class_index].tenant(model_index), self._token
+            )
         return pairs
 
     def renew(self) -> None:
         """Take a token that changed from now on. Raises as a new one would."""
-        token = self._read_token()
+        token = token_of(self._target)
         if token != self._token:
             self._token = token
             for known in self._pairs:
                 known.clear()
 
-    def _encode(self, tenant: str) -> Pairs:
-        pairs = list(self._target.metadata)
-        if self._token:
-            pairs.append(("authorization", f"Bearer {self._token}"))
-        if self._target.tenant_header:
-            pairs.append((self._target.tenant_header, tenant))
-        return tuple(encode_pairs(pairs))
 
-    def _read_token(self) -> str:
-        path = self._target.token_file
-        return "" if path is None else _token_in(path)
+def metadata_of(target: Target, tenant: str, token: str) -> Pairs:
+    """What goes with each request of a tenant, encoded."""
+    pairs = list(target.metadata)
+    if token:
+        pairs.append(("authorization", f"Bearer {token}"))
+    if target.tenant_header:
+        pairs.append((target.tenant_header, tenant))
+    return tuple(encode_pairs(pairs))
 
 
-def _token_in(path: Path) -> str:
+def token_of(target: Target) -> str:
+    """That in the target's file, "" without one. Raises ScenarioError if it cannot be read."""
+    path = target.token_file
+    if path is None:
+        return ""
     try:
         with path.open("rb") as file:
             token = file.read(_MAX_TOKEN + 1).strip().decode("ascii")
