@@ -17,6 +17,7 @@
     hostile     `attacks`, and the `attacker` that makes them
     fair        tenants that take more than their share, and overload
     system      router, cells, version manager and load together
+    ceiling     the harness that people load-test with: what a request costs it, and what it hides
     demo        `make demo`
 
 `load`, `openloop`, `streams` and `calling` ask, `training` has real models with their answers, `processes`

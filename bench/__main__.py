@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from bench import ceiling as ceiling_bench
 from bench import cell as cell_bench
 from bench import engines as engines_bench
 from bench import features as features_bench
@@ -427,6 +428,17 @@ def _system(plan: system_bench.Plan, json: Path | None, *, into: bool = False) -
 
 
 @app.command()
+def harness(
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each part.")] = 10.0,
+    rate: Annotated[float, typer.Option(min=1, help="Requests a second of the paced part.")] = 20_000.0,
+    json: Json = None,
+) -> None:
+    """The load-testing harness itself: its processor time for a request, how late it is, what it hides."""
+    if not ceiling_bench.run(ceiling_bench.Plan(seconds, rate), json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def series(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(SERIES)}.")],
 ) -> None:
@@ -480,6 +492,7 @@ def smoke() -> None:
         "serving": lambda json: serving(
             peers="croupier,plain", models=5, rounds=1, seconds=0.3, counts="5,10", json=json
         ),
+        "harness": lambda json: harness(seconds=2.0, rate=500.0, json=json),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.
         "engines": lambda json: engines(
             engine=["croupier", "lightgbm"],

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import typer
-from croupier_bench.run import RunFailed
 from harness.made import made
 
 from croupier.errors import Unavailable
 from croupier_bench.keys import ScenarioError
 from croupier_bench.outcome import CODES, code_of, draw, expected, fail, tell
 from croupier_bench.result import Judged, Result
+from croupier_bench.run import RunFailed
 
 MISSED = Judged({"p99_ms": 1.0}, holds=False, seen={"p99_ms": 2.0})
 

@@ -29,7 +29,8 @@ _NUDGE_US = 1e-3
 def _edges() -> NDArray[np.float64]:
     places = np.arange(BUCKETS + 1, dtype=np.int64)
     octave = np.maximum(places // _HALF - 1, 0)
-    return ((places - octave * _HALF) << octave) * (UNIT_US * 1e-6)
+    whole = (places - octave * _HALF) << octave
+    return whole.astype(np.float64) * (UNIT_US * 1e-6)
 
 
 # Where each bucket begins, in seconds, and where the last one ends.
@@ -40,7 +41,8 @@ def indices(seconds: ArrayLike) -> NDArray[np.int64]:
     """The bucket of each of `seconds`."""
     us = np.clip(np.asarray(seconds, np.float64) * 1e6 + _NUDGE_US, 0, _LONGEST_US).astype(np.int64)
     octave = np.maximum(np.frexp(us.astype(np.float64))[1] - 11, 0).astype(np.int64)
-    return octave * _HALF + (us >> octave)
+    found: NDArray[np.int64] = octave * _HALF + (us >> octave)
+    return found
 
 
 class Histogram:

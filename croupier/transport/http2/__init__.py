@@ -12,6 +12,7 @@ could harm is refused. A connection is built up in this order, which is a good o
     callbacks   what nghttp2 tells, and what of it a role decides
     session     what the owner of a connection calls
     server_call, server_session, client_call, client_session     the two roles
+    counted_call                calls of a load test, which are counted natively
     frame_log   the frames in the log, for whoever asks for them
 """
 
