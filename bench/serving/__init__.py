@@ -10,5 +10,5 @@
 
 One file a peer: `croupier_cell`; `aio`, in Python without a framework (its server is `aio_server`);
 `native`, in C++ (its server lies in the folder of that name); and those that have an environment of their own
-(`foreign`) and a program in `servers`: `kserve`, `mlserver`, `bentoml`, `ray_serve`.
+(`foreign`) and a program in `servers`: `kserve`, `mlserver`, `bentoml`, `ray_serve`, `triton`.
 """

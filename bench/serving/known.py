@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.serving import aio, bentoml, croupier_cell, kserve, mlserver, native, ray_serve
+from bench.serving import aio, bentoml, croupier_cell, kserve, mlserver, native, ray_serve, triton
 from bench.serving.peer import Peer
 
 
@@ -15,7 +15,7 @@ def _named(peers: Iterable[Peer]) -> dict[str, Peer]:
 PEERS = _named(
     (
         *(croupier_cell.PEER, native.PEER, aio.PLAIN, aio.ONNXRUNTIME),
-        *(kserve.PEER, mlserver.PEER, bentoml.PEER, ray_serve.PEER),
+        *(kserve.PEER, mlserver.PEER, bentoml.PEER, ray_serve.PEER, triton.PEER),
     )
 )
 # With other settings, for whoever asks for them: those of PEERS are the fastest that were found.

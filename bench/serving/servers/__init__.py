@@ -1,5 +1,6 @@
 """What runs in the environments of the peers, which have nothing else of ours.
 
-`kserve_server`, `mlserver_runtime`, `ray_server` and `bento_service` are what one writes to serve models with
-each. All of them ask a model as `forest` does; `loopback` keeps those there that would listen to everybody.
+`kserve_server`, `mlserver_runtime`, `ray_server`, `bento_service` and `triton_model` are what one writes to
+serve models with each. All of them ask a model as `forest` does; `loopback` keeps those there that would
+listen to everybody.
 """
