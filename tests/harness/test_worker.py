@@ -109,9 +109,26 @@ async def test_what_cannot_be_prepared_is_said(pipe: Ends) -> None:
     assert said(ours) == [Failed("no token")]
 
 
+async def test_what_cannot_be_drawn_is_said(pipe: Ends) -> None:
+    """As a file of recorded requests that is no such file."""
+    ours, theirs = pipe
+    asked = scenario("127.0.0.1:1", rate=1.0)
+    await worker.serve(theirs, Plan(asked, Undrawn(), 0, 1, 0.0))  # type: ignore[arg-type]
+    assert said(ours) == [Failed("no request")]
+
+
 class Broken:
     def prepared(self) -> Any:
         raise ValueError("no token")
+
+
+class Undrawn:
+    def prepared(self) -> Any:
+        return None
+
+    def parts(self, worker: int, workers: int) -> Any:
+        yield from ()
+        raise ValueError("no request")
 
 
 async def test_connections_are_shared_out_among_workers_and_addresses() -> None:

@@ -185,6 +185,8 @@ async def serve(connection: Connection, plan: Plan) -> None:
     try:
         asking = plan.source.prepared()
         is_right = _is_right(scenario) if plan.verify_share else None
+        enough = AHEAD_CLOSED if load.mode == "closed" else AHEAD
+        feed = Ahead(plan.source.parts(plan.worker, plan.workers), enough)
     except ValueError as error:
         connection.send(Failed(str(error)))
         return
@@ -198,8 +200,6 @@ async def serve(connection: Connection, plan: Plan) -> None:
         connection.send(Failed(str(error)))
         return
     try:
-        enough = AHEAD_CLOSED if load.mode == "closed" else AHEAD
-        feed = Ahead(plan.source.parts(plan.worker, plan.workers), enough)
         with _no_garbage_collection():
             connection.send(Ready())
             # Nobody is called yet, so to wait here holds up nothing.
