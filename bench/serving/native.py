@@ -18,7 +18,7 @@ class Native(Peer):
     name = "native"
     kind: Kind = "native"
     settings = (
-        "C++, one completion queue and thread, messages used again, GRPC_ARG_MINIMAL_STACK, "
+        "C++, one completion queue and thread, messages used again, GRPC_ARG_MINIMAL_STACK, tcmalloc, "
         "FastPredict, num_threads=1, -O3 -march=native"
     )
 
