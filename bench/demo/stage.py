@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -61,7 +61,7 @@ def train(tenants: int) -> Sequence[Trained]:
 @contextmanager
 def started(cells: int, zones: int) -> Iterator[Stack]:
     """The fleet. It is gone when the block is left, also by Ctrl-C, SIGTERM or a terminal that closes."""
-    with tempfile.TemporaryDirectory(prefix="croupier-demo-") as folder, _heard(_interrupt):
+    with tempfile.TemporaryDirectory(prefix="croupier-demo-") as folder, interruptible():
         stack = Stack(Path(folder), cells, zones, cell_module="bench.demo.poison_cell")
         report.step(f"starting etcd, a version manager, {cells} cells in {zones} zones and a router")
         try:
@@ -71,6 +71,11 @@ def started(cells: int, zones: int) -> Iterator[Stack]:
             # Whoever presses Ctrl-C again would leave processes behind.
             with _heard(signal.SIG_IGN, signal.SIGINT):
                 stack.stop()
+
+
+def interruptible() -> AbstractContextManager[None]:
+    """In the block SIGTERM, and a terminal that closes, are what Ctrl-C is: what was started is stopped."""
+    return _heard(_interrupt)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The process that asks: nothing else is in its interpreter, and its CPU time is nobody else's.
 
-closed(…)   so many requests, 256 of them under way: the most that the others can do
+closed(…)   so many requests, so many of them under way: the most that the others can do
 open(…)     at a rate: latencies from when a request was due
 """
 
@@ -20,9 +20,11 @@ import uvloop
 
 from bench import calling, openloop, report
 from bench.calling import SessionCaller
+from bench.fair import judging
 from bench.many import Numbers
 from bench.system.asking import Asking
 from bench.system.population import Models
+from croupier.codes import Code
 from croupier.priority import take_short_slices
 
 WRONG = "another answer"
@@ -34,12 +36,19 @@ _asking: Asking
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`failed` requests had an error or no answer; `wrong` ones an answer that is not the library's."""
+    """Of `requests` cells or router `refused` some, having too much to do; others `failed`, or had no answer;
+    and the answer of `wrong` ones is not the library's.
+    """
 
     requests: int
+    refused: int
     failed: int
     wrong: int
     per_s: float
+
+    @property
+    def answered(self) -> int:
+        return self.requests - self.refused - self.failed - self.wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Latencies:
 
     rate: float
     requests: int
+    refused: int
     failed: int
     wrong: int
     p50: float
@@ -74,9 +84,9 @@ class Load:
         with ProcessPoolExecutor(1, spawn, _begin, (models,)) as pool:
             yield cls(pool, router)
 
-    def closed(self, order: Numbers) -> Seen:
-        """Each of `order` once."""
-        return self._pool.submit(_closed, self._router, order).result()
+    def closed(self, order: Numbers, streams: int) -> Seen:
+        """Each of `order` once, `streams` of each connection under way."""
+        return self._pool.submit(_closed, self._router, order, streams).result()
 
     def open(self, order: Numbers, rate: float, seconds: float, seed: int) -> Latencies:
         return self._pool.submit(_open, self._router, order, rate, seconds, seed).result()
@@ -88,13 +98,14 @@ def _begin(models: Models) -> None:
     _asking = Asking(models)
 
 
-def _closed(router: str, order: Numbers) -> Seen:
+def _closed(router: str, order: Numbers, streams: int) -> Seen:
     async def ask() -> Seen:
         _asking.order = order.tolist()
         async with calling.callers(router) as callers:
-            loaded = await openloop.closed_loop(callers, _asking, len(order))
-            wrong = _tell(callers)
-        return Seen(loaded.requests, loaded.failures - wrong, wrong, loaded.rps)
+            loaded = await openloop.closed_loop(callers, _asking, len(order), streams=streams)
+            refused, wrong = _tell(callers)
+        failed = loaded.failures - refused - wrong
+        return Seen(loaded.requests, refused, failed, wrong, loaded.rps)
 
     return uvloop.run(ask())
 
@@ -106,14 +117,15 @@ def _open(router: str, order: Numbers, rate: float, seconds: float, seed: int) -
             moments = await openloop.open_loop_of_moments(
                 callers, _asking, rate=rate, seconds=_WARM_UP + seconds, seed=seed, sleeps=False
             )
-            wrong = _tell(callers)
+            refused, wrong = _tell(callers)
         counted = moments.due >= moments.due[0] + _WARM_UP
         latencies, lateness = moments.latencies[counted] * 1e3, moments.lateness[counted] * 1e3
         right = latencies[np.isfinite(latencies)]
-        failed = int(np.isinf(moments.latencies).sum()) - wrong
+        failed = int(np.isinf(moments.latencies).sum()) - refused - wrong
         return Latencies(
             rate,
-            len(latencies),
+            len(moments.latencies),
+            refused,
             failed,
             wrong,
             p50=_quantile(right, 0.5),
@@ -129,9 +141,9 @@ def _quantile(values: Any, share: float) -> float:
     return float(np.quantile(values, share)) if len(values) else float("nan")
 
 
-def _tell(callers: Sequence[SessionCaller]) -> int:
-    """Show what was wrong; how many answers were."""
+def _tell(callers: Sequence[SessionCaller]) -> tuple[int, int]:
+    """Show what was wrong. How many requests were refused, and how many answers were wrong."""
     problems: Counter[str] = sum((caller.problems for caller in callers), Counter())
     for problem, count in problems.most_common(_TOLD):
         report.step(f"{count:,} × {problem}")
-    return problems[WRONG]
+    return judging.codes(problems)[Code.UNAVAILABLE.name], problems[WRONG]

@@ -14,6 +14,7 @@ from typing import Any
 import uvloop
 
 from bench import processes, report, storm
+from bench.demo import stage
 from bench.fair import overload
 from bench.system import growth, steady, tail
 from croupier.grpcio.manager import VersionManagerClient
@@ -43,6 +44,17 @@ def run(plan: Plan, json: Path | None, *, into: bool = False) -> bool:
     With `into`, beside what the file `json` has of other parts.
     """
     before = processes.usage()
+    with stage.interruptible():
+        told = _measured(plan)
+    told["others_share_of_machine"] = processes.usage().others_share(before, os.cpu_count() or 1)
+    if into and json is not None and json.exists():
+        told = merged(json_files.loads(json.read_text()), told)
+    report.write_json(json, told)
+    _tell(told)
+    return passed(told)
+
+
+def _measured(plan: Plan) -> dict[str, Any]:
     told: dict[str, Any] = {"cells": CELLS, "hand": CELLS, "growth": {}}
     if {"steady", "overload"} & {*plan.parts}:
         with _folder(plan) as folder, _stack(plan, folder) as stack:
@@ -57,12 +69,7 @@ def run(plan: Plan, json: Path | None, *, into: bool = False) -> bool:
     if "tail" in plan.parts:
         with _folder(plan) as folder:
             told["tail"] = uvloop.run(tail.measure(plan.tail, folder))
-    told["others_share_of_machine"] = processes.usage().others_share(before, os.cpu_count() or 1)
-    if into and json is not None and json.exists():
-        told = merged(json_files.loads(json.read_text()), told)
-    report.write_json(json, told)
-    _tell(told)
-    return passed(told)
+    return told
 
 
 def passed(told: Mapping[str, Any]) -> bool:
@@ -119,7 +126,10 @@ def _tell(told: Mapping[str, Any]) -> None:
         rows += [
             (f"predictions/s over {told['models']:,} models", f"{told['max_rps']:,.0f}"),
             ("CPU µs: router + cell", f"{cpu['router']:.2f} + {cpu['cell']:.2f}"),
-            ("wrong, failed", f"{told['wrong']:,}, {told['failed']:,} of {told['requests']:,}"),
+            (
+                "wrong, failed, refused",
+                f"{told['wrong']:,}, {told['failed']:,}, {told['refused']:,} of {told['requests']:,}",
+            ),
         ]
         rows += [
             (f"latency at {share} %", f"{one['p50']:.2f} / {one['p99']:.2f} / {one['p999']:.2f} ms")

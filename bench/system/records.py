@@ -7,6 +7,7 @@ flushed. A version manager that runs hears of all of it from etcd, and routers f
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,11 +21,13 @@ from croupier.stores.etcd import MAX_TRANSACTION, Etcd, Put
 from croupier.stores.etcd_connection import EtcdConfig
 from croupier.stores.objects import key_of
 from croupierctl.stack import Stack
+from version_manager.map.audit import MANAGER, Audit
 from version_manager.map.keys import Keys
 from version_manager.map.records import encode
 from version_manager.model.release import WHOLE, Release, Split, Version
 
-_PER_TRANSACTION = MAX_TRANSACTION // 2
+# Beside them, the entry of the audit: without one, version managers note each change as one from outside.
+_PER_TRANSACTION = (MAX_TRANSACTION - 1) // 2
 _AT_ONCE = 4
 
 
@@ -47,12 +50,13 @@ async def publish(
 
         async def writer() -> None:
             for part in waiting:
-                await etcd.transact([], await asyncio.to_thread(_lay, store, population, part))
+                ops = await asyncio.to_thread(_lay, store, population, part)
+                await etcd.transact([], audited(ops))
                 advance(len(part))
 
         await asyncio.gather(*(writer() for _ in range(_AT_ONCE)))
         # Changes reach a router in order, so whoever knows this one knows all.
-        await etcd.transact([], _lay(store, population, numbers[-1:]))
+        await etcd.transact([], audited(_lay(store, population, numbers[-1:])))
     models, last = population.models, numbers[-1]
     await await_known(
         stack.router,
@@ -76,6 +80,12 @@ def _lay(store: Path, population: Population, numbers: Sequence[int]) -> list[Pu
         tenant, name = population.models.tenant(number), population.models.name(number)
         ops += puts(tenant, name, version)
     return ops
+
+
+def audited(ops: Sequence[Put]) -> list[Put]:
+    """What a version manager would write: `ops`, and that they were done."""
+    audit = Audit(Keys(), time.time_ns, random.Random())
+    return [*ops, audit.entry(MANAGER, "publish", f"{len(ops) // 2} models")]
 
 
 def puts(tenant: str, name: str, version: Version) -> list[Put]:

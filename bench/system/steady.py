@@ -5,8 +5,9 @@ then at random, all alike: that none is hot is the hardest for caches of a proce
 is CPU time by the kernel's books. With all published, the same is asked by popularity (Zipf), and at parts of
 the most in an open loop.
 
-Router and cells have all processors but the last, on which the load, etcd and the version manager are. What
-shares a processor waits for it: CPU times say little of that, latencies much.
+The router has a processor of its own, and the load, etcd and the version manager another; cells have those
+between, or of two the load's. What shares a processor waits for it: CPU times say little of that, latencies
+much. While models are loaded for the first time, fewer are asked for at once.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _SHARES = (25, 50, 75)
 _ZIPF = 1.0
 _SEED = 29
 _WARM_UP = 0.1
+# Of a connection, while models are loaded.
+_LOADING_STREAMS = 4
+# And when all are: more would wait so long that a router thinks the cells late.
+_STREAMS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,13 @@ class Counts:
     """Of all requests so far."""
 
     requests: int = 0
+    refused: int = 0
     failed: int = 0
     wrong: int = 0
 
     def add(self, seen: Any) -> None:
         self.requests += seen.requests
+        self.refused += seen.refused
         self.failed += seen.failed
         self.wrong += seen.wrong
 
@@ -106,11 +113,12 @@ def _told(measuring: _Measuring, plan: Plan, rounds: Sequence[Round], growth: li
         "tenants": plan.tenants,
         "max_rps": most,
         "cpu_us": {name: cpu[name] for name in ("router", "cell")},
-        "cpu_us_beside": {name: cpu[name] for name in ("load", "control")},
+        "cpu_us_beside": {name: cpu[name] for name in ("load", "manager", "etcd")},
         "zipf": {"max_rps": median(one.per_s for one in popular), "cpu_us": _median_cpu(popular)},
         "latency": latency,
         "growth": {"models": growth},
         "requests": counts.requests,
+        "refused": counts.refused,
         "failed": counts.failed,
         "wrong": counts.wrong,
     }
@@ -125,20 +133,19 @@ class _Measuring:
             "router": [stack.process("router").pid],
             "cell": [one.pid for name, one in named.items() if name.startswith("cell-")],
             "load": [load.pid],
-            "control": [
-                one.pid for name, one in named.items() if name.startswith(("etcd", "version-manager"))
-            ],
+            "manager": [stack.process("version-manager").pid],
+            "etcd": [stack.process("etcd").pid],
         }
 
     @contextmanager
     def apart(self) -> Iterator[dict[str, list[int]]]:
         """Who is measured shares no processor with who measures, in the block. Gives who has which."""
         usable = sorted(os.sched_getaffinity(0))
-        shared = {"router, cell": usable[:-1] or usable, "load, control": usable[-1:]}
+        shared = dict.fromkeys(self._parts, usable[-1:])
+        shared |= {"router": usable[:1], "cell": usable[1:-1] or usable[-1:]}
         try:
-            for names, cores in shared.items():
-                for name in names.split(", "):
-                    self._confine(name, cores)
+            for name, cores in shared.items():
+                self._confine(name, cores)
             yield shared
         finally:
             for name in self._parts:
@@ -152,17 +159,17 @@ class _Measuring:
         """Have all of them in memory."""
         report.step(f"loading {len(numbers):,} models")
         order = np.random.default_rng(_SEED).permutation(np.array(numbers))
-        self.counts.add(self._load.closed(order))
+        self._add(self._load.closed(order, _LOADING_STREAMS))
 
     def closed(self, order: Numbers) -> list[Round]:
-        self._add(self._load.closed(order[: max(1, round(len(order) * _WARM_UP))]))
+        self._add(self._load.closed(order[: max(1, round(len(order) * _WARM_UP))], _STREAMS))
         return [self._round(order) for _ in range(self._plan.rounds)]
 
     def _round(self, order: Numbers) -> Round:
         before = processes.cpu_seconds_of(self._parts)
-        seen = self._add(self._load.closed(order))
+        seen = self._add(self._load.closed(order, _STREAMS))
         after = processes.cpu_seconds_of(self._parts)
-        spent = {name: (after[name] - before[name]) / seen.requests * 1e6 for name in before}
+        spent = {name: (after[name] - before[name]) / max(1, seen.answered) * 1e6 for name in before}
         report.step(
             f"{seen.per_s:,.0f}/s, CPU µs: " + ", ".join(f"{name} {us:.2f}" for name, us in spent.items())
         )

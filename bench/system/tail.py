@@ -138,8 +138,8 @@ async def _publish(stack: Stack, models: int) -> None:
             tenant, name, Version(1, number.to_bytes(32, "big"), 20_000, "linear", time.time())
         )
     async with Etcd(EtcdConfig((stack.process("etcd").address,))) as etcd:
-        for begin in range(0, len(puts), MAX_TRANSACTION):
-            await etcd.transact([], puts[begin : begin + MAX_TRANSACTION])
+        for begin in range(0, len(puts), MAX_TRANSACTION // 2):
+            await etcd.transact([], records.audited(puts[begin : begin + MAX_TRANSACTION // 2]))
 
 
 class _Turning:

@@ -350,7 +350,7 @@ def _steady(found: Result) -> str:
         ["by popularity (Zipf): router", number(popular["router"])],
         ["cell", number(popular["cell"])],
         ["wrong answers", f"{found['wrong']:,} of {found['requests']:,}"],
-        ["failed", f"{found['failed']:,}"],
+        ["failed, refused", f"{found['failed']:,}, {found['refused']:,}"],
     ]
     if "storm" in found:
         storm = found["storm"]
