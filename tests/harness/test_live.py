@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 from rich.console import Console
 from support.load_results import HOSTILE, hostile, killed, progress, result
@@ -43,6 +44,14 @@ def test_the_view_tells_all_that_is_known() -> None:
 
 def test_before_the_first_second_there_is_a_view_as_well() -> None:
     assert "retail  0 of 30 s" in shown(live.view("retail", progress(result(), 0)))
+
+
+def test_the_second_that_is_not_over_lowers_no_rate() -> None:
+    whole = progress(result(), 3)
+    begun = replace(whole, seconds=2.2)
+    first_two = replace(whole, rows=whole.rows[:2], seconds=2.0)
+    assert live.line(begun).split("sent ")[1] == live.line(first_two).split("sent ")[1]
+    assert "sent –/s" in live.line(replace(whole, seconds=0.5))
 
 
 def test_words_of_others_move_no_cursor() -> None:

@@ -21,7 +21,7 @@ from croupier_bench.resampling import Interval
 from croupier_bench.result import Result
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
 BETTER, WORSE, SAME = "better", "worse", "no difference seen"
 
@@ -84,18 +84,19 @@ class Comparison:
         ]
         return {"before": self.before, "after": self.after, "figures": figures, "notes": list(self.notes)}
 
-    def table(self) -> Table:
+    def table(self) -> RenderableType:
         """For a terminal, with the notes below it."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        told = Table(box=None, pad_edge=False, caption=Text("\n".join(self.notes)), caption_justify="left")
+        told = Table(box=None, pad_edge=False)
         for name in ("", "before", "after", "ratio", "95 % interval", ""):
             told.add_column(name, justify="left" if name == "" else "right")
         colors = {BETTER: "green", WORSE: "red", SAME: ""}
         for figure in self.figures:
             told.add_row(*map(Text, _told(figure)), Text(figure.verdict, colors[figure.verdict]))
-        return told
+        return Group(told, *map(Text, self.notes))
 
 
 def compare(before: Result, after: Result, *, anyway: bool = False, seed: int = 1) -> Comparison:

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from croupier_bench import words
-from croupier_bench.result import Happened, OfClass, Progress, Second
+from croupier_bench.result import Happened, OfClass, Progress
 
 T = TypeVar("T")
 Cells = Mapping[str, Mapping[str, int]]
@@ -76,7 +76,7 @@ class _Lines:
 
 def line(progress: Progress) -> str:
     """How it goes, on one line."""
-    recent = _Recent(progress.rows[-_RECENT:])
+    recent = _Recent(progress)
     return (
         f"{progress.seconds:5.0f} s  sent {words.figure(recent.rate('sent'))}/s"
         f"  answered {words.figure(recent.rate('answered'))}/s  p50 {words.ms(recent.worst('p50'))}"
@@ -102,10 +102,11 @@ def view(name: str, progress: Progress) -> RenderableType:
 
 
 class _Recent:
-    """The last seconds together."""
+    """The last seconds together, without the one that is not over."""
 
-    def __init__(self, rows: Sequence[Second]) -> None:
-        self._rows = rows
+    def __init__(self, progress: Progress) -> None:
+        over = [row for row in progress.rows if row.t + row.seconds <= progress.seconds]
+        self._rows = over[-_RECENT:]
 
     def rate(self, name: str) -> float | None:
         seconds = sum(row.seconds for row in self._rows)
@@ -116,7 +117,7 @@ class _Recent:
 
 
 def _figures(progress: Progress) -> Table:
-    recent, so_far = _Recent(progress.rows[-_RECENT:]), progress.latency_ms
+    recent, so_far = _Recent(progress), progress.latency_ms
     table = _table("", f"last {_RECENT} s", "so far", "second by second")
     seconds = max(progress.seconds, 1e-9)
     for name in ("sent", "answered"):

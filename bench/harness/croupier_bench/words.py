@@ -25,9 +25,9 @@ def figure(value: float | None) -> str:
     """A number with three digits that count, and the others if it is large: 0.0123, 1.23, 12,346."""
     if value is None:
         return NOTHING
-    if abs(value) >= 100:
+    if abs(value) >= 99.95:
         return f"{value:,.0f}"
-    if abs(value) >= 10:
+    if abs(value) >= 9.995:
         return f"{value:.1f}"
     return f"{value:.2f}" if abs(value) >= 0.9995 else f"{value:.3g}"
 
