@@ -6,7 +6,7 @@ import pytest
 from croupier_bench.histogram import Histogram
 from croupier_bench.result import Judged, Loads, OfWorker, Rates, Result, Second
 from croupier_bench.scenario import Load, RequestClass, Scenario, ScenarioError, Shape, Target
-from croupier_bench.search import Bounds, dispersion, judge, of_counts, search
+from croupier_bench.search import Bounds, Verdict, dispersion, judge, of_counts, search
 
 FAST, SLOW = 0.001, 0.1
 SLO = {"p99_ms": 10.0, "errors": 0.001}
@@ -253,24 +253,33 @@ def test_a_run_that_was_stopped_does_not_hold():
 # A step
 
 
+def many(over, of):
+    """Evenly over ten seconds."""
+    return [(over // 10, of // 10)] * 10
+
+
 def test_few_and_many_are_sure_and_those_between_are_not():
-    assert (of_counts([(0, 1_000)], 0.01).holds, of_counts([(0, 1_000)], 0.01).is_sure) == (True, True)
-    between = of_counts([(9, 1_000)], 0.01)
-    assert (between.holds, between.is_sure) == (True, False)
-    over = of_counts([(40, 1_000)], 0.01)
-    assert (over.holds, over.is_sure) == (False, True)
-    just = of_counts([(12, 1_000)], 0.01)
-    assert (just.holds, just.is_sure) == (False, False)
+    assert of_counts(many(0, 1_000), 0.01) == Verdict(holds=True, is_sure=True)
+    assert of_counts(many(90, 10_000), 0.01) == Verdict(holds=True, is_sure=False)
+    assert of_counts(many(110, 10_000), 0.01) == Verdict(holds=False, is_sure=False)
+    assert of_counts(many(200, 10_000), 0.01) == Verdict(holds=False, is_sure=True)
 
 
 def test_more_of_the_same_makes_it_sure():
-    assert not of_counts([(7, 1_000)], 0.01).is_sure
-    assert of_counts([(7, 1_000)] * 10, 0.01).is_sure
+    assert not of_counts([(8, 1_000)] * 5, 0.01).is_sure
+    assert of_counts([(8, 1_000)] * 20, 0.01).is_sure
 
 
 def test_few_requests_tell_little():
-    assert not of_counts([(0, 50)], 0.01).is_sure
-    assert not of_counts([(0, 1_000)], 0.0001).is_sure
+    assert not of_counts(many(0, 100), 0.01).is_sure
+    assert not of_counts(many(0, 1_000), 0.0001).is_sure
+
+
+def test_few_seconds_tell_less_than_as_many_requests_of_many():
+    """Two dozen slow ones of one second may be one stall."""
+    assert not of_counts([(20, 4_000)], 0.01).is_sure
+    assert of_counts(many(20, 4_000), 0.01).is_sure
+    assert of_counts([(2_000, 4_000)], 0.01) == Verdict(holds=False, is_sure=True)
 
 
 def test_slow_ones_that_come_together_tell_less():
@@ -350,8 +359,9 @@ def test_a_mean_is_sure_if_runs_agree_or_it_is_far_off(means, holds, is_sure):
 
 def test_a_whole_number_is_not_taken_for_more_than_it_is():
     """Half a request was to be expected: two come by chance about once in eleven times."""
-    assert not of_counts([(2, 10_000)], 0.00005).is_sure
-    assert of_counts([(4, 10_000)], 0.00005).is_sure
+    quiet = [(0, 1_000)] * 8
+    assert not of_counts([(1, 1_000), (1, 1_000), *quiet], 0.00005).is_sure
+    assert of_counts([(2, 1_000), (2, 1_000), *quiet], 0.00005).is_sure
 
 
 def test_errors_have_a_limit_of_their_own():

@@ -41,6 +41,8 @@ _NEARLY_ALL = 0.99
 _DIGITS = 3
 # A mean has no share of requests behind it; one run is enough if it is so far off.
 _FAR = 1.2
+# Fewer say nothing of how they differ; then so much is taken for granted.
+_FEW_SECONDS, _UNKNOWN = 5, 10.0
 # Below the rate that the search began with.
 _HALVINGS = 10
 
@@ -291,10 +293,15 @@ def of_counts(counts: Iterable[tuple[int, int]], share: float) -> Verdict:
 
 
 def dispersion(pairs: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-    """How much more the seconds differ than they would if each request was slow by itself; at least 1."""
+    """How much more the seconds differ than they would if each request was slow by itself; at least 1.
+
+    Few seconds do not tell: one stall may be all of them.
+    """
+    if len(pairs) < _FEW_SECONDS:
+        return _UNKNOWN
     over, of = pairs[:, 0], pairs[:, 1]
     share = over.sum() / of.sum()
-    if len(pairs) < 2 or not 0 < share < 1:
+    if not 0 < share < 1:
         return 1.0
     squares = (over - share * of) ** 2 / (share * (1 - share) * of)
     return max(1.0, float(squares.sum()) / (len(pairs) - 1))
