@@ -75,6 +75,10 @@ def _checkout(folder: Path, stack: Stack) -> dict[str, str]:
     return {
         **inherited,
         "PATH": f"{programs}:{here}:{os.environ['PATH']}",
+        # A reader's .venv has the harness, which `bench` needs.
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(ROOT / "bench/harness"), os.environ.get("PYTHONPATH")])
+        ),
         "CROUPIERCTL_ROUTER": stack.router,
         "CROUPIERCTL_MANAGER": stack.manager,
     }
