@@ -427,8 +427,8 @@ def _system(plan: system_bench.Plan, json: Path | None, *, into: bool = False) -
         raise typer.Exit(1)
 
 
-@app.command()
-def harness(
+@app.command("harness")
+def ceiling(
     seconds: Annotated[float, typer.Option(min=0.5, help="Of each part.")] = 10.0,
     rate: Annotated[float, typer.Option(min=1, help="Requests a second of the paced part.")] = 20_000.0,
     json: Json = None,
@@ -492,7 +492,7 @@ def smoke() -> None:
         "serving": lambda json: serving(
             peers="croupier,plain", models=5, rounds=1, seconds=0.3, counts="5,10", json=json
         ),
-        "harness": lambda json: harness(seconds=2.0, rate=500.0, json=json),
+        "harness": lambda json: ceiling(seconds=2.0, rate=500.0, json=json),
         # Each engine imports its library in a process of its own, which takes longer than all the rest.
         "engines": lambda json: engines(
             engine=["croupier", "lightgbm"],

@@ -29,8 +29,8 @@ _NUDGE_US = 1e-3
 def _edges() -> NDArray[np.float64]:
     places = np.arange(BUCKETS + 1, dtype=np.int64)
     octave = np.maximum(places // _HALF - 1, 0)
-    whole = (places - octave * _HALF) << octave
-    return whole.astype(np.float64) * (UNIT_US * 1e-6)
+    found: NDArray[np.float64] = ((places - octave * _HALF) << octave) * (UNIT_US * 1e-6)
+    return found
 
 
 # Where each bucket begins, in seconds, and where the last one ends.

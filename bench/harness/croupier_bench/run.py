@@ -240,7 +240,7 @@ def _wait_ready(worker: _Worker) -> None:
 
 def _receive(worker: _Worker) -> object:
     try:
-        return worker.connection.recv()  # type: ignore[no-any-return]
+        return worker.connection.recv()
     except (EOFError, ConnectionResetError) as error:
         code = worker.process.wait()
         raise RunFailed(f"worker {worker.number} has ended with {code}") from error

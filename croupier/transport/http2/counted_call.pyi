@@ -1,8 +1,10 @@
 from collections.abc import Iterable, Sequence
+from typing import Self, final
 
 from croupier.transport.http2.client_call import ClientCall
 from croupier.transport.http2.client_session import ClientSession
 
+@final
 class CountedCall(ClientCall):
     kind: int
     model: int
@@ -24,6 +26,7 @@ class CountedCall(ClientCall):
         is_kept: bool,
     ) -> None: ...
 
+@final
 class Counts:
     start: float
     kinds: int
@@ -31,7 +34,7 @@ class Counts:
     since: int
     failed: int
     ended: int
-    def __init__(self, predicts: Sequence[bool], *, timeout: float) -> None: ...
+    def __new__(cls, predicts: Sequence[bool], *, timeout: float) -> Self: ...
     def sent(self, calls: list[CountedCall], at: float) -> None: ...
     def take(self, completed: Iterable[ClientCall], now: float) -> list[CountedCall]: ...
     def answer(self, kind: int, due: float, sent: float, now: float) -> int: ...
