@@ -24,6 +24,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from bench import many, processes, report
+from bench.h2load import STREAMS
 from bench.many import Numbers
 from bench.system import asking, records
 from bench.system.loading import Load, Seen
@@ -36,8 +37,6 @@ _SEED = 29
 _WARM_UP = 0.1
 # Of a connection, while models are loaded.
 _LOADING_STREAMS = 4
-# And when all are: more would wait so long that a router thinks the cells late.
-_STREAMS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +161,12 @@ class _Measuring:
         self._add(self._load.closed(order, _LOADING_STREAMS))
 
     def closed(self, order: Numbers) -> list[Round]:
-        self._add(self._load.closed(order[: max(1, round(len(order) * _WARM_UP))], _STREAMS))
+        self._add(self._load.closed(order[: max(1, round(len(order) * _WARM_UP))], STREAMS))
         return [self._round(order) for _ in range(self._plan.rounds)]
 
     def _round(self, order: Numbers) -> Round:
         before = processes.cpu_seconds_of(self._parts)
-        seen = self._add(self._load.closed(order, _STREAMS))
+        seen = self._add(self._load.closed(order, STREAMS))
         after = processes.cpu_seconds_of(self._parts)
         spent = {name: (after[name] - before[name]) / max(1, seen.answered) * 1e6 for name in before}
         report.step(
