@@ -38,6 +38,12 @@ def test_the_tiles_show_what_is_bad() -> None:
     assert tables.tiles(killed()).count('class="bad"') == 2
 
 
+def test_the_tiles_know_of_no_wrong_answers_if_nobody_looked() -> None:
+    run = result()
+    assert "not looked at" not in tables.tiles(run)
+    assert "not looked at" in tables.tiles(replace(run, unverified=run.answered))
+
+
 def test_long_tables_say_what_they_leave_out() -> None:
     run = hostile()
     errors = list(tables.figures(run))[2]

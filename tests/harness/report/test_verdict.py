@@ -49,6 +49,12 @@ def test_why_a_run_does_not_count() -> None:
     assert not any(words.startswith("Valid") for words in told)
 
 
+def test_what_nobody_looked_at_is_not_said_to_be_right() -> None:
+    run = result()
+    (*_, last) = verdict(replace(run, unverified=run.answered)).more
+    assert (last.tone, last.words.split(",")[0]) == (DOUBT, "No answer was looked at")
+
+
 def test_a_figure_that_was_never_seen_does_not_hold() -> None:
     (*_, last) = verdict(result(slo=Judged({"p99_ms": 1.0}, False, {"p99_ms": None}))).more
     assert (last.tone, last.words) == (BAD, "p99: none seen, at most 1.00 ms asked")

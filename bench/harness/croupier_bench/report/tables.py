@@ -60,7 +60,7 @@ def _region(caption: str, inner: str) -> str:
 def tiles(result: Result) -> str:
     """The figures that a run is done for."""
     rate, latency = result.rate, result.latency_ms
-    failures, wrongs = result.failed, wrong(result)
+    failures, wrongs, checked = result.failed, wrong(result), result.answered - result.unverified
     found = [
         ("answered", f"{words.figure(rate.answered)}/s", False),
         ("p50", words.ms(latency.get("p50")), False),
@@ -68,7 +68,7 @@ def tiles(result: Result) -> str:
         ("p99.9", words.ms(latency.get("p999")), False),
         ("longest", words.ms(latency.get("max")), False),
         ("failed", words.share(failures, result.answered + failures), failures > 0),
-        ("wrong answers", f"{wrongs:,}", wrongs > 0),
+        ("wrong answers", f"{wrongs:,}" if wrongs or checked else "not looked at", wrongs > 0),
         ("late, p99", words.ms(result.lateness_ms.get("p99")), not result.valid),
     ]
     return '<dl class="tiles">' + "".join(map(_tile, found)) + "</dl>"

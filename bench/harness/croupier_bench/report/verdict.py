@@ -68,9 +68,10 @@ def _answers(result: Result) -> Iterator[Said]:
         yield Said(BAD, f"{count:,} of {checked:,} answers that were looked at were wrong.")
     elif checked > 0:
         yield Said(GOOD, f"All {checked:,} answers that were looked at were right.")
-    if result.unverified:
-        tone = DOUBT if checked > 0 else GOOD
-        yield Said(tone, f"{result.unverified:,} answers were not looked at.")
+    elif result.answered:
+        yield Said(DOUBT, "No answer was looked at, so none is known to be right: --verify does.")
+    if checked > 0 and result.unverified:
+        yield Said(DOUBT, f"{result.unverified:,} answers were not looked at.")
 
 
 def _level(slo: Judged) -> Iterator[Said]:
