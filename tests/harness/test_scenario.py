@@ -107,6 +107,13 @@ def test_there_are_examples() -> None:
     assert {path.stem for path in EXAMPLES} == {"quick", "retail", "stream"}
 
 
+def test_examples_can_be_prepared_on_one_stack() -> None:
+    """Models of equal names are equal only if seed and features are."""
+    quick, retail, stream = map(load, EXAMPLES)
+    for one, other in ((quick, retail), (quick, stream), (retail, stream)):
+        assert not any(a.may_share_models(b) for a in one.classes for b in other.classes)
+
+
 def test_a_path_may_be_text() -> None:
     assert load(str(EXAMPLES[0])) == load(EXAMPLES[0])
 
