@@ -12,8 +12,8 @@ of a ramp: it takes along the routes of the tenants that it came to, and no othe
 
 **The bound.** Routes lie in two generations. When the young one is full, it becomes the old one,
 and what was in the old one is forgotten, but for the routes that were found there again. A generation has
-room for a route of every model of the catalog, which is in memory anyway: so requests for all of them, none
-more often than others, find theirs. See decision 71.
+room for a route of every model of the catalog: so requests for all of them, none more often than others, find
+theirs. See decision 71.
 """
 
 cimport cython
