@@ -34,7 +34,7 @@ from bench.serving.asking import AskingCaller, Asks
 from bench.serving.known import ALL
 from bench.serving.models import Models
 from bench.serving.peer import Peer
-from bench.serving.running import Bounds, Running, Stopped, started
+from bench.serving.running import Bounds, Running, Stopped, ended_by_term, started
 from bench.serving.telling import Latency, Most, Seen
 
 _SEED = 17
@@ -70,7 +70,7 @@ def run(plan: Plan, json: Path | None) -> bool:
     with tempfile.TemporaryDirectory(prefix="croupier-serving-") as name:
         bench = _Bench(plan, Path(name), [Seen(peer) for peer in peers])
         before = processes.usage()
-        with processes.pinned(bench.cores.load):
+        with processes.pinned(bench.cores.load), ended_by_term():
             bench.play()
         others = processes.usage().others_share(before, os.cpu_count() or 1)
     found = {"models": plan.models, "others_share_of_machine": others, **telling.result(bench.seen)}

@@ -122,6 +122,16 @@ def _answers(channel: grpc.Channel, wire: Wire, models: Models, number: int) -> 
     return abs(said - float(models.expected(number)[0])) <= TOLERANCE
 
 
+@contextmanager
+def ended_by_term() -> Iterator[None]:
+    """TERM ends this process as Ctrl-C does while in the block: it would leave a server behind otherwise."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def end(process: Process) -> None:
     """TERM, then KILL for whatever of its family is left, and wait until nothing of it is."""
     family = [stat.pid for stat in processes.family(process.pid, processes.stats())]

@@ -1,15 +1,20 @@
 import json
+import os
 import shutil
+import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from bench import processes
 from bench.serving import play
 from bench.serving.aio import Aio
 from bench.serving.models import Models
+from bench.serving.peer import Wire
 from bench.serving.play import Plan
-from bench.serving.running import Bounds
+from bench.serving.running import Bounds, is_alive
 
 
 class Liar(Aio):
@@ -27,6 +32,19 @@ class Liar(Aio):
         return argv
 
 
+class Ended(Aio):
+    """Has whoever starts it ended by TERM as soon as it is there."""
+
+    def __init__(self) -> None:
+        super().__init__("ended", "lightgbm", "none")
+        self.server = 0
+
+    def wire(self, models: Models) -> Wire:
+        (self.server,) = (stat.pid for stat in processes.stats() if stat.parent == os.getpid())
+        threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGTERM)).start()
+        return super().wire(models)
+
+
 class Absent(Aio):
     def missing(self) -> str:
         return "a thing"
@@ -40,7 +58,7 @@ def plan(*peers: str) -> Plan:
 def test_wrong_answers_are_counted_and_fail_the_bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(play, "PEERS", {"liar": Liar()})
+    monkeypatch.setattr(play, "ALL", {"liar": Liar()})
     file = tmp_path / "serving.json"
     assert not play.run(plan("liar"), file)
     (row,) = json.loads(file.read_text())["rows"]
@@ -53,9 +71,20 @@ def test_wrong_answers_are_counted_and_fail_the_bench(
     assert row["memory_mib"]["3"] > 10
 
 
+@pytest.mark.system
+def test_a_bench_that_is_ended_leaves_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = Ended()
+    monkeypatch.setattr(play, "ALL", {"ended": peer})
+    with pytest.raises(KeyboardInterrupt):
+        play.run(plan("ended"), None)
+    assert peer.server
+    assert not is_alive(peer.server)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
 def test_what_is_not_installed_is_left_out_and_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(play, "PEERS", {"absent": Absent("absent", "lightgbm", "")})
+    monkeypatch.setattr(play, "ALL", {"absent": Absent("absent", "lightgbm", "")})
     assert play.run(plan("absent"), None)
     assert "absent is left out: a thing is not installed" in " ".join(capsys.readouterr().out.split())
