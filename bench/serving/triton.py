@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from bench.engine_models import Array
 from bench.population import asking
@@ -29,7 +30,10 @@ dynamic_batching {{}}
 
 
 class Triton(Foreign):
+    """Its server is in C++; what scores is in Python, a process beside it."""
+
     name = home = "triton"
+    kind: Literal["ours", "python", "native"] = "native"
     settings = (
         "PyTriton's tritonserver, its Python backend, one model that keeps all forests, one instance, "
         "dynamic batching without delay, gRPC alone, no metrics, C FastPredict, num_threads=1"
