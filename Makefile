@@ -69,6 +69,10 @@ peers: setup ## Install what `python -m bench route` and `engines` compare with,
 serving-peers: setup ## Install what `python -m bench serving` compares a cell with
 	@./bench/serving/install
 
+.PHONY: bench
+bench: setup ## Measure each part and the whole, in half an hour, and write all figures (after make peers and serving-peers)
+	@$(BIN)/python -m bench series standard
+
 .PHONY: bench-front
 bench-front: setup ## Measure again what the README shows, in ten minutes, and write its figures (after make peers)
 	@$(BIN)/python -m bench series front

@@ -1,13 +1,19 @@
-"""Benches one after the other, into the results that pages quote: `make bench-front` and `make bench-all`.
+"""Benches one after the other, into the results that pages quote: `make bench`, `bench-front`, `bench-all`.
 
-`front` is what the README shows, small enough for ten minutes on two cores; `all` is every bench in its full
-size, which takes hours and gigabytes of disk. A result is replaced when its bench has ended well, so what
-fails, or is interrupted, leaves the one from before. Then pages are written anew.
+`front` is what the README shows, small enough for ten minutes on two cores; `standard` shows each part of the
+system, in less than half an hour; `all` is every bench in its full size, which takes hours and gigabytes of
+disk. A result is replaced when its bench has ended well, so what fails, or is interrupted, leaves the one
+from before. Then pages are written anew.
+
+What a series measured is kept together as well, in a folder of its day and commit: runs of two commits can be
+laid beside each other.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,15 +44,16 @@ class Run:
         return [self.name, *self.arguments]
 
 
+_CELL = Run("cell", 1, ["--requests", "30000"])
+_ENGINES = Run(
+    "engines", 2, ["--model", "forest-50x5", "--model", "linear-20", "--copies", "500", "--rotated", "5000"]
+)
+
 SERIES = {
     "front": (
         Run("demo", 2),
-        Run("cell", 1, ["--requests", "30000"]),
-        Run(
-            "engines",
-            2,
-            ["--model", "forest-50x5", "--model", "linear-20", "--copies", "500", "--rotated", "5000"],
-        ),
+        _CELL,
+        _ENGINES,
         Run(
             "route",
             4,
@@ -55,6 +62,21 @@ SERIES = {
                 *("--requests", "15000", "--seconds", "1"),
             ],
         ),
+    ),
+    "standard": (
+        _CELL,
+        _ENGINES,
+        Run("route", 3, ["--cells", "4,64", "--payload", "64", "--requests", "15000", "--seconds", "1"]),
+        Run("harness", 1),
+        Run("serving", 7, ["--counts", "10,1000", "--rounds", "2", "--seconds", "2"]),
+        Run("system", 7, ["--models", "30000", "--requests", "60000", "--rounds", "1", "--seconds", "3"]),
+        Run(
+            "fair",
+            5,
+            [*(f"--part={part}" for part in ("rate", "cold", "large", "slow", "streams")), "--rounds", "5"],
+        ),
+        Run("features", 2, ["--rounds", "3", "--tenants", "100"]),
+        Run("storm", 1, ["--rounds", "1"]),
     ),
     "all": (
         Run("demo", 2),
@@ -70,6 +92,9 @@ SERIES = {
         Run("policies", 30),
         Run("residency", 60),
         Run("serving", 30),
+        Run("system", 40),
+        Run("fair", 25),
+        Run("harness", 1),
         Run("minutes", 20),
     ),
 }
@@ -95,8 +120,16 @@ def run(name: str, results: Path = RESULTS, act: Act | None = None) -> bool:
             if act(["-m", "bench", *one.argv, "--json", str(written)]) or not written.exists():
                 report.step(f"{one.name} FAILED; its result is the one from before")
                 return False
+            _keep(written, results)
             written.replace(results / written.name)
     return not act(["docs/generate"])
+
+
+def _keep(written: Path, results: Path) -> None:
+    about = json.loads(written.read_text())["about"]
+    folder = results / f"{about['date']}-{about['commit']}"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(written, folder)
 
 
 def lacking() -> list[str]:

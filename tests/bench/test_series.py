@@ -28,13 +28,17 @@ class FakeBenches:
         assert option == "--json"
         self.ran.append(name)
         if name != self.silent:
-            Path(path).write_text(json.dumps({"new": name}))
+            Path(path).write_text(json.dumps(new(name)))
         return int(name == self.failing)
 
 
 @pytest.fixture(autouse=True)
 def all_peers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series, "lacking", list)
+
+
+def new(name: str) -> dict[str, object]:
+    return {"new": name, "about": {"date": "2026-11-27", "commit": "abc+"}}
 
 
 def results(folder: Path) -> dict[str, object]:
@@ -54,6 +58,10 @@ def test_the_front_page_is_measured_in_less_than_ten_minutes() -> None:
     assert {line.bench for line in front.LINES} <= {run.name for run in runs}
 
 
+def test_the_standard_set_takes_less_than_half_an_hour() -> None:
+    assert sum(run.minutes for run in SERIES["standard"]) < 30
+
+
 def test_every_page_of_figures_is_measured_by_all() -> None:
     assert set(benchmarks.NAMES) <= {run.name for run in SERIES["all"]}
 
@@ -64,16 +72,17 @@ def test_results_are_replaced_and_pages_written(tmp_path: Path) -> None:
     assert series.run("front", tmp_path, benches)
     names = [run.name for run in SERIES["front"]]
     assert benches.ran == [*names, "docs/generate"]
-    assert results(tmp_path) == {name: {"new": name} for name in names}
+    assert results(tmp_path) == {name: new(name) for name in names}
+    assert results(tmp_path / "2026-11-27-abc+") == results(tmp_path)
 
 
 @pytest.mark.parametrize("benches", [FakeBenches(failing="cell"), FakeBenches(silent="cell")])
 def test_what_fails_leaves_its_old_result_and_ends_the_series(benches: FakeBenches, tmp_path: Path) -> None:
     (tmp_path / "cell.json").write_text("{}")
     assert not series.run("front", tmp_path, benches)
-    assert results(tmp_path) == {"cell": {}, "demo": {"new": "demo"}}
+    assert results(tmp_path) == {"cell": {}, "demo": new("demo")}
     assert benches.ran == ["demo", "cell"]
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["2026-11-27-abc+"]
 
 
 def test_nothing_is_measured_where_a_peer_is_missing(
