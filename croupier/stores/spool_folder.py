@@ -70,7 +70,7 @@ class Spool:
             given_back = next(self.folder.glob(f"*{EMPTY}"), None)
             if given_back is not None:
                 self._take(given_back)
-            elif self._count() >= self._most:
+            elif self._count() >= self._most and not self._free():
                 self._tell("it is full: no logger has read it")
                 return
             else:
@@ -98,6 +98,13 @@ class Spool:
         """Files of all writers, those that wait to be used again among them."""
         return sum(path.suffix in (SUFFIX, EMPTY) for path in self.folder.parent.glob("*/*"))
 
+    def _free(self) -> bool:
+        """Remove what waits for another writer, which may not need it for long; whether there was any."""
+        for path in self.folder.parent.glob(f"*/*{EMPTY}"):
+            path.unlink(missing_ok=True)
+            return True
+        return False
+
     def _make(self) -> None:
         # Under another name until it is whole: a reader meets no half of one.
         unfinished = self.folder / f"{self._next:016x}.new"
@@ -114,15 +121,18 @@ class Spool:
             os.close(file)
 
     def _take(self, given_back: Path) -> None:
-        """Have what a reader gave back for the next segment."""
-        file = open_regular(given_back, os.O_RDWR)
+        """Have what a reader gave back for the next segment; what is none is removed."""
         try:
-            if os.fstat(file).st_size != self.appender.segment_size:
-                given_back.unlink()
-                raise OSError(f"what was given back is no segment: {given_back}")
-            self._use(given_back, file)
-        finally:
-            os.close(file)
+            file = open_regular(given_back, os.O_RDWR)
+            try:
+                if os.fstat(file).st_size != self.appender.segment_size:
+                    raise OSError(f"what was given back is no segment: {given_back}")
+                self._use(given_back, file)
+            finally:
+                os.close(file)
+        except OSError:
+            given_back.unlink(missing_ok=True)
+            raise
 
     def _use(self, prepared: Path, file: int) -> None:
         path = self.folder / f"{self._next:016x}{SUFFIX}"

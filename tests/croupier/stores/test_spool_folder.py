@@ -110,9 +110,14 @@ def test_nothing_is_left_in_what_is_given_back(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_what_is_given_back_and_is_no_segment_is_not_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_is_given_back_and_is_no_segment_is_not_used(is_link: bool, tmp_path: Path) -> None:
     spool = Spool(tmp_path, "a", 9 * SEGMENT, SEGMENT)
-    (spool.folder / "x.empty").write_bytes(bytes(SEGMENT - 1))
+    if is_link:
+        (tmp_path / "elsewhere").write_bytes(bytes(SEGMENT))
+        (spool.folder / "x.empty").symlink_to(tmp_path / "elsewhere")
+    else:
+        (spool.folder / "x.empty").write_bytes(bytes(SEGMENT - 1))
     fill(spool)
     spool.tend()
     assert not spool.appender.has_spare
@@ -122,15 +127,18 @@ def test_what_is_given_back_and_is_no_segment_is_not_used(tmp_path: Path) -> Non
     spool.close()
 
 
-def test_what_waits_to_be_used_again_counts(tmp_path: Path) -> None:
-    other = Spool(tmp_path, "a", 4 * SEGMENT, SEGMENT)
-    fill(other)
-    other.tend()
+def test_what_waits_for_one_writer_makes_room_for_another_that_needs_it(tmp_path: Path) -> None:
+    idle = Spool(tmp_path, "a", 4 * SEGMENT, SEGMENT)
+    fill(idle)
+    idle.tend()
     sweep(tmp_path, "a", Place(segment=1))
+    assert len(list(idle.folder.glob("*.empty"))) == 1
     spool = Spool(tmp_path, "b", 4 * SEGMENT, SEGMENT)
-    assert segments(spool.folder) == [0]
+    assert segments(spool.folder) == [0, 1]
+    assert not list(idle.folder.glob("*.empty"))
+    assert len(list(tmp_path.glob("*/*.segment"))) == 4
     spool.close()
-    other.close()
+    idle.close()
 
 
 def test_a_full_disk_is_met_when_a_segment_is_made(
