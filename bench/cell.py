@@ -2,8 +2,8 @@
 
 The cell is a real process on a core of its own; our load, on the other core, asks every model in turn, so
 that no model is hot, and compares each answer byte for byte. CPU time is the cell's. Rounds alternate with a
-plain server (`peers/plain_server.py`: grpc.aio, uvloop, LightGBM's C interface) over 100 models, fewer than
-spoil its caches. What counts is the ratio.
+server in Python, the bench of servers' `plain-fastpredict` (grpc.aio, uvloop, LightGBM's C interface), over
+100 models, fewer than spoil its caches. What counts is the ratio.
 
 The breakdown repeats the stages of the cell in this process, on the same requests and models, in reads of as
 many calls as one brings under this load; what the cell takes beyond them is transport: sockets, HTTP/2,
@@ -12,7 +12,6 @@ gRPC framing and the event loop.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from bench.about import installed
 from bench.catalog import MODEL_INFER, Load
 from bench.engine_models import Array
 from bench.population import Population, answer, asking, rows
+from bench.serving import peer
 from cell.codec.plain import read_infer
 from cell.engines.native import Native
 from cell.engines.packed import PackedEngine
@@ -40,7 +40,7 @@ from croupier.stores.objects import key_of
 from croupierctl.stack_process import Process
 from protos.inference.v2 import inference_pb2 as pb
 
-_CELL, _PLAIN = "croupier", "grpc.aio + LightGBM"
+_CELL, _PLAIN = "croupier", "grpc.aio + LightGBM's FastPredict"
 _ROWS = (1, 64)
 # Requests of many rows are fewer.
 _FEWER = 5
@@ -95,7 +95,8 @@ async def _measure(
     found = []
     everything = loads[1]
     report.step(f"loading {len(everything.asks):,} models")
-    await _closed(cell, everything, len(everything.asks), [])
+    for process, load in ((cell, everything), (plain, _plain_load(1))):
+        await _closed(process, load, len(load.asks), [])
     for count, load in loads.items():
         number = requests if count == 1 else max(1, requests // _FEWER)
         report.step(f"{count} rows a request")
@@ -160,27 +161,19 @@ def _cell(folder: Path, artifacts: Sequence[bytes]) -> Process:
         path = store / key_of(digest_of(artifact))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(artifact)
-    argv = [
-        *(
-            sys.executable,
-            "-m",
-            "cell.app",
-            "--listen",
-            "127.0.0.1:0",
-            "--manager",
-            "",
-            "--log-level",
-            "error",
-        ),
+    argv = peer.ours(
+        "cell.app",
+        *("--listen", "127.0.0.1:0", "--manager", "", "--log-level", "error"),
         *("--store", f"file://{store}", "--cache-dir", str(folder / "cache")),
-    ]
+    )
     return Process("cell", argv, folder / "cell.log")
 
 
 def _plain(folder: Path, population: Population) -> Process:
-    text = folder / "model.txt"
-    text.write_text(population.booster.model_to_string())
-    argv = [sys.executable, "-m", "bench.peers.plain_server", str(text), str(_PLAIN_MODELS)]
+    text = population.booster.model_to_string()
+    for number in range(_PLAIN_MODELS):
+        (folder / f"m{number}.txt").write_text(text)
+    argv = peer.ours("bench.serving.aio_server", "fastpredict", str(folder), "127.0.0.1:0")
     return Process("plain", argv, folder / "plain.log")
 
 

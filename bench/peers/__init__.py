@@ -3,5 +3,5 @@
 Each has one worker on one core, HTTP/2 on both sides, connections that are kept, no access log, and
 nothing to do but forward: each peer at its best, not at what our router does besides.
 
-`known` has them all, `launch` starts one; `plain_server` is what one would write in place of a cell.
+`known` has them all, `launch` starts one.
 """

@@ -12,12 +12,13 @@ from bench.serving.peer import Peer, Wire, ours
 
 
 class Aio(Peer):
-    """`library` is the distribution that scores."""
+    """`library` is the distribution that scores, `asked` what `aio_server` calls the way in which it does."""
 
-    def __init__(self, name: str, library: str, settings: str) -> None:
+    def __init__(self, name: str, library: str, settings: str, asked: str = "") -> None:
         self.name = name
         self.settings = settings
         self._library = library
+        self._asked = asked or library
 
     def missing(self) -> str:
         return ""
@@ -27,13 +28,19 @@ class Aio(Peer):
 
     def argv(self, models: Models, home: Path, port: int, count: int) -> Sequence[str]:
         folder = models.onnx(count) if self._library == "onnxruntime" else models.lightgbm(count)
-        return ours("bench.serving.aio_server", self._library, str(folder), f"127.0.0.1:{port}")
+        return ours("bench.serving.aio_server", self._asked, str(folder), f"127.0.0.1:{port}")
 
     def wire(self, models: Models) -> Wire:
         return OipWire()
 
 
-PLAIN = Aio("plain", "lightgbm", "one process, uvloop, C FastPredict, num_threads=1")
+PLAIN = Aio("plain", "lightgbm", "one process, uvloop, Booster.predict, num_threads=1")
+FASTPREDICT = Aio(
+    "plain-fastpredict",
+    "lightgbm",
+    "tuned: the same, its rows scored by LightGBM's C FastPredict through ctypes",
+    "fastpredict",
+)
 ONNXRUNTIME = Aio(
     "onnxruntime", "onnxruntime", "one process, uvloop, intra_op = inter_op = 1, no arena, no memory pattern"
 )

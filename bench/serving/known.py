@@ -14,7 +14,7 @@ def _named(peers: Iterable[Peer]) -> dict[str, Peer]:
 
 PEERS = _named(
     (
-        *(croupier_cell.PEER, native.PEER, aio.PLAIN, aio.ONNXRUNTIME),
+        *(croupier_cell.PEER, native.PEER, aio.PLAIN, aio.FASTPREDICT, aio.ONNXRUNTIME),
         *(kserve.PEER, mlserver.PEER, bentoml.PEER, ray_serve.PEER, triton.PEER),
     )
 )

@@ -94,17 +94,24 @@ class Seen:
 
 
 def result(all_seen: Sequence[Seen]) -> dict[str, Any]:
-    """Rows, and `ratios` of what each of the others takes to what ours takes."""
+    """Rows, `ratios` of what each of the others takes to what ours takes, and of those in Python the best."""
     counts = sorted({count for seen in all_seen for count in seen.memory})
+    ratios = {
+        "predictions_per_cpu_s": _ratios(
+            {seen.peer.name: seen.most.cpu_us if seen.most else None for seen in all_seen}, all_seen
+        ),
+        "bytes_per_model": _ratios({seen.peer.name: seen.bytes_per_model for seen in all_seen}, all_seen),
+    }
     return {
         "rows": [_row(seen, counts) for seen in all_seen],
-        "ratios": {
-            "predictions_per_cpu_s": _ratios(
-                {seen.peer.name: seen.most.cpu_us if seen.most else None for seen in all_seen}, all_seen
-            ),
-            "bytes_per_model": _ratios({seen.peer.name: seen.bytes_per_model for seen in all_seen}, all_seen),
-        },
+        "ratios": ratios,
+        "best_in_python": {what: _best_in_python(found, all_seen) for what, found in ratios.items()},
     }
+
+
+def _best_in_python(ratios: Mapping[str, float], all_seen: Sequence[Seen]) -> str | None:
+    names = [seen.peer.name for seen in all_seen if seen.peer.kind == "python" and seen.peer.name in ratios]
+    return min(names, key=ratios.__getitem__, default=None)
 
 
 def _ratios(taken: Mapping[str, float | None], all_seen: Sequence[Seen]) -> dict[str, float]:
@@ -155,6 +162,8 @@ def tell(all_seen: Sequence[Seen]) -> None:
     for what, ratios in found["ratios"].items():
         said = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
         report.step(f"{what}, others' to ours: {said or 'not measured'}")
+        if best := found["best_in_python"][what]:
+            report.step(f"the best in Python is {best}: {ratios[best]:.1f}")
 
 
 def _line(row: Mapping[str, Any]) -> list[str]:

@@ -241,9 +241,20 @@ def serving(found: Result) -> str:
         + said
         + "\nWhat each takes to what ours takes:\n\n"
         + table(["server", "CPU time of a prediction", "memory of a model"], ratios)
+        + _best_in_python(found)
         + "\nThe settings to recommend:\n\n"
         + table(["server", "versions", "settings"], settings, texts=3)
     )
+
+
+def _best_in_python(found: Result) -> str:
+    words = {"predictions_per_cpu_s": "CPU time of a prediction", "bytes_per_model": "memory of a model"}
+    said = "; ".join(
+        f"in {words[what]} {name}, {number(found['ratios'][what][name], '×')}"
+        for what, name in found["best_in_python"].items()
+        if name
+    )
+    return f"\nThe best of those in Python: {said}.\n" if said else ""
 
 
 def _server(row: Result) -> list[str]:

@@ -73,7 +73,7 @@ def served(found: Result) -> Compared:
         for which in ("rows", "plain")
     )
     about = found["about"]
-    name = f"grpc.aio {version(about, 'grpcio')} with LightGBM {version(about, 'lightgbm')}"
+    name = f"grpc.aio {version(about, 'grpcio')} with LightGBM {version(about, 'lightgbm')}'s FastPredict"
     return ours, [Peer(name, theirs)]
 
 

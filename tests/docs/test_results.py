@@ -126,7 +126,13 @@ def test_servers_are_told_with_settings_and_with_what_stopped_them() -> None:
         "asked": 9,
     }
     ratios = {"predictions_per_cpu_s": {}, "bytes_per_model": {"other": 7.5}}
-    found = {"rows": [ours, theirs], "ratios": ratios, "models": 100, "others_share_of_machine": 0.125}
+    found = {
+        "rows": [ours, theirs],
+        "ratios": ratios,
+        "best_in_python": {"predictions_per_cpu_s": None, "bytes_per_model": "other"},
+        "models": 100,
+        "others_share_of_machine": 0.125,
+    }
     said = benchmarks.serving(found)
     assert (
         "| croupier | 5.00 | ≥ 90,000 | 0.250, 1.50 | 0.250, 1.50 | 43.0 | 240 | 2.00 | 0 | 0 of 1,000 |"
@@ -135,6 +141,7 @@ def test_servers_are_told_with_settings_and_with_what_stopped_them() -> None:
     assert "| other |  |  |  |  | 80.0 |  |  | 0 | 7 of 9 |" in said
     assert "other was stopped at 10,000 models: has more than 8,192 MiB." in said
     assert "| other |  | 7.50× |" in said
+    assert "The best of those in Python: in memory of a model other, 7.50×." in said
     assert "| other | other 2 | one process |" in said
     assert "The one rate is 500 a second" in said
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -18,9 +19,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return Models(tmp_path_factory.mktemp("models"))
 
 
+def says(booster: lightgbm.Booster, models: Models) -> Any:
+    return pytest.approx(booster.predict(models.rows, num_threads=1), rel=1e-12)
+
+
 def test_model_0_is_what_was_trained(models: Models) -> None:
-    trained = train_lightgbm(SHAPE)
-    assert (models.expected(0) == trained.predict(models.rows, num_threads=1)).all()
+    assert models.expected(0) == says(train_lightgbm(SHAPE), models)
+
+
+@pytest.mark.parametrize("number", [1, 3, 9_999])
+def test_what_is_right_is_what_the_library_says_of_the_text(models: Models, number: int) -> None:
+    assert models.expected(number) == says(lightgbm.Booster(model_str=models.text(number)), models)
 
 
 def test_every_model_answers_differently(models: Models) -> None:
@@ -51,7 +60,7 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     assert models.lightgbm(2) == folder
     assert (folder / "m0.txt").read_text() == "mine"
     booster = lightgbm.Booster(model_file=str(folder / "m1.txt"))
-    assert (booster.predict(models.rows, num_threads=1) == models.expected(1)).all()
+    assert models.expected(1) == says(booster, models)
     assert sorted(path.name for path in folder.iterdir()) == ["m0.txt", "m1.txt"]
 
 

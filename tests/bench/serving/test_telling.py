@@ -26,6 +26,24 @@ def test_others_are_told_by_what_they_take_to_what_ours_takes() -> None:
     assert found["rows"][0]["bytes_per_model"] == pytest.approx(20 * 2**20 / 1_000)
 
 
+def test_the_best_in_python_is_no_server_in_another_language() -> None:
+    memory = {10: 80.0, 1_010: 280.0}
+    all_seen = [
+        seen("croupier", 10.0, {10: 100.0, 1_010: 120.0}),
+        seen("native", 20.0, memory),
+        seen("plain", 350.0, memory),
+        seen("plain-fastpredict", 250.0, {}),
+    ]
+    assert telling.result(all_seen)["best_in_python"] == {
+        "predictions_per_cpu_s": "plain-fastpredict",
+        "bytes_per_model": "plain",
+    }
+    assert telling.result(all_seen[1:])["best_in_python"] == {
+        "predictions_per_cpu_s": None,
+        "bytes_per_model": None,
+    }
+
+
 def test_without_ours_there_are_no_ratios() -> None:
     assert telling.result([seen("plain", 250.0, {})])["ratios"] == {
         "predictions_per_cpu_s": {},
