@@ -2,7 +2,7 @@
 
 Counts are cumulative, under a number of this process's life. A manager is told of those rows that changed
 since the last report that it took, each whole: what it misses costs it nothing but time. A message is made in
-slices, between which the loop turns.
+slices, between which the loop turns: what a router has to answer meanwhile waits for one of them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Known: TypeAlias = dict[str, tuple[int, int]]
 _Counts: TypeAlias = tuple[int, int, int, int, int, int, int, list[int]]
 
 _SECONDS = 1.0
-# Rows between two turns of the loop.
-_SLICE = 50
+# Rows that are looked at between two turns of the loop, and how many of those one takes that is told.
+_SLICE, _TOLD = 50, 12
 
 
 class Rates:
@@ -53,50 +53,54 @@ class Rates:
         for busiest in self._busiest:
             busiest.close()
 
-    async def message(self, known: Known) -> tuple[pb.Rates, Known]:
-        """What has changed for a manager, and what it knows once it has taken that."""
-        message = pb.Rates(
-            incarnation=self._incarnation,
-            age=self._clock() - self._began,
-            total=_counts(self.tallies.all),
-        )
+    async def tell(self, message: pb.Rates, known: Known) -> Known:
+        """Put into `message` what has changed for a manager; what it knows once it has taken that."""
+        message.incarnation = self._incarnation
+        message.age = self._clock() - self._began
+        _fill(message.total, self.tallies.all)
         now_known: Known = {}
-        for done, (table, place) in enumerate(self._rows()):
-            if done % _SLICE == _SLICE - 1:
+        done = 0
+        for table, place in self._rows():
+            if done >= _SLICE:
+                done = 0
                 await asyncio.sleep(0)
             name, state = table.names[place], table.state(place)
             now_known[name] = state
+            done += 1
             if known.get(name) != state:
-                message.keys.append(self._key(table, place, name, state[0]))
-        return message, now_known
+                self._add(message, table, place, name, state[0])
+                done += _TOLD
+        return now_known
 
     def _rows(self) -> Iterator[tuple[Table, int]]:
         for table in (self.tallies.tenants, self.tallies.versions):
             for place in range(len(table)):
                 yield table, place
 
-    def _key(self, table: Table, place: int, name: str, admission: int) -> pb.KeyCounts:
+    def _add(self, message: pb.Rates, table: Table, place: int, name: str, admission: int) -> None:
+        # In place: a message that is put into another is copied, and that takes as long as to make it.
         tenant, _, version = name.partition("/")
         model, _, number = version.partition("/")
-        return pb.KeyCounts(
+        key = message.keys.add(
             tenant=tenant,
             model=model,
             version=int(number or 0),
             admission=admission,
             age=self._clock() - table.since(place),
-            counts=_counts(table.counts(place)),
         )
+        _fill(key.counts, table.counts(place))
 
 
-def _counts(counts: _Counts) -> pb.Counts:
-    requests, refused, failed, cold, retried, slow, first, buckets = counts
-    return pb.Counts(
-        requests=requests,
-        refused=refused,
-        failed=failed,
-        cold=cold,
-        retried=retried,
-        slow=slow,
-        first_bucket=first,
-        buckets=buckets,
-    )
+def _fill(counts: pb.Counts, row: _Counts) -> None:
+    (
+        counts.requests,
+        counts.refused,
+        counts.failed,
+        counts.cold,
+        counts.retried,
+        counts.slow,
+        first,
+        buckets,
+    ) = row
+    counts.first_bucket = first
+    counts.buckets.extend(buckets)

@@ -29,7 +29,7 @@ class Manager(Protocol):
     """The part of `VersionManagerClient` that a router reports by."""
 
     async def report_router(
-        self, report: pb.RouterReport, rates: pb.Rates | None, *, timeout: float
+        self, request: pb.ReportRouterRequest, timeout: float
     ) -> pb.ReportRouterResponse: ...
 
 
@@ -112,12 +112,12 @@ class Reports:
             await self._sleep(pause)
 
     async def _report(self, place: int, patience: float, *, leaving: bool = False) -> None:
-        rates, known = None, self._known[place]
+        request, known = pb.ReportRouterRequest(), self._known[place]
         if self._rates is not None:
-            rates, known = await self._rates.message(known)
-        report = self._make()
-        report.leaving = leaving
-        answer = await self._managers[place].report_router(report, rates, timeout=patience)
+            known = await self._rates.tell(request.rates, known)
+        request.report.CopyFrom(self._make())
+        request.report.leaving = leaving
+        answer = await self._managers[place].report_router(request, patience)
         # One that has just started is told all.
         self._known[place] = {} if answer.rates_unknown else known
         self._hear(answer)

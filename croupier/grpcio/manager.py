@@ -170,10 +170,9 @@ class VersionManagerClient:
         return await self._call(pb.TenantStatus, "GetTenant", pb.GetTenantRequest(tenant=tenant), timeout)
 
     async def report_router(
-        self, report: pb.RouterReport, rates: pb.Rates | None = None, *, timeout: float = 10.0
+        self, request: pb.ReportRouterRequest, timeout: float = 10.0
     ) -> pb.ReportRouterResponse:
         """What the router that calls says of itself, and what it has counted."""
-        request = pb.ReportRouterRequest(report=report, rates=rates)
         return await self._call(pb.ReportRouterResponse, "ReportRouter", request, timeout)
 
     async def get_rates(self, request: pb.GetRatesRequest, timeout: float = 10.0) -> pb.GetRatesResponse:

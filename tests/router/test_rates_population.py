@@ -29,7 +29,8 @@ class Router:
         )
 
     async def tell(self, manager: ManagersRates) -> None:
-        message, known = await self.rates.message(self.known)
+        message = pb.Rates()
+        known = await self.rates.tell(message, self.known)
         self.known = known if finished(manager.take(self.name, message)) else {}
 
 

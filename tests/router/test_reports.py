@@ -31,17 +31,15 @@ class Listener:
     def __init__(self, *failures: CroupierError) -> None:
         self.failures = list(failures)
         self.heard: list[pb.RouterReport] = []
-        self.rates: list[pb.Rates | None] = []
+        self.rates: list[pb.Rates] = []
         self.asked = 0
 
-    async def report_router(
-        self, report: pb.RouterReport, rates: pb.Rates | None, *, timeout: float
-    ) -> pb.ReportRouterResponse:
+    async def report_router(self, request: pb.ReportRouterRequest, timeout: float) -> pb.ReportRouterResponse:
         self.asked += 1
         if self.failures:
             raise self.failures.pop(0)
-        self.heard.append(report)
-        self.rates.append(rates)
+        self.heard.append(request.report)
+        self.rates.append(request.rates)
         share = pb.TenantShare(tenant="acme", share=0.75)
         return pb.ReportRouterResponse(rates_unknown=len(self.rates) == 1, routers=4, shares=[share])
 
@@ -78,7 +76,7 @@ async def test_what_a_manager_knows_of_rates_it_is_told_once_and_one_that_forgot
     listener = Listener()
     reports = Reports([listener], lambda: pb.RouterReport(id="r"), rates, sleep=Pauses())
     await run_until(reports, lambda: len(listener.rates) >= 4)
-    told = [[key.tenant for key in one.keys] for one in listener.rates[:4] if one is not None]
+    told = [[key.tenant for key in one.keys] for one in listener.rates[:4]]
     rates.close()
     assert told == [["acme"], ["acme"], [], []]
 

@@ -17,13 +17,16 @@ OF_ACME = Caller(Role.VIEWER, "v", frozenset({"acme"}))
 async def test_rates_are_told_of_what_routers_report(client):
     counts = pb.Counts(requests=3, cold=1, first_bucket=20, buckets=[3])
     key = pb.KeyCounts(tenant="acme", counts=counts)
-    await client.report_router(pb.RouterReport(id="r"), pb.Rates(incarnation=1, total=counts, keys=[key]))
-    await client.report_router(pb.RouterReport(id="of the release before"))
+    rates, router = pb.Rates(incarnation=1, total=counts, keys=[key]), pb.RouterReport(id="r")
+    await client.report_router(pb.ReportRouterRequest(report=router, rates=rates))
+    before = pb.RouterReport(id="of the release before")
+    await client.report_router(pb.ReportRouterRequest(report=before))
     answer = await client.get_rates(pb.GetRatesRequest())
     assert [(row.tenant, row.total.counts) for row in answer.rows] == [("acme", counts)]
     assert (answer.all.total.counts, answer.routers) == (counts, 1)
+    wrong = pb.Rates(keys=[pb.KeyCounts(tenant="a/b")])
     with pytest.raises(InvalidRequest):
-        await client.report_router(pb.RouterReport(id="r"), pb.Rates(keys=[pb.KeyCounts(tenant="a/b")]))
+        await client.report_router(pb.ReportRouterRequest(report=router, rates=wrong))
 
 
 @pytest.mark.parametrize(

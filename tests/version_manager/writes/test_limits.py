@@ -137,7 +137,8 @@ async def test_who_asks_for_more_than_the_limit_is_warned_of(client):
     counts = pb.Counts(requests=500, cold=300)
     key = pb.KeyCounts(tenant="acme", counts=counts)
     await client.publish("acme", "churn", artifact())
-    await client.report_router(pb.RouterReport(id="r"), pb.Rates(incarnation=1, total=counts, keys=[key]))
+    rates = pb.Rates(incarnation=1, total=counts, keys=[key])
+    await client.report_router(pb.ReportRouterRequest(report=pb.RouterReport(id="r"), rates=rates))
     told = await client.set_limits(wanted(rate=0.01, cold_loads=0.01, dry_run=True))
     assert ["requests/s now" in one or "cold answers/s now" in one for one in told.warnings] == [True, True]
     told = await client.set_limits(wanted("", rate=0.01, dry_run=True))
