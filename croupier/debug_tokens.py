@@ -12,6 +12,8 @@ from hashlib import blake2b
 
 # The key of a request's metadata that asks for it, and of the trailing metadata that has it.
 DEBUG = b"croupier-debug"
+# In trailing metadata beside it: that models were loaded for the request, for how many of its items.
+COLD = b"croupier-debug-cold"
 # Of a request with many items, the first; those of a longer hand are cut.
 MOST_TOKENS = 16
 _BYTES = 8

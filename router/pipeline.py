@@ -24,7 +24,7 @@ from itertools import islice
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
-from croupier.debug_tokens import DEBUG, MOST_TOKENS, token
+from croupier.debug_tokens import COLD, DEBUG, MOST_TOKENS, token
 from croupier.errors import (
     CroupierError,
     DeadlineExceeded,
@@ -358,14 +358,18 @@ class Pipeline:
                 unit.near = nearest(unit.cells, hand, view.cells, breakers, now)
 
     def told(self, tenant: str, units: list[Unit]) -> list[tuple[bytes, bytes]]:
-        """The metadata that name what answered `units`, or was tried last, to an operator."""
+        """The metadata that name what answered `units`, or was tried last, to an operator; and cold loads."""
         current = self._view.current
         if current is None:
             return []
         tried = dict.fromkeys((unit.generation, unit.cells[unit.tried - 1]) for unit in units if unit.tried)
         seed = current.generation.seed
         tokens = [token(seed, tenant, *one) for one in islice(tried, MOST_TOKENS)]
-        return [(DEBUG, ",".join(tokens).encode())] if tokens else []
+        if not tokens:
+            return []
+        cold = sum(unit.is_cold for unit in units)
+        told = [(DEBUG, ",".join(tokens).encode())]
+        return [*told, (COLD, str(cold).encode())] if cold else told
 
     def is_ready(self) -> bool:
         """Whether requests get to any cell."""

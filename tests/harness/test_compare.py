@@ -137,6 +137,19 @@ def test_searches_are_compared_by_what_they_found() -> None:
     assert by_name(compare(before, replace(before, steps=none)))["highest_rate"].verdict == WORSE
 
 
+def test_the_part_of_each_cell_that_both_name_is_told() -> None:
+    def ran(**answered: int) -> Result:
+        cells = {name: {"answered": count, "resident_hits": 0} for name, count in answered.items()}
+        return result(by_cell=cells)
+
+    before, after = ran(one=75, two=20, gone=5), ran(one=50, two=30, new=20)
+    told = "Of the answers, by cell: one 75.0 % → 50.0 %, two 20.0 % → 30.0 %."
+    assert told in compare(before, after).notes
+    assert not any("by cell" in note for note in compare(ran(a=1), ran(b=1)).notes)
+    many = ran(**{f"cell-{n}": 100 - n for n in range(20)})
+    assert any(note.endswith("and 4 more.") for note in compare(many, many).notes)
+
+
 def test_what_is_worse_of_what_was_asked() -> None:
     found = compare(result(seed=1), result(seed=2, latency=slower(1.5)))
     assert found.is_worse(["p99", "errors"]) == ["p99"]

@@ -38,6 +38,19 @@ def test_the_reason_of_our_errors_is_found(error: Unavailable) -> None:
     assert error_word(status.code, status.message, status.details) == f"{name}: {error.reason}"
 
 
+def test_answers_in_the_time_that_is_measured_are_looked_at_for_cells() -> None:
+    looked: list[float] = []
+
+    class Told:
+        def look(self, call: CountedCall) -> None:
+            looked.append(call.due)
+
+    ends = Ends(counts(), sample=Told())  # type: ignore[arg-type]
+    for due, code in ((99.0, 0), (100.5, 0), (101.0, 14)):
+        ends.look(call(code, "", due=due), 102.0)
+    assert looked == [100.5]
+
+
 def test_other_details_have_no_reason() -> None:
     details = from_error(ERRORS[0]).details
     at = details.index(b"google.rpc.ErrorInfo")

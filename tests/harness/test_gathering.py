@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from croupier.debug_tokens import token
 from croupier.transport.http2.counted_call import Counts
+from croupier_bench.cells import Names
 from croupier_bench.gathering import Gathered, Report
 from croupier_bench.histogram import Histogram
 from croupier_bench.result import Happened
@@ -39,6 +41,7 @@ class Fake:
             "errors": errors,
             "wrong": Counter(),
             "seen": 0,
+            "cells": Counter(),
             "sent_by_class": [*self.sent],
             "cpu_share": 0.25,
             "cpu_seconds": 0.5,
@@ -146,3 +149,12 @@ def test_progress_says_how_it_goes() -> None:
     assert len(progress.rows) == 120
     assert progress.by_class["small"].histogram == {}
     assert progress.cpu_share == 0.25
+
+
+def test_cells_of_all_workers_add_up_and_are_named_once_it_is_known_how() -> None:
+    found, said = gathered(2), token(7, "acme", 1, "cell-0")
+    found.add(0, Fake().report(1.0, cells=Counter({("acme", said, False): 2})))
+    found.add(1, Fake().report(1.0, cells=Counter({("acme", said, False): 1, ("acme", said, True): 1})))
+    assert found.by_cell() == found.progress(1.0, []).by_cell == {said: {"answered": 4, "resident_hits": 3}}
+    found.cell_names = Names(7, {1: ["cell-0"]})
+    assert found.by_cell() == {"cell-0": {"answered": 4, "resident_hits": 3}}

@@ -25,9 +25,10 @@ NOT_RUN = {
 }
 # A load that shares two processors with what it asks may be late, or slow: 1 and 4. It is not wrong.
 ENDS = {"run": {0, 1, 4}, "search": {0, 1, 4}, "replay": {0, 1, 4}}
-# The page's, and those here, where nobody wants to wait.
+# The page's, and those here, where nobody wants to wait, nor to see few of few.
 SHORTER = {
     "rate = 300\nseconds = 20\nwarm_up = 1": "rate = 60\nseconds = 1.5\nwarm_up = 0.1",
+    'protocol = "croupier"\n': 'protocol = "croupier"\ncells = 1\n',
     "--seconds 5 --slo p50=20ms --most 2000": "--seconds 0.3 --slo p50=1s --most 50 --repeats 1 --settle 0",
     "--seconds 5 --json": "--seconds 0.3 --most 100 --repeats 1 --settle 0 --json",
     "--seconds 5": "--seconds 1.5",
@@ -61,6 +62,9 @@ def test_every_command_runs(
     before, eventful = (Result.read(tmp_path / f"{name}.json") for name in ("before", "events"))
     assert before.answered > 0
     assert (before.wrong, before.unverified, before.errors) == ({}, 0, {})
+    assert {*before.by_cell} <= {"cell-0", "cell-1"}
+    assert sum(cell["answered"] for cell in before.by_cell.values()) == before.answered
+    assert 0 < sum(cell["resident_hits"] for cell in before.by_cell.values()) <= before.answered
     assert (eventful.wrong, eventful.unverified) == ({}, 0)
     assert {event.label: event.ok for event in eventful.events} == {
         "KILL cell-1": True,

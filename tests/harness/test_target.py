@@ -20,6 +20,12 @@ def test_what_is_left_out_is_plain() -> None:
     assert read(address=ADDRESS) == Target((ADDRESS,), "oip", tenant_header="")
 
 
+def test_a_few_requests_ask_croupier_which_cell_answers() -> None:
+    assert read(address=ADDRESS, protocol="croupier").cells == 0.01
+    assert read(address=ADDRESS, protocol="croupier", cells=0).cells == 0.0
+    assert read(address=ADDRESS).cells == 0.0
+
+
 def test_croupier_has_tenants() -> None:
     assert read(address=ADDRESS, protocol="croupier").tenant_header == "croupier-tenant"
     assert read(address=ADDRESS, protocol="croupier", tenant_header="").tenant_header == ""
@@ -34,6 +40,7 @@ WHOLE = {
     "metadata": {"x-team": "load"},
     "manager": "127.0.0.1:8400,127.0.0.1:8401",
     "manager_tls": {"ca": "ca.pem"},
+    "cells": "2%",
 }
 
 
@@ -48,6 +55,7 @@ def test_all_of_it() -> None:
         "croupier-tenant",
         "127.0.0.1:8400,127.0.0.1:8401",
         ClientTls(Path("ca.pem")),
+        0.02,
     )
 
 
@@ -71,6 +79,7 @@ def test_what_is_written_reads_the_same() -> None:
         ({"address": ADDRESS, "tls": {"ca": "a", "key": "b"}}, "tls.cert"),
         ({"address": ADDRESS, "manager_tls": {"ca": "a", "name": "b"}}, "manager_tls.name"),
         ({"address": ADDRESS, "manager": "nowhere"}, "manager"),
+        ({"address": ADDRESS, "cells": 1.5}, "cells"),
         ({"address": ADDRESS, "metadata": {"Not-Lower": "x"}}, "metadata"),
         ({"address": ADDRESS, "metadata": {"x": "two\nlines"}}, "metadata"),
         ({"address": ADDRESS, "metadata": {"x": 1}}, "metadata"),

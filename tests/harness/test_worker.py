@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from support.harness import INFER, echo, scenario
 from support.serving import serving
 
+from croupier.debug_tokens import COLD, DEBUG
+from croupier.transport.http2.server_call import ServerCall
 from croupier.transport.serving import Server
 from croupier_bench import worker
 from croupier_bench.gathering import Gathered, Report
@@ -76,6 +80,32 @@ async def test_a_worker_is_ready_starts_when_it_is_told_and_reports(pipe: Ends) 
     assert seen.sent == gathered.classes()["small"].sent == gathered.sent
     assert seen.cpu_share > 0
     assert gc.isenabled()
+
+
+async def test_a_share_of_the_requests_asks_which_cell_answers(pipe: Ends) -> None:
+    """Whose a request was is what its metadata say."""
+    token, asked = "0123456789abcdef", 0
+
+    def answer(calls: list[ServerCall]) -> None:
+        nonlocal asked
+        for call in calls:
+            if call.values(DEBUG):
+                asked += 1
+                call.noted = [(DEBUG, token.encode()), (COLD, b"1")]
+            call.reply(call.message)
+
+    server = Server()
+    server.add_batch([INFER], answer)
+    async with serving(server) as address:
+        planned = plan(address, warm_up=0.0)
+        target = replace(planned.scenario.target, cells=0.5, tenant_header="croupier-tenant")
+        told = replace(planned.scenario, target=target)
+        _, *reports = await served(pipe, Plan(told, OfScenario(told), 0, 1, 0.0))
+    cells = sum((report.cells for report in reports), Counter())
+    assert {tenant for tenant, _, _ in cells} == {f"tenant-{n:05}" for n in range(3)}
+    assert {(said, is_cold) for _, said, is_cold in cells} == {(token, True)}
+    assert cells.total() == asked
+    assert 20 < asked < 80
 
 
 async def test_a_closed_loop_ends_by_itself(pipe: Ends) -> None:

@@ -76,6 +76,18 @@ async def test_an_error_without_a_cell_names_none(stage: World) -> None:
     assert await refused(stage, "nowhere") == ([], [])
 
 
+async def test_a_reply_says_whether_models_were_loaded_for_it(stage: World) -> None:
+    request = inference_pb2.ModelInferRequest(model_name="churn")
+    told: list[Any] = []
+    for cold in (True, False):
+        for cell in stage.cells.values():
+            cell.is_cold = cold
+        call = stage.router.inference.ModelInfer(request, metadata=(*stage.router.metadata, *ASKING))
+        await call
+        told.append(dict(await call.trailing_metadata()).get("croupier-debug-cold"))
+    assert told == ["1", None]
+
+
 @pytest.mark.parametrize("asking", [(), (("croupier-debug", "0"),)])
 async def test_who_does_not_ask_is_told_nothing(stage: World, asking: Any) -> None:
     request = inference_pb2.ModelInferRequest(model_name="churn")

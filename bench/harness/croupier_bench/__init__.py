@@ -7,6 +7,7 @@
     run         one run, by `worker` processes; `events` happen meanwhile; `judging`: whether it counts
     sending     the loop of a worker, on `lines` and `streams`, woken by a `timer`; `source`: what it sends
     ends        errors and wrong answers; `gathering`: what all workers saw, put together
+    cells       which cells answered, by what replies say; `cell_names`: what a version manager calls them
     histogram   latencies, merged; `result`: all that a run saw; `about`: when and on what
     verify      which answer is right, of `models` that `publish` made; `replies`: what is read of them
     search      the highest rate at which a service level holds

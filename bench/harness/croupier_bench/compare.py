@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from croupier_bench import resampling, words
+from croupier_bench.cells import ByCell
 from croupier_bench.quantiles import Buckets, Floats
 from croupier_bench.report.verdict import wrong
 from croupier_bench.resampling import Interval
@@ -27,6 +28,8 @@ BETTER, WORSE, SAME = "better", "worse", "no difference seen"
 
 _SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _LATENCIES = ("mean", *_SHARES)
+# Of the cells that answered, those with the most.
+_MOST_CELLS = 16
 # As a service level calls it, where a second calls it otherwise.
 _NAMES = {"failed": "errors"}
 # Answers beyond a quantile, of each run, without which it says little.
@@ -158,6 +161,21 @@ def _name(result: Result) -> str:
     return words.printable(" ".join(str(one) for one in told if one))
 
 
+def _cells(before: ByCell, after: ByCell) -> str:
+    """How much of the answers each cell had that both name; "" without any, as where they are tokens."""
+    both = sorted(before.keys() & after.keys(), key=lambda name: -before[name]["answered"])
+    if not both:
+        return ""
+    first, second = (sum(one["answered"] for one in side.values()) for side in (before, after))
+    told = [
+        f"{words.printable(name, 40)} {words.share(before[name]['answered'], first)}"
+        f" → {words.share(after[name]['answered'], second)}"
+        for name in both[:_MOST_CELLS]
+    ]
+    more = [f"and {len(both) - _MOST_CELLS} more"] if len(both) > _MOST_CELLS else []
+    return f"Of the answers, by cell: {', '.join([*told, *more])}."
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One of the two: sums and histograms of its blocks, and draws of them unless it was short."""
@@ -245,6 +263,8 @@ class _Pair:
         left = [words.quantile(name) for name in _SHARES if not self._is_enough(name)]
         if left:
             yield f"Too few answers for {', '.join(left)}."
+        if told := _cells(*(run.result.by_cell for run in self.runs)):
+            yield told
 
     def counted(self) -> Iterator[Figure]:
         """What was answered, failed and was wrong."""

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from croupier.codes import Code
 from croupier.transport.http2.counted_call import CountedCall, Counts
+from croupier_bench.cells import Sample
 from protos.prediction.v1 import prediction_pb2
 
 # What a Verifier does: None, or what is wrong with the reply to request `number` of a class and a model.
@@ -31,12 +32,13 @@ class Ends:
     (second, class, word); `seen` are the answers that were looked at. All since they were taken last.
     """
 
-    def __init__(self, counts: Counts, is_right: IsRight | None = None) -> None:
+    def __init__(self, counts: Counts, is_right: IsRight | None = None, sample: Sample | None = None) -> None:
         self.errors: Counter[tuple[int, str]] = Counter()
         self.wrong: Counter[tuple[int, int, str]] = Counter()
         self.seen = 0
         self._counts = counts
         self._is_right = is_right
+        self.sample = sample
         self._kinds: set[str] = set()
 
     def look(self, call: CountedCall, now: float) -> None:
@@ -46,6 +48,8 @@ class Ends:
         elif call.has_failed_item:
             self.fail(call.kind, call.due, now, item_word(call.message))
         else:
+            if self.sample is not None and call.due >= self._counts.start:
+                self.sample.look(call)
             self.verify(call.kind, call.model, call.number, call.due, call.message)
 
     def fail(self, kind: int, due: float, now: float, word: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from croupier_bench.cells import ByCell, Names, Said
 from croupier_bench.histogram import Histogram
 from croupier_bench.result import Happened, OfClass, OfWorker, Progress, Second, figures, ms
 
@@ -36,6 +37,7 @@ class Report:
     errors: Counter[tuple[int, str]]
     wrong: Counter[tuple[int, int, str]]
     seen: int
+    cells: Counter[Said] = field(default_factory=Counter)
     # In all.
     sent_by_class: list[int]
     cpu_share: float
@@ -70,6 +72,9 @@ class Gathered:
     def __init__(
         self, names: Sequence[str], workers: int, seconds: float, timeout: float, remembers: float = 0.0
     ) -> None:
+        # Told by tokens, until it is known what these name.
+        self.cell_names = Names()
+        self._cells: Counter[Said] = Counter()
         self.latency, self.since, self.late, self.failed = (Histogram() for _ in range(4))
         self.by_class = [Histogram() for _ in names]
         self.errors: Counter[tuple[int, str]] = Counter()
@@ -104,6 +109,7 @@ class Gathered:
             self._of(second).wrong += count
         self.errors.update(report.errors)
         self.seen += report.seen
+        self._cells.update(report.cells)
         own = self._workers[worker]
         own.at, own.sent_by_class = report.at, report.sent_by_class
         own.cpu_share, own.cpu_seconds = report.cpu_share, report.cpu_seconds
@@ -202,6 +208,10 @@ class Gathered:
             for kind, name in enumerate(self._names)
         }
 
+    def by_cell(self) -> ByCell:
+        """Of the requests that asked which cell answers."""
+        return self.cell_names.by_cell(self._cells)
+
     def workers(self) -> list[OfWorker]:
         return [
             OfWorker(
@@ -230,7 +240,7 @@ class Gathered:
             latency_ms=figures(self.latency),
             errors=self.errors_of(),
             by_class=self.classes(detailed=False),
-            by_cell={},
+            by_cell=self.by_cell(),
             events=events,
             late_p99_ms=ms(self.late.quantile(0.99)),
             cpu_share=max(one.cpu_share for one in self._workers),

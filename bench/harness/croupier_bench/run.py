@@ -93,6 +93,7 @@ class _Run:
 
     def play(self) -> Result:
         load = self._scenario.load
+        self._name_cells()
         begin = time.monotonic() + _AHEAD
         self._start = begin + load.warm_up
         events = Events(self._scenario.events)
@@ -103,7 +104,17 @@ class _Run:
             self._follow(events)
         finally:
             happened = events.end()
+        # Maps may have changed meanwhile.
+        self._name_cells()
         return self._result(happened)
+
+    def _name_cells(self) -> None:
+        target = self._scenario.target
+        if target.cells and target.manager:
+            # What asks it takes long to import.
+            from croupier_bench.cell_names import ask_names
+
+            self._gathered.cell_names = ask_names(target) or self._gathered.cell_names
 
     def _follow(self, events: Events) -> None:
         give_up = self._start + self._scenario.load.seconds + self._scenario.load.timeout + _END_SECONDS
@@ -182,6 +193,7 @@ class _Run:
             histogram=found.latency.to_json(),
             by_class=found.classes(),
             series=found.series(),
+            by_cell=found.by_cell(),
             events=list(happened),
             slo=judge(scenario.slo, latency, answered, failed),
             load=Loads(workers),

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from croupier.transport.http2.counted_call import CountedCall, Counts
+from croupier_bench.cells import ASKING
 from croupier_bench.ends import UNSENT, Ends
 from croupier_bench.lines import Line, Outbox
 from croupier_bench.source import Ahead, Asking
@@ -47,7 +48,8 @@ _SPREAD = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a loop works with. `kept` is the share of answers that are looked at.
+    """What a loop works with. `kept` is the share of answers that are looked at, and `asks_cells` that of the
+    requests that ask which cell answers.
 
     On the clock of `time.monotonic`, it begins at `begin`, and its warm-up lasts until the start that
     `counts` know.
@@ -63,6 +65,7 @@ class Setup:
     begin: float
     timeout: float
     kept: float = 0.0
+    asks_cells: float = 0.0
     worker: int = 0
     workers: int = 1
 
@@ -83,6 +86,7 @@ class Sender:
         self._begin, self._timeout = setup.begin, setup.timeout
         self._worker, self._workers = setup.worker, setup.workers
         self._kept_below = round(setup.kept * 2**32)
+        self._asks_below = round(setup.asks_cells * 2**32)
         self._streams = Streams(setup.lines, setup.counts, setup.ends)
         self._message, self._metadata = setup.asking.message, setup.asking.metadata
         self._paths = [setup.asking.path(number) for number in range(setup.classes)]
@@ -133,11 +137,14 @@ class Sender:
         self.started += 1
         if due >= self._counts.start:
             self.sent_by_class[kind] += 1
-        is_kept = (number * _SPREAD >> 32 & 0xFFFFFFFF) < self._kept_below
+        place = number * _SPREAD >> 32 & 0xFFFFFFFF
+        is_kept = place < self._kept_below
         message, pairs = self._message(kind, model, number), self._metadata(kind, model)
         if self._is_stream[kind]:
             self._streams.send(self._paths[kind], message, pairs, Asked(kind, model, number, due, is_kept))
             return None
+        if place < self._asks_below:
+            pairs, is_kept = (*pairs, ASKING), True
         call = CountedCall(
             self._paths[kind], message, self._timeout, pairs, kind, model, number, due, is_kept
         )

@@ -16,6 +16,8 @@ CROUPIER, OIP = "croupier", "oip"
 _TENANT_HEADER = "croupier-tenant"
 _MAX_ADDRESSES = 1_024
 _MAX_METADATA = 64
+# Enough to see how load lies, and too few to be felt.
+_ASKING_CELLS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Target:
     """`manager` (host:port,…) is where models are published and released, if anywhere.
 
     `tls_name` is the name that the certificate must have, "" for the host of the address. `metadata` goes
-    with each request; so does the tenant, in the header `tenant_header`, unless that is "".
+    with each request; so does the tenant, in the header `tenant_header`, unless that is "". The share
+    `cells` of them asks which cell answers.
     """
 
     addresses: tuple[str, ...]
@@ -35,6 +38,7 @@ class Target:
     tenant_header: str = ""
     manager: str = ""
     manager_tls: ClientTls | None = None
+    cells: float = 0.0
 
     @classmethod
     def read(cls, table: Table) -> Self:
@@ -51,6 +55,7 @@ class Target:
         _check_metadata(table, "metadata", metadata)
         header = table.text("tenant_header", _TENANT_HEADER if protocol == CROUPIER else "", most=128)
         _check_metadata(table, "tenant_header", {header: "tenant"} if header else {})
+        cells = table.share("cells", _ASKING_CELLS if protocol == CROUPIER else 0.0)
         table.end()
         return cls(
             addresses,
@@ -62,6 +67,7 @@ class Target:
             header,
             manager,
             manager_tls,
+            cells,
         )
 
     def write(self) -> dict[str, Any]:
@@ -71,6 +77,7 @@ class Target:
             "protocol": self.protocol,
             "tenant_header": self.tenant_header,
             "metadata": dict(self.metadata),
+            "cells": self.cells,
         }
         if self.tls is not None:
             told["tls"] = _write_tls(self.tls) | ({"name": self.tls_name} if self.tls_name else {})

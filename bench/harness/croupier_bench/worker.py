@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from multiprocessing.connection import Connection
 import uvloop
 
 from croupier.transport.http2.counted_call import Counts
+from croupier_bench.cells import Sample
 from croupier_bench.ends import Ends, IsRight
 from croupier_bench.gathering import Report
 from croupier_bench.lines import Line, Outbox
@@ -105,6 +107,7 @@ class Worker:
             begin=begin,
             timeout=load.timeout,
             kept=self._plan.verify_share,
+            asks_cells=self._plan.scenario.target.cells,
             worker=self._plan.worker,
             workers=self._plan.workers,
         )
@@ -155,6 +158,7 @@ class Worker:
             errors=errors,
             wrong=wrong,
             seen=seen,
+            cells=Counter() if self._ends.sample is None else self._ends.sample.take(),
             sent_by_class=[*self._sender.sent_by_class],
             cpu_share=self._share,
             cpu_seconds=self._cpu_seconds,
@@ -192,7 +196,8 @@ async def serve(connection: Connection, plan: Plan) -> None:
         return
     predicts = [asking.path(number) == PREDICT for number in range(len(scenario.classes))]
     counts = Counts(predicts, timeout=load.timeout)
-    ends, outbox = Ends(counts, is_right), Outbox()
+    sample = Sample(_tenant_of(scenario, asking)) if scenario.target.cells else None
+    ends, outbox = Ends(counts, is_right, sample), Outbox()
     lines = _lines(plan, counts, ends, outbox)
     try:
         await asyncio.gather(*(_connect(line) for line in lines))
@@ -216,6 +221,17 @@ def _is_right(scenario: Scenario) -> IsRight:
     from croupier_bench.verify import Verifier
 
     return Verifier(scenario).is_right
+
+
+def _tenant_of(scenario: Scenario, asking: Asking) -> Callable[[int, int], str]:
+    """Whose a request is, by its metadata, or else by its class."""
+    header = scenario.target.tenant_header.encode()
+
+    def tenant_of(kind: int, model: int) -> str:
+        said = [value for name, value in asking.metadata(kind, model) if name == header]
+        return said[-1].decode() if said else scenario.classes[kind].tenant(model)
+
+    return tenant_of
 
 
 def _lines(plan: Plan, counts: Counts, ends: Ends, outbox: Outbox) -> list[Line]:

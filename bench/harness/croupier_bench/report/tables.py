@@ -140,7 +140,7 @@ def classes(result: Result) -> str:
 
 
 def cells(result: Result) -> str:
-    """Per cell, those that answered most first; a bar for how much of the most."""
+    """Per cell, of the requests that asked, those that answered most first; a bar for how much of that."""
     found = sorted(result.by_cell.items(), key=lambda one: -one[1]["answered"])
     answered = [one["answered"] for _, one in found]
     total, most = sum(answered), max(answered)
