@@ -283,7 +283,7 @@ def serving(
     ] = ",".join(SERVERS),
     models: Annotated[int, typer.Option(min=1, help="Resident, for speed and latency.")] = 100,
     rounds: Annotated[int, typer.Option(min=1, help="Closed loops for a figure; their median counts.")] = 3,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of one loop.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of one loop.")] = 3.0,
     rate: Annotated[
         float, typer.Option(min=0, help="The one for all; 0 for half of what the slowest can do.")
     ] = 0.0,

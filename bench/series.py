@@ -91,7 +91,7 @@ SERIES = {
         Run("log", 6),
         Run("policies", 30),
         Run("residency", 60),
-        Run("serving", 30),
+        Run("serving", 12),
         Run("system", 40),
         Run("fair", 25),
         Run("harness", 1),

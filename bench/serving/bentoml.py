@@ -65,6 +65,8 @@ class BentoMl(Foreign):
 
     home = "bentoml"
     tells = ("bentoml", "grpcio", "protobuf", "uvloop", "lightgbm")
+    # Each model's API is there from the start.
+    grows = False
 
     def __init__(self, name: str, settings: str, configuration: str) -> None:
         self.name = name

@@ -25,6 +25,7 @@ class MlServer(Foreign):
     home = "mlserver"
     tells = ("mlserver", "grpcio", "uvloop", "lightgbm")
     loads_ahead = True
+    grows = False
 
     def __init__(self, name: str, settings: str, options: Mapping[str, Any]) -> None:
         self.name = name

@@ -54,13 +54,15 @@ class Peer(ABC):
     """`kind` says whose it is; `settings`, what was set, in the words of a table's cell.
 
     `start_seconds` is how long it may take until it is ready. One that has loaded all models by then says
-    `loads_ahead`: it has no cold loads that a caller could see.
+    `loads_ahead`: it has no cold loads that a caller could see. One that `grows` finds a model when it is
+    asked for it, and takes nothing for it before.
     """
 
     name: str
     settings: str
     kind: Kind = "python"
     loads_ahead: bool = False
+    grows: bool = True
     start_seconds: float = 120.0
 
     @abstractmethod

@@ -6,9 +6,10 @@
                 the first answer of a model is a cold one's latency
 
 A server is started anew for each turn and ended after it: none has a neighbour, and nothing of one turn is
-left in the next. Rounds of *most* alternate between all of them; their medians count. A server and all of its
-processes are on one core, our load on another, and every answer is compared with LightGBM's. A server that
-takes more memory or time than it may is stopped, and its row says how.
+left in the next. Memory with more models is that of the same process, if it can find new ones (`Peer.grows`).
+Rounds of *most* alternate between all of them; their medians count. A server and all of its processes are on
+one core, our load on another, and every answer is compared with LightGBM's. A server that takes more memory
+or time than it may is stopped, and its row says how.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,8 +95,7 @@ class _Bench:
         most = [seen.most.per_s for seen in self.seen if seen.most]
         rate = self._plan.rate or min(most, default=1.0) / 2
         self._each("latency", partial(self._latency, rate=rate))
-        for count in sorted(self._plan.counts):
-            self._each(f"{count:,} models", partial(self._memory, count=count))
+        self._each("memory", self._memory)
 
     def _each(self, what: str, act: Callable[[Seen], None]) -> None:
         """A turn of every server that was not stopped."""
@@ -108,8 +109,9 @@ class _Bench:
                 seen.stopped = f"{what}: {why}"
                 report.step(f"{seen.peer.name} is stopped: {seen.stopped}")
 
-    def _started(self, peer: Peer, count: int) -> AbstractContextManager[Running]:
-        return started(peer, self._models, count, self._folder, self.cores.proxy, self._plan.bounds)
+    def _started(self, peer: Peer, count: int, first: int = 0) -> AbstractContextManager[Running]:
+        bounds = self._plan.bounds
+        return started(peer, self._models, count, self._folder, self.cores.proxy, bounds, first)
 
     # The turns
 
@@ -138,27 +140,40 @@ class _Bench:
         async with self._loaded(running, seen) as (callers, asks):
             return [await _open(callers, asks, rate, self._plan.seconds, seen) for rate in rates]
 
-    def _memory(self, seen: Seen, count: int) -> None:
-        with self._started(seen.peer, count) as running:
-            asks = Asks(running.wire, self._models, range(count), rows=1)
-            cold = uvloop.run(self._one_by_one(running, seen, asks))
-            seen.memory[count] = self._plan.bounds.check(running.process.pid)
-        if not seen.peer.loads_ahead:
-            seen.cold[count] = float(np.quantile(cold, 0.99)) * 1e3 if cold else None
+    def _memory(self, seen: Seen) -> None:
+        counts = sorted(self._plan.counts)
+        for each in [counts] if seen.peer.grows else [[count] for count in counts]:
+            with ExitStack() as stack:
+                with _with_models(each[0]):
+                    running = stack.enter_context(self._started(seen.peer, each[-1], each[0]))
+                uvloop.run(self._grow(running, seen, each))
 
-    async def _one_by_one(self, running: Running, seen: Seen, asks: Asks) -> list[float]:
-        """Ask for every model once; the seconds that right answers took, but of those that it is ready by."""
+    async def _grow(self, running: Running, seen: Seen, counts: Sequence[int]) -> None:
+        # Those that it has answered for by the time it is ready.
+        warm = {0, counts[0] - 1}
+        for begin, end in pairwise((0, *counts)):
+            with _with_models(end):
+                cold = await self._one_by_one(running, seen, range(begin, end), warm)
+                seen.memory[end] = self._plan.bounds.check(running.process.pid)
+            if not seen.peer.loads_ahead:
+                seen.cold[end] = float(np.quantile(cold, 0.99)) * 1e3 if cold else None
+
+    async def _one_by_one(
+        self, running: Running, seen: Seen, numbers: Sequence[int], warm: Container[int]
+    ) -> list[float]:
+        """Ask for every model once; the seconds that right answers took, but of those that are `warm`."""
         found = []
+        asks = Asks(running.wire, self._models, numbers, rows=1)
         give_up = time.monotonic() + self._plan.bounds.seconds
         async with self._callers(running, seen) as (caller, *_):
-            for number in range(len(asks)):
-                if number % _LOOK == 0:
+            for place, number in enumerate(numbers):
+                if place % _LOOK == 0:
                     self._plan.bounds.check(running.process.pid)
                 if time.monotonic() > give_up:
                     raise Stopped(f"{self._plan.bounds.seconds:.0f} s were over after {number:,}")
-                seconds = await _asked(caller, asks, number)
+                seconds = await _asked(caller, asks, place)
                 seen.count(1, int(seconds is not None))
-                if seconds is not None and 0 < number < len(asks) - 1:
+                if seconds is not None and number not in warm:
                     found.append(seconds)
         return found
 
@@ -184,6 +199,15 @@ class _Bench:
             finally:
                 for caller in callers:
                     seen.problems += caller.problems
+
+
+@contextmanager
+def _with_models(count: int) -> Iterator[None]:
+    """Whoever is stopped meanwhile was so with so many."""
+    try:
+        yield
+    except Stopped as why:
+        raise Stopped(f"{count:,} models: {why}") from why
 
 
 async def _closed(callers: Sequence[SessionCaller], asks: Asks, seconds: float, seen: Seen) -> int:

@@ -72,9 +72,11 @@ class Running:
 
 @contextmanager
 def started(
-    peer: Peer, models: Models, count: int, folder: Path, core: int, bounds: Bounds
+    peer: Peer, models: Models, count: int, folder: Path, core: int, bounds: Bounds, first: int = 0
 ) -> Iterator[Running]:
     """The server on `core`, ready, while in the block; its files lie in a new folder below `folder`.
+
+    It is ready when model 0 and the last one of the `first` are answered for, or of all `count`.
 
     Raises:
         Stopped: it did not start, or took more than its bounds.
@@ -87,7 +89,7 @@ def started(
     processes.start_pinned(process, core)
     try:
         wire = peer.wire(models)
-        _wait(process, peer, wire, models, count, bounds)
+        _wait(process, peer, wire, models, first or count, bounds)
         # Some set affinity themselves.
         processes.confine(process.pid, core)
         yield Running(peer, process, wire, count)
@@ -96,7 +98,7 @@ def started(
 
 
 def _wait(process: Process, peer: Peer, wire: Wire, models: Models, count: int, bounds: Bounds) -> None:
-    """Until its first and its last model answer rightly."""
+    """Until model 0 and model `count - 1` answer rightly."""
     give_up = time.monotonic() + peer.start_seconds + (bounds.seconds if peer.loads_ahead else 0.0)
     waiting = {0, count - 1}
     with grpc.insecure_channel(process.address, _IMPATIENT) as channel:

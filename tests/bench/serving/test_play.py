@@ -5,14 +5,15 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import processes
-from bench.serving import play
+from bench.serving import play, running
 from bench.serving.aio import Aio
 from bench.serving.models import Models
-from bench.serving.peer import Wire
+from bench.serving.peer import Peer, Wire
 from bench.serving.play import Plan
 from bench.serving.running import Bounds, is_alive
 
@@ -56,8 +57,14 @@ class Absent(Aio):
         return "a thing"
 
 
-def plan(*peers: str) -> Plan:
-    return Plan(peers, 3, 1, 0.2, 20.0, [3], Bounds(4_096.0, 60.0))
+class Fixed(Aio):
+    """Is told anew how many models there are."""
+
+    grows = False
+
+
+def plan(*peers: str, counts: Sequence[int] = (3,), patience: float = 60.0) -> Plan:
+    return Plan(peers, 3, 1, 0.2, 20.0, counts, Bounds(4_096.0, patience))
 
 
 @pytest.mark.system
@@ -75,6 +82,40 @@ def test_wrong_answers_are_counted_and_fail_the_bench(
     assert row["half_load"]["rate"] == pytest.approx(row["predictions_per_s"] / 2)
     assert row["same_rate"]["rate"] == 20.0
     assert row["memory_mib"]["3"] > 10
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("kind", "starts"), [(Aio, [3, 3, 9]), (Fixed, [3, 3, 4, 9])])
+def test_memory_with_more_models_is_of_the_same_process_if_it_can_find_new_ones(
+    kind: type[Aio], starts: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def start(peer: Peer, models: Models, count: int, *others: Any) -> Any:
+        started.append(count)
+        return running.started(peer, models, count, *others)
+
+    monkeypatch.setattr(play, "ALL", {"one": kind("one", "lightgbm", "none")})
+    monkeypatch.setattr(play, "started", start)
+    file = tmp_path / "serving.json"
+    assert play.run(plan("one", counts=(9, 4)), file)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert started == starts
+    assert row["memory_mib"].keys() == {"4", "9"}
+    assert min(row["memory_mib"].values()) > 10
+    assert row["cold_p99_ms"] > 0
+    assert (row["failures"], row["wrong"]) == (0, 0)
+
+
+@pytest.mark.system
+def test_of_a_server_that_is_stopped_it_is_said_with_how_many_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(play, "ALL", {"late": Aio("late", "lightgbm", "none")})
+    file = tmp_path / "serving.json"
+    assert play.run(plan("late", counts=(4, 9), patience=0.0), file)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["stopped"] == "memory: 4 models: 0 s were over after 0"
 
 
 @pytest.mark.system
