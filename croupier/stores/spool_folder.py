@@ -5,6 +5,9 @@ next, of one that was given back if there is any, and unmaps the one that is ful
 while the spool holds as many as it may, those of other writers and of ended ones among them, since no logger
 has read any; or while the disk is full. Then what does not fit is dropped and counted. The thread looks again
 every second.
+
+New pages are tens of milliseconds of a processor for each segment, and where the thread has no processor of
+its own, requests would wait for their turn beside it. So it makes them piece by piece and rests in between.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import fcntl
 import logging
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -23,15 +28,22 @@ from croupier.stores.spool_writer import Appender
 _log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 16 * 2**20
+_PIECE_BYTES = 128 * 2**10
 # Never written to, so that it has no memory of its own.
-_ZEROS = bytes(SEGMENT_BYTES)
+_ZEROS = bytes(_PIECE_BYTES)
 _LOOK_SECONDS = 1.0
+# Between two pieces: a segment takes a tenth of a second, in which no writer fills one.
+_REST_SECONDS = 0.0005
+
+
+def _rest() -> None:
+    time.sleep(_REST_SECONDS)
 
 
 class Spool:
     """Segments in `folder`/`incarnation`; all in `folder` have `most_bytes`. `close` it at the end.
 
-    Append to `appender`. `tend` makes room; `begin` has a thread do that.
+    Append to `appender`. `tend` makes room; `begin` has a thread do that, which calls `rest` again and again.
 
     Raises:
         OSError: the folder cannot be used, or another process writes there.
@@ -39,7 +51,12 @@ class Spool:
     """
 
     def __init__(
-        self, folder: Path, incarnation: str, most_bytes: int, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        incarnation: str,
+        most_bytes: int,
+        segment_bytes: int = SEGMENT_BYTES,
+        rest: Callable[[], None] = _rest,
     ) -> None:
         self._most = most_bytes // segment_bytes
         if self._most < 2:
@@ -48,6 +65,7 @@ class Spool:
         own_folder(folder)
         self._lock = _claimed(self.folder)
         self._wanted = threading.Event()
+        self._rest = rest
         self.appender = Appender(segment_bytes, self._wanted.set)
         self._next = 0
         self._is_closed = self._is_told = False
@@ -112,7 +130,7 @@ class Spool:
         try:
             # A full disk is met here, and not as SIGBUS in the midst of a request.
             os.posix_fallocate(file, 0, self.appender.segment_size)
-            fill(file, self.appender.segment_size)
+            fill(file, self.appender.segment_size, self._rest if self._thread is not None else None)
             self._use(unfinished, file)
         except BaseException:
             unfinished.unlink(missing_ok=True)
@@ -151,10 +169,15 @@ class Spool:
         self._is_told = True
 
 
-def fill(file: int, size: int) -> None:
-    """Have pages of `file` in memory: written to, many come at a time; by stores, each would by itself."""
-    for at in range(0, size, len(_ZEROS)):
+def fill(file: int, size: int, rest: Callable[[], None] | None = None) -> None:
+    """Have pages of `file` in memory: written to, many come at a time; by stores, each would by itself.
+
+    `rest` is called after each piece of them.
+    """
+    for at in range(0, size, _PIECE_BYTES):
         os.pwrite(file, _ZEROS[: size - at], at)
+        if rest is not None:
+            rest()
 
 
 def _claimed(folder: Path) -> int:

@@ -24,8 +24,9 @@ from croupier.stores.spool_folder import fill
 
 _log = logging.getLogger(__name__)
 
-# Of each writer that lives, so many segments are given back and wait for it.
-_GIVEN_BACK = 2
+# Of each writer that lives, so many segments are given back and wait for it: as many as a logger writes
+# together unless it is told otherwise, and one. With fewer, the writer would have to make others.
+_GIVEN_BACK = 5
 
 
 @dataclass(frozen=True, slots=True)

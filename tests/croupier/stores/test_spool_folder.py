@@ -100,13 +100,13 @@ def test_what_a_reader_gives_back_is_the_next_segment(tmp_path: Path) -> None:
 
 def test_nothing_is_left_in_what_is_given_back(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "a", 9 * SEGMENT, SEGMENT)
-    for _ in range(5):
+    for _ in range(8):
         fill(spool)
         spool.tend()
-    sweep(tmp_path, "a", Place(segment=4))
+    sweep(tmp_path, "a", Place(segment=7))
     given_back = sorted(spool.folder.glob("*.empty"))
-    assert [path.read_bytes() for path in given_back] == [bytes(SEGMENT)] * 2
-    assert segments(spool.folder)[0] == 4
+    assert [path.read_bytes() for path in given_back] == [bytes(SEGMENT)] * 5
+    assert segments(spool.folder)[0] == 7
     spool.close()
 
 
@@ -180,6 +180,27 @@ def test_a_thread_makes_the_next_one_when_one_is_full(tmp_path: Path) -> None:
             assert tended.acquire(timeout=30)
     assert spool.appender.dropped == 0
     spool.close()
+
+
+def test_the_thread_rests_between_pieces_of_a_segment(tmp_path: Path) -> None:
+    size = 2**20
+    rests: list[int] = []
+    finished = threading.Event()
+
+    def rest() -> None:
+        rests.append(threading.get_ident())
+        if len(rests) == 8:
+            finished.set()
+
+    spool = Spool(tmp_path, "a", 3 * size, size, rest)
+    assert rests == []
+    spool.begin()
+    while spool.appender.has_spare:
+        append(spool.appender, ONE)
+    assert finished.wait(timeout=30)
+    spool.close()
+    assert len(rests) == 8
+    assert threading.get_ident() not in rests
 
 
 def test_a_folder_has_one_writer(tmp_path: Path) -> None:
