@@ -7,8 +7,9 @@ cells' core, of which they leave more than half, and the router on another one (
 of the router and not of the load, and how late that was is told as well. The peak is at the rate at which
 most is answered in time while the rate rises: what is answered so of that rate, asked for as long as an
 overload is looked at. The most of many short looks would be more than that, by chance. Each round looks for
-it anew: what a machine can do that others use is another thing a minute later. Then it has a quiet time at
-half of that, an overload, and the same quiet time again, in one open loop.
+that rate anew: what a machine can do that others use is another thing a minute later. Then it has a quiet
+time at half of the peak, an overload, and the same quiet time again, in one open loop; and the peak is
+measured once more. It is the mean of before and after: within seconds cells answer a third more or less.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """`late_ms`: how late the load sent, at the 99th percentile. `others_share`: of the machine, what others
-    had meanwhile. `refusals`: of the overload, by words.
+    """`peaks`: before and after. `late_ms`: how late the load sent, at the 99th percentile. `others_share`:
+    of the machine, what others had meanwhile. `refusals`: of the overload, by words.
     """
 
+    peaks: tuple[float, float]
     peak_per_s: float
     goodput_ratio: float
     reject_p99_ms: float
@@ -84,6 +86,43 @@ class Asked:
     due: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """A stack that the process of `load` asks."""
+
+    stack: Stack
+    plan: Plan
+    demand: Demand
+    load: ProcessPoolExecutor
+
+    async def ask(self, due: Floats) -> tuple[Ends, float]:
+        asked = Asked(self.stack.router, self.demand, due)
+        return await asyncio.wrap_future(self.load.submit(_load, asked))
+
+    async def goodput(self, rate: float, seconds: float, since: float) -> float:
+        """Of `seconds` at a rate, from `since` on."""
+        due = openloop.arrivals(rate, seconds, _SEED + round(rate))
+        ends, _ = await self.ask(due)
+        return judging.goodput(ends, since, float(due[-1]), DEADLINE)
+
+    async def best_rate(self, rate: float) -> float:
+        """Of the steps from `rate` on, the one with the most goodput."""
+        step = self.plan.step
+        best, at, beyond = 0.0, rate, 0
+        for _ in range(_STEPS):
+            good = await self.goodput(rate, step, step / 4)
+            if good > best:
+                best, at = good, rate
+            beyond = beyond + 1 if good < _KEPT_UP * rate else 0
+            if beyond == _ENOUGH:
+                break
+            rate *= _GROWTH
+        return at
+
+    async def peak(self, rate: float) -> float:
+        return await self.goodput(rate, self.plan.seconds, _SETTLE_SECONDS)
+
+
 async def measure(stack: Stack, manager: VersionManagerClient, plan: Plan) -> dict[str, Any]:
     """By factor, and how it was measured."""
     demand = await Demand.published(manager)
@@ -92,11 +131,12 @@ async def measure(stack: Stack, manager: VersionManagerClient, plan: Plan) -> di
         ProcessPoolExecutor(1, spawn, take_short_slices) as load,
         machines.apart(stack, load.submit(os.getpid).result(), _SHARE) as has_quotas,
     ):
-        peak = await _peak(stack, plan, demand, load, _FIRST_RATE)
+        cells = _Cells(stack, plan, demand, load)
+        peak = await cells.peak(await cells.best_rate(_FIRST_RATE))
         report.step(f"overload: {peak:,.0f} requests/s at the peak")
         found: dict[str, Any] = {}
         for factor in plan.factors:
-            rounds = [await _round(stack, plan, demand, load, peak, factor, n) for n in range(plan.rounds)]
+            rounds = [await _round(cells, peak, factor, number) for number in range(plan.rounds)]
             found[str(factor)] = _medians(rounds) | {
                 "has_quotas": has_quotas,
                 "rounds": [asdict(one) for one in rounds],
@@ -104,55 +144,32 @@ async def measure(stack: Stack, manager: VersionManagerClient, plan: Plan) -> di
     return found
 
 
-async def _peak(stack: Stack, plan: Plan, demand: Demand, load: ProcessPoolExecutor, rate: float) -> float:
-    """Goodput a second, at the rate of the steps from `rate` on that has most of it."""
-
-    async def good(rate: float, seconds: float, since: float) -> float:
-        due = openloop.arrivals(rate, seconds, _SEED + round(rate))
-        ends, _ = await _ask(load, Asked(stack.router, demand, due))
-        return judging.goodput(ends, since, float(due[-1]), DEADLINE)
-
-    best, at, beyond = 0.0, rate, 0
-    for _ in range(_STEPS):
-        step = await good(rate, plan.step, plan.step / 4)
-        if step > best:
-            best, at = step, rate
-        beyond = beyond + 1 if step < _KEPT_UP * rate else 0
-        if beyond == _ENOUGH:
-            break
-        rate *= _GROWTH
-    return await good(at, plan.seconds, _SETTLE_SECONDS)
-
-
-async def _round(
-    stack: Stack,
-    plan: Plan,
-    demand: Demand,
-    load: ProcessPoolExecutor,
-    about: float,
-    factor: int,
-    number: int,
-) -> Round:
+async def _round(cells: _Cells, about: float, factor: int, number: int) -> Round:
     """`about` is a peak of a while ago."""
-    peak = await _peak(stack, plan, demand, load, _QUIET * about)
-    times = (plan.quiet, plan.seconds, plan.quiet)
-    due = piecewise(zip((_QUIET * peak, factor * peak, _QUIET * peak), times, strict=True), _SEED + number)
+    quiet, seconds = cells.plan.quiet, cells.plan.seconds
+    rate = await cells.best_rate(_QUIET * about)
+    peak = await cells.peak(rate)
+    rates = (_QUIET * peak, factor * peak, _QUIET * peak)
+    due = piecewise(zip(rates, (quiet, seconds, quiet), strict=True), _SEED + number)
     before = processes.usage()
-    ends, late_ms = await _ask(load, Asked(stack.router, demand, due))
-    begin, end = plan.quiet, plan.quiet + plan.seconds
-    good = judging.goodput(ends, begin + _SETTLE_SECONDS, end, DEADLINE)
+    ends, late_ms = await cells.ask(due)
+    others_share = processes.usage().others_share(before, os.cpu_count() or 1)
+    begin, end = quiet, quiet + seconds
+    peaks = peak, await cells.peak(rate)
+    mean = sum(peaks) / 2
     found = Round(
-        peak_per_s=peak,
-        goodput_ratio=good / peak,
+        peaks=peaks,
+        peak_per_s=mean,
+        goodput_ratio=judging.goodput(ends, begin + _SETTLE_SECONDS, end, DEADLINE) / mean,
         reject_p99_ms=judging.reject_p99_ms(ends, begin + _SETTLE_SECONDS, end),
         recovery_s=judging.recovery_seconds(ends, (0.0, begin), end, DEADLINE),
         late_ms=late_ms,
-        others_share=processes.usage().others_share(before, os.cpu_count() or 1),
+        others_share=others_share,
         codes=dict(ends.by_name()),
         refusals=judging.refusals(ends, begin + _SETTLE_SECONDS, end),
     )
     report.step(
-        f"overload × {factor}: goodput {found.goodput_ratio:.0%} of {peak:,.0f} requests/s, refused within"
+        f"overload × {factor}: goodput {found.goodput_ratio:.0%} of {mean:,.0f} requests/s, refused within"
         f" {found.reject_p99_ms:.1f} ms, recovered after {found.recovery_s:.1f} s, {found.codes}"
     )
     return found
@@ -171,10 +188,6 @@ def piecewise(parts: Iterable[tuple[float, float]], seed: int) -> Floats:
 def _medians(rounds: Sequence[Round]) -> dict[str, float]:
     names = ("peak_per_s", "goodput_ratio", "reject_p99_ms", "recovery_s")
     return {name: float(median(getattr(one, name) for one in rounds)) for name in names}
-
-
-async def _ask(load: ProcessPoolExecutor, asked: Asked) -> tuple[Ends, float]:
-    return await asyncio.wrap_future(load.submit(_load, asked))
 
 
 def _load(asked: Asked) -> tuple[Ends, float]:
