@@ -13,8 +13,8 @@
 By default nobody waits for company: what queued while the threads were busy is the batch. A model may
 ask for a delay (`croupier/artifacts/batching.py`): its requests are ready when the first has waited for
 so long, when they fill a call, or when one of them has no time to wait. How many rows make a call of an
-expensive model is found out (`batchsize.py`); native models take `max_rows`. Little work of native models
-is done at once, on the event loop.
+expensive model is found out (`batchsize.py`); of a native one, those of a slice. Little work of native
+models is done at once, on the event loop.
 
 **Owners share.** The queue, and the threads, are divided by who asks (`croupier/fairness.py`): an owner may
 have as much waiting as the whole queue has left, so that some is left for whoever comes next; a large request
@@ -94,8 +94,8 @@ class Batcher:
     """Scores for many callers in the threads of `pool`: `workers` turns at a time, and as many that are long.
 
     A batch has up to `max_rows` rows, of an expensive model no more than keep its call within
-    `target_seconds`; more than `max_queued_rows` or `max_queued_bytes` waiting is overload. A run is stopped
-    after `most_seconds`.
+    `target_seconds`, of a native one within a turn; more than `max_queued_rows` or `max_queued_bytes` waiting
+    is overload. A run is stopped after `most_seconds`.
     """
 
     def __init__(
@@ -431,7 +431,9 @@ class Batcher:
     def _sizes_of(self, job: Job) -> Sizes:
         model, digest = job.lease.model, job.lease.digest
         if isinstance(model, Native):
-            row_seconds, call, least = model.row_cost * 1e-9, self._max_rows, 1
+            # In a call of its own a row costs no more; who shares a longer one waits until all are scored.
+            row_seconds, least = model.row_cost * 1e-9, 1
+            call = max(1, min(self._max_rows, int(_TURN / row_seconds)))
         else:
             row_seconds, call = self._sizes.row_seconds(digest), self._max_rows
             # What is known to fit the target is not cut, nor is what nothing is known of.

@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesRegressor
 from support.batchers import Bench, Slow, sums
-from support.cells import SumScorer, resident
+from support.cells import SumScorer, resident, ticks
+from support.natives import load
 
 from cell.residency.residency import Lease
 from cell.scoring.batcher import Batcher
 from croupier.artifacts.batching import Batching
+from croupier.artifacts.format import view
+from croupier.artifacts.packers.forest import pack_forest
 from croupier.deadline import NEVER, Deadline
 
 
@@ -105,3 +109,21 @@ async def test_a_model_that_is_not_batchable_waits_for_no_company(bench: Bench) 
     task = bench.ask(lease, 1)
     await bench.run()
     assert sums(task) == [1]
+
+
+async def test_company_in_a_native_model_is_no_more_than_a_turn_of_a_thread() -> None:
+    """Its rows cost no less together: in a longer call who was scored first would wait for the last one."""
+    X = np.random.default_rng(1).normal(size=(200, 2)).astype(np.float32)
+    forest = ExtraTreesRegressor(200, max_depth=6, random_state=1).fit(X, X.sum(axis=1))
+    scorer = load(view(pack_forest(forest)))
+    rows = int(0.001 / (scorer.row_cost * 1e-9))
+    bench = Bench(max_rows=100 * rows, max_queued_rows=100 * rows)
+    lease = resident(scorer, capacity=10**6)
+    asked = [bench.ask(lease, *[1.0] * rows, outputs=("value",), owner=owner) for owner in range(12)]
+    await ticks()
+    done = []
+    while bench.threads.run():
+        await ticks()
+        done.append(sum(task.done() for task in asked))
+    assert done == [4, 8, 12]
+    await bench.batcher.close()
