@@ -45,8 +45,9 @@ _LIMITED = LoopGauge("croupier_router_limited_cells", "Cells whose calls in flig
 
 # Times of what it was, after a period.
 _MOST_LESS, _MOST_MORE = 0.5, 1.5
-# Room so small tells a queue from chance at once; else two periods in a row do.
-_CERTAIN = 0.5
+# Room so small tells a queue from chance at once, and so do so many times of what fits; else two periods in a
+# row do.
+_CERTAIN, _FAR_TOO_MANY = 0.5, 4.0
 # No less may be in flight: so many are no load, and a cell may be late for want of a processor. With fewer,
 # hardly any go into one batch, and a tenant that is alone there has half of it. Only where callers give up
 # meanwhile, so many are a queue: then it is half of that.
@@ -93,7 +94,7 @@ class Limit:
         is_late = 0.0 < room < 1.0
         if is_late or refused:
             self._busy_at = now
-        is_certain = self._was_late or room < _CERTAIN
+        is_certain = self._was_late or room < _CERTAIN or most > _FAR_TOO_MANY * max(fit, LEAST_OF_SLOW)
         self._was_late = is_late
         if is_late and (limit or is_certain):
             # What was not in use is no measure.

@@ -38,11 +38,12 @@ cdef class CellLoad:
     # How many calls it may have in flight, 0 for as many as come; who finds that out: see `concurrency`.
     cdef readonly double limit
     cdef readonly object limiter
-    # Of the limit's period: from when to when; the most in flight; how much was answered, heard of, not let
-    # in, and not answered in time. By slot: whether the cell said that it is overloaded, the shortest answer,
-    # and what that is without a queue; 0: there was none.
+    # Of the limit's period: from when to when; in flight when it began, and at most; how much was answered,
+    # heard of, not let in, and not answered in time. By slot: whether the cell said that it is overloaded,
+    # the shortest answer, and what that is without a queue; 0: there was none.
     cdef double began
     cdef double due
+    cdef Py_ssize_t first
     cdef Py_ssize_t most
     cdef Py_ssize_t done
     cdef Py_ssize_t heard
@@ -71,6 +72,7 @@ cdef class CellLoad:
     cdef void find_flood(self) noexcept
     cpdef object look(self, double now)
     cdef double wanted(self) noexcept
+    cdef bint has_grown(self) noexcept
     cdef void learn(self) noexcept
     cdef double room(self, double* seconds) noexcept
     cdef void cap(self, Py_ssize_t most) noexcept

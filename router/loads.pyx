@@ -35,9 +35,10 @@ cdef enum:
     _SMOOTHED_OVER = 16
     # A tenant counts to others for so many calls, however few a cell has in the mean.
     _LEAST_OF_ONE = 8
-    # Answers that say something of a queue, and that do so in a short time.
+    # Answers that say something of a queue, that do so in a short time, and calls that came without one.
     _ENOUGH = 8
     _MANY = 32
+    _GROWN = 16
     # Calls that a tenant may have at a late cell while others have fewer.
     _A_FEW = 8
     # One that no caller waits for any more, of so many answers, is one too many.
@@ -213,14 +214,17 @@ cdef class CellLoad:
         self.learn()
         self.served_before, self.served = self.served, 0
         self.began, self.due = now, now + _SHORTEST_PERIOD
-        self.most, self.told = self.in_flight, 0
+        self.first, self.most, self.told = self.in_flight, self.in_flight, 0
         self.done = self.heard = self.refused = self.lost = 0
 
     cdef double wanted(self) noexcept:
         """How long the period should be, after what was heard in it."""
-        if self.heard < _ENOUGH:
+        if self.heard < _ENOUGH and (self.limit or not self.has_grown()):
             return _LONGEST_PERIOD
         return _PERIOD if self.limit or self.heard < _MANY else _SHORTEST_PERIOD
+
+    cdef bint has_grown(self) noexcept:
+        return self.in_flight - self.first >= max(_GROWN, self.first // 4)
 
     cdef double room(self, double* seconds) noexcept:
         """What answers may take over what the shortest took: the median of the tenants, and its `seconds`.

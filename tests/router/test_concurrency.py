@@ -159,6 +159,15 @@ def test_where_very_much_is_answered_an_overload_is_found_out_before_its_queue_i
     assert cell.load.in_flight < 0.6 * 4 * peak * 0.2
 
 
+@pytest.mark.parametrize(("times", "seconds"), [(2, 0.3), (4, 0.3), (8, 0.55)])
+def test_a_jump_is_found_out_at_a_cell_that_answers_few(times: int, seconds: float) -> None:
+    cell = Cell(seconds=lambda tenant: times * SECONDS)
+    peak = PEAK / times
+    cell.serve(3, everybody(0.5 * peak))
+    cell.serve(seconds, everybody(5 * peak))
+    assert cell.load.limit > 0
+
+
 def test_without_a_limit_an_overloaded_cell_answers_nobody_in_time() -> None:
     cell = Cell(CellLoad("a"))
     cell.serve(2, everybody(2 * PEAK))
@@ -297,6 +306,8 @@ def test_what_fits_is_the_limit_at_once_but_for_half_of_it_each_time() -> None:
     assert limit.after(NO_LIMIT, 0.9, 80.0, 100, 0, 0.2) == NO_LIMIT
     assert limit.after(NO_LIMIT, 0.9, 80.0, 100, 0, 0.3) == 80.0
     assert limit.after(80.0, 0.9, 10.0, 80, 0, 0.1) == 40.0
+    # Nor can that be chance which is far more than fits.
+    assert Limit().after(NO_LIMIT, 0.9, 20.0, 100, 0, 0.0) == 50.0
     # More than was in use is no measure.
     assert limit.after(80.0, 0.9, 79.0, 10, 0, 0.1) == 20.0
     limit.forget(20.0)
