@@ -25,6 +25,7 @@ cdef class Callbacks(Meter):
     cdef Call call_of(self, int32_t stream_id)
 
     cdef int report(self, Call call) except -1
+    cdef bint has_news(self) noexcept
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1
     cdef int on_header(
         self, Call call, nghttp2_headers_category category,

@@ -46,6 +46,10 @@ cdef class Callbacks(Meter):
         """A client's call was settled: report it."""
         return 0
 
+    cdef bint has_news(self) noexcept:
+        """Whether something was collected for whoever owns the session."""
+        return bool(self.events)
+
     cdef int on_headers_begin(self, int32_t stream_id, nghttp2_headers_category category) except -1:
         return 0
 

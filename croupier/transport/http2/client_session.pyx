@@ -193,6 +193,9 @@ cdef class ClientSession(Session):
             self.completed.append(call)
         return 0
 
+    cdef bint has_news(self) noexcept:
+        return bool(self.events or self.completed or self.begun)
+
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
         # Until the peer says how many: grpcio resets calls above its limit with ENHANCE_YOUR_CALM, for good.
         nghttp2_option_set_peer_max_concurrent_streams(option, 1)

@@ -106,6 +106,9 @@ cdef class ServerSession(Session):
         self.touch()
         return 0
 
+    cdef bint has_news(self) noexcept:
+        return bool(self.events or self.batch)
+
     cdef int open_handle(self, nghttp2_session_callbacks* callbacks, nghttp2_option* option) except -1:
         return self.check(
             nghttp2_session_server_new3(&self.handle, callbacks, <void*>self, option, &memory))

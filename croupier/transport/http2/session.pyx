@@ -170,6 +170,12 @@ cdef class Session(Callbacks):
         return self.is_dirty
 
     @property
+    def is_calm(self):
+        """Whether there is nothing to hand on and no end in sight, as after nearly every write."""
+        return (self.handle != NULL and not self.is_broken and not self.has_news()
+                and nghttp2_session_want_read(self.handle) != 0)
+
+    @property
     def is_finished(self):
         """Whether nothing is to be read or sent any more: time to close the connection."""
         if self.handle == NULL:

@@ -18,6 +18,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 from croupier.telemetry.stalls import section
@@ -81,7 +82,7 @@ class Connection(asyncio.Protocol, ABC):
         if (log := self.session.frame_log) is not None:
             frame_log.log.debug("%s is with %s", log.name, self.peer)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
-        self.session.wake = self._wake
+        self.session.wake = partial(self.loop.call_soon, self.flush)
         self.greet()
 
     def greet(self) -> None:
@@ -92,8 +93,8 @@ class Connection(asyncio.Protocol, ABC):
         if self._give_up_at:
             self._ignore(len(data))
             return
-        self.last_heard = self.clock()
-        self._take_in(data)
+        self.last_heard = now = self.clock()
+        self._take_in(data, now)
 
     def _ignore(self, size: int) -> None:
         """Of what comes after the last words: a little was on its way, or acknowledges; much is not read."""
@@ -123,17 +124,18 @@ class Connection(asyncio.Protocol, ABC):
 
     # Reading
 
-    def _take_in(self, data: bytes | memoryview) -> None:
+    def _take_in(self, data: bytes | memoryview, now: float) -> None:
+        session = self.session
         try:
-            taken = self.session.receive(data, self.clock())
+            taken = session.receive(data, now)
         except Exception:  # noqa: BLE001 - it ends this connection alone
             _log.exception("a connection ends by a bug")
             self.transport.abort()
             return
         self.deliver()
-        if self._ending and not self.session.ping_at:
-            self.session.go_away()
-        if self.session.is_broken:
+        if self._ending and not session.ping_at:
+            session.go_away()
+        if session.is_broken:
             # Nothing wakes a session whose writing is paused.
             self.flush()
         elif taken < len(data) or len(data) >= _LONG_READ:
@@ -154,7 +156,7 @@ class Connection(asyncio.Protocol, ABC):
         if self._has_ended:
             return
         if rest:
-            self._take_in(rest)
+            self._take_in(rest, self.clock())
         if not self._rest and not self._has_ended:
             self._is_waiting = False
             self.session.turn = _TURN
@@ -170,9 +172,6 @@ class Connection(asyncio.Protocol, ABC):
 
     # Writing
 
-    def _wake(self) -> None:
-        self.loop.call_soon(self.flush)
-
     def flush(self) -> None:
         """Write what the session has to send, in one piece unless it is much."""
         session, transport = self.session, self.transport
@@ -185,6 +184,8 @@ class Connection(asyncio.Protocol, ABC):
         except Exception:  # noqa: BLE001 - it ends this connection alone
             _log.exception("a connection ends by a bug")
             transport.abort()
+        if session.is_calm:
+            return
         # Draining makes room in queues, whose writers wait to hear of it.
         self.deliver()
         # Closed a second time, asyncio's TLS transport takes no `abort` any more (CPython 3.11).

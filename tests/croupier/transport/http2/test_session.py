@@ -260,6 +260,31 @@ class TestStreaming:
         assert (call.code, taken(call)) == (0, [])
 
 
+@pytest.mark.parametrize("path", [BATCH, UNARY])
+def test_one_that_is_calm_has_nothing_to_hand_on_and_goes_on(path: str) -> None:
+    pair = Pair()
+    client, server = pair.client, pair.server
+    assert client.is_calm
+    assert server.is_calm
+    call = pair.start(path)
+    server.receive(client.drain(), pair.now)
+    assert client.is_calm
+    assert not server.is_calm
+    (served,) = server.take_batch() or [one for one, _ in server.take_events()]
+    assert server.is_calm
+    served.reply(b"answer")
+    client.receive(server.drain(), pair.now)
+    assert server.is_calm
+    assert not client.is_calm
+    assert (client.take_completed(), [*client.take_begun()]) == ([call], [])
+    assert client.is_calm
+    server.terminate()
+    assert server.drain()
+    assert not server.is_calm
+    client.close()
+    assert not client.is_calm
+
+
 def test_a_route_is_what_it_was_made() -> None:
     route = Route(STREAM, "handler", streaming=True)
     assert (

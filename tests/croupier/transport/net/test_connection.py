@@ -251,7 +251,7 @@ class TestWriting:
         before = len(joined.io.written)
 
         class Much:
-            is_broken = is_finished = False
+            is_calm = is_broken = is_finished = False
 
             @property
             def has_more(self) -> bool:
