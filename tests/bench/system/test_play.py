@@ -1,10 +1,13 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bench import catalog
+from bench.openloop import Moments
 from bench.rows import ROUTER
 from bench.system import growth, play
-from bench.system.tail import AWAY, DIRECT, UP, Turn, told
+from bench.system.tail import AWAY, DIRECT, UP, Plan, Turn, Turning, told
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,20 @@ def test_without_a_proxy_there_is_nothing_to_compare_with() -> None:
     run = {DIRECT: turn(0.2), ROUTER: turn(0.3)}
     found = told(1_000.0, {DIRECT: "a:1", ROUTER: "d:1"}, {UP: [run], AWAY: [run]})
     assert (found["best_peer"], found["over_best_ms"]) == (None, {UP: [], AWAY: []})
+
+
+@pytest.mark.parametrize(
+    ("late", "is_in_time"), [([5e-5], True), ([1e-3, 1e-3, 5e-5], True), ([1e-3] * 3, False)]
+)
+async def test_a_probe_that_was_kept_from_its_processor_is_made_again(
+    late: list[float], is_in_time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turning = Turning({DIRECT: "a:1"}, catalog.unary(64, 1), "", Plan((20_000.0,), (), 1, 1, 1.0))
+    found = (Moments(np.zeros(1), np.zeros(1), np.full(1, seconds)) for seconds in late)
+
+    async def ask(address: str, seconds: float, number: int) -> Moments:
+        return next(found)
+
+    monkeypatch.setattr(turning, "_ask", ask)
+    assert await turning.is_in_time() == is_in_time
+    assert next(found, None) is None
