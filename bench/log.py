@@ -9,7 +9,7 @@ the other. Ratios are of medians over rounds. After each turn the bench waits un
 that no logger works in another's turn. The one that hangs has its spool full before the first turn.
 
 Router, logger and load want more than two cores together. The load has one core; the router has the other,
-and the logger what the router leaves of it (SCHED_IDLE), as it should be run where no core is its own.
+and the logger what the router leaves of it, since its work gives way by itself (`logger/threads.py`).
 `rate` is what the machine holds of the rate that was asked for: requests are sent in time (`late_p99_ms`).
 
 `bursts` appends to a spool alone, three times the rate in clumps, a tenth of a second's at once: whether
@@ -132,6 +132,7 @@ async def _play(plan: Plan, folder: Path, artifact: bytes, core: int) -> tuple[d
         "late_p99_ms": median(value for one in running.values() for value in one.late_ms),
         "live_p99_ms": {name: median(one.p99_ms) for name, one in running.items()},
         "live_p99_ratio": median(on.p99_ms) / median(off.p99_ms),
+        "live_p99_ratios": [mine / its for mine, its in zip(on.p99_ms, off.p99_ms, strict=True)],
         "router_cpu_us": median(off.cpu_us),
         "router_cpu_us_added": _added(on, off),
         "drops": progress.totals.dropped + progress.totals.lost,
@@ -191,18 +192,12 @@ async def _routers(
             found[name] = _Running(router, spool)
             if name != OFF:
                 logger = logged.logger(home, store, spool, log)
-                _start_behind(logger, core)
+                processes.start_pinned(logger, core)
                 # The one that hangs would wait for its store at the end.
                 stack.callback(logger.kill)
                 logger.wait_ready()
                 found[name].logger = logger
         yield found
-
-
-def _start_behind(process: Process, core: int) -> None:
-    """On `core`, while nobody else wants it."""
-    with processes.giving_way():
-        processes.start_pinned(process, core)
 
 
 @contextmanager

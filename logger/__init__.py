@@ -4,11 +4,11 @@
                                          │           │
                                       progress   signatures
 
-`app` builds it from `settings`, `follow` says when something is written; `batches` has the order of steps by
-which each row is written once, `progress` what of that is on the disk. `decoding` makes rows of what
-travelled as bytes, by the artifact's signature (`signatures`) and `tensors`; `hiding` hashes or drops what is
-sensitive before it leaves the host; `rows` and `columns` are what a row is, `files` what a file is. What
-nobody can read is kept aside (`aside`).
+`app` builds it from `settings`, `follow` says when something is written, by which `threads`; `batches` has
+the order of steps by which each row is written once, `progress` what of that is on the disk. `decoding` makes
+rows of what travelled as bytes, by the artifact's signature (`signatures`) and `tensors`; `hiding` hashes or
+drops what is sensitive before it leaves the host; `rows` and `columns` are what a row is, `files` what a file
+is. What nobody can read is kept aside (`aside`).
 
 Imports nothing of routers and cells: it meets them in the spool.
 """

@@ -27,6 +27,7 @@ from logger.follow import Follower
 from logger.hiding import Hiding
 from logger.settings import LoggerSettings
 from logger.signatures import Signatures
+from logger.threads import Threads
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,9 @@ async def serve(life: Lifecycle, settings: LoggerSettings) -> None:
         port = page.serve(settings.metrics_listen, admin)
         own_folder(settings.spool_folder)
         stack.enter_context(_alone(settings.spool_folder))
+        threads = Threads()
+        stack.callback(threads.close)
+        threads.hurry(False)
         store = await stack.enter_async_context(open_store(settings.store_url))
         blobs = await stack.enter_async_context(open_blobs(settings.log_url))
         log = Log(
@@ -72,6 +76,7 @@ async def serve(life: Lifecycle, settings: LoggerSettings) -> None:
             poll_seconds=settings.poll_seconds,
             clock=time.monotonic,
             rng=Random(),  # noqa: S311 - spreads load, keeps no secret
+            hurry=threads.hurry,
         )
         admin.ready = lambda: "it is stopping" if life.stopping else follower.why_not
         task = life.spawn(follower.run(), "the follower")

@@ -2,6 +2,8 @@
 
 A store that does not take it is asked again, ever more slowly; meanwhile the spool fills, and routers drop
 what does not fit. No request waits for any of this.
+
+Whoever has a whole file's worth to write again as soon as one was written is late: `hurry` is told.
 """
 
 from __future__ import annotations
@@ -22,7 +24,10 @@ _BACKOFF = Backoff(0.2, 10.0)
 
 
 class Follower:
-    """Writes `log` when it is time. `why_not` says why nothing is written now, "" while all is well."""
+    """Writes `log` when it is time. `why_not` says why nothing is written now, "" while all is well.
+
+    `hurry` is told of each write before it begins: whether it is late.
+    """
 
     def __init__(
         self,
@@ -32,11 +37,14 @@ class Follower:
         poll_seconds: float,
         clock: Callable[[], float],
         rng: Random,
+        hurry: Callable[[bool], None] = lambda is_late: None,
     ) -> None:
         self._log = log
         self._flush, self._poll = flush_seconds, poll_seconds
         self._clock, self._rng = clock, rng
+        self._hurry = hurry
         self._since: float | None = None
+        self._was_full = False
         self._stop = asyncio.Event()
         self.why_not = ""
 
@@ -59,8 +67,11 @@ class Follower:
             if self._log.progress.batch is None:
                 await asyncio.to_thread(self._log.gather)
                 if not at_once and not self._is_time():
+                    self._was_full = False
                     await asyncio.to_thread(self._log.sweep)
                     return False
+            self._hurry(self._was_full and self._log.is_full)
+            self._was_full = self._log.is_full
             await self._log.write()
         except Exception as error:  # noqa: BLE001 - after a bug too it is tried again, as a restart would
             if not self.why_not:

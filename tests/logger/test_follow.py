@@ -27,13 +27,19 @@ class World:
     def __init__(self, tmp_path: Path) -> None:
         (tmp_path / "artifacts").mkdir()
         self.now = 0.0
+        self.late: list[bool] = []
         self.store = Away()
         self.writer = Spool(tmp_path / "spool", "a", 20 * SEGMENT, SEGMENT)
         self.log: Log = log_of(
             tmp_path / "spool", self.store, FileBlobs(tmp_path / "artifacts"), most_bytes=3000
         )
         self.follower = Follower(
-            self.log, flush_seconds=60.0, poll_seconds=0.001, clock=lambda: self.now, rng=Random(1)
+            self.log,
+            flush_seconds=60.0,
+            poll_seconds=0.001,
+            clock=lambda: self.now,
+            rng=Random(1),
+            hurry=lambda is_late: self.late.append(is_late),
         )
 
     def ask(self, count: int = 1) -> None:
@@ -62,6 +68,19 @@ async def test_few_records_wait_until_they_are_old(world: World) -> None:
 async def test_many_do_not(world: World) -> None:
     world.ask(30)
     assert await world.follower.turn()
+
+
+async def test_whoever_has_a_file_to_write_again_at_once_is_late(world: World) -> None:
+    for _ in range(2):
+        world.late.clear()
+        world.ask(100)
+        while await world.follower.turn():
+            pass
+        assert world.late == [False] + [True] * (len(world.late) - 1)
+        assert len(world.late) > 2
+    # What is left is no whole file.
+    assert await world.follower.turn(at_once=True)
+    assert not world.late[-1]
 
 
 async def test_at_the_end_nobody_waits(world: World) -> None:
