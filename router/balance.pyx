@@ -8,7 +8,8 @@ with the first one, but for two cases:
 - the cell is **above its bound**: one and a half times what the cells of the hand have in flight in the
   mean, and more than a few calls. Then the next one in the order that is below it is asked. So only what
   is too much for a cell moves, and at once ("Consistent Hashing with Bounded Loads", Mirrokni, Thorup and
-  Zadimoghaddam, 2018).
+  Zadimoghaddam, 2018). The first time that a model moves to a cell, that has to load it, which is worth many
+  answers; so few of the requests may do so, and the others stay. See decision 75.
 
 If a cell has as many calls in flight as it may (`concurrency.py`), a next one of the hand is asked that
 nothing limits and that has little to do, or the prediction is refused.
@@ -20,6 +21,7 @@ Native, because every prediction comes here: where nothing moves, it costs a loo
 """
 
 cimport cython
+from libc.stdint cimport uint64_t
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
@@ -33,11 +35,19 @@ from router.concurrency import CellsBusy, refusal
 cdef enum:
     # So many calls in flight are no load: 2 against 1 is chance.
     _SLACK = 16
+    # Cells of a hand to which models may move.
+    _MOST_CELLS = 64
 
 cdef double _BOUND = 1.5
 # Seconds over which requests are counted to a rate, and how many a second make it worth a look.
 cdef double _WINDOW = 1.0
 cdef double _FEW = 50.0
+# Which part of the predictions may have a model loaded by a further cell, since another is above its bound;
+# and how many at once.
+cdef double _MOVING, _MOST_MOVING
+_MOVING, _MOST_MOVING = 0.001, 64.0
+# What nobody asked for in so many seconds may have left the memory of the cells that it moved to.
+cdef double _FORGOTTEN = 60.0
 
 _PASSED = LoopCounter("croupier_router_passed_over_total", "Predictions whose first cell was too busy")
 cdef object _passed = _PASSED.values
@@ -51,8 +61,10 @@ cdef class Balance:
     cdef object _copies
     cdef object _hot
     cdef double _due
+    cdef double _moves
 
     def __init__(self, Loads loads not None, copies):
+        self._moves = _MOST_MOVING
         self._loads, self._copies, self._hot = loads, copies, copies.hot
 
     cpdef object place(self, list units, double now, int priority=0):
@@ -98,6 +110,7 @@ cdef class Balance:
     cdef CellLoad _place(self, Unit unit, Route route, double now):
         cdef Py_ssize_t copies = min(route.copies, unit.near), first = 0, chosen
         route.asked += 1
+        self._moves = min(_MOST_MOVING, self._moves + _MOVING)
         if now - route.since >= _WINDOW:
             self._look(route, unit.near, now)
         if copies > 1:
@@ -108,7 +121,7 @@ cdef class Balance:
             # Or nobody would, while it is passed over.
             load.look(now)
             chosen = self._below(unit, first, busy)
-            if chosen != first:
+            if chosen != first and self._may_move(unit, route, chosen):
                 _passed[()] += 1
                 first = chosen
                 load = self._loads.of(<str>unit.cells[first])
@@ -145,6 +158,20 @@ cdef class Balance:
                 return place
         return first
 
+    cdef bint _may_move(self, Unit unit, Route route, Py_ssize_t place) noexcept:
+        """Whether the model may go to its cell at `place`: it was there before, or one more may be loaded."""
+        cdef uint64_t one
+        if place < route.copies or unit.cells is not route.cells:
+            # Where cells are in trouble, they stand in another order.
+            return True
+        one = <uint64_t>1 << min(place, <Py_ssize_t>_MOST_CELLS - 1)
+        if not route.moved & one:
+            if self._moves < 1.0:
+                return False
+            self._moves -= 1.0
+            route.moved |= one
+        return True
+
     cdef int _look(self, Route route, Py_ssize_t near, double now) except -1:
         """Have it counted how often a model was asked for since the last look, if that may make it hot."""
         cdef double seconds = now - route.since, mean = 0.0
@@ -154,6 +181,8 @@ cdef class Balance:
                 mean += self._loads.of(<str>cell).rate(now) / near
             asked = 0 if is_new else route.asked
             route.copies = self._copies.note((route.model.tenant, route.model.name), asked, mean, now)
+        if seconds >= _FORGOTTEN:
+            route.moved = 0
         route.asked, route.since = 0, now
         return 0
 

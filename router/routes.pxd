@@ -16,11 +16,12 @@ cdef class Route:
     # The owner's among the tenants that a cell tells apart: see `loads`.
     cdef int slot
     # How many of `cells`, from the first one on, may be chosen from by how busy they are; how many of these
-    # serve the model now; and how often it was asked for since when: see `balance`.
+    # serve the model now; how often it was asked for since when; and to which it moved: see `balance`.
     cdef readonly Py_ssize_t near
     cdef readonly Py_ssize_t copies
     cdef Py_ssize_t asked
     cdef double since
+    cdef uint64_t moved
     # What 95 of 100 calls for it take, of how many; and which of `order` have answered it since `warm_since`,
     # and in the minute before that: see `hedges`.
     cdef public double tail

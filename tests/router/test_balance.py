@@ -37,6 +37,14 @@ class World:
         self.routes = Routes(lambda view, tenant, ask: self.route, lambda: 0.0)
         self.routes.follow(EMPTY)
 
+    def other_model(self, near: int = 4) -> None:
+        """From now on another one is asked for, of the same tenant on the same cells."""
+        targets = ((WHOLE, Target("acme", "other", 1, artifact("other"))),)
+        cells = HAND + BEHIND
+        self.route = Route(Model("acme", "other", {}), targets, cells, cells, OWN, near=near)
+        self.routes = Routes(lambda view, tenant, ask: self.route, lambda: 0.0)
+        self.routes.follow(EMPTY)
+
     def unit(self) -> Unit:
         request = inference_pb2.ModelInferRequest(model_name="churn").SerializeToString()
         [unit] = self.routes.infer("acme", request)
@@ -76,6 +84,50 @@ def test_a_cell_above_its_bound_is_passed_over_for_the_next_of_the_hand() -> Non
     assert World().busy(a=30, b=10, c=10, d=10).place() == ("b", "a", "c", "d", *BEHIND)
     # Or for the one behind it, if that has too much as well.
     assert World().busy(a=40, b=40, c=2, d=2).place() == ("c", "a", "b", "d", *BEHIND)
+
+
+def moved(world: World, models: int) -> int:
+    """How many of so many further models move from the first cell, each asked for once."""
+    count = 0
+    for _ in range(models):
+        world.other_model()
+        count += world.place()[0] != "a"
+    return count
+
+
+def test_few_models_move_to_cells_that_have_to_load_them() -> None:
+    world = World().busy(a=30, b=10, c=10, d=10)
+    assert world.place()[0] == "b"
+    before = world.route, world.routes
+    assert moved(world, 500) == 63
+    # Of a thousand requests one may have one more loaded; what moved before is there.
+    assert moved(world, 4600) == 5
+    world.route, world.routes = before
+    assert {world.place()[0] for _ in range(100)} == {"b"}
+
+
+def test_what_moved_is_forgotten_where_nobody_asks_for_it() -> None:
+    world = World().busy(a=30, b=10, c=10, d=10)
+    assert world.place()[0] == "b"
+    before = world.route, world.routes
+    assert moved(world, 500) == 63
+    world.route, world.routes = before
+    world.now += 59.0
+    assert world.place()[0] == "b"
+    world.now += 60.0
+    assert world.place()[0] == "a"
+
+
+def test_a_hot_model_moves_among_the_cells_that_serve_it() -> None:
+    world = World()
+    for _ in range(8):
+        world.ask(3000)
+    hot = world.route, world.routes
+    world.busy(a=3, b=3, c=3, d=3)
+    world.busy(a=40)
+    assert moved(world, 500) == 64
+    world.route, world.routes = hot
+    assert "a" not in {world.place()[0] for _ in range(40)}
 
 
 def test_where_all_have_much_to_do_nothing_moves() -> None:

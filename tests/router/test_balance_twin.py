@@ -18,7 +18,8 @@ from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
 
 CELLS = tuple("abcdefgh")
-STEPS = 4_000
+STEPS = 5_000
+SELDOM = 400
 
 
 class Both:
@@ -33,8 +34,9 @@ class Both:
         self.routes.follow(EMPTY)
         self.made: dict[str, Route] = {}
         self.plain_routes: list[plain.Route] = []
-        for near in range(6):
-            self._add(f"model-{near}", near)
+        # Of the first ones the last is asked for often, and those behind them hardly twice.
+        for number, near in enumerate([*range(6), *random.choices(range(2, 6), k=SELDOM)]):
+            self._add(f"model-{number}", near)
         self.passed = 0
         # What was begun and has not ended: the cell's load, twice, and whose it was.
         self.begun: list[tuple[object, plain.CellLoad, int]] = []
@@ -48,7 +50,10 @@ class Both:
 
     def place(self) -> None:
         # One of them is asked for much more than the others.
-        route = self.plain_routes[min(self.random.randrange(40), 5)]
+        number = min(self.random.randrange(40), 5)
+        if self.random.random() < 0.6:
+            number = self.random.randrange(6, 6 + SELDOM)
+        route = self.plain_routes[number]
         request = inference_pb2.ModelInferRequest(model_name=route.name[1]).SerializeToString()
         [unit] = self.routes.infer("acme", request)
         self.balance.place([unit], self.now)
@@ -68,6 +73,13 @@ class Both:
             one, other, slot = self.begun.pop(self.random.randrange(len(self.begun)))
             for load in (one, other):
                 load.end(slot)
+
+    def crowd(self) -> None:
+        """Very much comes to one cell, and very much has ended elsewhere."""
+        cell = self.random.choice(CELLS)
+        for _ in range(self.random.randrange(80)):
+            self.begin(cell, self.random.randrange(256))
+            self.end()
 
     def note(self) -> None:
         cell, slot, seconds = (
@@ -104,11 +116,14 @@ class Both:
 @pytest.mark.parametrize("seed", range(6))
 def test_both_say_the_same(seed: int) -> None:
     both = Both(Random(seed))
-    acts = [both.place] * 6 + [both.end] * 5 + [both.note] * 2 + [both.wait] * 4 + [both.turn, both.forget]
-    hot = 0
+    acts = [both.place] * 6 + [both.end] * 5 + [both.note] * 2 + [both.wait] * 4 + [both.crowd] * 2
+    acts += [both.turn, both.forget]
+    hot = denied = 0
     for _ in range(STEPS):
         both.random.choice(acts)()
         hot += both.plain_routes[5].copies > 1
+        denied += both.plain_balance.moves < 1
         both.check()
     assert hot
+    assert denied
     assert both.passed

@@ -13,6 +13,8 @@ from router.copies import Copies
 SLOTS = 64
 LEAST_OF_ONE = 8
 SLACK = 16
+MOVING = 0.001
+MOST_MOVING = 64.0
 
 
 @dataclass
@@ -109,12 +111,14 @@ class Route:
     copies: int = 1
     asked: int = 0
     since: float = 0.0
+    moved: set[str] = field(default_factory=set)
 
 
 class Balance:
     def __init__(self, loads: Loads, copies: Copies) -> None:
         self._loads, self._copies = loads, copies
         self._due = 0.0
+        self.moves = MOST_MOVING
 
     def place(self, route: Route, now: float) -> tuple[str, ...]:
         """The cells that one request is to try, in their order."""
@@ -125,6 +129,7 @@ class Balance:
             return route.cells
         near, copies = route.cells[: route.near], min(route.copies, route.near)
         route.asked += 1
+        self.moves = min(MOST_MOVING, self.moves + MOVING)
         if now - route.since >= 1.0:
             self._look(route, now)
 
@@ -136,7 +141,12 @@ class Balance:
         if busy(first) > SLACK:
             bound = max(SLACK, 1.5 * (1 + sum(map(busy, near))) / route.near)
             at = near.index(first)
-            first = next((cell for cell in [*near[at:], *near[:at]] if busy(cell) <= bound), first)
+            to = next((cell for cell in [*near[at:], *near[:at]] if busy(cell) <= bound), first)
+            if to in near[: route.copies] or to in route.moved or self.moves >= 1:
+                if to not in near[: route.copies] and to not in route.moved:
+                    self.moves -= 1
+                    route.moved.add(to)
+                first = to
         self._loads.of(first).take(now)
         return (first, *[cell for cell in route.cells if cell != first])
 
@@ -146,4 +156,6 @@ class Balance:
         if self._copies.hot if is_new else is_busy:
             mean = sum(self._loads.of(cell).rate(now) / route.near for cell in route.cells[: route.near])
             route.copies = self._copies.note(route.name, 0 if is_new else route.asked, mean, now)
+        if seconds >= 60:
+            route.moved.clear()
         route.asked, route.since = 0, now
