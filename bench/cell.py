@@ -133,7 +133,7 @@ def _middle(server: str, seen: Sequence[Row]) -> Row:
 
 
 def _ratio(measured: Sequence[Row]) -> dict[str, float | None]:
-    """How many times less CPU time a request takes than the plain server's; None after too short a run."""
+    """How many times less CPU time a request takes than the other server's; None after too short a run."""
     cpu = {(row.server, row.rows_per_request): row.cpu_us_per_request for row in measured}
     return {
         f"{count} rows": cpu[_PLAIN, count] / cpu[_CELL, count] if cpu[_CELL, count] else None
@@ -261,5 +261,5 @@ def _tell(measured: Sequence[Row], breakdown: dict[str, float]) -> None:
         ", ".join(f"{stage} {us:.2f}" for stage, us in breakdown.items()) + " µs a request of one row"
     )
     for rows_, ratio in _ratio(measured).items():
-        said = f"{ratio:.1f} times less CPU time than the plain server" if ratio else "too short a run"
+        said = f"{ratio:.1f} times less CPU time than the server in Python" if ratio else "too short a run"
         report.step(f"{rows_}: {said}")
