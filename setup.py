@@ -17,6 +17,8 @@ from setuptools.command.build_ext import build_ext
 
 PACKAGES = ("cell", "croupier", "router", "sharding")
 COMPILED = (
+    Path("cell/scoring/backlog.py"),
+    Path("croupier/fairness.py"),
     Path("croupier/telemetry/traces.py"),
     *(
         Path(f"router/{name}.py")

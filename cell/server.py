@@ -15,7 +15,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from cell.codec.messages import on_bytes, parsed
-from cell.codec.plain import owner_at_end, priority_at_end
+from cell.codec.plain import who_at_end
 from cell.loading.host import Host
 from cell.loading.slices import Slices
 from cell.scoring.cold import ColdCalls
@@ -24,7 +24,6 @@ from cell.scoring.pipeline import Pipeline
 from croupier.errors import Unimplemented
 from croupier.fairness import Who
 from croupier.fields import join_first
-from croupier.priorities import known
 from croupier.protocol import COLD_ANSWER, cold_answer
 from croupier.telemetry.traces import Tracer
 from croupier.transport.context import Context
@@ -169,13 +168,13 @@ class Handlers:
 
     def _serve_alone(self, call: ServerCall, results: Results | None = None) -> None:
         """Have a call served in a task of its own, when it is its turn: a read may bring very many."""
-        who = known(priority_at_end(call.message)), owner_at_end(call.message)
+        who = who_at_end(call.message)
         self._slices.add(partial(self._begin_alone, call, results or []), _TASK_SECONDS, who)
 
     def _begin_alone(self, call: ServerCall, results: Results) -> None:
         if not call.is_open:
             return
-        who = known(priority_at_end(call.message)), owner_at_end(call.message)
+        who = who_at_end(call.message)
         if self._is_late(who) and not any(results):
             self._hot_path.refuse(who[0], call)
         elif call.path == INFER_PATH:

@@ -5,22 +5,21 @@ the same share, and who comes back after a pause neither pays for it nor has sav
 where those are who wait. So a request of somebody who asks little waits for what is being done, and for
 nothing that others have queued.
 
-An owner is whatever says whose something is: in a router a tenant, in a cell a number that a router made of
-one; requests without one have the same, 0.
+An owner is a number that a router made of a tenant; requests without one have the same, 0.
 
 **Priorities** (`priorities.py`) come one after the other (`Ranks`): what is lower has its turn when nothing
 higher waits, and after every `PATIENCE` turns in which it was passed over, so that it does not starve. Within
 one, owners share.
 
-Pure.
+Pure; compiled with the types of `fairness.pxd`, since every call that waits for a turn takes these steps:
+uncompiled, a put-off request of many rows costs a cell a twentieth more (`python -m bench cell`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from croupier.priorities import PRIORITIES
 
@@ -28,29 +27,22 @@ from croupier.priorities import PRIORITIES
 PATIENCE = 20
 # Owners who do not wait are kept while they are ahead of those who do; more than so many are not.
 _MOST_KEPT = 10_000
+# The same as C's, for what every turn asks.
+_priorities, _patience = PRIORITIES, PATIENCE
 
-Owner = TypeVar("Owner", bound=Hashable)
 # What waits in a cell, by its priority and whose it is.
 Who: TypeAlias = tuple[int, int]
 
 
-def anybody(owner: object) -> bool:
-    return True
-
-
-def anyone(priority: int, owner: object) -> bool:
-    return True
-
-
-class Shares(Generic[Owner]):
+class Shares:
     """Costs are in any unit; every step takes the logarithm of how many wait."""
 
     def __init__(self) -> None:
         # Where the owner is, in what it has cost: of those who wait, and those who are ahead of them.
-        self._served: dict[Owner, float] = {}
-        self._waiting: set[Owner] = set()
+        self._served: dict[int, float] = {}
+        self._waiting: set[int] = set()
         # (served, when it came, owner); entries that say another figure than `_served` are passed over.
-        self._order: list[tuple[float, int, Owner]] = []
+        self._order: list[tuple[float, int, int]] = []
         self._entries = 0
         # Where the last one was whose turn it was.
         self._now = 0.0
@@ -61,14 +53,14 @@ class Shares(Generic[Owner]):
     def __contains__(self, owner: object) -> bool:
         return owner in self._waiting
 
-    def join(self, owner: Owner) -> None:
+    def join(self, owner: int) -> None:
         """The owner has something that waits; again does nothing."""
         if owner not in self._waiting:
             self._waiting.add(owner)
             self._served[owner] = max(self._now, self._served.get(owner, 0.0))
             self._push(owner)
 
-    def leave(self, owner: Owner) -> None:
+    def leave(self, owner: int) -> None:
         """Nothing of the owner waits any more."""
         self._waiting.discard(owner)
         if self._served.get(owner, self._now) <= self._now:
@@ -78,7 +70,7 @@ class Shares(Generic[Owner]):
         if len(self._served) > _MOST_KEPT + len(self._waiting):
             self._served = {one: self._served[one] for one in self._waiting}
 
-    def charge(self, owner: Owner, cost: float) -> None:
+    def charge(self, owner: int, cost: float) -> None:
         """The owner was served; below 0 to take back what was charged too much."""
         if owner not in self._served:
             self._served[owner] = self._now
@@ -86,8 +78,8 @@ class Shares(Generic[Owner]):
         if owner in self._waiting:
             self._push(owner)
 
-    def next(self, may: Callable[[Owner], bool] = anybody) -> Owner | None:
-        """Whose turn it is, of those who wait and `may` have it; None if there is nobody."""
+    def next(self, may: Callable[[int], bool] | None = None) -> int | None:
+        """Whose turn it is, of those who wait and, where that is asked, `may` have it; None for nobody."""
         passed = []
         found = None
         while self._order:
@@ -95,7 +87,7 @@ class Shares(Generic[Owner]):
             served, _, owner = entry
             if owner not in self._waiting or served != self._served[owner]:
                 heappop(self._order)
-            elif may(owner):
+            elif may is None or may(owner):
                 self._now = max(self._now, served)
                 found = owner
                 break
@@ -105,7 +97,7 @@ class Shares(Generic[Owner]):
             heappush(self._order, entry)
         return found
 
-    def _push(self, owner: Owner) -> None:
+    def _push(self, owner: int) -> None:
         self._entries += 1
         heappush(self._order, (self._served[owner], self._entries, owner))
         if len(self._order) > 2 * len(self._waiting) + 64:
@@ -123,29 +115,23 @@ class Patience:
         # Turns since each had one, while it waited.
         self._passed = [0] * PRIORITIES
 
-    def order(self, waiting: Sequence[object]) -> Iterator[int]:
+    def order(self, waiting: Sequence[object]) -> list[int]:
         """The priorities of which anything is `waiting`, the next one first, and so on."""
-        passed = self._passed
-        for priority in range(1, PRIORITIES):
-            if passed[priority] >= PATIENCE and waiting[priority]:
-                yield priority
-        for priority in range(PRIORITIES):
-            if waiting[priority]:
-                yield priority
+        all_ = [priority for priority in range(_priorities) if waiting[priority]]
+        return [priority for priority in all_ if priority and self._passed[priority] >= _patience] + all_
 
     def turn(self, taken: int, waiting: Sequence[object]) -> None:
         """A turn went to `taken`."""
-        passed = self._passed
-        for priority in range(taken + 1, PRIORITIES):
-            passed[priority] = passed[priority] + 1 if waiting[priority] else 0
-        passed[taken] = 0
+        for priority in range(taken + 1, _priorities):
+            self._passed[priority] = self._passed[priority] + 1 if waiting[priority] else 0
+        self._passed[taken] = 0
 
 
-class Ranks(Generic[Owner]):
+class Ranks:
     """Shares for each priority, and which one is next."""
 
     def __init__(self) -> None:
-        self._shares: list[Shares[Owner]] = [Shares() for _ in range(PRIORITIES)]
+        self._shares: list[Shares] = [Shares() for _ in range(PRIORITIES)]
         self._patience = Patience()
 
     def __len__(self) -> int:
@@ -156,20 +142,24 @@ class Ranks(Generic[Owner]):
         """How many wait with this priority."""
         return len(self._shares[priority])
 
-    def join(self, priority: int, owner: Owner) -> None:
-        self._shares[priority].join(owner)
+    def join(self, priority: int, owner: int) -> None:
+        shares = self._shares[priority]
+        shares.join(owner)
 
-    def leave(self, priority: int, owner: Owner) -> None:
-        self._shares[priority].leave(owner)
+    def leave(self, priority: int, owner: int) -> None:
+        shares = self._shares[priority]
+        shares.leave(owner)
 
-    def charge(self, priority: int, owner: Owner, cost: float) -> None:
+    def charge(self, priority: int, owner: int, cost: float) -> None:
         """As `Shares.charge`."""
-        self._shares[priority].charge(owner, cost)
+        shares = self._shares[priority]
+        shares.charge(owner, cost)
 
-    def next(self, may: Callable[[int, Owner], bool] = anyone) -> tuple[int, Owner] | None:
+    def next(self, may: Callable[[int], bool] | None = None) -> Who | None:
         """Whose turn it is; whoever takes it says so with `turn`."""
         for priority in self._patience.order(self._shares):
-            owner = self._shares[priority].next(partial(may, priority))
+            shares = self._shares[priority]
+            owner = shares.next(may)
             if owner is not None:
                 return priority, owner
         return None

@@ -264,7 +264,7 @@ def owner_field(owner):
 
     Behind what the caller sent: of several the last one stands, so that no caller can say it. And behind
     everything else of ours but the generation and the marks: a cell looks at a message's last bytes for it
-    (`owner_at_end` in cell/codec/plain.pyx), and for one that does not know it these are cut off.
+    (`who_at_end` in cell/codec/plain.pyx), and for one that does not know it these are cut off.
     """
     return _OWNER_TAG + owner.to_bytes(8, "little")
 

@@ -57,6 +57,7 @@ cdef class Placement:
 
 
 @cython.final
+@cython.no_gc
 @cython.freelist(64)
 cdef class Completion:
     """See complete.pxd."""

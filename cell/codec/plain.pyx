@@ -62,6 +62,7 @@ from protos.numbers cimport (
     Row_values,
 )
 from croupier.fields import MalformedMessage, TooManyFields
+from croupier.priorities import PRIORITIES
 
 cdef enum:
     # An owner or a generation, with its tag.
@@ -73,6 +74,7 @@ cdef enum:
     # Of one request or item, those of its parameters among them; values and features are one each.
     _MOST_FIELDS = 512
 
+cdef unsigned int _LOWEST = PRIORITIES - 1
 cdef bytes _SHARED_MEMORY = b"shared_memory_region"
 cdef bytes _EXPLAIN = b"explain"
 cdef Fence _OPEN = Fence()
@@ -81,6 +83,8 @@ cdef Fence _OPEN = Fence()
 STALE = Plain.__new__(Plain)
 
 
+# It holds messages, and numbers of one: nothing of it leads back to it.
+@cython.no_gc
 @cython.freelist(512)
 cdef class Plain:
     """See plain.pxd. `features` and `values` are never both set."""
@@ -127,18 +131,14 @@ def read_items(bytes message not None, Py_ssize_t most, Fence fence not None=_OP
     return items or None
 
 
-def owner_at_end(bytes message not None):
-    """The owner, if a router wrote it as the last field of the message or of its last item; else 0.
+def who_at_end(bytes message not None):
+    """The priority and the owner that a router wrote at the end of the message or of its last item; else 0.
 
-    A generation may stand behind it, and marks (`router/envelope.pyx`). For deciding who comes first without
-    reading the rest.
+    A generation may stand behind the owner, and marks behind that (`router/envelope.pyx`). For deciding who
+    comes first without reading the rest. The priority is one that is known (`croupier/priorities.py`).
     """
-    return _tail_of(message).owner
-
-
-def priority_at_end(bytes message not None):
-    """The priority that stands behind the owner in the same way; 0 without."""
-    return _tail_of(message).priority
+    cdef _Tail tail = _tail_of(message)
+    return min(tail.priority, _LOWEST), tail.owner
 
 
 cdef struct _Tail:

@@ -41,7 +41,7 @@ class Slices:
         self._clock = clock
         self._wait = wait
         self._most = most
-        self._ranks: Ranks[int] = Ranks()
+        self._ranks = Ranks()
         self._pieces: dict[Who, deque[tuple[Callable[[], None], float]]] = {}
         self._count = 0
         self._endings: list[Callable[[], None]] = []

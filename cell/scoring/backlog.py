@@ -2,6 +2,8 @@
 
 Who is in here waits for a turn of the event loop and for what others had scored less, not for all that stands
 before it. While a priority's calls stand (`croupier/codel.py`), the newest are not taken in.
+
+Compiled with the types of `backlog.pxd`, as `croupier/fairness.py` is.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from cell.codec.plain import owner_at_end, priority_at_end
+from cell.codec.plain import who_at_end
 from croupier.codel import Codel
 from croupier.fairness import Ranks, Who
-from croupier.priorities import PRIORITIES, known
+from croupier.priorities import PRIORITIES
 from croupier.transport.http2.server_call import ServerCall
 
 
@@ -20,7 +22,7 @@ class Backlog:
     """Calls that wait; the one who takes them says what they cost."""
 
     def __init__(self, codel: Callable[[], Codel] = Codel) -> None:
-        self._ranks: Ranks[int] = Ranks()
+        self._ranks = Ranks()
         self._codels = [codel() for _ in range(PRIORITIES)]
         self._calls: dict[Who, deque[ServerCall]] = {}
 
@@ -31,13 +33,13 @@ class Backlog:
         """Have calls wait; returns those that are refused, with their priorities."""
         refused = []
         for call in calls:
-            priority, owner = known(priority_at_end(call.message)), owner_at_end(call.message)
-            waiting, codel = self._calls.get((priority, owner)), self._codels[priority]
+            who = who_at_end(call.message)
+            waiting, codel = self._calls.get(who), self._codels[who[0]]
             if waiting is None:
-                waiting = self._calls[priority, owner] = deque()
-                self._ranks.join(priority, owner)
+                waiting = self._calls[who] = deque()
+                self._ranks.join(who[0], who[1])
             elif codel.is_standing and now - waiting[0].arrived > codel.target:
-                refused.append((priority, call))
+                refused.append((who[0], call))
                 continue
             waiting.append(call)
         return refused
@@ -52,7 +54,7 @@ class Backlog:
                 self._codels[who[0]].waited(now - call.arrived, now)
             if not calls:
                 del self._calls[who]
-                self._ranks.leave(*who)
+                self._ranks.leave(who[0], who[1])
                 if not self._ranks.count(who[0]):
                     self._codels[who[0]].emptied()
             if call.is_open:
@@ -60,4 +62,4 @@ class Backlog:
         return None
 
     def charge(self, who: Who, cost: float) -> None:
-        self._ranks.charge(*who, cost)
+        self._ranks.charge(who[0], who[1], cost)

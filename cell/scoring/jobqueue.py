@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from cell.scoring.batch import Batch, Job, Piece
 from croupier.codel import TARGET, Codel
-from croupier.fairness import Ranks, Who, anybody
+from croupier.fairness import Ranks, Who
 from croupier.priorities import PRIORITIES
 
 # Runs before it that nobody minds to wait for: where each takes long, the queue may too.
@@ -61,7 +61,7 @@ class JobQueue:
     ) -> None:
         self._sizes_of = sizes_of
         self._turn_seconds = turn_seconds
-        self._ranks: Ranks[int] = Ranks()
+        self._ranks = Ranks()
         # The artifact that waited longest comes first.
         self._groups: dict[Who, OrderedDict[bytes, deque[Job]]] = {}
         # Who waits for an artifact, in the order of their coming.
@@ -107,14 +107,10 @@ class JobQueue:
             jobs.remove(job)
         self._rest(job.who, job.lease.digest)
 
-    def take(self, now: float, may: Callable[[int], bool] = anybody) -> Taken:
+    def take(self, now: float, may: Callable[[int], bool] | None = None) -> Taken:
         """Work for one turn, of owners who `may`, by whose turn it is."""
         taken = Taken()
-
-        def may_have(_: int, owner: int) -> bool:
-            return may(owner)
-
-        while taken.seconds < self._turn_seconds and (who := self._ranks.next(may_have)) is not None:
+        while taken.seconds < self._turn_seconds and (who := self._ranks.next(may)) is not None:
             if taken.batches and self._least_seconds(who) > self._turn_seconds:
                 # Those before it would be answered only after it.
                 break

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
+from pathlib import Path
+from random import Random
+from types import ModuleType
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from croupier import fairness
 from croupier.fairness import PATIENCE, Patience, Ranks, Shares
 from croupier.priorities import PRIORITIES
 
@@ -89,8 +96,8 @@ def test_it_holds_no_more_than_it_has_to(steps: list[tuple[str, int, float]]) ->
 
 
 def test_what_is_higher_comes_first_and_owners_share_within() -> None:
-    ranks: Ranks[str] = Ranks()
-    for priority, owner in ((4, "a"), (0, "b"), (0, "a"), (1, "b")):
+    ranks = Ranks()
+    for priority, owner in ((4, 1), (0, 2), (0, 1), (1, 2)):
         ranks.join(priority, owner)
     taken = []
     for _ in range(2 * PATIENCE):
@@ -100,8 +107,8 @@ def test_what_is_higher_comes_first_and_owners_share_within() -> None:
         ranks.charge(*found, 1.0)
         taken.append(found)
     live = [found for found in taken if found[0] == 0]
-    assert abs(live.count((0, "a")) - live.count((0, "b"))) <= 1
-    assert [taken.index((1, "b")), taken.index((4, "a"))] == [PATIENCE, PATIENCE + 1]
+    assert abs(live.count((0, 1)) - live.count((0, 2))) <= 1
+    assert [taken.index((1, 2)), taken.index((4, 1))] == [PATIENCE, PATIENCE + 1]
 
 
 @given(st.lists(st.booleans(), min_size=PRIORITIES, max_size=PRIORITIES))
@@ -121,10 +128,54 @@ def test_nobody_who_waits_starves(waiting: list[bool]) -> None:
 
 
 def test_who_waits_but_may_not_is_passed_over_for_what_is_lower() -> None:
-    ranks: Ranks[str] = Ranks()
-    ranks.join(0, "a")
-    ranks.join(2, "b")
-    assert ranks.next(lambda priority, owner: owner != "a") == (2, "b")
-    ranks.leave(2, "b")
-    assert ranks.next(lambda priority, owner: owner != "a") is None
+    ranks = Ranks()
+    ranks.join(0, 1)
+    ranks.join(2, 2)
+    assert ranks.next(lambda owner: owner != 1) == (2, 2)
+    ranks.leave(2, 2)
+    assert ranks.next(lambda owner: owner != 1) is None
     assert (ranks.count(0), ranks.count(2), len(ranks)) == (1, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def plain() -> ModuleType:
+    """The same source, not compiled."""
+    path = Path(fairness.__file__).with_name("fairness.py")
+    spec = importlib.util.spec_from_file_location("plain_fairness", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_tried_here_is_compiled(plain: ModuleType) -> None:
+    assert not fairness.__file__.endswith(".py")
+    assert plain.Ranks is not Ranks
+
+
+@given(st.integers(0, 2**32))
+def test_compiled_it_decides_as_it_is_written(plain: ModuleType, seed: int) -> None:
+    random = Random(seed)
+    both = (Ranks(), plain.Ranks())
+    for _ in range(300):
+        step = random.choice(["join", "leave", "charge", "next", "next", "next", "may"])
+        priority, owner = random.choice([0, 0, 0, 1, 4]), random.randrange(4)
+        cost = random.uniform(-1.0, 9.0)
+        compiled, written = (_said(ranks, step, priority, owner, cost) for ranks in both)
+        assert compiled == written
+
+
+def _said(ranks: Any, step: str, priority: int, owner: int, cost: float) -> tuple[object, ...]:
+    """What comes of a step, and how many wait then."""
+    taken = None
+    if step == "join":
+        ranks.join(priority, owner)
+    elif step == "leave":
+        ranks.leave(priority, owner)
+    elif step == "charge":
+        ranks.charge(priority, owner, cost)
+    elif taken := ranks.next(None if step == "next" else lambda one: one != owner):
+        ranks.turn(taken[0])
+        ranks.charge(*taken, abs(cost))
+    return taken, len(ranks), *map(ranks.count, range(PRIORITIES))

@@ -13,7 +13,7 @@ import pytest
 from support.fakes import digest, generation, metric, model, no_change, view
 from support.features import no_store
 
-from cell.codec.plain import owner_at_end, priority_at_end
+from cell.codec.plain import who_at_end
 from croupier import fetched
 from croupier.errors import (
     Cancelled,
@@ -222,7 +222,7 @@ def test_whose_a_request_is_stands_last_where_a_cell_looks_first(
     front.cells.speak = speaks
     front.ask(method, request_)
     [arrived] = front.cells.requests
-    assert owner_at_end(arrived) == hash64("owner", "acme", seed=generation(NAMES).seed)
+    assert who_at_end(arrived)[1] == hash64("owner", "acme", seed=generation(NAMES).seed)
     assert arrived.endswith(generation_field(1)) is (speaks == CURRENT)
 
 
@@ -241,7 +241,7 @@ def test_a_cell_is_told_what_may_be_shed_first(method: str, request_: bytes, spe
         for arrived in front.cells.requests
     ]
     assert said == [0, 4 if speaks == CURRENT else 0]
-    assert priority_at_end(front.cells.requests[1]) == said[1]
+    assert who_at_end(front.cells.requests[1])[0] == said[1]
 
 
 @pytest.mark.parametrize(("method", "request_"), METHODS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cell.codec.fence import Fence
-from cell.codec.plain import STALE, Plain, owner_at_end, priority_at_end, read_infer, read_items
+from cell.codec.plain import STALE, Plain, read_infer, read_items, who_at_end
 from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2
 from router import envelope
@@ -85,9 +85,9 @@ def read(sent: Any) -> Any:
 @pytest.mark.parametrize("sent", [infer(7), prediction_pb2.PredictRequest(items=[item(5), item(7)])])
 def test_the_owner_of_the_whole_message_is_its_last_field(sent: Any) -> None:
     message = sent.SerializeToString()
-    assert owner_at_end(message) == 7
+    assert who_at_end(message) == (0, 7)
     for other in (b"", message[-9:], message[:-1], message + b"\x1a\x00", message[:-10]):
-        assert owner_at_end(other) != 7
+        assert who_at_end(other) != (0, 7)
 
 
 def test_the_generation_stands_behind_the_owner() -> None:
@@ -97,9 +97,9 @@ def test_the_generation_stands_behind_the_owner() -> None:
     many.items[1].generation = 9
     for sent in (one, many):
         message: bytes = sent.SerializeToString()
-        assert owner_at_end(message) == owner_at_end(message[:-10]) == 7
+        assert who_at_end(message) == who_at_end(message[:-10]) == (0, 7)
         for other in (message[-19:], message[-10:], message[:-1], message + b"\x1a\x00"):
-            assert owner_at_end(other) == 0
+            assert who_at_end(other) == (0, 0)
 
 
 @pytest.mark.parametrize("resident_only", [False, True])
@@ -115,23 +115,29 @@ def test_marks_stand_behind_the_owner_and_the_generation(
     one = infer().SerializeToString() + suffix
     other = prediction_pb2.PredictRequest(items=[item(5)]).SerializeToString()
     for message in (one, other + _record(1, item().SerializeToString() + suffix)):
-        assert (owner_at_end(message), priority_at_end(message)) == (owner, priority)
+        assert who_at_end(message) == (priority, owner)
     plain = read_infer(one)
     assert plain is not None
     assert (plain.owner, plain.priority, plain.resident_only) == (owner, priority, resident_only)
+
+
+@pytest.mark.parametrize("later", [5, 127])
+def test_a_priority_that_a_later_release_has_is_the_lowest_known(later: int) -> None:
+    suffix = envelope.owner_field(7) + b"\xe8\x3e" + bytes([later])
+    assert who_at_end(infer().SerializeToString() + suffix) == (4, 7)
 
 
 @pytest.mark.parametrize("ending", [b"\xe8\x3e\x04", b"\xf0\x3e\x01", b"\xd9\x3e\x04"])
 def test_an_owner_that_ends_as_a_mark_does_is_one(ending: bytes) -> None:
     owner = int.from_bytes(b"12345"[: 8 - len(ending)] + ending, "little")
     message = infer(owner).SerializeToString()
-    assert (owner_at_end(message), priority_at_end(message)) == (owner, 0)
+    assert who_at_end(message) == (0, owner)
 
 
 @pytest.mark.parametrize("tail", [b"", b"\xe8\x3e\x04", b"\xf0\x3e\x01", b"\xe8\x3e\x04\xf0\x3e\x01"])
 def test_marks_without_an_owner_say_nothing(tail: bytes) -> None:
     for message in (tail, b"\x1a\x00" + tail):
-        assert (owner_at_end(message), priority_at_end(message)) == (0, 0)
+        assert who_at_end(message) == (0, 0)
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))

@@ -25,8 +25,7 @@ class Call:
 @pytest.fixture(autouse=True)
 def owners(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call's message says its owner as it is, and its priority in the hundreds."""
-    monkeypatch.setattr(backlog, "owner_at_end", lambda message: message % 100)
-    monkeypatch.setattr(backlog, "priority_at_end", lambda message: message // 100)
+    monkeypatch.setattr(backlog, "who_at_end", lambda message: (message // 100, message % 100))
 
 
 def drained(waiting: Backlog, cost: float = 1.0) -> list[tuple[int, int]]:
