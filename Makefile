@@ -21,9 +21,10 @@ COUNT ?= 1000000
 SEED ?= 1
 
 .PHONY: fuzz
-fuzz: setup ## Compare what is read natively with protobuf, for COUNT requests that nobody writes from SEED
+fuzz: setup ## Compare what is read and counted natively with plain twins, for COUNT inputs that nobody writes from SEED
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/messages.py --count $(COUNT) --seed $(SEED)
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/weights.py --count $(COUNT) --seed $(SEED)
+	@PYTHONPATH=.:bench/harness $(BIN)/python -P tests/fuzz/counts.py --count $(COUNT) --seed $(SEED)
 
 .PHONY: fuzz-memory
 fuzz-memory: setup ## The same in a debug build and under valgrind, which sees what is used and was never written

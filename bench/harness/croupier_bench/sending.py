@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -70,7 +71,7 @@ class Setup:
     workers: int = 1
 
 
-class Sender:
+class Sender(ABC):
     """What both loops share: the next requests, and the lines that they go out on in turn."""
 
     def __init__(self, setup: Setup) -> None:
@@ -110,8 +111,9 @@ class Sender:
         self._timer.close()
         self._streams.close()
 
+    @abstractmethod
     def _on_time(self) -> None:
-        raise NotImplementedError
+        """The timer has gone off, or was late."""
 
     def _has_next(self) -> bool:
         return self._at < len(self._times) or self._next_piece()

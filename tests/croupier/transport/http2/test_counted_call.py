@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from random import Random
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from support.counted_twin import PlainCounts, is_answered, seen
+from fuzz.counts import Search
+from support.counted_twin import seen
 from support.pair import BATCH, Pair
 
 from croupier.codes import Code
-from croupier.transport.http2 import counted_call
 from croupier.transport.http2.counted_call import CountedCall, Counts, expired
 from protos.prediction.v1 import prediction_pb2
 
@@ -134,67 +129,8 @@ def test_the_oldest_calls_expire() -> None:
     assert expired(pair.client, START) == []
 
 
-@given(st.integers(0, 2**32))
-def test_it_counts_as_its_twin_does(seed: int) -> None:
-    random, found, twin = Random(seed), counts(False, True), PlainCounts(START)
-    for _ in range(random.randrange(200)):
-        due = START + random.choice((-1.0, 0.0, 0.5, 1.0, random.uniform(-1, 30), random.expovariate(0.1)))
-        sent = due + random.choice((0.0, random.expovariate(1e4), random.expovariate(1)))
-        now = sent + random.choice((0.0, 1e-6, 0.002047, 0.002048, random.expovariate(100), 1e5))
-        match random.randrange(4):
-            case 0:
-                kind = random.randrange(2)
-                found.answer(kind, due, sent, now)
-                twin.record(due, kind, now - due)
-                twin.record(due, found.since, now - sent)
-            case 1:
-                found.fail(due, now)
-                twin.record(due, found.failed, now - due)
-            case 2:
-                found.send(due, sent)
-                twin.record(due, found.late, sent - due)
-            case _ if random.random() < 0.1:
-                assert_same(found, twin)
-    assert_same(found, twin)
-
-
-def assert_same(found: Counts, twin: PlainCounts) -> None:
-    ours: dict[tuple[int, int], list[tuple[int, float, float, dict[int, int]]]] = {}
-    for one in found.harvest():
-        for key, value in seen([one]).items():
-            ours.setdefault(key, []).append(value)
-    theirs = twin.harvest()
-    assert ours.keys() == theirs.keys()
-    for key, (count, total, most, buckets) in theirs.items():
-        # A second that came back after a later one took its place stands in several parts.
-        assert sum(part[0] for part in ours[key]) == count
-        assert math.isclose(sum(part[1] for part in ours[key]), total, rel_tol=1e-9, abs_tol=1e-9)
-        assert max(part[2] for part in ours[key]) == most
-        merged: dict[int, int] = {}
-        for part in ours[key]:
-            for index, size in part[3].items():
-                merged[index] = merged.get(index, 0) + size
-        assert merged == buckets
-
-
-RESULTS = st.builds(
-    prediction_pb2.Result,
-    value=st.sampled_from([None, prediction_pb2.Value(outputs=[prediction_pb2.Output(name="score")])]),
-    version=st.integers(0, 3),
-)
-
-
-@given(st.lists(RESULTS | st.just(BAD), max_size=4), st.integers(0, 40), st.binary(max_size=3))
-def test_answers_are_whole_where_protobuf_finds_them_so(
-    results: list[prediction_pb2.Result], cut: int, more: bytes
-) -> None:
-    whole = response(*results)
-    assert counted_call.is_answered(whole) == is_answered(whole)
-    # Of what is not protobuf's own writing, nothing is taken for an answer that protobuf would not read.
-    for data in (whole[:cut], whole + more, more):
-        if counted_call.is_answered(data):
-            assert has_values(data)
-
-
-def has_values(data: bytes) -> bool:
-    return bool(prediction_pb2.PredictResponse.FromString(data).results)
+def test_it_counts_as_its_twin_does_and_reads_answers_as_protobuf_does() -> None:
+    search = Search(20_261_128)
+    search.run(20_000)
+    assert search.differences == []
+    assert search.ends.keys() == {"counted", "answers", "no answers"}
