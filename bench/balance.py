@@ -22,8 +22,9 @@ from protos.inference.v2 import inference_pb2
 from router.balance import Balance
 from router.copies import Copies
 from router.loads import Loads
-from router.route import owner_of, route
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.route import route
+from router.routes import Routes
 from router.view import View
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
@@ -124,8 +125,8 @@ def _routes(dealer: Dealer, near: int) -> Routes:
         order = route(view, tenant, ask.model)
         targets = ((WHOLE, Target(tenant, ask.model, 1, bytes(32))),)
         model = Model(tenant, ask.model, {})
-        return Route(model, targets, order, order, owner_of(view, tenant), near=near)
+        return Route(model, targets, order, order, near=near)
 
-    routes = Routes(decide, lambda: 0.0, remembered=2**20)
+    routes = Routes(decide, lambda: 0.0)
     routes.follow(view)
     return routes

@@ -7,7 +7,8 @@
                 taken in (`refusals`: their statuses; `comebacks`: when to come back; `pacing`: when a tenant
                 that has very many is told; `pressure`: how many there may be of all while the loop is late)
     envelope    which model; the payload stays opaque
-    routes      what was decided for a model already: `version_manager.model.resolve` and `route`
+    routes      what was decided for a model already: `version_manager.model.resolve` and `route`; so much of
+                it is `remembered`
     route       the tenant's hand, in this model's order
     rows        what a request costs a tenant that has limits; `cold_loads`: what it may have loaded
     families    what a family's config wants of requests

@@ -26,7 +26,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
 from router.loads cimport CellLoad, Loads
-from router.routes cimport Route
+from router.remembered cimport Route
 from router.units cimport Unit
 
 from croupier.telemetry.metrics import LoopCounter

@@ -3,7 +3,7 @@
 cimport cython
 
 from router.loads cimport CellLoad, after
-from router.routes cimport Route
+from router.remembered cimport Route
 
 cdef double _warm, _floor, _never
 cdef Py_ssize_t _enough, _most_cells

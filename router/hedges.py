@@ -24,7 +24,7 @@ from router.loads import CellLoad, after
 
 if TYPE_CHECKING:
     from router.budget import RetryBudget
-    from router.routes import Route
+    from router.remembered import Route
 
 _HEDGES = LoopCounter(
     "croupier_router_hedges_total",

@@ -27,7 +27,7 @@ from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, Text, cursor_of, n
 from croupier.stores.spool_writer cimport Appender, line_of
 from protos.numbers cimport Shared_entity_id
 from router.envelope cimport Names, read_infer_names, read_item_names
-from router.routes cimport Route
+from router.remembered cimport MOST_LINE, Route
 from router.units cimport Unit
 
 from croupier.stores.spool import Kind
@@ -190,7 +190,7 @@ cdef bytes _line_of(Route route, Py_ssize_t choice, Rule rule):
     line = line_of(
         target.version, rule.number, target.model, rule.name, "", target.artifact, rule.sensitive
     )
-    if choice == 0:
+    if choice == 0 and PyBytes_GET_SIZE(line) <= MOST_LINE:
         route.line = line
     return line
 

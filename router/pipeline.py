@@ -55,8 +55,9 @@ from router.identity import check_claim
 from router.losses import look_at
 from router.methods import Method
 from router.pick import is_connected, is_reachable, nearest, pick, speaking
-from router.route import dealt_by, hand_of, owner_of, point_of, route
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.route import hand_of, route
+from router.routes import Routes
 from router.stale import Cancellable, Stale, Waiter
 from router.tracing import Told, Traced
 from router.units import Unit, carry, lacks_any, mark, stale_places
@@ -119,7 +120,8 @@ class Pipeline:
         self._troubled, self._pushed_back = attempts.breakers.troubled, attempts.pushbacks.until
         self.copies = Copies()
         self._balance = Balance(attempts.loads, self.copies)
-        self._routes = routes = Routes(partial(decide, wants=Wants()), rng.random)
+        wants = Wants()
+        self._routes = routes = Routes(partial(decide, wants=wants), rng.random, wanted=wants.of)
         self._infer = methods.infer(routes, cells, max_items)
         self._predict = methods.predict(routes, cells, max_items)
         self._metadata = methods.model_metadata(routes, cells)
@@ -412,11 +414,8 @@ def decide(view: View, tenant: str, ask: Ask, wants: Wants | None = None) -> Rou
         found,
         order,
         order if cells == order else cells,
-        owner_of(view, tenant),
-        point_of(view, tenant),
-        dealt_by(view, tenant),
-        nearest(cells, hand_of(view, tenant), view.cells, _NONE_OPEN, 0.0),
-        wanted,
+        near=nearest(cells, hand_of(view, tenant), view.cells, _NONE_OPEN, 0.0),
+        family=wanted,
     )
 
 

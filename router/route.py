@@ -8,15 +8,29 @@ is asked now.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from xxhash import xxh3_128_digest
+
 from croupier.errors import Unavailable
 from router.envelope import owner_field
-from router.view import View
+from router.view import KnownCell, View
 from sharding.hashing import hash64
 from sharding.placement import cells_for
-from sharding.ramp import point, which
+from sharding.ramp import which
 
-# Where all stand while nothing takes over: the ramp has always come to them.
-NOWHERE = -1
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """What the routes of a tenant have alike.
+
+    `owner` tells cells whose a request is, as a field; `generation` deals, 0: none. With the same `basis`
+    they have the same cells, whichever generation dealt these.
+    """
+
+    owner: bytes = b""
+    generation: int = 0
+    basis: bytes = b""
 
 
 class NoShardMap(Unavailable):
@@ -36,16 +50,6 @@ def route(view: View, tenant: str, model: str) -> tuple[str, ...]:
     return cells_for(view.current, view.previous, tenant, model, view.ramp)
 
 
-def point_of(view: View, tenant: str) -> int:
-    """Where the tenant stands on the ramp of `view`, whose newer generation deals to those below the ramp.
-
-    All of a view's routes for one tenant agree on it, so that a tenant is dealt to by one generation.
-    """
-    if view.current is None or view.previous is None:
-        return NOWHERE
-    return point(view.current.generation, tenant)
-
-
 def dealt_by(view: View, tenant: str) -> int:
     """The number of the generation that deals to the tenant; 0: there is none."""
     if view.current is None:
@@ -58,6 +62,25 @@ def hand_of(view: View, tenant: str) -> tuple[str, ...]:
     if view.current is None:
         return ()
     return which(view.current, view.previous, view.ramp, tenant).hand(tenant)
+
+
+def deal(view: View, tenant: str) -> Deal:
+    """What is dealt to the tenant now; nothing without a map."""
+    if view.current is None:
+        return Deal()
+    dealer = which(view.current, view.previous, view.ramp, tenant)
+    other = view.previous if dealer is view.current else view.current
+    hand = sorted(dealer.hand(tenant))
+    behind = sorted({*other.hand(tenant)}.difference(hand)) if other is not None else []
+    owner = owner_of(view, tenant)
+    # What of a cell has a say in where it stands in an order: see `pick`. Its address is not of that kind.
+    stand = [_stand(view.cells.get(cell)) for cell in (*hand, *behind)]
+    told = repr((owner, dealer.generation.seed, hand, behind, stand))
+    return Deal(owner, dealer.generation.number, xxh3_128_digest(told.encode()))
+
+
+def _stand(known: KnownCell | None) -> tuple[str, bool, int] | None:
+    return None if known is None else (known.cell.state.value, known.departed, known.cell.protocol)
 
 
 def owner_of(view: View, tenant: str) -> bytes:

@@ -5,23 +5,24 @@ same cells, until the view changes. So a `Route` is found by those names as they
 decoding them; only where a traffic split leaves a choice is the request's own point looked at. Deciding
 one takes many times longer than finding it.
 
-**A view that changes** takes no route with it that it does not touch: versions are published all the
-time, and each makes a new view. Where shard maps and cells are still the same ones, a route holds for as
-long as the catalog has the very same model, which is looked up once for each route and view. So does a step
-of a ramp: it takes along the routes of the tenants that it came to, and no others.
+**A view that changes** takes no route with it that it does not touch, and nothing is done for all routes when
+it comes: whether one still holds is looked at where it is found.
 
-**The bound.** Routes lie in two generations. When the young one is full, it becomes the old one,
-and what was in the old one is forgotten, but for the routes that were found there again. A generation has
-room for a route of every model of the catalog: so requests for all of them, none more often than others, find
-theirs. See decision 71.
+- The catalog has the very same model, and its family wants the same of requests: looked at once for each
+  route and view. Versions are published all the time, and each makes a new view.
+- The tenant's cells, their states and the order of both hands are as they were (`route.deal`): looked at
+  once for each tenant and map. A new generation, a step of a ramp or a cell that drains has routes made again
+  of those tenants alone whose hands it changed; which generation dealt stands with the tenant.
+
+How many are remembered, and whose go first, is told in `remembered.pyx`.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItemWithError
-from cpython.ref cimport PyObject
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
+
+from sys import intern
 
 from croupier.errors import CroupierError
 from router.envelope cimport (
@@ -39,10 +40,12 @@ from router.envelope cimport (
 from croupier.fields cimport LEN, MOST_FIELDS, Cursor, Field, bytes_of, cursor_of, next_field, next_of
 from protos.numbers cimport PredictRequest_items, PredictRequest_shared
 from router.loads cimport AGAIN, SLOTS
+from router.remembered cimport Owner, Remembered, Route
 from router.units cimport Unit, new_unit
 
 from router.envelope import check_items, generation_field, infer_suffix, item_suffix, read_model
-from router.route import NOWHERE
+from router.remembered import LEAST_BYTES
+from router.route import deal as usual_deal
 from version_manager.model.release import WHOLE, split_point
 
 cdef extern from "Python.h":
@@ -52,45 +55,9 @@ cdef enum:
     # Longer names are refused (`croupier.names`), and an error is not remembered.
     MAX_NAME = 128
     MAX_VERSION_TEXT = 19
-    MAX_KEY = 3 * MAX_NAME + MAX_VERSION_TEXT + 4
-
-# Of a catalog of fewer models. What makes several routes of one is versions and labels that callers name.
-REMEMBERED_ROUTES = 2**17
-
-
-@cython.final
-cdef class Route:
-    """What requests that name the same model get.
-
-    `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
-    that may be asked, `cells` the order in which they are while no breaker is open. `owner` is whose requests
-    these are, as a field for the cell (`envelope.owner_field`). `point` is where the tenant stands on the
-    ramp of the generation that takes over, below any ramp where none does (`route.point_of`); `generation`
-    is the number of the one that dealt it, which cells are told. The first `near` of `cells` may be chosen
-    from by how busy they are. `family` is what that wants of each request (`families.py`), if there is one.
-    """
-
-    def __init__(
-        self,
-        model,
-        tuple choices not None,
-        tuple order not None,
-        tuple cells not None,
-        bytes owner not None=b"",
-        int point=NOWHERE,
-        generation=0,
-        Py_ssize_t near=0,
-        family=None,
-    ):
-        self.model, self.choices, self.order, self.cells, self.owner = model, choices, order, cells, owner
-        self.point, self.generation = point, generation
-        self.near, self.copies = min(near, len(cells)), 1
-        self.family, self.lacks = family, family is not None and family.features is not None
-        self.owner_size = PyBytes_GET_SIZE(owner)
-        # Its last bytes are as good as any: it is a hash.
-        self.slot = owner[self.owner_size - 1] % SLOTS if owner else 0
-        if self.owner_size > 1:
-            self.slot += owner[self.owner_size - 2] % AGAIN * SLOTS
+    MAX_KEY = 3 * MAX_NAME + sizeof(uint64_t) + 4
+    # Orders of cells that routes share; beyond so many, most are the only ones of theirs anyway.
+    MOST_ORDERS = 4_096
 
 
 @cython.final
@@ -98,41 +65,46 @@ cdef class Routes:
     """Finds the route of each request; `decide` makes those that are not known.
 
     `decide(view, tenant, ask)` returns a Route or raises CroupierError; `random` gives numbers from 0 to 1,
-    which place requests without a key on a traffic split. At most `remembered` routes are kept, or twice as
-    many as the catalog has models.
+    which place requests without a key on a traffic split. `deal(view, tenant)` returns the tenant's
+    `router.route.Deal`, `wanted(view, tenant, model)` what a route's family is by now. At most `least` bytes
+    of routes are kept, or more if the catalog has more models (`remembered`).
     """
 
     cdef readonly object view
+    cdef readonly Remembered remembered
     cdef object _decide
     cdef object _random
-    cdef Py_ssize_t _least_room
-    cdef Py_ssize_t _room
+    cdef object _deal
+    cdef object _wanted
+    cdef dict _orders
+    # Numbers of views: of this one; of the last one that may deal to tenants otherwise than the one before;
+    # and of the last one that has other families.
     cdef uint64_t _epoch
-    cdef int _ramp
-    cdef dict _young
-    cdef dict _old
+    cdef uint64_t _map
+    cdef uint64_t _families
 
-    def __init__(self, decide, random, *, Py_ssize_t remembered=REMEMBERED_ROUTES):
-        self._decide, self._random = decide, random
-        self._least_room = self._room = max(1, remembered // 2)
-        self._young, self._old = {}, {}
+    def __init__(self, decide, random, *, deal=usual_deal, wanted=None, Py_ssize_t least=LEAST_BYTES):
+        self._decide, self._random, self._deal, self._wanted = decide, random, deal, wanted
+        self.remembered, self._orders = Remembered(least), {}
 
     def __len__(self):
-        return len(self._young) + len(self._old)
+        return len(self.remembered)
 
     def follow(self, view):
         """Routes are for `view` from now on."""
         held = self.view
+        self._epoch += 1
         if held is None or not (
             view.cells is held.cells
             and view.current is held.current
             and view.previous is held.previous
-            and view.families is held.families
+            and view.ramp == held.ramp
         ):
-            self._young, self._old = {}, {}
-        self.view, self._ramp = view, view.ramp
-        self._room = max(self._least_room, view.catalog.size)
-        self._epoch += 1
+            self._map = self._epoch
+        if held is None or view.families is not held.families:
+            self._families = self._epoch
+        self.view = view
+        self.remembered.follow(view.catalog, self._epoch)
 
     def infer(self, str tenant not None, bytes request not None):
         """The unit for a ModelInferRequest, in a list. Raises CroupierError."""
@@ -142,8 +114,12 @@ cdef class Routes:
         cdef Text owner = _utf8(tenant)
         # A claim about another tenant is not part of the key: `decide` refuses it.
         cdef bint is_own = not names.tenant.size or _is_same(names.tenant, owner)
-        key = _key(owner, b"I", &names, names.version) if is_own else None
-        cdef Route route = self._find(key)
+        cdef Text version = Text(<const uint8_t*>&names.number, sizeof(uint64_t))
+        key = None
+        if is_own and _number_of(names.version, &names.number):
+            version.size = sizeof(uint64_t) if names.number else 0
+            key = _key(owner, b"I", &names, version)
+        cdef Route route = self._find(tenant, key)
         if route is None:
             route = self._decided(key, tenant, ask_of(&names), infer_suffix)
         return [self._aim(new_unit(request, 0, size), route, tenant, &names)]
@@ -189,7 +165,7 @@ cdef class Routes:
         read_item_names(field.data, field.size, &names, left, entity)
         cdef Text version = Text(<const uint8_t*>&names.number, sizeof(uint64_t) if names.number else 0)
         key = _key(owner, b"P", &names, version)
-        cdef Route route = self._find(key)
+        cdef Route route = self._find(tenant, key)
         if route is None:
             # Text that is not UTF-8 makes the whole request malformed: protobuf would not read it either.
             ask = ask_of(&names)
@@ -202,10 +178,11 @@ cdef class Routes:
 
     cdef Unit _aim(self, Unit unit, Route route, str tenant, Names* names):
         """Point `unit` at the version that its request gets."""
-        unit.route, unit.cells = route, route.cells
-        unit.slot, unit.near, unit.lacks = route.slot, route.near, route.lacks
-        unit.owner_size, unit.generation_size = route.owner_size, route.generation_size
-        if route.suffix is not None:
+        cdef Owner owner = route.owner
+        unit.route, unit.cells, unit.near, unit.lacks = route, route.cells, route.near, route.lacks
+        unit.slot, unit.generation, unit.origin = owner.slot, owner.generation, owner.marks
+        unit.owner_size, unit.generation_size = owner.owner_size, owner.generation_size
+        if route.split is None:
             check_text(names.key)
             unit.suffix = route.suffix
             return unit
@@ -213,59 +190,102 @@ cdef class Routes:
             point = split_point(tenant, decoded(names.model), decoded(names.key))
         else:
             point = int(self._random() * WHOLE)
-        while point >= route.choices[unit.choice][0]:
+        while point >= route.split.choices[unit.choice][0]:
             unit.choice += 1
-        unit.suffix = route.suffixes[unit.choice]
+        unit.suffix = route.split.suffixes[unit.choice]
         return unit
 
-    cdef Route _find(self, bytes key):
+    cdef Route _find(self, str tenant, bytes key):
         """The route that is remembered and still holds; None without."""
         if key is None:
             return None
-        cdef PyObject* found = PyDict_GetItemWithError(self._young, key)
-        cdef bint is_old = found == NULL
-        if is_old:
-            found = PyDict_GetItemWithError(self._old, key)
-            if found == NULL:
-                return None
-        cdef Route route = <Route>found
-        if route.epoch != self._epoch:
-            if route.is_taken_over != (route.point < self._ramp):
-                return None
-            if self.view.catalog.find(route.model.tenant, route.model.name) is not route.model:
-                return None
-            route.epoch = self._epoch
-        if is_old:
-            self._remember(key, route)
+        cdef Route route = self.remembered.find(key)
+        if route is None:
+            return None
+        if route.owner.seen != self._map:
+            self._look(route.owner, tenant)
+        if route.deal != route.owner.deals or (route.epoch != self._epoch and not self._holds(route)):
+            self.remembered.drop(key, route)
+            return None
+        route.is_used = True
         return route
+
+    cdef bint _holds(self, Route route) except -1:
+        """Whether a route of an earlier view is one of this: what else it depends on is as it was."""
+        tenant, name = route.model.tenant, route.model.name
+        if self.view.catalog.find(tenant, name) is not route.model:
+            return False
+        if route.epoch < self._families and self._wanted is not None:
+            if self._wanted(self.view, tenant, name) is not route.family:
+                return False
+        route.epoch = self._epoch
+        return True
+
+    cdef int _look(self, Owner owner, str tenant) except -1:
+        """See what a tenant is dealt now; its routes are made again if they depend on what changed."""
+        found = self._deal(self.view, tenant)
+        if owner.basis != found.basis:
+            owner.basis = found.basis
+            owner.deals += 1
+        _mark(owner, found)
+        owner.seen = self._map
+        return 0
 
     cdef Route _decided(self, bytes key, str tenant, ask, suffix_of):
         cdef Route route = self._decide(self.view, tenant, ask)
-        # What not every cell knows last, and of that the newer behind the older: it is cut off (`units.pyx`).
-        marks = route.owner + generation_field(route.generation)
-        route.generation_size = len(marks) - route.owner_size
-        route.suffixes = tuple([suffix_of(target) + marks for _, target in route.choices])
-        if len(route.suffixes) == 1:
-            route.suffix = route.suffixes[0]
-        route.epoch, route.is_taken_over = self._epoch, route.point < self._ramp
+        cdef Owner owner = self.remembered.owner_of(tenant)
+        if owner is None:
+            owner = Owner.__new__(Owner)
+        if owner.seen != self._map or owner.marks is None:
+            self._look(owner, tenant)
+        route.owner, route.deal, route.epoch = owner, owner.deals, self._epoch
+        if route.split is None:
+            # It has what is asked of a target, and none need be made.
+            route.suffix = suffix_of(route)
+        else:
+            route.split.suffixes = tuple([suffix_of(target) for _, target in route.split.choices])
         if key is not None:
-            self._remember(key, route)
+            self._share(route)
+            self.remembered.put(key, tenant, route)
         return route
 
-    cdef int _remember(self, bytes key, Route route) except -1:
-        if len(self._young) >= self._room:
-            self._old, self._young = self._young, {}
-        self._young[key] = route
+    cdef int _share(self, Route route) except -1:
+        """Have routes whose cells stand in one order have one tuple of them."""
+        is_usual = route.cells is route.order
+        route.order = self._shared(route.order)
+        route.cells = route.order if is_usual else self._shared(route.cells)
         return 0
+
+    cdef tuple _shared(self, tuple order):
+        found = self._orders.get(order)
+        if found is None:
+            if len(self._orders) >= MOST_ORDERS:
+                self._orders = {}
+            # A name is the same one in all of them, by which `hedges` knows it.
+            found = tuple([intern(cell) for cell in order])
+            self._orders[found] = found
+        return found
+
+
+cdef int _mark(Owner owner, deal) except -1:
+    """What requests of a tenant say for it."""
+    cdef bytes name = deal.owner
+    # What not every cell knows last, and of that the newer behind the older: it is cut off (`units.pyx`).
+    owner.marks = name + generation_field(deal.generation)
+    owner.owner_size, owner.generation = PyBytes_GET_SIZE(name), deal.generation
+    owner.generation_size = PyBytes_GET_SIZE(owner.marks) - owner.owner_size
+    # Its last bytes are as good as any: it is a hash.
+    owner.slot = name[owner.owner_size - 1] % SLOTS if name else 0
+    if owner.owner_size > 1:
+        owner.slot += name[owner.owner_size - 2] % AGAIN * SLOTS
+    return 0
 
 
 cdef bytes _key(Text tenant, const char* kind, Names* names, Text version):
-    """The names that decide a route, each behind its length; None if one is too long to be a name."""
+    """What decides a route, names behind their lengths; None if one is too long to be a name."""
     cdef uint8_t key[MAX_KEY]
     cdef uint8_t* out = key
     if tenant.size > MAX_NAME or names.model.size > MAX_NAME or names.label.size > MAX_NAME:
-        return None
-    if version.size > MAX_VERSION_TEXT:
         return None
     out[0] = kind[0]
     out = _put(_put(_put(out + 1, tenant), names.model), version)
@@ -278,6 +298,19 @@ cdef uint8_t* _put(uint8_t* out, Text name) noexcept nogil:
     out[0] = name.size
     memcpy(out + 1, name.data, name.size)
     return out + 1 + name.size
+
+
+cdef bint _number_of(Text text, uint64_t* number) noexcept nogil:
+    """Whether a text may be a version, and which: however it is written, it is the same one."""
+    cdef Py_ssize_t at
+    number[0] = 0
+    if text.size > MAX_VERSION_TEXT:
+        return False
+    for at in range(text.size):
+        if not c"0" <= text.data[at] <= c"9":
+            return False
+        number[0] = 10 * number[0] + (text.data[at] - c"0")
+    return not text.size or number[0] != 0
 
 
 cdef bint _is_same(Text one, Text other) noexcept nogil:

@@ -16,7 +16,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from croupier.codes cimport *
-from router.routes cimport Route
+from router.remembered cimport Route
 from router.units cimport Unit
 
 from croupier.transport.status import code_of
@@ -214,9 +214,9 @@ cdef class Tallies:
             self.look_up(route, tenant)
         if route.tenant_row >= 0:
             note_way(add(&self.tenants.rows[route.tenant_row], came, bucket, is_slow), unit)
-        place = route.version_row if route.version_rows is None else route.version_rows[unit.choice]
+        place = route.version_row if route.split is None else route.split.rows[unit.choice]
         if place < 0 and self.versions.is_due():
-            name = route.version_name if route.version_names is None else route.version_names[unit.choice]
+            name = route.version_name if route.split is None else route.split.names[unit.choice]
             self.versions.offer(name)
             place = self.versions.place_of(name)
         if place >= 0:
@@ -232,25 +232,23 @@ cdef class Tallies:
         return place
 
     cdef int look_up(self, Route route, str tenant) except -1:
-        if route.version_name is None:
-            keep_names(route, tenant)
         route.tenant_row = self.tenants.place_of(tenant)
-        if route.version_names is None:
-            route.version_row = self.versions.place_of(route.version_name)
+        if route.split is not None:
+            if route.split.names is None:
+                route.split.names = tuple(
+                    [_name(tenant, target.model, target.version) for _, target in route.split.choices])
+            route.split.rows = tuple([self.versions.place_of(name) for name in route.split.names])
         else:
-            route.version_rows = tuple([self.versions.place_of(name) for name in route.version_names])
+            if route.version_name is None:
+                # To make it takes ten times as long as to look it up.
+                route.version_name = _name(tenant, route.model.name, route.version)
+            route.version_row = self.versions.place_of(route.version_name)
         route.counted_as = self.tenants.changes + self.versions.changes
         return 0
 
 
-cdef int keep_names(Route route, str tenant) except -1:
-    """To make one takes ten times as long as to look it up."""
-    cdef tuple names = tuple(
-        [f"{tenant}/{target.model}/{target.version}" for _, target in route.choices])
-    route.version_name = names[0]
-    # A route without a choice, as most are, needs no tuple for it.
-    route.version_names = names if len(names) > 1 else None
-    return 0
+cdef str _name(str tenant, str model, version):
+    return f"{tenant}/{model}/{version}"
 
 
 cdef Came came_of(int code) noexcept:

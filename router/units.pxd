@@ -10,8 +10,9 @@ cdef class Unit:
     # What the request says for all of its items, as its Shared; None: nothing.
     cdef public bytes told
     cdef bytes suffix
-    # Bytes at its end that say whose the request is, and behind these which shard map dealt it: not every
-    # cell knows these fields.
+    # Behind that, whose the request is, and behind this which shard map dealt it, as fields; and their sizes:
+    # not every cell knows these.
+    cdef bytes origin
     cdef Py_ssize_t owner_size
     cdef Py_ssize_t generation_size
     # What else this one request says, behind all of that: empty nearly always (`envelope.marks`).
@@ -27,6 +28,8 @@ cdef class Unit:
     # How many of its cells, from the first one on, may be chosen from by how busy they are.
     cdef public Py_ssize_t near
     cdef readonly object route
+    # The number of the shard map that dealt it; 0 for a unit that was not routed.
+    cdef readonly object generation
     cdef Py_ssize_t choice
     cdef public tuple cells
     cdef public object outcome

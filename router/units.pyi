@@ -1,7 +1,7 @@
 from typing import final
 
 from router.attempt import Outcome
-from router.routes import Route
+from router.remembered import Route
 from version_manager.model.resolve import Target
 
 @final

@@ -18,6 +18,7 @@ from croupier.stores.feature_store import StoreDown
 from router.stale import StaleMap
 from croupier.buffers cimport filled, unfilled
 from croupier.fields cimport put_head, record_size
+from router.remembered cimport Route
 
 
 cdef int _OWNER = protocols.OWNER
@@ -32,8 +33,9 @@ cdef class Unit:
     """One prediction: the request for the cell, the cells in the order to try, and what came of it."""
 
     def __cinit__(self):
-        self.message = self.shared = self.fetched = self.suffix = self.marks = b""
+        self.message = self.shared = self.fetched = self.suffix = self.origin = self.marks = b""
         self.cells = self.lost_with = ()
+        self.generation = 0
 
     def __init__(self, bytes payload not None, tuple cells not None, outcome=None):
         self.message, self.size = payload, PyBytes_GET_SIZE(payload)
@@ -52,12 +54,10 @@ cdef class Unit:
     @property
     def artifact(self):
         """The SHA-256 of what a cell is asked to score; None for a unit that was not routed."""
-        return None if self.route is None else self.route.choices[self.choice][1].artifact
-
-    @property
-    def generation(self):
-        """The number of the shard map that dealt it; 0 for a unit that was not routed."""
-        return 0 if self.route is None else self.route.generation
+        cdef Route route = self.route
+        if route is None:
+            return None
+        return route.artifact if route.split is None else route.split.choices[self.choice][1].artifact
 
     @property
     def request(self):
@@ -225,21 +225,18 @@ cdef bint _is_final(outcome):
 
 
 cdef Py_ssize_t _payload_size(Unit unit, int protocol):
-    cdef Py_ssize_t added = _suffix_size(unit, protocol) + _marks_size(unit, protocol)
-    return unit.size + _features_size(unit, protocol) + added
+    cdef Py_ssize_t added = PyBytes_GET_SIZE(unit.suffix) + _origin_size(unit, protocol)
+    return unit.size + _features_size(unit, protocol) + added + _marks_size(unit, protocol)
 
 
 cdef Py_ssize_t _features_size(Unit unit, int protocol):
     return PyBytes_GET_SIZE(unit.shared) + PyBytes_GET_SIZE(unit.fetched) if protocol >= _FETCHED else 0
 
 
-cdef Py_ssize_t _suffix_size(Unit unit, int protocol):
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(unit.suffix)
-    if protocol < _GENERATION:
-        size -= unit.generation_size
-    if protocol < _OWNER:
-        size -= unit.owner_size
-    return size
+cdef Py_ssize_t _origin_size(Unit unit, int protocol):
+    if protocol >= _GENERATION:
+        return unit.owner_size + unit.generation_size
+    return unit.owner_size if protocol >= _OWNER else 0
 
 
 cdef Py_ssize_t _marks_size(Unit unit, int protocol):
@@ -247,12 +244,13 @@ cdef Py_ssize_t _marks_size(Unit unit, int protocol):
 
 
 cdef uint8_t* _put_payload(Unit unit, uint8_t* out, int protocol):
-    cdef Py_ssize_t size = _suffix_size(unit, protocol), marks_size = _marks_size(unit, protocol)
+    cdef Py_ssize_t size = _origin_size(unit, protocol), marks_size = _marks_size(unit, protocol)
     memcpy(out, PyBytes_AS_STRING(unit.message) + unit.start, unit.size)
     out += unit.size
     if protocol >= _FETCHED:
         out = _put(_put(out, unit.shared), unit.fetched)
-    memcpy(out, PyBytes_AS_STRING(unit.suffix), size)
+    out = _put(out, unit.suffix)
+    memcpy(out, PyBytes_AS_STRING(unit.origin), size)
     out += size
     if marks_size:
         memcpy(out, PyBytes_AS_STRING(unit.marks), marks_size)

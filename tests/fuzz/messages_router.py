@@ -20,9 +20,13 @@ from protos.inference.v2 import inference_pb2 as oip
 from protos.prediction.v1 import prediction_pb2 as pb
 from router import envelope
 from router.envelope import owner_field
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.route import Deal
+from router.routes import Routes
 from router.units import Unit, join_payloads, mark
+from router.view import EMPTY
 from version_manager.model.release import WHOLE, split_point
+from version_manager.model.release import Model as Named
 from version_manager.model.resolve import Ask, Target
 
 _ALL_ITEMS = 2**31 - 1
@@ -41,7 +45,9 @@ class Router:
 
     def __init__(self, models: Sequence[Model]) -> None:
         self._models = {model.name: model for model in models}
-        self._routes = Routes(self._decide, lambda: _PLACE)
+        dealt = Deal(owner_field(_OWNER), _GENERATION)
+        self._routes = Routes(self._decide, lambda: _PLACE, deal=lambda view, tenant: dealt)
+        self._routes.follow(EMPTY)
         # Requests that were routed.
         self.routed = 0
 
@@ -151,8 +157,7 @@ class Router:
         version = ask.version or {"stable": 1, "new": 2}.get(ask.label, 0)
         ends = ((WHOLE, version),) if version else ((WHOLE // 2, 1), (WHOLE, 2))
         choices = tuple((end, Target(tenant, ask.model, each, model.digest)) for end, each in ends)
-        named: Any = model
-        return Route(named, choices, ("a",), ("a",), owner_field(_OWNER), generation=_GENERATION)
+        return Route(Named(tenant, ask.model, {}), choices, ("a",), ("a",))
 
     def _target(self, ask: Ask) -> Target:
         choices = self._decide(None, TENANT, ask).choices

@@ -13,7 +13,9 @@ from router.balance import Balance
 from router.concurrency import Limit
 from router.copies import Copies
 from router.loads import Loads
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.route import Deal
+from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
 from version_manager.model.release import WHOLE, Model
@@ -33,16 +35,16 @@ class World:
         self.balance = Balance(self.loads, self.copies)
         targets = ((WHOLE, Target("acme", "churn", 1, artifact("churn"))),)
         cells = HAND + BEHIND
-        self.route = Route(Model("acme", "churn", {}), targets, cells, cells, owner, near=near)
-        self.routes = Routes(lambda view, tenant, ask: self.route, lambda: 0.0)
+        self.route = Route(Model("acme", "churn", {}), targets, cells, cells, near=near)
+        self.routes = Routes(lambda *_: self.route, lambda: 0.0, deal=lambda *_: Deal(owner))
         self.routes.follow(EMPTY)
 
     def other_model(self, near: int = 4) -> None:
         """From now on another one is asked for, of the same tenant on the same cells."""
         targets = ((WHOLE, Target("acme", "other", 1, artifact("other"))),)
         cells = HAND + BEHIND
-        self.route = Route(Model("acme", "other", {}), targets, cells, cells, OWN, near=near)
-        self.routes = Routes(lambda view, tenant, ask: self.route, lambda: 0.0)
+        self.route = Route(Model("acme", "other", {}), targets, cells, cells, near=near)
+        self.routes = Routes(lambda *_: self.route, lambda: 0.0, deal=lambda *_: Deal(OWN))
         self.routes.follow(EMPTY)
 
     def unit(self) -> Unit:

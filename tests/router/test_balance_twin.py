@@ -12,7 +12,9 @@ from protos.inference.v2 import inference_pb2
 from router.balance import Balance
 from router.copies import Copies
 from router.loads import Loads
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.route import Deal
+from router.routes import Routes
 from router.view import EMPTY
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
@@ -30,7 +32,13 @@ class Both:
         self.loads, self.plain_loads = Loads(), plain.Loads()
         self.balance = Balance(self.loads, Copies())
         self.plain_balance = plain.Balance(self.plain_loads, Copies())
-        self.routes = Routes(lambda view, tenant, ask: self.made[ask.model], lambda: 0.0)
+        # Of the tenants, each of which has one model.
+        self.slots: dict[str, int] = {}
+        self.routes = Routes(
+            lambda view, tenant, ask: self.made[ask.model],
+            lambda: 0.0,
+            deal=lambda view, tenant: Deal(bytes([self.slots[tenant]])),
+        )
         self.routes.follow(EMPTY)
         self.made: dict[str, Route] = {}
         self.plain_routes: list[plain.Route] = []
@@ -45,7 +53,8 @@ class Both:
         cells = tuple(self.random.sample(CELLS, 5))
         slot = self.random.randrange(256)
         targets = ((WHOLE, Target("acme", name, 1, artifact(name))),)
-        self.made[name] = Route(Model("acme", name, {}), targets, cells, cells, bytes([slot]), near=near)
+        self.made[name] = Route(Model("acme", name, {}), targets, cells, cells, near=near)
+        self.slots[name] = slot
         self.plain_routes.append(plain.Route(("acme", name), cells, near, slot))
 
     def place(self) -> None:
@@ -55,7 +64,7 @@ class Both:
             number = self.random.randrange(6, 6 + SELDOM)
         route = self.plain_routes[number]
         request = inference_pb2.ModelInferRequest(model_name=route.name[1]).SerializeToString()
-        [unit] = self.routes.infer("acme", request)
+        [unit] = self.routes.infer(route.name[1], request)
         self.balance.place([unit], self.now)
         assert unit.cells == self.plain_balance.place(route, self.now)
         self.passed += route.copies == 1 and unit.cells != route.cells

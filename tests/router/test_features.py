@@ -17,7 +17,8 @@ from router.families import Wanted
 from router.feature_plan import FeaturePlan
 from router.feature_reads import FeatureReads
 from router.features import Features, FeaturesUnavailable, Fetch
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
 from router.wheel import Wheel

@@ -19,7 +19,8 @@ from protos.inference.v2 import inference_pb2
 from protos.prediction.v1 import prediction_pb2 as pb
 from router.log import SEED, PredictionLog
 from router.pipeline import decide
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.routes import Routes
 from router.units import Unit
 from version_manager.model.family import Family, LogRule
 from version_manager.model.fleet import Cell
@@ -45,7 +46,7 @@ class World:
     def decide(self, *asked: Any) -> Route:
         found = decide(*asked)
         wanted = None if self.family is None else SimpleNamespace(family=self.family, features=None)
-        return Route(found.model, found.choices, found.order, found.cells, found.owner, family=wanted)
+        return Route(found.model, found.choices, found.order, found.cells, family=wanted)
 
     def infer(self, outcome: Any = b"reply", **parameters: str) -> Unit:
         request = inference_pb2.ModelInferRequest(model_name="churn")

@@ -13,7 +13,8 @@ from router.breakers import Breakers
 from router.budget import RetryBudget
 from router.loads import Loads
 from router.losses import CellLost, CellUnreachable
-from router.routes import Route, Routes
+from router.remembered import Route
+from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
 from router.wheel import Wheel

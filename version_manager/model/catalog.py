@@ -62,6 +62,10 @@ class Catalog:
         bucket = self._buckets[_bucket_of(tenant)]
         return (model for (owner, _), model in bucket.items() if owner == tenant)
 
+    def count(self, tenant: str) -> int:
+        """How many models the tenant has."""
+        return sum(owner == tenant for owner, _ in self._buckets[_bucket_of(tenant)])
+
     def apply(self, delta: Delta) -> Catalog:
         """The catalog after `delta`; itself if the delta is not newer."""
         if delta.revision <= self.revision:
