@@ -25,10 +25,15 @@ from numpy.typing import NDArray
 
 from bench.calling import TIMEOUT, Caller, Requests
 from bench.h2load import STREAMS, Loaded
+from croupier_bench.timer import Timer
 
 Floats = NDArray[np.float64]
-# A turn of the sender's loop that takes so long delays what it sends, and the answers that it reads.
+# A turn of the sender's loop that is so late delays what it sends, and the answers that it reads.
 _GAP = 5e-4
+# How long before a request is due a loop that sleeps is awake again: so long a core takes to wake up.
+_AWAKE = 5e-5
+# How often it looks whether the last answers came in their time.
+_LOOK = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Moments(NamedTuple):
     """By request: when it was due, on the machine's monotonic clock, its latency, and how late it was sent.
 
     In seconds; the latency of one that failed is infinite. `gaps` are turns of the sender's own loop that
-    took long: when each ended, and how long it was.
+    were late: when each came, and by how much.
     """
 
     due: Floats
@@ -95,8 +100,7 @@ async def open_loop_of_moments(
 ) -> Moments:
     """Send `load` for `seconds`, or until it is `stopped`, and wait for the answers.
 
-    One that `sleeps` does so until a request is due, and leaves the core to others meanwhile: for a loop
-    whose timers count microseconds.
+    One that `sleeps` does so until shortly before a request is due, and leaves the core to others meanwhile.
     """
     due = arrivals(rate, seconds, seed)
     return await open_loop_of_arrivals(callers, load, due, stopped=stopped, sleeps=sleeps)
@@ -172,7 +176,7 @@ class _OpenLoop:
         self._callers = callers
         self._load = load
         self._due = due
-        self._sleeps = sleeps
+        self._timer = Timer(self._turn) if sleeps else None
         self._stopped = stopped or asyncio.Event()
         self._sent = 0
         self._left = len(due)
@@ -182,36 +186,38 @@ class _OpenLoop:
     async def finish(self) -> None:
         # A moment for the task that waits below to go to sleep.
         self._start = time.perf_counter() + 0.01
-        self._turned = time.perf_counter()
+        self._awaited = time.perf_counter()
         # Plain floats: picking one element of an array costs ten times as much.
         self.times = (self._due + self._start).tolist()
         self._give_up = self.times[-1] + TIMEOUT
         self._turn()
-        await self._finished.wait()
+        try:
+            await self._finished.wait()
+        finally:
+            if self._timer is not None:
+                self._timer.close()
 
     def _turn(self) -> None:
-        """One turn of the loop: send what is due, and come again at once.
-
-        The loop never sleeps unless it is told to: its timers count milliseconds, in which 50 requests would
-        bunch, and a core that has gone to sleep takes tens of microseconds to wake up, which would all be
-        counted.
-        """
+        """One turn of the loop: send what is due, and come again at once, or in time for what is due next."""
         now = time.perf_counter()
-        if not self._sleeps and now - self._turned > _GAP:
-            self.gaps.append((now, now - self._turned))
-        self._turned = now
+        if now - self._awaited > _GAP:
+            self.gaps.append((now, now - self._awaited))
+        self._awaited = now
         if self._stopped.is_set():
             self._send_no_more(now)
         while self._sent < len(self.times) and self.times[self._sent] <= now:
             self._send(self._sent, now)
         if not self._left or now >= self._give_up:
             self._finished.set()
-        elif not self._sleeps:
+        elif self._timer is None or (wake := self._next(now) - _AWAKE) <= now:
             self._loop.call_soon(self._turn)
         else:
-            # `perf_counter` and the loop's clock are the same one. In the end the last answers are awaited.
-            is_sending = self._sent < len(self.times)
-            self._loop.call_at(self.times[self._sent] if is_sending else now + 0.01, self._turn)
+            # `perf_counter` and the timer's clock are the same one.
+            self._awaited = wake
+            self._timer.set(wake)
+
+    def _next(self, now: float) -> float:
+        return self.times[self._sent] if self._sent < len(self.times) else now + _LOOK
 
     def _send_no_more(self, now: float) -> None:
         self._left -= len(self.times) - self._sent

@@ -18,6 +18,8 @@ from pathlib import Path
 from croupierctl.stack_process import Process, StackFailed, free_port
 
 _FILES = 65_536
+# The nice value of who goes last.
+_LAST = 19
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,11 +93,22 @@ def pinned(core: int) -> Iterator[None]:
 
 def confine(pid: int, *cores: int) -> None:
     """Have all threads of `pid` and of its descendants, and those that they start later, run on `cores`."""
+    for thread in _threads(pid):
+        # It may have ended meanwhile.
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(thread, cores)
+
+
+def step_back(pid: int) -> None:
+    """Have the same threads take what others leave, as far as there is any."""
+    for thread in _threads(pid):
+        with suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, thread, _LAST)
+
+
+def _threads(pid: int) -> Iterator[int]:
     for stat in family(pid, stats()):
-        for thread in Path(f"/proc/{stat.pid}/task").iterdir():
-            # It may have ended meanwhile.
-            with suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread.name), cores)
+        yield from (int(thread.name) for thread in Path(f"/proc/{stat.pid}/task").iterdir())
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def _open(router: str, order: Numbers, rate: float, seconds: float, seed: int) -
         _asking.order = order.tolist()
         async with calling.callers(router) as callers:
             moments = await openloop.open_loop_of_moments(
-                callers, _asking, rate=rate, seconds=_WARM_UP + seconds, seed=seed, sleeps=False
+                callers, _asking, rate=rate, seconds=_WARM_UP + seconds, seed=seed
             )
             refused, wrong = _tell(callers)
         counted = moments.due >= moments.due[0] + _WARM_UP

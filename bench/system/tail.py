@@ -1,7 +1,8 @@
 """The router's latencies beside other proxies', with a version manager that it follows, and without.
 
 The cells are ports of a stub in the loop of whoever sends (`bench.upstream`), registered like cells. Proxies
-have one core, the rest the other: load, stub, etcd and version manager. The rate is the highest of a few at
+have one core, the rest the other: load and stub, and whatever time these leave, etcd and version manager: what
+those took of the load would be in the latencies. The rate is the highest of a few at
 which the load, straight to the stub, is not late. In each run everybody has a turn: straight to the stub,
 through each proxy. What a proxy adds is its quantile less the one straight to the stub in the same run. Then
 etcd and the version manager are killed, and the runs come once more.
@@ -33,6 +34,7 @@ from bench.system import joining, records
 from bench.system.stalls import Noted, causes, noted, stalls
 from bench.upstream import Upstream
 from croupier.grpcio.manager import VersionManagerClient
+from croupier.priority import take_short_slices
 from croupier.stores.etcd import MAX_TRANSACTION, Etcd
 from croupier.stores.etcd_connection import EtcdConfig
 from croupier.telemetry.stalls import SCHEDULER
@@ -53,6 +55,7 @@ _LATE = 0.1
 _SEED = 53
 _TOLD = 3
 _SEATED_SECONDS = 20.0
+_CONTROL_PLANE = ("version-manager", "etcd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +90,15 @@ async def measure(plan: Plan, folder: Path) -> dict[str, Any]:
         report.step("no proxy to compare with is installed (make peers)")
     cores = processes.cores()
     stack = Stack(folder)
+    take_short_slices()
     with processes.pinned(cores.load), ExitStack() as cleaning:
         cleaning.callback(stack.stop)
         async with Upstream(_CELLS) as upstream:
             load = catalog.unary(_PAYLOAD, plan.models)
             metrics = await _started(stack, upstream, load, plan, cleaning)
             processes.confine(stack.process("router").pid, cores.proxy)
+            for name in _CONTROL_PLANE:
+                processes.step_back(stack.process(name).pid)
             proxies = {DIRECT: upstream.addresses[0]}
             for name in installed:
                 peer = launch.start_peer(PEERS[name], folder, upstream.addresses, None, cores.proxy)
@@ -102,7 +108,7 @@ async def measure(plan: Plan, folder: Path) -> dict[str, Any]:
             turning = Turning(proxies, load, metrics, plan)
             await turning.choose_rate()
             runs = {UP: [await turning.run(number) for number in range(plan.runs)]}
-            for name in ("version-manager", "etcd"):
+            for name in _CONTROL_PLANE:
                 await asyncio.to_thread(stack.process(name).kill)
             runs[AWAY] = [await turning.run(number) for number in range(plan.runs)]
     return told(turning.rate, proxies, runs)
@@ -195,7 +201,6 @@ class Turning:
                 rate=self.rate,
                 seconds=_WARM_UP + seconds,
                 seed=_SEED + number,
-                sleeps=False,
             )
 
     def _noted(self, behind: float) -> list[Noted]:
