@@ -43,9 +43,10 @@ cdef double _BOUND = 1.5
 cdef double _WINDOW = 1.0
 cdef double _FEW = 50.0
 # Which part of the predictions may have a model loaded by a further cell, since another is above its bound;
+# how many a second beside those, for where few are asked for each takes a cell long, and loads are cheap;
 # and how many at once.
-cdef double _MOVING, _MOST_MOVING
-_MOVING, _MOST_MOVING = 0.001, 64.0
+cdef double _MOVING, _MOVING_A_SECOND, _MOST_MOVING
+_MOVING, _MOVING_A_SECOND, _MOST_MOVING = 0.001, 10.0, 64.0
 # What nobody asked for in so many seconds may have left the memory of the cells that it moved to.
 cdef double _FORGOTTEN = 60.0
 
@@ -62,6 +63,8 @@ cdef class Balance:
     cdef object _hot
     cdef double _due
     cdef double _moves
+    # When those were counted last.
+    cdef double _counted
 
     def __init__(self, Loads loads not None, copies):
         self._moves = _MOST_MOVING
@@ -110,7 +113,8 @@ cdef class Balance:
     cdef CellLoad _place(self, Unit unit, Route route, double now):
         cdef Py_ssize_t copies = min(route.copies, unit.near), first = 0, chosen
         route.asked += 1
-        self._moves = min(_MOST_MOVING, self._moves + _MOVING)
+        self._moves = min(_MOST_MOVING, self._moves + _MOVING + _MOVING_A_SECOND * (now - self._counted))
+        self._counted = now
         if now - route.since >= _WINDOW:
             self._look(route, unit.near, now)
         if copies > 1:

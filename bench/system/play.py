@@ -146,4 +146,11 @@ def _tell(told: Mapping[str, Any]) -> None:
             (f"added p99 over the best peer's, {state}", ", ".join(f"{ms:+.3f}" for ms in found) + " ms")
             for state, found in told["tail"]["over_best_ms"].items()
         ]
+        rows += [
+            (
+                f"the same outside the machine's stalls, {state}",
+                ", ".join(f"{ms:+.3f}" for ms in found) + " ms",
+            )
+            for state, found in told["tail"]["calm_over_best_ms"].items()
+        ]
     report.table("system", rows)

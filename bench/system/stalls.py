@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.openloop import Moments
 from croupier.telemetry.stalls import BEAT, SCHEDULER, TIMER
@@ -46,6 +47,7 @@ class Stall:
     """`seconds` is the longest latency in it."""
 
     begin: float
+    end: float
     seconds: float
     cause: str
     where: str = ""
@@ -59,6 +61,15 @@ def stalls(moments: Moments, noted: Sequence[Noted] = ()) -> list[Stall]:
     """The longest first."""
     found = [_explained(begin, end, longest, moments, noted) for begin, end, longest in _clusters(moments)]
     return sorted(found, key=lambda stall: -stall.seconds)
+
+
+def is_calm(moments: Moments, found: Iterable[Stall]) -> NDArray[np.bool_]:
+    """Which requests were not due in a stall of the machine."""
+    calm = np.ones(len(moments.due), dtype=bool)
+    for stall in found:
+        if not stall.is_ours:
+            calm &= (moments.due < stall.begin) | (moments.due > stall.end)
+    return calm
 
 
 def noted(told: Iterable[dict[str, Any]], clock_behind: float) -> list[Noted]:
@@ -87,9 +98,9 @@ def _explained(begin: float, end: float, longest: float, moments: Moments, noted
     ends, lengths = moments.gaps[:, 0], moments.gaps[:, 1]
     ours = np.minimum(ends, end) - np.maximum(ends - lengths, begin)
     if float(np.clip(ours, 0.0, None).sum()) >= longest / 2:
-        return Stall(begin, longest, SENDER)
+        return Stall(begin, end, longest, SENDER)
     near = [one for one in noted if one.overlaps(begin, end)]
     if near:
         most = max(near, key=lambda one: one.seconds)
-        return Stall(begin, longest, most.kind, most.where)
-    return Stall(begin, longest, UNKNOWN)
+        return Stall(begin, end, longest, most.kind, most.where)
+    return Stall(begin, end, longest, UNKNOWN)

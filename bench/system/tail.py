@@ -1,8 +1,8 @@
 """The router's latencies beside other proxies', with a version manager that it follows, and without.
 
 The cells are ports of a stub in the loop of whoever sends (`bench.upstream`), registered like cells. Proxies
-have one core, the rest the other: load and stub, and whatever time these leave, etcd and version manager: what
-those took of the load would be in the latencies. The rate is the highest of a few at
+have one core, the rest the other: load and stub, and in the time that these leave, etcd and version manager:
+what those took of the load would be in the latencies. The rate is the highest of a few at
 which the load, straight to the stub, is not late. In each run everybody has a turn: straight to the stub,
 through each proxy. What a proxy adds is its quantile less the one straight to the stub in the same run. Then
 etcd and the version manager are killed, and the runs come once more.
@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +32,7 @@ from bench.peers import launch
 from bench.peers.known import PEERS
 from bench.rows import ROUTER
 from bench.system import joining, records
-from bench.system.stalls import Noted, causes, noted, stalls
+from bench.system.stalls import Noted, causes, is_calm, noted, stalls
 from bench.upstream import Upstream
 from croupier.grpcio.manager import VersionManagerClient
 from croupier.priority import take_short_slices
@@ -71,10 +72,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Of one in a run, in milliseconds; what its long latencies came of, by cause, and the longest ones."""
+    """Of one in a run, in milliseconds; what its long latencies came of, by cause, and the longest ones.
+
+    `calm_p99` is of requests that were due in no stall of the machine, as far as these are told apart: other
+    proxies than ours say nothing of themselves, and all of their stalls pass for the machine's.
+    """
 
     p50: float
     p99: float
+    calm_p99: float
     p999: float
     late_p99: float
     requests: int
@@ -223,6 +229,7 @@ def _turned(moments: Moments, said: Sequence[Noted]) -> Turn:
     return Turn(
         p50=_quantile(right, 0.5),
         p99=_quantile(right, 0.99),
+        calm_p99=_quantile(counted.latencies[is_calm(counted, found) & np.isfinite(counted.latencies)], 0.99),
         p999=_quantile(right, 0.999),
         late_p99=_quantile(counted.lateness, 0.99),
         requests=len(counted.due),
@@ -241,25 +248,45 @@ def _quantile(seconds: Any, share: float) -> float:
 def told(
     rate: float, proxies: Mapping[str, str], runs: Mapping[str, Sequence[Mapping[str, Turn]]]
 ) -> dict[str, Any]:
-    """`added_p99_ms`: by run, of each proxy; `over_best` is ours over the best other's."""
-    added = {
-        state: [{who: run[who].p99 - run[DIRECT].p99 for who in proxies if who != DIRECT} for run in found]
-        for state, found in runs.items()
-    }
-    peers = [who for who in proxies if who not in (DIRECT, ROUTER)]
-    best = min(peers, key=lambda who: median(run[who] for run in added[UP]), default=None)
+    """`added_p99_ms`: by run, of each proxy, and `calm` without the machine's stalls.
+
+    `over_best` is ours over the best other's.
+    """
+    others = [who for who in proxies if who != DIRECT]
+    added, calm = (
+        {
+            state: [{who: of(run[who]) - of(run[DIRECT]) for who in others} for run in found]
+            for state, found in runs.items()
+        }
+        for of in (attrgetter("p99"), attrgetter("calm_p99"))
+    )
     return {
         "rate": rate,
-        "best_peer": best,
+        "best_peer": _best(added),
         "added_p99_ms": added,
-        "over_best_ms": {
-            state: [run[ROUTER] - run[best] for run in found] if best else []
-            for state, found in added.items()
-        },
+        "over_best_ms": _over_best(added),
+        "calm_added_p99_ms": calm,
+        "calm_over_best_ms": _over_best(calm),
         "ours_over_1ms": sum(len(run[ROUTER].ours) for found in runs.values() for run in found),
         "failed": sum(run[ROUTER].failed for found in runs.values() for run in found),
         "runs": {
             state: [{who: asdict(turn) for who, turn in run.items()} for run in found]
             for state, found in runs.items()
         },
+    }
+
+
+_Added = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def _best(added: _Added) -> str | None:
+    """The proxy that adds least, but for ours."""
+    peers = [who for who in added[UP][0] if who != ROUTER]
+    return min(peers, key=lambda who: median(run[who] for run in added[UP]), default=None)
+
+
+def _over_best(added: _Added) -> dict[str, list[float]]:
+    best = _best(added)
+    return {
+        state: [run[ROUTER] - run[best] for run in found] if best else [] for state, found in added.items()
     }

@@ -396,8 +396,9 @@ def _growing(found: Result) -> str:
 
 def _tail(found: Result) -> str:
     rows = [
-        [f"version manager {state}", f"{place + 1}", *(number(run[who]) for who in run)]
-        for state, runs in found["added_p99_ms"].items()
+        [f"version manager {state}{said}", f"{place + 1}", *(number(run[who]) for who in run)]
+        for said, key in (("", "added_p99_ms"), (", outside the machine's stalls", "calm_added_p99_ms"))
+        for state, runs in found[key].items()
         for place, run in enumerate(runs)
     ]
     head = ["", "run", *(f"{who}, added p99 ms" for who in next(iter(found["added_p99_ms"].values()))[0])]

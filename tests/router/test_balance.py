@@ -108,6 +108,13 @@ def test_few_models_move_to_cells_that_have_to_load_them() -> None:
     assert {world.place()[0] for _ in range(100)} == {"b"}
 
 
+def test_where_few_are_asked_for_some_move_every_second() -> None:
+    world = World().busy(a=30, b=10, c=10, d=10)
+    assert moved(world, 500) == 64
+    world.now += 1.0
+    assert moved(world, 500) == 10
+
+
 def test_what_moved_is_forgotten_where_nobody_asks_for_it() -> None:
     world = World().busy(a=30, b=10, c=10, d=10)
     assert world.place()[0] == "b"
@@ -117,6 +124,8 @@ def test_what_moved_is_forgotten_where_nobody_asks_for_it() -> None:
     world.now += 59.0
     assert world.place()[0] == "b"
     world.now += 60.0
+    assert moved(world, 500) == 64
+    world.route, world.routes = before
     assert world.place()[0] == "a"
 
 

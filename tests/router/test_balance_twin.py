@@ -21,7 +21,7 @@ from version_manager.model.resolve import Target
 
 CELLS = tuple("abcdefgh")
 STEPS = 5_000
-SELDOM = 400
+SELDOM = 1200
 
 
 class Both:
@@ -94,7 +94,7 @@ class Both:
         cell, slot, seconds = (
             self.random.choice(CELLS),
             self.random.randrange(256),
-            self.random.expovariate(100),
+            self.random.expovariate(220),
         )
         how = self.random.choice(["note_answer", "note_well", "note_failure"])
         for loads in (self.loads, self.plain_loads):
@@ -111,7 +111,7 @@ class Both:
             self.plain_loads.forget(cells)
 
     def wait(self) -> None:
-        self.now += self.random.expovariate(150)
+        self.now += self.random.expovariate(220)
 
     def check(self) -> None:
         assert self.loads.most_of_one == self.plain_loads.most_of_one

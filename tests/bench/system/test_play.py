@@ -46,7 +46,7 @@ def test_hands_grow_among_the_most_cells() -> None:
 
 
 def turn(p99: float, ours: int = 0) -> Turn:
-    return Turn(0.1, p99, 1.0, 0.01, 10, 0, {}, [], [{"ms": 2.0}] * ours)
+    return Turn(0.1, p99, p99 / 2, 1.0, 0.01, 10, 0, {}, [], [{"ms": 2.0}] * ours)
 
 
 def test_the_router_is_compared_with_the_proxy_that_adds_least() -> None:
@@ -61,6 +61,7 @@ def test_the_router_is_compared_with_the_proxy_that_adds_least() -> None:
     assert found["added_p99_ms"][UP] == [
         {"slow": pytest.approx(0.7), "quick": pytest.approx(0.1), ROUTER: pytest.approx(0.25)}
     ]
+    assert found["calm_over_best_ms"] == {UP: [pytest.approx(0.075)], AWAY: [pytest.approx(-0.05)]}
     assert (found["ours_over_1ms"], found["failed"]) == (1, 0)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.openloop import Moments
-from bench.system.stalls import SENDER, UNKNOWN, Noted, causes, noted, stalls
+from bench.system.stalls import SENDER, UNKNOWN, Noted, causes, is_calm, noted, stalls
 
 
 def moments(pairs: list[tuple[float, float]], gaps: list[tuple[float, float]] | None = None) -> Moments:
@@ -28,6 +28,13 @@ def test_long_ones_one_after_another_are_one_stall() -> None:
         (0.501, 0.005, UNKNOWN),
         (0.8, 0.002, UNKNOWN),
     ]
+
+
+def test_what_was_due_in_a_stall_of_the_machine_is_not_calm() -> None:
+    seen = moments(with_long((0.501, 0.025), (0.801, 0.015)))
+    found = stalls(seen, [Noted(0.82, 0.015, "collection", "generation 2")])
+    assert {one.cause for one in found} == {UNKNOWN, "collection"}
+    assert seen.due[~is_calm(seen, found)].tolist() == [0.501, 0.51, 0.52]
 
 
 def test_a_sender_that_had_no_processor_is_told_apart() -> None:

@@ -14,6 +14,7 @@ SLOTS = 64
 LEAST_OF_ONE = 8
 SLACK = 16
 MOVING = 0.001
+MOVING_A_SECOND = 10.0
 MOST_MOVING = 64.0
 
 
@@ -119,6 +120,7 @@ class Balance:
         self._loads, self._copies = loads, copies
         self._due = 0.0
         self.moves = MOST_MOVING
+        self._counted = 0.0
 
     def place(self, route: Route, now: float) -> tuple[str, ...]:
         """The cells that one request is to try, in their order."""
@@ -129,7 +131,8 @@ class Balance:
             return route.cells
         near, copies = route.cells[: route.near], min(route.copies, route.near)
         route.asked += 1
-        self.moves = min(MOST_MOVING, self.moves + MOVING)
+        self.moves = min(MOST_MOVING, self.moves + MOVING + MOVING_A_SECOND * (now - self._counted))
+        self._counted = now
         if now - route.since >= 1.0:
             self._look(route, now)
 
