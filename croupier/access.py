@@ -99,6 +99,8 @@ VERSION_MANAGER = OPEN | _of(
     DeleteVersion=_for(*_PUBLISHERS, tenant="tenant"),
     DeleteModel=_for(*_PUBLISHERS, tenant="tenant"),
     SetRelease=_for(*_PUBLISHERS, tenant="tenant"),
+    GetReleaseHistory=_for(*_READERS, tenant="tenant"),
+    RollbackRelease=_for(*_PUBLISHERS, tenant="tenant"),
     Resolve=_for(*_READERS, tenant="tenant"),
     Watch=_for(Role.ROUTER),
     SetGeneration=_for(Role.OPERATOR),

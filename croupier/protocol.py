@@ -10,6 +10,7 @@
         records of schema 5: what tenants may take
     7   fields 1004 and 1007 of a request to a cell: the features that were fetched for it, and those that a
         request's items share; records of schema 6: what models of one name have in common
+    8   records of schema 7: a release's salt and ranges, and who made it; a router deals keys by them
 
 A cell announces its number when it joins, a router when it watches. Nobody sends a part what was added after
 the number that it announced, for it would pass over it, or refuse it.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-CURRENT = 7
+CURRENT = 8
 FIRST = 1
 
 # The numbers at which a cell knows the field.

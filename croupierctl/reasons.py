@@ -55,6 +55,8 @@ def _release(release: Release | None) -> Decision:
         "splits": [{"version": s.version, "basis_points": s.basis_points} for s in release.splits],
         "labels": dict(release.labels),
     }
+    if release.salt:
+        facts["salt"] = release.salt
     words = f"release {release.number}: of every {WHOLE:,} requests {splits}"
     return Decision("release", f"{words}; {labels}" if labels else words, facts)
 
@@ -73,8 +75,9 @@ def _versions(view: View, model: Model, ask: Ask) -> Iterator[Decision]:
     if len(model.release.splits) == 1:
         words = f"all traffic goes to version {model.release.splits[0].version}"
     yield Decision("version", words, {"rule": "split", "point": None})
-    for start, split in _ranges(model.release):
-        yield _artifact(model, resolve(view.catalog, model.tenant, ask, start), split)
+    starts = {version: start for start, _, version in _spans(model.release)}
+    for split in model.release.splits:
+        yield _artifact(model, resolve(view.catalog, model.tenant, ask, starts[split.version]), split)
 
 
 def _choice(model: Model, ask: Ask, target: Target) -> Decision:
@@ -85,26 +88,23 @@ def _choice(model: Model, ask: Ask, target: Target) -> Decision:
     if ask.label:
         words = f"label {ask.label} is on version {target.version}"
         return Decision("version", words, facts | {"rule": "label", "label": ask.label})
-    point = split_point(model.tenant, model.name, ask.key)
     assert model.release is not None
-    start, split = next(
-        (start, split)
-        for start, split in _ranges(model.release)
-        if start <= point < start + split.basis_points
-    )
+    point = split_point(model.tenant, model.name, ask.key, model.release.salt)
+    start, end = next((start, end) for start, end, _ in _spans(model.release) if start <= point < end)
     words = (
         f"key {ask.key} falls on point {point:,}, and points {start:,} to "
-        f"{start + split.basis_points - 1:,} are version {target.version}'s: it stays there "
+        f"{end - 1:,} are version {target.version}'s: it stays there "
         "until the split moves"
     )
     return Decision("version", words, facts | {"rule": "split", "key": ask.key, "point": point})
 
 
-def _ranges(release: Release) -> Iterator[tuple[int, Split]]:
+def _spans(release: Release) -> Iterator[tuple[int, int, int]]:
+    """From where on, and up to where, which version gets the points of the traffic."""
     start = 0
-    for split in release.splits:
-        yield start, split
-        start += split.basis_points
+    for one in release.spans():
+        yield start, one.end, one.version
+        start = one.end
 
 
 def _artifact(model: Model, target: Target, split: Split | None = None) -> Decision:

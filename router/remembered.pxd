@@ -38,6 +38,8 @@ cdef class Split:
 
     # (end, target): the target of the traffic up to the point `end`.
     cdef tuple choices
+    # Of the release: what changes which point a key falls on.
+    cdef str salt
     cdef tuple suffixes
     # As `version_name` and `version_row` of a route.
     cdef tuple names

@@ -89,7 +89,7 @@ cdef class Route:
             self.version, self.artifact = target.version, target.artifact
         else:
             self.split = Split.__new__(Split)
-            self.split.choices = choices
+            self.split.choices, self.split.salt = choices, model.release.salt
 
     @property
     def choices(self):

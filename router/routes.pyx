@@ -187,7 +187,7 @@ cdef class Routes:
             unit.suffix = route.suffix
             return unit
         if names.key.size:
-            point = split_point(tenant, decoded(names.model), decoded(names.key))
+            point = split_point(tenant, decoded(names.model), decoded(names.key), route.split.salt)
         else:
             point = int(self._random() * WHOLE)
         while point >= route.split.choices[unit.choice][0]:

@@ -12,6 +12,7 @@
     handovers   has cells load before they are asked    shard_answers  the map's ramp and its history
     tenant_answers  a tenant's records and its use
     family_methods  the API of families                  fits       whether models fit a config
+    release_methods  the API of releases
     calling     who calls, and whose fault an error is
     reported    the stream of a cell's messages          tenant_status  and what of it bears on one tenant
     kept        how much of a report is kept

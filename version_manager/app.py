@@ -142,7 +142,7 @@ class VersionManager:
         shards = Shards(etcd, mirror, writer, keys, audit)
         self._spawn(shards.keep_seed(), "seed")
         models = StoredModels(etcd, mirror, keys)
-        releases = Releases(models, writer, keys, audit, warm=warming.warm)
+        releases = Releases(models, writer, keys, audit, clock=time.time, warm=warming.warm)
         routers = Routers(mirror)
         probe = Probe(etcd)
         self._stack.push_async_callback(probe.close)

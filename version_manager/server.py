@@ -34,11 +34,10 @@ from version_manager.map.announcements import Announcements
 from version_manager.map.mirror import Mirror
 from version_manager.model import wire
 from version_manager.model.limits import Limits
-from version_manager.model.release import split_point
 from version_manager.model.residency import ResidencyRule
-from version_manager.model.resolve import Ask, select
 from version_manager.planning.planner import Planner
 from version_manager.rates import Rates
+from version_manager.release_methods import ReleaseMethods, check_model
 from version_manager.reported import Begin, answers
 from version_manager.routers import Routers
 from version_manager.shard_answers import freeze_to_pb, history, printable, ramp_to_pb
@@ -96,7 +95,7 @@ class Parts:
     handovers: Handovers
 
 
-class VersionManagerService(FamilyMethods):
+class VersionManagerService(FamilyMethods, ReleaseMethods):
     """`caller` tells who calls; `uploads` bounds what uploads may hold in memory."""
 
     def __init__(
@@ -106,7 +105,8 @@ class VersionManagerService(FamilyMethods):
         *,
         uploads: UploadLimits = _UPLOADS,
     ) -> None:
-        super().__init__(parts.families, parts.fits, parts.mirror, caller)
+        FamilyMethods.__init__(self, parts.families, parts.fits, parts.mirror, caller)
+        ReleaseMethods.__init__(self, parts.releases, parts.publisher, parts.mirror, caller)
         self._parts = parts
         self._uploads = Uploads(uploads)
 
@@ -125,16 +125,16 @@ class VersionManagerService(FamilyMethods):
         models, token = await asyncio.to_thread(
             page, self._parts.mirror.map.catalog, request.tenant, request.page_size, request.page_token
         )
-        told = [wire.model_to_pb(model, with_checked=True) for model in models]
+        told = [wire.model_to_pb(model, for_operators=True) for model in models]
         return pb.ListModelsResponse(models=told, next_page_token=token)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.Model:
-        _check_model(request)
+        check_model(request)
         found = self._parts.mirror.map.catalog.get(request.tenant, request.name)
-        return wire.model_to_pb(found, with_checked=True)
+        return wire.model_to_pb(found, for_operators=True)
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.Usage:
-        _check_model(request)
+        check_model(request)
         version = _version_number(request.version) if request.version else 0
         found = await self._parts.usage.of(request.tenant, request.name, version)
         return pb.Usage(cells=map(tenant_answers.usage_to_pb, found))
@@ -153,35 +153,6 @@ class VersionManagerService(FamilyMethods):
         with own_faults():
             await self._parts.publisher.delete_model(request.tenant, request.name, self._actor(context))
         return pb.DeleteModelResponse()
-
-    async def SetRelease(self, request: pb.SetReleaseRequest, context: Context) -> pb.Release:
-        wanted = wire.release_from_pb(request, 0)
-        with own_faults():
-            release = await self._parts.releases.set(
-                request.tenant,
-                request.name,
-                wanted,
-                request.expected_number,
-                self._actor(context),
-                skip_warming=request.skip_warming,
-            )
-        message = wire.release_to_pb(release)
-        message.revision = self._parts.publisher.revision(request.tenant, request.name)
-        return message
-
-    async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
-        _check_model(request)
-        catalog = self._parts.mirror.map.catalog
-        point = split_point(request.tenant, request.name, request.routing_key)
-        ask = Ask(request.name, request.version, request.label)
-        version = select(catalog, request.tenant, ask, point)
-        model = catalog.get(request.tenant, request.name)
-        return pb.ResolveResponse(
-            version=wire.version_to_pb(version),
-            release=wire.release_to_pb(model.release) if model.release else None,
-            revision=catalog.revision,
-            point=point,
-        )
 
     async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncGenerator[pb.WatchEvent, None]:
         feed = self._parts.feed
@@ -369,13 +340,6 @@ class VersionManagerService(FamilyMethods):
 
     def _limits(self, tenant: str, own: Limits, revision: int) -> pb.KeptLimits:
         return tenant_answers.limits_to_pb(tenant, own, revision, self._parts.mirror.map, self._parts.rates)
-
-
-def _check_model(
-    request: pb.GetModelRequest | pb.GetUsageRequest | pb.ResolveRequest | pb.PublishRequest.Header,
-) -> None:
-    check_name(request.tenant, "tenant")
-    check_name(request.name, "name")
 
 
 def _version_number(number: int) -> int:

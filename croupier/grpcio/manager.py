@@ -102,6 +102,15 @@ class VersionManagerClient:
         """Change what is served; cells may take their time to load what is new in it."""
         return await self._call(pb.Release, "SetRelease", request, timeout)
 
+    async def rollback_release(self, request: pb.RollbackReleaseRequest, timeout: float = 60.0) -> pb.Release:
+        """Serve again what an earlier release did; cells may take their time, as of `set_release`."""
+        return await self._call(pb.Release, "RollbackRelease", request, timeout)
+
+    async def get_release_history(self, tenant: str, name: str) -> pb.ReleaseHistory:
+        """The releases of a model that are kept, the latest first."""
+        request = pb.GetReleaseHistoryRequest(tenant=tenant, name=name)
+        return await self._call(pb.ReleaseHistory, "GetReleaseHistory", request)
+
     async def resolve(self, request: pb.ResolveRequest) -> pb.ResolveResponse:
         return await self._call(pb.ResolveResponse, "Resolve", request)
 

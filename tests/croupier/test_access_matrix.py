@@ -53,6 +53,8 @@ GetUsage        ---- ++- ++ +- ??
 DeleteVersion   ---- ++- ++ -- ??
 DeleteModel     ---- ++- ++ -- ??
 SetRelease      ---- ++- ++ -- ??
+GetReleaseHistory ---- ++- ++ +- ??
+RollbackRelease ---- ++- ++ -- ??
 Resolve         ---- ++- ++ +- ??
 Watch           --+- --- -- -- ??
 SetGeneration   ---- --- +- -- ??

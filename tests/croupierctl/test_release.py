@@ -128,3 +128,70 @@ def test_a_release_that_waits_for_no_cell(run, churn, manager):
     run("release", "set", "acme", "churn", 1)
     run("release", "set", "acme", "churn", 2, "--no-warm")
     assert [request.skip_warming for request in manager.releases] == [False, True]
+
+
+def test_a_change_says_what_it_is_for(run, manager, churn):
+    run("release", "set", "acme", "churn", 1, "--reason", "the first", "--salt", "autumn")
+    run("release", "set", "acme", "churn", 2)
+    first, second = manager.releases
+    assert (first.reason, first.salt, bool(first.author)) == ("the first", "autumn", True)
+    assert (second.reason, second.HasField("salt")) == ("release set acme churn", False)
+
+
+def test_the_newest_on_trial_is_promoted(run, manager, churn):
+    run("release", "set", "acme", "churn", "--split", "1=90%", "--split", "2=10%", "--label", "stable=1")
+    run("release", "promote", "acme", "churn", "--no-warm")
+    assert splits(churn) == {2: 10_000}
+    assert dict(churn.release.labels) == {"stable": 1}
+    assert manager.releases[-1].skip_warming
+    run("release", "promote", "acme", "churn", 1)
+    assert splits(churn) == {1: 10_000}
+
+
+def test_nothing_on_trial_is_not_promoted(run, churn):
+    assert "has no release" in run("release", "promote", "acme", "churn", code=1).err
+
+
+def test_an_earlier_release_is_asked_for_again(run, ask, manager, churn):
+    run("release", "set", "acme", "churn", 2)
+    assert ask("release", "rollback", "acme", "churn", "--to", 1, "--reason", "worse")["restores"] == 1
+    (asked,) = manager.rollbacks
+    assert (asked.number, asked.reason, asked.skip_warming) == (1, "worse", False)
+
+
+@pytest.fixture
+def releases(manager, churn):
+    first = pb.Release(number=1, splits=[pb.Split(version=1, basis_points=10_000)], labels={"stable": 1})
+    second = pb.Release(
+        number=2,
+        splits=[pb.Split(version=1, basis_points=9_000), pb.Split(version=2, basis_points=1_000)],
+        labels={"stable": 1, "canary": 2},
+        salt="autumn",
+        author="ann",
+        reason="a trial",
+        at=1.7e9,
+    )
+    manager.release_history.releases.extend([second, first])
+
+
+def test_the_history_says_who_and_why(run, ask, releases):
+    rows = ask("release", "history", "acme", "churn")
+    assert [(row["release"], row["author"], row["reason"]) for row in rows] == [
+        (2, "ann", "a trial"),
+        (1, "", ""),
+    ]
+    shown = run("release", "history", "acme", "churn").out
+    assert "version 1: 90 %, version 2: 10 %" in shown
+    assert "2023-11-14" in shown
+
+
+def test_two_releases_are_compared(run, ask, releases):
+    rows = ask("release", "diff", "acme", "churn", 1)
+    assert [tuple(row.values()) for row in rows] == [
+        ("version", "1", 10_000, 9_000),
+        ("version", "2", 0, 1_000),
+        ("label", "canary", "", "2"),
+        ("salt", "", "", "autumn"),
+    ]
+    assert "serves what 2 did" in run("release", "diff", "acme", "churn", 2, 2).err
+    assert "there are 1 to 2" in run("release", "diff", "acme", "churn", 7, code=1).err

@@ -1,12 +1,13 @@
 """Remembered routes are what deciding anew would give."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fakes import digest
-from support.routes import HALF, VIEW, Desk, infer
+from support.fakes import digest, view
+from support.routes import HALF, SPLIT, VIEW, Desk, infer
 
 from croupier.errors import CroupierError, InvalidRequest
 from croupier.fields import MalformedMessage, join_first
@@ -18,7 +19,7 @@ from router.route import Deal, route
 from router.routes import Routes
 from router.view import View
 from version_manager.model.catalog import UnknownModel
-from version_manager.model.release import WHOLE
+from version_manager.model.release import WHOLE, Range, split_point
 from version_manager.model.resolve import Ask, Target, choices, resolve
 
 
@@ -133,6 +134,19 @@ def test_a_split_is_drawn_for_each_request_and_a_key_sticks() -> None:
             pb.Item(model="churn", entity_id=key), pb.Item(model="churn", entity_id="x", routing_key=key)
         )
         assert by_entity.target.version == by_key.target.version == version
+
+
+def test_keys_fall_where_the_salt_and_the_ranges_of_the_release_put_them() -> None:
+    ranges = (Range(2_500, 1), Range(7_500, 2), Range(10_000, 1))
+    assert SPLIT.release is not None
+    salted = replace(SPLIT, release=replace(SPLIT.release, salt="autumn", ranges=ranges))
+    desk = Desk(view([salted], VIEW.generations, [known.cell for known in VIEW.cells.values()]))
+    for key in map(str, range(40)):
+        point = split_point("acme", "churn", key, "autumn")
+        assert desk.infer(routing_key=key).target.version == (2 if 2_500 <= point < 7_500 else 1)
+    points = [0.2499, 0.25, 0.7499, 0.75]
+    drawn = Desk(desk.routes.view, random=lambda: points.pop(0))
+    assert [drawn.infer().target.version for _ in range(4)] == [1, 2, 2, 1]
 
 
 def test_what_cannot_be_decided_is_not_remembered() -> None:

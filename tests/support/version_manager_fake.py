@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import grpc
 from support.version_manager_families import FakeFamilies
+from support.version_manager_releases import FakeReleases
 
 from croupier.artifacts.checked import checked_of
 from croupier.artifacts.format import MAGIC, view
@@ -39,12 +40,12 @@ def _mapped(method: Any) -> Any:
     return call
 
 
-class FakeManager(FakeFamilies, services.VersionManagerServicer):
+class FakeManager(FakeFamilies, FakeReleases, services.VersionManagerServicer):
     """`failures`: errors that the next calls end with; None: that call is answered."""
 
     def __init__(self) -> None:
         FakeFamilies.__init__(self)
-        self.models: dict[tuple[str, str], pb.Model] = {}
+        FakeReleases.__init__(self)
         self.artifacts: dict[bytes, bytes] = {}
         self.generations: list[pb.Generation] = []
         self.previous = 0
@@ -55,8 +56,6 @@ class FakeManager(FakeFamilies, services.VersionManagerServicer):
         self.asked_limits: list[pb.SetLimitsRequest] = []
         self.can_limit = True
         self.failures: list[CroupierError | None] = []
-        # What SetRelease was asked.
-        self.releases: list[pb.SetReleaseRequest] = []
         # Keys for Repair, and those that it can do nothing about.
         self.damaged: list[str] = []
         self.beyond_repair: list[str] = []
@@ -162,16 +161,9 @@ class FakeManager(FakeFamilies, services.VersionManagerServicer):
         del self.models[request.tenant, request.name]
         return pb.DeleteModelResponse()
 
-    @_mapped
-    def SetRelease(self, request: pb.SetReleaseRequest) -> pb.Release:
-        self.releases.append(request)
-        model = self._model(request)
-        if request.expected_number != model.release.number:
-            raise Conflict(f"the release is number {model.release.number} by now")
-        number = model.release.number + 1
-        release = pb.Release(number=number, splits=request.splits, labels=request.labels)
-        model.release.CopyFrom(release)
-        return pb.Release(number=number, splits=request.splits, labels=request.labels, revision="fake:99")
+    SetRelease = _mapped(FakeReleases.SetRelease)
+    RollbackRelease = _mapped(FakeReleases.RollbackRelease)
+    GetReleaseHistory = _mapped(FakeReleases.GetReleaseHistory)
 
     @_mapped
     def GetGeneration(self, request: pb.GetGenerationRequest) -> pb.Generation:
@@ -377,12 +369,6 @@ class FakeManager(FakeFamilies, services.VersionManagerServicer):
     ListFamilies = _mapped(FakeFamilies.ListFamilies)
     ApplyFamily = _mapped(FakeFamilies.ApplyFamily)
     RollbackFamily = _mapped(FakeFamilies.RollbackFamily)
-
-    def _model(self, request: Any) -> pb.Model:
-        found = self.models.get((request.tenant, request.name))
-        if found is None:
-            raise NotFound(f"tenant {request.tenant} has no model {request.name}")
-        return found
 
 
 def cell(number: int, zone: str, **fields: Any) -> pb.Cell:

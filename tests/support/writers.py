@@ -50,7 +50,8 @@ def parts(etcd: Etcd, understood: int = 1) -> tuple[Any, ...]:
 
 def releases(etcd: Etcd, understood: int = 1, **options: Any) -> Releases:
     mirror, writer, audit = parts(etcd, understood)
-    return Releases(StoredModels(etcd, mirror, KEYS), writer, KEYS, audit, **options)
+    now = 1_700_000_000.0
+    return Releases(StoredModels(etcd, mirror, KEYS), writer, KEYS, audit, clock=lambda: now, **options)
 
 
 def publisher(etcd: Etcd, store: MemoryStore, understood: int = 1, **options: Any) -> Publisher:

@@ -18,12 +18,13 @@
     <prefix>tenants/<tenant>/residency                   what its cells keep in memory
     <prefix>tenants/<tenant>/limits                      what it may take
     <prefix>limits                                       what everybody may who has no limits of their own
+    <prefix without slash>-releases/<tenant>/<name>/<number>    what was served of a model before
     <prefix without slash>-audit/<time>-<suffix>         one mutation; see `audit`
     <prefix without slash>-audit/outside-<revision>      one that no version manager made
 
 Names are checked where they enter and hold no slash, so they are segments as they are. What holds for all
-tenants lies beside `tenants/`: below it, there might be a tenant of that name. The audit
-lies beside the prefix, not below it: it only grows, and every start of a manager would list it.
+tenants lies beside `tenants/`: below it, there might be a tenant of that name. The audit and earlier releases
+lie beside the prefix, not below it: every start of a manager would list them, and nobody follows them.
 """
 
 from __future__ import annotations
@@ -174,6 +175,7 @@ class Keys:
         self.active = f"{self.shards}active"
         self.seed = f"{self.shards}seed"
         self.audits = f"{bare}-audit/"
+        self._releases = f"{bare}-releases/"
         self._leased = (f"{self.prefix}cells/", f"{self.prefix}managers/")
 
     def model(self, tenant: str, name: str) -> str:
@@ -185,6 +187,13 @@ class Keys:
 
     def release(self, tenant: str, name: str) -> str:
         return f"{self.model(tenant, name)}release"
+
+    def old_releases(self, tenant: str, name: str) -> str:
+        """The prefix of what stood at `release` before. Not below `model`: see above."""
+        return f"{self._releases}{tenant}/{name}/"
+
+    def old_release(self, tenant: str, name: str, number: int) -> str:
+        return f"{self.old_releases(tenant, name)}{number}"
 
     def config(self, tenant: str, name: str) -> str:
         """Without a tenant, the family's."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta
 
 from croupier.artifacts.comparison import from_told
 from croupier.errors import InvalidRequest, TooLarge
@@ -43,12 +42,13 @@ from version_manager.map.keys import (
     ThawKey,
     VersionKey,
 )
+from version_manager.map.release_forms import ReleaseForm
 from version_manager.map.seed import Seed
 from version_manager.map.tenant_forms import LimitsForm, ResidencyForm
 from version_manager.model.family import Config
 from version_manager.model.fleet import Cell, CellState
 from version_manager.model.limits import Limits
-from version_manager.model.release import WHOLE, Release, Split, Version
+from version_manager.model.release import WHOLE, Release, Version
 from version_manager.model.residency import ResidencyRule
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_VERSION)]
@@ -175,27 +175,6 @@ class _Version(Form, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class _Split(Struct, frozen=True, forbid_unknown_fields=True):
-    version: _Number
-    basis_points: Annotated[int, Meta(ge=1, le=WHOLE)]
-
-
-class _Release(Form, frozen=True, forbid_unknown_fields=True):
-    number: _Number
-    splits: tuple[_Split, ...]
-    labels: dict[str, _Number] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, record: Release) -> Self:
-        splits = tuple(_Split(split.version, split.basis_points) for split in record.splits)
-        return cls(record.number, splits, dict(record.labels))
-
-    def record(self, key: ReleaseKey) -> Release:
-        check_labels(self.labels)
-        splits = tuple(Split(split.version, split.basis_points) for split in self.splits)
-        return Release(self.number, splits, self.labels)
-
-
 class _Spent(Form, frozen=True, forbid_unknown_fields=True):
     version: _Count
     release: _Count = 0
@@ -302,7 +281,7 @@ class _Thaw(Form, frozen=True, forbid_unknown_fields=True):
 
 _BY_KEY: dict[type[Key], type[Form]] = {
     VersionKey: _Version,
-    ReleaseKey: _Release,
+    ReleaseKey: ReleaseForm,
     SpentKey: _Spent,
     # Or a head.
     GenerationKey: GenerationForm,
@@ -320,7 +299,7 @@ _BY_KEY: dict[type[Key], type[Form]] = {
 }
 _BY_RECORD: dict[type[Record], type[Form]] = {
     Version: _Version,
-    Release: _Release,
+    Release: ReleaseForm,
     Spent: _Spent,
     Generation: GenerationForm,
     Head: HeadForm,
@@ -382,9 +361,3 @@ def check_cell(cell: Cell) -> Cell:
     if not (cell.weight > 0 and math.isfinite(cell.weight)):
         raise InvalidRequest("the weight is not above 0", field="weight")
     return cell
-
-
-def check_labels(labels: Mapping[str, int]) -> None:
-    """Raises InvalidName for a label that is no name."""
-    for label in labels:
-        check_name(label, "labels")

@@ -30,12 +30,12 @@ from msgspec import Meta, Raw, Struct
 
 from version_manager.map.keys import BadRecord
 
-CURRENT = 6
+CURRENT = 7
 FIRST = 1
 SINCE = "schema"
 
 # Which protocol number (`croupier.protocol`) says that a part understands a schema.
-PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7}
+PROTOCOLS: Mapping[int, int] = {1: 1, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8}
 
 _T = TypeVar("_T", bound=Struct)
 _Number = Annotated[int, Meta(ge=FIRST, lt=2**31)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from croupier.artifacts.comparison import Comparison
 from croupier.errors import InvalidRequest, NotFound
 from sharding.hashing import hash64
 
 WHOLE = 10_000
+# More of a release's ranges are refused: so many come of many changes between three versions and more.
+MAX_RANGES = 64
+_SALT = re.compile(r"[!-~]{0,32}", re.ASCII)
 
 
 class InvalidRelease(InvalidRequest):
@@ -29,12 +34,31 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """The points of the traffic that `version` gets, from the end of the range before up to `end`."""
+
+    end: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """Numbered and immutable; `number` counts up by one with every change."""
+    """Numbered and immutable; `number` counts up by one with every change.
+
+    Keys fall on points by a hash, which `salt` changes. `ranges` say who gets which points where `splits`,
+    one after the other, would not: see `ranges.py`. `author`, `reason` and `at` (seconds since 1970) tell who
+    made it, what for and when; `restores` is the release that it makes serve again, 0 for none.
+    """
 
     number: int
     splits: tuple[Split, ...]
     labels: Mapping[str, int] = field(default_factory=dict)
+    salt: str = ""
+    ranges: tuple[Range, ...] = ()
+    author: str = ""
+    reason: str = ""
+    at: float = 0.0
+    restores: int = 0
 
     def versions(self) -> frozenset[int]:
         """Every version that a split or a label names."""
@@ -42,11 +66,24 @@ class Release:
 
     def choose(self, point: int) -> int:
         """The version at `point` (0 to 9,999) of the traffic."""
-        for split in self.splits:
-            if point < split.basis_points:
-                return split.version
-            point -= split.basis_points
+        for one in self.spans():
+            if point < one.end:
+                return one.version
         raise AssertionError(f"point {point} is beyond the splits of release {self.number}")
+
+    def spans(self) -> tuple[Range, ...]:
+        """Who gets which points."""
+        return self.ranges or in_order(self.splits)
+
+    def bare(self) -> Release:
+        """Without what says who made it, as the release of this software before knows one."""
+        return replace(self, author="", reason="", at=0.0, restores=0)
+
+
+def in_order(splits: Sequence[Split]) -> tuple[Range, ...]:
+    """The points of each of `splits`, one after the other."""
+    ends = accumulate(split.basis_points for split in splits)
+    return tuple(Range(end, split.version) for end, split in zip(ends, splits, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +135,17 @@ class Model:
         return self.release.labels[label]
 
 
-def split_point(tenant: str, name: str, key: str) -> int:
-    """Where `key` falls on a model's traffic, 0 to 9,999: the same key always gets the same point."""
-    return hash64(tenant, name, key) % WHOLE
+def split_point(tenant: str, name: str, key: str, salt: str = "") -> int:
+    """Where `key` falls on a model's traffic, 0 to 9,999: with one salt, always on the same point."""
+    return (hash64(tenant, name, key, salt) if salt else hash64(tenant, name, key)) % WHOLE
 
 
 def check_release(release: Release, versions: Mapping[int, Version]) -> Release:
     """Return `release` if it can be served.
 
     Raises:
-        InvalidRelease: the splits do not add up to 10,000, repeat a version, or a version is unknown.
+        InvalidRelease: the splits do not add up to 10,000, repeat a version, or a version is unknown; the
+            ranges say other shares than they do, or the salt is none.
     """
     if sum(split.basis_points for split in release.splits) != WHOLE:
         raise InvalidRelease("the splits do not add up to 10,000 basis points", field="splits")
@@ -118,4 +156,31 @@ def check_release(release: Release, versions: Mapping[int, Version]) -> Release:
     unknown = sorted(release.versions() - versions.keys())
     if unknown:
         raise InvalidRelease(f"no such version: {', '.join(map(str, unknown))}", field="splits")
+    _check_ranges(release)
+    if not _SALT.fullmatch(release.salt):
+        raise InvalidRelease(
+            "a salt is at most 32 printable characters of ASCII without spaces", field="salt"
+        )
     return release
+
+
+def _check_ranges(release: Release) -> None:
+    if not release.ranges:
+        return
+    if len(release.ranges) > MAX_RANGES:
+        raise InvalidRelease(f"a release has at most {MAX_RANGES} ranges", field="ranges")
+    ends = [0, *(one.end for one in release.ranges)]
+    if ends[-1] != WHOLE or any(before >= end for before, end in pairwise(ends)):
+        raise InvalidRelease("the ranges do not follow each other up to 10,000", field="ranges")
+    if shares(release.ranges) != {split.version: split.basis_points for split in release.splits}:
+        raise InvalidRelease("the ranges have other shares than the splits", field="ranges")
+
+
+def shares(ranges: Sequence[Range]) -> dict[int, int]:
+    """The points that each version has of `ranges`."""
+    found: dict[int, int] = {}
+    begin = 0
+    for one in ranges:
+        found[one.version] = found.get(one.version, 0) + one.end - begin
+        begin = one.end
+    return found

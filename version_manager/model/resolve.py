@@ -7,7 +7,6 @@ same function that routed it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 
 from croupier.names import check_name
 from version_manager.model.catalog import Catalog
@@ -51,8 +50,10 @@ def select(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Versio
     name = check_name(ask.model, "model_name")
     if ask.label:
         check_name(ask.label, "label")
-    point = split_point(tenant, name, ask.key) if ask.key else random_point
-    return catalog.get(tenant, name).select(version=ask.version, label=ask.label, point=point)
+    model = catalog.get(tenant, name)
+    salt = model.release.salt if model.release else ""
+    point = split_point(tenant, name, ask.key, salt) if ask.key else random_point
+    return model.select(version=ask.version, label=ask.label, point=point)
 
 
 def resolve(catalog: Catalog, tenant: str, ask: Ask, random_point: int) -> Target:
@@ -74,9 +75,8 @@ def choices(catalog: Catalog, tenant: str, ask: Ask) -> tuple[tuple[int, Target]
         CroupierError: as `resolve`.
     """
     model = catalog.find(tenant, ask.model)
-    splits = model.release.splits if model is not None and model.release is not None else ()
-    if ask.version or ask.label or len(splits) < 2:
+    spans = model.release.spans() if model is not None and model.release is not None else ()
+    if ask.version or ask.label or len(spans) < 2:
         return ((WHOLE, resolve(catalog, tenant, ask, 0)),)
     keyless = Ask(ask.model)
-    ends = accumulate([split.basis_points for split in splits])
-    return tuple([(end, resolve(catalog, tenant, keyless, end - 1)) for end in ends])
+    return tuple([(one.end, resolve(catalog, tenant, keyless, one.end - 1)) for one in spans])

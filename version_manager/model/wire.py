@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from croupier.artifacts.comparison import Comparison
 from croupier.names import DIGEST_BYTES, check_name
@@ -12,7 +12,7 @@ from sharding.generation import Generation, Override, Seat, Share, Size, dealt_a
 from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
 from version_manager.model.limits import FIELDS, Limits, check_limits
-from version_manager.model.release import Model, Release, Split, Version
+from version_manager.model.release import Model, Range, Release, Split, Version
 from version_manager.model.residency import ResidencyRule
 
 # What a manager keeps of a cell's report.
@@ -62,22 +62,49 @@ def splits_to_pb(splits: Sequence[Split]) -> list[pb.Split]:
 
 
 def release_to_pb(release: Release) -> pb.Release:
-    return pb.Release(number=release.number, splits=splits_to_pb(release.splits), labels=release.labels)
+    """What operators are told of a release."""
+    message = _dealt(release)
+    message.author, message.reason, message.at = release.author, release.reason, release.at
+    message.restores = release.restores
+    return message
 
 
-def release_from_pb(message: pb.Release | pb.SetReleaseRequest, number: int) -> Release:
-    splits = tuple(Split(split.version, split.basis_points) for split in message.splits)
-    return Release(number, splits, dict(message.labels))
+def _dealt(release: Release) -> pb.Release:
+    return pb.Release(
+        number=release.number,
+        splits=splits_to_pb(release.splits),
+        labels=release.labels,
+        salt=release.salt,
+        ranges=[pb.Range(end=one.end, version=one.version) for one in release.ranges],
+    )
 
 
-def model_to_pb(model: Model, *, with_checked: bool = False) -> pb.Model:
-    """A model as routers are told of it: what a version was compared with is for operators."""
-    told = version_to_pb if with_checked else _served
+def release_from_pb(message: pb.Release) -> Release:
+    return Release(
+        message.number,
+        splits_from_pb(message.splits),
+        dict(message.labels),
+        message.salt,
+        tuple(Range(one.end, one.version) for one in message.ranges),
+        message.author,
+        message.reason,
+        message.at,
+        message.restores,
+    )
+
+
+def splits_from_pb(messages: Iterable[pb.Split]) -> tuple[Split, ...]:
+    return tuple(Split(split.version, split.basis_points) for split in messages)
+
+
+def model_to_pb(model: Model, *, for_operators: bool = False) -> pb.Model:
+    """A model as routers are told of it; operators also hear what was compared, and who released it."""
+    told, dealt = (version_to_pb, release_to_pb) if for_operators else (_served, _dealt)
     return pb.Model(
         tenant=model.tenant,
         name=model.name,
         versions=[told(version) for _, version in sorted(model.versions.items())],
-        release=release_to_pb(model.release) if model.release else None,
+        release=dealt(model.release) if model.release else None,
     )
 
 
@@ -85,7 +112,7 @@ def model_from_pb(message: pb.Model) -> Model:
     versions = {version.number: version_from_pb(version) for version in message.versions}
     release = None
     if message.HasField("release"):
-        release = release_from_pb(message.release, message.release.number)
+        release = release_from_pb(message.release)
     return Model(message.tenant, message.name, versions, release)
 
 

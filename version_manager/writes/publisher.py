@@ -46,7 +46,7 @@ from version_manager.writes.stored_models import StoredModels, check_names
 from version_manager.writes.writer import Writer
 
 # etcd takes 128 operations a transaction.
-_DELETES_A_TRANSACTION = 100
+_DELETES_A_TRANSACTION, _OLD_A_TRANSACTION = 100, 24
 
 
 class VersionInUse(FailedPrecondition):
@@ -234,9 +234,11 @@ class Publisher:
         release = self._keys.release(tenant, name)
         keys = sorted(stored.revisions, key=lambda key: key != release)
         going = keys[:_DELETES_A_TRANSACTION]
+        old = await self._models.old_releases(tenant, name)
         entry = self._audit.entry(actor, "delete model", f"{tenant}/{name}", keys=len(going))
         served = self._models.effective_release(tenant, name, stored)
         ops: list[Put | Delete] = [*map(Delete, going), self._models.spend(tenant, name, stored, served)]
+        ops += [Delete(pair.key) for pair in old[:_OLD_A_TRANSACTION]]
         if not await self._writer.commit(stored.unchanged(going), ops, entry):
             return None
         return len(keys) - len(going)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from croupier.names import check_name
 from croupier.stores.etcd import Compare, Etcd, KeyValue, Put
 from version_manager.map.keys import BadRecord, Keys, SpentKey
@@ -36,6 +38,10 @@ class StoredModels:
         if not stored.revisions:
             raise UnknownModel(f"tenant {tenant} has no model {name}")
         return stored
+
+    async def old_releases(self, tenant: str, name: str) -> Sequence[KeyValue]:
+        """What is kept of those that were served before."""
+        return (await self._etcd.range(self._keys.old_releases(tenant, name))).items
 
     def effective_release(self, tenant: str, name: str, stored: Stored) -> Release | None:
         """The release in etcd or, where that makes no sense, the last good one, which is still served."""

@@ -130,12 +130,14 @@ class Writer:
         """`put` with what a newer release wrote under the key `before`, which nobody here can read."""
         if put.keeps_value:
             return put
-        self.check_understood(put.value)
+        # Nobody follows what lies beside the prefix.
+        if put.key.startswith(self._keys.prefix):
+            self.check_understood(put.value)
         pair = await self._etcd.get(before) if before else None
         if pair is None:
             return put
         # What is written there from now on fails the compare.
-        return replace(put, value=carry_over(self._keys.parse(put.key), pair.value, put.value))
+        return replace(put, value=carry_over(self._keys.parse(pair.key), pair.value, put.value))
 
     async def refusal(self, key: str, revision: int, stale: Conflict) -> CroupierError:
         """Why a change is refused that was not made against `key` at `revision`, as it stands in etcd: it is

@@ -71,7 +71,7 @@ class Comparison(_message.Message):
     def __init__(self, library: _Optional[str] = ..., version: _Optional[str] = ..., sample: _Optional[int] = ..., made: _Optional[int] = ..., difference: _Optional[float] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("number", "splits", "labels", "revision")
+    __slots__ = ("number", "splits", "labels", "revision", "salt", "ranges", "author", "reason", "at", "restores")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -83,11 +83,45 @@ class Release(_message.Message):
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    RESTORES_FIELD_NUMBER: _ClassVar[int]
     number: int
     splits: _containers.RepeatedCompositeFieldContainer[Split]
     labels: _containers.ScalarMap[str, int]
     revision: str
-    def __init__(self, number: _Optional[int] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., revision: _Optional[str] = ...) -> None: ...
+    salt: str
+    ranges: _containers.RepeatedCompositeFieldContainer[Range]
+    author: str
+    reason: str
+    at: float
+    restores: int
+    def __init__(self, number: _Optional[int] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., revision: _Optional[str] = ..., salt: _Optional[str] = ..., ranges: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., author: _Optional[str] = ..., reason: _Optional[str] = ..., at: _Optional[float] = ..., restores: _Optional[int] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("end", "version")
+    END_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    end: int
+    version: int
+    def __init__(self, end: _Optional[int] = ..., version: _Optional[int] = ...) -> None: ...
+
+class GetReleaseHistoryRequest(_message.Message):
+    __slots__ = ("tenant", "name")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ReleaseHistory(_message.Message):
+    __slots__ = ("releases",)
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    releases: _containers.RepeatedCompositeFieldContainer[Release]
+    def __init__(self, releases: _Optional[_Iterable[_Union[Release, _Mapping]]] = ...) -> None: ...
 
 class Split(_message.Message):
     __slots__ = ("version", "basis_points")
@@ -198,7 +232,7 @@ class DeleteModelResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class SetReleaseRequest(_message.Message):
-    __slots__ = ("tenant", "name", "splits", "labels", "expected_number", "skip_warming")
+    __slots__ = ("tenant", "name", "splits", "labels", "expected_number", "skip_warming", "salt", "reason", "author")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -212,13 +246,37 @@ class SetReleaseRequest(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SKIP_WARMING_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     name: str
     splits: _containers.RepeatedCompositeFieldContainer[Split]
     labels: _containers.ScalarMap[str, int]
     expected_number: int
     skip_warming: bool
-    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., expected_number: _Optional[int] = ..., skip_warming: bool = ...) -> None: ...
+    salt: str
+    reason: str
+    author: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., splits: _Optional[_Iterable[_Union[Split, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., expected_number: _Optional[int] = ..., skip_warming: bool = ..., salt: _Optional[str] = ..., reason: _Optional[str] = ..., author: _Optional[str] = ...) -> None: ...
+
+class RollbackReleaseRequest(_message.Message):
+    __slots__ = ("tenant", "name", "number", "expected_number", "skip_warming", "reason", "author")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SKIP_WARMING_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    name: str
+    number: int
+    expected_number: int
+    skip_warming: bool
+    reason: str
+    author: str
+    def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., number: _Optional[int] = ..., expected_number: _Optional[int] = ..., skip_warming: bool = ..., reason: _Optional[str] = ..., author: _Optional[str] = ...) -> None: ...
 
 class ResolveRequest(_message.Message):
     __slots__ = ("tenant", "name", "version", "label", "routing_key")

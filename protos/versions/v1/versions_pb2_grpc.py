@@ -69,6 +69,16 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetReleaseRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Release.FromString,
                 _registered_method=True)
+        self.GetReleaseHistory = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/GetReleaseHistory',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetReleaseHistoryRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReleaseHistory.FromString,
+                _registered_method=True)
+        self.RollbackRelease = channel.unary_unary(
+                '/croupier.versions.v1.VersionManager/RollbackRelease',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.RollbackReleaseRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Release.FromString,
+                _registered_method=True)
         self.Resolve = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/Resolve',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ResolveRequest.SerializeToString,
@@ -269,6 +279,20 @@ class VersionManagerServicer(object):
 
     def SetRelease(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReleaseHistory(self, request, context):
+        """The releases of a model that are kept, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackRelease(self, request, context):
+        """Makes what an earlier release served the next one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -510,6 +534,16 @@ def add_VersionManagerServicer_to_server(servicer, server):
             'SetRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.SetRelease,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.SetReleaseRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Release.SerializeToString,
+            ),
+            'GetReleaseHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReleaseHistory,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.GetReleaseHistoryRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ReleaseHistory.SerializeToString,
+            ),
+            'RollbackRelease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackRelease,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.RollbackReleaseRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Release.SerializeToString,
             ),
             'Resolve': grpc.unary_unary_rpc_method_handler(
@@ -856,6 +890,60 @@ class VersionManager(object):
             target,
             '/croupier.versions.v1.VersionManager/SetRelease',
             protos_dot_versions_dot_v1_dot_versions__pb2.SetReleaseRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.Release.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReleaseHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/GetReleaseHistory',
+            protos_dot_versions_dot_v1_dot_versions__pb2.GetReleaseHistoryRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.ReleaseHistory.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackRelease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.versions.v1.VersionManager/RollbackRelease',
+            protos_dot_versions_dot_v1_dot_versions__pb2.RollbackReleaseRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Release.FromString,
             options,
             channel_credentials,

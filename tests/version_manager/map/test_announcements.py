@@ -107,7 +107,8 @@ async def test_what_the_next_release_wrote_is_served_and_stays(fleet, client):
 
     await eventually(is_served)
     await client.set_release(release("acme", "churn", (1, 10_000), expected=7, canary=1))
-    assert json.loads((await fleet.raw.get(key)).value) == value | {"number": 8, "labels": {"canary": 1}}
+    found = json.loads((await fleet.raw.get(key)).value)
+    assert found == value | {"number": 8, "labels": {"canary": 1}, "at": found["at"]}
     await client.set_generation(generation("cell-1", "cell-2"), 1)
     following = json.loads((await fleet.raw.get(KEYS.generation(2))).value)
     assert (following["schema"], following["planner"]) == (schema.CURRENT + 1, "greedy")

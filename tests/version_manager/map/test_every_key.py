@@ -89,7 +89,7 @@ def patterns(text: str) -> list[str]:
     return [
         re.sub(r"<[^>]*>", "[^/]+", found)
         for found in re.findall(r"^(?:\| `|    <prefix>)([^ `]+)", text, re.MULTILINE)
-        if not found.startswith("croupier-audit/")
+        if not found.startswith(("croupier-audit/", "croupier-releases/"))
     ]
 
 

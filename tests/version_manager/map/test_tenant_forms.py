@@ -49,6 +49,6 @@ def test_a_typing_error_is_refused(value: bytes, field: str) -> None:
 
 
 def test_what_the_next_release_adds_is_passed_over_and_kept() -> None:
-    newer = b'{"schema":7,"burst":9,"rate":5}'
+    newer = b'{"schema":8,"burst":9,"rate":5}'
     assert decode(KEY, newer) == Limits(rate=5)
-    assert json.loads(carry_over(KEY, newer, encode(Limits(rows=7)))) == {"schema": 7, "rows": 7, "burst": 9}
+    assert json.loads(carry_over(KEY, newer, encode(Limits(rows=7)))) == {"schema": 8, "rows": 7, "burst": 9}

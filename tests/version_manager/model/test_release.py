@@ -9,6 +9,7 @@ from version_manager.model.release import (
     WHOLE,
     InvalidRelease,
     Model,
+    Range,
     Release,
     Split,
     UnknownVersion,
@@ -18,6 +19,7 @@ from version_manager.model.release import (
 )
 
 VERSIONS = {number: Version(number, bytes([number]) * 32, 10, "onnx") for number in (1, 2, 3)}
+GOLDEN = [3793, 3217, 1743]
 RELEASE = Release(4, (Split(1, 9_000), Split(2, 1_000)), {"canary": 3})
 MODEL = Model("acme", "churn", VERSIONS, RELEASE)
 
@@ -96,3 +98,43 @@ def test_a_sound_release_passes():
 def test_a_release_that_cannot_be_served_is_refused(release):
     with pytest.raises(InvalidRelease):
         check_release(release, VERSIONS)
+
+
+def test_an_empty_salt_is_the_hash_that_was_before_there_were_salts():
+    # Written down when there were none: keys stay where they are.
+    keys = [split_point("acme", "churn", key) for key in ("", "user-7", "ü")]
+    assert keys == [split_point("acme", "churn", key, "") for key in ("", "user-7", "ü")] == GOLDEN
+
+
+def test_a_salt_deals_keys_anew_and_evenly():
+    both = [
+        (split_point("acme", "churn", f"user-{n}", "a"), split_point("acme", "churn", f"user-{n}", "b"))
+        for n in range(20_000)
+    ]
+    # Binomials of 20,000 and 0.25: 5,000 ± 5 σ, σ = 61.
+    assert abs(sum(a < 5_000 and b < 5_000 for a, b in both) - 5_000) < 306
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"salt": "with space"}, "salt"),
+        ({"salt": "x" * 33}, "salt"),
+        ({"ranges": (Range(9_000, 1),)}, "ranges"),
+        ({"ranges": (Range(9_000, 1), Range(9_000, 2), Range(10_000, 2))}, "ranges"),
+        ({"ranges": (Range(9_500, 1), Range(10_000, 2))}, "ranges"),
+        ({"ranges": (Range(9_000, 1), Range(10_000, 3))}, "ranges"),
+        ({"ranges": tuple(Range(n, 1) for n in range(1, 66))}, "ranges"),
+    ],
+)
+def test_ranges_that_say_something_else_and_odd_salts_are_refused(changed, field):
+    with pytest.raises(InvalidRelease) as refused:
+        check_release(replace(RELEASE, **changed), VERSIONS)
+    assert refused.value.field == field
+
+
+def test_ranges_come_before_the_order_of_splits():
+    ranges = (Range(500, 2), Range(9_500, 1), Range(10_000, 2))
+    release = check_release(replace(RELEASE, ranges=ranges), VERSIONS)
+    assert [release.choose(point) for point in (0, 499, 500, 9_499, 9_500)] == [2, 2, 1, 1, 2]
+    assert replace(release, author="ann", reason="why", at=1.0, restores=3).bare() == release

@@ -29,7 +29,7 @@ def test_models_survive_the_wire(model):
 def test_operators_are_told_what_a_version_was_compared_with_and_routers_are_not():
     checked = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
     model = Model("acme", "churn", {1: replace(VERSIONS[1], checked=checked), 2: VERSIONS[2]})
-    told = wire.model_to_pb(model, with_checked=True)
+    told = wire.model_to_pb(model, for_operators=True)
     assert wire.comparison_from_pb(told.versions[0].checked) == checked
     assert not told.versions[1].HasField("checked")
     assert not any(version.HasField("checked") for version in wire.model_to_pb(model).versions)

@@ -234,7 +234,7 @@ async def _is(ask, expected) -> bool:
 
 async def test_what_a_newer_release_wrote_stays(fleet, client):
     await client.apply_family(applied(config("a")))
-    newer = {"schema": 7, "number": 2, "cache": 5, "features": [{"name": "a", "unit": "s"}]}
+    newer = {"schema": 8, "number": 2, "cache": 5, "features": [{"name": "a", "unit": "s"}]}
     await fleet.raw.put(KEY, json.dumps(newer).encode())
 
     async def is_taken() -> bool:
@@ -243,7 +243,7 @@ async def test_what_a_newer_release_wrote_stays(fleet, client):
     await eventually(is_taken)
     await client.apply_family(applied(config("b", "a"), 2))
     written = json.loads((await fleet.raw.get(KEY)).value)
-    assert (written["schema"], written["cache"]) == (7, 5)
+    assert (written["schema"], written["cache"]) == (8, 5)
     assert written["features"] == [{"name": "b"}, {"name": "a", "unit": "s"}]
     old = json.loads((await fleet.raw.get(f"{KEY}/history/2")).value)
     assert (old["number"], old["cache"], old["features"]) == (2, 5, newer["features"])
