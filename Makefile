@@ -25,6 +25,7 @@ fuzz: setup ## Compare what is read and counted natively with plain twins, for C
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/messages.py --count $(COUNT) --seed $(SEED)
 	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/weights.py --count $(COUNT) --seed $(SEED)
 	@PYTHONPATH=.:bench/harness $(BIN)/python -P tests/fuzz/counts.py --count $(COUNT) --seed $(SEED)
+	@PYTHONPATH=. $(BIN)/python -P tests/fuzz/models.py --count $(COUNT) --seed $(SEED)
 
 .PHONY: fuzz-memory
 fuzz-memory: setup ## The same in a debug build and under valgrind, which sees what is used and was never written

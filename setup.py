@@ -15,7 +15,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-PACKAGES = ("cell", "croupier", "router", "sharding")
+PACKAGES = ("cell", "croupier", "router", "sharding", "version_manager")
 COMPILED = (
     Path("cell/scoring/backlog.py"),
     Path("croupier/fairness.py"),

@@ -29,6 +29,7 @@ from router.view import View
 from sharding.dealer import Dealer
 from sharding.generation import Generation, Seat
 from version_manager.model.catalog import Catalog
+from version_manager.model.encode import write_model
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Ask, Target
 
@@ -124,8 +125,8 @@ def _routes(dealer: Dealer, near: int) -> Routes:
     def decide(view: View, tenant: str, ask: Ask) -> Route:
         order = route(view, tenant, ask.model)
         targets = ((WHOLE, Target(tenant, ask.model, 1, bytes(32))),)
-        model = Model(tenant, ask.model, {})
-        return Route(model, targets, order, order, near=near)
+        record = write_model(Model(tenant, ask.model, {}))
+        return Route(record, targets, order, order, near=near)
 
     routes = Routes(decide, lambda: 0.0)
     routes.follow(view)

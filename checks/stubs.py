@@ -10,7 +10,7 @@ from pathlib import Path
 from mypy.stubtest import parse_options, test_stubs
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("cell", "croupier", "router", "sharding")
+PACKAGES = ("cell", "croupier", "router", "sharding", "version_manager")
 
 
 def modules() -> list[str]:

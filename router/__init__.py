@@ -27,7 +27,8 @@
 
 All of it is synchronous: a request costs no task and no timer of its own (`wheel`), and `units` are made
 and joined natively. `feeds` keeps the router's picture of the world current: `events` decodes what a
-version manager says into `view`, which is immutable, `snapshot` keeps a checksummed copy on disk, and
+version manager says into `view`, which is immutable, `snapshot` keeps a checksummed copy on disk, `retired`
+gives back catalogs that nobody reads any more, and
 `revisions` has requests wait for a catalog that they name. `shares` says which part of tenants' limits is
 this router's, `kept_shares` has that on disk. `stream` bounds what one stream may have in work, `access_log`
 logs the slow requests, `latest` keeps some of them and of those that failed; `log` writes down what was

@@ -385,10 +385,10 @@ def _say(server: Server, services: list[str], *, serving: bool) -> None:
 
 
 def _spare_collections() -> None:
-    """Keep the garbage collector away from the catalog, and from requests.
+    """Keep the garbage collector away from what a start leaves, and from requests.
 
-    A full collection walks six objects for each model, and no request is answered meanwhile: seconds, where
-    models are many; once they are frozen, next to nothing. And requests that are in flight together look
+    Of the catalog it has nothing to look at (decision 80); of tenants with limits, families and dealt
+    hands it has, and no request is answered meanwhile. And requests that are in flight together look
     like growth: at the default thresholds the collector takes a good part of the time of a busy router, at
     these hardly any. A request leaves it nothing to find (tests/router/test_attempt.py).
     """

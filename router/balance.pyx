@@ -31,6 +31,7 @@ from router.units cimport Unit
 
 from croupier.telemetry.metrics import LoopCounter
 from router.concurrency import CellsBusy, refusal
+from version_manager.model.encoded import names_of
 
 cdef enum:
     # So many calls in flight are no load: 2 against 1 is chance.
@@ -184,7 +185,7 @@ cdef class Balance:
             for cell in route.cells[:near]:
                 mean += self._loads.of(<str>cell).rate(now) / near
             asked = 0 if is_new else route.asked
-            route.copies = self._copies.note((route.model.tenant, route.model.name), asked, mean, now)
+            route.copies = self._copies.note(names_of(route.record), asked, mean, now)
         if seconds >= _FORGOTTEN:
             route.moved = 0
         route.asked, route.since = 0, now

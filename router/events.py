@@ -8,8 +8,8 @@ it, so this guards against its bugs and against versions of it that know more th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar
 
 from croupier.errors import InternalError, InvalidRequest
@@ -18,12 +18,14 @@ from protos.versions.v1 import versions_pb2 as pb
 from router.view import View, ViewChange, successor
 from sharding.generation import Generation, check_generation
 from sharding.ramp import WHOLE
-from version_manager.model.catalog import Catalog, Delta, UnknownModel
+from version_manager.model.catalog import Builder, Catalog, Delta
+from version_manager.model.decode import read_model
+from version_manager.model.encode import chunk_event
 from version_manager.model.family import Families, Family, FamilyKey
 from version_manager.model.family_wire import changed_from_pb, family_to_pb
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits, TenantLimits
-from version_manager.model.release import Model, check_release
+from version_manager.model.release import check_release
 from version_manager.model.wire import (
     cell_from_pb,
     cell_to_pb,
@@ -31,8 +33,6 @@ from version_manager.model.wire import (
     generation_to_pb,
     limits_from_pb,
     limits_to_pb,
-    model_from_pb,
-    model_to_pb,
     tenant_limits_from_pb,
     tenant_limits_to_pb,
 )
@@ -54,8 +54,8 @@ class BrokenWatch(InternalError):
 
 def parts(chunk: pb.WatchEvent.Chunk) -> Iterator[pb.WatchEvent.Chunk]:
     """`chunk` in pieces that stall no event loop: to convert all of its models at once takes milliseconds."""
-    for start in range(0, len(chunk.models), _PART_MODELS):
-        yield pb.WatchEvent.Chunk(models=chunk.models[start : start + _PART_MODELS])
+    for models in slices(chunk.models):
+        yield pb.WatchEvent.Chunk(models=models)
     for start in range(0, len(chunk.limits), _PART_MODELS):
         yield pb.WatchEvent.Chunk(limits=chunk.limits[start : start + _PART_MODELS])
     for family in chunk.families:
@@ -76,7 +76,7 @@ class Assembly:
     def __init__(self, begin: pb.WatchEvent.Begin) -> None:
         self._begin = begin
         self._received = 0
-        self._models: list[Model] = []
+        self._catalog = Builder()
         self._bad_models: list[pb.Model] = []
         self._cells: list[Cell] = []
         self._generations: list[Generation] = []
@@ -93,7 +93,7 @@ class Assembly:
 
     def add(self, chunk: pb.WatchEvent.Chunk) -> None:
         self._received += len(chunk.models)
-        self._models += _usable(chunk.models, _model, self._bad_models)
+        self._catalog.add(_usable(chunk.models, _record, self._bad_models))
         self._cells += _usable(chunk.cells, cell_from_pb)
         self._generations += _usable(chunk.generations, _generation, self._bad_generations)
         if chunk.HasField("ramp"):
@@ -104,6 +104,15 @@ class Assembly:
         self._families.update(_usable(chunk.families, changed_from_pb, self._bad_families))
         self._knows_families |= chunk.knows_families
 
+    def add_records(self, records: list[bytes]) -> None:
+        """Add models that were looked at when they came: they are from our own disk.
+
+        Raises:
+            MalformedMessage: one is no message.
+        """
+        self._received += len(records)
+        self._catalog.add(records)
+
     def finish(self, end: pb.WatchEvent.End, held: View) -> View:
         """The view that takes the place of `held`.
 
@@ -112,8 +121,8 @@ class Assembly:
         """
         if end.models != self._received:
             raise BrokenWatch(f"{self._received} of {end.models} models arrived")
-        models = chain(self._models, self._last_good(held.catalog))
-        catalog = Catalog.build(self._begin.catalog, self._begin.revision, models)
+        self._catalog.add(list(self._last_good(held.catalog)))
+        catalog = self._catalog.built(self._begin.catalog, self._begin.revision)
         # A list with a hole in it would make the previous generation the active one.
         is_held = bool(self._bad_generations)
         generations = held.generations if is_held else tuple(self._generations)
@@ -138,22 +147,32 @@ class Assembly:
         bad = {(one.tenant, one.name) for one in self._bad_families}
         return Families().after({key: held.get(*key) for key in bad} | self._families)
 
-    def _last_good(self, held: Catalog) -> Iterator[Model]:
+    def _last_good(self, held: Catalog) -> Iterator[bytes]:
         for message in self._bad_models:
-            try:
-                yield held.get(message.tenant, message.name)
-            except UnknownModel:
-                continue
+            record = held.find_record(message.tenant, message.name)
+            if record is not None:
+                yield record
 
 
-def change_of(message: pb.WatchEvent.Delta) -> ViewChange:
-    """The change that a delta stands for, without the records in it that cannot be used."""
-    models = tuple(_usable(message.models, _model))
+def slices(models: Sequence[pb.Model]) -> Iterator[Sequence[pb.Model]]:
+    """`models`, as many at a time as stall no event loop; nothing of none."""
+    return (models[start : start + _PART_MODELS] for start in range(0, len(models), _PART_MODELS))
+
+
+def usable_records(models: Iterable[pb.Model]) -> list[bytes]:
+    """What a catalog holds of these, without those that cannot be used."""
+    return _usable(models, _record)
+
+
+def change_of(message: pb.WatchEvent.Delta, records: Iterable[bytes] | None = None) -> ViewChange:
+    """The change that a delta stands for, without what cannot be used; `records`: models that can be."""
+    if records is None:
+        records = usable_records(message.models)
     removed = tuple((key.tenant, key.name) for key in message.removed_models)
     bad: list[pb.Generation] = []
     generations = tuple(_usable(message.generations, _generation, bad))
     return ViewChange(
-        Delta(message.revision, models, removed),
+        Delta(message.revision, tuple(records), removed),
         tuple(_usable(message.cells, cell_from_pb)),
         tuple(message.removed_cells),
         () if bad else generations,
@@ -208,9 +227,14 @@ def families_of(view: View) -> Iterator[pb.WatchEvent]:
 
 def models_of(view: View, at_once: int = _CHUNK_MODELS) -> Iterator[pb.WatchEvent]:
     """The catalog, so many models in each event."""
-    models = iter(view.catalog)
-    while chunk := [model_to_pb(model) for model in islice(models, at_once)]:
-        yield pb.WatchEvent(chunk=pb.WatchEvent.Chunk(models=chunk))
+    return map(pb.WatchEvent.FromString, encoded_models_of(view, at_once))
+
+
+def encoded_models_of(view: View, at_once: int) -> Iterator[bytes]:
+    """The same as bytes, which take no encoding."""
+    records = view.catalog.records()
+    while chunk := list(islice(records, at_once)):
+        yield chunk_event(chunk)
 
 
 def end_of(view: View) -> Iterator[pb.WatchEvent]:
@@ -221,8 +245,8 @@ def end_of(view: View) -> Iterator[pb.WatchEvent]:
         yield pb.WatchEvent(delta=pb.WatchEvent.Delta(revision=catalog.revision, removed_cells=departed))
 
 
-def view_of(events: Iterable[pb.WatchEvent]) -> View:
-    """The view that whole `events` build from nothing.
+def view_of(events: Iterable[pb.WatchEvent | list[bytes]]) -> View:
+    """The view that whole `events` build from nothing; a list is a chunk of models that were looked at then.
 
     Raises:
         BrokenWatch: no snapshot, or only a part of one.
@@ -230,6 +254,10 @@ def view_of(events: Iterable[pb.WatchEvent]) -> View:
     assembly: Assembly | None = None
     view: View | None = None
     for event in events:
+        if isinstance(event, list):
+            if assembly:
+                assembly.add_records(event)
+            continue
         kind = event.WhichOneof("event")
         if kind == "begin":
             assembly = Assembly(event.begin)
@@ -244,11 +272,12 @@ def view_of(events: Iterable[pb.WatchEvent]) -> View:
     return view
 
 
-def _model(message: pb.Model) -> Model:
-    model = model_from_pb(message)
+def _record(message: pb.Model) -> bytes:
+    record = message.SerializeToString(deterministic=True)
+    model = read_model(record)
     if model.release is not None:
         check_release(model.release, model.versions)
-    return model
+    return record
 
 
 def _generation(message: pb.Generation) -> Generation:

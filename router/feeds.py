@@ -29,7 +29,8 @@ from croupier.telemetry.metrics import Counter, Gauge
 from croupier.telemetry.stalls import section
 from croupier.transport.net.turns import next_turn
 from protos.versions.v1 import versions_pb2 as pb
-from router.events import Assembly, BrokenWatch, change_of, parts
+from router.events import Assembly, BrokenWatch, change_of, parts, slices, usable_records
+from router.retired import Retired
 from router.view import EMPTY, View, delta_refusal, refusal
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class ViewFeed:
         # When to ask again for a catalog that this watch brought and that was refused.
         self._refused_until = math.inf
         self._assembly: Assembly | None = None
+        self._retired = Retired()
         # When the watch was opened; how long it may be silent yet; whether somebody knows that it is behind.
         self._opened = -math.inf
         self._patience: asyncio.Timeout | None = None
@@ -184,15 +186,29 @@ class ViewFeed:
                     self._assembling().add(part)
                 await next_turn()
         elif kind == "end":
-            # A large catalog takes long to index: not on the loop that answers requests.
-            new = await asyncio.to_thread(self._assembling().finish, event.end, self.view)
-            self._assembly = None
-            await self._swap(self._judged(new, refusal(self.view, new)))
+            await self._take_whole(event.end)
         elif kind == "delta":
+            await self._take_delta(event.delta)
+
+    async def _take_delta(self, delta: pb.WatchEvent.Delta) -> None:
+        records: list[bytes] = []
+        for models in slices(delta.models):
             with section("delta"):
-                new = self.view.after(change_of(event.delta))
-                judged = self._judged(new, delta_refusal(self.view, new))
-            await self._swap(judged)
+                records += usable_records(models)
+            await next_turn()
+        with section("delta"):
+            new = self.view.after(change_of(delta, records))
+            judged = self._judged(new, delta_refusal(self.view, new))
+        await self._swap(judged)
+
+    async def _take_whole(self, end: pb.WatchEvent.End) -> None:
+        # Many limits, or a large shard map, take long to index: not on the loop that answers requests.
+        new = await asyncio.to_thread(self._assembling().finish, end, self.view)
+        self._assembly = None
+        left = self.view.catalog
+        await self._swap(self._judged(new, refusal(self.view, new)))
+        # One of the two is held by nobody any more.
+        self._retired.take(new.catalog if self.view.catalog is left else left)
 
     def _assembling(self) -> Assembly:
         if self._assembly is None:

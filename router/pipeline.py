@@ -408,9 +408,8 @@ def decide(view: View, tenant: str, ask: Ask, wants: Wants | None = None) -> Rou
     if wanted is not None and wanted.features is not None:
         order = speaking(order, view.cells, FETCHED)
     cells = pick(order, view.cells, _NONE_OPEN, 0.0)
-    model = view.catalog.get(tenant, ask.model)
     return Route(
-        model,
+        view.catalog.record(tenant, ask.model),
         found,
         order,
         order if cells == order else cells,

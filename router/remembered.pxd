@@ -50,7 +50,8 @@ cdef class Split:
 @cython.final
 @cython.no_gc
 cdef class Route:
-    cdef readonly object model
+    # The model's, which the catalog has too.
+    cdef readonly bytes record
     # Where there is no choice: the version, and its artifact. Each further object to look at is one that
     # the processor's cache may not hold.
     cdef readonly object version

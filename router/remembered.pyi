@@ -1,7 +1,6 @@
 from typing import final
 
 from router.families import Wanted
-from version_manager.model.release import Model
 from version_manager.model.resolve import Target
 
 BYTES_OF_MODEL: int
@@ -18,7 +17,7 @@ class Route:
     warm_since: float
     def __init__(
         self,
-        model: Model,
+        record: bytes,
         choices: tuple[tuple[int, Target], ...],
         order: tuple[str, ...],
         cells: tuple[str, ...],
@@ -38,7 +37,7 @@ class Route:
     @property
     def artifact(self) -> bytes | None: ...
     @property
-    def model(self) -> Model: ...
+    def record(self) -> bytes: ...
     @property
     def choices(self) -> tuple[tuple[int, Target], ...]: ...
     @property

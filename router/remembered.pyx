@@ -27,6 +27,8 @@ from cpython.list cimport PyList_GET_ITEM
 from cpython.object cimport PyObject_Hash
 from cpython.ref cimport PyObject
 
+from version_manager.model.decode import read_model
+from version_manager.model.encoded import names_of
 from version_manager.model.release import WHOLE
 from version_manager.model.resolve import Target
 
@@ -35,15 +37,15 @@ cdef enum:
     # Of others, for each newcomer that there is no room for.
     LOOKS = 32
     MOST_NEAR = 65_535
-    # What a route takes beside the bytes below: its own structure, and its place in a table that is two
-    # thirds full; an order that it may share with others; what it is called where it is counted.
-    ROUTE_BYTES = 192 + 64 + 88 + 88
+    # What a route takes beside the bytes below: its structure, and its place in a table that is two thirds
+    # full; an order that it may share with others; what it is called where it is counted; its artifact.
+    ROUTE_BYTES = 192 + 64 + 88 + 88 + 80
     BYTES_BYTES = 33 + 8
     # A target, its tuples, its suffix and its name, of each version that traffic is split over.
     SPLIT_BYTES = 336
 
 # For each model of the catalog: somewhat more than a route of it by its name alone usually takes.
-BYTES_OF_MODEL = 640
+BYTES_OF_MODEL = 720
 # Of a catalog of fewer models.
 LEAST_BYTES = 2**26
 
@@ -63,7 +65,7 @@ cdef class Split:
 @cython.final
 @cython.no_gc
 cdef class Route:
-    """What requests that name the same model get.
+    """What requests that name the same model get, which has `record`.
 
     `choices` are (end, target): the target of the traffic up to the point `end`. `order` is every cell
     that may be asked, `cells` the order in which they are while no breaker is open. The first `near` of
@@ -73,7 +75,7 @@ cdef class Route:
 
     def __init__(
         self,
-        model,
+        bytes record not None,
         tuple choices not None,
         tuple order not None,
         tuple cells not None,
@@ -81,7 +83,7 @@ cdef class Route:
         Py_ssize_t near=0,
         family=None,
     ):
-        self.model, self.order, self.cells = model, order, cells
+        self.record, self.order, self.cells = record, order, cells
         self.near, self.copies = min(near, len(cells), MOST_NEAR), 1
         self.family, self.lacks = family, family is not None and family.features is not None
         if len(choices) == 1:
@@ -89,14 +91,14 @@ cdef class Route:
             self.version, self.artifact = target.version, target.artifact
         else:
             self.split = Split.__new__(Split)
-            self.split.choices, self.split.salt = choices, model.release.salt
+            self.split.choices, self.split.salt = choices, _salt_of(record)
 
     @property
     def choices(self):
         """What requests get that ask for it, by their point of the traffic."""
         if self.split is not None:
             return self.split.choices
-        return ((WHOLE, Target(self.model.tenant, self.model.name, self.version, self.artifact)),)
+        return ((WHOLE, Target(*names_of(self.record), self.version, self.artifact)),)
 
 
 @cython.final
@@ -194,6 +196,11 @@ cdef class Remembered:
     cdef void _take(self, Owner owner, Py_ssize_t size) noexcept:
         owner.taken += size
         self._taken += size
+
+
+cdef str _salt_of(bytes record):
+    release = read_model(record).release
+    return "" if release is None else release.salt
 
 
 cdef Py_ssize_t _shelf_of(key) except -1:

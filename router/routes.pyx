@@ -46,6 +46,7 @@ from router.units cimport Unit, new_unit
 from router.envelope import check_items, generation_field, infer_suffix, item_suffix, read_model
 from router.remembered import LEAST_BYTES
 from router.route import deal as usual_deal
+from version_manager.model.encoded import names_of
 from version_manager.model.release import WHOLE, split_point
 
 cdef extern from "Python.h":
@@ -212,8 +213,8 @@ cdef class Routes:
 
     cdef bint _holds(self, Route route) except -1:
         """Whether a route of an earlier view is one of this: what else it depends on is as it was."""
-        tenant, name = route.model.tenant, route.model.name
-        if self.view.catalog.find(tenant, name) is not route.model:
+        tenant, name = names_of(route.record)
+        if self.view.catalog.find_record(tenant, name) != route.record:
             return False
         if route.epoch < self._families and self._wanted is not None:
             if self._wanted(self.view, tenant, name) is not route.family:

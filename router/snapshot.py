@@ -4,7 +4,9 @@ A sealed file (`croupier/sealed.py`) of watch events that build the view, each b
 little-endian). There is always a whole file, which only its owner reads. One that is damaged, or of another
 format, is refused, counted and ignored: the router then waits for the version manager like a new one.
 
-A router that runs encodes its catalog on its event loop, some models in a turn, and has a thread put that on
+Models lie in it as they lie in the catalog: bytes, which nobody encodes or reads for it.
+
+A router that runs joins these on its event loop, some models in a turn, and has a thread put that on
 the disk, which needs no interpreter for it. A thread that encoded was sent away by the kernel, where others
 wanted the processors too, with the interpreter's lock in its hand, and the loop stood still meanwhile.
 """
@@ -20,14 +22,24 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from croupier.errors import InternalError
+from croupier.errors import InternalError, InvalidRequest
 from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.telemetry.metrics import Counter
 from croupier.telemetry.stalls import section
 from protos.versions.v1 import versions_pb2 as pb
-from router.events import begin_of, end_of, events_of, families_of, fleet_of, limits_of, models_of, view_of
+from router.events import (
+    begin_of,
+    encoded_models_of,
+    end_of,
+    events_of,
+    families_of,
+    fleet_of,
+    limits_of,
+    view_of,
+)
 from router.feeds import ViewFeed
 from router.view import View
+from version_manager.model.encoded import chunk_models
 
 _log = logging.getLogger(__name__)
 _BAD = Counter("croupier_router_bad_snapshots_total", "Snapshot files that were refused")
@@ -37,9 +49,10 @@ _MAGIC = b"croupier-router-snapshot 1\n"
 _LENGTH = struct.Struct("<I")
 # The disk is written to for at most this share of the time, however large the catalog is.
 _WRITING_SHARE = 0.1
-# Models, or limits, that are encoded in one turn of the loop, in a fifth of a millisecond, and seconds until
-# the next of these turns: a tenth of the time in all.
+# Limits that are encoded in one turn of the loop, in a fifth of a millisecond, and models, whose bytes are
+# only joined; seconds until the next of these turns: a tenth of the time in all.
 _SLICE = 10
+_MODELS = 500
 _REST = 0.002
 _BLOCK = 1 << 20
 
@@ -53,8 +66,8 @@ def write(path: Path, view: View) -> None:
     write_sealed(path, _MAGIC, map(_record, events_of(view)))
 
 
-def _record(event: pb.WatchEvent) -> bytes:
-    encoded = event.SerializeToString()
+def _record(event: pb.WatchEvent | bytes) -> bytes:
+    encoded = event if isinstance(event, bytes) else event.SerializeToString()
     return _LENGTH.pack(len(encoded)) + encoded
 
 
@@ -68,7 +81,7 @@ def read(path: Path) -> View:
     body = read_sealed(path, _MAGIC)
     try:
         return view_of(_events(body))
-    except (DecodeError, struct.error, InternalError) as error:
+    except (DecodeError, struct.error, InternalError, InvalidRequest) as error:
         raise CorruptFile(f"{path} does not hold a view") from error
 
 
@@ -110,6 +123,8 @@ async def keep(
         except OSError as error:
             _FAILED.inc()
             _log.error("the snapshot could not be written: %s", error)
+        # As large as the catalog, and the next ones are made before this name is theirs.
+        blocks.clear()
         written = view
         await asyncio.sleep(max(delay, (clock() - began) / _WRITING_SHARE))
 
@@ -118,7 +133,9 @@ async def _encoded(view: View, fleet: bytes, rest: Callable[[], Awaitable[None]]
     """What `write` would write of `view`, in blocks; `fleet` is the record of its cells and generations."""
     blocks: list[bytes] = []
     block = bytearray(_record(begin_of(view)) + fleet)
-    events = chain(limits_of(view, _SLICE), families_of(view), models_of(view, _SLICE), end_of(view))
+    events: Iterator[pb.WatchEvent | bytes] = chain(
+        limits_of(view, _SLICE), families_of(view), encoded_models_of(view, _MODELS), end_of(view)
+    )
     while True:
         with section("snapshot"):
             if (event := next(events, None)) is None:
@@ -135,10 +152,11 @@ def _is_same_fleet(one: View, other: View) -> bool:
     return is_same_map and one.cells is other.cells and one.ramp == other.ramp
 
 
-def _events(body: memoryview) -> Iterator[pb.WatchEvent]:
+def _events(body: memoryview) -> Iterator[pb.WatchEvent | list[bytes]]:
     at = 0
     while at < len(body):
         (length,) = _LENGTH.unpack_from(body, at)
         at += _LENGTH.size
-        yield pb.WatchEvent.FromString(bytes(body[at : at + length]))
+        event = bytes(body[at : at + length])
+        yield chunk_models(event) or pb.WatchEvent.FromString(event)
         at += length

@@ -20,6 +20,7 @@ from router.remembered cimport Route
 from router.units cimport Unit
 
 from croupier.transport.status import code_of
+from version_manager.model.encoded import names_of
 
 cdef enum Came:
     # Of a request.
@@ -241,7 +242,7 @@ cdef class Tallies:
         else:
             if route.version_name is None:
                 # To make it takes ten times as long as to look it up.
-                route.version_name = _name(tenant, route.model.name, route.version)
+                route.version_name = _name(tenant, names_of(route.record)[1], route.version)
             route.version_row = self.versions.place_of(route.version_name)
         route.counted_as = self.tenants.changes + self.versions.changes
         return 0

@@ -115,4 +115,4 @@ def _least(size: Size) -> int:
 
 
 def _is_known(tenant: str, served: Map) -> bool:
-    return next(served.catalog.of_tenant(tenant), None) is not None
+    return next(served.catalog.names(tenant), None) is not None

@@ -137,15 +137,14 @@ class Fits:
 
 def _groups(catalog: Catalog, family: Family) -> dict[bytes, _Group]:
     """By artifact, those first that most models have."""
-    models = catalog.of_tenant(family.tenant) if family.tenant else iter(catalog)
     found: dict[bytes, _Group] = {}
-    for model in models:
-        if model.name == family.name:
-            for digest, size in _released(model):
+    for tenant, name in catalog.names(family.tenant):
+        if name == family.name:
+            for digest, size in _released(catalog.get(tenant, name)):
                 group = found.setdefault(digest, _Group(size))
                 group.models += 1
                 if len(group.tenants) < _TENANTS:
-                    group.tenants.append(model.tenant)
+                    group.tenants.append(tenant)
     return dict(sorted(found.items(), key=lambda item: -item[1].models))
 
 

@@ -25,16 +25,9 @@ def page(catalog: Catalog, tenant: str, size: int, token: str) -> tuple[list[Mod
     """
     size = min(size or DEFAULT_PAGE, MAX_PAGE)
     after = _decode(token)
-    models = catalog.of_tenant(tenant) if tenant else iter(catalog)
-    rest = (model for model in models if _place(model) > after)
-    found = heapq.nsmallest(size + 1, rest, key=_place)
-    if len(found) <= size:
-        return found, ""
-    return found[:size], _encode(_place(found[size - 1]))
-
-
-def _place(model: Model) -> tuple[str, str]:
-    return model.tenant, model.name
+    found = heapq.nsmallest(size + 1, (place for place in catalog.names(tenant) if place > after))
+    models = [catalog.get(*place) for place in found[:size]]
+    return models, "" if len(found) <= size else _encode(found[size - 1])
 
 
 def _encode(place: tuple[str, str]) -> str:

@@ -14,11 +14,14 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import grpc
+
 from croupier.errors import InvalidRequest
 from croupier.names import MAX_VERSION, InvalidName, check_digest, check_name
 from croupier.protocol import announced
 from croupier.transport.net.turns import in_turns
 from protos.versions.v1 import versions_pb2 as pb
+from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import doubts, tenant_answers
 from version_manager.calling import Context, WhoCalls, own_faults
@@ -95,6 +98,16 @@ class Parts:
     handovers: Handovers
 
 
+def add_to(server: grpc.aio.Server, service: VersionManagerService) -> None:
+    """Have `server` serve `service`, whose watch sends events as they are."""
+    versions_pb2_grpc.add_VersionManagerServicer_to_server(service, server)  # type: ignore[no-untyped-call]
+    watch = grpc.unary_stream_rpc_method_handler(
+        service.Watch, pb.WatchRequest.FromString, response_serializer=bytes
+    )
+    # In place of the one that encodes.
+    server.add_registered_method_handlers(SERVICE, {"Watch": watch})
+
+
 class VersionManagerService(FamilyMethods, ReleaseMethods):
     """`caller` tells who calls; `uploads` bounds what uploads may hold in memory."""
 
@@ -125,13 +138,13 @@ class VersionManagerService(FamilyMethods, ReleaseMethods):
         models, token = await asyncio.to_thread(
             page, self._parts.mirror.map.catalog, request.tenant, request.page_size, request.page_token
         )
-        told = [wire.model_to_pb(model, for_operators=True) for model in models]
+        told = [wire.model_to_pb(model) for model in models]
         return pb.ListModelsResponse(models=told, next_page_token=token)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.Model:
         check_model(request)
         found = self._parts.mirror.map.catalog.get(request.tenant, request.name)
-        return wire.model_to_pb(found, for_operators=True)
+        return wire.model_to_pb(found)
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.Usage:
         check_model(request)
@@ -154,7 +167,8 @@ class VersionManagerService(FamilyMethods, ReleaseMethods):
             await self._parts.publisher.delete_model(request.tenant, request.name, self._actor(context))
         return pb.DeleteModelResponse()
 
-    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncGenerator[pb.WatchEvent, None]:
+    async def Watch(self, request: pb.WatchRequest, context: Context) -> AsyncGenerator[bytes, None]:
+        """Yields encoded events."""
         feed = self._parts.feed
         with self._parts.announcements.watching(speaks := announced(request.protocol)):
             async with aclosing(feed.watch(request.catalog, request.revision, speaks)) as events:

@@ -142,9 +142,9 @@ class TenantStatuses:
 
 def _tenants(served: Map) -> Iterator[str]:
     before = ""
-    for model in served.catalog:
-        if model.tenant != before:
-            before = model.tenant
+    for tenant, _ in served.catalog.names():
+        if tenant != before:
+            before = tenant
             yield before
 
 

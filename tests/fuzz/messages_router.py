@@ -25,6 +25,7 @@ from router.route import Deal
 from router.routes import Routes
 from router.units import Unit, join_payloads, mark
 from router.view import EMPTY
+from version_manager.model.encode import write_model
 from version_manager.model.release import WHOLE, split_point
 from version_manager.model.release import Model as Named
 from version_manager.model.resolve import Ask, Target
@@ -157,7 +158,7 @@ class Router:
         version = ask.version or {"stable": 1, "new": 2}.get(ask.label, 0)
         ends = ((WHOLE, version),) if version else ((WHOLE // 2, 1), (WHOLE, 2))
         choices = tuple((end, Target(tenant, ask.model, each, model.digest)) for end, each in ends)
-        return Route(Named(tenant, ask.model, {}), choices, ("a",), ("a",))
+        return Route(write_model(Named(tenant, ask.model, {})), choices, ("a",), ("a",))
 
     def _target(self, ask: Ask) -> Target:
         choices = self._decide(None, TENANT, ask).choices

@@ -66,7 +66,7 @@ async def test_a_router_starts_from_its_snapshot_with_no_version_manager(tmp_pat
     path = snapshot_path(tmp_path)
     async with world([model(versions=(1, 2))], snapshot=path) as made:
         await eventually(path.exists, "the first snapshot")
-        made.change(ViewChange(Delta(0, (model(name="late"),)), removed_cells=("cell-0",)))
+        made.change(ViewChange(Delta.of(0, (model(name="late"),)), removed_cells=("cell-0",)))
         await eventually(lambda: snapshot.read(path).catalog.revision == 2, "the second snapshot")
         await made.manager.stop()
         async with router(nowhere(), snapshot=path) as again:
@@ -104,7 +104,7 @@ async def test_a_router_with_a_snapshot_goes_on_from_its_revision(tmp_path: Path
 async def test_a_new_release_is_served_as_soon_as_it_is_known() -> None:
     async with world([model(versions=(1, 2))]) as made:
         assert (await made.router.infer()).model_version == "1"
-        made.change(ViewChange(Delta(0, (model(versions=(1, 2), splits=((2, 10_000),)),))))
+        made.change(ViewChange(Delta.of(0, (model(versions=(1, 2), splits=((2, 10_000),)),))))
 
         async def released() -> bool:
             return bool((await made.router.infer()).model_version == "2")
@@ -143,7 +143,7 @@ async def test_how_late_its_loop_is_bounds_what_a_router_lets_in(monkeypatch: py
 async def test_cells_that_lost_their_registration_are_asked_still() -> None:
     async with world() as made:
         made.change(no_change(removed_cells=tuple(made.cells)))
-        made.change(ViewChange(Delta(0, (model(name="marker"),))))
+        made.change(ViewChange(Delta.of(0, (model(name="marker"),))))
 
         async def seen() -> bool:
             try:

@@ -18,6 +18,7 @@ from router.route import Deal
 from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
+from version_manager.model.encode import write_model
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
 
@@ -35,7 +36,7 @@ class World:
         self.balance = Balance(self.loads, self.copies)
         targets = ((WHOLE, Target("acme", "churn", 1, artifact("churn"))),)
         cells = HAND + BEHIND
-        self.route = Route(Model("acme", "churn", {}), targets, cells, cells, near=near)
+        self.route = Route(write_model(Model("acme", "churn", {})), targets, cells, cells, near=near)
         self.routes = Routes(lambda *_: self.route, lambda: 0.0, deal=lambda *_: Deal(owner))
         self.routes.follow(EMPTY)
 
@@ -43,7 +44,7 @@ class World:
         """From now on another one is asked for, of the same tenant on the same cells."""
         targets = ((WHOLE, Target("acme", "other", 1, artifact("other"))),)
         cells = HAND + BEHIND
-        self.route = Route(Model("acme", "other", {}), targets, cells, cells, near=near)
+        self.route = Route(write_model(Model("acme", "other", {})), targets, cells, cells, near=near)
         self.routes = Routes(lambda *_: self.route, lambda: 0.0, deal=lambda *_: Deal(OWN))
         self.routes.follow(EMPTY)
 

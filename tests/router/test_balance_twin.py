@@ -16,6 +16,7 @@ from router.remembered import Route
 from router.route import Deal
 from router.routes import Routes
 from router.view import EMPTY
+from version_manager.model.encode import write_model
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
 
@@ -53,7 +54,7 @@ class Both:
         cells = tuple(self.random.sample(CELLS, 5))
         slot = self.random.randrange(256)
         targets = ((WHOLE, Target("acme", name, 1, artifact(name))),)
-        self.made[name] = Route(Model("acme", name, {}), targets, cells, cells, near=near)
+        self.made[name] = Route(write_model(Model("acme", name, {})), targets, cells, cells, near=near)
         self.slots[name] = slot
         self.plain_routes.append(plain.Route(("acme", name), cells, near, slot))
 

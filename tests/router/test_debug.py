@@ -146,7 +146,7 @@ async def test_the_view_and_why_it_is_frozen() -> None:
         view = await port.view("view")
         assert (view["models"], view["cells"], view["revision"], view["frozen_for"]) == (30, 6, 1, "")
         assert view["generations"] == [{"number": 1, "hand_size": 2, "seats": 6, "overrides": 0}]
-        made.change(ViewChange(Delta(0, removed=tuple(("acme", f"m{n}") for n in range(29)))))
+        made.change(ViewChange(Delta.of(0, removed=tuple(("acme", f"m{n}") for n in range(29)))))
 
         async def frozen() -> bool:
             return bool((await port.view("view"))["frozen_for"] == "it lost 29 of 30 models")

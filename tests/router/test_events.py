@@ -166,7 +166,7 @@ def test_a_chunk_in_parts_says_the_same_in_small_pieces() -> None:
 def test_a_change_survives_its_event() -> None:
     limits = (("acme", Limits(rate=5, rows=UNLIMITED)), ("globex", NO_LIMITS))
     change = ViewChange(
-        Delta(7, (model(),), (("acme", "old"),)),
+        Delta.of(7, (model(),), (("acme", "old"),)),
         FLEET,
         ("c",),
         (MAP,),
@@ -218,7 +218,7 @@ def test_bad_records_never_replace_good_ones() -> None:
 def test_bad_records_of_a_delta_change_nothing() -> None:
     held = view([model()], (MAP,), FLEET)
     second = generation(["a"], number=2)
-    event = delta_event(ViewChange(Delta(2, (model(versions=(2,)),)), FLEET, (), (second, MAP)))
+    event = delta_event(ViewChange(Delta.of(2, (model(versions=(2,)),)), FLEET, (), (second, MAP)))
     event.delta.models[0].release.splits[0].basis_points = 9
     event.delta.generations[0].seats[0].weight = -1
     after = held.after(change_of(event.delta))

@@ -22,6 +22,7 @@ from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
 from router.wheel import Wheel
+from version_manager.model.encode import write_model
 from version_manager.model.family import Family, FeatureSpec
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
@@ -56,7 +57,7 @@ class Front:
         )
         family = Family("churn", 1, features=tuple(features), **fields)
         route = Route(
-            Model("acme", "churn", {}),
+            write_model(Model("acme", "churn", {})),
             ((WHOLE, Target("acme", "churn", 1, bytes(32))),),
             ("a",),
             ("a",),

@@ -61,19 +61,23 @@ async def test_a_snapshot_and_its_deltas_become_views() -> None:
         await feed.loaded()
         assert (feed.view.catalog, dict(feed.view.cells)) == (FIRST.catalog, dict(FIRST.cells))
         await connected(manager)
-        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
+        manager.send(delta_event(ViewChange(Delta.of(11, (model(name="new"),)))))
         found = await reached(feed, 11)
         assert found.catalog.get("acme", "new").name == "new"
         assert [found.catalog.revision for found in swapped] == [10, 11]
         assert (metric("croupier_router_view_revision"), metric("croupier_router_view_models")) == (11, 31)
 
 
-async def test_the_loop_turns_while_a_chunk_is_taken() -> None:
+def silent() -> ViewFeed:
     async def nothing(revision: int, catalog: str) -> AsyncIterator[pb.WatchEvent]:
         raise AssertionError
         yield
 
-    feed = ViewFeed(nothing, on_swap=lambda view: None, clock=time.monotonic, rng=Random(1))
+    return ViewFeed(nothing, on_swap=lambda view: None, clock=time.monotonic, rng=Random(1))
+
+
+async def test_the_loop_turns_while_many_models_are_taken() -> None:
+    feed = silent()
     loop, turns = asyncio.get_running_loop(), 0
 
     def turn() -> None:
@@ -88,12 +92,28 @@ async def test_the_loop_turns_while_a_chunk_is_taken() -> None:
         if event.HasField("chunk") and event.chunk.models:
             assert turns - before >= 25
     assert feed.view.catalog.size == 500
+    before = turns
+    await feed._take(delta_event(ViewChange(Delta.of(2, [model("globex", f"m{n}") for n in range(200)]))))
+    assert turns - before >= 10
+    assert feed.view.catalog.size == 700
+
+
+async def test_a_large_catalog_that_another_one_replaces_is_let_go_of_in_turns() -> None:
+    feed = silent()
+    models = [model(f"t{n}") for n in range(1_001)]
+    for revision in (1, 2):
+        for event in events_of(view(models, (MAP,), FLEET, revision=revision)):
+            await feed._take(event)
+    assert len(feed._retired) == 1
+    # It is the older one: nobody has it any more.
+    await eventually(lambda: not len(feed._retired), "the end")
+    assert (feed.view.catalog.revision, feed.view.catalog.size) == (2, 1_001)
 
 
 async def test_a_broken_watch_goes_on_where_it_was() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, swapped):
         await connected(manager)
-        manager.greeting = lambda request: [delta_event(ViewChange(Delta(12, (model(name="new"),))))]
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta.of(12, (model(name="new"),))))]
         manager.hang_up()
         await reached(feed, 12)
         first, second = manager.asked
@@ -141,7 +161,7 @@ async def test_a_version_manager_that_is_gone_changes_nothing_and_is_found_again
         await eventually(lambda: metric(BROKEN) >= before + 3, "some attempts")
         assert feed.view is swapped[-1]
         assert len(swapped) == 1
-        manager.greeting = lambda request: [delta_event(ViewChange(Delta(11, (model(name="new"),))))]
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta.of(11, (model(name="new"),))))]
         await manager.start()
         await reached(feed, 11)
 
@@ -208,7 +228,7 @@ async def test_cells_of_a_refused_catalog_are_taken(lost: View) -> None:
         assert feed.view.cells["b"].departed
         gone = tuple(("acme", f"m{n}") for n in range(30))
         came = (Cell("b", "zone-1", "b:2"),)
-        manager.send(delta_event(ViewChange(Delta(12, (), gone), cells=came)))
+        manager.send(delta_event(ViewChange(Delta.of(12, (), gone), cells=came)))
         await eventually(lambda: not feed.view.cells["b"].departed, "the second cell")
         assert feed.view.cells["b"].cell.address == "b:2"
         assert feed.view.catalog == FIRST.catalog
@@ -222,7 +242,7 @@ async def test_cells_of_a_refused_delta_are_taken() -> None:
         await feed.loaded()
         await connected(manager)
         moved = (Cell("a", "zone-0", "a:2"),)
-        manager.send(delta_event(ViewChange(Delta(11, (), gone), cells=moved)))
+        manager.send(delta_event(ViewChange(Delta.of(11, (), gone), cells=moved)))
         await eventually(lambda: feed.view.cells["a"].cell.address == "a:2", "the cell's new address")
         assert feed.view.catalog == FIRST.catalog
 
@@ -232,11 +252,11 @@ async def test_a_delta_that_removes_most_is_refused() -> None:
     async with FakeManager(FIRST) as manager, following(manager) as (feed, _):
         await connected(manager)
         manager.greeting = lambda request: []
-        manager.send(delta_event(ViewChange(Delta(11, (), removed))))
+        manager.send(delta_event(ViewChange(Delta.of(11, (), removed))))
         await eventually(lambda: metric(FROZEN) == 1, "the alarm")
         await connected(manager, 2)
         assert feed.view.catalog.size == 30
-        manager.send(delta_event(ViewChange(Delta(12, (), removed[:3]))))
+        manager.send(delta_event(ViewChange(Delta.of(12, (), removed[:3]))))
         assert (await reached(feed, 12)).catalog.size == 27
 
 
@@ -275,7 +295,7 @@ async def test_a_snapshot_that_breaks_off_is_never_seen() -> None:
         FakeManager(lambda request: list(events_of(FIRST))[:-1]) as manager,
         following(manager) as (feed, swapped),
     ):
-        await eventually(lambda: feed._assembly and feed._assembly._models, "the last chunk")
+        await eventually(lambda: feed._assembly and feed._assembly._received, "the last chunk")
         assert (feed.is_loaded, feed.view, swapped) == (False, EMPTY, [])
         await connected(manager)
         manager.greeting = FIRST
@@ -289,7 +309,7 @@ async def test_whoever_waits_for_a_change_sees_the_latest_view() -> None:
         first = await feed.changed_from(None)
         waiting = asyncio.create_task(feed.changed_from(first))
         await connected(manager)
-        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
+        manager.send(delta_event(ViewChange(Delta.of(11, (model(name="new"),)))))
         assert (await waiting).catalog.revision == 11
         cancelled = asyncio.create_task(feed.changed_from(feed.view))
         await eventually(lambda: len(feed._changed._waiters) == 1, "the waiter")  # type: ignore[attr-defined]
@@ -310,7 +330,7 @@ async def test_a_later_catalog_that_somebody_knows_of_is_looked_for_at_once() ->
     timing = Timing(silence=600.0, backoff=Backoff(600.0, 600.0), look=0.0)
     async with FakeManager(FIRST) as manager, following(manager, timing=timing) as (feed, _):
         await connected(manager)
-        manager.greeting = lambda request: [delta_event(ViewChange(Delta(12, (model(name="new"),))))]
+        manager.greeting = lambda request: [delta_event(ViewChange(Delta.of(12, (model(name="new"),))))]
         await reached(feed, 10)
         await eventually(lambda: feed._patience is not None, "it waits for an event")
         feed.look_again()
@@ -325,6 +345,6 @@ async def test_a_young_watch_is_not_given_up_for_another() -> None:
         await reached(feed, 10)
         await eventually(lambda: feed._patience is not None, "it waits for an event")
         feed.look_again()
-        manager.send(delta_event(ViewChange(Delta(11, (model(name="new"),)))))
+        manager.send(delta_event(ViewChange(Delta.of(11, (model(name="new"),)))))
         await reached(feed, 11)
         assert len(manager.asked) == 1

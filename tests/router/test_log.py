@@ -46,7 +46,7 @@ class World:
     def decide(self, *asked: Any) -> Route:
         found = decide(*asked)
         wanted = None if self.family is None else SimpleNamespace(family=self.family, features=None)
-        return Route(found.model, found.choices, found.order, found.cells, family=wanted)
+        return Route(found.record, found.choices, found.order, found.cells, family=wanted)
 
     def infer(self, outcome: Any = b"reply", **parameters: str) -> Unit:
         request = inference_pb2.ModelInferRequest(model_name="churn")

@@ -521,7 +521,7 @@ def test_a_new_release_is_served_from_the_next_request_on() -> None:
     front = Front()
     front.infer()
     changed = model(versions=(1, 2), splits=((2, 10_000),))
-    front.pipeline.follow(VIEW.after(ViewChange(Delta(2, (changed,)))))
+    front.pipeline.follow(VIEW.after(ViewChange(Delta.of(2, (changed,)))))
     assert inference_pb2.ModelInferRequest.FromString(front.infer()).model_version == "2"
 
 

@@ -102,7 +102,7 @@ def test_what_is_not_in_the_catalog_any_more_goes_first() -> None:
     for one in found.catalog:
         desk.infer(one.name, tenant=one.tenant)
     gone = tuple(("gone", f"m{n}") for n in range(100))
-    left = found.after(ViewChange(Delta(2, tuple(many(50, "comes", name="n")), gone)))
+    left = found.after(ViewChange(Delta.of(2, tuple(many(50, "comes", name="n")), gone)))
     desk.routes.follow(left)
     with pytest.raises(NotFound):
         desk.infer("m0", tenant="gone")

@@ -190,7 +190,7 @@ async def stage(made: list[Revisions]) -> Any:
 
 
 def published(stage: World, name: str) -> ViewChange:
-    return ViewChange(Delta(0, (model(name=name),), ()))
+    return ViewChange(Delta.of(0, (model(name=name),), ()))
 
 
 def token(stage: World, ahead: int) -> tuple[tuple[str, str], ...]:

@@ -58,7 +58,7 @@ def test_routes_share_their_orders_and_a_cell_has_one_name_in_all_of_them() -> N
     def decided(found: View, tenant: str, ask: Ask) -> Route:
         order = fresh("b", "a") if ask.model == "price" else fresh("a", "b")
         options = choices(found.catalog, tenant, ask)
-        return Route(found.catalog.get(tenant, ask.model), options, order, fresh("a", "b"))
+        return Route(found.catalog.record(tenant, ask.model), options, order, fresh("a", "b"))
 
     routes = Routes(decided, lambda: HALF)
     routes.follow(VIEW)

@@ -38,7 +38,7 @@ def test_a_view_that_changes_another_model_changes_no_route() -> None:
     desk.infer("price")
     desk.infer("secret", tenant="globex")
     changed = model(name="price", versions=(1, 2), splits=((2, 10_000),))
-    desk.routes.follow(VIEW.after(ViewChange(Delta(2, (changed,)))))
+    desk.routes.follow(VIEW.after(ViewChange(Delta.of(2, (changed,)))))
     assert desk.infer("secret", tenant="globex").target.version == 1
     assert len(desk.asked) == 2
     assert desk.infer("price").target.version == 2
@@ -48,7 +48,7 @@ def test_a_view_that_changes_another_model_changes_no_route() -> None:
 def test_a_model_that_is_removed_is_gone() -> None:
     desk = Desk()
     desk.infer("price")
-    desk.routes.follow(VIEW.after(ViewChange(Delta(2, (), (("acme", "price"),)))))
+    desk.routes.follow(VIEW.after(ViewChange(Delta.of(2, (), (("acme", "price"),)))))
     with pytest.raises(UnknownModel):
         desk.infer("price")
 
@@ -131,7 +131,7 @@ def test_a_family_makes_routes_anew_for_its_models_alone() -> None:
 def test_a_departed_cell_does_not_make_every_view_a_new_one() -> None:
     desk = Desk(after(removed_cells=("b",)))
     desk.infer("price")
-    desk.routes.follow(desk.routes.view.after(ViewChange(Delta(2, (model(name="new"),)))))  # type: ignore[union-attr]
+    desk.routes.follow(desk.routes.view.after(ViewChange(Delta.of(2, (model(name="new"),)))))  # type: ignore[union-attr]
     desk.infer("price")
     assert len(desk.asked) == 1
 
@@ -198,7 +198,9 @@ def test_nobody_is_routed_outside_two_hands_whatever_is_edited_and_ramped(seed: 
         elif edit == 1:
             found = replace(found, previous=None, ramp=ALL)
         elif edit == 2:
-            found = found.after(ViewChange(Delta(number, (model(rng.choice(EVERYBODY), versions=(1, 2)),))))
+            found = found.after(
+                ViewChange(Delta.of(number, (model(rng.choice(EVERYBODY), versions=(1, 2)),)))
+            )
         elif previous is not None:
             found = replace(found, ramp=rng.randrange(ALL + 1))
         routes.follow(found)

@@ -10,17 +10,17 @@ from support.fakes import generation, metric, model, no_change, snapshot_path, v
 from support.irregular import KINDS, put
 from support.waiting import eventually
 
-from croupier.sealed import CorruptFile, write_sealed
+from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from protos.versions.v1 import versions_pb2 as pb
 from router import events, snapshot
 from router.feeds import ViewFeed
 from router.view import View, ViewChange
 from sharding.generation import Generation
+from version_manager.model import wire
 from version_manager.model.catalog import Delta
 from version_manager.model.family import Family
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits
-from version_manager.model.release import Model
 
 MAP = generation(["a", "b"])
 FLEET = [Cell("a", "zone-0", "a:1"), Cell("b", "zone-1", "b:1")]
@@ -105,6 +105,20 @@ def test_a_rightly_signed_file_without_a_view_is_refused(path: Path) -> None:
             snapshot.read(path)
 
 
+def test_the_file_is_one_that_protobuf_writes_and_reads(path: Path) -> None:
+    """As a router of the release before does."""
+    snapshot.write(path, VIEW)
+    body, events = bytes(read_sealed(path, snapshot._MAGIC)), []
+    while body:
+        size = int.from_bytes(body[:4], "little")
+        events.append(pb.WatchEvent.FromString(body[4 : 4 + size]))
+        body = body[4 + size :]
+    found = [wire.model_from_pb(one) for event in events for one in event.chunk.models]
+    assert found == list(VIEW.catalog)
+    write_sealed(path, snapshot._MAGIC, [snapshot._record(event) for event in events])
+    assert facts(snapshot.read(path)) == facts(VIEW)
+
+
 async def test_the_file_follows_the_feed(path: Path) -> None:
     source = feed()
     keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.01))
@@ -123,15 +137,15 @@ async def test_the_file_follows_the_feed(path: Path) -> None:
         await keeper
 
 
-async def test_no_thread_encodes_models_and_no_turn_many(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that encodes is sent away with the interpreter's lock, and then the loop stands still."""
+async def test_no_thread_joins_models_and_no_turn_many(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that does is sent away with the interpreter's lock, and then the loop stands still."""
     own, turns, fleets = threading.get_ident(), [0], []
-    encode, encode_fleet = events.model_to_pb, events.generation_to_pb
+    join, encode_fleet = events.chunk_event, events.generation_to_pb
 
-    def model_to_pb(found: Model) -> pb.Model:
+    def chunk_event(records: list[bytes]) -> bytes:
         assert threading.get_ident() == own
-        turns[-1] += 1
-        return encode(found)
+        turns[-1] += len(records)
+        return join(records)
 
     def generation_to_pb(found: Generation) -> pb.Generation:
         fleets.append(threading.get_ident())
@@ -141,18 +155,18 @@ async def test_no_thread_encodes_models_and_no_turn_many(path: Path, monkeypatch
         turns.append(0)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(events, "model_to_pb", model_to_pb)
+    monkeypatch.setattr(events, "chunk_event", chunk_event)
     monkeypatch.setattr(events, "generation_to_pb", generation_to_pb)
     source = feed()
     keeper = asyncio.create_task(snapshot.keep(source, path, clock=time.monotonic, delay=0.0, rest=rest))
     try:
-        large = view([model(name=f"m{number}") for number in range(95)], (MAP,), FLEET, revision=5)
+        large = view([model(name=f"m{number}") for number in range(1_095)], (MAP,), FLEET, revision=5)
         await source.load(large)
         await eventually(path.exists, "the first write")
         assert facts(snapshot.read(path)) == facts(large)
-        assert max(turns) == snapshot._SLICE
+        assert max(turns) == snapshot._MODELS
         # Of a release, the map is not encoded again.
-        later = large.after(ViewChange(Delta(6, (model("globex"),), ())))
+        later = large.after(ViewChange(Delta.of(6, (model("globex"),), ())))
         await source.load(later)
         await eventually(lambda: facts(snapshot.read(path)) == facts(later), "the second write")
         assert len(fleets) == 1

@@ -22,7 +22,7 @@ def names(number: int) -> list[tuple[str, str]]:
 
 
 def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
-    change = ViewChange(Delta(11, (model(name="new"),), (("acme", "m0"),)))
+    change = ViewChange(Delta.of(11, (model(name="new"),), (("acme", "m0"),)))
     after = HELD.after(change)
     assert (after.catalog.revision, after.catalog.size) == (11, 40)
     assert after.catalog.get("acme", "new").name == "new"
@@ -32,7 +32,7 @@ def test_a_delta_makes_the_next_view_and_leaves_the_old_one() -> None:
 
 # One of each thing that a delta may bring.
 BROUGHT: dict[str, Any] = {
-    "models": Delta(11, (model(name="new"),)),
+    "models": Delta.of(11, (model(name="new"),)),
     "cells": (replace(FLEET[0], address="a:2"),),
     "removed_cells": ("a",),
     "generations": (generation(CELLS[1:], number=2), MAP),
@@ -85,7 +85,7 @@ def test_a_delta_takes_away_a_family() -> None:
 
 
 def test_a_delta_that_is_not_newer_changes_nothing() -> None:
-    assert HELD.after(ViewChange(Delta(10, (model(name="new"),)))) is HELD
+    assert HELD.after(ViewChange(Delta.of(10, (model(name="new"),)))) is HELD
 
 
 def test_a_load_report_changes_nothing() -> None:
@@ -171,9 +171,9 @@ def test_the_last_few_models_may_go_only_in_the_same_catalog_further_on() -> Non
 
 def test_a_delta_may_remove_a_few_models_but_not_most() -> None:
     few = view([model()], (MAP,), revision=10)
-    assert delta_refusal(few, few.after(ViewChange(Delta(11, (), (("acme", "churn"),))))) == ""
-    assert delta_refusal(HELD, HELD.after(ViewChange(Delta(11, (), tuple(names(20)))))) == ""
-    gone = HELD.after(ViewChange(Delta(11, (), tuple(names(21)))))
+    assert delta_refusal(few, few.after(ViewChange(Delta.of(11, (), (("acme", "churn"),))))) == ""
+    assert delta_refusal(HELD, HELD.after(ViewChange(Delta.of(11, (), tuple(names(20)))))) == ""
+    gone = HELD.after(ViewChange(Delta.of(11, (), tuple(names(21)))))
     assert delta_refusal(HELD, gone) == "it lost 21 of 40 models"
 
 

@@ -18,6 +18,7 @@ from router.routes import Routes
 from router.units import Unit
 from router.view import EMPTY
 from router.wheel import Wheel
+from version_manager.model.encode import write_model
 from version_manager.model.release import WHOLE, Model
 from version_manager.model.resolve import Target
 
@@ -180,7 +181,7 @@ def artifact(name: str) -> bytes:
 def route_of(name: str) -> Route:
     """The route of the model `name`, any cell of whose hand may be chosen."""
     target = Target("acme", name, 1, artifact(name))
-    return Route(Model("acme", name, {}), ((WHOLE, target),), HAND, HAND, near=len(HAND))
+    return Route(write_model(Model("acme", name, {})), ((WHOLE, target),), HAND, HAND, near=len(HAND))
 
 
 def routed(name: str, route: Route | None = None) -> Unit:

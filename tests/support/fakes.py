@@ -20,7 +20,7 @@ from protos.versions.v1 import versions_pb2_grpc
 from router.events import events_of
 from router.view import EMPTY, View, ViewChange, successor
 from sharding.generation import Generation, Seat
-from version_manager.feed import delta_to_pb
+from version_manager.feed import delta_of
 from version_manager.model.catalog import Catalog, Delta
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
@@ -78,8 +78,8 @@ def no_change(**parts: Any) -> ViewChange:
 def delta_event(change: ViewChange) -> pb.WatchEvent:
     """As a version manager tells it: what is no model's has one name there and here."""
     models, others = change.models, {field.name: getattr(change, field.name) for field in fields(change)[1:]}
-    told = Change(models.revision, models.models, models.removed, **others)
-    return pb.WatchEvent(delta=delta_to_pb(told))
+    told = Change(models.revision, models.records, models.removed, **others)
+    return pb.WatchEvent.FromString(delta_of(told))
 
 
 def heartbeat(revision: int = 1) -> pb.WatchEvent:

@@ -49,7 +49,7 @@ class Desk:
         options = choices(found.catalog, tenant, ask)
         order = route(found, tenant, ask.model)
         family = self.family if self.wanted is None else self.wanted(found, tenant, ask.model)
-        return Route(found.catalog.get(tenant, ask.model), options, order, order, family=family)
+        return Route(found.catalog.record(tenant, ask.model), options, order, order, family=family)
 
     def infer(self, name: str = "churn", tenant: str = "acme", version: str = "", **texts: str) -> Unit:
         [unit] = self.routes.infer(tenant, infer(name, version, **texts))

@@ -7,13 +7,13 @@ from google.protobuf.message import Message
 from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_keys, version
 
 from protos.versions.v1 import versions_pb2 as pb
-from version_manager.feed import MODELS_A_CHUNK, Feed, delta_to_pb, snapshot
+from version_manager.feed import MODELS_A_CHUNK, Feed, delta_of, snapshot
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Thaw, encode
 from version_manager.model.family import Config, Family
 from version_manager.model.history import Change
 from version_manager.model.limits import Limits
-from version_manager.model.wire import cell_from_pb, delta_from_pb, generation_from_pb, model_from_pb
+from version_manager.model.wire import cell_from_pb, generation_from_pb, model_from_pb
 
 HEARTBEAT = 0.02
 
@@ -41,14 +41,25 @@ def feed(mirror) -> Feed:
 
 async def read(events, count: int) -> list[pb.WatchEvent]:
     async with asyncio.timeout(10):
-        return [await anext(events) for _ in range(count)]
+        return [pb.WatchEvent.FromString(await anext(events)) for _ in range(count)]
+
+
+async def next_delta(events) -> bytes:
+    async with asyncio.timeout(10):
+        while not pb.WatchEvent.FromString(event := await anext(events)).HasField("delta"):
+            pass
+        return event
 
 
 async def until_not(events, kind: str) -> pb.WatchEvent:
     async with asyncio.timeout(10):
-        while (event := await anext(events)).WhichOneof("event") == kind:
+        while (event := pb.WatchEvent.FromString(await anext(events))).WhichOneof("event") == kind:
             pass
         return event
+
+
+def told(change: Change) -> pb.WatchEvent.Delta:
+    return pb.WatchEvent.FromString(delta_of(change)).delta
 
 
 def kinds(events) -> list[str]:
@@ -71,9 +82,22 @@ async def test_a_new_watcher_gets_everything_then_changes(feed, mirror, etcd):
 
         mirror.take(etcd.put({KEYS.version("acme", "churn", 2): encode(version(2))}))
         (delta,) = await read(events, 1)
-        assert delta_from_pb(delta.delta).models == tuple(mirror.map.catalog)
+        assert list(map(model_from_pb, delta.delta.models)) == list(mirror.map.catalog)
         assert delta.delta.revision == 11
         assert not delta.delta.generations
+
+
+async def test_watchers_are_sent_the_same_bytes(feed, mirror, etcd):
+    async with aclosing(feed.watch("", 0)) as first, aclosing(feed.watch("", 0)) as second:
+        await read(first, 4), await read(second, 4)
+        for number in range(2, 40):
+            mirror.take(etcd.put({KEYS.version("acme", "churn", number): encode(version(number))}))
+            sent = [await next_delta(events) for events in (first, second)]
+            assert sent[0] is sent[1]
+            assert number in [
+                one.number for one in pb.WatchEvent.FromString(sent[0]).delta.models[0].versions
+            ]
+    assert len(feed._deltas) == 16
 
 
 async def test_a_quiet_watcher_gets_heartbeats(feed, mirror):
@@ -121,7 +145,7 @@ async def test_a_watcher_ahead_of_this_manager_waits_for_it(feed, mirror, etcd):
         waiting = asyncio.create_task(anext(events))
         await asyncio.sleep(0)
         mirror.take(cell_put(etcd, "cell-2"))
-        assert (await waiting).WhichOneof("event") == "heartbeat"
+        assert pb.WatchEvent.FromString(await waiting).HasField("heartbeat")
 
 
 async def test_another_catalog_begins_with_a_snapshot_in_the_same_stream(feed, mirror, etcd):
@@ -151,7 +175,7 @@ def test_large_catalogs_come_in_chunks():
         content[KEYS.version("acme", f"model-{number}", 1)] = encode(version())
     mirror = Mirror(NoEtcd(), KEYS)
     mirror.take(FakeEtcd(content).listed())
-    events = list(snapshot(mirror.map))
+    events = list(map(pb.WatchEvent.FromString, snapshot(mirror.map)))
     assert [len(event.chunk.models) for event in events[1:-1]] == [0, MODELS_A_CHUNK, MODELS_A_CHUNK, 1]
     assert events[-1].end.models == 2 * MODELS_A_CHUNK + 1
 
@@ -162,23 +186,23 @@ def test_limits_come_in_chunks_and_deltas_have_what_changed():
     }
     mirror, etcd = Mirror(NoEtcd(), KEYS), FakeEtcd(content)
     mirror.take(etcd.listed())
-    events = list(snapshot(mirror.map))
+    events = list(map(pb.WatchEvent.FromString, snapshot(mirror.map)))
     assert [len(event.chunk.limits) for event in events[1:-1]] == [0, MODELS_A_CHUNK, 1]
     # That there is no default is said, or a router would take this for a manager that knows of no limits.
     assert events[1].chunk.HasField("default_limits")
     mirror.take(etcd.put({KEYS.limits("tenant-7"): encode(Limits(rate=6))}))
     mirror.take(etcd.delete(KEYS.limits("tenant-8")))
     changes = mirror.after(mirror.place_of(mirror.map.catalog.name, 10))
-    assert [list(delta_to_pb(change).limits) for change in changes] == [
+    assert [list(told(change).limits) for change in changes] == [
         [pb.TenantLimits(tenant="tenant-7", limits=pb.Limits(rate=6))],
         [pb.TenantLimits(tenant="tenant-8", limits=pb.Limits())],
     ]
-    assert not any(delta_to_pb(change).HasField("default_limits") for change in changes)
+    assert not any(told(change).HasField("default_limits") for change in changes)
 
 
 def test_a_delta_carries_every_kind_of_change():
     change = Change(5, (), (("acme", "churn"),), (cell(),), ("cell-2",), (generation(2), generation(1)))
-    message = delta_to_pb(change)
+    message = told(change)
     assert [(key.tenant, key.name) for key in message.removed_models] == [("acme", "churn")]
     assert [one.id for one in message.cells] == ["cell-1"]
     assert list(message.removed_cells) == ["cell-2"]
@@ -215,11 +239,11 @@ def filled(message: Message) -> set[str]:
 
 
 def test_every_field_of_a_change_is_told(mirror):
-    (model,) = mirror.map.catalog
+    (record,) = mirror.map.catalog.records()
     limits = (("acme", Limits(rate=5)),)
     change = Change(
         5,
-        (model,),
+        (record,),
         (("acme", "old"),),
         (cell(),),
         ("cell-2",),
@@ -230,14 +254,14 @@ def test_every_field_of_a_change_is_told(mirror):
         ((("", "churn"), Family("churn", 1)),),
     )
     assert [field.name for field in fields(Change) if not getattr(change, field.name)] == []
-    assert filled(delta_to_pb(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
+    assert filled(told(change)) == set(pb.WatchEvent.Delta.DESCRIPTOR.fields_by_name)
 
 
 def test_every_field_of_a_snapshot_is_told(mirror, etcd):
     limits = {KEYS.limits("acme"): encode(Limits(rate=5))}
     family = {KEYS.config("", "churn"): encode(Config(1, Family("churn", 1)))}
     mirror.take(etcd.put({KEYS.thaw: encode(Thaw(3, 1, 11)), **limits, **family}))
-    begin, *chunks, end = snapshot(mirror.map)
+    begin, *chunks, end = map(pb.WatchEvent.FromString, snapshot(mirror.map))
     assert filled(begin.begin) == set(pb.WatchEvent.Begin.DESCRIPTOR.fields_by_name)
     told = set().union(*(filled(chunk.chunk) for chunk in chunks))
     assert told == set(pb.WatchEvent.Chunk.DESCRIPTOR.fields_by_name)

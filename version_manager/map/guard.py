@@ -28,7 +28,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from croupier.stores.etcd import KeyValue
-from version_manager.map.image import Image, ModelId
+from version_manager.map.image import Image
+from version_manager.map.mods import ModelId
 
 _TENTH = 10
 _FLOOR_OF_A_REVISION = 1
@@ -177,7 +178,7 @@ class Batch:
             self._lost_at[before] -= 1
             if not self._lost_at[before]:
                 del self._lost_at[before]
-        if self.image.key_counts[model] + self._growth[model] <= 0:
+        if self.image.mods.count(model) + self._growth[model] <= 0:
             self._lost[model] = revision
             self._lost_at[revision] += 1
 
@@ -188,6 +189,7 @@ def listing_batch(image: Image, items: tuple[KeyValue, ...], revision: int, *, i
     for pair in items:
         if is_strict or image.mods.get(pair.key) != pair.mod_revision:
             batch.put(pair)
-    for key in image.mods.keys() - {pair.key for pair in items}:
+    found = {pair.key for pair in items}
+    for key in [key for key in image.mods if key not in found]:
         batch.delete(key, revision)
     return batch

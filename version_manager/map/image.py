@@ -16,7 +16,7 @@ No I/O and no clock: `mirror` feeds it.
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from croupier.stores.etcd import KeyValue
 from sharding.generation import Generation
 from version_manager.map.chunks import Chunk, Chunked
+from version_manager.map.entries import Entry
 from version_manager.map.family_image import Configs, configs_after
 from version_manager.map.keys import (
     BadRecord,
@@ -31,7 +32,6 @@ from version_manager.map.keys import (
     Key,
     Keys,
     ManagerKey,
-    ModelKey,
     RegistrationKey,
     ReleaseKey,
     SeedKey,
@@ -39,20 +39,21 @@ from version_manager.map.keys import (
     ThawKey,
     VersionKey,
 )
+from version_manager.map.mods import ModelId, Mods
 from version_manager.map.problems import KINDS, MOST_WORDS, Misfits, Problem
 from version_manager.map.records import Active, Announced, Record, Spent, Thaw, decode
 from version_manager.map.registrations import Registrations
 from version_manager.map.seed import Seed
 from version_manager.map.shard_image import ShardImage
 from version_manager.map.tenant_image import limits_after, residencies_after
-from version_manager.model.catalog import Catalog
+from version_manager.model.catalog import Catalog, Delta
+from version_manager.model.encode import write_model
+from version_manager.model.encoded import told
 from version_manager.model.fleet import Cell
 from version_manager.model.history import Change
 from version_manager.model.limits import TenantLimits
 from version_manager.model.release import WHOLE, InvalidRelease, Model, Release, Version, check_release
 from version_manager.model.residency import ResidencyRule
-
-ModelId = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +92,18 @@ class Map:
         return self.generations[: 1 if self.ramp >= WHOLE else 2]
 
 
-@dataclass(slots=True)
-class _Entry:
-    """What etcd says of one model, as far as it decodes."""
-
-    versions: dict[int, Version] = field(default_factory=dict)
-    release: Release | None = None
-
-
 class Image:
     """One etcd prefix. `map` is what to serve, `mods` each key's mod_revision, as far as taken."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._entries: dict[ModelId, _Entry] = {}
+        # What etcd says of models that are not served as it says: of the others, the catalog has it.
+        self._unserved: dict[ModelId, Entry] = {}
         self._registrations = Registrations()
         self.map = Map(Catalog.build(revision=-1), {}, (), {})
-        self.mods: dict[str, int] = {}
+        self.mods = Mods(keys.prefix, self.model_of)
         # Not served, and so no part of the map: for the publisher, should etcd's own word be garbage.
         self.spent: dict[ModelId, Spent] = {}
-        self.key_counts: Counter[ModelId] = Counter()
         # What is wrong with values that do not decode, and with those that decode and do not fit the others.
         self._garbage: dict[str, Problem] = {}
         self._misfits = Misfits()
@@ -136,7 +129,7 @@ class Image:
         """Take what changed up to `revision`; returns what that changes in `map`, and what is wrong."""
         problems: list[Problem] = []
         said = self._decode(puts, deletes, problems)
-        models, removed = self._take_models(said, problems)
+        records, removed = self._take_models(said, problems)
         shards = self._shards.take(said, problems)
         cells, removed_cells = self._take_cells(said)
         self._take_spent(said)
@@ -146,7 +139,7 @@ class Image:
         configs, configured = configs_after(before.configs, said, self._keys, self._misfits, problems)
         change = Change(
             revision,
-            models,
+            tuple(map(told, records)),
             removed,
             cells,
             removed_cells,
@@ -157,7 +150,7 @@ class Image:
             configured,
         )
         self.map = Map(
-            catalog=self.map.catalog.apply(change.delta),
+            catalog=self.map.catalog.apply(Delta(revision, records, removed)),
             cells=self._cells_after(change),
             generations=shards.generations,
             pointer=shards.pointer,
@@ -173,7 +166,7 @@ class Image:
         return change, problems
 
     def is_served(self, model: ModelId) -> bool:
-        return self.map.catalog.find(*model) is not None
+        return self.map.catalog.find_record(*model) is not None
 
     def is_leased(self, key: str) -> bool:
         """Whether `key` is one that a cell or a manager keeps for as long as it lives."""
@@ -250,24 +243,16 @@ class Image:
             case _:
                 return None
 
-    def _count(self, key: str, mod_revision: int | None) -> None:
-        model = self.model_of(key)
-        if model is not None:
-            self.key_counts[model] += (mod_revision is not None) - (key in self.mods)
-            if not self.key_counts[model]:
-                del self.key_counts[model]
-        if mod_revision is None:
-            self.mods.pop(key, None)
-        else:
-            self.mods[key] = mod_revision
-
     def _decode(
         self, puts: Iterable[KeyValue], deletes: Iterable[str], problems: list[Problem]
     ) -> dict[Key, Record | None]:
         """What each key of ours says now; None: nothing any more."""
         said: dict[Key, Record | None] = {}
+        puts = list(puts)
+        # First: what stays would lie among what does not, whose memory the system would not get back then.
         for pair in puts:
-            self._count(pair.key, pair.mod_revision)
+            self.mods.put(pair.key, pair.mod_revision)
+        for pair in puts:
             kind = "unknown"
             try:
                 key = self._keys.parse(pair.key)
@@ -286,7 +271,7 @@ class Image:
                 if isinstance(key, RegistrationKey):
                     self._registrations.take(key, record, pair.lease)
         for text in deletes:
-            self._count(text, None)
+            self.mods.drop(text)
             self._garbage.pop(text, None)
             with suppress(BadRecord):
                 key = self._keys.parse(text)
@@ -297,39 +282,40 @@ class Image:
 
     def _take_models(
         self, said: Mapping[Key, Record | None], problems: list[Problem]
-    ) -> tuple[tuple[Model, ...], tuple[ModelId, ...]]:
-        touched: set[ModelId] = set()
+    ) -> tuple[tuple[bytes, ...], tuple[ModelId, ...]]:
+        """The records of models that changed, and the models that are gone."""
+        touched: dict[ModelId, Entry] = {}
         for key, record in said.items():
             if isinstance(key, (VersionKey, ReleaseKey)):
-                touched.add((key.tenant, key.name))
-                self._enter(key, record)
-        models, removed = [], []
-        for model_id in touched:
+                model_id = (key.tenant, key.name)
+                if model_id not in touched:
+                    touched[model_id] = self._entry(model_id)
+                touched[model_id].enter(key, record)
+        records, removed = [], []
+        for model_id, entry in touched.items():
             served = self.map.catalog.find(*model_id)
-            model = self._build(model_id, served, problems)
+            model = self._build(model_id, entry, served, problems)
+            if entry.is_served_by(model):
+                self._unserved.pop(model_id, None)
+            else:
+                self._unserved[model_id] = entry
             if model is None:
-                self._entries.pop(model_id, None)
                 if served is not None:
                     removed.append(model_id)
             elif model != served:
-                models.append(model)
-        return tuple(models), tuple(removed)
+                records.append(write_model(model))
+        return tuple(records), tuple(removed)
 
-    def _enter(self, key: ModelKey, record: Record | None) -> None:
-        entry = self._entries.setdefault((key.tenant, key.name), _Entry())
-        match key, record:
-            case VersionKey(), Version():
-                entry.versions[key.number] = record
-            case VersionKey(), _:
-                entry.versions.pop(key.number, None)
-            case ReleaseKey(), Release():
-                entry.release = record
-            case _:
-                entry.release = None
+    def _entry(self, model_id: ModelId) -> Entry:
+        """What etcd says of the model until now."""
+        if model_id in self._unserved:
+            return self._unserved[model_id]
+        return Entry.of(self.map.catalog.find(*model_id))
 
-    def _build(self, model_id: ModelId, served: Model | None, problems: list[Problem]) -> Model | None:
+    def _build(
+        self, model_id: ModelId, entry: Entry, served: Model | None, problems: list[Problem]
+    ) -> Model | None:
         """The model to serve after a change of its entry; None: it is gone."""
-        entry = self._entries[model_id]
         release, versions = entry.release, dict(entry.versions)
         key = self._keys.release(*model_id)
         try:

@@ -144,7 +144,7 @@ class Mirror:
 
     def mod_revision(self, key: str) -> int:
         """The revision of `key` that the map has taken; 0: etcd does not have it."""
-        return self._image.mods.get(key, 0)
+        return self._image.mods.get(key) or 0
 
     def spent(self, tenant: str, name: str) -> Spent | None:
         """The last good word on a model's numbers; None if there was none."""

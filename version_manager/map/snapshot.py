@@ -30,8 +30,9 @@ from croupier.sealed import CorruptFile, read_sealed, write_sealed
 from croupier.stores.etcd import KeyValue
 from croupier.telemetry.metrics import Counter
 from version_manager.map.chunks import Chunk
-from version_manager.map.image import Image, Map, ModelId
+from version_manager.map.image import Image, Map
 from version_manager.map.keys import Keys
+from version_manager.map.mods import ModelId
 from version_manager.map.records import Record, Spent, encode
 from version_manager.model.limits import NO_LIMITS
 
@@ -161,8 +162,8 @@ def last_good(image: Image, keys: Keys, *, damaged_only: bool = False) -> Iterat
     With `damaged_only`, those of which etcd says something else, or nothing: all with revision 0. To encode
     them takes long; the iterator does it, which may be in a thread while `image` goes on.
     """
-    mods, bad = dict(image.mods), image.bad
-    known = ((key, record, 0 if key in bad else mods.get(key, 0)) for key, record in _records(keys, image))
+    mods, bad = image.mods.copy(), image.bad
+    known = ((key, record, 0 if key in bad else mods.get(key) or 0) for key, record in _records(keys, image))
     return (
         KeyValue(key, encode(record), revision, 0, 0)
         for key, record, revision in known

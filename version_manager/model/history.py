@@ -13,7 +13,6 @@ from version_manager.model.catalog import Delta
 from version_manager.model.family import Family, FamilyKey
 from version_manager.model.fleet import Cell
 from version_manager.model.limits import Limits
-from version_manager.model.release import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Change:
 
     # First; whatever else is here are things, which `size` counts.
     revision: int
-    models: tuple[Model, ...] = ()
+    # Records of models, as a catalog has them.
+    records: tuple[bytes, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     cells: tuple[Cell, ...] = ()
     removed_cells: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Change:
 
     @property
     def delta(self) -> Delta:
-        return Delta(self.revision, self.models, self.removed)
+        return Delta(self.revision, self.records, self.removed)
 
     @property
     def size(self) -> int:

@@ -9,7 +9,6 @@ from croupier.names import DIGEST_BYTES, check_name
 from croupier.protocol import announced
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat, Share, Size, dealt_as, size_of
-from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
 from version_manager.model.limits import FIELDS, Limits, check_limits
 from version_manager.model.release import Model, Range, Release, Split, Version
@@ -21,8 +20,13 @@ _MOST_WORDS = 64
 
 
 def version_to_pb(version: Version) -> pb.Version:
-    """What operators are told of a version."""
-    message = _served(version)
+    message = pb.Version(
+        number=version.number,
+        artifact=version.artifact,
+        size=version.size,
+        engine=version.engine,
+        created=version.created,
+    )
     if version.checked is not None:
         message.checked.CopyFrom(comparison_to_pb(version.checked))
     return message
@@ -43,18 +47,10 @@ def comparison_from_pb(message: pb.Comparison) -> Comparison:
     return Comparison(message.library, message.version, message.sample, message.made, message.difference)
 
 
-def _served(version: Version) -> pb.Version:
-    return pb.Version(
-        number=version.number,
-        artifact=version.artifact,
-        size=version.size,
-        engine=version.engine,
-        created=version.created,
-    )
-
-
 def version_from_pb(message: pb.Version) -> Version:
-    return Version(message.number, message.artifact, message.size, message.engine, message.created)
+    """Raises InvalidComparison."""
+    checked = comparison_from_pb(message.checked) if message.HasField("checked") else None
+    return Version(message.number, message.artifact, message.size, message.engine, message.created, checked)
 
 
 def splits_to_pb(splits: Sequence[Split]) -> list[pb.Split]:
@@ -62,20 +58,16 @@ def splits_to_pb(splits: Sequence[Split]) -> list[pb.Split]:
 
 
 def release_to_pb(release: Release) -> pb.Release:
-    """What operators are told of a release."""
-    message = _dealt(release)
-    message.author, message.reason, message.at = release.author, release.reason, release.at
-    message.restores = release.restores
-    return message
-
-
-def _dealt(release: Release) -> pb.Release:
     return pb.Release(
         number=release.number,
         splits=splits_to_pb(release.splits),
         labels=release.labels,
         salt=release.salt,
         ranges=[pb.Range(end=one.end, version=one.version) for one in release.ranges],
+        author=release.author,
+        reason=release.reason,
+        at=release.at,
+        restores=release.restores,
     )
 
 
@@ -97,18 +89,18 @@ def splits_from_pb(messages: Iterable[pb.Split]) -> tuple[Split, ...]:
     return tuple(Split(split.version, split.basis_points) for split in messages)
 
 
-def model_to_pb(model: Model, *, for_operators: bool = False) -> pb.Model:
-    """A model as routers are told of it; operators also hear what was compared, and who released it."""
-    told, dealt = (version_to_pb, release_to_pb) if for_operators else (_served, _dealt)
+def model_to_pb(model: Model) -> pb.Model:
+    """A model as operators are told of it; routers are told less (`encoded.told`)."""
     return pb.Model(
         tenant=model.tenant,
         name=model.name,
-        versions=[told(version) for _, version in sorted(model.versions.items())],
-        release=dealt(model.release) if model.release else None,
+        versions=[version_to_pb(version) for _, version in sorted(model.versions.items())],
+        release=release_to_pb(model.release) if model.release else None,
     )
 
 
 def model_from_pb(message: pb.Model) -> Model:
+    """Raises InvalidComparison."""
     versions = {version.number: version_from_pb(version) for version in message.versions}
     release = None
     if message.HasField("release"):
@@ -280,11 +272,3 @@ def tenant_limits_to_pb(one: tuple[str, Limits]) -> pb.TenantLimits:
 def tenant_limits_from_pb(message: pb.TenantLimits) -> tuple[str, Limits]:
     """Raises InvalidRequest."""
     return check_name(message.tenant, "tenant"), limits_from_pb(message.limits)
-
-
-def delta_from_pb(message: pb.WatchEvent.Delta) -> Delta:
-    return Delta(
-        message.revision,
-        tuple(model_from_pb(model) for model in message.models),
-        tuple((key.tenant, key.name) for key in message.removed_models),
-    )

@@ -25,7 +25,7 @@ def tenants_of(
             tenant=name,
             place=hand.index(cell) + 1,
             size=len(hand),
-            models=sum(1 for _ in catalog.of_tenant(name)),
+            models=catalog.count(name),
             rate=asked.tenants.get(name),
         )
     return answer

@@ -19,9 +19,9 @@ from typing import TypeVar
 from croupier.errors import Conflict, FailedPrecondition, InvalidRequest
 from croupier.stores.etcd import Compare, Etcd, Put
 from version_manager.map.audit import Actor, Audit
-from version_manager.map.image import ModelId
 from version_manager.map.keys import BadRecord, Keys, ThawKey
 from version_manager.map.mirror import Mirror
+from version_manager.map.mods import ModelId
 from version_manager.map.records import Thaw, decode, encode
 
 T = TypeVar("T")

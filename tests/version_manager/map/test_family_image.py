@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import KEYS, FakeEtcd, model_keys
 
+from protos.versions.v1 import versions_pb2 as pb
 from router.events import change_of
 from router.view import EMPTY, View
-from version_manager.feed import delta_to_pb
+from version_manager.feed import delta_of
 from version_manager.map.image import Image
 from version_manager.map.records import encode
 from version_manager.model.family import Config, Families, Family, FamilyKey
@@ -122,11 +123,11 @@ def test_a_config_keeps_no_model_alive() -> None:
     """Nor is it lost with one: the guard counts what models have of their own."""
     image, etcd = Image(KEYS), FakeEtcd()
     take(image, etcd.put(model_keys("acme", "churn") | {KEYS.config("acme", "churn"): b"?"}))
-    assert image.key_counts["acme", "churn"] == len(model_keys("acme", "churn"))
+    assert image.mods.count(("acme", "churn")) == len(model_keys("acme", "churn"))
     assert image.model_of(KEYS.old_config("acme", "churn", 1)) is None
     change, _ = take(image, etcd.delete(*model_keys("acme", "churn")))
     assert change.removed == (("acme", "churn"),)
-    assert not image.key_counts
+    assert image.mods.count(("acme", "churn")) == 0
 
 
 # What may happen to a key: a good config, that there is none any more, garbage, or that it is deleted.
@@ -151,7 +152,7 @@ def test_whatever_is_written_managers_and_routers_have_the_last_good_ones(
         else:
             continue
         change, _ = take(image, event)
-        view = view.after(change_of(delta_to_pb(change)))
+        view = view.after(change_of(pb.WatchEvent.FromString(delta_of(change)).delta))
         assert image.map.configs.held == good
         assert _told(view) == {key: one.family for key, one in good.items() if one.family}
     assert view.families == image.map.configs.families

@@ -185,4 +185,4 @@ def test_the_lost_are_those_without_a_key(steps):
     there = {image.model_of(key) for key in etcd.content}
     served = {("acme", f"model-{number}") for number in range(3)}
     assert batch.lost.keys() == served - there
-    assert batch.puts.keys() | (image.mods.keys() - batch.deletes.keys()) == etcd.content.keys()
+    assert batch.puts.keys() | (set(image.mods) - batch.deletes.keys()) == etcd.content.keys()

@@ -3,6 +3,8 @@ from support.records import KEYS, FakeEtcd, cell, generation, model_keys, shard_
 
 from version_manager.map.image import Image
 from version_manager.map.records import Active, Spent, encode
+from version_manager.model.decode import read_model
+from version_manager.model.encode import write_model
 from version_manager.model.history import Change
 from version_manager.model.release import Model
 from version_manager.model.residency import ResidencyRule
@@ -42,7 +44,7 @@ def test_everything_is_served(image):
 
 def test_a_change_says_what_changed_and_nothing_else(image, etcd):
     change, _ = take(image, etcd.put({KEYS.version("acme", "churn", 2): encode(version(2))}))
-    assert change == Change(11, models=(churn(image),))
+    assert change == Change(11, records=(write_model(churn(image)),))
     assert churn(image).versions.keys() == {1, 2}
 
 
@@ -56,7 +58,7 @@ def test_a_model_goes_with_its_last_key(image, etcd):
     change, _ = take(image, etcd.delete(*model_keys("acme", "churn")))
     assert change == Change(11, removed=(("acme", "churn"),))
     assert len(image.map.catalog) == 0
-    assert not image.key_counts
+    assert image.mods.count(("acme", "churn")) == 0
 
 
 def test_the_maps_that_readers_hold_do_not_change(image, etcd):
@@ -94,7 +96,7 @@ def test_a_good_value_after_garbage_is_taken(image, etcd):
     key = KEYS.release("acme", "churn")
     take(image, etcd.put({key: b"?"}))
     change, _ = take(image, etcd.put({key: encode(whole(1, 2, canary=1))}))
-    assert [model.release for model in change.models] == [whole(1, 2, canary=1)]
+    assert [read_model(record).release for record in change.records] == [whole(1, 2, canary=1)]
 
 
 @pytest.mark.parametrize(

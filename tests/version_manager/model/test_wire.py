@@ -8,7 +8,6 @@ from croupier.protocol import CURRENT, FIRST
 from protos.versions.v1 import versions_pb2 as pb
 from sharding.generation import Generation, Override, Seat, Share
 from version_manager.model import wire
-from version_manager.model.catalog import Delta
 from version_manager.model.fleet import Cell, CellState, Load, Quarantined
 from version_manager.model.limits import NO_LIMITS, UNLIMITED, Limits
 from version_manager.model.release import Model, Release, Split, Version
@@ -26,13 +25,13 @@ def test_models_survive_the_wire(model):
     assert wire.model_from_pb(message) == model
 
 
-def test_operators_are_told_what_a_version_was_compared_with_and_routers_are_not():
+def test_operators_are_told_what_a_version_was_compared_with():
     checked = Comparison("xgboost", "3.2.0", 5, 31_500, 1e-7)
     model = Model("acme", "churn", {1: replace(VERSIONS[1], checked=checked), 2: VERSIONS[2]})
-    told = wire.model_to_pb(model, for_operators=True)
+    told = wire.model_to_pb(model)
     assert wire.comparison_from_pb(told.versions[0].checked) == checked
     assert not told.versions[1].HasField("checked")
-    assert not any(version.HasField("checked") for version in wire.model_to_pb(model).versions)
+    assert wire.model_from_pb(told) == model
 
 
 def test_generations_survive_the_wire():
@@ -93,15 +92,6 @@ def test_a_report_of_many_quarantined_artifacts_is_cut():
 def test_an_unknown_state_is_refused():
     with pytest.raises(ValueError, match="asleep"):
         wire.cell_from_pb(pb.Cell(id="cell-1", state="asleep"))
-
-
-def test_a_delta_names_what_is_set_and_what_is_removed():
-    message = pb.WatchEvent.Delta(
-        revision=9,
-        models=[wire.model_to_pb(MODELS[0])],
-        removed_models=[pb.ModelKey(tenant="acme", name="old")],
-    )
-    assert wire.delta_from_pb(message) == Delta(9, (MODELS[0],), (("acme", "old"),))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,5 @@
+"""See decode.pyx."""
+
+from croupier.fields cimport Field
+
+cdef str text_of(Field* field)

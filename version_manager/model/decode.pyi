@@ -1,0 +1,3 @@
+from version_manager.model.release import Model
+
+def read_model(record: bytes) -> Model: ...

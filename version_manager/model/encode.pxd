@@ -1,0 +1,3 @@
+"""See encode.pyx."""
+
+cdef bytes piece(int number, bytes value)
