@@ -12,6 +12,7 @@
                 `transforms`, the steps before them
     policies    who stays: `eviction` has policies to compare with, `traces` the requests
     placement   what dealing costs; `balance`: which cell of the hand gets a request
+    scale       a catalog of very many models: what control plane and router take for it
     shards      the shard map: what hands and plans cost; its verbs, and a tenant that saturates its hand
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them

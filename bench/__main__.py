@@ -27,6 +27,7 @@ from bench import policies as policies_bench
 from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
+from bench import scale as scale_bench
 from bench import series as series_bench
 from bench import storm as storm_bench
 from bench import telemetry as telemetry_bench
@@ -95,6 +96,15 @@ def outage(
     """Kill etcd and the version manager under load: nothing fails, cold models included."""
     if not outage_bench.run(seconds=seconds, tenants=tenants, json=json):
         raise typer.Exit(1)
+
+
+@app.command()
+def catalog(
+    models: Annotated[int, typer.Option(min=1, help="Of two versions each.")] = 500_000,
+    json: Json = None,
+) -> None:
+    """Very many models in etcd: how a version manager and a router start with them, and what they take."""
+    scale_bench.run(models=models, json=json)
 
 
 @app.command()
@@ -460,6 +470,7 @@ def smoke() -> None:
             json.with_suffix(".svg"),
         ),
         "outage": lambda json: outage(seconds=3.0, tenants=6, json=json),
+        "catalog": lambda json: catalog(models=1_000, json=json),
         "sharding": lambda json: _sharding(
             sharding_bench.Plan(
                 16,

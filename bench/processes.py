@@ -179,6 +179,14 @@ def wait_connectable(process: Process, timeout: float = 20.0) -> None:
     raise StackFailed(f"{process.name} did not start; its log is {process.log}:\n{process.last_lines()}")
 
 
+def rss_of(pid: int) -> int:
+    """Resident bytes of the process; 0: it has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system time so far of `pid` and all its descendants."""
     return sum(stat.cpu_seconds for stat in family(pid, stats()))

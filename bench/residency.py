@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from bench import calling, many, openloop, processes, report
 from bench.h2load import STREAMS, Loaded
 from bench.many import Many, Numbers
+from bench.processes import rss_of
 from cell.loading import hotset
 from croupier.stores.objects import key_of
 from croupierctl.stack_process import Process
@@ -176,10 +177,7 @@ class _Running:
 
     def rss(self) -> int:
         """Resident bytes of the process."""
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
+        return rss_of(self.process.pid)
 
     def resident(self) -> int:
         """Models in memory."""

@@ -142,11 +142,17 @@ class Stack:
         return self._launch(f"cell-{number}", self._cell_argv(number))
 
     def start_router(
-        self, name: str, snapshot: Path, port: int = 0, *, options: Sequence[str] = ()
+        self,
+        name: str,
+        snapshot: Path,
+        port: int = 0,
+        *,
+        options: Sequence[str] = (),
+        patience: float = 30.0,
     ) -> Process:
         """Start a router that keeps its copy of the catalog in `snapshot`; wait until it serves.
 
-        `options` are what it is told besides.
+        `options` are what it is told besides; it may take `patience` seconds.
         """
         argv = [
             *(sys.executable, "-m", "router.app"),
@@ -158,7 +164,7 @@ class Stack:
             *options,
         ]
         router = self._launch(name, argv)
-        router.wait_ready()
+        router.wait_ready(patience)
         return router
 
     def _launch(self, name: str, argv: Sequence[str]) -> Process:
