@@ -14,6 +14,7 @@
     placement   what dealing costs; `balance`: which cell of the hand gets a request
     scale       a catalog of very many models: what control plane and router take for it
     shards      the shard map: what hands and plans cost; its verbs, and a tenant that saturates its hand
+    publish     many models by one call: how many a second are packed, compared, published
     fleet, outage, many, minutes      a whole stack of processes
     hostile     `attacks`, and the `attacker` that makes them
     fair        tenants that take more than their share, and overload

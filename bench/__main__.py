@@ -24,6 +24,7 @@ from bench import outage as outage_bench
 from bench import pictures as front_pictures
 from bench import placement as placement_bench
 from bench import policies as policies_bench
+from bench import publish as publish_bench
 from bench import report
 from bench import residency as residency_bench
 from bench import route as route_bench
@@ -105,6 +106,17 @@ def catalog(
 ) -> None:
     """Very many models in etcd: how a version manager and a router start with them, and what they take."""
     scale_bench.run(models=models, json=json)
+
+
+@app.command()
+def publish(
+    models: Annotated[int, typer.Option(min=1, help="Published by one call, twice.")] = 20_000,
+    files: Annotated[int, typer.Option(min=1, help="Of LightGBM, packed and compared.")] = 16,
+    json: Json = None,
+) -> None:
+    """Publish and release many models by one call, with a real etcd: how many a second."""
+    if not publish_bench.run(publish_bench.Plan(models, files), json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -480,6 +492,7 @@ def smoke() -> None:
             ),
             json,
         ),
+        "publish": lambda json: publish(models=500, files=2, json=json),
         "placement": lambda json: placement(cells=16, tenants=2_000, requests=3_000, json=json),
         "route": lambda json: route(payload=[64], tls=True, requests=1_000, rounds=1, seconds=0.3, json=json),
         "telemetry": lambda json: telemetry(requests=1_000, rounds=1, processes=1, seconds=0.1, json=json),

@@ -93,6 +93,8 @@ OPEN = {
 VERSION_MANAGER = OPEN | _of(
     "croupier.versions.v1.VersionManager",
     Publish=_for(*_PUBLISHERS, tenant="header.tenant"),
+    # Each model of it is asked whose it is: version_manager/bulk_call.py.
+    PublishMany=_for(*_PUBLISHERS, common=True),
     ListModels=_for(*_READERS, tenant="tenant"),
     GetModel=_for(*_READERS, tenant="tenant"),
     GetUsage=_for(*_READERS, tenant="tenant"),

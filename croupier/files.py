@@ -90,13 +90,19 @@ def stamp_of(path: Path) -> tuple[int, ...] | None:
 
 @contextmanager
 def writing_whole(
-    path: Path, *, mode: int = OWNER_ONLY, is_durable: bool = False, unfinished: Path | None = None
+    path: Path,
+    *,
+    mode: int = OWNER_ONLY,
+    is_durable: bool = False,
+    names_later: bool = False,
+    unfinished: Path | None = None,
 ) -> Iterator[BinaryIO]:
     """A new file that stands at `path` when the block ends, and nowhere if it raises.
 
-    `is_durable` flushes it, its name and its folder's name to the disk. `unfinished` is where it grows, in
-    the same folder: beside `path` under a fixed name, so that a crash leaves one at most. Several processes
-    that may write the same file each say another name.
+    `is_durable` flushes it, its name and its folder's name to the disk; with `names_later` the caller
+    flushes the names, together with others (`sync_folder`). `unfinished` is where it grows, in the same
+    folder: beside `path` under a fixed name, so that a crash leaves one at most. Several processes that may
+    write the same file each say another name.
 
     Raises:
         OSError: the disk would not take it.
@@ -117,10 +123,10 @@ def writing_whole(
         with suppress(OSError):
             os.unlink(beside)
         raise
-    if is_durable:
+    if is_durable and not names_later:
         # The names are on the disk only when their folders are.
-        _sync_folder(path.parent)
-        _sync_folder(path.parent.parent)
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)
 
 
 def write_whole(
@@ -129,14 +135,18 @@ def write_whole(
     *,
     mode: int = OWNER_ONLY,
     is_durable: bool = False,
+    names_later: bool = False,
     unfinished: Path | None = None,
 ) -> None:
     """Have `data` at `path`; see `writing_whole`."""
-    with writing_whole(path, mode=mode, is_durable=is_durable, unfinished=unfinished) as file:
+    with writing_whole(
+        path, mode=mode, is_durable=is_durable, names_later=names_later, unfinished=unfinished
+    ) as file:
         file.write(data)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in `folder` on the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

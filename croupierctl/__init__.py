@@ -10,7 +10,8 @@ status              what of everything is wrong, by what managers told (`seen`):
                     with `cell_faults` and `strain` (store, limits); `upkeep` what is due; `verdict` says so
 why                 what bears on one tenant, and what of it is wrong: `causes`
 top                 who asks for most, and what they get; `tenants usage` is the same of one tenant
-models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it
+models              with `publish` (`models publish`), and `prepare`, which makes a file ready for it;
+                    `publish_many` reads a `manifest`, and keeps what is done in a `journal`
 debug_tokens        which cell a reply named (`hand --debug`)
 blast               who is hurt when cells break; `plot` draws it, as it does what `hand` counts
 optimize            `shards optimize`

@@ -25,6 +25,11 @@ class _Models(LazyGroup):
             *("croupierctl.publish", "publish"),
             "Publish files as versions of a model, in their order.",
         ),
+        Verb(
+            "publish-many",
+            *("croupierctl.publish_many", "publish_many"),
+            "Publish a list of files, each as the next version of its model.",
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
     app         builds the parts, serves, stops          settings   what it can be told
     server      the API: checks, converts, delegates     uploads    how much may be on its way in
+    bulk_call   a call that publishes many models
     feed        what one watcher gets                    listing    models in pages
     doubts      what is allowed and probably not meant   debug      what this manager believes, for operators
     routers     those that watch                         status     what is held and heard of everybody

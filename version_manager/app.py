@@ -23,7 +23,7 @@ from croupier.lifecycle import Lifecycle, run
 from croupier.roles import Role
 from croupier.settings import load
 from croupier.stores.etcd import Etcd
-from croupier.stores.objects import ObjectStore, open_store
+from croupier.stores.objects import ManyObjects, open_store
 from croupier.telemetry import logs, page
 from croupier.telemetry.admin import Admin, View
 from croupier.telemetry.export import exporting
@@ -54,6 +54,7 @@ from version_manager.shares import Shares
 from version_manager.status import Probe, Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits
+from version_manager.writes.bulk import BulkPublisher
 from version_manager.writes.families import FamilyRecords
 from version_manager.writes.limits import LimitRecords
 from version_manager.writes.publisher import Publisher
@@ -119,7 +120,7 @@ class VersionManager:
     def _parts(
         self,
         etcd: Etcd,
-        store: ObjectStore,
+        store: ManyObjects,
         keys: Keys,
         mirror: Mirror,
         registry: Registry,
@@ -161,13 +162,15 @@ class VersionManager:
         )
         self._spawn(ramper.run(), "ramper")
         part = OwnPart(settings, read_once=("etcd_ca", "etcd_certificate"))
+        publisher = Publisher(
+            *(models, releases, store, mirror, writer, keys, audit),
+            clock=time.time_ns,
+            demands_comparison=settings.demand_comparison,
+        )
         return Parts(
             mirror=mirror,
-            publisher=Publisher(
-                *(models, releases, store, mirror, writer, keys, audit),
-                clock=time.time_ns,
-                demands_comparison=settings.demand_comparison,
-            ),
+            publisher=publisher,
+            bulk=BulkPublisher(models, publisher, releases, store, mirror, writer, keys, audit),
             releases=releases,
             shards=shards,
             ramping=ramping,

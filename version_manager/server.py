@@ -24,6 +24,7 @@ from protos.versions.v1 import versions_pb2 as pb
 from protos.versions.v1 import versions_pb2_grpc
 from sharding.generation import Generation
 from version_manager import doubts, tenant_answers
+from version_manager.bulk_call import BulkCalls, BulkLimits
 from version_manager.calling import Context, WhoCalls, own_faults
 from version_manager.cells.registry import Registry
 from version_manager.cells.usage import Usage
@@ -47,6 +48,7 @@ from version_manager.shard_answers import freeze_to_pb, history, printable, ramp
 from version_manager.status import Statuses
 from version_manager.tenant_status import TenantStatuses
 from version_manager.uploads import UploadLimits, Uploads
+from version_manager.writes.bulk import BulkPublisher
 from version_manager.writes.families import FamilyRecords
 from version_manager.writes.limits import LimitRecords
 from version_manager.writes.pointer import How
@@ -76,6 +78,7 @@ class Parts:
 
     mirror: Mirror
     publisher: Publisher
+    bulk: BulkPublisher
     releases: Releases
     shards: Shards
     ramping: Ramping
@@ -122,6 +125,8 @@ class VersionManagerService(FamilyMethods, ReleaseMethods):
         ReleaseMethods.__init__(self, parts.releases, parts.publisher, parts.mirror, caller)
         self._parts = parts
         self._uploads = Uploads(uploads)
+        most = BulkLimits(max_bytes=uploads.max_bytes, total_bytes=uploads.max_bytes)
+        self._bulk = BulkCalls(parts.bulk, most)
 
     async def Publish(self, requests: AsyncIterator[pb.PublishRequest], context: Context) -> pb.Version:
         async with self._uploads.receive(aiter(requests)) as upload:
@@ -130,6 +135,17 @@ class VersionManagerService(FamilyMethods, ReleaseMethods):
         message = wire.version_to_pb(version)
         message.revision = self._parts.publisher.revision(upload.tenant, upload.name, version.number)
         return message
+
+    async def PublishMany(
+        self, requests: AsyncIterator[pb.PublishManyRequest], context: Context
+    ) -> AsyncGenerator[pb.PublishManyResponse, None]:
+        caller = self._caller(context)
+        tenants = frozenset[str]() if caller is None else caller.tenants
+        with own_faults():
+            answers = self._bulk.answers(aiter(requests), self._actor(context), tenants)
+            async with aclosing(answers) as given:
+                async for answer in given:
+                    yield answer
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         if request.tenant:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import grpc
 
+from croupier.grpcio.bulk import BulkItem, BulkOutcome, BulkPublish
 from croupier.grpcio.ending import Ending
 from croupier.grpcio.failover import Managers
 from croupier.grpcio.outgoing import outgoing
@@ -77,6 +78,23 @@ class VersionManagerClient:
                     progress(len(chunk))
 
         return await self._call(pb.Version, "Publish", parts(), timeout)
+
+    def publish_many(
+        self,
+        items: Iterable[BulkItem] | AsyncIterable[BulkItem],
+        *,
+        release: bool = False,
+        reason: str = "",
+        author: str = "",
+    ) -> AsyncGenerator[BulkOutcome, None]:
+        """Publish each of `items`, and with `release` move its model's traffic to it; an outcome for each.
+
+        No cell is asked to load anything first. What is published already, or is when a call breaks, is not
+        sent again, so that doing all of it again does no harm. No two of `items` may be of one model at a
+        time. `async with contextlib.aclosing(...)` ends it early.
+        """
+        options = pb.PublishManyRequest.Options(release=release, reason=reason, author=author)
+        return BulkPublish(self._managers, items, options).outcomes()
 
     async def list_models(self, request: pb.ListModelsRequest) -> pb.ListModelsResponse:
         return await self._call(pb.ListModelsResponse, "ListModels", request)

@@ -38,6 +38,7 @@ from croupier.stores.etcd_types import (
     Listing,
     Outcome,
     Put,
+    Span,
     decode_pair,
     encode_compare,
     encode_delete,
@@ -45,6 +46,7 @@ from croupier.stores.etcd_types import (
     encode_op,
     encode_prefix,
     encode_put,
+    encode_span,
     prefix_range,
 )
 from croupier.telemetry.traces import Kind
@@ -63,6 +65,7 @@ __all__ = [
     "Listing",
     "Outcome",
     "Put",
+    "Span",
 ]
 
 _RANGE: Callable[..., Any] = attrgetter("kv.Range")
@@ -133,6 +136,19 @@ class Etcd:
                 # Compacted between two pages: the revision they share is gone, so take a newer one.
                 continue
         return await self._list(prefix, page)
+
+    async def list_many(self, spans: Sequence[Span], most: int) -> list[tuple[KeyValue, ...] | None]:
+        """What is in each of `spans`, all at one revision; None of one that has more than `most` keys.
+
+        Raises:
+            InvalidRequest: more than 128 spans.
+        """
+        if len(spans) > MAX_TRANSACTION:
+            raise InvalidRequest(f"a transaction has at most {MAX_TRANSACTION} operations", field="spans")
+        request = pb.TxnRequest(success=(encode_span(span, most) for span in spans))
+        response = await self._call("Txn", _TXN, request, is_read=True)
+        found = [one.response_range for one in response.responses]
+        return [None if one.more else tuple(map(decode_pair, one.kvs)) for one in found]
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         """Write a key; returns the revision. Raises NotFound if there is no such lease."""

@@ -36,6 +36,14 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """The keys from `since` on that begin with `prefix`; without one, that key alone."""
+
+    since: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """With `keeps_value`, only the lease is new: the key has to be there, and `value` is not looked at."""
 
@@ -155,3 +163,10 @@ def encode_op(op: Put | Delete) -> pb.RequestOp:
         else {"request_delete_range": encode_delete(op)}
     )
     return pb.RequestOp(**arm)
+
+
+def encode_span(span: Span, most: int) -> pb.RequestOp:
+    """The operation that reads at most so many keys of `span`."""
+    end = prefix_range(encode_key(span.prefix))[1] if span.prefix else b""
+    found = pb.RangeRequest(key=encode_key(span.since), range_end=end, limit=most)
+    return pb.RequestOp(request_range=found)

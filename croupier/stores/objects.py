@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar, runtime_checkable
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from croupier.errors import DataLoss, NotFound
@@ -34,7 +34,13 @@ from croupier.stores.objects_file import FileBlobs
 # Hashing so much takes less than a thread takes to answer.
 _SMALL = 64 * 1024
 
+# Calls of one `put_many` under way at a time, to a store that has no better way: it has as many connections.
+_AT_ONCE = 32
+
 _S3_OPTIONS = {"endpoint", "region"}
+T = TypeVar("T")
+U = TypeVar("U")
+
 _NO_CREDENTIALS = "credentials do not belong into the object store's URL: see the AWS environment"
 
 
@@ -59,6 +65,16 @@ class ObjectStore(Protocol):
         """Forget what is kept under `digest`, if anything is."""
 
 
+class ManyObjects(ObjectStore, Protocol):
+    """One that takes many at a time."""
+
+    async def put_many(self, many: Sequence[bytes]) -> None:
+        """`put` each of `many`, together: all are kept, or it raises and some are."""
+
+    async def absent(self, digests: Collection[bytes]) -> set[bytes]:
+        """Those of `digests` under which nothing is kept."""
+
+
 class Blobs(Protocol):
     """Bytes by key. Raises NotFound, Unavailable and StoreRefused."""
 
@@ -73,6 +89,19 @@ class Blobs(Protocol):
     async def exists(self, key: str) -> bool: ...
 
     async def delete(self, key: str) -> None: ...
+
+
+@runtime_checkable
+class GroupedBlobs(Blobs, Protocol):
+    """Blobs that are cheaper by the many. Raises as `Blobs`."""
+
+    async def create_each(self, blobs: Mapping[str, bytes]) -> None:
+        """`create` each of `blobs`: all of them, or it raises and some are there."""
+
+    async def settle(self, keys: Collection[str]) -> None:
+        """Return when what others may just be writing under `keys` is as durable as one's own."""
+
+    async def exist(self, keys: Collection[str]) -> list[bool]: ...
 
 
 class VerifiedObjects:
@@ -100,6 +129,29 @@ class VerifiedObjects:
             await self._blobs.replace(key_of(digest), data)
         return digest
 
+    async def put_many(self, many: Sequence[bytes]) -> None:
+        digests = await asyncio.to_thread(_digests, many)
+        by_digest = dict(zip(digests, many, strict=True))
+        fresh = await self.absent(by_digest.keys())
+        there = by_digest.keys() - fresh
+        # What is there may be damaged.
+        await _each(lambda digest: self.put(by_digest[digest]), there)
+        blobs = {key_of(digest): by_digest[digest] for digest in fresh}
+        if isinstance(self._blobs, GroupedBlobs):
+            await self._blobs.create_each(blobs)
+            await self._blobs.settle([key_of(digest) for digest in there])
+        else:
+            await _each(lambda key: self._blobs.create(key, blobs[key]), blobs)
+
+    async def absent(self, digests: Collection[bytes]) -> set[bytes]:
+        asked = list(digests)
+        keys = list(map(key_of, asked))
+        if isinstance(self._blobs, GroupedBlobs):
+            found = await self._blobs.exist(keys)
+        else:
+            found = await _each(self._blobs.exists, keys)
+        return {digest for digest, is_there in zip(asked, found, strict=True) if not is_there}
+
     async def exists(self, digest: bytes) -> bool:
         return await self._blobs.exists(key_of(digest))
 
@@ -117,7 +169,7 @@ def key_of(digest: bytes) -> str:
     return f"{name[:2]}/{name}"
 
 
-def open_store(url: str) -> AbstractAsyncContextManager[ObjectStore]:
+def open_store(url: str) -> AbstractAsyncContextManager[ManyObjects]:
     """The store at `url`, open while the returned context is.
 
     `file:///folder`, made if it is missing, or
@@ -172,7 +224,7 @@ def _open(url: str, mode: int) -> AbstractAsyncContextManager[Blobs]:
 
 
 @asynccontextmanager
-async def _verified(opening: AbstractAsyncContextManager[Blobs]) -> AsyncIterator[ObjectStore]:
+async def _verified(opening: AbstractAsyncContextManager[Blobs]) -> AsyncIterator[ManyObjects]:
     async with opening as blobs:
         yield VerifiedObjects(blobs)
 
@@ -226,3 +278,23 @@ async def _digest(data: bytes) -> bytes:
         return hashlib.sha256(data).digest()
     # In a thread, since a large model takes long; hashlib lets go of the interpreter.
     return (await asyncio.to_thread(hashlib.sha256, data)).digest()
+
+
+def _digests(many: Sequence[bytes]) -> list[bytes]:
+    return [hashlib.sha256(data).digest() for data in many]
+
+
+async def _each(act: Callable[[U], Awaitable[T]], items: Iterable[U]) -> list[T]:
+    """What `act` gives for each of `items`, some at a time. The first error ends all."""
+    waiting = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(item: U) -> T:
+        async with waiting:
+            return await act(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(one(item)) for item in items]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in running]

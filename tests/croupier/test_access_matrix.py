@@ -47,6 +47,7 @@ CALLERS = {
 # In the order of CALLERS: cells, router, manager │ publishers │ operators │ viewers │ no role.
 VERSION_MANAGER = """
 Publish         ---- ++- ++ -- ??
+PublishMany     ---- +++ ++ -- ??
 ListModels      ---- ++- ++ +- ??
 GetModel        ---- ++- ++ +- ??
 GetUsage        ---- ++- ++ +- ??

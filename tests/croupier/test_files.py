@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from support.irregular import KINDS, put
 
-from croupier.files import EVERYBODY_READS, open_regular, own_folder, read_regular, write_whole, writing_whole
+from croupier.files import (
+    EVERYBODY_READS,
+    open_regular,
+    own_folder,
+    read_regular,
+    sync_folder,
+    write_whole,
+    writing_whole,
+)
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
@@ -126,3 +134,18 @@ def test_a_folder_that_is_somebody_elses_is_told_of(
     monkeypatch.setattr(Path, "chmod", refuse)
     own_folder(tmp_path)
     assert f"others may look into {tmp_path}: not yours" in caplog.text
+
+
+def test_names_may_be_flushed_later_with_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[bool] = []
+    fsync = os.fsync
+
+    def told(descriptor: int) -> None:
+        flushed.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", told)
+    write_whole(tmp_path / "file", b"content", is_durable=True, names_later=True)
+    assert flushed == [False]
+    sync_folder(tmp_path)
+    assert flushed == [False, True]

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import grpc
+from support.version_manager_bulk import FakeBulk
 from support.version_manager_families import FakeFamilies
 from support.version_manager_releases import FakeReleases
 
@@ -40,12 +41,13 @@ def _mapped(method: Any) -> Any:
     return call
 
 
-class FakeManager(FakeFamilies, FakeReleases, services.VersionManagerServicer):
+class FakeManager(FakeFamilies, FakeBulk, FakeReleases, services.VersionManagerServicer):
     """`failures`: errors that the next calls end with; None: that call is answered."""
 
     def __init__(self) -> None:
         FakeFamilies.__init__(self)
         FakeReleases.__init__(self)
+        FakeBulk.__init__(self)
         self.artifacts: dict[bytes, bytes] = {}
         self.generations: list[pb.Generation] = []
         self.previous = 0

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from support.cell_server import CellServer, infer_request, open_cell
 from support.certificates import Authority, Pair
-from support.manager import Fleet, generation, release
+from support.manager import Fleet, artifact, generation, release
 from support.models import train_regressor
 from support.waiting import eventually
 from support.worlds import router
 
 from croupier.errors import FailedPrecondition, PermissionDenied
+from croupier.grpcio.bulk import BulkItem
 from croupier.grpcio.certificate import alt_names
 from croupier.grpcio.channels import credentials, open_async
 from croupier.grpcio.manager import VersionManagerClient
@@ -95,6 +96,29 @@ async def test_certificates_with_roles_are_enough_and_needed(tmp_path: Path) -> 
                 assert await made.predict(front.address) == pytest.approx(
                     list(model.predict(rows[:1]).ravel()), rel=1e-4
                 )
+
+
+async def test_a_publisher_of_some_tenants_publishes_many_models_of_these_alone(tmp_path: Path) -> None:
+    made = Deployment(tmp_path)
+    uris = ["croupier://publisher/ci", "croupier://tenant/acme", "croupier://tenant/globex"]
+    pair = made.authority.issue("bound", uris=uris)
+    shown = credentials(made.authority.certificate, pair.certificate, pair.key)
+    tenants = ("acme", "initech", "globex", "ACME")
+    items = [BulkItem(tenant, "churn", artifact(tenant)) for tenant in tenants]
+    async with (
+        Fleet(tmp_path, **made.told("version-manager/m-1")) as fleet,
+        VersionManagerClient(fleet.address, shown) as bound,
+        made.client(fleet.address, "publisher/ci") as free,
+        made.client(fleet.address, "viewer/me") as viewer,
+    ):
+        found = {one.item.tenant: one async for one in bound.publish_many(items, release=True)}
+        refused = {tenant: one.error.reason for tenant, one in found.items() if one.error is not None}
+        assert refused == {"initech": "TENANT_NOT_ALLOWED", "ACME": "TENANT_NOT_ALLOWED"}
+        published = (await fleet.raw.range("croupier/models/")).items
+        assert {pair.key.split("/")[2] for pair in published} == {"acme", "globex"}
+        with pytest.raises(PermissionDenied):
+            [one async for one in viewer.publish_many(items)]
+        assert all([one.error is None async for one in free.publish_many(items)])
 
 
 async def test_a_cell_is_who_its_certificate_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

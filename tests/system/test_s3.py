@@ -77,6 +77,16 @@ async def test_what_is_put_is_there_until_it_is_deleted(store, size):
         await store.get(digest)
 
 
+async def test_many_are_put_together(store):
+    many = [os.urandom(200) for _ in range(80)]
+    digests = [hashlib.sha256(data).digest() for data in many]
+    await store.put_many(many[:50])
+    assert await store.absent(digests) == set(digests[50:])
+    await store.put_many(many)
+    assert await store.absent(digests) == set()
+    assert await store.get(digests[77]) == many[77]
+
+
 async def test_an_object_lies_below_the_prefix(store, client):
     digest = await store.put(b"a model")
     assert (await client.head_object(**location(digest)))["ContentLength"] == 7

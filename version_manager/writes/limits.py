@@ -43,6 +43,11 @@ class Why:
             if len(words) > MAX_WORDS:
                 raise InvalidRequest(f"the {name} has more than {MAX_WORDS} characters", field=name)
 
+    def told(self, actor: Actor) -> dict[str, str]:
+        """What an entry of the audit says of it, beside who did it."""
+        author = "" if actor.name else self.author
+        return {**({"reason": self.reason} if self.reason else {}), **({"author": author} if author else {})}
+
 
 class LimitRecords:
     """Reads and writes them. No tenant ("") is the default."""

@@ -17,7 +17,7 @@ artifact that is not there. Deleting a version leaves its artifact, which others
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from croupier.artifacts.checked import checked_of
 from croupier.artifacts.comparison import UNCHECKED, Comparison
 from croupier.artifacts.format import digest_of, view
-from croupier.errors import AlreadyExists, DataLoss, FailedPrecondition
+from croupier.errors import AlreadyExists, CroupierError, DataLoss, FailedPrecondition
 from croupier.names import MAX_VERSION, InvalidName, check_digest
 from croupier.priority import step_back
 from croupier.stores.etcd import Delete, Put
@@ -87,6 +87,14 @@ class Upload:
     release_if_first: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What an artifact says: who scores it, and what it was compared with."""
+
+    engine: str
+    comparison: Comparison
+
+
 class Publisher:
     """Writes models. `clock` gives nanoseconds since 1970.
 
@@ -129,16 +137,13 @@ class Publisher:
             ComparisonDemanded: comparisons are demanded, and this artifact says nothing of one.
             NotWarm: it is published, and not released: cells have not loaded it.
         """
-        check_names(upload.tenant, upload.name)
-        if upload.version > MAX_VERSION:
-            raise InvalidName("version is not a version number", field="version")
-        check_digest(upload.digest)
+        check_upload(upload)
         with step("check", {"croupier.bytes": len(upload.data)}):
-            engine, checked = await self._check(upload)
+            checked = await self._check(upload)
         self._mirror.check_writable()
         with step("store", {"croupier.bytes": len(upload.data)}):
             await self._store.put(upload.data)
-        version = await self._writer.settle(lambda: self._record(upload, engine, checked, actor))
+        version = await self._writer.settle(lambda: self._record(upload, checked, actor))
         if upload.release_if_first:
             await self._releases.set_first(upload.tenant, upload.name, version, actor)
         return version
@@ -176,13 +181,34 @@ class Publisher:
             while remaining:
                 remaining = await self._writer.settle(lambda: self._delete_some(tenant, name, actor))
 
-    async def _check(self, upload: Upload) -> tuple[str, Comparison]:
+    async def check_many(self, uploads: Sequence[Upload]) -> list[Checked | CroupierError]:
+        """What `publish` looks at first, of each of `uploads`; an error stands in its place."""
+
+        def each() -> list[Checked | CroupierError]:
+            return [self._looked_at(upload) for upload in uploads]
+
+        return await asyncio.get_running_loop().run_in_executor(self._digesting, each)
+
+    def _looked_at(self, upload: Upload) -> Checked | CroupierError:
+        try:
+            self._check_digest(upload, digest_of(upload.data))
+            return self._read(upload.data)
+        except CroupierError as error:
+            return error.without_frames()
+
+    async def _check(self, upload: Upload) -> Checked:
         """The engine of what was uploaded, and what that was compared with. Raises as `publish`."""
         # Before anything reads the bytes: what was damaged on the way is nobody's artifact.
         loop = asyncio.get_running_loop()
-        if await loop.run_in_executor(self._digesting, digest_of, upload.data) != upload.digest:
+        self._check_digest(upload, await loop.run_in_executor(self._digesting, digest_of, upload.data))
+        return self._read(upload.data)
+
+    def _check_digest(self, upload: Upload, digest: bytes) -> None:
+        if digest != upload.digest:
             raise DigestMismatch(f"{len(upload.data)} bytes arrived with another digest than the publisher's")
-        artifact = view(upload.data)
+
+    def _read(self, data: bytes) -> Checked:
+        artifact = view(data)
         # Whoever says nothing has not compared.
         checked = checked_of(artifact) or UNCHECKED
         if self._demands_comparison and not checked.was_made:
@@ -190,18 +216,14 @@ class Publisher:
                 "this deployment takes no artifact that was not compared with its library: publish what "
                 "pack(model, sample) makes, or the model's file by croupierctl models publish"
             )
-        return artifact.engine, checked
+        return Checked(artifact.engine, checked)
 
-    async def _record(self, upload: Upload, engine: str, checked: Comparison, actor: Actor) -> Version | None:
+    async def _record(self, upload: Upload, checked: Checked, actor: Actor) -> Version | None:
         tenant, name = upload.tenant, upload.name
         stored = await self._models.read(tenant, name)
-        if (known := _known(upload, stored)) is not None:
+        if (known := known_version(upload, stored)) is not None:
             return known
-        number = _number_for(upload, stored)
-        version = Version(number, upload.digest, len(upload.data), engine, self._clock() / 1e9, checked)
-        if not self._writer.is_understood(encode(version)):
-            # While parts of the release before run, it stands in the artifact alone.
-            version = replace(version, checked=None)
+        version, value = self.draft(upload, checked, stored)
         entry = self._audit.entry(
             actor,
             "publish",
@@ -210,8 +232,20 @@ class Publisher:
             size=version.size,
         )
         key = self._keys.version(tenant, name, version.number)
-        committed = await self._writer.commit(stored.unchanged([key]), [Put(key, encode(version))], entry)
+        committed = await self._writer.commit(stored.unchanged([key]), [Put(key, value)], entry)
         return version if committed else None
+
+    def draft(self, upload: Upload, checked: Checked, stored: Stored) -> tuple[Version, bytes]:
+        """The version that `upload` makes, and its record. Raises VersionSpent and NoNumberLeft."""
+        number, created = _number_for(upload, stored), self._clock() / 1e9
+        told = checked.engine, created, checked.comparison
+        version = Version(number, upload.digest, len(upload.data), *told)
+        value = encode(version)
+        if not self._writer.is_understood(value):
+            # While parts of the release before run, it stands in the artifact alone.
+            version = replace(version, checked=None)
+            value = encode(version)
+        return version, value
 
     async def _delete_version(self, tenant: str, name: str, number: int, actor: Actor) -> bool | None:
         stored = await self._models.read_known(tenant, name)
@@ -244,7 +278,15 @@ class Publisher:
         return len(keys) - len(going)
 
 
-def _known(upload: Upload, stored: Stored) -> Version | None:
+def check_upload(upload: Upload) -> None:
+    """Raises InvalidRequest: something may not be so, whatever its data are."""
+    check_names(upload.tenant, upload.name)
+    if upload.version > MAX_VERSION:
+        raise InvalidName("version is not a version number", field="version")
+    check_digest(upload.digest)
+
+
+def known_version(upload: Upload, stored: Stored) -> Version | None:
     """The version that `upload` would make again.
 
     Raises:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from croupier.errors import Conflict, FailedPrecondition, NotFound
-from croupier.stores.etcd import Delete, Put
+from croupier.stores.etcd import Compare, Delete, Put
 from version_manager.cells.warming import NotWarm
 from version_manager.map.audit import Actor, Audit
 from version_manager.map.keys import BadRecord, Keys, ReleaseKey
@@ -81,6 +81,17 @@ class Change:
         salt = self.salt if self.salt is not None else served.salt if served else ""
         found = Release(number, self.splits, self.labels, salt, self.ranges or (), restores=self.restores)
         return following(served, found) if self.ranges is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release as it would be written, in one transaction with what goes with it: see `Writer.commit`."""
+
+    release: Release
+    value: bytes
+    compares: Sequence[Compare]
+    ops: Sequence[Put | Delete]
+    follows: Mapping[str, str]
 
 
 class Releases:
@@ -253,15 +264,52 @@ class Releases:
         why: Why,
     ) -> Release | None:
         """`release` as it was written in place of what is `served`; None: try again."""
-        check_release(release, stored.versions)
+        draft = self._draft(tenant, name, stored, check_release(release, stored.versions), served, actor, why)
+        entry = self._audit.entry(
+            actor,
+            "roll back release" if release.restores else "set release",
+            f"{tenant}/{name}",
+            release=msgspec.Raw(draft.value),
+            replaces=served.number if served else 0,
+            **why.told(actor),
+        )
+        done = await self._writer.commit(draft.compares, draft.ops, entry, draft.follows)
+        return draft.release if done else None
+
+    def draft_whole(
+        self, tenant: str, name: str, stored: Stored, version: Version, actor: Actor, why: Why
+    ) -> Draft | Release:
+        """All traffic for `version`, which may be new, labels where they are; what is served, if that has it.
+
+        Raises:
+            InvalidRelease: the next release would name what is not there.
+        """
+        served = self._models.effective_release(tenant, name, stored)
+        change = Change((Split(version.number, WHOLE),), served.labels if served else {})
+        if served is not None and served.splits == change.splits:
+            return served
+        number = max(served.number if served else 0, stored.highest.release) + 1
+        release = check_release(change.release(number, served), {**stored.versions, version.number: version})
+        return self._draft(tenant, name, stored, release, served, actor, why)
+
+    def _draft(
+        self,
+        tenant: str,
+        name: str,
+        stored: Stored,
+        release: Release,
+        served: Release | None,
+        actor: Actor,
+        why: Why,
+    ) -> Draft:
         key = self._keys.release(tenant, name)
         named = [self._keys.version(tenant, name, version) for version in sorted(release.versions())]
-        author = actor.name or why.author
-        told = replace(release, author=author, reason=why.reason, at=self._clock())
-        if not self._writer.is_understood(encode(told)):
+        told = replace(release, author=actor.name or why.author, reason=why.reason, at=self._clock())
+        value = encode(told)
+        if not self._writer.is_understood(value):
             # While parts of the release before run, the audit alone says it.
             told = release.bare()
-        value = encode(told)
+            value = encode(told)
         ops, follows = [Put(key, value)], dict[str, str]()
         if served is not None:
             beside = self._keys.old_release(tenant, name, served.number)
@@ -271,18 +319,7 @@ class Releases:
                 follows[beside] = key
         oldest = release.number - KEPT - 1
         gone = [Delete(self._keys.old_release(tenant, name, oldest))] if oldest > 0 else []
-        entry = self._audit.entry(
-            actor,
-            "roll back release" if release.restores else "set release",
-            f"{tenant}/{name}",
-            release=msgspec.Raw(value),
-            replaces=served.number if served else 0,
-            **({"reason": why.reason} if why.reason else {}),
-            **({} if actor.name or not why.author else {"author": why.author}),
-        )
-        compares = stored.unchanged([key, *named])
-        done = await self._writer.commit(compares, [*ops, *gone], entry, follows)
-        return told if done else None
+        return Draft(told, value, stored.unchanged([key, *named]), [*ops, *gone], follows)
 
 
 def _pick(name: str, served: Release, before: Sequence[Release], number: int) -> Release:

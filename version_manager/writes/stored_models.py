@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from croupier.names import check_name
-from croupier.stores.etcd import Compare, Etcd, KeyValue, Put
+from croupier.stores.etcd import Compare, Etcd, KeyValue, Put, Span
 from version_manager.map.keys import BadRecord, Keys, SpentKey
 from version_manager.map.mirror import Mirror
 from version_manager.map.records import Spent, decode, encode
 from version_manager.map.stored import Stored, read_stored
 from version_manager.model.catalog import UnknownModel
 from version_manager.model.release import Release
+
+# One question reads so many models, and of each so many keys: who has more is asked for alone.
+_READ_AT_ONCE, _FEW = 64, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A model, and the value that its release has, if it was read with it."""
+
+    stored: Stored
+    values: Mapping[str, bytes]
 
 
 class StoredModels:
@@ -27,6 +39,34 @@ class StoredModels:
         spent = await self._etcd.get(self._keys.spent(tenant, name))
         fence = Compare(self._keys.spent(tenant, name), spent.mod_revision if spent else 0)
         return read_stored(self._keys, listing.items, self._spent(tenant, name, spent), fence)
+
+    async def read_many(self, models: Sequence[tuple[str, str]]) -> list[Read | BadRecord]:
+        """As `read` each of `models`, by one question for every sixty-four; an error stands in its place."""
+        found: list[Read | BadRecord] = []
+        for at in range(0, len(models), _READ_AT_ONCE):
+            found += await self._read_some(models[at : at + _READ_AT_ONCE])
+        return found
+
+    async def _read_some(self, models: Sequence[tuple[str, str]]) -> list[Read | BadRecord]:
+        spans = [Span(self._keys.release(*model), self._keys.model(*model)) for model in models]
+        spents = [Span(self._keys.spent(*model)) for model in models]
+        listed = await self._etcd.list_many([*spans, *spents], _FEW)
+        pairs = zip(models, listed[: len(models)], listed[len(models) :], strict=True)
+        return [await self._made(model, items, spent or ()) for model, items, spent in pairs]
+
+    async def _made(
+        self, model: tuple[str, str], items: Sequence[KeyValue] | None, spent: Sequence[KeyValue]
+    ) -> Read | BadRecord:
+        pair = spent[0] if spent else None
+        fence = Compare(self._keys.spent(*model), pair.mod_revision if pair else 0)
+        try:
+            if items is None:
+                return Read(await self.read(*model), {})
+            stored = read_stored(self._keys, items, self._spent(*model, pair), fence)
+        except BadRecord as error:
+            return error
+        release = self._keys.release(*model)
+        return Read(stored, {one.key: one.value for one in items if one.key == release})
 
     async def read_known(self, tenant: str, name: str) -> Stored:
         """The same of a model that exists.

@@ -75,11 +75,13 @@ class Writer:
         ops: Sequence[Put | Delete],
         entry: Put,
         follows: Mapping[str, str] = MappingProxyType({}),
+        known: Mapping[str, bytes] = MappingProxyType({}),
     ) -> bool:
         """Do `ops` if all of `compares` hold; returns whether they did.
 
         A put takes the place of what its compare names, or follows on what stands under another key,
-        which `follows` gives: it keeps what a newer release wrote there.
+        which `follows` gives: it keeps what a newer release wrote there. That is read, unless it is `known`:
+        values by keys, as they were when the compares were made.
 
         Raises:
             MapFrozen: nothing is written while the map is frozen.
@@ -88,7 +90,7 @@ class Writer:
             Unavailable: etcd did not answer; it may have happened nevertheless.
         """
         with step("commit", {"croupier.operations": len(ops)}) as span:
-            done = await self._commit(compares, ops, entry, follows)
+            done = await self._commit(compares, ops, entry, follows, known)
             if span is not None:
                 span.note("croupier.committed", done)
             return done
@@ -99,10 +101,11 @@ class Writer:
         ops: Sequence[Put | Delete],
         entry: Put,
         follows: Mapping[str, str],
+        known: Mapping[str, bytes],
     ) -> bool:
         self._mirror.check_writable()
         before = {compare.key: compare.key for compare in compares if compare.mod_revision} | {**follows}
-        ready = [await self._kept(op, before.get(op.key)) if isinstance(op, Put) else op for op in ops]
+        ready = [await self._kept(op, before.get(op.key), known) if isinstance(op, Put) else op for op in ops]
         outcome = await self._etcd.transact(compares, [*ready, entry])
         if outcome.succeeded and not await self._reached(outcome.revision):
             _log.warning("revision %d is written and not in the map yet", outcome.revision)
@@ -126,18 +129,22 @@ class Writer:
             schema = schema_of(value)
             raise NotUnderstood(f"a part that has joined is of a release that does not know schema {schema}")
 
-    async def _kept(self, put: Put, before: str | None) -> Put:
+    async def _kept(self, put: Put, before: str | None, known: Mapping[str, bytes]) -> Put:
         """`put` with what a newer release wrote under the key `before`, which nobody here can read."""
         if put.keeps_value:
             return put
         # Nobody follows what lies beside the prefix.
         if put.key.startswith(self._keys.prefix):
             self.check_understood(put.value)
-        pair = await self._etcd.get(before) if before else None
-        if pair is None:
+        if before is None:
+            return put
+        value = known.get(before)
+        if value is None and (pair := await self._etcd.get(before)) is not None:
+            value = pair.value
+        if value is None:
             return put
         # What is written there from now on fails the compare.
-        return replace(put, value=carry_over(self._keys.parse(pair.key), pair.value, put.value))
+        return replace(put, value=carry_over(self._keys.parse(before), value, put.value))
 
     async def refusal(self, key: str, revision: int, stale: Conflict) -> CroupierError:
         """Why a change is refused that was not made against `key` at `revision`, as it stands in etcd: it is

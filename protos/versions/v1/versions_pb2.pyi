@@ -38,6 +38,83 @@ class PublishRequest(_message.Message):
     chunk: bytes
     def __init__(self, header: _Optional[_Union[PublishRequest.Header, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
+class PublishManyRequest(_message.Message):
+    __slots__ = ("options", "offers", "chunks")
+    class Options(_message.Message):
+        __slots__ = ("release", "reason", "author")
+        RELEASE_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        AUTHOR_FIELD_NUMBER: _ClassVar[int]
+        release: bool
+        reason: str
+        author: str
+        def __init__(self, release: bool = ..., reason: _Optional[str] = ..., author: _Optional[str] = ...) -> None: ...
+    class Offer(_message.Message):
+        __slots__ = ("id", "tenant", "name", "version", "artifact", "size")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        TENANT_FIELD_NUMBER: _ClassVar[int]
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+        SIZE_FIELD_NUMBER: _ClassVar[int]
+        id: int
+        tenant: str
+        name: str
+        version: int
+        artifact: bytes
+        size: int
+        def __init__(self, id: _Optional[int] = ..., tenant: _Optional[str] = ..., name: _Optional[str] = ..., version: _Optional[int] = ..., artifact: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
+    class Chunk(_message.Message):
+        __slots__ = ("id", "data")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        DATA_FIELD_NUMBER: _ClassVar[int]
+        id: int
+        data: bytes
+        def __init__(self, id: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    OFFERS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    options: PublishManyRequest.Options
+    offers: _containers.RepeatedCompositeFieldContainer[PublishManyRequest.Offer]
+    chunks: _containers.RepeatedCompositeFieldContainer[PublishManyRequest.Chunk]
+    def __init__(self, options: _Optional[_Union[PublishManyRequest.Options, _Mapping]] = ..., offers: _Optional[_Iterable[_Union[PublishManyRequest.Offer, _Mapping]]] = ..., chunks: _Optional[_Iterable[_Union[PublishManyRequest.Chunk, _Mapping]]] = ...) -> None: ...
+
+class PublishManyResponse(_message.Message):
+    __slots__ = ("wanted", "outcomes", "revision", "most_offers", "most_bytes")
+    class Outcome(_message.Message):
+        __slots__ = ("id", "version", "known", "release", "failure")
+        ID_FIELD_NUMBER: _ClassVar[int]
+        VERSION_FIELD_NUMBER: _ClassVar[int]
+        KNOWN_FIELD_NUMBER: _ClassVar[int]
+        RELEASE_FIELD_NUMBER: _ClassVar[int]
+        FAILURE_FIELD_NUMBER: _ClassVar[int]
+        id: int
+        version: Version
+        known: bool
+        release: int
+        failure: PublishManyResponse.Failure
+        def __init__(self, id: _Optional[int] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., known: bool = ..., release: _Optional[int] = ..., failure: _Optional[_Union[PublishManyResponse.Failure, _Mapping]] = ...) -> None: ...
+    class Failure(_message.Message):
+        __slots__ = ("status", "reason", "message")
+        STATUS_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        status: int
+        reason: str
+        message: str
+        def __init__(self, status: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    MOST_OFFERS_FIELD_NUMBER: _ClassVar[int]
+    MOST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    wanted: _containers.RepeatedScalarFieldContainer[int]
+    outcomes: _containers.RepeatedCompositeFieldContainer[PublishManyResponse.Outcome]
+    revision: str
+    most_offers: int
+    most_bytes: int
+    def __init__(self, wanted: _Optional[_Iterable[int]] = ..., outcomes: _Optional[_Iterable[_Union[PublishManyResponse.Outcome, _Mapping]]] = ..., revision: _Optional[str] = ..., most_offers: _Optional[int] = ..., most_bytes: _Optional[int] = ...) -> None: ...
+
 class Version(_message.Message):
     __slots__ = ("number", "artifact", "size", "engine", "created", "revision", "checked")
     NUMBER_FIELD_NUMBER: _ClassVar[int]

@@ -39,6 +39,11 @@ class VersionManagerStub(object):
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishRequest.SerializeToString,
                 response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.Version.FromString,
                 _registered_method=True)
+        self.PublishMany = channel.stream_stream(
+                '/croupier.versions.v1.VersionManager/PublishMany',
+                request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyRequest.SerializeToString,
+                response_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/croupier.versions.v1.VersionManager/ListModels',
                 request_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListModelsRequest.SerializeToString,
@@ -241,6 +246,14 @@ class VersionManagerServicer(object):
 
     def Publish(self, request_iterator, context):
         """First message: header; then chunks of the artifact.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishMany(self, request_iterator, context):
+        """Publishes many models. First message: options; then offers, each answered by its outcome or by that its
+        artifact is wanted; then chunks of what is wanted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -506,6 +519,11 @@ def add_VersionManagerServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishRequest.FromString,
                     response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.Version.SerializeToString,
             ),
+            'PublishMany': grpc.stream_stream_rpc_method_handler(
+                    servicer.PublishMany,
+                    request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyRequest.FromString,
+                    response_serializer=protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyResponse.SerializeToString,
+            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=protos_dot_versions_dot_v1_dot_versions__pb2.ListModelsRequest.FromString,
@@ -729,6 +747,33 @@ class VersionManager(object):
             '/croupier.versions.v1.VersionManager/Publish',
             protos_dot_versions_dot_v1_dot_versions__pb2.PublishRequest.SerializeToString,
             protos_dot_versions_dot_v1_dot_versions__pb2.Version.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishMany(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/croupier.versions.v1.VersionManager/PublishMany',
+            protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyRequest.SerializeToString,
+            protos_dot_versions_dot_v1_dot_versions__pb2.PublishManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,7 +11,7 @@ from support.proxy import TcpProxy
 from support.waiting import eventually
 
 from croupier.errors import InvalidRequest, NotFound, TooLarge, Unavailable
-from croupier.stores.etcd import Compare, Delete, Etcd, EtcdConfig, Put
+from croupier.stores.etcd import Compare, Delete, Etcd, EtcdConfig, Put, Span
 from protos.etcd.v3 import rpc_pb2 as pb
 
 pytestmark = pytest.mark.system
@@ -244,3 +244,21 @@ async def test_cancelled_call_ends_at_once_and_harms_no_other(etcd: Etcd, server
     found = await reading
     assert found is not None
     assert found.value == b"1"
+
+
+async def test_many_spans_are_read_at_one_revision(etcd: Etcd) -> None:
+    for key in ("m/a/config", "m/a/release", "m/a/versions/1", "m/b/release", "spent/a", "spent/ab"):
+        revision = await etcd.put(key, key.encode())
+    spans = [Span("m/a/release", "m/a/"), Span("m/b/release", "m/b/"), Span("m/c/release", "m/c/")]
+    found = await etcd.list_many([*spans, Span("spent/a"), Span("spent/b")], 10)
+    keys = [None if items is None else [pair.key for pair in items] for items in found]
+    assert keys == [["m/a/release", "m/a/versions/1"], ["m/b/release"], [], ["spent/a"], []]
+    assert found[3] is not None
+    assert (b"spent/a", revision - 1) == (found[3][0].value, found[3][0].mod_revision)
+    # What has more than is taken is to be read by itself.
+    assert [
+        None if items is None else [pair.key for pair in items]
+        for items in await etcd.list_many(spans[:2], 1)
+    ] == [None, ["m/b/release"]]
+    with pytest.raises(InvalidRequest, match="128"):
+        await etcd.list_many([Span("a")] * 129, 1)

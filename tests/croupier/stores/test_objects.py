@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from croupier.errors import DataLoss, NotFound
+from croupier.errors import DataLoss, NotFound, Unavailable
 from croupier.names import InvalidName
 from croupier.settings import InvalidSettings
+from croupier.stores import objects
 from croupier.stores.objects import VerifiedObjects, key_of, open_store
 
 DATA = b"a model"
@@ -183,3 +184,59 @@ async def test_a_file_store_does_not_import_the_s3_client():
     )
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await child.wait() == 0
+
+
+MANY = [f"model {number}".encode() for number in range(100)]
+DIGESTS = [hashlib.sha256(data).digest() for data in MANY]
+
+
+@pytest.mark.parametrize("url", ["", "file"])
+async def test_many_are_put_together_and_those_that_are_there_looked_at(blobs, tmp_path, url):
+    async def check(store):
+        assert await store.absent(DIGESTS) == set(DIGESTS)
+        await store.put_many([])
+        await store.put_many([*MANY[:40], *MANY[:40]])
+        assert await store.absent(DIGESTS) == set(DIGESTS[40:])
+        await store.put_many(MANY)
+        assert await store.absent(DIGESTS) == set()
+        assert [await store.get(digest) for digest in DIGESTS] == MANY
+
+    if url:
+        async with open_store(f"file://{tmp_path}") as store:
+            await check(store)
+    else:
+        await check(VerifiedObjects(blobs))
+
+
+async def test_one_of_many_that_is_damaged_is_mended(store, blobs):
+    await store.put_many(MANY[:3])
+    blobs.held[key_of(DIGESTS[1])] = b"spoilt"
+    await store.put_many(MANY)
+    assert blobs.held == {key_of(digest): data for digest, data in zip(DIGESTS, MANY, strict=True)}
+
+
+async def test_only_so_many_are_under_way_at_a_time(store, blobs):
+    running = most = 0
+    create = blobs.create
+
+    async def counted(key, data):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        await create(key, data)
+        running -= 1
+
+    blobs.create = counted
+    await store.put_many(MANY)
+    assert 1 < most <= objects._AT_ONCE
+
+
+async def test_what_goes_wrong_with_one_of_many_is_raised(store, blobs):
+    async def broken(key, data):
+        if key == key_of(DIGESTS[50]):
+            raise Unavailable("no space left")
+
+    blobs.create = broken
+    with pytest.raises(Unavailable, match="no space"):
+        await store.put_many(MANY)

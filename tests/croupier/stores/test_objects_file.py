@@ -145,3 +145,72 @@ async def test_a_file_that_changed_behind_our_back_is_data_loss(tmp_path):
             await store.get(digest)
         await store.put(b"a model")
         assert await store.get(digest) == b"a model"
+
+
+def many(count):
+    keys = [hashlib.sha256(bytes([number])).hexdigest() for number in range(count)]
+    return {f"{key[:2]}/{key}": f"data {key}".encode() for key in keys}
+
+
+async def test_of_many_each_is_flushed_before_its_name_and_their_folders_after_all_names(
+    blobs, tmp_path, monkeypatch
+):
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def told_fsync(handle):
+        path = os.readlink(f"/proc/self/fd/{handle}")
+        fsync(handle)
+        steps.append(("flushed", os.path.relpath(path, tmp_path)))
+
+    def told_replace(source, target):
+        steps.append(("named", os.path.relpath(source, tmp_path)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", told_fsync)
+    monkeypatch.setattr(os, "replace", told_replace)
+    some = many(60)
+    await blobs.create_each(some)
+    assert files_below(tmp_path) == sorted(some)
+    for at, (what, path) in enumerate(steps):
+        if what == "named":
+            assert ("flushed", path) in steps[:at]
+    last = max(at for at, (what, _) in enumerate(steps) if what == "named")
+    folders = sorted({key[:2] for key in some} | {"."})
+    # Each of them once, and when all its names were there.
+    assert sorted(path for what, path in steps[last + 1 :]) == folders
+
+
+async def test_many_are_like_each_alone(blobs, tmp_path):
+    some = many(20)
+    await blobs.create_each(some)
+    assert await blobs.exist([*some, KEY]) == [True] * 20 + [False]
+    for key, data in some.items():
+        assert await blobs.read(key) == data
+        assert stat.S_IMODE((tmp_path / key).stat().st_mode) == 0o644
+    await blobs.create_each({})
+    await blobs.settle([])
+
+
+async def test_a_disk_that_is_full_half_way_leaves_no_half_files(blobs, tmp_path, monkeypatch):
+    fsync, left = os.fsync, iter(range(10))
+
+    def full(handle):
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    some = many(60)
+    with pytest.raises(Unavailable, match="No space left"):
+        await blobs.create_each(some)
+    found = files_below(tmp_path)
+    assert set(found) < set(some)
+    assert all((tmp_path / key).read_bytes() == some[key] for key in found)
+
+
+async def test_many_for_a_folder_that_is_gone_come_again(tmp_path):
+    gone = FileBlobs(tmp_path / "gone")
+    with pytest.raises(Unavailable):
+        await gone.create_each(many(3))
+    assert await gone.exist([KEY]) == [False]

@@ -18,12 +18,25 @@ SPENT, RELEASE = KEYS.spent("acme", "churn"), KEYS.release("acme", "churn")
 class Reading(FakeEtcd):
     """The part of an etcd that is read from."""
 
+    def __init__(self, content):
+        super().__init__(content)
+        self.questions = []
+
     async def range(self, prefix):
         found = [pair for key, pair in sorted(self.content.items()) if key.startswith(prefix)]
         return Listed(tuple(found), self.revision, self.cluster_id)
 
     async def get(self, key):
         return self.content.get(key)
+
+    async def list_many(self, spans, most):
+        self.questions.append(len(spans))
+        found = []
+        for span in spans:
+            keys = [key for key in sorted(self.content) if key == span.since or (span.prefix
+                    and key >= span.since and key.startswith(span.prefix))]  # fmt: skip
+            found.append(None if len(keys) > most else tuple(self.content[key] for key in keys))
+        return found
 
 
 def models_of(content):
@@ -118,3 +131,31 @@ async def test_garbage_under_the_spent_numbers_frees_none(fleet, client):
     # Whoever knows writes a good one with the next deletion.
     await client.delete_version("acme", "churn", 3)
     assert (await other.publish("acme", "churn", artifact("4"))).number == 4
+
+
+async def test_many_are_read_as_each_alone_with_few_questions():
+    names = [f"model-{number}" for number in range(100)]
+    content = {}
+    for at, name in enumerate(names):
+        content |= model_keys("acme", name) if at % 3 else {}
+        content |= {KEYS.spent("acme", name): encode(Spent(at, 4))} if at % 2 else {}
+        content |= {KEYS.config("acme", name): b"{}"} if at % 5 else {}
+    content |= {KEYS.release("acme", "model-7"): b"?", KEYS.version("acme", "model-8", 9): b"?"}
+    many = {KEYS.version("acme", "model-9", number): encode(version(number)) for number in range(1, 150)}
+    models, etcd, _ = models_of(content | many)
+    found = await models.read_many([("acme", name) for name in names])
+    assert etcd.questions == [128, 72]
+    for name, read in zip(names, found, strict=True):
+        assert read.stored == await models.read("acme", name)
+        key = KEYS.release("acme", name)
+        known = {key: etcd.content[key].value} if key in etcd.content and name != "model-9" else {}
+        assert read.values == known
+    assert await models.read_many([]) == []
+
+
+async def test_one_of_many_whose_numbers_are_garbage_is_an_error_in_its_place():
+    models, etcd, _ = models_of(model_keys("acme", "churn") | model_keys("acme", "fraud"))
+    etcd.put({SPENT: b"?"})
+    found = await models.read_many([("acme", "churn"), ("acme", "fraud")])
+    assert isinstance(found[0], BadRecord)
+    assert found[1].stored.versions == {1: version()}

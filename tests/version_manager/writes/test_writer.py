@@ -134,3 +134,12 @@ async def test_attempts_end():
     with pytest.raises(TooManyWriters):
         await writer(OneAnswer(True)).settle(attempt)
     assert len(attempts) == 5
+
+
+async def test_what_is_known_is_not_read_again():
+    etcd = Holding(b"?")
+    etcd.get = None
+    compares, put = [Compare(KEYS.active, 1)], Put(KEYS.active, encode(Active(2, 1)))
+    assert await writer(etcd).commit(compares, [put], Put("audit", b"2"), known={KEYS.active: NEXT})
+    ((_, (written, _)),) = etcd.asked
+    assert json.loads(written.value)["planner"] == "greedy"
