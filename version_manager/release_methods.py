@@ -65,7 +65,8 @@ class ReleaseMethods(versions_pb2_grpc.VersionManagerServicer):
     async def Resolve(self, request: pb.ResolveRequest, context: Context) -> pb.ResolveResponse:
         check_model(request)
         catalog = self._mirror.map.catalog
-        release = catalog.get(request.tenant, request.name).release
+        model = catalog.find(request.tenant, request.name)
+        release = model.release if model else None
         salt = release.salt if release else ""
         point = split_point(request.tenant, request.name, request.routing_key, salt)
         ask = Ask(request.name, request.version, request.label)

@@ -33,7 +33,8 @@ async def test_a_published_version_is_listed_and_resolved_at_once(fleet, client)
     model = await client.get_model("acme", "churn")
     made.ClearField("revision")
     assert list(model.versions) == [made]
-    assert model.release == pb.Release(number=1, splits=[pb.Split(version=1, basis_points=10_000)])
+    whole = [pb.Split(version=1, basis_points=10_000)]
+    assert model.release == pb.Release(number=1, splits=whole, at=model.release.at)
     resolved = await client.resolve(pb.ResolveRequest(tenant="acme", name="churn"))
     assert (resolved.version, resolved.release) == (made, model.release)
     async with open_store(f"file://{fleet.folder / 'objects'}") as store:
