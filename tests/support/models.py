@@ -1,40 +1,33 @@
-"""Any models, for Hypothesis."""
+"""Small real models, trained once a test run."""
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
+import functools
+from typing import Any
 
-from croupier.artifacts.comparison import Comparison
-from version_manager.model.release import Model, Range, Release, Split, Version
+import numpy as np
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
-NUMBERS = st.integers(0, 2**64 - 1) | st.integers(0, 300)
-REALS = st.floats(allow_nan=False)
-TEXTS = st.text(max_size=200)
-CHECKED = st.builds(
-    Comparison,
-    st.sampled_from(["", "xgboost", "é" * 64]),
-    st.sampled_from(["", "3.2.0"]),
-    st.integers(0, 2**53),
-    st.integers(0, 2**53),
-    st.floats(0, 1e300),
-)
-VERSIONS = st.builds(Version, NUMBERS, st.binary(max_size=40), NUMBERS, TEXTS, REALS, st.none() | CHECKED)
-RELEASES = st.builds(
-    Release,
-    NUMBERS,
-    st.lists(st.builds(Split, NUMBERS, st.integers(0, 2**32 - 1)), max_size=5).map(tuple),
-    st.dictionaries(TEXTS, NUMBERS, max_size=4),
-    TEXTS,
-    st.lists(st.builds(Range, st.integers(0, 2**32 - 1), NUMBERS), max_size=5).map(tuple),
-    TEXTS,
-    TEXTS,
-    REALS,
-    NUMBERS,
-)
-MODELS = st.builds(
-    Model,
-    TEXTS,
-    TEXTS,
-    st.lists(VERSIONS, max_size=4).map(lambda found: {one.number: one for one in found}),
-    st.none() | RELEASES,
-)
+from croupier.artifacts.packers.onnx import pack_sklearn
+
+FEATURES = tuple(name.replace(" ", "_") for name in load_breast_cancer().feature_names[:10])
+
+
+@functools.cache
+def train_small(seed: int = 0) -> tuple[LogisticRegression, np.ndarray[Any, Any], bytes]:
+    """A classifier, its rows (569, 10) in float32, and its artifact; other seeds give other models."""
+    rows, labels = load_breast_cancer(return_X_y=True)
+    rows = (rows[:, :10] / rows[:, :10].max(axis=0)).astype(np.float32)
+    picked = np.random.default_rng(seed).choice(len(rows), 200)
+    model = LogisticRegression(max_iter=200).fit(rows[picked], labels[picked])
+    return model, rows, pack_sklearn(model, features=FEATURES, wide=False)
+
+
+@functools.cache
+def train_regressor() -> tuple[LinearRegression, np.ndarray[Any, Any], bytes]:
+    """A regressor without named features, its rows (442, 10) in float32, and its artifact."""
+    rows, targets = load_diabetes(return_X_y=True)
+    rows = rows.astype(np.float32)
+    model = LinearRegression().fit(rows, targets)
+    return model, rows, pack_sklearn(model, wide=False)

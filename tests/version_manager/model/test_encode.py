@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.models import MODELS
+from support.any_models import MODELS
 
 from protos.versions.v1 import versions_pb2 as pb
 from version_manager.model import wire

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from support.models import MODELS
+from support.any_models import MODELS
 
 from croupier.fields import MalformedMessage
 from protos.versions.v1 import versions_pb2 as pb
