@@ -129,6 +129,8 @@ cdef enum:
     PredictStreamResponse_id = 1
     PredictStreamResponse_response = 2
     PredictStreamResponse_status = 3
+    Chunk_id = 1
+    Chunk_data = 2
     Version_number = 1
     Version_artifact = 2
     Version_size = 3

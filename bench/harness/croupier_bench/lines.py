@@ -149,6 +149,9 @@ class _Connection(ClientConnection):
             if call.tag is not None:
                 call.tag()
 
+    def waker(self) -> Callable[[], object]:
+        return self._wake
+
     def _wake(self) -> None:
         if (touched := self._line.outbox.touched) is not None:
             touched.append(self)

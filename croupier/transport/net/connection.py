@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol, ABC):
         if (log := self.session.frame_log) is not None:
             frame_log.log.debug("%s is with %s", log.name, self.peer)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
-        self.session.wake = partial(self.loop.call_soon, self.flush)
+        self.session.wake = self.waker()
         self.greet()
 
     def greet(self) -> None:
@@ -171,6 +171,10 @@ class Connection(asyncio.Protocol, ABC):
         return self.is_lost or self.transport.is_closing()
 
     # Writing
+
+    def waker(self) -> Callable[[], object]:
+        """What the session calls once it has something to send."""
+        return partial(self.loop.call_soon, self.flush)
 
     def flush(self) -> None:
         """Write what the session has to send, in one piece unless it is much."""

@@ -26,7 +26,9 @@ def test_others_are_told_by_what_they_take_to_what_ours_takes() -> None:
     assert found["rows"][0]["bytes_per_model"] == pytest.approx(20 * 2**20 / 1_000)
 
 
-def test_the_best_in_python_is_no_server_in_another_language() -> None:
+def test_the_best_in_python_is_no_server_in_another_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It need not be installed.
+    monkeypatch.setattr(type(PEERS["native"]), "version", lambda peer: "1")
     memory = {10: 80.0, 1_010: 280.0}
     all_seen = [
         seen("croupier", 10.0, {10: 100.0, 1_010: 120.0}),
