@@ -72,7 +72,7 @@ def test_cells_are_spread_over_the_zones_in_turn(tmp_path):
 
 def test_routers_read_features_in_the_stacks_folder_or_where_they_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(Process, "start", lambda _: None)
-    monkeypatch.setattr(Process, "wait_ready", lambda _: None)
+    monkeypatch.setattr(Process, "wait_ready", lambda *_: None)
 
     def read_by_router(stack):
         stack.processes["version-manager"] = Process("version-manager", [], tmp_path / "log", "there:1")
@@ -89,7 +89,7 @@ def test_routers_read_features_in_the_stacks_folder_or_where_they_are_told(tmp_p
 
 def test_a_router_is_told_more_than_it_needs(tmp_path, monkeypatch):
     monkeypatch.setattr(Process, "start", lambda _: None)
-    monkeypatch.setattr(Process, "wait_ready", lambda _: None)
+    monkeypatch.setattr(Process, "wait_ready", lambda *_: None)
     stack = Stack(tmp_path)
     stack.processes["version-manager"] = Process("version-manager", [], tmp_path / "log", "there:1")
     plain = stack.start_router("router", stack.snapshot).argv

@@ -40,7 +40,7 @@ async def test_a_caller_for_some_tenants_is_told_of_their_rates_alone(caller, se
     parts = SimpleNamespace(
         rates=rates,
         routers=SimpleNamespace(mark_limited=lambda rows: None),
-        **dict.fromkeys(("families", "fits", "mirror", "publisher", "releases")),
+        **dict.fromkeys(("bulk", "families", "fits", "mirror", "publisher", "releases")),
     )
     service = VersionManagerService(parts, lambda context: caller)
     answer = await service.GetRates(pb.GetRatesRequest(), None)
